@@ -1,0 +1,3 @@
+//! The `petset` program.
+
+fn main() {}

@@ -1,0 +1,138 @@
+//! What can go wrong that petset foresaw, and the exit code each kind of it has.
+//!
+//! A [`Problem`] tells the wish, the cause and the way out. Everything unforeseen is plain
+//! `anyhow` with context, and ends with [`Kind::Failed`].
+
+use std::fmt;
+
+/// The result of everything that may fail.
+pub type Result<T, E = anyhow::Error> = std::result::Result<T, E>;
+
+/// What sort of failure it is; each has an exit code that scripts may rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Anything without a code of its own.
+    Failed,
+    /// A wrong command line or a manifest that is refused.
+    Invalid,
+    /// What was named does not exist.
+    NotFound,
+    /// It exists already, or contradicts what exists.
+    Conflict,
+    /// A pet never became ready, so the work halted.
+    Halted,
+    /// The work failed and the state before it was restored.
+    RolledBack,
+    /// The state directory stayed locked by another command.
+    Locked,
+    /// The time allowed is over; the work goes on without this command.
+    TimedOut,
+    /// petset contradicted itself: a bug.
+    Bug,
+}
+
+impl Kind {
+    /// Returns the exit code that stands for this kind.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Invalid => 2,
+            Self::NotFound => 3,
+            Self::Conflict => 4,
+            Self::Halted => 5,
+            Self::RolledBack => 6,
+            Self::Locked => 75,
+            Self::TimedOut => 124,
+            Self::Bug => 70,
+        }
+    }
+}
+
+/// A foreseen failure: one message, and hints at what to do about it.
+///
+/// The message is lower case, without a full stop, and names the real thing:
+///
+/// ```
+/// use petset::{Kind, Problem};
+/// let problem = Problem::new(Kind::NotFound, "statefulsets.apps \"web\" not found")
+///     .hint("see what exists with `petset get sets`");
+/// assert_eq!(problem.kind.exit_code(), 3);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Decides the exit code.
+    pub kind: Kind,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it, one sentence each.
+    pub hints: Vec<String>,
+}
+
+impl Problem {
+    /// Makes a problem without hints.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self {
+            kind,
+            message,
+            hints: Vec::new(),
+        }
+    }
+
+    /// Makes an [`Kind::Invalid`] problem.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(Kind::Invalid, message)
+    }
+
+    /// Adds a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// Returns the kind of an error: that of the first [`Problem`] in its chain.
+#[must_use]
+pub fn kind_of(error: &anyhow::Error) -> Kind {
+    let problems = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<Problem>());
+    problems.map_or(Kind::Failed, |problem| problem.kind)
+}
+
+/// Writes out an error for a person: the wish, then its causes, then the hints.
+///
+/// ```
+/// use petset::{Kind, Problem, report};
+/// let cause = Problem::new(Kind::NotFound, "no set web").hint("try `petset get sets`");
+/// let error = anyhow::Error::new(cause).context("cannot scale web to 5");
+/// let text = "error: cannot scale web to 5\n  because no set web\nhint: try `petset get sets`\n";
+/// assert_eq!(report(&error), text);
+/// ```
+#[must_use]
+pub fn report(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for (depth, cause) in error.chain().enumerate() {
+        let lead = if depth == 0 { "error: " } else { "  because " };
+        text.push_str(&format!("{lead}{cause}\n"));
+    }
+    for cause in error.chain() {
+        let Some(problem) = cause.downcast_ref::<Problem>() else {
+            continue;
+        };
+        for hint in &problem.hints {
+            text.push_str(&format!("hint: {hint}\n"));
+        }
+    }
+    text
+}

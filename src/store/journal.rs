@@ -1,0 +1,75 @@
+//! The journal: what happened to a set and its pets, one JSON object a line, only ever appended.
+//!
+//! The supervisor and the runners write it at once; a line is one write to a file opened for
+//! appending, so lines never mix.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::files::{make_dir, read};
+
+/// The size in bytes at which a journal is put aside; one older part is kept.
+const FULL: u64 = 1 << 20;
+
+/// Whether an event is ordinary or wants attention; the words are Kubernetes'.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Severity {
+    Normal,
+    Warning,
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Event {
+    pub(crate) time: Timestamp,
+    #[serde(rename = "type")]
+    pub(crate) severity: Severity,
+    /// One word, such as `SuccessfulCreate`.
+    pub(crate) reason: String,
+    /// What it happened to: `statefulset/web`, `pod/web-0`, `persistentvolumeclaim/data-web-0`.
+    pub(crate) object: String,
+    pub(crate) message: String,
+}
+
+/// Appends an event to the journal at `path`.
+pub(crate) fn append(path: &Path, event: &Event) -> io::Result<()> {
+    let mut line = serde_json::to_vec(event)?;
+    line.push(b'\n');
+    let open = || {
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(path)
+    };
+    let mut file = match open() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make_dir(path.parent().unwrap_or(path))?;
+            open()?
+        }
+        opened => opened?,
+    };
+    file.write_all(&line)?;
+    if file.metadata()?.len() > FULL {
+        fs::rename(path, path.with_extension("jsonl.1"))?;
+    }
+    Ok(())
+}
+
+/// Returns the events of the journal at `path`, oldest first; a line that is torn is left out.
+pub(crate) fn events(path: &Path) -> io::Result<Vec<Event>> {
+    let mut all = Vec::new();
+    for part in [path.with_extension("jsonl.1"), path.to_owned()] {
+        let text = read(&part)?.unwrap_or_default();
+        all.extend(
+            text.lines()
+                .filter_map(|line| serde_json::from_str::<Event>(line).ok()),
+        );
+    }
+    Ok(all)
+}

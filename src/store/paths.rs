@@ -1,0 +1,255 @@
+//! Where everything is: the layout of the state directory, and nothing else.
+
+use std::path::{Path, PathBuf};
+
+use crate::model::{Namespace, ObjectName};
+
+/// The kinds of object that a user may ask for, by the folder they are kept in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Wanted {
+    StatefulSet,
+    Service,
+    ConfigMap,
+    Secret,
+    PersistentVolumeClaim,
+    Pod,
+    /// Not an object of its own: the wish that one pet be replaced.
+    Eviction,
+}
+
+impl Wanted {
+    /// Returns the folder's name, which is Kubernetes' singular resource name.
+    pub(crate) const fn folder(self) -> &'static str {
+        match self {
+            Self::StatefulSet => "statefulset",
+            Self::Service => "service",
+            Self::ConfigMap => "configmap",
+            Self::Secret => "secret",
+            Self::PersistentVolumeClaim => "persistentvolumeclaim",
+            Self::Pod => "pod",
+            Self::Eviction => "eviction",
+        }
+    }
+}
+
+/// The paths of one state directory. Names are validated before they come here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// Describes the state directory at `root`, which need not exist yet.
+    pub(crate) fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The layout's version.
+    pub(crate) fn format(&self) -> PathBuf {
+        self.root.join("format")
+    }
+
+    /// Held exclusively while wanted objects change.
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    /// The settings of this state directory.
+    pub(crate) fn settings(&self) -> PathBuf {
+        self.root.join("petset.toml")
+    }
+
+    /// This state directory's part of the image catalogue.
+    pub(crate) fn images(&self) -> PathBuf {
+        self.root.join("images.toml")
+    }
+
+    /// Links to the program, appended to the PATH of what pets run.
+    pub(crate) fn bin(&self) -> PathBuf {
+        self.root.join("bin")
+    }
+
+    pub(crate) fn wanted(&self) -> PathBuf {
+        self.root.join("wanted")
+    }
+
+    /// The marker that `petset stop` leaves.
+    pub(crate) fn stopped(&self) -> PathBuf {
+        self.wanted().join("stopped")
+    }
+
+    pub(crate) fn wanted_kind(&self, namespace: &Namespace, kind: Wanted) -> PathBuf {
+        self.wanted().join(namespace.as_str()).join(kind.folder())
+    }
+
+    pub(crate) fn wanted_object(
+        &self,
+        namespace: &Namespace,
+        kind: Wanted,
+        name: &ObjectName,
+    ) -> PathBuf {
+        self.wanted_kind(namespace, kind)
+            .join(format!("{name}.yaml"))
+    }
+
+    pub(crate) fn seen(&self) -> PathBuf {
+        self.root.join("seen")
+    }
+
+    fn seen_in(&self, namespace: &Namespace, what: &str) -> PathBuf {
+        self.seen().join(namespace.as_str()).join(what)
+    }
+
+    pub(crate) fn set_statuses(&self, namespace: &Namespace) -> PathBuf {
+        self.seen_in(namespace, "sets")
+    }
+
+    pub(crate) fn set_status(&self, namespace: &Namespace, set: &str) -> PathBuf {
+        self.set_statuses(namespace).join(format!("{set}.json"))
+    }
+
+    pub(crate) fn revisions(&self, namespace: &Namespace, set: &str) -> PathBuf {
+        self.seen_in(namespace, "revisions")
+            .join(format!("{set}.json"))
+    }
+
+    pub(crate) fn endpoints(&self, namespace: &Namespace) -> PathBuf {
+        self.seen_in(namespace, "endpoints")
+    }
+
+    pub(crate) fn service_record(&self, namespace: &Namespace, service: &str) -> PathBuf {
+        self.endpoints(namespace).join(format!("{service}.json"))
+    }
+
+    pub(crate) fn claims(&self, namespace: &Namespace) -> PathBuf {
+        self.seen_in(namespace, "claims")
+    }
+
+    pub(crate) fn claim(&self, namespace: &Namespace, claim: &str) -> PathBuf {
+        self.claims(namespace).join(format!("{claim}.json"))
+    }
+
+    pub(crate) fn events(&self, namespace: &Namespace) -> PathBuf {
+        self.seen_in(namespace, "events")
+    }
+
+    /// The journal of a set and its pets, or of a pod that belongs to no set.
+    pub(crate) fn journal(&self, namespace: &Namespace, owner: &str) -> PathBuf {
+        self.events(namespace).join(format!("{owner}.jsonl"))
+    }
+
+    pub(crate) fn addresses(&self) -> PathBuf {
+        self.seen().join("addresses")
+    }
+
+    pub(crate) fn pets(&self) -> PathBuf {
+        self.root.join("pets")
+    }
+
+    pub(crate) fn pets_of(&self, namespace: &Namespace) -> PathBuf {
+        self.pets().join(namespace.as_str())
+    }
+
+    pub(crate) fn pet(&self, namespace: &Namespace, pod: &str) -> PetLayout {
+        PetLayout {
+            root: self.pets_of(namespace).join(pod),
+        }
+    }
+
+    /// Where the data of claims is, one directory a claim.
+    pub(crate) fn volumes(&self, namespace: &Namespace) -> PathBuf {
+        self.root.join("volumes").join(namespace.as_str())
+    }
+
+    pub(crate) fn volume(&self, namespace: &Namespace, claim: &str) -> PathBuf {
+        self.volumes(namespace).join(claim)
+    }
+
+    pub(crate) fn supervisor(&self) -> PathBuf {
+        self.root.join("supervisor")
+    }
+
+    pub(crate) fn supervisor_lock(&self) -> PathBuf {
+        self.supervisor().join("lock")
+    }
+
+    pub(crate) fn supervisor_pid(&self) -> PathBuf {
+        self.supervisor().join("pid")
+    }
+
+    pub(crate) fn supervisor_socket(&self) -> PathBuf {
+        self.supervisor().join("socket")
+    }
+
+    pub(crate) fn supervisor_log(&self) -> PathBuf {
+        self.supervisor().join("log")
+    }
+}
+
+/// The paths of one pet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PetLayout {
+    root: PathBuf,
+}
+
+impl PetLayout {
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The pod as the supervisor made it; only the supervisor writes it.
+    pub(crate) fn pod(&self) -> PathBuf {
+        self.root.join("pod.json")
+    }
+
+    /// The pod's status as its runner sees it; only the runner writes it.
+    pub(crate) fn status(&self) -> PathBuf {
+        self.root.join("status.json")
+    }
+
+    /// Held by the runner for life: one identity, one process.
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    /// Who runs, so that a successor can end what is left over.
+    pub(crate) fn runner(&self) -> PathBuf {
+        self.root.join("runner.json")
+    }
+
+    /// The runner's control socket.
+    pub(crate) fn control(&self) -> PathBuf {
+        self.root.join("control")
+    }
+
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    pub(crate) fn log(&self, container: &str) -> PathBuf {
+        self.logs().join(format!("{container}.log"))
+    }
+
+    pub(crate) fn previous_log(&self, container: &str) -> PathBuf {
+        self.logs().join(format!("{container}.previous.log"))
+    }
+
+    /// How a container was started: for `exec` and `describe`.
+    pub(crate) fn launch(&self, container: &str) -> PathBuf {
+        self.root.join("run").join(format!("{container}.json"))
+    }
+
+    /// The ephemeral volumes, which go with the pet.
+    pub(crate) fn volumes(&self) -> PathBuf {
+        self.root.join("volumes")
+    }
+
+    /// A container's working directory, with its mounts as links below it.
+    pub(crate) fn container_root(&self, container: &str) -> PathBuf {
+        self.root.join("root").join(container)
+    }
+}
