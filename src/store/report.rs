@@ -15,6 +15,9 @@ pub(crate) struct SetReport {
     pub(crate) waiting: Vec<Waiting>,
     /// Everything that is wanted (of the observed generation) is so.
     pub(crate) settled: bool,
+    /// The set stands still because of `petset stop`.
+    #[serde(default)]
+    pub(crate) stopped: bool,
 }
 
 /// One thing that a set waits for.
@@ -27,4 +30,7 @@ pub(crate) struct Waiting {
     /// Why, as a sentence without its subject: `init container wait-db is running (1 of 3)`.
     pub(crate) why: String,
     pub(crate) since: Timestamp,
+    /// It will not pass without somebody's help: an image that is not there, a crash loop.
+    #[serde(default)]
+    pub(crate) stuck: bool,
 }
