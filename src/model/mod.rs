@@ -4,9 +4,25 @@
 //! comes in as an argument. That is what lets the rules be tested by tables, by recordings of a
 //! real control plane, and by simulated worlds.
 
+mod claim;
 mod name;
+mod pet;
+mod reconcile;
+mod revision;
+mod set;
 
 pub use name::{
     MAX_LABEL, MAX_REPLICAS, MAX_SET_NAME, Namespace, ObjectName, Ordinal, PetName, SetName,
     label_fault, subdomain_fault,
+};
+
+pub use claim::{ClaimSeen, Claims, claim_for, claim_name};
+pub use pet::{
+    INITIALIZED_ANNOTATION, POD_INDEX_LABEL, POD_NAME_LABEL, PetSeen, Phase, REVISION_LABEL,
+    pod_for,
+};
+pub use reconcile::{Outcome, Reason, Rules, Seen, Step, reconcile};
+pub use revision::{HASH_LABEL, canonical, hash_of, template_of};
+pub use set::{
+    Bound, Deletion, Keep, ORPHAN_FINALIZER, Policy, Retention, Roll, Selector, Set, Strategy,
 };
