@@ -10,6 +10,7 @@
     reason = "modules are written ahead of the verbs that use them"
 )]
 
+mod manifest;
 pub mod model;
 mod problem;
 mod store;
