@@ -11,6 +11,7 @@
 )]
 
 pub mod model;
+mod net;
 mod problem;
 mod store;
 
