@@ -12,6 +12,7 @@
 
 mod manifest;
 pub mod model;
+mod net;
 mod problem;
 mod store;
 
