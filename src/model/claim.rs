@@ -41,6 +41,12 @@ impl ClaimSeen {
         self.owners.iter().find(|owner| owner.kind == "Pod")
     }
 
+    /// Says whether it still belongs to an earlier pet of its ordinal, which takes it along.
+    pub(super) fn is_stale(&self, set: &Set) -> bool {
+        self.pod_owner()
+            .is_some_and(|owner| set.ordinal_of(&owner.name).is_some())
+    }
+
     /// Says whether somebody controls the claim who is neither the set nor one of its pets.
     pub(super) fn is_controlled_by_another(&self, set: &Set) -> bool {
         let ours = |owner: &OwnerReference| {

@@ -5,11 +5,15 @@
 //! real control plane, and by simulated worlds.
 
 mod claim;
+mod edit;
+mod history;
 mod name;
 mod pet;
 mod reconcile;
 mod revision;
 mod set;
+mod status;
+mod step;
 
 pub use name::{
     MAX_LABEL, MAX_REPLICAS, MAX_SET_NAME, Namespace, ObjectName, Ordinal, PetName, SetName,
@@ -17,12 +21,16 @@ pub use name::{
 };
 
 pub use claim::{ClaimSeen, Claims, claim_for, claim_name};
+pub use edit::{
+    Change, RESTARTED_ANNOTATION, restart, scale_to, set_command, set_env, set_image, set_partition,
+};
 pub use pet::{
     INITIALIZED_ANNOTATION, POD_INDEX_LABEL, POD_NAME_LABEL, PetSeen, Phase, REVISION_LABEL,
     pod_for,
 };
-pub use reconcile::{Outcome, Reason, Rules, Seen, Step, reconcile};
+pub use reconcile::reconcile;
 pub use revision::{HASH_LABEL, canonical, hash_of, template_of};
 pub use set::{
     Bound, Deletion, Keep, ORPHAN_FINALIZER, Policy, Retention, Roll, Selector, Set, Strategy,
 };
+pub use step::{Outcome, Reason, Rules, Seen, Step};

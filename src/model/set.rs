@@ -83,7 +83,7 @@ pub enum Strategy {
 }
 
 /// The bounds of a rolling update.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Roll {
     /// Pets with a lower index keep their revision; counted from the start ordinal (C14).
     pub partition: u32,
