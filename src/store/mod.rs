@@ -3,6 +3,7 @@
 //! Whoever reads takes no lock. Whoever changes what is wanted does it through [`Store::edit`],
 //! which holds the lock for the edit and never for a wait.
 
+mod addresses;
 mod edit;
 mod files;
 pub(crate) mod journal;
@@ -18,6 +19,7 @@ use std::{env, process};
 
 use anyhow::Context;
 
+pub(crate) use addresses::{Given, addresses_given, give_address};
 pub(crate) use edit::{Edit, Kept, identity};
 pub(crate) use files::{
     Sync, make_dir, names_in, read, read_json, remove, remove_tree, replace, replace_json,
