@@ -12,6 +12,7 @@
 
 pub mod model;
 mod problem;
+mod runner;
 mod store;
 
 pub use problem::{Kind, Problem, Result, kind_of, report};

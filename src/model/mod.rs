@@ -4,7 +4,13 @@
 //! comes in as an argument. That is what lets the rules be tested by tables, by recordings of a
 //! real control plane, and by simulated worlds.
 
+pub mod environment;
+pub mod expansion;
+pub mod fields;
+pub mod image;
 mod name;
+pub mod printer;
+pub mod quantity;
 
 pub use name::{
     MAX_LABEL, MAX_REPLICAS, MAX_SET_NAME, Namespace, ObjectName, Ordinal, PetName, SetName,
