@@ -14,6 +14,7 @@ mod manifest;
 pub mod model;
 mod net;
 mod problem;
+mod runner;
 mod store;
 
 pub use problem::{Kind, Problem, Result, kind_of, report};

@@ -6,9 +6,15 @@
 
 mod claim;
 mod edit;
+pub mod environment;
+pub mod expansion;
+pub mod fields;
 mod history;
+pub mod image;
 mod name;
 mod pet;
+pub mod printer;
+pub mod quantity;
 mod reconcile;
 mod revision;
 mod set;

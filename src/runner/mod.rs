@@ -1,0 +1,3 @@
+//! One pet: its volumes, processes, probes and hooks.
+
+pub(crate) mod volumes;
