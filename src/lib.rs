@@ -10,11 +10,35 @@
     reason = "modules are written ahead of the verbs that use them"
 )]
 
+mod cli;
 mod manifest;
 pub mod model;
 mod net;
 mod problem;
 mod runner;
 mod store;
+mod supervisor;
+mod sys;
 
 pub use problem::{Kind, Problem, Result, kind_of, report};
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Runs the program: one command, or the role that its first argument names.
+///
+/// The roles that petset starts by itself come before the command line is parsed, because each
+/// millisecond of theirs is one of every pet's.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    match arguments.split_first() {
+        Some((role, [root])) if role == supervisor::SUPERVISOR_ARGUMENT => {
+            supervisor::run_in_background(Path::new(root))
+        }
+        Some(_) | None => cli::run(),
+    }
+}
+
+pub use cli::command;

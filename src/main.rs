@@ -1,3 +1,7 @@
 //! The `petset` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    petset::main()
+}

@@ -18,7 +18,10 @@ pub(crate) fn close_inherited() -> io::Result<()> {
     Ok(())
 }
 
-#[expect(unsafe_code, reason = "a descriptor that nobody in this process owns has to be closed")]
+#[expect(
+    unsafe_code,
+    reason = "a descriptor that nobody in this process owns has to be closed"
+)]
 fn close(descriptor: RawFd) {
     // The directory that was read to list them is closed already, and its number is free.
     if fs::symlink_metadata(format!("/proc/self/fd/{descriptor}")).is_ok() {

@@ -2,6 +2,7 @@
 
 mod names;
 mod render;
+mod scale;
 mod session;
 mod waiting;
 
@@ -21,7 +22,12 @@ use session::Session;
 /// petset reads the YAML of a StatefulSet and runs its pets on this machine: in order, each with
 /// a name, an address and a volume that it keeps for life. No images, no VM, no root.
 #[derive(Debug, Parser)]
-#[command(name = "petset", version, max_term_width = 100, propagate_version = true)]
+#[command(
+    name = "petset",
+    version,
+    max_term_width = 100,
+    propagate_version = true
+)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -35,10 +41,23 @@ pub(crate) struct Global {
     /// Directory that keeps what is wanted, what is seen, and the volumes
     ///
     /// Without it: $XDG_STATE_HOME/petset, else ~/.local/state/petset.
-    #[arg(long, global = true, value_name = "DIR", env = "PETSET_STATE_DIR", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "PETSET_STATE_DIR",
+        hide_env_values = true
+    )]
     state_dir: Option<PathBuf>,
     /// Namespace to work in
-    #[arg(short, long, global = true, value_name = "NAMESPACE", env = "PETSET_NAMESPACE", hide_env_values = true)]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "NAMESPACE",
+        env = "PETSET_NAMESPACE",
+        hide_env_values = true
+    )]
     namespace: Option<Namespace>,
     /// How long to wait for another command that holds the lock, such as 30s
     #[arg(long, global = true, value_name = "DURATION", value_parser = store::parse_duration)]
@@ -46,8 +65,7 @@ pub(crate) struct Global {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
-}
+enum Command {}
 
 impl Command {
     fn run(&self, session: &Session) -> Result<()> {

@@ -7,7 +7,14 @@ use crate::problem::Problem;
 
 /// The words that kubectl and petset use for a set.
 const SET_WORDS: [&str; 9] = [
-    "set", "sets", "sts", "statefulset", "statefulsets", "petset", "petsets", "statefulset.apps",
+    "set",
+    "sets",
+    "sts",
+    "statefulset",
+    "statefulsets",
+    "petset",
+    "petsets",
+    "statefulset.apps",
     "statefulsets.apps",
 ];
 /// The words that kubectl and petset use for a pet.
@@ -34,9 +41,9 @@ impl FromStr for SetRef {
         match text.split_once('/') {
             None => text.parse().map(Self),
             Some((word, name)) if means_sets(word) => name.parse().map(Self),
-            Some((word, _)) => {
-                Err(Problem::invalid(format!("{word:?} does not name a set: write web or sts/web")))
-            }
+            Some((word, _)) => Err(Problem::invalid(format!(
+                "{word:?} does not name a set: write web or sts/web"
+            ))),
         }
     }
 }
@@ -71,7 +78,9 @@ impl FromStr for Target {
             Some((word, name)) if means_pets(word) => name.parse().map(Self::Pet),
             Some((word, _)) => {
                 let wish = "write web or sts/web for a set, web-0 or pod/web-0 for a pet";
-                Err(Problem::invalid(format!("{word:?} names neither a set nor a pet: {wish}")))
+                Err(Problem::invalid(format!(
+                    "{word:?} names neither a set nor a pet: {wish}"
+                )))
             }
         }
     }

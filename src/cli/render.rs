@@ -65,7 +65,7 @@ pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> Result<()> {
 /// Lays out rows below their headings.
 pub(crate) fn lay_out(headings: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     table.set_header(headings);
     table.add_rows(rows);
     let last = headings.len().saturating_sub(1);
@@ -82,7 +82,13 @@ mod tests {
 
     #[test]
     fn a_table_looks_like_kubectls() {
-        let rows = [vec!["web".to_owned(), "3/3".to_owned()], vec!["kctl".to_owned(), "0/1".to_owned()]];
-        assert_eq!(lay_out(&["NAME", "READY"], &rows), "NAME   READY\nweb    3/3\nkctl   0/1\n");
+        let rows = [
+            vec!["web".to_owned(), "3/3".to_owned()],
+            vec!["kctl".to_owned(), "0/1".to_owned()],
+        ];
+        assert_eq!(
+            lay_out(&["NAME", "READY"], &rows),
+            "NAME   READY\nweb    3/3\nkctl   0/1\n"
+        );
     }
 }

@@ -4,9 +4,11 @@ use std::fmt;
 use std::io::Write;
 use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::StatefulSet;
+
 use super::Global;
-use crate::model::Namespace;
-use crate::problem::Result;
+use crate::model::{Namespace, SetName};
+use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Edit, Store};
 use crate::supervisor;
 
@@ -26,8 +28,16 @@ impl Session {
             None => store::default_root()?,
         };
         let store = Store::open(store::absolute(&root)?)?;
-        let namespace = global.namespace.clone().or_else(namespace_of_pet).unwrap_or_default();
-        Ok(Self { store, namespace, lock_timeout: global.lock_timeout })
+        let namespace = global
+            .namespace
+            .clone()
+            .or_else(namespace_of_pet)
+            .unwrap_or_default();
+        Ok(Self {
+            store,
+            namespace,
+            lock_timeout: global.lock_timeout,
+        })
     }
 
     /// Changes what is wanted, in one piece, and makes sure that a supervisor looks at it.
@@ -39,6 +49,52 @@ impl Session {
         let outcome = self.store.edit(verb, self.lock_timeout, edit)?;
         supervisor::nudge(self.store.layout())?;
         Ok(outcome)
+    }
+
+    /// Changes one set that exists, and returns it as it is now.
+    ///
+    /// Its generation rises when its spec changed, so that the supervisor's report can be told to
+    /// be of this change or of one before.
+    pub(crate) fn edit_set<T>(
+        &self,
+        verb: &str,
+        name: &SetName,
+        change: impl FnOnce(&mut StatefulSet) -> Result<T, Problem>,
+    ) -> Result<(StatefulSet, T)> {
+        self.edit(&format!("{verb} {name}"), |edit| {
+            let mut set = self.expect_set(name)?;
+            if set.metadata.deletion_timestamp.is_some() {
+                let hint = format!("wait for its end with `petset wait {name} --for delete`");
+                let message = format!("{name} is being deleted");
+                return Err(Problem::new(Kind::Conflict, message).hint(hint).into());
+            }
+            let before = set.spec.clone();
+            let outcome = change(&mut set)?;
+            if set.spec != before {
+                let generation = set.metadata.generation.unwrap_or_default();
+                set.metadata.generation = Some(generation + 1);
+            }
+            edit.put(&set)?;
+            Ok((set, outcome))
+        })
+    }
+
+    /// Returns the set of this name, which has to exist.
+    pub(crate) fn expect_set(&self, name: &SetName) -> Result<StatefulSet> {
+        let object = name.as_str().parse()?;
+        let found = self.store.find(&self.namespace, &object)?;
+        found.ok_or_else(|| self.not_found("statefulsets.apps", name.as_str()).into())
+    }
+
+    /// Says, in the API server's words, that something does not exist.
+    pub(crate) fn not_found(&self, resource: &str, name: &str) -> Problem {
+        let message = format!("{resource} {name:?} not found");
+        let root = self.store.layout().root().display();
+        let namespace = &self.namespace;
+        let hint = format!(
+            "this is namespace {namespace} of {root}; see what exists with `petset get all`"
+        );
+        Problem::new(Kind::NotFound, message).hint(hint)
     }
 }
 

@@ -43,7 +43,11 @@ pub(crate) enum Goal {
     /// The set with this name and uid is gone, and its pets with it.
     Gone(SetName, String),
     /// The pet with this name and uid is gone, and its set is settled again.
-    Replaced { set: StatefulSet, pet: ObjectName, uid: String },
+    Replaced {
+        set: StatefulSet,
+        pet: ObjectName,
+        uid: String,
+    },
     /// No pet runs any more.
     Stopped(SetName),
 }
@@ -66,7 +70,10 @@ impl Session {
 
     /// Returns the supervisor's last report of a set.
     pub(crate) fn report(&self, set: &SetName) -> Result<Option<SetReport>> {
-        let path = self.store.layout().set_status(&self.namespace, set.as_str());
+        let path = self
+            .store
+            .layout()
+            .set_status(&self.namespace, set.as_str());
         store::read_json(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
@@ -95,7 +102,11 @@ impl Session {
         if current {
             self.refuse_if_hopeless(&name, &report)?;
         }
-        Ok(Progress::Waiting(describe(&name, set.spec.as_ref().and_then(|s| s.replicas), &report)))
+        Ok(Progress::Waiting(describe(
+            &name,
+            set.spec.as_ref().and_then(|s| s.replicas),
+            &report,
+        )))
     }
 
     /// A set that somebody deleted meanwhile will never be what was asked for.
@@ -123,7 +134,10 @@ impl Session {
             "petset keeps trying; mend it with `petset upgrade {set} ...`, or take it away with \
              `petset delete {set}`"
         );
-        Err(Problem::new(Kind::Halted, message).hint(look).hint(mend).into())
+        Err(Problem::new(Kind::Halted, message)
+            .hint(look)
+            .hint(mend)
+            .into())
     }
 
     fn until_gone(&self, set: &SetName, uid: &str) -> Result<Progress> {
@@ -132,8 +146,12 @@ impl Session {
         if wanted.is_none_or(|wanted| wanted.metadata.uid.as_deref() != Some(uid)) {
             return Ok(Progress::Reached);
         }
-        let waiting = self.report(set)?.map(|report| describe(set, Some(0), &report));
-        Ok(Progress::Waiting(waiting.unwrap_or_else(|| format!("{set}: not looked at yet"))))
+        let waiting = self
+            .report(set)?
+            .map(|report| describe(set, Some(0), &report));
+        Ok(Progress::Waiting(
+            waiting.unwrap_or_else(|| format!("{set}: not looked at yet")),
+        ))
     }
 
     fn until_replaced(&self, set: &StatefulSet, pet: &ObjectName, uid: &str) -> Result<Progress> {
@@ -144,7 +162,9 @@ impl Session {
     }
 
     fn until_stopped(&self, set: &SetName) -> Result<Progress> {
-        let Some(report) = self.report(set)? else { return Ok(Progress::Reached) };
+        let Some(report) = self.report(set)? else {
+            return Ok(Progress::Reached);
+        };
         if report.stopped && report.status.replicas == 0 {
             return Ok(Progress::Reached);
         }
@@ -196,13 +216,21 @@ impl<'a> Waiter<'a> {
         interrupt.set_nonblocking(true)?;
         signal_hook::low_level::pipe::register(signal_hook::consts::SIGINT, signalled)?;
         let lifeline = supervisor::lifeline(layout);
-        Ok(Self { session, reports, interrupt, lifeline, voice: Voice::new() })
+        Ok(Self {
+            session,
+            reports,
+            interrupt,
+            lifeline,
+            voice: Voice::new(),
+        })
     }
 
     fn wait(mut self, goals: &[Goal], timeout: Duration) -> Result<()> {
         let deadline = Instant::now() + timeout;
         loop {
-            let Some(waiting) = self.next_unreached(goals)? else { return Ok(()) };
+            let Some(waiting) = self.next_unreached(goals)? else {
+                return Ok(());
+            };
             self.voice.waits_for(&waiting);
             if Instant::now() >= deadline {
                 self.voice.end();
@@ -227,21 +255,35 @@ impl<'a> Waiter<'a> {
     /// Waits until something happened: a report, the supervisor's end, Ctrl-C, or the time is up.
     fn sleep(&mut self, deadline: Instant) -> Result<()> {
         let left = deadline.saturating_duration_since(Instant::now());
-        let left = self.voice.patience().map_or(left, |patience| patience.min(left));
-        let timeout = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 3600, tv_nsec: 0 });
+        let left = self
+            .voice
+            .patience()
+            .map_or(left, |patience| patience.min(left));
+        let timeout = Timespec::try_from(left).unwrap_or(Timespec {
+            tv_sec: 3600,
+            tv_nsec: 0,
+        });
         let reports = self.reports.as_fd();
         let mut fds = vec![
             PollFd::new(&reports, PollFlags::IN),
             PollFd::new(&self.interrupt, PollFlags::IN),
         ];
-        fds.extend(self.lifeline.iter().map(|lifeline| PollFd::new(lifeline, PollFlags::IN)));
+        fds.extend(
+            self.lifeline
+                .iter()
+                .map(|lifeline| PollFd::new(lifeline, PollFlags::IN)),
+        );
         match poll(&mut fds, Some(&timeout)) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error).context("cannot wait"),
         }
-        let ended = fds.get(2).is_none_or(|lifeline| !lifeline.revents().is_empty());
+        let ended = fds
+            .get(2)
+            .is_none_or(|lifeline| !lifeline.revents().is_empty());
         drop(fds);
-        self.reports.noticed().context("cannot watch the state directory")?;
+        self.reports
+            .noticed()
+            .context("cannot watch the state directory")?;
         self.check_interrupt()?;
         if ended {
             // It may have ended because all is done; if not, a new one carries on.
@@ -252,7 +294,11 @@ impl<'a> Waiter<'a> {
     }
 
     fn check_interrupt(&mut self) -> Result<()> {
-        if self.interrupt.read(&mut [0; 8]).is_ok_and(|length| length > 0) {
+        if self
+            .interrupt
+            .read(&mut [0; 8])
+            .is_ok_and(|length| length > 0)
+        {
             self.voice.end();
             say("Interrupted: the work goes on without this command.");
             say("hint: see how far it is with `petset get all`");
@@ -280,7 +326,12 @@ impl Voice {
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
-        Self { bar, sentence: String::new(), since: Instant::now(), said: false }
+        Self {
+            bar,
+            sentence: String::new(),
+            since: Instant::now(),
+            said: false,
+        }
     }
 
     fn waits_for(&mut self, sentence: &str) {

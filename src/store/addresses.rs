@@ -26,14 +26,22 @@ fn parse(line: &str) -> Option<Given> {
     let mut words = line.split(' ').map(str::to_owned);
     let (ip, namespace, pod) = (words.next()?, words.next()?, words.next()?);
     // The last word says that the line was written to its end.
-    (words.next().as_deref() == Some(".")).then_some(Given { ip: ip.parse().ok()?, namespace, pod })
+    (words.next().as_deref() == Some(".")).then_some(Given {
+        ip: ip.parse().ok()?,
+        namespace,
+        pod,
+    })
 }
 
 /// Adds a line, durably: an address must never be given to another, power loss or not.
 pub(crate) fn give_address(layout: &Layout, given: &Given) -> io::Result<()> {
     let path = layout.addresses();
     make_dir(&layout.seen())?;
-    let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)?;
     // A line that was torn before must not swallow this one.
     let line = format!("{} {} {} .\n", given.ip, given.namespace, given.pod);
     let torn = torn_end(layout)?;
@@ -64,6 +72,9 @@ mod tests {
         text.push_str("127.7.1.2 default we");
         std::fs::write(layout.addresses(), text).unwrap();
         give_address(&layout, &given("web-1", 3)).unwrap();
-        assert_eq!(addresses_given(&layout).unwrap(), [given("web-0", 1), given("web-1", 3)]);
+        assert_eq!(
+            addresses_given(&layout).unwrap(),
+            [given("web-0", 1), given("web-1", 3)]
+        );
     }
 }

@@ -22,7 +22,11 @@ impl Addresses {
     /// Claims the state directory's block on this machine and reads what was given out before.
     pub(super) fn open(store: &Store) -> Result<Self> {
         let layout = store.layout().clone();
-        let has = store.settings().address_block.and_then(Block::new).or_else(|| block_of(layout.root()));
+        let has = store
+            .settings()
+            .address_block
+            .and_then(Block::new)
+            .or_else(|| block_of(layout.root()));
         let block = Blocks::of_this_machine().claim(layout.root(), has, block_of)?;
         if block_of(layout.root()) != Some(block) {
             let path = layout.block();
@@ -31,9 +35,18 @@ impl Addresses {
         }
         let given = store::addresses_given(&layout).context("cannot read the addresses given")?;
         let given = given.into_iter().map(|given| {
-            (given.ip, Identity { namespace: given.namespace, pod: given.pod })
+            (
+                given.ip,
+                Identity {
+                    namespace: given.namespace,
+                    pod: given.pod,
+                },
+            )
         });
-        Ok(Self { given: address::Addresses::new(block, given), layout })
+        Ok(Self {
+            given: address::Addresses::new(block, given),
+            layout,
+        })
     }
 
     pub(super) const fn block(&self) -> Block {
@@ -42,12 +55,19 @@ impl Addresses {
 
     /// Returns the address of a pet: the same one for ever.
     pub(super) fn address_of(&mut self, namespace: &Namespace, pod: &str) -> Result<Ipv4Addr> {
-        let identity = Identity { namespace: namespace.to_string(), pod: pod.to_owned() };
+        let identity = Identity {
+            namespace: namespace.to_string(),
+            pod: pod.to_owned(),
+        };
         if let Some(known) = self.given.find(&identity) {
             return Ok(known);
         }
         let ip = self.given.allot(&identity)?;
-        let line = Given { ip, namespace: identity.namespace, pod: identity.pod };
+        let line = Given {
+            ip,
+            namespace: identity.namespace,
+            pod: identity.pod,
+        };
         store::give_address(&self.layout, &line).context("cannot write the addresses given")?;
         Ok(ip)
     }

@@ -39,6 +39,8 @@ impl Supervisor {
         self.due.is_empty()
             && self.alarms.is_empty()
             && self.world.pets().next().is_none()
-            && sets.iter().all(|key| self.reports.get(key).is_some_and(at_rest))
+            && sets
+                .iter()
+                .all(|key| self.reports.get(key).is_some_and(at_rest))
     }
 }

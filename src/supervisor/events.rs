@@ -34,8 +34,12 @@ pub(super) enum Spot {
 /// How long killed processes may take to be gone.
 const ORPHANS_END_WITHIN: Duration = Duration::from_secs(2);
 
-const KINDS: [Wanted; 4] =
-    [Wanted::StatefulSet, Wanted::Service, Wanted::PersistentVolumeClaim, Wanted::Eviction];
+const KINDS: [Wanted; 4] = [
+    Wanted::StatefulSet,
+    Wanted::Service,
+    Wanted::PersistentVolumeClaim,
+    Wanted::Eviction,
+];
 
 /// Signals, as descriptors that can be waited on.
 #[derive(Debug)]
@@ -52,7 +56,12 @@ impl Signals {
     pub(super) fn new() -> io::Result<Self> {
         let children = signalled(&[SIGCHLD])?;
         let end = signalled(&[SIGTERM, SIGINT])?;
-        Ok(Self { children, end, quit: false, stays: false })
+        Ok(Self {
+            children,
+            end,
+            quit: false,
+            stays: false,
+        })
     }
 
     /// Stays when nothing is left to run.
@@ -83,7 +92,9 @@ fn drain(mut stream: &UnixStream) -> bool {
 impl Supervisor {
     /// Waits until something happens or a time has come, and takes note of it.
     pub(super) fn wait(&mut self) -> Result<()> {
-        let timeout = self.next_alarm().map(|at| at.saturating_duration_since(Instant::now()));
+        let timeout = self
+            .next_alarm()
+            .map(|at| at.saturating_duration_since(Instant::now()));
         let timeout = timeout.and_then(|left| Timespec::try_from(left).ok());
         let adopted: Vec<(Key, _)> = self.adopted();
         let watch = self.watch.as_fd();
@@ -93,7 +104,11 @@ impl Supervisor {
             PollFd::new(&self.signals.children, PollFlags::IN),
             PollFd::new(&self.signals.end, PollFlags::IN),
         ];
-        fds.extend(adopted.iter().map(|(_, pidfd)| PollFd::new(pidfd, PollFlags::IN)));
+        fds.extend(
+            adopted
+                .iter()
+                .map(|(_, pidfd)| PollFd::new(pidfd, PollFlags::IN)),
+        );
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error).context("cannot wait"),
@@ -111,7 +126,10 @@ impl Supervisor {
     /// Returns the descriptors of runners that are no children of this process.
     fn adopted(&self) -> Vec<(Key, std::os::fd::BorrowedFd<'_>)> {
         let pets = self.world.places.iter().flat_map(|(namespace, place)| {
-            place.pets.iter().map(move |(name, pet)| (namespace, name, pet))
+            place
+                .pets
+                .iter()
+                .map(move |(name, pet)| (namespace, name, pet))
         });
         let adopted = pets.filter_map(|(namespace, name, pet)| match &pet.runner {
             Runner::Adopted(pidfd) => Some(((namespace.clone(), name.clone()), pidfd.as_fd())),
@@ -133,7 +151,11 @@ impl Supervisor {
         if drain(&self.signals.children) {
             self.reap();
         }
-        for noticed in self.watch.noticed().context("cannot watch the state directory")? {
+        for noticed in self
+            .watch
+            .noticed()
+            .context("cannot watch the state directory")?
+        {
             match noticed {
                 Noticed::Entry(spot, name) => self.note_entry(&spot, &name)?,
                 Noticed::Everything => self.look_at_everything()?,
@@ -150,7 +172,9 @@ impl Supervisor {
         match spot {
             Spot::Wanted => self.watch_wanted(false),
             Spot::Kind(namespace, kind) => {
-                let object = name.strip_suffix(".yaml").and_then(|name| name.parse().ok());
+                let object = name
+                    .strip_suffix(".yaml")
+                    .and_then(|name| name.parse().ok());
                 let Some(object) = object else { return Ok(()) };
                 self.note_wanted(*kind, &(namespace.clone(), object));
                 Ok(())
@@ -173,17 +197,16 @@ impl Supervisor {
             Wanted::StatefulSet => drop(self.due.insert(key.clone())),
             Wanted::Service => drop(self.stirred.insert(key.0.clone())),
             Wanted::Eviction => self.set_of_pet_is_due(key),
-            Wanted::PersistentVolumeClaim
-            | Wanted::ConfigMap
-            | Wanted::Secret
-            | Wanted::Pod => {}
+            Wanted::PersistentVolumeClaim | Wanted::ConfigMap | Wanted::Secret | Wanted::Pod => {}
         }
     }
 
     fn note_status(&mut self, key: &Key) {
         let layout = self.store.layout().clone();
         let path = layout.pet(&key.0, key.1.as_str()).status();
-        let Some(pet) = self.world.pet_mut(key) else { return };
+        let Some(pet) = self.world.pet_mut(key) else {
+            return;
+        };
         let status = match read_json::<PodStatus>(&path) {
             Ok(status) => status,
             Err(error) => return log(&format!("{}/{}: {error}", key.0, key.1)),
@@ -233,12 +256,20 @@ impl Supervisor {
         self.note_status(key);
         let files = self.store.layout().pet(&key.0, key.1.as_str());
         let well = well.unwrap_or_else(|| {
-            matches!(super::pets::Incarnation::find(&files), Ok(super::pets::Incarnation::Done))
+            matches!(
+                super::pets::Incarnation::find(&files),
+                Ok(super::pets::Incarnation::Done)
+            )
         });
         if !well {
             self.end_orphans();
             let message = "the runner of this pet ended unexpectedly; a new one takes over";
-            self.pet_event(key, store::journal::Severity::Warning, "RunnerDied", message);
+            self.pet_event(
+                key,
+                store::journal::Severity::Warning,
+                "RunnerDied",
+                message,
+            );
         }
         if let Some(pet) = self.world.pet_mut(key) {
             pet.runner_ended(well);
@@ -248,10 +279,16 @@ impl Supervisor {
 
     /// Ends what a dead runner left behind: its processes become children of this one.
     fn end_orphans(&self) {
-        let runners: Vec<Pid> = self.world.pets().filter_map(|(_, pet)| pet.child()).collect();
+        let runners: Vec<Pid> = self
+            .world
+            .pets()
+            .filter_map(|(_, pet)| pet.child())
+            .collect();
         let deadline = Instant::now() + ORPHANS_END_WITHIN;
         while Instant::now() < deadline {
-            let orphans = children().into_iter().filter(|pid| !runners.contains(pid) && is_alive(*pid));
+            let orphans = children()
+                .into_iter()
+                .filter(|pid| !runners.contains(pid) && is_alive(*pid));
             let killed = orphans.map(|pid| kill_process(pid, Signal::KILL)).count();
             if killed == 0 {
                 return;
@@ -305,7 +342,13 @@ impl Supervisor {
             self.due.extend(self.world.set_keys());
         }
         for namespace in self.store.namespaces()? {
-            if !everything && self.world.places.get(&namespace).is_some_and(|place| place.watched) {
+            if !everything
+                && self
+                    .world
+                    .places
+                    .get(&namespace)
+                    .is_some_and(|place| place.watched)
+            {
                 continue;
             }
             for kind in KINDS {
@@ -333,33 +376,78 @@ impl Supervisor {
         let place = self.world.place_mut(namespace);
         (place.sets, place.services) = (sets, services);
         (place.claims_wanted, place.evictions) = (claims_wanted, evictions);
-        let due = place.sets.keys().map(|name| (namespace.clone(), name.clone()));
+        let due = place
+            .sets
+            .keys()
+            .map(|name| (namespace.clone(), name.clone()));
         self.due.extend(due);
         self.stirred.insert(namespace.clone());
         Ok(())
     }
 
     /// Writes an event of a set.
-    pub(super) fn set_event(&self, key: &Key, severity: store::journal::Severity, reason: &str, message: &str) {
-        self.event(key, key.1.as_str(), format!("statefulset/{}", key.1), severity, reason, message);
+    pub(super) fn set_event(
+        &self,
+        key: &Key,
+        severity: store::journal::Severity,
+        reason: &str,
+        message: &str,
+    ) {
+        self.event(
+            key,
+            key.1.as_str(),
+            format!("statefulset/{}", key.1),
+            severity,
+            reason,
+            message,
+        );
     }
 
     /// Writes an event of a pet.
-    pub(super) fn pet_event(&self, key: &Key, severity: store::journal::Severity, reason: &str, message: &str) {
-        let owner = key.1.as_str().rsplit_once('-').map_or(key.1.as_str(), |(set, _)| set);
-        self.event(key, owner, format!("pod/{}", key.1), severity, reason, message);
+    pub(super) fn pet_event(
+        &self,
+        key: &Key,
+        severity: store::journal::Severity,
+        reason: &str,
+        message: &str,
+    ) {
+        let owner = key
+            .1
+            .as_str()
+            .rsplit_once('-')
+            .map_or(key.1.as_str(), |(set, _)| set);
+        self.event(
+            key,
+            owner,
+            format!("pod/{}", key.1),
+            severity,
+            reason,
+            message,
+        );
     }
 
     /// Writes an event of a claim of a set, or of one of its pets.
     pub(super) fn claim_event(&self, key: &Key, claim: &str, message: &str) {
-        let set = key.1.as_str().rsplit_once('-').filter(|(_, end)| end.parse::<u32>().is_ok());
+        let set = key
+            .1
+            .as_str()
+            .rsplit_once('-')
+            .filter(|(_, end)| end.parse::<u32>().is_ok());
         let owner = set.map_or(key.1.as_str(), |(set, _)| set);
         let object = format!("persistentvolumeclaim/{claim}");
         let severity = store::journal::Severity::Normal;
         self.event(key, owner, object, severity, "Deleted", message);
     }
 
-    fn event(&self, key: &Key, owner: &str, object: String, severity: store::journal::Severity, reason: &str, message: &str) {
+    fn event(
+        &self,
+        key: &Key,
+        owner: &str,
+        object: String,
+        severity: store::journal::Severity,
+        reason: &str,
+        message: &str,
+    ) {
         let event = store::journal::Event {
             time: Timestamp::now(),
             severity,
@@ -378,15 +466,22 @@ impl Supervisor {
 fn is_alive(pid: Pid) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
     // The state follows the name, which is in parentheses and may hold anything (proc(5)).
-    let state = stat.ok().and_then(|stat| stat.rsplit_once(") ")?.1.chars().next());
+    let state = stat
+        .ok()
+        .and_then(|stat| stat.rsplit_once(") ")?.1.chars().next());
     state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
 }
 
 /// Returns the children of this process, whichever of its threads they belong to.
 fn children() -> Vec<Pid> {
-    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let tasks = std::fs::read_dir("/proc/self/task")
+        .into_iter()
+        .flatten()
+        .flatten();
     let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
     let pids: Vec<String> = lists.collect();
     let words = pids.iter().flat_map(|list| list.split_ascii_whitespace());
-    words.filter_map(|word| Pid::from_raw(word.parse().ok()?)).collect()
+    words
+        .filter_map(|word| Pid::from_raw(word.parse().ok()?))
+        .collect()
 }

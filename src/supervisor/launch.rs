@@ -32,7 +32,8 @@ pub(crate) fn nudge(layout: &Layout) -> Result<()> {
     if send(layout, b"wanted").is_ok() {
         return Ok(());
     }
-    start(layout).with_context(|| format!("cannot start the supervisor of {}", layout.root().display()))
+    start(layout)
+        .with_context(|| format!("cannot start the supervisor of {}", layout.root().display()))
 }
 
 /// Tells the supervisor, if one runs, to end; its pets go on.
@@ -67,21 +68,36 @@ pub(super) struct ShortPath {
 /// is reached through an open descriptor of its directory.
 pub(super) fn short_path(path: &Path) -> io::Result<ShortPath> {
     if path.as_os_str().len() <= 107 {
-        return Ok(ShortPath { path: path.to_owned(), _directory: None });
+        return Ok(ShortPath {
+            path: path.to_owned(),
+            _directory: None,
+        });
     }
     let directory = File::open(path.parent().unwrap_or(path))?;
     let name = path.file_name().unwrap_or_default();
     let number = std::os::fd::AsRawFd::as_raw_fd(&directory);
-    let path = Path::new("/proc/self/fd").join(number.to_string()).join(name);
-    Ok(ShortPath { path, _directory: Some(directory) })
+    let path = Path::new("/proc/self/fd")
+        .join(number.to_string())
+        .join(name);
+    Ok(ShortPath {
+        path,
+        _directory: Some(directory),
+    })
 }
 
 fn start(layout: &Layout) -> Result<()> {
     store::make_dir(&layout.supervisor())?;
-    let log = OpenOptions::new().create(true).append(true).mode(0o600).open(layout.supervisor_log())?;
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(layout.supervisor_log())?;
     let mut command = Command::new(own_program()?);
     command.arg(SUPERVISOR_ARGUMENT).arg(layout.root());
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log);
     // Within a pet, the marks that say which pet a process belongs to must not go on.
     let marks = std::env::vars_os().map(|(name, _)| name);
     for mark in marks.filter(|name| name.to_string_lossy().starts_with("PETSET_")) {
@@ -98,7 +114,10 @@ fn start(layout: &Layout) -> Result<()> {
     let status = child.wait()?;
     let said = String::from_utf8_lossy(&said);
     if said.trim().is_empty() {
-        bail!("it ended ({status}); see {}", layout.supervisor_log().display());
+        bail!(
+            "it ended ({status}); see {}",
+            layout.supervisor_log().display()
+        );
     }
     bail!("{}", said.trim());
 }
@@ -107,5 +126,9 @@ fn start(layout: &Layout) -> Result<()> {
 pub(crate) fn own_program() -> io::Result<PathBuf> {
     let program = std::env::current_exe()?;
     let exists = program.exists();
-    Ok(if exists { program } else { PathBuf::from("/proc/self/exe") })
+    Ok(if exists {
+        program
+    } else {
+        PathBuf::from("/proc/self/exe")
+    })
 }

@@ -74,7 +74,9 @@ struct Supervisor {
 /// the working directory and every inherited descriptor of whoever started it, and says on its
 /// standard output when it can be found.
 pub(crate) fn run_in_background(root: &Path) -> ExitCode {
-    let begun = leave_the_caller().and_then(|()| Store::open(root)).and_then(Supervisor::begin);
+    let begun = leave_the_caller()
+        .and_then(|()| Store::open(root))
+        .and_then(Supervisor::begin);
     let outcome = match begun {
         Ok(begun) => greet().and_then(|()| begun.map_or(Ok(()), Supervisor::run)),
         Err(error) => {
@@ -130,10 +132,16 @@ fn log(line: &str) {
 impl Supervisor {
     /// Becomes the supervisor; `None` where another one is, which has been told to look.
     fn begin(store: Store) -> Result<Option<Self>> {
-        let Some(lock) = take_over(store.layout())? else { return Ok(None) };
+        let Some(lock) = take_over(store.layout())? else {
+            return Ok(None);
+        };
         let layout = store.layout();
-        store::replace(&layout.supervisor_pid(), format!("{}\n", std::process::id()).as_bytes(), store::Sync::No)
-            .context("cannot write the supervisor's pid")?;
+        store::replace(
+            &layout.supervisor_pid(),
+            format!("{}\n", std::process::id()).as_bytes(),
+            store::Sync::No,
+        )
+        .context("cannot write the supervisor's pid")?;
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .context("cannot become the reaper of orphans")?;
         // Signals before pets: no runner's end may go unnoticed.
@@ -213,7 +221,10 @@ fn take_over(layout: &Layout) -> Result<Option<Lock>> {
             return Ok(None);
         }
     }
-    bail!("{} is held by a process that does not answer", path.display())
+    bail!(
+        "{} is held by a process that does not answer",
+        path.display()
+    )
 }
 
 fn bind(layout: &Layout) -> Result<UnixDatagram> {

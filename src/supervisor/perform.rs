@@ -11,16 +11,20 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use super::Supervisor;
 use super::pets::Pet;
 use super::world::Key;
-use crate::model::{
-    Ordinal, Reason, Set, Step, claim_for, claim_name, pod_for,
-};
+use crate::model::{Ordinal, Reason, Set, Step, claim_for, claim_name, pod_for};
 use crate::problem::Result;
 use crate::store::journal::Severity;
 use crate::store::{self, Sync, Wanted};
 
 impl Supervisor {
     /// Performs one step for the set; returns whether anything changed by it.
-    pub(super) fn perform(&mut self, key: &Key, set: &Set, step: &Step, now: Timestamp) -> Result<bool> {
+    pub(super) fn perform(
+        &mut self,
+        key: &Key,
+        set: &Set,
+        step: &Step,
+        now: Timestamp,
+    ) -> Result<bool> {
         match step {
             Step::Await { .. } => return Ok(false),
             Step::CreateRevision(revision) => {
@@ -30,21 +34,31 @@ impl Supervisor {
                 self.revise(key, |revisions| revisions.push(revision))?;
             }
             Step::RenumberRevision { name, number } => self.revise(key, |revisions| {
-                let named = revisions.iter_mut().filter(|r| r.metadata.name.as_ref() == Some(name));
+                let named = revisions
+                    .iter_mut()
+                    .filter(|r| r.metadata.name.as_ref() == Some(name));
                 named.for_each(|revision| revision.revision = *number);
             })?,
             Step::AdoptRevision { name } => self.revise(key, |revisions| {
-                let named = revisions.iter_mut().filter(|r| r.metadata.name.as_ref() == Some(name));
+                let named = revisions
+                    .iter_mut()
+                    .filter(|r| r.metadata.name.as_ref() == Some(name));
                 named.for_each(|r| r.metadata.owner_references = Some(vec![set.owner_reference()]));
             })?,
             Step::ReleaseRevision { name } => self.revise(key, |revisions| {
-                let named = revisions.iter_mut().filter(|r| r.metadata.name.as_ref() == Some(name));
+                let named = revisions
+                    .iter_mut()
+                    .filter(|r| r.metadata.name.as_ref() == Some(name));
                 named.for_each(|revision| revision.metadata.owner_references = None);
             })?,
             Step::DeleteRevision { name } => self.revise(key, |revisions| {
                 revisions.retain(|revision| revision.metadata.name.as_ref() != Some(name));
             })?,
-            Step::CreateClaim { claim: _, template, ordinal } => {
+            Step::CreateClaim {
+                claim: _,
+                template,
+                ordinal,
+            } => {
                 self.create_claim(key, template, *ordinal, now)?;
             }
             Step::OwnClaim { claim, owners } => self.own_claim(key, claim, owners)?,
@@ -70,13 +84,24 @@ impl Supervisor {
         change: impl FnOnce(&mut Vec<k8s_openapi::api::apps::v1::ControllerRevision>),
     ) -> Result<()> {
         let path = self.store.layout().revisions(&key.0, key.1.as_str());
-        let revisions = self.world.place_mut(&key.0).revisions.entry(key.1.clone()).or_default();
+        let revisions = self
+            .world
+            .place_mut(&key.0)
+            .revisions
+            .entry(key.1.clone())
+            .or_default();
         change(revisions);
         store::replace_json(&path, revisions, Sync::Yes)
             .with_context(|| format!("cannot write {}", path.display()))
     }
 
-    fn create_claim(&mut self, key: &Key, template: &str, ordinal: Ordinal, now: Timestamp) -> Result<()> {
+    fn create_claim(
+        &mut self,
+        key: &Key,
+        template: &str,
+        ordinal: Ordinal,
+        now: Timestamp,
+    ) -> Result<()> {
         let name = claim_name(template, key.1.as_str(), ordinal);
         let pet = format!("{}-{ordinal}", key.1);
         let set = self.set(key)?;
@@ -89,8 +114,14 @@ impl Supervisor {
         let path = self.store.layout().claim(&key.0, &name);
         store::replace_json(&path, &claim, Sync::No)
             .with_context(|| format!("cannot write {}", path.display()))?;
-        self.world.place_mut(&key.0).claims.insert(name.clone(), claim);
-        let message = format!("create Claim {name} Pod {pet} in StatefulSet {} success", key.1);
+        self.world
+            .place_mut(&key.0)
+            .claims
+            .insert(name.clone(), claim);
+        let message = format!(
+            "create Claim {name} Pod {pet} in StatefulSet {} success",
+            key.1
+        );
         self.set_event(key, Severity::Normal, "SuccessfulCreate", &message);
         Ok(())
     }
@@ -98,7 +129,9 @@ impl Supervisor {
     fn own_claim(&mut self, key: &Key, name: &str, owners: &[OwnerReference]) -> Result<()> {
         let path = self.store.layout().claim(&key.0, name);
         let place = self.world.place_mut(&key.0);
-        let Some(claim) = place.claims.get_mut(name) else { return Ok(()) };
+        let Some(claim) = place.claims.get_mut(name) else {
+            return Ok(());
+        };
         claim.metadata.owner_references = (!owners.is_empty()).then(|| owners.to_vec());
         store::replace_json(&path, claim, Sync::No)
             .with_context(|| format!("cannot write {}", path.display()))
@@ -124,15 +157,28 @@ impl Supervisor {
         let path = self.store.layout().claim(&key.0, name);
         store::remove(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         self.world.place_mut(&key.0).claims.remove(name);
-        let message = format!("the data of claim {name} was removed, as its set's retention policy says");
+        let message =
+            format!("the data of claim {name} was removed, as its set's retention policy says");
         self.claim_event(key, name, &message);
         Ok(())
     }
 
-    fn create_pet(&mut self, key: &Key, ordinal: Ordinal, revision: &str, now: Timestamp) -> Result<()> {
+    fn create_pet(
+        &mut self,
+        key: &Key,
+        ordinal: Ordinal,
+        revision: &str,
+        now: Timestamp,
+    ) -> Result<()> {
         let set = self.set(key)?;
-        let revisions = self.world.place(&key.0).and_then(|place| place.revisions.get(&key.1));
-        let revision = revisions.into_iter().flatten().find(|r| r.metadata.name.as_deref() == Some(revision));
+        let revisions = self
+            .world
+            .place(&key.0)
+            .and_then(|place| place.revisions.get(&key.1));
+        let revision = revisions
+            .into_iter()
+            .flatten()
+            .find(|r| r.metadata.name.as_deref() == Some(revision));
         let revision = revision.with_context(|| format!("{} has lost its revision", key.1))?;
         let mut pod = pod_for(set, ordinal, revision)?;
         let name = pod.metadata.name.clone().unwrap_or_default();
@@ -145,7 +191,10 @@ impl Supervisor {
         written.with_context(|| format!("cannot write the pod {name}"))?;
         let started = pet.start(self.store.layout(), &pet_key);
         self.watch_pet(&pet_key);
-        self.world.place_mut(&key.0).pets.insert(pet_key.1.clone(), pet);
+        self.world
+            .place_mut(&key.0)
+            .pets
+            .insert(pet_key.1.clone(), pet);
         started.with_context(|| format!("cannot start the runner of {name}"))?;
         let message = format!("create Pod {name} in StatefulSet {} successful", key.1);
         self.set_event(key, Severity::Normal, "SuccessfulCreate", &message);
@@ -154,11 +203,16 @@ impl Supervisor {
 
     /// Gives a pod the address that its identity has for ever.
     fn locate(&mut self, pod: &mut Pod, key: &Key) -> Result<()> {
-        let address = self.addresses.address_of(&key.0, key.1.as_str())?.to_string();
+        let address = self
+            .addresses
+            .address_of(&key.0, key.1.as_str())?
+            .to_string();
         pod.status = Some(PodStatus {
             phase: Some("Pending".to_owned()),
             host_ip: Some("127.0.0.1".to_owned()),
-            host_ips: Some(vec![HostIP { ip: "127.0.0.1".to_owned() }]),
+            host_ips: Some(vec![HostIP {
+                ip: "127.0.0.1".to_owned(),
+            }]),
             pod_ip: Some(address.clone()),
             pod_ips: Some(vec![PodIP { ip: address }]),
             ..PodStatus::default()
@@ -167,7 +221,14 @@ impl Supervisor {
     }
 
     /// Asks a pet to stop; it is removed when its runner has ended.
-    fn delete_pet(&mut self, key: &Key, name: &str, uid: &str, why: Reason, now: Timestamp) -> Result<()> {
+    fn delete_pet(
+        &mut self,
+        key: &Key,
+        name: &str,
+        uid: &str,
+        why: Reason,
+        now: Timestamp,
+    ) -> Result<()> {
         let pet_key = (key.0.clone(), name.parse()?);
         let layout = self.store.layout().clone();
         let Some(pet) = self.world.pet_mut(&pet_key).filter(|pet| pet.uid() == uid) else {
@@ -177,16 +238,22 @@ impl Supervisor {
             return Ok(());
         }
         let spec = pet.pod.spec.as_ref();
-        let grace = spec.and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(30);
+        let grace = spec
+            .and_then(|spec| spec.termination_grace_period_seconds)
+            .unwrap_or(30);
         pet.pod.metadata.deletion_timestamp = Some(Time(now));
         pet.pod.metadata.deletion_grace_period_seconds = Some(grace);
-        pet.write(&layout, &pet_key).with_context(|| format!("cannot write the pod {name}"))?;
+        pet.write(&layout, &pet_key)
+            .with_context(|| format!("cannot write the pod {name}"))?;
         if pet.is_over() {
             self.remove_pet(&pet_key)?;
         } else {
             pet.stop(&layout, &pet_key);
         }
-        let message = format!("delete Pod {name} in StatefulSet {} successful: {why}", key.1);
+        let message = format!(
+            "delete Pod {name} in StatefulSet {} successful: {why}",
+            key.1
+        );
         self.set_event(key, Severity::Normal, "SuccessfulDelete", &message);
         Ok(())
     }
@@ -195,7 +262,8 @@ impl Supervisor {
     pub(super) fn remove_pet(&mut self, key: &Key) -> Result<()> {
         let files = self.store.layout().pet(&key.0, key.1.as_str());
         // The pod goes first: without it, the rest is a ruin that the next pet clears away.
-        store::remove(&files.pod()).with_context(|| format!("cannot remove {}", files.pod().display()))?;
+        store::remove(&files.pod())
+            .with_context(|| format!("cannot remove {}", files.pod().display()))?;
         let entries = fs::read_dir(files.root()).into_iter().flatten().flatten();
         for entry in entries.filter(|entry| entry.path() != files.logs()) {
             let path = entry.path();
@@ -215,22 +283,30 @@ impl Supervisor {
         let place = self.world.place_mut(&key.0);
         let mut gone = Vec::new();
         for (name, claim) in &place.claims {
-            let owners = claim.metadata.owner_references.as_deref().unwrap_or_default();
+            let owners = claim
+                .metadata
+                .owner_references
+                .as_deref()
+                .unwrap_or_default();
             let orphaned = !owners.is_empty() && owners.iter().all(|of| of.uid == owner);
             let doomed = orphaned || claim.metadata.deletion_timestamp.is_some();
             if doomed && !place.pets.values().any(|pet| pet.uses(name)) {
                 gone.push(name.clone());
             }
         }
-        gone.iter().try_for_each(|claim| self.remove_claim(key, claim))
+        gone.iter()
+            .try_for_each(|claim| self.remove_claim(key, claim))
     }
 
     fn own_pet(&mut self, key: &Key, name: &str, owner: Option<OwnerReference>) -> Result<()> {
         let pet_key = (key.0.clone(), name.parse()?);
         let layout = self.store.layout().clone();
-        let Some(pet) = self.world.pet_mut(&pet_key) else { return Ok(()) };
+        let Some(pet) = self.world.pet_mut(&pet_key) else {
+            return Ok(());
+        };
         pet.pod.metadata.owner_references = owner.map(|owner| vec![owner]);
-        pet.write(&layout, &pet_key).with_context(|| format!("cannot write the pod {name}"))
+        pet.write(&layout, &pet_key)
+            .with_context(|| format!("cannot write the pod {name}"))
     }
 
     /// Forgets a set whose deletion has come to its end.
@@ -261,7 +337,9 @@ impl Supervisor {
         let layout = self.store.layout();
         let prefix = format!("{}-", key.1);
         for name in store::names_in(&layout.pets_of(&key.0))? {
-            let ordinal = name.strip_prefix(&prefix).is_some_and(|o| o.parse::<u32>().is_ok());
+            let ordinal = name
+                .strip_prefix(&prefix)
+                .is_some_and(|o| o.parse::<u32>().is_ok());
             let files = layout.pet(&key.0, &name);
             if ordinal && !files.pod().exists() {
                 store::remove_tree(files.root())?;
@@ -286,5 +364,12 @@ pub(crate) fn new_uid() -> Result<String> {
     bytes[6] = (bytes[6] & 0x0f) | 0x40;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]))
+    Ok(format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    ))
 }

@@ -86,21 +86,30 @@ impl Incarnation {
             std::thread::sleep(Duration::from_millis(5));
         }
         let lock = files.lock();
-        let message = format!("{} is held by a process that left no record", lock.display());
+        let message = format!(
+            "{} is held by a process that left no record",
+            lock.display()
+        );
         Err(io::Error::other(message))
     }
 }
 
 /// Returns what tells this boot of the machine from all others.
 pub(super) fn boot_id() -> String {
-    let id = read("/proc/sys/kernel/random/boot_id".as_ref()).ok().flatten();
+    let id = read("/proc/sys/kernel/random/boot_id".as_ref())
+        .ok()
+        .flatten();
     id.unwrap_or_default().trim().to_owned()
 }
 
 impl Pet {
     /// A pet that has just been made.
     pub(super) const fn new(pod: Pod) -> Self {
-        Self { pod, runner: Runner::Missing, failures: 0 }
+        Self {
+            pod,
+            runner: Runner::Missing,
+            failures: 0,
+        }
     }
 
     /// A pet that was found in the state directory.
@@ -110,7 +119,11 @@ impl Pet {
             Incarnation::Done | Incarnation::OfAnotherBoot => Runner::Done,
             Incarnation::Died => Runner::Missing,
         };
-        Self { pod, runner, failures: 0 }
+        Self {
+            pod,
+            runner,
+            failures: 0,
+        }
     }
 
     pub(super) fn uid(&self) -> &str {
@@ -119,9 +132,16 @@ impl Pet {
 
     /// Says whether one of its volumes is this claim.
     pub(super) fn uses(&self, claim: &str) -> bool {
-        let volumes = self.pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
+        let volumes = self
+            .pod
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.volumes.as_ref());
         volumes.into_iter().flatten().any(|volume| {
-            volume.persistent_volume_claim.as_ref().is_some_and(|of| of.claim_name == claim)
+            volume
+                .persistent_volume_claim
+                .as_ref()
+                .is_some_and(|of| of.claim_name == claim)
         })
     }
 
@@ -154,8 +174,8 @@ impl Pet {
     /// Starts a runner.
     pub(super) fn start(&mut self, layout: &Layout, key: &Key) -> io::Result<()> {
         match runner::start(layout, &key.0, key.1.as_str()) {
-            Ok(pid) => {
-                self.runner = Runner::Child(pid);
+            Ok(child) => {
+                self.runner = Runner::Child(Pid::from_child(&child));
                 Ok(())
             }
             Err(error) => {
@@ -179,7 +199,9 @@ impl Pet {
     }
 
     fn failed(&mut self) {
-        let rest = REST.saturating_mul(1 << self.failures.min(8)).min(LONGEST_REST);
+        let rest = REST
+            .saturating_mul(1 << self.failures.min(8))
+            .min(LONGEST_REST);
         self.failures += 1;
         self.runner = Runner::Resting(Instant::now() + rest);
     }
@@ -191,8 +213,14 @@ impl Pet {
 
     /// Asks the runner to stop the pet. Saying it again does no harm.
     pub(super) fn stop(&self, layout: &Layout, key: &Key) {
-        let grace = self.pod.metadata.deletion_grace_period_seconds.unwrap_or(30);
-        let wish = runner::Control::Stop { grace_seconds: u64::try_from(grace).unwrap_or(0) };
+        let grace = self
+            .pod
+            .metadata
+            .deletion_grace_period_seconds
+            .unwrap_or(30);
+        let wish = runner::Control::Stop {
+            grace_seconds: u64::try_from(grace).ok(),
+        };
         let files = layout.pet(&key.0, key.1.as_str());
         if runner::tell(&files, &wish).is_ok() {
             return;

@@ -35,13 +35,21 @@ impl Names {
     pub(super) fn serve(settings: &Settings, block: crate::net::address::Block) -> Self {
         let zones = block.reverse_zones();
         let zone = Zone::unloaded(&settings.cluster_domain);
-        let zone = zones.iter().fold(zone, |zone, reverse| zone.with_reverse_zone(reverse));
+        let zone = zones
+            .iter()
+            .fold(zone, |zone, reverse| zone.with_reverse_zone(reverse));
         let own = SocketAddr::from((block.reserved(53), DNS_PORT));
         let listen = settings.dns_listen.unwrap_or(own);
         let zone = Arc::new(RwLock::new(zone.with_servers([listen.ip()])));
         let server = Server::start(&[listen], Arc::clone(&zone));
-        let server = server.map_err(|error| log(&format!("no DNS on {listen}: {error}"))).ok();
-        Self { zone, records: BTreeMap::new(), _server: server }
+        let server = server
+            .map_err(|error| log(&format!("no DNS on {listen}: {error}")))
+            .ok();
+        Self {
+            zone,
+            records: BTreeMap::new(),
+            _server: server,
+        }
     }
 
     /// From now on the absence of a name means that there is no such name.
@@ -94,13 +102,25 @@ impl Supervisor {
         failure: Option<String>,
         now: Timestamp,
     ) -> Vec<Waiting> {
-        let failure = failure.map(|why| Waiting { pet: None, why, since: now, stuck: false });
+        let failure = failure.map(|why| Waiting {
+            pet: None,
+            why,
+            since: now,
+            stuck: false,
+        });
         let awaited = outcome.steps.iter().filter_map(|step| {
-            let Step::Await { ordinal, why } = step else { return None };
+            let Step::Await { ordinal, why } = step else {
+                return None;
+            };
             let pet = set.pet_name(*ordinal);
             let pod = self.pod(key, &pet);
             let stuck = pod.is_some_and(is_stuck);
-            Some(Waiting { pet: Some(pet), why: why.clone(), since: now, stuck })
+            Some(Waiting {
+                pet: Some(pet),
+                why: why.clone(),
+                since: now,
+                stuck,
+            })
         });
         failure.into_iter().chain(awaited).collect()
     }
@@ -113,7 +133,9 @@ impl Supervisor {
     /// Publishes the endpoints of the services that may have changed.
     pub(super) fn publish_endpoints(&mut self) {
         for namespace in std::mem::take(&mut self.stirred) {
-            let Some(place) = self.world.places.get(&namespace) else { continue };
+            let Some(place) = self.world.places.get(&namespace) else {
+                continue;
+            };
             let pods: Vec<&Pod> = place.pets.values().map(|pet| &pet.pod).collect();
             let mut changed = Vec::new();
             for (name, service) in &place.services {
@@ -124,8 +146,13 @@ impl Supervisor {
                 }
             }
             let known = self.names.records.keys().filter(|key| key.0 == namespace);
-            let gone = known.filter(|key| !place.services.contains_key(&key.1)).cloned().collect::<Vec<_>>();
-            changed.into_iter().for_each(|(key, record)| self.publish_record(key, record));
+            let gone = known
+                .filter(|key| !place.services.contains_key(&key.1))
+                .cloned()
+                .collect::<Vec<_>>();
+            changed
+                .into_iter()
+                .for_each(|(key, record)| self.publish_record(key, record));
             gone.iter().for_each(|key| self.withdraw_record(key));
         }
     }
@@ -135,7 +162,11 @@ impl Supervisor {
         if let Err(error) = store::replace_json(&path, &record, Sync::No) {
             return log(&format!("cannot write {}: {error}", path.display()));
         }
-        let mut zone = self.names.zone.write().unwrap_or_else(PoisonError::into_inner);
+        let mut zone = self
+            .names
+            .zone
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         zone.replace(record.clone());
         drop(zone);
         self.names.records.insert(key, record);
@@ -146,7 +177,11 @@ impl Supervisor {
         if let Err(error) = store::remove(&path) {
             log(&format!("cannot remove {}: {error}", path.display()));
         }
-        let mut zone = self.names.zone.write().unwrap_or_else(PoisonError::into_inner);
+        let mut zone = self
+            .names
+            .zone
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         zone.remove(key.0.as_str(), key.1.as_str());
         drop(zone);
         self.names.records.remove(key);
@@ -156,7 +191,11 @@ impl Supervisor {
 /// Tells whether everything is so as the set asks for it.
 fn is_complete(set: &Set, outcome: &Outcome) -> bool {
     let status = &outcome.status;
-    let wished = if set.stopped { 0 } else { i32::try_from(set.replicas).unwrap_or(i32::MAX) };
+    let wished = if set.stopped {
+        0
+    } else {
+        i32::try_from(set.replicas).unwrap_or(i32::MAX)
+    };
     let available = status.available_replicas.unwrap_or_default();
     set.deletion.is_none() && status.replicas == wished && available == wished
 }
@@ -170,7 +209,10 @@ fn is_stuck(pod: &Pod) -> bool {
 }
 
 fn is_hopeless(container: &ContainerStatus) -> bool {
-    let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+    let waiting = container
+        .state
+        .as_ref()
+        .and_then(|state| state.waiting.as_ref());
     match waiting.and_then(|waiting| waiting.reason.as_deref()) {
         Some("CrashLoopBackOff") => container.restart_count >= HOPELESS_RESTARTS,
         Some(

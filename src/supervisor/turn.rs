@@ -22,7 +22,10 @@ impl Supervisor {
     pub(super) fn turn(&mut self) {
         loop {
             let now = Instant::now();
-            let rung = self.alarms.extract_if(.., |_, at| *at <= now).map(|(key, _)| key);
+            let rung = self
+                .alarms
+                .extract_if(.., |_, at| *at <= now)
+                .map(|(key, _)| key);
             self.due.extend(rung);
             self.tend_pets(now);
             if self.due.is_empty() {
@@ -57,7 +60,12 @@ impl Supervisor {
             };
             if let Err(error) = done {
                 log(&format!("{}/{}: {error:#}", key.0, key.1));
-                self.pet_event(&key, Severity::Warning, "FailedStart", &format!("{error:#}"));
+                self.pet_event(
+                    &key,
+                    Severity::Warning,
+                    "FailedStart",
+                    &format!("{error:#}"),
+                );
             }
             self.set_of_pet_is_due(&key);
         }
@@ -65,7 +73,11 @@ impl Supervisor {
 
     /// Reconciles one set until nothing more can be done now.
     fn tend_set(&mut self, key: &Key) {
-        let Some(object) = self.world.place(&key.0).and_then(|place| place.sets.get(&key.1)) else {
+        let Some(object) = self
+            .world
+            .place(&key.0)
+            .and_then(|place| place.sets.get(&key.1))
+        else {
             return self.forget_set(key);
         };
         let mut set = match Set::of(object) {
@@ -73,13 +85,22 @@ impl Supervisor {
             Err(problem) => return log(&format!("{}/{}: {problem}", key.0, key.1)),
         };
         set.stopped = self.world.stopped;
-        let rules = if self.store.settings().strict { Rules::strict() } else { Rules::default() };
+        let rules = if self.store.settings().strict {
+            Rules::strict()
+        } else {
+            Rules::default()
+        };
         for _ in 0..PASSES {
             let now = Timestamp::now();
             let seen = self.seen(key, &set);
             let outcome = reconcile(&set, &seen, rules, now);
             match self.perform_all(key, &set, &outcome, now) {
-                Ok(true) if self.world.place(&key.0).is_some_and(|p| p.sets.contains_key(&key.1)) => {
+                Ok(true)
+                    if self
+                        .world
+                        .place(&key.0)
+                        .is_some_and(|p| p.sets.contains_key(&key.1)) =>
+                {
                     self.remember_status(key, &outcome);
                 }
                 Ok(true) => return self.forget_evictions(key),
@@ -100,7 +121,13 @@ impl Supervisor {
         log(&format!("{}/{} does not come to rest", key.0, key.1));
     }
 
-    fn perform_all(&mut self, key: &Key, set: &Set, outcome: &Outcome, now: Timestamp) -> Result<bool> {
+    fn perform_all(
+        &mut self,
+        key: &Key,
+        set: &Set,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> Result<bool> {
         let mut changed = false;
         for step in &outcome.steps {
             changed |= self.perform(key, set, step, now)?;
@@ -111,9 +138,16 @@ impl Supervisor {
     /// Gathers what there is of a set.
     fn seen(&mut self, key: &Key, set: &Set) -> Seen {
         let status = self.report_of(key).filter(|report| report.uid == set.uid);
-        let status = status.map(|report| report.status.clone()).unwrap_or_default();
-        let Some(place) = self.world.place(&key.0) else { return Seen::default() };
-        let mut seen = Seen { status, ..Seen::default() };
+        let status = status
+            .map(|report| report.status.clone())
+            .unwrap_or_default();
+        let Some(place) = self.world.place(&key.0) else {
+            return Seen::default();
+        };
+        let mut seen = Seen {
+            status,
+            ..Seen::default()
+        };
         seen.revisions = place.revisions.get(&key.1).cloned().unwrap_or_default();
         let prefix = format!("{}-", key.1);
         for (name, pet) in place.pets.range::<str, _>((
@@ -123,9 +157,15 @@ impl Supervisor {
             if !name.as_str().starts_with(&prefix) {
                 break;
             }
-            let Some(ordinal) = set.ordinal_of(name.as_str()) else { continue };
+            let Some(ordinal) = set.ordinal_of(name.as_str()) else {
+                continue;
+            };
             seen.pets.insert(ordinal, PetSeen::of(&pet.pod));
-            if place.evictions.get(name).is_some_and(|uid| uid == pet.uid()) {
+            if place
+                .evictions
+                .get(name)
+                .is_some_and(|uid| uid == pet.uid())
+            {
                 seen.evict.insert(pet.uid().to_owned());
             }
         }
@@ -133,7 +173,8 @@ impl Supervisor {
             let prefix = format!("{template}-{}-", key.1);
             let claims = place.claims.range(prefix.clone()..);
             for (name, claim) in claims.take_while(|(name, _)| name.starts_with(&prefix)) {
-                seen.claims.insert(name.clone(), crate::model::ClaimSeen::of(claim));
+                seen.claims
+                    .insert(name.clone(), crate::model::ClaimSeen::of(claim));
             }
         }
         seen
@@ -165,7 +206,9 @@ impl Supervisor {
 
     fn retry_later(&mut self, key: &Key) {
         let failures = self.failures.entry(key.clone()).or_default();
-        let rest = RETRY.saturating_mul(1 << (*failures).min(12)).min(LONGEST_RETRY);
+        let rest = RETRY
+            .saturating_mul(1 << (*failures).min(12))
+            .min(LONGEST_RETRY);
         *failures += 1;
         self.alarms.insert(key.clone(), Instant::now() + rest);
     }
@@ -180,11 +223,18 @@ impl Supervisor {
 
     /// Takes back the wishes to replace pets that have been replaced.
     fn forget_evictions(&mut self, key: &Key) {
-        let Some(place) = self.world.place(&key.0) else { return };
+        let Some(place) = self.world.place(&key.0) else {
+            return;
+        };
         let fulfilled = place.evictions.iter().filter(|(pod, uid)| {
-            place.pets.get(*pod).is_none_or(|pet| pet.uid() != uid.as_str())
+            place
+                .pets
+                .get(*pod)
+                .is_none_or(|pet| pet.uid() != uid.as_str())
         });
-        let fulfilled: Vec<_> = fulfilled.map(|(pod, uid)| (pod.clone(), uid.clone())).collect();
+        let fulfilled: Vec<_> = fulfilled
+            .map(|(pod, uid)| (pod.clone(), uid.clone()))
+            .collect();
         if fulfilled.is_empty() {
             return;
         }
@@ -200,7 +250,9 @@ impl Supervisor {
         match done {
             Ok(()) => {
                 let place = self.world.place_mut(&key.0);
-                fulfilled.iter().for_each(|(pod, _)| drop(place.evictions.remove(pod)));
+                fulfilled
+                    .iter()
+                    .for_each(|(pod, _)| drop(place.evictions.remove(pod)));
             }
             Err(error) => log(&format!("cannot take back what is done: {error:#}")),
         }
@@ -214,8 +266,14 @@ impl Supervisor {
                 if place.claims.contains_key(name.as_str()) {
                     continue;
                 }
-                let made = store::make_dir(&layout.volume(namespace, name.as_str()))
-                    .and_then(|()| store::replace_json(&layout.claim(namespace, name.as_str()), claim, store::Sync::No));
+                let made =
+                    store::make_dir(&layout.volume(namespace, name.as_str())).and_then(|()| {
+                        store::replace_json(
+                            &layout.claim(namespace, name.as_str()),
+                            claim,
+                            store::Sync::No,
+                        )
+                    });
                 match made {
                     Ok(()) => drop(place.claims.insert(name.to_string(), claim.clone())),
                     Err(error) => log(&format!("cannot make claim {namespace}/{name}: {error}")),
@@ -228,6 +286,10 @@ impl Supervisor {
     pub(super) fn next_alarm(&self) -> Option<Instant> {
         let runners = self.world.pets().filter_map(|(_, pet)| pet.due()).min();
         let alarms = self.alarms.values().min().copied();
-        alarms.into_iter().chain(runners).chain(self.look_again).min()
+        alarms
+            .into_iter()
+            .chain(runners)
+            .chain(self.look_again)
+            .min()
     }
 }

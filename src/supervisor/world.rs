@@ -60,15 +60,23 @@ impl World {
         let pets = |(namespace, place): (&Namespace, _)| {
             let namespace = namespace.clone();
             let place: &Place = place;
-            place.pets.iter().map(move |(name, pet)| ((namespace.clone(), name.clone()), pet))
+            place
+                .pets
+                .iter()
+                .map(move |(name, pet)| ((namespace.clone(), name.clone()), pet))
         };
-        self.places.iter().flat_map(move |entry| pets(entry).collect::<Vec<_>>())
+        self.places
+            .iter()
+            .flat_map(move |entry| pets(entry).collect::<Vec<_>>())
     }
 
     /// Returns the keys of all sets.
     pub(super) fn set_keys(&self) -> Vec<Key> {
         let keys = self.places.iter().flat_map(|(namespace, place)| {
-            place.sets.keys().map(move |name| (namespace.clone(), name.clone()))
+            place
+                .sets
+                .keys()
+                .map(move |name| (namespace.clone(), name.clone()))
         });
         keys.collect()
     }
@@ -83,16 +91,17 @@ impl World {
             Wanted::PersistentVolumeClaim => {
                 take(&mut place.claims_wanted, store.find(namespace, name)?, name)
             }
-            Wanted::Eviction => {
-                take(&mut place.evictions, store.eviction(namespace, name), name)
-            }
+            Wanted::Eviction => take(&mut place.evictions, store.eviction(namespace, name), name),
             // Runners read these themselves, when they start a container.
             Wanted::ConfigMap | Wanted::Secret | Wanted::Pod => Ok(true),
         }
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "each arm of the caller's match is a result")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "each arm of the caller's match is a result"
+)]
 fn take<T>(map: &mut BTreeMap<ObjectName, T>, found: Option<T>, name: &ObjectName) -> Result<bool> {
     let there = found.is_some();
     match found {
@@ -103,22 +112,32 @@ fn take<T>(map: &mut BTreeMap<ObjectName, T>, found: Option<T>, name: &ObjectNam
 }
 
 /// Reads what the supervisor keeps of a namespace: claims, revisions, pets.
-pub(super) fn load_seen(layout: &Layout, namespace: &Namespace, place: &mut Place) -> io::Result<()> {
+pub(super) fn load_seen(
+    layout: &Layout,
+    namespace: &Namespace,
+    place: &mut Place,
+) -> io::Result<()> {
     for file in names_in(&layout.claims(namespace))? {
-        let Some(name) = file.strip_suffix(".json") else { continue };
+        let Some(name) = file.strip_suffix(".json") else {
+            continue;
+        };
         if let Some(claim) = read_json(&layout.claim(namespace, name))? {
             place.claims.insert(name.to_owned(), claim);
         }
     }
     let revisions = layout.revisions(namespace, "any");
     for file in names_in(revisions.parent().unwrap_or(&revisions))? {
-        let name = file.strip_suffix(".json").and_then(|name| name.parse::<ObjectName>().ok());
+        let name = file
+            .strip_suffix(".json")
+            .and_then(|name| name.parse::<ObjectName>().ok());
         let Some(name) = name else { continue };
         let kept = read_json(&layout.revisions(namespace, name.as_str()))?;
         place.revisions.insert(name, kept.unwrap_or_default());
     }
     for name in names_in(&layout.pets_of(namespace))? {
-        let Ok(name) = name.parse::<ObjectName>() else { continue };
+        let Ok(name) = name.parse::<ObjectName>() else {
+            continue;
+        };
         if let Some(pet) = load_pet(layout, namespace, &name)? {
             place.pets.insert(name, pet);
         }
@@ -128,7 +147,9 @@ pub(super) fn load_seen(layout: &Layout, namespace: &Namespace, place: &mut Plac
 
 fn load_pet(layout: &Layout, namespace: &Namespace, name: &ObjectName) -> io::Result<Option<Pet>> {
     let files = layout.pet(namespace, name.as_str());
-    let Some(mut pod) = read_json::<Pod>(&files.pod())? else { return Ok(None) };
+    let Some(mut pod) = read_json::<Pod>(&files.pod())? else {
+        return Ok(None);
+    };
     merge_status(&mut pod, read_json(&files.status())?);
     let incarnation = Incarnation::find(&files)?;
     if matches!(incarnation, Incarnation::OfAnotherBoot) {
