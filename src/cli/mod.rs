@@ -65,11 +65,15 @@ pub(crate) struct Global {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Scale(scale::Args),
+}
 
 impl Command {
     fn run(&self, session: &Session) -> Result<()> {
-        match *self {}
+        match self {
+            Self::Scale(args) => scale::run(session, args),
+        }
     }
 }
 
