@@ -1,3 +1,10 @@
 //! The `petset` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if let Some(code) = petset::runner() {
+        return code;
+    }
+    ExitCode::SUCCESS
+}
