@@ -85,10 +85,8 @@ impl Volumes {
             if !aim.sub_path.is_empty() {
                 make_sub_path(aim, &mut warnings).map_err(VolumeError::new)?;
             }
-            let around = aims[..at]
-                .iter()
-                .rev()
-                .find(|outer| aim.parts.starts_with(&outer.parts));
+            let mut outer = aims[..at].iter().rev();
+            let around = outer.find(|outer| outer.contains(&aim.parts));
             place_link(&root, aim, around, &mut warnings)?;
         }
         Ok(Mounted {
@@ -132,6 +130,11 @@ impl Volumes {
 }
 
 impl Aim<'_> {
+    /// Tells whether a path lies at or below the mount; a mount at the root has no link.
+    fn contains(&self, parts: &[OsString]) -> bool {
+        !self.parts.is_empty() && parts.starts_with(&self.parts)
+    }
+
     fn made(&self) -> Mount {
         Mount {
             volume: self.mount.name.clone(),
@@ -315,10 +318,7 @@ fn working_directory(
         let fault = format!("workingDir {given:?} must not contain '..'");
         return Err(VolumeError::new(fault));
     };
-    let within = aims.iter().rev().find(|aim| {
-        let is_volume = !aim.parts.is_empty();
-        is_volume && parts.starts_with(&aim.parts)
-    });
+    let within = aims.iter().rev().find(|aim| aim.contains(&parts));
     let path = match within {
         Some(aim) => {
             let rest: PathBuf = parts[aim.parts.len()..].iter().collect();
