@@ -390,6 +390,23 @@ fn further_mounts_of_one_volume_are_named_by_their_sub_path() {
 }
 
 #[test]
+fn a_volume_that_is_mounted_whole_has_the_plain_name() {
+    let sandbox = Sandbox::new();
+    let volumes = json!([{"name": "v", "emptyDir": {}}, {"name": "v-x", "emptyDir": {}}]);
+    let mounts = json!([
+        {"name": "v", "mountPath": "/a", "subPath": "x"},
+        {"name": "v", "mountPath": "/b"},
+        {"name": "v-x", "mountPath": "/c"}]);
+    let mounted = sandbox.mount(volumes, mounts, None).unwrap();
+    let path = |name: &str| sandbox.volume(name).display().to_string();
+    let expected = [
+        ("PETSET_MOUNT_V".to_owned(), path("v")),
+        ("PETSET_MOUNT_V_X".to_owned(), path("v-x")),
+    ];
+    assert_eq!(mounted.variables, expected);
+}
+
+#[test]
 fn a_mount_within_a_mount_is_seen_in_an_empty_dir_and_told_of_elsewhere() {
     let sandbox = Sandbox::new();
     let claim = sandbox.claim("data-web-0");
