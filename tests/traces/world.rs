@@ -20,7 +20,17 @@ use crate::recording::{Action, Recording, Step};
 /// Passes at one moment after which a set is taken to be restless.
 const MAX_PASSES: usize = 200;
 
+/// Whether requests made in a row let the controller look at each of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Race {
+    /// The requests win: all are made before it looks.
+    Requests,
+    /// The controller wins: it looks after each.
+    Controller,
+}
+
 /// Everything there is.
+#[derive(Clone)]
 pub(crate) struct World {
     rules: Rules,
     gate: bool,
@@ -39,7 +49,7 @@ pub(crate) struct World {
 }
 
 /// What the fake kubelet is up to, and what it was told to hold back.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Kubelet {
     due: BTreeMap<(Timestamp, u32), Due>,
     order: u32,
@@ -88,7 +98,7 @@ impl World {
     }
 
     /// Performs a step until nothing more happens; returns what was observed.
-    pub(crate) fn play(&mut self, step: &Step) -> Vec<Value> {
+    pub(crate) fn play(&mut self, step: &Step, winner: Race) -> Vec<Value> {
         self.events.clear();
         if step.api_error.is_some() {
             return Vec::new(); // the API refused it: nothing was to happen
@@ -102,6 +112,9 @@ impl World {
             {
                 self.act(action);
                 actions.pop_front();
+                if winner == Race::Controller {
+                    self.settle();
+                }
             }
             self.settle();
             let ready = |action: &&&Action| action.after_events <= self.events.len();
