@@ -6,6 +6,8 @@
 
 mod answer;
 mod arpa;
+#[cfg(test)]
+mod fixture;
 mod lookup;
 mod message;
 mod node;
@@ -13,6 +15,8 @@ mod server;
 mod tcp;
 mod text;
 mod zone;
+#[cfg(test)]
+mod zone_tests;
 
 pub(crate) use answer::{Answer, Kind, Question, Record, Status, Value};
 pub(crate) use lookup::{Lookup, Need, lookup, needed, search_path};
