@@ -10,8 +10,12 @@ mod arpa;
 mod fixture;
 mod lookup;
 mod message;
+#[cfg(test)]
+mod message_tests;
 mod node;
 mod server;
+#[cfg(test)]
+mod server_tests;
 mod tcp;
 mod text;
 mod zone;

@@ -233,7 +233,7 @@ fn addresses_spelled_as_pods_resolve_as_far_as_they_may() {
         let zone = with(pods);
         let pods = ["10-240-0-1", "172-0-0-2", "blah"];
         let asked = pods.map(|pod| say(&zone, &format!("{pod}.podns.pod.cluster.local. A")));
-        assert_eq!(asked, expected, "{:?}", zone);
+        assert_eq!(asked, expected, "{zone:?}");
         assert_eq!(say(&zone, "podns.pod.cluster.local. A"), "nodata");
         assert_eq!(
             say(&zone, "10-240-0-1.nowhere.pod.cluster.local. A"),
