@@ -6,7 +6,8 @@ use std::net::IpAddr;
 
 use super::answer::{Kind, Question, Record, Status, Value};
 use super::arpa::{self, Arpa};
-use super::zone::{Zone, undashed};
+use super::find::undashed;
+use super::zone::Zone;
 use crate::model::{Namespace, ObjectName};
 use crate::net::record::ServiceRecord;
 

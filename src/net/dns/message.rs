@@ -3,8 +3,8 @@
 //! simple-dns reads and writes the packets. It refuses record types and classes that it has no
 //! name for, which a server must answer nevertheless, so those four bytes are read here.
 
-use simple_dns::rdata::{A, AAAA, CNAME, NS, NULL, OPT, PTR, RData, SOA, SRV, TXT};
-use simple_dns::{CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, RCODE, ResourceRecord, TYPE};
+use simple_dns::rdata::{A, AAAA, CNAME, NS, OPT, PTR, RData, SOA, SRV, TXT};
+use simple_dns::{CLASS, Name, Packet, PacketFlag, RCODE, ResourceRecord};
 
 use super::answer::{Answer, Kind, Question, Record, SOA_TIMES, Status, Value};
 use super::zone::Zone;

@@ -6,6 +6,8 @@
 
 mod answer;
 mod arpa;
+mod asked;
+mod find;
 #[cfg(test)]
 mod fixture;
 mod lookup;
@@ -13,6 +15,7 @@ mod message;
 #[cfg(test)]
 mod message_tests;
 mod node;
+
 mod server;
 #[cfg(test)]
 mod server_tests;
