@@ -168,10 +168,10 @@ pub(super) fn connect(host: &str, port: u16, until: Instant) -> Result<TcpStream
 }
 
 fn refused(address: SocketAddr, error: &std::io::Error) -> String {
-    match error.kind() {
-        ErrorKind::TimedOut => format!("dial tcp {address}: i/o timeout"),
-        _ => format!("dial tcp {address}: connect: {}", explain(error)),
+    if error.kind() == ErrorKind::TimedOut {
+        return format!("dial tcp {address}: i/o timeout");
     }
+    format!("dial tcp {address}: connect: {}", explain(error))
 }
 
 fn left(until: Instant) -> Result<Duration, String> {
@@ -183,12 +183,14 @@ fn left(until: Instant) -> Result<Duration, String> {
 }
 
 fn explain(error: &std::io::Error) -> String {
-    match error.kind() {
-        ErrorKind::ConnectionRefused => "connection refused".to_owned(),
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => "context deadline exceeded".to_owned(),
-        ErrorKind::ConnectionReset => "connection reset by peer".to_owned(),
-        _ => error.to_string(),
-    }
+    let known = [
+        (ErrorKind::ConnectionRefused, "connection refused"),
+        (ErrorKind::ConnectionReset, "connection reset by peer"),
+        (ErrorKind::WouldBlock, "context deadline exceeded"),
+        (ErrorKind::TimedOut, "context deadline exceeded"),
+    ];
+    let words = known.iter().find(|(kind, _)| *kind == error.kind());
+    words.map_or_else(|| error.to_string(), |(_, words)| (*words).to_owned())
 }
 
 #[cfg(test)]

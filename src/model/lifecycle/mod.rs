@@ -212,7 +212,7 @@ pub struct Pet {
     turn: usize,
     volumes: Volumes,
     stop: Option<PodStop>,
-    deadline: Option<Duration>,
+    active_until: Option<Duration>,
     finished: bool,
     /// When the machine next wants a tick.
     wake: Option<Duration>,
@@ -266,7 +266,7 @@ impl Pet {
                 again: now.mono,
             },
             stop: None,
-            deadline: spec
+            active_until: spec
                 .active_deadline_seconds
                 .map(|allowed| now.mono + seconds(allowed)),
             finished: false,
@@ -557,7 +557,7 @@ impl Pet {
     }
 
     fn advance(&mut self) {
-        if let Some(deadline) = self.deadline.filter(|_| self.stop.is_none()) {
+        if let Some(deadline) = self.active_until.filter(|_| self.stop.is_none()) {
             self.check_deadline(deadline);
         }
         if self.stop.is_none() && self.volumes_ready() {
