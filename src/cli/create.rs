@@ -95,7 +95,9 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     if args.dry_run.is_some() {
         return show_all(&objects, args.output, " (dry run)");
     }
-    let created = session.edit("create", |edit| create(edit, &mut objects, args.if_not_exists));
+    let created = session.edit("create", |edit| {
+        create(edit, &mut objects, args.if_not_exists)
+    });
     let (titles, goals) = created.context("cannot create what was asked for")?;
     match args.output {
         None => titles.iter().try_for_each(|line| render::line(line))?,
@@ -190,7 +192,9 @@ fn exists<T: Kept>(name: &str, is_set: bool) -> Problem {
     let problem = Problem::new(Kind::Conflict, message);
     if is_set {
         problem
-            .hint(format!("change it with `petset scale {name}` or `petset upgrade {name}`"))
+            .hint(format!(
+                "change it with `petset scale {name}` or `petset upgrade {name}`"
+            ))
             .hint("or keep it as it is with --if-not-exists")
     } else {
         problem
@@ -236,9 +240,11 @@ fn show_all(objects: &[Object], format: Option<Format>, remark: &str) -> Result<
             }
             render::yaml(value)
         }),
-        Some(Format::Name) => objects.iter().try_for_each(|o| render::line(&files::title(o))),
-        Some(Format::Wide) | None => objects
+        Some(Format::Name) => objects
             .iter()
-            .try_for_each(|object| render::line(&format!("{} created{remark}", files::title(object)))),
+            .try_for_each(|o| render::line(&files::title(o))),
+        Some(Format::Wide) | None => objects.iter().try_for_each(|object| {
+            render::line(&format!("{} created{remark}", files::title(object)))
+        }),
     }
 }

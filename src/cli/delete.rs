@@ -29,7 +29,11 @@ use crate::store::{self, Edit, Wanted, identity};
   petset delete pod/web-1")]
 pub(crate) struct Args {
     /// Sets or pets to delete, such as web or pod/web-0
-    #[arg(required_unless_present = "filename", conflicts_with = "filename", value_name = "SET|PET")]
+    #[arg(
+        required_unless_present = "filename",
+        conflicts_with = "filename",
+        value_name = "SET|PET"
+    )]
     targets: Vec<Target>,
     #[command(flatten)]
     files: FileArgs,
@@ -37,7 +41,12 @@ pub(crate) struct Args {
     #[arg(long)]
     purge: bool,
     /// What becomes of the pets: they stop (background), or they run on without their set (orphan)
-    #[arg(long, value_name = "HOW", default_value = "background", conflicts_with = "purge")]
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "background",
+        conflicts_with = "purge"
+    )]
     cascade: Cascade,
     /// What does not exist counts as deleted
     #[arg(long)]
@@ -70,10 +79,16 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     }
     let deleted = session.edit("delete", |edit| {
         let sets = sets.iter().map(|name| mark(session, edit, name, args));
-        sets.filter_map(Result::transpose).collect::<Result<Vec<_>>>()
+        sets.filter_map(Result::transpose)
+            .collect::<Result<Vec<_>>>()
     });
-    finish(session, deleted.context("cannot delete what was named")?, args)?;
-    pets.iter().try_for_each(|name| restart_pet(session, name, &args.wait))
+    finish(
+        session,
+        deleted.context("cannot delete what was named")?,
+        args,
+    )?;
+    pets.iter()
+        .try_for_each(|name| restart_pet(session, name, &args.wait))
 }
 
 fn delete_files(session: &Session, args: &Args) -> Result<()> {
@@ -88,10 +103,16 @@ fn delete_files(session: &Session, args: &Args) -> Result<()> {
         }
         Ok(sets)
     });
-    finish(session, deleted.context("cannot delete what was given")?, args)?;
+    finish(
+        session,
+        deleted.context("cannot delete what was given")?,
+        args,
+    )?;
     // What the pets needed goes last, when nobody needs it any more.
     let removed = session.edit("delete", |edit| forget(edit, &objects))?;
-    removed.iter().try_for_each(|title| render::line(&format!("{title} deleted")))
+    removed
+        .iter()
+        .try_for_each(|title| render::line(&format!("{title} deleted")))
 }
 
 /// Forgets everything but sets and claims. A claim holds data: `volume rm` is for those.
@@ -117,7 +138,13 @@ fn mark(
     name: &SetName,
     args: &Args,
 ) -> Result<Option<StatefulSet>> {
-    mark_in(session, edit, &session.namespace, &name.as_str().parse()?, args)
+    mark_in(
+        session,
+        edit,
+        &session.namespace,
+        &name.as_str().parse()?,
+        args,
+    )
 }
 
 /// Marks a set for deletion; the supervisor stops its pets and then removes it.
@@ -134,12 +161,17 @@ fn mark_in(
         }
         return Err(session.not_found("statefulsets.apps", name.as_str()).into());
     };
-    set.metadata.deletion_timestamp.get_or_insert_with(|| Time(Timestamp::now()));
+    set.metadata
+        .deletion_timestamp
+        .get_or_insert_with(|| Time(Timestamp::now()));
     if args.cascade == Cascade::Orphan {
         set.metadata.finalizers = Some(vec![ORPHAN_FINALIZER.to_owned()]);
     }
     if args.purge {
-        set.metadata.annotations.get_or_insert_default().insert(store::PURGE_ANNOTATION.to_owned(), "true".to_owned());
+        set.metadata
+            .annotations
+            .get_or_insert_default()
+            .insert(store::PURGE_ANNOTATION.to_owned(), "true".to_owned());
     }
     edit.put(&set)?;
     Ok(Some(set))
@@ -169,7 +201,11 @@ fn say_kept(session: &Session, namespace: &Namespace, set: &StatefulSet) -> Resu
     }
     let name = &wanted.name;
     let dir = session.store.layout().volumes(namespace);
-    say(format!("Kept the volumes {} below {}.", kept.join(", "), dir.display()));
+    say(format!(
+        "Kept the volumes {} below {}.",
+        kept.join(", "),
+        dir.display()
+    ));
     say(format!(
         "hint: `petset create` finds them again; `petset volume rm --set {name}` removes them"
     ));
@@ -177,5 +213,7 @@ fn say_kept(session: &Session, namespace: &Namespace, set: &StatefulSet) -> Resu
 }
 
 fn is_not_found(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<Problem>().is_some_and(|problem| problem.kind == Kind::NotFound)
+    error
+        .downcast_ref::<Problem>()
+        .is_some_and(|problem| problem.kind == Kind::NotFound)
 }

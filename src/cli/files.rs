@@ -45,7 +45,8 @@ fn check(session: &Session, object: &Object) -> Result<(), Problem> {
     }
     if let Object::Pod(pod) = object {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
-        let message = format!("pod {name}: petset runs the pods of sets, not yet pods by themselves");
+        let message =
+            format!("pod {name}: petset runs the pods of sets, not yet pods by themselves");
         let hint = "make it a StatefulSet with `replicas: 1`";
         return Err(Problem::invalid(message).hint(hint));
     }

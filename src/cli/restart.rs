@@ -46,7 +46,11 @@ pub(crate) fn restart_pet(session: &Session, name: &ObjectName, wait: &WaitArgs)
     let pod: Option<Pod> = store::read_json(&pod)?;
     let uid = pod.and_then(|pod| pod.metadata.uid);
     let uid = uid.ok_or_else(|| session.not_found("pods", name.as_str()))?;
-    let set = name.as_str().parse::<PetName>().ok().map(|pet| pet.set().as_str().to_owned());
+    let set = name
+        .as_str()
+        .parse::<PetName>()
+        .ok()
+        .map(|pet| pet.set().as_str().to_owned());
     let set = set.unwrap_or_default().parse::<ObjectName>()?;
     let set: Option<StatefulSet> = session.store.find(namespace, &set)?;
     session.edit(&format!("restart {name}"), |edit| {
@@ -54,7 +58,11 @@ pub(crate) fn restart_pet(session: &Session, name: &ObjectName, wait: &WaitArgs)
         Ok(())
     })?;
     render::line(&format!("pod/{name} restarted"))?;
-    let goal = set.map(|set| Goal::Replaced { set, pet: name.clone(), uid });
+    let goal = set.map(|set| Goal::Replaced {
+        set,
+        pet: name.clone(),
+        uid,
+    });
     session.wait(&goal.into_iter().collect::<Vec<_>>(), wait)
 }
 
@@ -73,7 +81,12 @@ impl Session {
             Target::Pet(name) => Ok(Named::Pet(name.clone())),
             Target::Either(name) => {
                 let set = self.store.find::<StatefulSet>(&self.namespace, name)?;
-                let pet = self.store.layout().pet(&self.namespace, name.as_str()).pod().exists();
+                let pet = self
+                    .store
+                    .layout()
+                    .pet(&self.namespace, name.as_str())
+                    .pod()
+                    .exists();
                 match (set, pet) {
                     (None, true) => Ok(Named::Pet(name.clone())),
                     (Some(_), _) => Ok(Named::Set(name.as_str().parse()?)),

@@ -92,7 +92,10 @@ impl Session {
     /// Returns the names of the claims that a set's templates have made, in order.
     pub(crate) fn claims_of(&self, namespace: &Namespace, set: &Set) -> Result<Vec<String>> {
         let names = store::names_in(&self.store.layout().volumes(namespace))?;
-        Ok(names.into_iter().filter(|claim| set.is_own_claim(claim)).collect())
+        Ok(names
+            .into_iter()
+            .filter(|claim| set.is_own_claim(claim))
+            .collect())
     }
 
     /// Makes the state directory, if it does not exist yet.

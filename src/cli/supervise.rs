@@ -14,6 +14,9 @@ pub(crate) struct Args {}
 
 pub(crate) fn run(session: &Session, _args: &Args) -> Result<()> {
     session.establish()?;
-    say(format!("Supervising {}.", session.store.layout().root().display()));
+    say(format!(
+        "Supervising {}.",
+        session.store.layout().root().display()
+    ));
     supervisor::run_in_foreground(session.store.clone())
 }

@@ -141,7 +141,9 @@ fn replace_set(session: &Session, edit: &mut Edit<'_>, new: &StatefulSet) -> Res
     manifest::check_update(&old, &set)?;
     let changed = set.spec != old.spec;
     set.metadata.uid.clone_from(&old.metadata.uid);
-    set.metadata.creation_timestamp.clone_from(&old.metadata.creation_timestamp);
+    set.metadata
+        .creation_timestamp
+        .clone_from(&old.metadata.creation_timestamp);
     set.metadata.generation = old.metadata.generation.map(|of| of + i64::from(changed));
     edit.put(&set)?;
     Ok(set)

@@ -18,8 +18,14 @@ pub(crate) struct Args {
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     if args.files.filename.is_empty() {
         let hint = "for example `petset validate -f web.yaml`";
-        return Err(Problem::invalid("nothing to validate: --filename is missing").hint(hint).into());
+        return Err(
+            Problem::invalid("nothing to validate: --filename is missing")
+                .hint(hint)
+                .into(),
+        );
     }
     let objects = files::read(session, &args.files.filename)?;
-    objects.iter().try_for_each(|object| render::line(&format!("{} is valid", files::title(object))))
+    objects
+        .iter()
+        .try_for_each(|object| render::line(&format!("{} is valid", files::title(object))))
 }

@@ -339,7 +339,8 @@ impl Supervisor {
     fn purge(&mut self, key: &Key, set: &Set) -> Result<()> {
         let claims = store::names_in(&self.store.layout().volumes(&key.0))?;
         let own = claims.iter().filter(|claim| set.is_own_claim(claim));
-        own.into_iter().try_for_each(|claim| self.remove_claim(key, claim))
+        own.into_iter()
+            .try_for_each(|claim| self.remove_claim(key, claim))
     }
 
     /// Removes the directories that pets of this set left with nothing but logs in them.
