@@ -410,11 +410,9 @@ impl<'n> Fields<'n> {
     fn note_unknown(&self, key: &str, fields: &[&'static str]) {
         let notes = self.parent.notes;
         notes.within(Segment::Field(key.to_owned()), || {
-            let advice = match nearest(key, fields) {
-                Some(field) => format!(" (did you mean {field:?}?)"),
-                None => String::new(),
-            };
-            notes.note(format!("unknown field {:?}{advice}", notes.path()));
+            let path = notes.path();
+            let nearest = nearest(key, fields);
+            notes.faults.borrow_mut().unknown(&path, nearest);
         });
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Fault {
     /// What is wrong, without the path.
     pub(crate) message: String,
     pub(crate) reason: Reason,
+    /// What to write instead, where that is easily guessed.
+    pub(crate) advice: Option<String>,
 }
 
 impl fmt::Display for Fault {
@@ -42,17 +44,21 @@ impl Faults {
         self.push(path, message, Reason::Invalid);
     }
 
-    /// Notes a limit that petset has and Kubernetes has not.
-    pub(crate) fn ours(&mut self, path: &str, message: impl Into<String>) {
-        self.push(path, message, Reason::Ours);
-    }
-
     pub(crate) fn push(&mut self, path: &str, message: impl Into<String>, reason: Reason) {
         self.0.push(Fault {
             path: path.to_owned(),
             message: message.into(),
             reason,
+            advice: None,
         });
+    }
+
+    /// Notes a field that does not exist.
+    pub(crate) fn unknown(&mut self, path: &str, nearest: Option<&str>) {
+        self.push(path, format!("unknown field {path:?}"), Reason::Decoding);
+        if let (Some(fault), Some(nearest)) = (self.0.last_mut(), nearest) {
+            fault.advice = Some(format!("did you mean {nearest:?}?"));
+        }
     }
 
     /// Notes that a field is missing.
@@ -118,7 +124,9 @@ impl Faults {
 
     /// Returns the API server's message about one object.
     pub(crate) fn about(&self, kind: &str, name: &str) -> String {
-        let all: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        let ours = |fault: &&Fault| fault.reason != Reason::Ours;
+        let all = self.0.iter().filter(ours);
+        let all: Vec<String> = all.map(ToString::to_string).collect();
         match all.as_slice() {
             [only] => format!("{kind} {} is invalid: {only}", quote(name)),
             _ => format!("{kind} {} is invalid: [{}]", quote(name), all.join(", ")),

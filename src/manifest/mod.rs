@@ -6,6 +6,8 @@
 //! warnings. Nothing here knows the state directory.
 
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod corpus;
 mod decode;
 mod defaults;
@@ -13,10 +15,15 @@ mod fault;
 mod go;
 mod load;
 mod object;
+mod old;
+mod place;
 mod quantity;
 mod scalar;
 mod source;
 mod tree;
+mod update;
+mod validate;
+mod warnings;
 pub(crate) mod yaml;
 
 pub(crate) use defaults::{
@@ -25,3 +32,4 @@ pub(crate) use defaults::{
 pub(crate) use load::{Loaded, load};
 pub(crate) use object::{Object, ObjectKind};
 pub(crate) use source::{Source, sources};
+pub(crate) use update::check_update;
