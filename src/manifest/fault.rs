@@ -124,9 +124,7 @@ impl Faults {
 
     /// Returns the API server's message about one object.
     pub(crate) fn about(&self, kind: &str, name: &str) -> String {
-        let ours = |fault: &&Fault| fault.reason != Reason::Ours;
-        let all = self.0.iter().filter(ours);
-        let all: Vec<String> = all.map(ToString::to_string).collect();
+        let all: Vec<String> = self.0.iter().map(ToString::to_string).collect();
         match all.as_slice() {
             [only] => format!("{kind} {} is invalid: {only}", quote(name)),
             _ => format!("{kind} {} is invalid: [{}]", quote(name), all.join(", ")),

@@ -1,8 +1,11 @@
 //! From sources to objects: one document after the other, all faults at once.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::Resource;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 
 use super::decode::decode;
@@ -38,6 +41,7 @@ pub(crate) fn load(sources: &[Source], namespace: &Namespace) -> Result<Loaded> 
         faults: Vec::new(),
         namespace: namespace.as_str(),
         file: String::new(),
+        names: BTreeMap::new(),
     };
     for source in sources {
         reading.source(source);
@@ -53,6 +57,8 @@ struct Reading<'r> {
     faults: Vec<String>,
     namespace: &'r str,
     file: String,
+    /// Where each object was first given.
+    names: BTreeMap<(ObjectKind, String, String), String>,
 }
 
 impl Reading<'_> {
@@ -125,15 +131,45 @@ impl Reading<'_> {
         for fault in &faults.0 {
             self.located(&root, &origins, fault);
         }
-        for (path, text) in warnings {
-            let at = locate_key(&root, &origins.in_text(&path));
+        let mut warnings: Vec<_> = warnings
+            .into_iter()
+            .map(|(path, text)| (locate_key(&root, &origins.in_text(&path)), path, text))
+            .collect();
+        warnings.sort();
+        for (at, path, text) in warnings {
             self.warn(at, &format!("{path}: {text}"));
         }
-        if let Some(mut object) = object.filter(|_| faults.is_empty()) {
-            let namespace = &mut object.metadata_mut().namespace;
-            namespace.get_or_insert_with(|| self.namespace.to_owned());
-            self.loaded.objects.push(object);
+        if let Some(object) = object.filter(|_| faults.is_empty()) {
+            self.keep(object, &root);
         }
+    }
+
+    /// Keeps an object, unless its name is missing or taken.
+    fn keep(&mut self, mut object: Object, root: &Node) {
+        let kind = object.kind();
+        let meta = object.metadata_mut();
+        forget_server(meta);
+        let namespace = meta.namespace.take().filter(|name| !name.is_empty());
+        let namespace = namespace.unwrap_or_else(|| self.namespace.to_owned());
+        meta.namespace = Some(namespace.clone());
+        let Some(name) = meta.name.clone() else {
+            let at = locate_key(root, "metadata.generateName");
+            let message = "metadata.generateName: petset makes up no names: give a metadata.name";
+            return self.fault(at, message);
+        };
+        let at = locate(root, "metadata.name");
+        let place = format!("{}:{at}", self.file);
+        let key = (kind, namespace, name);
+        if let Some(first) = self.names.get(&key) {
+            let (_, _, name) = key;
+            let message = format!(
+                "metadata.name: {} {name:?} is given twice, first at {first}",
+                kind.as_str()
+            );
+            return self.fault(at, &message);
+        }
+        self.names.insert(key, place);
+        self.loaded.objects.push(object);
     }
 
     fn located(&mut self, root: &Node, origins: &Origins, fault: &Fault) {
@@ -214,6 +250,7 @@ impl<'d> Draft<'d> {
             ObjectKind::Pod => self.pod(),
             ObjectKind::Service => {
                 let mut service: Service = self.decoded()?;
+                service.status = None;
                 modernize_service(&mut service);
                 warnings::of_service(&service, &mut self.warnings);
                 default_service(&mut service);
@@ -237,6 +274,7 @@ impl<'d> Draft<'d> {
             }
             ObjectKind::PersistentVolumeClaim => {
                 let mut claim: PersistentVolumeClaim = self.decoded()?;
+                claim.status = None;
                 warnings::of_claim("spec", &claim, &mut self.warnings);
                 default_claim(&mut claim);
                 self.faults.extend(validate::validate_claim(&claim));
@@ -249,6 +287,7 @@ impl<'d> Draft<'d> {
         let mut set: StatefulSet = self.decoded()?;
         modernize_set(&mut set, self.era, &mut self.faults, &mut self.warnings);
         self.faults.is_empty().then_some(())?;
+        set.status = None;
         warnings::of_set(&set, &mut self.warnings);
         default_stateful_set(&mut set);
         let given = self
@@ -295,6 +334,7 @@ impl<'d> Draft<'d> {
 
     fn pod(&mut self) -> Option<Object> {
         let mut pod: Pod = self.decoded()?;
+        pod.status = None;
         let spec = pod.spec.get_or_insert_default();
         let (faults, remarks) = (&mut self.faults, &mut self.warnings);
         modernize_pod(&mut pod.metadata, spec, self.era, "", faults, remarks);
@@ -304,6 +344,19 @@ impl<'d> Draft<'d> {
         self.faults = validate::validate_pod(&pod);
         Some(Object::Pod(Box::new(pod)))
     }
+}
+
+/// Drops what only a server writes, so that the output of `kubectl get -o yaml` can be given.
+fn forget_server(meta: &mut ObjectMeta) {
+    *meta = ObjectMeta {
+        annotations: meta.annotations.take(),
+        finalizers: meta.finalizers.take(),
+        generate_name: meta.generate_name.take(),
+        labels: meta.labels.take(),
+        name: meta.name.take().filter(|name| !name.is_empty()),
+        namespace: meta.namespace.take(),
+        ..ObjectMeta::default()
+    };
 }
 
 fn known(version: &str, kind: &str) -> Option<ObjectKind> {

@@ -12,6 +12,7 @@ mod corpus;
 mod decode;
 mod defaults;
 mod fault;
+mod generate;
 mod go;
 mod load;
 mod object;
@@ -29,6 +30,7 @@ pub(crate) mod yaml;
 pub(crate) use defaults::{
     default_claim, default_pod, default_secret, default_service, default_stateful_set,
 };
+pub(crate) use generate::{NO_IMAGE, Wish, generate};
 pub(crate) use load::{Loaded, load};
 pub(crate) use object::{Object, ObjectKind};
 pub(crate) use source::{Source, sources};

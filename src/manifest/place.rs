@@ -6,6 +6,22 @@ use super::tree::{Node, Position, Value};
 ///
 /// The place of a single value is where it begins; that of a map or list is its key.
 pub(crate) fn locate(root: &Node, path: &str) -> Position {
+    let (node, place) = find(root, path);
+    match node.map(|node| &node.value) {
+        Some(Value::Bool(_) | Value::Number(_) | Value::Text(_)) => {
+            node.map_or(place, |node| node.at)
+        }
+        Some(Value::Null | Value::List(_) | Value::Map(_)) | None => place,
+    }
+}
+
+/// Finds the place of the key at the end of `path`, or of the nearest thing around it.
+pub(crate) fn locate_key(root: &Node, path: &str) -> Position {
+    find(root, path).1
+}
+
+/// Returns the value at `path`, if it is there, and the place of the last key or item found.
+fn find<'n>(root: &'n Node, path: &str) -> (Option<&'n Node>, Position) {
     let (mut node, mut place) = (root, root.at);
     for step in steps(path) {
         let next = match (&node.value, &step) {
@@ -15,35 +31,12 @@ pub(crate) fn locate(root: &Node, path: &str) -> Position {
             }
             _ => None,
         };
-        let Some((found, at)) = next else {
-            return place;
-        };
-        (node, place) = (found, at);
-    }
-    match node.value {
-        Value::Bool(_) | Value::Number(_) | Value::Text(_) => node.at,
-        Value::Null | Value::List(_) | Value::Map(_) => place,
-    }
-}
-
-/// Finds the place of the key at the end of `path`.
-pub(crate) fn locate_key(root: &Node, path: &str) -> Position {
-    let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
-    let mut node = root;
-    for step in steps(parent) {
-        let next = match (&node.value, &step) {
-            (Value::Map(_), Step::Key(key)) => node.entry(key).map(|entry| &entry.node),
-            (Value::List(items), Step::Index(index)) => items.get(*index),
-            _ => None,
-        };
         let Some(found) = next else {
-            return locate(root, path);
+            return (None, place);
         };
-        node = found;
+        (node, place) = found;
     }
-    let key = path.rsplit_once('.').map_or(path, |(_, key)| key);
-    node.entry(key)
-        .map_or_else(|| locate(root, path), |entry| entry.at)
+    (Some(node), place)
 }
 
 enum Step {
@@ -95,5 +88,6 @@ mod tests {
             assert_eq!(locate(&root, path).to_string(), place, "{path}");
         }
         assert_eq!(locate_key(&root, "a.b[0].c").to_string(), "3:5");
+        assert_eq!(locate_key(&root, "a.b[1].c[d.e]").to_string(), "4:9");
     }
 }
