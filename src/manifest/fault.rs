@@ -56,8 +56,14 @@ impl Faults {
     /// Notes a field that does not exist.
     pub(crate) fn unknown(&mut self, path: &str, nearest: Option<&str>) {
         self.push(path, format!("unknown field {path:?}"), Reason::Decoding);
-        if let (Some(fault), Some(nearest)) = (self.0.last_mut(), nearest) {
-            fault.advice = Some(format!("did you mean {nearest:?}?"));
+        let advice = nearest.map(|nearest| format!("did you mean {nearest:?}?"));
+        self.advise(advice.as_deref());
+    }
+
+    /// Adds advice to the latest fault.
+    pub(crate) fn advise(&mut self, advice: Option<&str>) {
+        if let Some(fault) = self.0.last_mut() {
+            fault.advice = advice.map(str::to_owned);
         }
     }
 

@@ -393,7 +393,8 @@ mod tests {
             change(&mut wish);
             generated(&wish).unwrap_err().to_string()
         };
-        let cases: [(fn(&mut Wish), &str); 8] = [
+        type Case = (fn(&mut Wish), &'static str);
+        let cases: [Case; 8] = [
             (|wish| wish.command.clear(), "set web has nothing to run"),
             (
                 |wish| wish.ports = vec!["http=0".to_owned()],

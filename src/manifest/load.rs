@@ -125,6 +125,7 @@ impl Reading<'_> {
         let Draft {
             faults,
             origins,
+            annotated,
             warnings,
             ..
         } = draft;
@@ -133,7 +134,7 @@ impl Reading<'_> {
         }
         let mut warnings: Vec<_> = warnings
             .into_iter()
-            .map(|(path, text)| (locate_key(&root, &origins.in_text(&path)), path, text))
+            .map(|(path, text)| (locate_key(&root, &annotated.in_text(&path)), path, text))
             .collect();
         warnings.sort();
         for (at, path, text) in warnings {
@@ -224,6 +225,8 @@ pub(super) struct Draft<'d> {
     era: Era,
     pub(super) faults: Faults,
     origins: Origins,
+    /// Of init containers that stand in an annotation.
+    annotated: Origins,
     pub(super) warnings: Remarks,
 }
 
@@ -234,6 +237,7 @@ impl<'d> Draft<'d> {
             era,
             faults: Faults::default(),
             origins: Origins::default(),
+            annotated: Origins::default(),
             warnings: Vec::new(),
         }
     }
@@ -250,6 +254,8 @@ impl<'d> Draft<'d> {
             ObjectKind::Pod => self.pod(),
             ObjectKind::Service => {
                 let mut service: Service = self.decoded()?;
+                self.origins.add("spec.clusterIPs[0]", "spec.clusterIP");
+                self.origins.add("spec.clusterIPs", "spec.clusterIP");
                 service.status = None;
                 modernize_service(&mut service);
                 warnings::of_service(&service, &mut self.warnings);
@@ -327,8 +333,9 @@ impl<'d> Draft<'d> {
             .iter()
             .find(|(_, text)| text.starts_with("taken as"));
         if let Some((annotation, _)) = taken {
-            self.origins
-                .add(&format!("{path}.spec.initContainers"), annotation.clone());
+            let field = format!("{path}.spec.initContainers");
+            self.annotated.add(&field, annotation.clone());
+            self.origins.add(&field, annotation.clone());
         }
     }
 

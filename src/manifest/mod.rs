@@ -5,15 +5,13 @@
 //! checked by the API server's rules (`validate`). What petset will not act on is named in
 //! warnings. Nothing here knows the state directory.
 
-#[cfg(test)]
-mod conformance;
-#[cfg(test)]
-mod corpus;
 mod decode;
 mod defaults;
 mod fault;
 mod generate;
 mod go;
+mod guard;
+mod guess;
 mod load;
 mod object;
 mod old;
@@ -21,6 +19,8 @@ mod place;
 mod quantity;
 mod scalar;
 mod source;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod update;
 mod validate;

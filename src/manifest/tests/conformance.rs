@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::fault::{Faults, Reason};
-use super::load::Draft;
-use super::object::{Object, ObjectKind};
-use super::old::Era;
-use super::{check_update, tree};
+use super::super::fault::{Faults, Reason};
+use super::super::load::Draft;
+use super::super::object::{Object, ObjectKind};
+use super::super::old::Era;
+use super::super::{check_update, tree};
 
 /// Cases that need a server, or in which petset differs on purpose.
 const ELSEWHERE: [(&str, &str); 9] = [
