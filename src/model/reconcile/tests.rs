@@ -11,12 +11,12 @@ use serde_json::json;
 
 use super::*;
 use crate::model::revision::wanted_revision;
-use crate::model::set::{Bound, Retention, Selector};
+use crate::model::set::{Bound, Retention, Roll, Selector, Strategy};
 use crate::model::{Claims, Namespace};
 
-const NOW: Timestamp = Timestamp::constant(1_000_000, 0);
+pub(super) const NOW: Timestamp = Timestamp::constant(1_000_000, 0);
 
-fn ordered(replicas: u32) -> Set {
+pub(super) fn ordered(replicas: u32) -> Set {
     let selector = LabelSelector {
         match_labels: Some([("app".to_owned(), "web".to_owned())].into()),
         match_expressions: None,
@@ -258,6 +258,14 @@ fn of_the_pets_that_go_only_the_lowest_unready_one_goes_unready() {
     assert_eq!(steps(&ordered(1), "ready unready ready"), "stop 2");
     assert_eq!(steps(&ordered(1), "ready unready unready"), "await 1");
     assert_eq!(steps(&ordered(0), "unready ready ready"), "stop 2");
+    assert_eq!(
+        strict_steps(&ordered(1), "ready bad:unready bad:unready"),
+        "await 1"
+    );
+    assert_eq!(
+        steps(&ordered(1), "ready bad:unready bad:unready"),
+        "stop 2"
+    );
 }
 
 #[test]
@@ -294,8 +302,9 @@ fn without_a_rolling_update_block_the_status_says_who_stays_old() {
         strategy: Strategy::RollingUpdate(None),
         ..ordered(3)
     };
-    assert_eq!(steps(&want, "old:ready - old:ready"), "start 1 old");
-    assert_eq!(steps(&want, "old:ready - ready"), "start 1");
+    assert_eq!(strict_steps(&want, "old:ready - old:ready"), "start 1 old");
+    assert_eq!(strict_steps(&want, "old:ready - ready"), "start 1");
+    assert_eq!(steps(&want, "old:ready - old:ready"), "start 1");
 }
 
 #[test]
