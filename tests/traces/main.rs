@@ -48,7 +48,7 @@ fn the_controller_does_what_the_real_one_does() {
         }
     }
     if replayed == 0 {
-        println!("no recordings: set PETSET_TRACES to a folder that has some");
+        println!("no recordings in {folders:?}: set PETSET_TRACES to a folder that has some");
     }
     println!(
         "{replayed} recordings replayed, {} deliberate differences",
@@ -120,7 +120,6 @@ fn folders() -> Vec<PathBuf> {
 
 fn recordings(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else {
-        println!("no folder {}", folder.display());
         return Vec::new();
     };
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));

@@ -257,7 +257,7 @@ impl World {
                 );
             }
             Step::OwnClaim { claim, owners } => {
-                self.seen.claims.get_mut(&claim).unwrap().owners = owners
+                self.seen.claims.get_mut(&claim).unwrap().owners = owners;
             }
             Step::DeleteClaim { claim } => drop(self.seen.claims.remove(&claim)),
             Step::CreatePet { ordinal, revision } => self.create(ordinal, revision),
@@ -267,7 +267,7 @@ impl World {
                 pet.terminating = true;
             }
             Step::AdoptPet { ordinal } => {
-                self.seen.pets.get_mut(&ordinal).unwrap().owner = Some(uid)
+                self.seen.pets.get_mut(&ordinal).unwrap().owner = Some(uid);
             }
             Step::ReleasePet { ordinal } => self.seen.pets.get_mut(&ordinal).unwrap().owner = None,
             Step::Await { .. } => {}
@@ -325,21 +325,20 @@ impl World {
         let ordered = self.want.policy == Policy::OrderedReady;
         let mut stops = 0;
         for step in &outcome.steps {
-            match step {
-                Step::CreatePet { ordinal, .. } => {
-                    assert!(self.want.has(*ordinal) && !self.want.stopped, "{step:?}");
-                    let mut lower = self.want.ordinals().take_while(|lower| lower < ordinal);
-                    assert!(
-                        !ordered || lower.all(|lower| self.is_available(lower)),
-                        "{step:?}"
-                    );
-                }
-                Step::DeletePet { ordinal, why, .. } => {
-                    stops += usize::from(*why != Reason::Evicted);
-                    self.check_stop(*ordinal, *why);
-                }
-                Step::DeleteClaim { claim } => self.check_claim(claim),
-                _ => {}
+            if let Step::CreatePet { ordinal, .. } = step {
+                assert!(self.want.has(*ordinal) && !self.want.stopped, "{step:?}");
+                let mut lower = self.want.ordinals().take_while(|lower| lower < ordinal);
+                assert!(
+                    !ordered || lower.all(|lower| self.is_available(lower)),
+                    "{step:?}"
+                );
+            }
+            if let Step::DeletePet { ordinal, why, .. } = step {
+                stops += usize::from(*why != Reason::Evicted);
+                self.check_stop(*ordinal, *why);
+            }
+            if let Step::DeleteClaim { claim } = step {
+                self.check_claim(claim);
             }
         }
         let bound = match self.want.strategy {
@@ -378,14 +377,11 @@ impl World {
 
     /// A roll takes no more available pets down than may be unavailable.
     fn check_bound(&self, outcome: &Outcome, bound: usize) {
-        let taken = outcome.steps.iter().filter(|step| match step {
-            Step::DeletePet {
-                ordinal,
-                why: Reason::Outdated,
-                ..
-            } => self.is_available(*ordinal),
-            _ => false,
-        });
+        let rolled = |step: &&Step| {
+            matches!(step, Step::DeletePet { ordinal, why: Reason::Outdated, .. }
+                if self.is_available(*ordinal))
+        };
+        let taken = outcome.steps.iter().filter(rolled);
         let taken = taken.count();
         let down = self
             .want
