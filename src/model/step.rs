@@ -8,6 +8,7 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSetStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::claim::Claims;
+use super::set::Set;
 use super::{Ordinal, PetSeen};
 
 /// What there is of a set now.
@@ -181,5 +182,44 @@ impl fmt::Display for Reason {
             Self::Stopped => "the set is stopped",
             Self::SetDeleted => "the set is being deleted",
         })
+    }
+}
+
+impl Step {
+    /// Returns the reason and message of the event that tells of the step once it is done (C21).
+    #[must_use]
+    pub fn event(&self, set: &Set) -> Option<(&'static str, String)> {
+        let name = &set.name;
+        match self {
+            Self::CreatePet { ordinal, .. } => {
+                let pet = set.pet_name(*ordinal);
+                let message = format!("Create Pod {pet} in StatefulSet {name} successful");
+                Some(("SuccessfulCreate", message))
+            }
+            Self::DeletePet { ordinal, .. } => {
+                let pet = set.pet_name(*ordinal);
+                let message = format!("Delete Pod {pet} in StatefulSet {name} successful");
+                Some(("SuccessfulDelete", message))
+            }
+            Self::CreateClaim { claim, ordinal, .. } => {
+                let pet = set.pet_name(*ordinal);
+                let place = format!("Pod {pet} in StatefulSet {name}");
+                Some((
+                    "SuccessfulCreate",
+                    format!("Create Claim {claim} {place} success"),
+                ))
+            }
+            Self::CreateRevision(_)
+            | Self::RenumberRevision { .. }
+            | Self::AdoptRevision { .. }
+            | Self::ReleaseRevision { .. }
+            | Self::DeleteRevision { .. }
+            | Self::OwnClaim { .. }
+            | Self::DeleteClaim { .. }
+            | Self::AdoptPet { .. }
+            | Self::ReleasePet { .. }
+            | Self::Await { .. }
+            | Self::Finish => None,
+        }
     }
 }

@@ -84,7 +84,26 @@ fn replay(recording: &Recording) -> Vec<String> {
             controller
         };
     }
-    Vec::new()
+    untold(recording, &world)
+}
+
+/// Lists the events that were recorded in a scenario and not told here (C21).
+///
+/// A recorder that is too busy combines events, and drops some; so what is told here on top of the
+/// recorded ones proves nothing.
+fn untold(recording: &Recording, world: &World) -> Vec<String> {
+    let text = |event: &Value, key: &str| event[key].as_str().unwrap().to_owned();
+    let told = recording.steps.iter().flat_map(|step| &step.told);
+    let told = told.map(|event| (text(event, "reason"), text(event, "message")));
+    let told = told.map(|(reason, message)| {
+        let combined = "(combined from similar events): ";
+        let plain = message.strip_prefix(combined).unwrap_or(&message);
+        (reason, plain.to_owned())
+    });
+    let ours = |reason: &str| matches!(reason, "SuccessfulCreate" | "SuccessfulDelete");
+    let missing = told.filter(|event| ours(&event.0) && !world.told.contains(event));
+    let shown = missing.map(|(reason, message)| format!("{reason} {message:?} was not told"));
+    shown.collect()
 }
 
 fn differences(

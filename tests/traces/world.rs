@@ -46,6 +46,8 @@ pub(crate) struct World {
     kubelet: Kubelet,
     wakes: BTreeSet<Timestamp>,
     events: Vec<Value>,
+    /// Reasons and messages of the events that the controller told so far.
+    pub(crate) told: BTreeSet<(String, String)>,
 }
 
 /// What the fake kubelet is up to, and what it was told to hold back.
@@ -94,6 +96,7 @@ impl World {
             kubelet: Kubelet::default(),
             wakes: BTreeSet::new(),
             events: Vec::new(),
+            told: BTreeSet::new(),
         }
     }
 
@@ -199,6 +202,9 @@ impl World {
         self.sets.get_mut(name).unwrap().status = Some(status);
         for step in steps {
             active |= !matches!(step, Do::Await { .. });
+            let told = step.event(&want);
+            self.told
+                .extend(told.map(|(reason, message)| (reason.to_owned(), message)));
             self.perform(&set, step);
         }
         active
