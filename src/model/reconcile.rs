@@ -220,9 +220,14 @@ impl<'a> Pass<'a> {
                 self.create(ordinal);
                 return self.hold();
             }
-            Slot::Foreign(_) => {
-                let why = "it exists, but does not belong to this set";
-                self.wait(ordinal, format!("{}: {why}", self.want.pet_name(ordinal)));
+            Slot::Foreign(pet) => {
+                let why = if pet.terminating {
+                    "is stopping"
+                } else {
+                    "exists already"
+                };
+                let why = format!("{} {why}, and does not belong to this set", pet.name);
+                self.wait(ordinal, why);
                 return self.hold();
             }
             Slot::Own(pet) => pet,

@@ -5,11 +5,12 @@ use std::fmt;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSetStatus};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::claim::Claims;
 use super::set::Set;
-use super::{Ordinal, PetSeen};
+use super::{ClaimSeen, Ordinal, PetSeen};
 
 /// What there is of a set now.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +25,31 @@ pub struct Seen {
     pub claims: Claims,
     /// The uids of pets that are to be replaced at once (`restart POD`, `delete pod`).
     pub evict: BTreeSet<String>,
+}
+
+impl Seen {
+    /// Gathers what there is of a set; pods and claims may be those of its whole namespace.
+    #[must_use]
+    pub fn of<'a>(
+        want: &Set,
+        status: StatefulSetStatus,
+        revisions: Vec<ControllerRevision>,
+        pods: impl IntoIterator<Item = &'a Pod>,
+        claims: impl IntoIterator<Item = &'a PersistentVolumeClaim>,
+    ) -> Self {
+        let pets = pods.into_iter().filter_map(|pod| {
+            let ordinal = want.ordinal_of(pod.metadata.name.as_deref()?)?;
+            Some((ordinal, PetSeen::of(pod)))
+        });
+        let claims = claims.into_iter().map(ClaimSeen::of);
+        Self {
+            status,
+            revisions,
+            pets: pets.collect(),
+            claims: claims.map(|claim| (claim.name.clone(), claim)).collect(),
+            evict: BTreeSet::new(),
+        }
+    }
 }
 
 /// Which improvements over the real controller are in force.
@@ -57,6 +83,9 @@ impl Default for Rules {
 }
 
 /// What to publish, what to do, and when to look again.
+///
+/// No steps mean that the set is at rest at what is wanted of it. Performing steps, a new status
+/// and anything that is seen to change call for another pass.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// The status to publish (C20).

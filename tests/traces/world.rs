@@ -8,8 +8,7 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet, StatefulSetSta
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use petset::model::{
-    ClaimSeen, Outcome, PetSeen, Policy, REVISION_LABEL, Rules, Seen, Set, Step as Do, claim_for,
-    pod_for, reconcile,
+    Outcome, Policy, REVISION_LABEL, Rules, Seen, Set, Step as Do, claim_for, pod_for, reconcile,
 };
 use serde_json::{Value, json};
 
@@ -191,7 +190,9 @@ impl World {
     fn pass(&mut self, name: &str) -> bool {
         let set = self.sets[name].clone();
         let want = Set::of(&set).unwrap();
-        let seen = self.seen(&set, &want);
+        let status = set.status.clone().unwrap_or_default();
+        let (pods, claims) = (self.pods.values(), self.claims.values());
+        let seen = Seen::of(&want, status, self.revisions.clone(), pods, claims);
         let Outcome {
             status,
             steps,
@@ -208,23 +209,6 @@ impl World {
             self.perform(&set, step);
         }
         active
-    }
-
-    fn seen(&self, set: &StatefulSet, want: &Set) -> Seen {
-        let pets = self
-            .pods
-            .iter()
-            .filter_map(|(name, pod)| Some((want.ordinal_of(name)?, PetSeen::of(pod))));
-        let claims = self.claims.iter();
-        Seen {
-            status: set.status.clone().unwrap_or_default(),
-            revisions: self.revisions.clone(),
-            pets: pets.collect(),
-            claims: claims
-                .map(|(name, claim)| (name.clone(), ClaimSeen::of(claim)))
-                .collect(),
-            evict: BTreeSet::new(),
-        }
     }
 
     fn perform(&mut self, set: &StatefulSet, step: Do) {
