@@ -94,7 +94,7 @@ fn the_controller_does_what_the_real_one_does() {
 }
 
 fn replay(recording: &Recording) -> Vec<String> {
-    let mut world = World::of(recording);
+    let mut world = World::of(recording, std::env::var_os("X_IMPROVED").is_some());
     for step in &recording.steps {
         // Whether the controller looked between two requests made in a row is a race: what was
         // recorded has to come out one way or the other.

@@ -73,12 +73,12 @@ impl Kubelet {
 }
 
 impl World {
-    pub(crate) fn of(recording: &Recording) -> Self {
+    pub(crate) fn of(recording: &Recording, recover_broken: bool) -> Self {
         let names = recording.revision_names.iter();
         Self {
             rules: Rules {
+                recover_broken,
                 max_unavailable: recording.gate(),
-                ..Rules::strict()
             },
             gate: recording.gate(),
             ready_delay: SignedDuration::from_millis(recording.ready_delay_ms),
@@ -298,18 +298,8 @@ impl World {
                 }
             }
             ("DELETE", "persistentvolumeclaims") => self.delete_claim(name),
-            ("PATCH", "pods") => {
-                let mut pod = serde_json::to_value(&self.pods[name]).unwrap();
-                merge(&mut pod, &action.body, false);
-                self.pods
-                    .insert(name.to_owned(), serde_json::from_value(pod).unwrap());
-            }
-            ("PATCH", "persistentvolumeclaims") => {
-                let mut claim = serde_json::to_value(&self.claims[name]).unwrap();
-                merge(&mut claim, &action.body, false);
-                self.claims
-                    .insert(name.to_owned(), serde_json::from_value(claim).unwrap());
-            }
+            ("PATCH", "pods") => self.patch_pod(name, &action.body),
+            ("PATCH", "persistentvolumeclaims") => self.patch_claim(name, &action.body),
             other => panic!("the recording does {other:?}, which this world does not know"),
         }
     }
@@ -343,6 +333,37 @@ impl World {
             self.note(json!({"ev": "sts-spec-changed", "sts": name, "generation": generation}));
         }
         self.sets.insert(name.to_owned(), set);
+    }
+
+    fn patch_pod(&mut self, name: &str, patch: &Value) {
+        let old = self.pods[name].metadata.clone();
+        let mut pod = serde_json::to_value(&self.pods[name]).unwrap();
+        merge(&mut pod, patch, false);
+        let pod: Pod = serde_json::from_value(pod).unwrap();
+        if pod.metadata.labels != old.labels {
+            self.note(json!({"ev": "pod-labels", "pod": name}));
+        }
+        if pod.metadata.owner_references != old.owner_references {
+            let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
+            self.note(json!({"ev": "pod-owners", "pod": name, "owners": owner_words(owners)}));
+        }
+        self.pods.insert(name.to_owned(), pod);
+    }
+
+    fn patch_claim(&mut self, name: &str, patch: &Value) {
+        let old = self.claims[name].metadata.clone();
+        let mut claim = serde_json::to_value(&self.claims[name]).unwrap();
+        merge(&mut claim, patch, false);
+        let claim: PersistentVolumeClaim = serde_json::from_value(claim).unwrap();
+        if claim.metadata.owner_references != old.owner_references {
+            let owners = claim
+                .metadata
+                .owner_references
+                .as_deref()
+                .unwrap_or_default();
+            self.note(json!({"ev": "pvc-owners", "pvc": name, "owners": owner_words(owners)}));
+        }
+        self.claims.insert(name.to_owned(), claim);
     }
 
     fn delete_set(&mut self, name: &str, options: &Value) {
