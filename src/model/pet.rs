@@ -44,6 +44,8 @@ pub struct PetSeen {
     pub ready: bool,
     /// Since when it is ready.
     pub ready_since: Option<Timestamp>,
+    /// Since when it is not ready; since it was made, if it never was.
+    pub unready_since: Option<Timestamp>,
     /// It has been asked to stop.
     pub terminating: bool,
     /// What keeps it from being ready, in words; empty if it is ready.
@@ -86,7 +88,10 @@ impl PetSeen {
         let ready = condition.is_some_and(|ready| ready.status == "True") && !held;
         let labels = meta.labels.clone().unwrap_or_default();
         let owners = meta.owner_references.iter().flatten();
-        let since = condition.and_then(|ready| ready.last_transition_time.as_ref());
+        let changed = condition.and_then(|ready| ready.last_transition_time.as_ref());
+        let since = changed
+            .or(meta.creation_timestamp.as_ref())
+            .map(|time| time.0);
         Self {
             name: meta.name.clone().unwrap_or_default(),
             uid: meta.uid.clone().unwrap_or_default(),
@@ -98,7 +103,8 @@ impl PetSeen {
                 .next(),
             phase: Phase::of(status.phase.as_deref()),
             ready,
-            ready_since: since.filter(|_| ready).map(|time| time.0),
+            ready_since: since.filter(|_| ready),
+            unready_since: since.filter(|_| !ready),
             terminating: meta.deletion_timestamp.is_some(),
             waiting: match (ready, held) {
                 (true, _) => String::new(),

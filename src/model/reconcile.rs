@@ -55,9 +55,10 @@ use super::{ClaimSeen, Ordinal, PetSeen, Phase, status};
 /// order here (C36); petset does (U16).
 ///
 /// **Improvements**, see [`Rules`]: where the real controller waits for ever for a pet that is not
-/// ready at a revision that is no longer wanted (C16), that pet is replaced, if all others that
-/// exist are well; and if it is to go anyway, it goes. And a pet whose claim was just deleted is made at once (R23), because nothing is
-/// remembered between passes.
+/// ready at a revision that is no longer wanted (C16), that pet is replaced: at once if that takes
+/// no more pets down than are allowed to be down, else when it has had time to recover. If it is to
+/// go anyway, it goes. And a pet whose claim was just deleted is made at once (R23), because nothing
+/// is remembered between passes.
 #[must_use]
 pub fn reconcile(want: &Set, seen: &Seen, rules: Rules, now: Timestamp) -> Outcome {
     let mut pass = Pass::new(want, seen, rules, now);
@@ -93,6 +94,8 @@ struct Pass<'a> {
     /// Whether any claim has owners; if not, there is nothing to take away from one.
     claims_are_owned: bool,
     steps: Vec<Step>,
+    /// When a pet will have been waited for long enough.
+    wake_at: Option<Timestamp>,
 }
 
 /// Who has an ordinal.
@@ -127,6 +130,7 @@ impl<'a> Pass<'a> {
             leaving: BTreeSet::new(),
             claims_are_owned: seen.claims.values().any(|claim| !claim.owners.is_empty()),
             steps,
+            wake_at: None,
         };
         for (&ordinal, pet) in &seen.pets {
             let slot = pass.claim_pet(ordinal, pet);
@@ -240,9 +244,22 @@ impl<'a> Pass<'a> {
             self.create_claims(ordinal);
         }
         if self.is_leaving(ordinal, pet) || !pet.is_available(self.want, self.now) {
-            if self.is_trapped(ordinal, pet) {
-                self.replace(ordinal, pet, Reason::Broken);
-                return Break(());
+            match self.replaced_at(ordinal, pet) {
+                Some(at) if at <= self.now => {
+                    self.replace(ordinal, pet, Reason::Broken);
+                    return Break(());
+                }
+                Some(at) => {
+                    self.wake_at = Some(at);
+                    let name = &pet.name;
+                    let why = format!(
+                        "{name} is not ready: {}; it is replaced at {at:.0}",
+                        pet.waiting
+                    );
+                    self.wait(ordinal, why);
+                    return Break(());
+                }
+                None => {}
             }
             self.wait_for(ordinal, pet);
             self.hold()?;
@@ -363,7 +380,10 @@ impl<'a> Pass<'a> {
         let available = self
             .own_pets()
             .filter_map(|(_, pet)| pet.available_at(self.want, self.now));
-        let wake_at = available.filter(|at| *at > self.now).min();
+        let wake_at = available
+            .filter(|at| *at > self.now)
+            .chain(self.wake_at)
+            .min();
         Outcome {
             status,
             steps: self.steps,

@@ -74,7 +74,7 @@ fn the_controller_does_what_the_real_one_does() {
     for path in folders.iter().flat_map(|folder| recordings(folder)) {
         let recording = Recording::read(&path);
         replayed += 1;
-        for fault in replay(&recording) {
+        for fault in replay(&recording, false) {
             faults.push(format!("{}: {fault}", path.display()));
         }
     }
@@ -93,8 +93,39 @@ fn the_controller_does_what_the_real_one_does() {
     );
 }
 
-fn replay(recording: &Recording) -> Vec<String> {
-    let mut world = World::of(recording, std::env::var_os("X_IMPROVED").is_some());
+/// Recordings in which a pet is not ready at an outdated revision, which petset's own rules replace
+/// (U01) and the real controller waits for (C16).
+const IMPROVED: &[&str] = &[
+    "10-broken-update",
+    "10b-broken-update-crash",
+    "10c-broken-update-parallel", // with the gate on only
+    "10d-broken-rollback",
+    "10e-broken-create",
+    "10f-broken-create-parallel", // with the gate on only
+    "18-maxunavailable",
+    "23-unready-mid-update",
+];
+
+#[test]
+fn the_improvements_show_only_where_a_pet_is_broken() {
+    if std::env::var_os("PETSET_TRACES").is_some() {
+        return; // nobody knows what those recordings hold
+    }
+    let folders = folders();
+    for path in folders.iter().flat_map(|folder| recordings(folder)) {
+        let recording = Recording::read(&path);
+        let differs = !replay(&recording, true).is_empty();
+        let may = IMPROVED.contains(&recording.scenario.as_str());
+        assert!(
+            may || !differs,
+            "{} differs with the improvements",
+            path.display()
+        );
+    }
+}
+
+fn replay(recording: &Recording, improved: bool) -> Vec<String> {
+    let mut world = World::of(recording, improved);
     for step in &recording.steps {
         // Whether the controller looked between two requests made in a row is a race: what was
         // recorded has to come out one way or the other.

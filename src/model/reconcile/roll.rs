@@ -2,10 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::{Pass, Slot};
-use crate::model::set::{Policy, Strategy};
+use crate::model::set::{Policy, Roll, Strategy};
 use crate::model::step::Reason;
 use crate::model::{Ordinal, PetSeen};
+
+/// How long an outdated pet that is not ready may take to recover, while others are down too.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
 
 impl<'a> Pass<'a> {
     /// Moves pets to the update revision, from the highest down to the partition.
@@ -20,14 +25,16 @@ impl<'a> Pass<'a> {
             .take_while(|ordinal| index(ordinal) >= roll.partition)
             .collect();
         if self.rules.max_unavailable {
-            let bound = roll.max_unavailable;
-            self.roll_several(
-                moving,
-                bound.map_or(1, |bound| bound.of(self.want.replicas)),
-            );
+            self.roll_several(moving, self.bound(roll));
         } else {
             self.roll_one(moving);
         }
+    }
+
+    /// Returns how many pets may be unavailable at a time.
+    fn bound(&self, roll: Roll) -> usize {
+        let bound = roll.max_unavailable.filter(|_| self.rules.max_unavailable);
+        bound.map_or(1, |bound| bound.of(self.want.replicas))
     }
 
     /// Replaces the highest outdated pet, if those above it are available (C13).
@@ -88,18 +95,35 @@ impl<'a> Pass<'a> {
         pet.revision != self.history.update && !self.is_leaving(ordinal, pet)
     }
 
-    /// Says whether waiting for a pet would be in vain: it is not ready, nobody wants its revision
-    /// any more, and no other pet is on its way (C16).
-    pub(super) fn is_trapped(&self, ordinal: Ordinal, pet: &PetSeen) -> bool {
-        let rolls = matches!(self.want.strategy, Strategy::RollingUpdate(_));
+    /// Returns when a pet that an ordered set waits for is replaced instead, if ever: it is not
+    /// ready at a revision that it should not have, so waiting may well be in vain (C16).
+    ///
+    /// At once, if it is one of no more than may be unavailable, or if none is available anyway.
+    /// Otherwise it may only have faltered because its peers are being replaced: it then gets some
+    /// time to recover, and all the time that a pet at the right revision needs to come up.
+    pub(super) fn replaced_at(&self, ordinal: Ordinal, pet: &PetSeen) -> Option<Timestamp> {
+        let Strategy::RollingUpdate(roll) = self.want.strategy else {
+            return None;
+        };
         let ordered = self.want.policy == Policy::OrderedReady;
-        if !(self.rules.recover_broken && rolls && ordered && self.is_stray(ordinal, pet)) {
-            return false;
+        if !(self.rules.recover_broken && ordered && self.is_stray(ordinal, pet)) {
+            return None;
+        }
+        let bound = self.bound(roll.unwrap_or_default());
+        let down = self.unavailable_slots().count();
+        if down <= bound || down == self.slots.len() {
+            return Some(self.now);
         }
         let slots = self.want.ordinals().zip(&self.slots);
         let mut others = slots.filter_map(|(ordinal, slot)| Some((ordinal, slot.own()?)));
-        others
-            .all(|(ordinal, pet)| !self.is_unavailable(ordinal, pet) || self.is_stray(ordinal, pet))
+        let coming = |(ordinal, pet): (Ordinal, &PetSeen)| {
+            self.is_unavailable(ordinal, pet) && !self.is_stray(ordinal, pet)
+        };
+        if others.any(coming) {
+            return None;
+        }
+        let since = pet.unready_since.filter(|since| *since <= self.now);
+        since.map_or(Some(self.now), |since| since.checked_add(PATIENCE).ok())
     }
 
     /// Says whether a pet that is to go need not become ready first: it never will (C16).

@@ -135,7 +135,7 @@ impl World {
             let active = self.kubelet(1) | self.pass(usize::MAX);
             self.now += jiff::SignedDuration::from_secs(1);
             quiet = if active { 0 } else { quiet + 1 };
-            if quiet > 10 || self.finished {
+            if quiet > 45 || self.finished {
                 return self.check_goal();
             }
         }
@@ -183,7 +183,7 @@ impl World {
         let pet = self.seen.pets.get_mut(&ordinal).unwrap();
         match self.dice.roll(6) {
             0 => (pet.ready, pet.phase) = (false, Phase::Failed),
-            1 => pet.ready = false,
+            1 => (pet.ready, pet.unready_since) = (false, Some(self.now)),
             2 => drop(self.seen.evict.insert(pet.uid.clone())),
             3 => pet.terminating = true,
             4 => self.now -= jiff::SignedDuration::from_secs(3600),
@@ -289,6 +289,7 @@ impl World {
             labels: self.want.template_labels.clone(),
             owner: Some(self.want.uid.clone()),
             revision,
+            unready_since: Some(self.now),
             ..PetSeen::default()
         };
         assert!(
