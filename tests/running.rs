@@ -1,6 +1,8 @@
 //! The runner for real: one pod in a state directory made by hand, driven through its files and
 //! its control socket.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixDatagram;
