@@ -10,19 +10,36 @@
     reason = "modules are written ahead of the verbs that use them"
 )]
 
+mod cli;
+mod manifest;
 pub mod model;
+mod net;
 mod problem;
 mod runner;
 mod store;
+mod supervisor;
 mod sys;
 
 pub use problem::{Kind, Problem, Result, kind_of, report};
 
-/// Runs as a runner where the arguments say so, which is looked at before anything else so that
-/// a pet starts quickly. For `main` only.
-#[doc(hidden)]
-pub fn runner() -> Option<std::process::ExitCode> {
-    let mut args = std::env::args_os().skip(1);
-    let asked = args.next().is_some_and(|verb| verb == runner::VERB);
-    asked.then(|| runner::run(&args.collect::<Vec<_>>()))
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Runs the program: one command, or the role that its first argument names.
+///
+/// The roles that petset starts by itself come before the command line is parsed, because each
+/// millisecond of theirs is one of every pet's.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    match arguments.split_first() {
+        Some((role, [root])) if role == supervisor::SUPERVISOR_ARGUMENT => {
+            supervisor::run_in_background(Path::new(root))
+        }
+        Some((role, rest)) if role == runner::VERB => runner::run(rest),
+        Some(_) | None => cli::run(),
+    }
 }
+
+pub use cli::command;

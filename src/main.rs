@@ -3,8 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if let Some(code) = petset::runner() {
-        return code;
-    }
-    ExitCode::SUCCESS
+    petset::main()
 }

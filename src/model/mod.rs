@@ -4,10 +4,40 @@
 //! comes in as an argument. That is what lets the rules be tested by tables, by recordings of a
 //! real control plane, and by simulated worlds.
 
+mod claim;
+mod edit;
+pub mod environment;
+pub mod expansion;
+pub mod fields;
+mod history;
+pub mod image;
 pub mod lifecycle;
 mod name;
+mod pet;
+pub mod printer;
+pub mod quantity;
+mod reconcile;
+mod revision;
+mod set;
+mod status;
+mod step;
 
 pub use name::{
     MAX_LABEL, MAX_REPLICAS, MAX_SET_NAME, Namespace, ObjectName, Ordinal, PetName, SetName,
     label_fault, subdomain_fault,
 };
+
+pub use claim::{ClaimSeen, Claims, claim_for, claim_name};
+pub use edit::{
+    Change, RESTARTED_ANNOTATION, restart, scale_to, set_command, set_env, set_image, set_partition,
+};
+pub use pet::{
+    INITIALIZED_ANNOTATION, POD_INDEX_LABEL, POD_NAME_LABEL, PetSeen, Phase, REVISION_LABEL,
+    pod_for,
+};
+pub use reconcile::reconcile;
+pub use revision::{HASH_LABEL, canonical, hash_of, template_of};
+pub use set::{
+    Bound, Deletion, Keep, ORPHAN_FINALIZER, Policy, Retention, Roll, Selector, Set, Strategy,
+};
+pub use step::{Outcome, Reason, Rules, Seen, Step};

@@ -15,6 +15,7 @@ mod probes;
 mod record;
 mod spawn;
 mod tree;
+mod volumes;
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};

@@ -142,6 +142,12 @@ impl Layout {
         self.events(namespace).join(format!("{owner}.jsonl"))
     }
 
+    /// The `b` of this state directory's addresses 127.b.x.y.
+    pub(crate) fn block(&self) -> PathBuf {
+        self.seen().join("block")
+    }
+
+    /// Which address was given to which pet, one line each.
     pub(crate) fn addresses(&self) -> PathBuf {
         self.seen().join("addresses")
     }

@@ -1,0 +1,104 @@
+//! The command line: what it accepts, and one file a verb.
+
+mod names;
+mod render;
+mod scale;
+mod session;
+mod waiting;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::model::Namespace;
+use crate::problem::{Result, kind_of, report};
+use crate::store;
+use session::Session;
+
+/// Run Kubernetes PetSets and StatefulSets as plain local processes
+///
+/// petset reads the YAML of a StatefulSet and runs its pets on this machine: in order, each with
+/// a name, an address and a volume that it keeps for life. No images, no VM, no root.
+#[derive(Debug, Parser)]
+#[command(
+    name = "petset",
+    version,
+    max_term_width = 100,
+    propagate_version = true
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every verb accepts.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Directory that keeps what is wanted, what is seen, and the volumes
+    ///
+    /// Without it: $XDG_STATE_HOME/petset, else ~/.local/state/petset.
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "PETSET_STATE_DIR",
+        hide_env_values = true
+    )]
+    state_dir: Option<PathBuf>,
+    /// Namespace to work in
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "NAMESPACE",
+        env = "PETSET_NAMESPACE",
+        hide_env_values = true
+    )]
+    namespace: Option<Namespace>,
+    /// How long to wait for another command that holds the lock, such as 30s
+    #[arg(long, global = true, value_name = "DURATION", value_parser = store::parse_duration)]
+    lock_timeout: Option<Duration>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Scale(scale::Args),
+}
+
+impl Command {
+    fn run(&self, session: &Session) -> Result<()> {
+        match self {
+            Self::Scale(args) => scale::run(session, args),
+        }
+    }
+}
+
+/// Returns the whole command line as clap knows it, for completions and man pages.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Runs one command line and returns its exit code.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = Session::open(&cli.global).and_then(|session| cli.command.run(&session));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => ending(&error),
+    }
+}
+
+/// Reports an error, and returns the exit code that its kind has.
+fn ending(error: &anyhow::Error) -> ExitCode {
+    if let Some(session::PassedThrough(code)) = error.downcast_ref() {
+        return ExitCode::from(*code);
+    }
+    session::say_all(&report(error));
+    ExitCode::from(kind_of(error).exit_code())
+}

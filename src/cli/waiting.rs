@@ -1,0 +1,378 @@
+//! Waiting until what was asked for is so, and saying meanwhile what is waited for.
+//!
+//! No lock is held, nothing is polled: the supervisor's reports are watched, and so is the
+//! supervisor itself, so that a new one can be started where it dies.
+
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use super::session::{PassedThrough, Session, say};
+use crate::model::{Namespace, ObjectName};
+use crate::problem::{Kind, Problem, Result};
+use crate::store::{self, SetReport, Wanted, Watch};
+use crate::supervisor;
+
+/// A line about what is waited for is printed only when it has been true for so long.
+const PATIENCE: Duration = Duration::from_millis(700);
+
+/// Whether and how long a verb waits.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WaitArgs {
+    /// Return at once; the work goes on
+    #[arg(long, conflicts_with = "timeout")]
+    no_wait: bool,
+    /// How long to wait until it is done; the work goes on afterwards
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = store::parse_duration)]
+    timeout: Duration,
+}
+
+/// What a verb waits for; the set is as this command left it.
+#[derive(Debug, Clone)]
+pub(crate) enum Goal {
+    /// Everything that this set asks for is so.
+    Settled(StatefulSet),
+    /// The set is gone, and its pets with it.
+    Gone(StatefulSet),
+    /// The pet with this name and uid is gone, and its set is settled again.
+    Replaced {
+        set: StatefulSet,
+        pet: ObjectName,
+        uid: String,
+    },
+    /// No pet of the set runs any more, because of `petset stop`.
+    Stopped(StatefulSet),
+}
+
+impl Goal {
+    const fn set(&self) -> &StatefulSet {
+        match self {
+            Self::Settled(set) | Self::Gone(set) | Self::Stopped(set) => set,
+            Self::Replaced { set, .. } => set,
+        }
+    }
+
+    /// Tells whether pets have to run for it.
+    const fn needs_pets(&self) -> bool {
+        matches!(self, Self::Settled(_) | Self::Replaced { .. })
+    }
+}
+
+/// How far a goal is.
+enum Progress {
+    Reached,
+    /// A sentence without its full stop.
+    Waiting(String),
+}
+
+impl Session {
+    /// Waits until all the goals are reached, unless the user asked not to.
+    pub(crate) fn wait(&self, goals: &[Goal], args: &WaitArgs) -> Result<()> {
+        if args.no_wait {
+            return Ok(());
+        }
+        if self.store.is_stopped() && goals.iter().any(Goal::needs_pets) {
+            say("Not waiting: everything is stopped. Start it with `petset start`.");
+            return Ok(());
+        }
+        Waiter::new(self, goals)?.wait(goals, args.timeout)
+    }
+
+    /// Returns the supervisor's last report of a set.
+    pub(crate) fn report(&self, namespace: &Namespace, set: &str) -> Result<Option<SetReport>> {
+        let path = self.store.layout().set_status(namespace, set);
+        store::read_json(&path).with_context(|| format!("cannot read {}", path.display()))
+    }
+
+    fn progress(&self, goal: &Goal) -> Result<Progress> {
+        let (namespace, name) = store::identity(&goal.set().metadata)?;
+        let report = self.report(&namespace, name.as_str())?;
+        match goal {
+            Goal::Settled(set) => self.until_settled(set, report),
+            Goal::Gone(set) => self.until_gone(set, report),
+            Goal::Replaced { set, pet, uid } => match self.store.eviction(&namespace, pet) {
+                Some(wanted) if wanted == *uid => {
+                    Ok(Progress::Waiting(format!("{pet} is stopping")))
+                }
+                Some(_) | None => self.until_settled(set, report),
+            },
+            Goal::Stopped(_) => Ok(until_stopped(&name, report)),
+        }
+    }
+
+    fn until_settled(&self, set: &StatefulSet, report: Option<SetReport>) -> Result<Progress> {
+        let (_, name) = store::identity(&set.metadata)?;
+        let wished = set.spec.as_ref().and_then(|spec| spec.replicas);
+        let uid = set.metadata.uid.as_deref().unwrap_or_default();
+        let generation = set.metadata.generation.unwrap_or_default();
+        let seen = |report: &SetReport| report.status.observed_generation.unwrap_or_default();
+        let current = report.filter(|report| report.uid == uid && seen(report) >= generation);
+        if current.as_ref().is_some_and(|report| report.settled) {
+            return Ok(Progress::Reached);
+        }
+        self.expect_still_wanted(set)?;
+        let Some(report) = current else {
+            return Ok(Progress::Waiting(format!("{name}: not looked at yet")));
+        };
+        refuse_if_hopeless(&name, &report)?;
+        Ok(Progress::Waiting(describe(&name, wished, &report)))
+    }
+
+    /// A set that somebody deleted meanwhile will never be what was asked for.
+    fn expect_still_wanted(&self, set: &StatefulSet) -> Result<()> {
+        let (namespace, name) = store::identity(&set.metadata)?;
+        let wanted: Option<StatefulSet> = self.store.find(&namespace, &name)?;
+        let same = wanted.is_some_and(|wanted| {
+            wanted.metadata.uid == set.metadata.uid && wanted.metadata.deletion_timestamp.is_none()
+        });
+        if same {
+            return Ok(());
+        }
+        Err(Problem::new(Kind::Conflict, format!("{name} was deleted meanwhile")).into())
+    }
+
+    fn until_gone(&self, set: &StatefulSet, report: Option<SetReport>) -> Result<Progress> {
+        let (namespace, name) = store::identity(&set.metadata)?;
+        let wanted: Option<StatefulSet> = self.store.find(&namespace, &name)?;
+        if wanted.is_none_or(|wanted| wanted.metadata.uid != set.metadata.uid) {
+            return Ok(Progress::Reached);
+        }
+        let waiting = report.map(|report| describe(&name, Some(0), &report));
+        Ok(Progress::Waiting(
+            waiting.unwrap_or_else(|| format!("{name}: not looked at yet")),
+        ))
+    }
+}
+
+/// Halts when a pet can never become ready without somebody's help.
+fn refuse_if_hopeless(set: &ObjectName, report: &SetReport) -> Result<()> {
+    let stuck = report.waiting.iter().filter(|waiting| waiting.stuck);
+    let Some((pet, why)) = stuck.filter_map(|w| Some((w.pet.as_ref()?, &w.why))).next() else {
+        return Ok(());
+    };
+    let message = format!("{pet} does not become ready: {why}");
+    let look = format!("look at it with `petset describe {pet}` and `petset logs {pet}`");
+    let mend = format!(
+        "petset keeps trying; mend it with `petset upgrade {set} ...`, or take it away with \
+         `petset delete {set}`"
+    );
+    Err(Problem::new(Kind::Halted, message)
+        .hint(look)
+        .hint(mend)
+        .into())
+}
+
+fn until_stopped(set: &ObjectName, report: Option<SetReport>) -> Progress {
+    match report {
+        Some(report) if report.stopped && report.status.replicas == 0 => Progress::Reached,
+        Some(report) => Progress::Waiting(describe(set, Some(0), &report)),
+        None => Progress::Waiting(format!("{set}: not looked at yet")),
+    }
+}
+
+/// Says how far a set is and what it waits for.
+fn describe(set: &ObjectName, wished: Option<i32>, report: &SetReport) -> String {
+    let status = &report.status;
+    let ready = status.ready_replicas.unwrap_or_default();
+    let count = match wished {
+        Some(0) => format!("{set}: {} left", status.replicas),
+        Some(wished) => format!("{set}: {ready} of {wished} ready"),
+        None => format!("{set}: {ready} ready"),
+    };
+    match report.waiting.first() {
+        None => count,
+        Some(waiting) => match &waiting.pet {
+            Some(pet) => format!("{count}, waiting for {pet}: {}", waiting.why),
+            None => format!("{count}, {}", waiting.why),
+        },
+    }
+}
+
+/// Watches on behalf of one command.
+struct Waiter<'a> {
+    session: &'a Session,
+    reports: Watch<()>,
+    interrupt: UnixStream,
+    lifeline: Option<OwnedFd>,
+    voice: Voice,
+}
+
+impl<'a> Waiter<'a> {
+    fn new(session: &'a Session, goals: &[Goal]) -> Result<Self> {
+        let layout = session.store.layout();
+        let mut reports = Watch::new().context("cannot watch the state directory")?;
+        for goal in goals {
+            let (namespace, _) = store::identity(&goal.set().metadata)?;
+            for dir in [
+                layout.set_statuses(&namespace),
+                layout.wanted_kind(&namespace, Wanted::StatefulSet),
+                layout.wanted_kind(&namespace, Wanted::Eviction),
+            ] {
+                store::make_dir(&dir)
+                    .and_then(|()| reports.add(&dir, ()))
+                    .with_context(|| format!("cannot watch {}", dir.display()))?;
+            }
+        }
+        let (interrupt, signalled) = UnixStream::pair()?;
+        interrupt.set_nonblocking(true)?;
+        signal_hook::low_level::pipe::register(signal_hook::consts::SIGINT, signalled)?;
+        let lifeline = supervisor::lifeline(layout);
+        Ok(Self {
+            session,
+            reports,
+            interrupt,
+            lifeline,
+            voice: Voice::new(),
+        })
+    }
+
+    fn wait(mut self, goals: &[Goal], timeout: Duration) -> Result<()> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let Some(waiting) = self.next_unreached(goals)? else {
+                return Ok(());
+            };
+            self.voice.waits_for(&waiting);
+            if Instant::now() >= deadline {
+                self.voice.end();
+                let message = format!("not done within {}s: {waiting}", timeout.as_secs());
+                let hint = "the work goes on; see how far it is with `petset get all`";
+                return Err(Problem::new(Kind::TimedOut, message).hint(hint).into());
+            }
+            self.sleep(deadline)?;
+        }
+    }
+
+    /// Returns what the first goal waits for that is not reached.
+    fn next_unreached(&self, goals: &[Goal]) -> Result<Option<String>> {
+        for goal in goals {
+            if let Progress::Waiting(waiting) = self.session.progress(goal)? {
+                return Ok(Some(waiting));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Waits until something happened: a report, the supervisor's end, Ctrl-C, or the time is up.
+    fn sleep(&mut self, deadline: Instant) -> Result<()> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = self
+            .voice
+            .patience()
+            .map_or(left, |patience| patience.min(left));
+        let timeout = Timespec::try_from(left).unwrap_or(Timespec {
+            tv_sec: 3600,
+            tv_nsec: 0,
+        });
+        let reports = self.reports.as_fd();
+        let mut fds = vec![
+            PollFd::new(&reports, PollFlags::IN),
+            PollFd::new(&self.interrupt, PollFlags::IN),
+        ];
+        fds.extend(
+            self.lifeline
+                .iter()
+                .map(|lifeline| PollFd::new(lifeline, PollFlags::IN)),
+        );
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error).context("cannot wait"),
+        }
+        let ended = fds
+            .get(2)
+            .is_none_or(|lifeline| !lifeline.revents().is_empty());
+        drop(fds);
+        self.reports
+            .noticed()
+            .context("cannot watch the state directory")?;
+        self.check_interrupt()?;
+        if ended {
+            // It may have ended because all is done; if not, a new one carries on.
+            supervisor::nudge(self.session.store.layout())?;
+            self.lifeline = supervisor::lifeline(self.session.store.layout());
+        }
+        Ok(())
+    }
+
+    fn check_interrupt(&mut self) -> Result<()> {
+        if self
+            .interrupt
+            .read(&mut [0; 8])
+            .is_ok_and(|length| length > 0)
+        {
+            self.voice.end();
+            say("Interrupted: the work goes on without this command.");
+            say("hint: see how far it is with `petset get all`");
+            return Err(PassedThrough(130).into());
+        }
+        Ok(())
+    }
+}
+
+/// Tells the person who looks on what is waited for: a line that changes on a terminal, plain
+/// lines elsewhere.
+struct Voice {
+    bar: Option<ProgressBar>,
+    sentence: String,
+    since: Instant,
+    said: bool,
+}
+
+impl Voice {
+    fn new() -> Self {
+        let bar = rustix::termios::isatty(std::io::stderr().as_fd()).then(|| {
+            let bar = ProgressBar::new_spinner();
+            let style = ProgressStyle::with_template("{spinner} {wide_msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        });
+        Self {
+            bar,
+            sentence: String::new(),
+            since: Instant::now(),
+            said: false,
+        }
+    }
+
+    fn waits_for(&mut self, sentence: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(sentence.to_owned());
+            return;
+        }
+        if sentence != self.sentence {
+            sentence.clone_into(&mut self.sentence);
+            self.since = Instant::now();
+            self.said = false;
+        } else if !self.said && self.since.elapsed() >= PATIENCE {
+            say(&self.sentence);
+            self.said = true;
+        }
+    }
+
+    /// Returns how long to wait before a sentence is worth a line of its own.
+    fn patience(&self) -> Option<Duration> {
+        let open = self.bar.is_none() && !self.said && !self.sentence.is_empty();
+        open.then(|| PATIENCE.saturating_sub(self.since.elapsed()) + Duration::from_millis(1))
+    }
+
+    fn end(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Voice {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,552 @@
+//! From a tree of values to a typed object, strictly.
+//!
+//! `serde` stops at the first wrong value and skips fields it does not know. This deserializer
+//! does neither: it notes every fault with its path, puts an empty value in the place of a wrong
+//! one, and goes on, so that one run shows everything. The messages are those of the API
+//! server's JSON decoder, whose Go types it names by what the typed object asks for.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use serde::de::value::StrDeserializer;
+use serde::de::{
+    self, DeserializeOwned, DeserializeSeed, Deserializer, Expected, MapAccess, SeqAccess, Visitor,
+};
+use serde::forward_to_deserialize_any;
+
+use super::fault::{Faults, Reason};
+use super::go;
+use super::quantity::Quantity;
+use super::tree::{Entry, Node, Value};
+
+/// Decodes an object; the faults found are added to `faults`.
+///
+/// A wrong value is an empty one in the result, which must not be used unless no fault came up.
+pub(crate) fn decode<T: DeserializeOwned>(root: &Node, faults: &mut Faults) -> Option<T> {
+    let notes = Notes::default();
+    let cursor = Cursor {
+        node: root,
+        notes: &notes,
+        owner: "",
+    };
+    let decoded = T::deserialize(cursor);
+    faults.extend(notes.faults.into_inner());
+    match decoded {
+        Ok(object) => Some(object),
+        Err(Stop(message)) => {
+            faults.push("", message, Reason::Decoding);
+            None
+        }
+    }
+}
+
+#[derive(Default)]
+struct Notes {
+    faults: RefCell<Faults>,
+    path: RefCell<Vec<Segment>>,
+}
+
+enum Segment {
+    Field(String),
+    Key(String),
+    Index(usize),
+}
+
+impl Notes {
+    fn path(&self) -> String {
+        let mut text = String::new();
+        for segment in self.path.borrow().iter() {
+            match segment {
+                Segment::Field(name) if text.is_empty() => text.push_str(name),
+                Segment::Field(name) => text.extend([".", name]),
+                Segment::Key(key) => text.push_str(&format!("[{key}]")),
+                Segment::Index(index) => text.push_str(&format!("[{index}]")),
+            }
+        }
+        text
+    }
+
+    /// Returns the path as Go's decoder gives it: the names of fields only.
+    fn go_path(&self) -> String {
+        let path = self.path.borrow();
+        let fields = path.iter().filter_map(|segment| match segment {
+            Segment::Field(name) => Some(name.as_str()),
+            Segment::Key(_) | Segment::Index(_) => None,
+        });
+        fields.collect::<Vec<_>>().join(".")
+    }
+
+    fn last_field(&self) -> String {
+        let path = self.path.borrow();
+        let field = path.iter().rev().find_map(|segment| match segment {
+            Segment::Field(name) => Some(name.clone()),
+            Segment::Key(_) | Segment::Index(_) => None,
+        });
+        field.unwrap_or_default()
+    }
+
+    fn note(&self, message: String) {
+        let path = self.path();
+        self.faults
+            .borrow_mut()
+            .push(&path, message, Reason::Decoding);
+    }
+
+    fn within<T>(&self, segment: Segment, work: impl FnOnce() -> T) -> T {
+        self.path.borrow_mut().push(segment);
+        let outcome = work();
+        self.path.borrow_mut().pop();
+        outcome
+    }
+}
+
+/// Why decoding had to stop; only values that serde itself refuses come here.
+#[derive(Debug)]
+struct Stop(String);
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Stop {}
+
+impl de::Error for Stop {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self(message.to_string())
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Cursor<'n> {
+    node: &'n Node,
+    notes: &'n Notes,
+    /// The struct that holds the field, for Go's messages.
+    owner: &'static str,
+}
+
+impl Cursor<'_> {
+    /// Notes that the value has the wrong type.
+    fn mismatch(&self, go_type: &str, value: &str) {
+        let (owner, path) = (self.owner, self.notes.go_path());
+        self.notes.note(format!(
+            "json: cannot unmarshal {value} into Go struct field {owner}.{path} of type {go_type}"
+        ));
+    }
+
+    fn wrong_type(&self, wanted: &str) {
+        let named = go::field_type(self.owner, &self.notes.last_field());
+        self.mismatch(named.unwrap_or(wanted), self.node.value.go_name());
+    }
+
+    /// Returns an integer that fits, or notes why there is none.
+    fn integer(&self, wanted: &str, least: i64, most: i64) -> i64 {
+        match &self.node.value {
+            Value::Null => {}
+            Value::Number(text) => match text.parse() {
+                Ok(number) if (least..=most).contains(&number) => return number,
+                _ => self.mismatch(wanted, &format!("number {text}")),
+            },
+            Value::Bool(_) | Value::Text(_) | Value::List(_) | Value::Map(_) => {
+                self.wrong_type(wanted);
+            }
+        }
+        0
+    }
+
+    fn string(&self, wanted: &str) -> &str {
+        match &self.node.value {
+            Value::Text(text) => return text,
+            Value::Null => {}
+            Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_) => {
+                self.wrong_type(wanted);
+            }
+        }
+        ""
+    }
+
+    /// Reads a quantity, which may be a number too, and writes it in its canonical form.
+    fn quantity(&self) -> String {
+        let text = match &self.node.value {
+            Value::Text(text) | Value::Number(text) => text.trim(),
+            Value::Null => "0",
+            Value::Bool(_) | Value::List(_) | Value::Map(_) => "",
+        };
+        match text.parse::<Quantity>() {
+            Ok(quantity) => quantity.to_string(),
+            Err(fault) => {
+                self.notes.note(fault);
+                "0".to_owned()
+            }
+        }
+    }
+
+    fn time(&self) -> String {
+        let text = self.string("Time");
+        if text.parse::<jiff::Timestamp>().is_ok() {
+            return text.to_owned();
+        }
+        if !text.is_empty() {
+            self.notes.note(format!(
+                "parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?}"
+            ));
+        }
+        "1970-01-01T00:00:00Z".to_owned()
+    }
+}
+
+impl<'de> Deserializer<'de> for Cursor<'de> {
+    type Error = Stop;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+        match &self.node.value {
+            Value::Null => visitor.visit_unit(),
+            Value::Bool(_) if expects(&visitor, "IntOrString") => {
+                self.notes
+                    .note("json: cannot unmarshal bool into Go value of type int32".to_owned());
+                visitor.visit_i32(0)
+            }
+            Value::Bool(value) => visitor.visit_bool(*value),
+            Value::Number(_) if expects(&visitor, "IntOrString") => {
+                let (least, most) = (i64::from(i32::MIN), i64::from(i32::MAX));
+                visitor.visit_i64(self.integer("int32", least, most))
+            }
+            Value::Number(text) => match (text.parse::<i64>(), text.parse::<f64>()) {
+                (Ok(whole), _) => visitor.visit_i64(whole),
+                (_, Ok(number)) => visitor.visit_f64(number),
+                (Err(_), Err(_)) => visitor.visit_str(text),
+            },
+            Value::Text(text) => visitor.visit_str(text),
+            Value::List(items) => visitor.visit_seq(Items::of(self, items)),
+            Value::Map(entries) => visitor.visit_map(Fields::of_map(self, entries)),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+        if matches!(self.node.value, Value::Null) {
+            return visitor.visit_none();
+        }
+        if !expects(&visitor, "a base64-encoded string") {
+            return visitor.visit_some(self);
+        }
+        let text = self.string("[]uint8");
+        if let Some(fault) = base64_fault(text) {
+            self.notes.note(fault);
+            return visitor.visit_none();
+        }
+        visitor.visit_some(StrDeserializer::new(text))
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+        match &self.node.value {
+            Value::Bool(value) => visitor.visit_bool(*value),
+            Value::Null => visitor.visit_bool(false),
+            Value::Number(_) | Value::Text(_) | Value::List(_) | Value::Map(_) => {
+                self.wrong_type("bool");
+                visitor.visit_bool(false)
+            }
+        }
+    }
+
+    fn deserialize_i32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+        let (least, most) = (i64::from(i32::MIN), i64::from(i32::MAX));
+        visitor.visit_i64(self.integer("int32", least, most))
+    }
+
+    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+        visitor.visit_i64(self.integer("int64", i64::MIN, i64::MAX))
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+        visitor.visit_str(self.string("string"))
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Stop> {
+        match name {
+            "Quantity" => visitor.visit_newtype_struct(StrDeserializer::new(&self.quantity())),
+            "Time" | "MicroTime" => {
+                visitor.visit_newtype_struct(StrDeserializer::new(&self.time()))
+            }
+            _ => visitor.visit_newtype_struct(self),
+        }
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+        match &self.node.value {
+            Value::List(items) => visitor.visit_seq(Items::of(self, items)),
+            Value::Null => visitor.visit_seq(Items::of(self, &[])),
+            Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Map(_) => {
+                let mut element = String::new();
+                let empty = visitor.visit_seq(Asked(&mut element));
+                let named = go::field_type(self.owner, &self.notes.last_field());
+                let element = named.unwrap_or(&element);
+                self.mismatch(&format!("[]{element}"), self.node.value.go_name());
+                empty
+            }
+        }
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+        match &self.node.value {
+            Value::Map(entries) => visitor.visit_map(Fields::of_map(self, entries)),
+            Value::Null => visitor.visit_map(Fields::of_map(self, &[])),
+            Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::List(_) => {
+                self.wrong_type("map[string]string");
+                visitor.visit_map(Fields::of_map(self, &[]))
+            }
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Stop> {
+        let entries: &[Entry] = match &self.node.value {
+            Value::Map(entries) => entries,
+            Value::Null => &[],
+            Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::List(_) => {
+                self.wrong_type(&format!("v1.{name}"));
+                &[]
+            }
+        };
+        visitor.visit_map(Fields::of_struct(self, name, fields, entries))
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+        visitor.visit_unit()
+    }
+
+    forward_to_deserialize_any! {
+        i8 i16 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct tuple
+        tuple_struct enum identifier
+    }
+}
+
+fn expects<'de, V: Visitor<'de>>(visitor: &V, what: &str) -> bool {
+    let expected: &dyn Expected = visitor;
+    expected.to_string() == what
+}
+
+struct Items<'n> {
+    parent: Cursor<'n>,
+    items: &'n [Node],
+    next: usize,
+}
+
+impl<'n> Items<'n> {
+    const fn of(parent: Cursor<'n>, items: &'n [Node]) -> Self {
+        let next = 0;
+        Self {
+            parent,
+            items,
+            next,
+        }
+    }
+}
+
+impl<'n> SeqAccess<'n> for Items<'n> {
+    type Error = Stop;
+
+    fn next_element_seed<T: DeserializeSeed<'n>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Stop> {
+        let index = self.next;
+        let Some(node) = self.items.get(index) else {
+            return Ok(None);
+        };
+        self.next += 1;
+        let cursor = Cursor {
+            node,
+            ..self.parent
+        };
+        let decode = || seed.deserialize(cursor).map(Some);
+        self.parent.notes.within(Segment::Index(index), decode)
+    }
+}
+
+struct Fields<'n> {
+    parent: Cursor<'n>,
+    entries: &'n [Entry],
+    next: usize,
+    known: Option<(&'static str, &'static [&'static str])>,
+}
+
+impl<'n> Fields<'n> {
+    const fn of_map(parent: Cursor<'n>, entries: &'n [Entry]) -> Self {
+        Self {
+            parent,
+            entries,
+            next: 0,
+            known: None,
+        }
+    }
+
+    const fn of_struct(
+        parent: Cursor<'n>,
+        name: &'static str,
+        fields: &'static [&'static str],
+        entries: &'n [Entry],
+    ) -> Self {
+        Self {
+            parent,
+            entries,
+            next: 0,
+            known: Some((name, fields)),
+        }
+    }
+
+    fn note_unknown(&self, key: &str, fields: &[&'static str]) {
+        let notes = self.parent.notes;
+        notes.within(Segment::Field(key.to_owned()), || {
+            let advice = match nearest(key, fields) {
+                Some(field) => format!(" (did you mean {field:?}?)"),
+                None => String::new(),
+            };
+            notes.note(format!("unknown field {:?}{advice}", notes.path()));
+        });
+    }
+}
+
+impl<'n> MapAccess<'n> for Fields<'n> {
+    type Error = Stop;
+
+    fn next_key_seed<K: DeserializeSeed<'n>>(&mut self, seed: K) -> Result<Option<K::Value>, Stop> {
+        while let Some(entry) = self.entries.get(self.next) {
+            match self.known {
+                Some((_, fields)) if !fields.contains(&entry.key.as_str()) => {
+                    self.note_unknown(&entry.key, fields);
+                    self.next += 1;
+                }
+                Some(_) | None => {
+                    return seed
+                        .deserialize(StrDeserializer::<Stop>::new(&entry.key))
+                        .map(Some);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'n>>(&mut self, seed: V) -> Result<V::Value, Stop> {
+        let entry = &self.entries[self.next];
+        self.next += 1;
+        let (segment, owner) = match self.known {
+            Some((name, _)) => (Segment::Field(entry.key.clone()), name),
+            None => (Segment::Key(entry.key.clone()), self.parent.owner),
+        };
+        let cursor = Cursor {
+            node: &entry.node,
+            notes: self.parent.notes,
+            owner,
+        };
+        let notes = self.parent.notes;
+        notes.within(segment, || seed.deserialize(cursor))
+    }
+}
+
+/// Learns what the elements of a list would have been: the element's own request is the answer.
+///
+/// It yields no element, so that the list ends up empty.
+struct Asked<'a>(&'a mut String);
+
+impl<'de> SeqAccess<'de> for Asked<'_> {
+    type Error = Stop;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Stop> {
+        if let Err(Stop(name)) = seed.deserialize(AskedElement) {
+            *self.0 = name;
+        }
+        Ok(None)
+    }
+}
+
+struct AskedElement;
+
+impl<'de> Deserializer<'de> for AskedElement {
+    type Error = Stop;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Stop> {
+        Err(Stop("string".to_owned()))
+    }
+
+    fn deserialize_i32<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Stop> {
+        Err(Stop("int32".to_owned()))
+    }
+
+    fn deserialize_i64<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Stop> {
+        Err(Stop("int64".to_owned()))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        _: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, Stop> {
+        Err(Stop(format!("v1.{name}")))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+/// Returns the field that differs from `key` by a slip: its case, or two letters at most.
+fn nearest<'f>(key: &str, fields: &[&'f str]) -> Option<&'f str> {
+    let distance = |field: &&&str| edits(&key.to_lowercase(), &field.to_lowercase());
+    let best = fields.iter().min_by_key(distance)?;
+    let allowed = (key.len() / 3).min(2);
+    (distance(&best) <= allowed).then_some(*best)
+}
+
+/// Counts the letters to insert, remove or replace to turn one word into the other.
+fn edits(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, letter) in from.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, other) in to.iter().enumerate() {
+            let replaced = diagonal + usize::from(letter != *other);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[to.len()]
+}
+
+/// Returns Go's complaint about text that is not base64.
+fn base64_fault(text: &str) -> Option<String> {
+    let digits: Vec<u8> = text
+        .bytes()
+        .filter(|byte| !b"\r\n".contains(byte))
+        .collect();
+    let body = digits
+        .iter()
+        .rposition(|&byte| byte != b'=')
+        .map_or(0, |at| at + 1);
+    let valid = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/".contains(byte);
+    let wrong = digits[..body].iter().position(|byte| !valid(byte));
+    let at = match wrong {
+        Some(at) => at,
+        None if digits.len().is_multiple_of(4) && digits.len() - body <= 2 => return None,
+        None => body,
+    };
+    Some(format!("illegal base64 data at input byte {at}"))
+}

@@ -1,0 +1,139 @@
+//! One thing wrong with an object, in the API server's words.
+
+use std::fmt;
+
+/// What sort of fault it is; the text is how the API server begins its message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// The object could not be decoded at all (HTTP 400).
+    Decoding,
+    /// A validation rule was broken (HTTP 422).
+    Invalid,
+    /// A limit of petset itself.
+    Ours,
+}
+
+/// A fault at a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// The field, as in `spec.template.spec.containers[0].image`.
+    pub(crate) path: String,
+    /// What is wrong, without the path.
+    pub(crate) message: String,
+    pub(crate) reason: Reason,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.path.as_str() {
+            "" => f.write_str(&self.message),
+            path => write!(f, "{path}: {}", self.message),
+        }
+    }
+}
+
+/// The faults found so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Faults(pub(crate) Vec<Fault>);
+
+impl Faults {
+    /// Notes a fault in words of its own.
+    pub(crate) fn add(&mut self, path: &str, message: impl Into<String>) {
+        self.push(path, message, Reason::Invalid);
+    }
+
+    /// Notes a limit that petset has and Kubernetes has not.
+    pub(crate) fn ours(&mut self, path: &str, message: impl Into<String>) {
+        self.push(path, message, Reason::Ours);
+    }
+
+    pub(crate) fn push(&mut self, path: &str, message: impl Into<String>, reason: Reason) {
+        self.0.push(Fault {
+            path: path.to_owned(),
+            message: message.into(),
+            reason,
+        });
+    }
+
+    /// Notes that a field is missing.
+    pub(crate) fn required(&mut self, path: &str, detail: &str) {
+        self.add(path, with_detail("Required value", detail));
+    }
+
+    /// Notes a wrong value; `value` is JSON text.
+    pub(crate) fn invalid(&mut self, path: &str, value: impl fmt::Display, detail: &str) {
+        self.add(
+            path,
+            with_detail(&format!("Invalid value: {value}"), detail),
+        );
+    }
+
+    /// Notes a wrong text value.
+    pub(crate) fn invalid_text(&mut self, path: &str, value: &str, detail: &str) {
+        self.invalid(path, quote(value), detail);
+    }
+
+    /// Notes a value that is not one of those allowed.
+    pub(crate) fn unsupported(&mut self, path: &str, value: &str, supported: &[&str]) {
+        let supported: Vec<String> = supported.iter().map(|text| quote(text)).collect();
+        let supported = supported.join(", ");
+        let value = quote(value);
+        self.add(
+            path,
+            format!("Unsupported value: {value}: supported values: {supported}"),
+        );
+    }
+
+    /// Notes a second use of what must be unique.
+    pub(crate) fn duplicate(&mut self, path: &str, value: &str) {
+        self.add(path, format!("Duplicate value: {}", quote(value)));
+    }
+
+    /// Notes a reference to what is not there.
+    pub(crate) fn not_found(&mut self, path: &str, value: &str) {
+        self.add(path, format!("Not found: {}", quote(value)));
+    }
+
+    /// Notes what must not be given.
+    pub(crate) fn forbidden(&mut self, path: &str, detail: &str) {
+        self.add(path, with_detail("Forbidden", detail));
+    }
+
+    /// Notes `fault` if there is one.
+    pub(crate) fn invalid_if(&mut self, path: &str, value: &str, fault: Option<String>) {
+        if let Some(fault) = fault {
+            self.invalid_text(path, value, &fault);
+        }
+    }
+
+    /// Adds others.
+    pub(crate) fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
+    /// Returns whether nothing is wrong.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the API server's message about one object.
+    pub(crate) fn about(&self, kind: &str, name: &str) -> String {
+        let all: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        match all.as_slice() {
+            [only] => format!("{kind} {} is invalid: {only}", quote(name)),
+            _ => format!("{kind} {} is invalid: [{}]", quote(name), all.join(", ")),
+        }
+    }
+}
+
+fn with_detail(start: &str, detail: &str) -> String {
+    match detail {
+        "" => start.to_owned(),
+        detail => format!("{start}: {detail}"),
+    }
+}
+
+/// Quotes text as Go's `%q` does, near enough: as JSON.
+pub(crate) fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}

@@ -1,0 +1,27 @@
+//! Manifests: Kubernetes objects from text, complete and checked.
+//!
+//! Text is read as Kubernetes reads it (`tree`, `scalar`), decoded strictly (`decode`), old
+//! forms are brought up to date (`old`), defaults filled in (`defaults`), and the result is
+//! checked by the API server's rules (`validate`). What petset will not act on is named in
+//! warnings. Nothing here knows the state directory.
+
+#[cfg(test)]
+mod corpus;
+mod decode;
+mod defaults;
+mod fault;
+mod go;
+mod load;
+mod object;
+mod quantity;
+mod scalar;
+mod source;
+mod tree;
+pub(crate) mod yaml;
+
+pub(crate) use defaults::{
+    default_claim, default_pod, default_secret, default_service, default_stateful_set,
+};
+pub(crate) use load::{Loaded, load};
+pub(crate) use object::{Object, ObjectKind};
+pub(crate) use source::{Source, sources};

@@ -1,0 +1,146 @@
+//! Claims: what they are called, what they look like, and who owns them.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
+use super::set::{Keep, Retention, Set, controller_reference};
+use super::{Ordinal, PetSeen};
+
+/// A claim as it is now.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ClaimSeen {
+    /// Its name.
+    pub name: String,
+    /// It is being deleted; no pet may start with it (C22).
+    pub terminating: bool,
+    /// Who takes it along when they go (C23).
+    pub owners: Vec<OwnerReference>,
+}
+
+impl ClaimSeen {
+    /// Reads what counts of a stored claim.
+    #[must_use]
+    pub fn of(claim: &PersistentVolumeClaim) -> Self {
+        let meta = &claim.metadata;
+        Self {
+            name: meta.name.clone().unwrap_or_default(),
+            terminating: meta.deletion_timestamp.is_some(),
+            owners: meta.owner_references.clone().unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn is_owned_by(&self, uid: &str) -> bool {
+        self.owners.iter().any(|owner| owner.uid == uid)
+    }
+
+    /// Returns the pod that takes the claim along when it goes.
+    pub(super) fn pod_owner(&self) -> Option<&OwnerReference> {
+        self.owners.iter().find(|owner| owner.kind == "Pod")
+    }
+
+    /// Says whether it still belongs to an earlier pet of its ordinal, which takes it along.
+    pub(super) fn is_stale(&self, set: &Set) -> bool {
+        self.pod_owner()
+            .is_some_and(|owner| set.ordinal_of(&owner.name).is_some())
+    }
+
+    /// Says whether somebody controls the claim who is neither the set nor one of its pets.
+    pub(super) fn is_controlled_by_another(&self, set: &Set) -> bool {
+        let ours = |owner: &OwnerReference| {
+            owner.uid == set.uid || owner.kind == "Pod" && set.ordinal_of(&owner.name).is_some()
+        };
+        let mut controllers = self
+            .owners
+            .iter()
+            .filter(|owner| owner.controller == Some(true));
+        controllers.any(|owner| !ours(owner))
+    }
+}
+
+/// Returns the name of the claim that a template makes for a pet: `data-web-0` (C02).
+#[must_use]
+pub fn claim_name(template: &str, set: &str, ordinal: Ordinal) -> String {
+    format!("{template}-{set}-{ordinal}")
+}
+
+/// Makes the claim of a pet from the template of that name; it has no uid yet (C02).
+///
+/// It carries the selector's labels on top of the template's.
+#[must_use]
+pub fn claim_for(
+    set: &StatefulSet,
+    template: &str,
+    ordinal: Ordinal,
+) -> Option<PersistentVolumeClaim> {
+    let spec = set.spec.as_ref()?;
+    let mut templates = spec.volume_claim_templates.iter().flatten();
+    let named = |claim: &&PersistentVolumeClaim| claim.metadata.name.as_deref() == Some(template);
+    let mut claim = templates.find(named)?.clone();
+    let name = claim_name(template, set.metadata.name.as_deref()?, ordinal);
+    claim.metadata.name = Some(name);
+    claim.metadata.namespace.clone_from(&set.metadata.namespace);
+    if let Some(labels) = &spec.selector.match_labels {
+        let own = claim.metadata.labels.get_or_insert_default();
+        own.extend(
+            labels
+                .iter()
+                .map(|(key, value)| (key.clone(), value.clone())),
+        );
+    }
+    claim.status = Some(PersistentVolumeClaimStatus {
+        phase: Some("Pending".to_owned()),
+        ..PersistentVolumeClaimStatus::default()
+    });
+    Some(claim)
+}
+
+/// Returns who shall own the claims of a pet: nobody, its set, or the pet itself (C23).
+///
+/// A claim is handed to its pet only when the pet is condemned: scaled away, not just replaced.
+pub(super) fn wanted_owner(set: &Set, pet: &PetSeen, condemned: bool) -> Option<OwnerReference> {
+    let Retention {
+        when_deleted,
+        when_scaled,
+    } = set.retention;
+    match (when_scaled, when_deleted) {
+        (Keep::Delete, _) if condemned => {
+            Some(controller_reference("v1", "Pod", &pet.name, &pet.uid))
+        }
+        (_, Keep::Delete) => Some(set.owner_reference()),
+        (_, Keep::Retain) => None,
+    }
+}
+
+/// Returns the owners a claim shall have, if they differ from those it has.
+///
+/// Owners that are neither the set nor one of its pets are left alone.
+pub(super) fn owners_to_set(
+    set: &Set,
+    claim: &ClaimSeen,
+    wanted: Option<&OwnerReference>,
+) -> Option<Vec<OwnerReference>> {
+    if claim.is_controlled_by_another(set) {
+        return None;
+    }
+    let ours = |owner: &&OwnerReference| {
+        owner.uid == set.uid || owner.kind == "Pod" && set.ordinal_of(&owner.name).is_some()
+    };
+    let mut have = claim.owners.iter().filter(ours);
+    let settled = match wanted {
+        None => have.next().is_none(),
+        Some(wanted) => {
+            have.next().map(|owner| &owner.uid) == Some(&wanted.uid) && have.next().is_none()
+        }
+    };
+    if settled {
+        return None;
+    }
+    let others = claim.owners.iter().filter(|owner| !ours(owner)).cloned();
+    Some(others.chain(wanted.cloned()).collect())
+}
+
+/// Claims by name.
+pub type Claims = BTreeMap<String, ClaimSeen>;

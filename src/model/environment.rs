@@ -1,0 +1,512 @@
+//! The environment that a container starts with (V20 to V28), and what it must be made from.
+//!
+//! Later wins: what is inherited from the host, the image's variables, petset's own, the variables
+//! of services, `envFrom`, `env`. Only the last four are known to `$(NAME)`, so that a manifest
+//! means here what it means in a cluster, where the host's and the image's are not known either.
+//! `HOSTNAME` is set and, for the same reason, not known.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::Path;
+
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Container, EnvFromSource, EnvVar, EnvVarSource, Pod, Secret, Service, ServicePort,
+};
+
+use super::expansion::expand;
+use super::fields::{Capacity, field, resource};
+use super::image::Launch;
+use super::name::PetName;
+
+/// The objects of a pod's namespace that its environment and volumes are made from.
+///
+/// Only those that [`references`] names need be there.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// By name.
+    pub config_maps: BTreeMap<String, ConfigMap>,
+    /// By name.
+    pub secrets: BTreeMap<String, Secret>,
+    /// By name.
+    pub services: BTreeMap<String, Service>,
+}
+
+/// The names of the objects that a pod is made from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct References {
+    /// Names of config maps.
+    pub config_maps: BTreeSet<String>,
+    /// Names of secrets.
+    pub secrets: BTreeSet<String>,
+    /// Whether all services of the namespace are wanted (`enableServiceLinks`).
+    pub services: bool,
+}
+
+/// What petset itself adds to an environment.
+#[derive(Debug, Clone, Copy)]
+pub struct Own<'a> {
+    /// The state directory.
+    pub state_dir: &'a Path,
+    /// This program.
+    pub petset: &'a Path,
+    /// The DNS domain of all names, such as `cluster.local`.
+    pub cluster_domain: &'a str,
+    /// How many pets the set wants.
+    pub replicas: Option<u32>,
+    /// `PETSET_MOUNT_...`: where the container's volumes are.
+    pub mounts: &'a [(String, String)],
+    /// What of the host's environment is passed on (PATH, HOME, ...).
+    pub inherited: &'a [(String, String)],
+    /// What the machine has.
+    pub capacity: Capacity,
+}
+
+/// Why a container cannot be configured: it waits in `CreateContainerConfigError` (V25).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The kubelet's words.
+    pub message: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl From<String> for ConfigError {
+    fn from(message: String) -> Self {
+        Self { message }
+    }
+}
+
+/// The variables of a container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Environment {
+    background: BTreeMap<String, String>,
+    known: BTreeMap<String, String>,
+    /// What was left out and why, for an event `InvalidEnvironmentVariableNames` (V26).
+    pub warnings: Vec<String>,
+}
+
+impl Environment {
+    /// Returns a variable that `$(NAME)` may use.
+    #[must_use]
+    pub fn lookup(&self, name: &str) -> Option<&str> {
+        self.known.get(name).map(String::as_str)
+    }
+
+    /// Replaces each `$(NAME)` in `text`.
+    #[must_use]
+    pub fn expand(&self, text: &str) -> String {
+        expand(text, |name| self.lookup(name).map(str::to_owned))
+    }
+
+    /// Adds variables that are not set yet, such as those of mounts with a `subPathExpr`.
+    pub fn add(&mut self, variables: &[(String, String)]) {
+        for (name, value) in variables {
+            let entry = self.known.entry(name.clone());
+            entry.or_insert_with(|| value.clone());
+        }
+    }
+
+    /// Returns all variables, each name once, sorted.
+    #[must_use]
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let mut all = self.background.clone();
+        let known = self.known.iter();
+        all.extend(known.map(|(name, value)| (name.clone(), value.clone())));
+        all.into_iter().collect()
+    }
+}
+
+/// Lists the objects that `pod` needs, so that only those are read.
+#[must_use]
+pub fn references(pod: &Pod) -> References {
+    let mut wanted = References::default();
+    let Some(spec) = &pod.spec else {
+        return wanted;
+    };
+    wanted.services = spec.enable_service_links.unwrap_or(true);
+    let init = spec.init_containers.iter().flatten();
+    for container in spec.containers.iter().chain(init) {
+        for source in container.env_from.iter().flatten() {
+            let config_map = source.config_map_ref.as_ref().map(|from| from.name.clone());
+            let secret = source.secret_ref.as_ref().map(|from| from.name.clone());
+            wanted.config_maps.extend(config_map);
+            wanted.secrets.extend(secret);
+        }
+        let values = container.env.iter().flatten();
+        for value in values.filter_map(|variable| variable.value_from.as_ref()) {
+            let config_map = value.config_map_key_ref.as_ref();
+            let secret = value.secret_key_ref.as_ref();
+            wanted
+                .config_maps
+                .extend(config_map.map(|key| key.name.clone()));
+            wanted.secrets.extend(secret.map(|key| key.name.clone()));
+        }
+    }
+    for volume in spec.volumes.iter().flatten() {
+        let config_map = volume.config_map.as_ref().map(|from| from.name.clone());
+        let secret = volume
+            .secret
+            .as_ref()
+            .and_then(|from| from.secret_name.clone());
+        wanted.config_maps.extend(config_map);
+        wanted.secrets.extend(secret);
+        let projected = volume.projected.as_ref();
+        for source in projected.iter().flat_map(|all| &all.sources).flatten() {
+            let config_map = source.config_map.as_ref().map(|from| from.name.clone());
+            let secret = source.secret.as_ref().map(|from| from.name.clone());
+            wanted.config_maps.extend(config_map);
+            wanted.secrets.extend(secret);
+        }
+    }
+    wanted
+}
+
+/// Makes the environment of a container from its pod, the objects it refers to, petset's own
+/// variables and the image's.
+///
+/// # Errors
+///
+/// Returns the kubelet's words for what a variable refers to and is not there (V25).
+pub fn for_container(
+    pod: &Pod,
+    container: &Container,
+    sources: &Sources,
+    own: &Own<'_>,
+    image: &Launch,
+) -> Result<Environment, ConfigError> {
+    let mut environment = Environment {
+        background: background(pod, own, image),
+        known: own_variables(pod, container, own),
+        warnings: Vec::new(),
+    };
+    let links = pod.spec.as_ref().and_then(|spec| spec.enable_service_links);
+    if links.unwrap_or(true) {
+        let services = sources.services.values();
+        environment
+            .known
+            .extend(services.flat_map(service_variables));
+    }
+    for source in container.env_from.iter().flatten() {
+        add_all(&mut environment, pod, source, sources)?;
+    }
+    for variable in container.env.iter().flatten() {
+        let value = value_of(variable, pod, container, sources, own, &environment)?;
+        if let Some(value) = value {
+            environment.known.insert(variable.name.clone(), value);
+        }
+    }
+    refuse_what_cannot_be_set(&environment)?;
+    Ok(environment)
+}
+
+fn background(pod: &Pod, own: &Own<'_>, image: &Launch) -> BTreeMap<String, String> {
+    let mut variables: BTreeMap<_, _> = own.inherited.iter().cloned().collect();
+    variables.extend(image.env.iter().cloned());
+    let path = variables.remove("PATH").filter(|path| !path.is_empty());
+    let path = path.unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned());
+    let first = image.path.iter().map(|path| path.display().to_string());
+    let last = own.state_dir.join("bin").display().to_string();
+    let path: Vec<_> = first.chain([path, last]).collect();
+    variables.insert("PATH".to_owned(), path.join(":"));
+    variables.insert("HOSTNAME".to_owned(), host_name(pod));
+    variables
+}
+
+fn host_name(pod: &Pod) -> String {
+    let given = pod.spec.as_ref().and_then(|spec| spec.hostname.clone());
+    let given = given.filter(|name| !name.is_empty());
+    given.unwrap_or_else(|| pod.metadata.name.clone().unwrap_or_default())
+}
+
+/// Returns who the pet is: `POD_NAME`, `PETSET_SET` and so on.
+fn own_variables(pod: &Pod, container: &Container, own: &Own<'_>) -> BTreeMap<String, String> {
+    let name = pod.metadata.name.clone().unwrap_or_default();
+    let namespace = pod.metadata.namespace.clone().unwrap_or_default();
+    let set = set_of(pod);
+    let ordinal = ordinal_of(pod, &name).filter(|_| set.is_some());
+    let spec = pod.spec.as_ref();
+    let service = spec.and_then(|spec| spec.subdomain.clone());
+    let service = service.filter(|service| !service.is_empty());
+    let host = host_name(pod);
+    let fqdn = service
+        .as_ref()
+        .map(|service| format!("{host}.{service}.{namespace}.svc.{}", own.cluster_domain));
+    let status = pod.status.as_ref();
+    let replicas = own.replicas.map(|replicas| replicas.to_string());
+    let own_words = [
+        ("POD_NAME", Some(name)),
+        ("POD_NAMESPACE", Some(namespace)),
+        ("POD_IP", status.and_then(|status| status.pod_ip.clone())),
+        ("PETSET_SET", set),
+        ("PETSET_ORDINAL", ordinal),
+        ("PETSET_REPLICAS", replicas),
+        ("PETSET_SERVICE", service),
+        ("PETSET_FQDN", fqdn),
+        (
+            "PETSET_STATE_DIR",
+            Some(own.state_dir.display().to_string()),
+        ),
+        ("PETSET", Some(own.petset.display().to_string())),
+        ("PETSET_POD_UID", pod.metadata.uid.clone()),
+        ("PETSET_CONTAINER", Some(container.name.clone())),
+    ];
+    let set_ones = own_words
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    set_ones.chain(own.mounts.iter().cloned()).collect()
+}
+
+fn set_of(pod: &Pod) -> Option<String> {
+    let owners = pod.metadata.owner_references.iter().flatten();
+    let mut sets = owners.filter(|owner| owner.kind == "StatefulSet");
+    sets.next().map(|owner| owner.name.clone())
+}
+
+fn ordinal_of(pod: &Pod, name: &str) -> Option<String> {
+    let labels = pod.metadata.labels.as_ref();
+    let label = labels.and_then(|labels| labels.get("apps.kubernetes.io/pod-index"));
+    let parsed = || name.parse::<PetName>().ok();
+    let number = || parsed().map(|pet| pet.ordinal().to_string());
+    label.cloned().or_else(number)
+}
+
+/// Returns the variables that tell where a service is (V27); none for one without an address.
+fn service_variables(service: &Service) -> Vec<(String, String)> {
+    let spec = service.spec.as_ref();
+    let ip = spec.and_then(|spec| spec.cluster_ip.as_deref());
+    let ip = ip.filter(|ip| !ip.is_empty() && *ip != "None");
+    let ports = spec
+        .and_then(|spec| spec.ports.as_deref())
+        .unwrap_or_default();
+    let (Some(ip), Some(first)) = (ip, ports.first()) else {
+        return Vec::new();
+    };
+    let name = as_variable(service.metadata.name.as_deref().unwrap_or_default());
+    let mut variables = vec![
+        (format!("{name}_SERVICE_HOST"), ip.to_owned()),
+        (format!("{name}_SERVICE_PORT"), first.port.to_string()),
+        (format!("{name}_PORT"), url(ip, first)),
+    ];
+    for port in ports {
+        if let Some(port_name) = port.name.as_deref().filter(|name| !name.is_empty()) {
+            let port_name = as_variable(port_name);
+            let variable = format!("{name}_SERVICE_PORT_{port_name}");
+            variables.push((variable, port.port.to_string()));
+        }
+        let protocol = protocol(port);
+        let prefix = format!("{name}_PORT_{}_{protocol}", port.port);
+        variables.push((format!("{prefix}_PROTO"), protocol.to_ascii_lowercase()));
+        variables.push((format!("{prefix}_PORT"), port.port.to_string()));
+        variables.push((format!("{prefix}_ADDR"), ip.to_owned()));
+        variables.push((prefix, url(ip, port)));
+    }
+    variables
+}
+
+fn protocol(port: &ServicePort) -> String {
+    let protocol = port.protocol.as_deref().filter(|given| !given.is_empty());
+    protocol.unwrap_or("TCP").to_ascii_uppercase()
+}
+
+fn url(ip: &str, port: &ServicePort) -> String {
+    let scheme = protocol(port).to_ascii_lowercase();
+    let bracketed = if ip.contains(':') {
+        format!("[{ip}]")
+    } else {
+        ip.to_owned()
+    };
+    format!("{scheme}://{bracketed}:{}", port.port)
+}
+
+fn as_variable(name: &str) -> String {
+    name.replace('-', "_").to_ascii_uppercase()
+}
+
+/// Adds all keys of a config map or secret.
+fn add_all(
+    environment: &mut Environment,
+    pod: &Pod,
+    source: &EnvFromSource,
+    sources: &Sources,
+) -> Result<(), ConfigError> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    let mut origin = String::new();
+    if let Some(from) = &source.config_map_ref {
+        origin = format!("configMap {}/{}", namespace(pod), from.name);
+        match sources.config_maps.get(&from.name) {
+            Some(map) => found.extend(map.data.clone().unwrap_or_default()),
+            None if from.optional == Some(true) => {}
+            None => return Err(absent("configmap", &from.name)),
+        }
+    }
+    if let Some(from) = &source.secret_ref {
+        origin = format!("secret {}/{}", namespace(pod), from.name);
+        match sources.secrets.get(&from.name) {
+            Some(secret) => {
+                for (key, bytes) in secret_entries(secret) {
+                    let value = text_of(bytes, &key, &from.name, pod)?;
+                    found.push((key, value));
+                }
+            }
+            None if from.optional == Some(true) => {}
+            None => return Err(absent("secret", &from.name)),
+        }
+    }
+    let prefix = source.prefix.as_deref().unwrap_or_default();
+    let named = found
+        .into_iter()
+        .map(|(key, value)| (format!("{prefix}{key}"), value));
+    let (valid, invalid): (Vec<_>, Vec<_>) = named.partition(|(name, _)| is_valid_name(name));
+    environment.known.extend(valid);
+    if !invalid.is_empty() {
+        let names: Vec<_> = invalid.into_iter().map(|(name, _)| name).collect();
+        environment.warnings.push(format!(
+            "Keys [{}] from the EnvFrom {origin} were skipped since they are considered invalid \
+             environment variable names.",
+            names.join(", ")
+        ));
+    }
+    Ok(())
+}
+
+/// Almost all of ASCII is allowed by now (V26).
+fn is_valid_name(name: &str) -> bool {
+    let printable = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b'=';
+    !name.is_empty() && name.bytes().all(printable)
+}
+
+fn absent(kind: &str, name: &str) -> ConfigError {
+    ConfigError::from(format!("{kind} {name:?} not found"))
+}
+
+fn namespace(pod: &Pod) -> &str {
+    pod.metadata.namespace.as_deref().unwrap_or_default()
+}
+
+/// Returns the entries of a secret; what was written as text wins, as on the API server.
+pub(crate) fn secret_entries(secret: &Secret) -> BTreeMap<String, &[u8]> {
+    let mut entries: BTreeMap<String, &[u8]> = BTreeMap::new();
+    for (key, value) in secret.data.iter().flatten() {
+        entries.insert(key.clone(), &value.0);
+    }
+    for (key, value) in secret.string_data.iter().flatten() {
+        entries.insert(key.clone(), value.as_bytes());
+    }
+    entries
+}
+
+fn text_of(bytes: &[u8], key: &str, secret: &str, pod: &Pod) -> Result<String, ConfigError> {
+    let text = std::str::from_utf8(bytes).map(str::to_owned);
+    text.map_err(|_| {
+        let place = format!("{}/{secret}", namespace(pod));
+        let what = format!("key {key} in Secret {place} is not text");
+        ConfigError::from(format!("{what}: mount it as a volume instead"))
+    })
+}
+
+/// Returns the value of one entry of `env`; nothing where an optional reference leads nowhere.
+fn value_of(
+    variable: &EnvVar,
+    pod: &Pod,
+    container: &Container,
+    sources: &Sources,
+    own: &Own<'_>,
+    so_far: &Environment,
+) -> Result<Option<String>, ConfigError> {
+    let value = variable.value.as_deref().unwrap_or_default();
+    match &variable.value_from {
+        Some(source) if value.is_empty() => referred(source, pod, container, sources, own),
+        _ => Ok(Some(so_far.expand(value))),
+    }
+}
+
+fn referred(
+    source: &EnvVarSource,
+    pod: &Pod,
+    container: &Container,
+    sources: &Sources,
+    own: &Own<'_>,
+) -> Result<Option<String>, ConfigError> {
+    if let Some(reference) = &source.field_ref {
+        return Ok(Some(field(pod, &reference.field_path)?));
+    }
+    if let Some(reference) = &source.resource_field_ref {
+        let value = resource(pod, Some(container), reference, own.capacity)?;
+        return Ok(Some(value));
+    }
+    if let Some(key) = &source.config_map_key_ref {
+        let optional = key.optional.unwrap_or(false);
+        let Some(map) = sources.config_maps.get(&key.name) else {
+            return unless(optional, || absent("configmap", &key.name));
+        };
+        let value = map.data.as_ref().and_then(|entries| entries.get(&key.key));
+        return match value {
+            Some(value) => Ok(Some(value.clone())),
+            None => unless(optional, || no_key(&key.key, "ConfigMap", &key.name, pod)),
+        };
+    }
+    if let Some(key) = &source.secret_key_ref {
+        let optional = key.optional.unwrap_or(false);
+        let Some(secret) = sources.secrets.get(&key.name) else {
+            return unless(optional, || absent("secret", &key.name));
+        };
+        return match secret_entries(secret).get(&key.key) {
+            Some(bytes) => text_of(bytes, &key.key, &key.name, pod).map(Some),
+            None => unless(optional, || no_key(&key.key, "Secret", &key.name, pod)),
+        };
+    }
+    if source.file_key_ref.is_some() {
+        let fault = "fileKeyRef is not supported by petset".to_owned();
+        return Err(ConfigError::from(fault));
+    }
+    Ok(None)
+}
+
+fn unless(
+    optional: bool,
+    fault: impl FnOnce() -> ConfigError,
+) -> Result<Option<String>, ConfigError> {
+    if optional { Ok(None) } else { Err(fault()) }
+}
+
+fn no_key(key: &str, kind: &str, name: &str, pod: &Pod) -> ConfigError {
+    let place = format!("{}/{name}", namespace(pod));
+    ConfigError::from(format!("couldn't find key {key} in {kind} {place}"))
+}
+
+/// A process cannot be given a NUL byte, nor a name with `=`.
+fn refuse_what_cannot_be_set(environment: &Environment) -> Result<(), ConfigError> {
+    for (name, value) in &environment.known {
+        if name.is_empty() || name.contains(['=', '\0']) {
+            let fault = format!("{name:?} cannot be the name of an environment variable");
+            return Err(ConfigError::from(fault));
+        }
+        if value.contains('\0') {
+            let fault = format!("the value of environment variable {name} holds a NUL byte");
+            return Err(ConfigError::from(fault));
+        }
+    }
+    Ok(())
+}
+
+/// Expands the command of an exec probe, for which only plain values are known (V24).
+///
+/// The command of a postStart or preStop hook is not expanded at all.
+#[must_use]
+pub fn probe_command(container: &Container, command: &[String]) -> Vec<String> {
+    let plain = |name: &str| {
+        let variables = container.env.iter().flatten();
+        let mut matching = variables.rev().filter(|variable| variable.name == name);
+        let variable = matching.next()?;
+        let value = variable.value.clone().unwrap_or_default();
+        variable.value_from.is_none().then_some(value)
+    };
+    let each = |word: &String| expand(word, plain);
+    command.iter().map(each).collect()
+}

@@ -1,0 +1,528 @@
+//! What an image reference means on this machine: the catalogue that `images.toml` extends (X01).
+//!
+//! A local process has no image. A reference is looked up in the state directory's `images.toml`,
+//! then in the user's, then in the built-in catalogue; the first entry found counts, entries are
+//! not merged. Whether files exist is asked through [`Disk`], so that this stays pure.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::environment::Environment;
+use crate::problem::Problem;
+
+const BUILT_IN: &str = include_str!("images.toml");
+
+/// An image reference taken apart: `docker.io/library/redis:7@sha256:...`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference<'a> {
+    path: Vec<&'a str>,
+    tag: Option<&'a str>,
+}
+
+impl<'a> Reference<'a> {
+    /// Takes `text` apart; a colon counts as a tag's only after the last slash.
+    #[must_use]
+    pub fn new(text: &'a str) -> Self {
+        let (text, _digest) = text.split_once('@').unwrap_or((text, ""));
+        let last = text.rfind('/').map_or(0, |slash| slash + 1);
+        let colon = text[last..].find(':').map(|colon| last + colon);
+        let (name, tag) = match colon {
+            Some(colon) => (&text[..colon], Some(&text[colon + 1..])),
+            None => (text, None),
+        };
+        let path = name.split('/').collect();
+        Self { path, tag }
+    }
+
+    /// Returns the tag; `latest` where none is given.
+    #[must_use]
+    pub fn tag(&self) -> &'a str {
+        self.tag.unwrap_or("latest")
+    }
+
+    /// Returns the last part of the name, such as `redis`.
+    #[must_use]
+    pub fn name(&self) -> &'a str {
+        self.path.last().copied().unwrap_or_default()
+    }
+}
+
+/// How well a key of the catalogue fits; the greatest wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Fit {
+    tag: TagFit,
+    components: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum TagFit {
+    Any,
+    Pattern,
+    Exact,
+}
+
+/// Matches `reference` with a key such as `redis`, `mydb:{tag}`, `mydb:v{tag}` or `corp/mydb:v2`;
+/// also returns what `{tag}` stands for.
+fn fit<'a>(key: &str, reference: &Reference<'a>) -> Option<(Fit, &'a str)> {
+    let pattern = Reference::new(key);
+    if !reference.path.ends_with(&pattern.path) {
+        return None;
+    }
+    let tag = reference.tag();
+    let (tag_fit, tag) = match pattern.tag {
+        None => (TagFit::Any, tag),
+        Some(wanted) => match wanted.split_once("{tag}") {
+            None if wanted == tag => (TagFit::Exact, tag),
+            None => return None,
+            Some((before, after)) => {
+                let inner = tag.strip_prefix(before)?.strip_suffix(after)?;
+                (TagFit::Pattern, inner)
+            }
+        },
+    };
+    let components = pattern.path.len();
+    Some((
+        Fit {
+            tag: tag_fit,
+            components,
+        },
+        tag,
+    ))
+}
+
+/// What `images.toml` says of one image.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    /// Runs before the arguments, unless the manifest gives a command.
+    entrypoint: Option<Vec<String>>,
+    /// As `entrypoint`, but only before arguments that begin with a dash or end with `.conf`:
+    /// others are a command of their own, as the entrypoint scripts of official images have it.
+    program: Option<Vec<String>>,
+    /// The arguments, unless the manifest gives arguments or a command.
+    #[serde(alias = "cmd")]
+    args: Option<Vec<String>>,
+    /// Programs that must be there beside the one that is started.
+    #[serde(default)]
+    needs: Vec<String>,
+    /// Directories put first on PATH.
+    #[serde(default)]
+    path: Vec<String>,
+    /// Variables.
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    /// The working directory, unless the manifest gives one.
+    cwd: Option<String>,
+}
+
+/// A file of the catalogue.
+#[derive(Debug, Clone)]
+struct Book {
+    path: PathBuf,
+    entries: BTreeMap<String, Entry>,
+}
+
+impl Book {
+    fn read(path: &Path, text: &str) -> Result<Self, Problem> {
+        let entries = read_entries(text)
+            .map_err(|fault| Problem::invalid(format!("{}{fault}", path.display())))?;
+        let path = path.to_owned();
+        Ok(Self { path, entries })
+    }
+}
+
+/// Reads entries; a fault begins with its place, `:3:1: `.
+fn read_entries(text: &str) -> Result<BTreeMap<String, Entry>, String> {
+    let entries: BTreeMap<String, Entry> =
+        toml::from_str(text).map_err(|error| place(text, &error))?;
+    for (key, entry) in &entries {
+        if entry.program.is_some() && entry.entrypoint.is_some() {
+            return Err(format!(": [{key:?}] has both entrypoint and program"));
+        }
+    }
+    Ok(entries)
+}
+
+fn place(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message().replace('\n', "; ");
+    let Some(span) = error.span() else {
+        return format!(": {message}");
+    };
+    let before = &text[..span.start.min(text.len())];
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    format!(":{line}:{column}: {message}")
+}
+
+/// What the resolution may ask of the machine.
+pub struct Disk<'a> {
+    /// Tells whether a file or directory exists.
+    pub exists: &'a dyn Fn(&Path) -> bool,
+    /// Returns where PATH has a program of this name.
+    pub on_path: &'a dyn Fn(&str) -> Option<PathBuf>,
+}
+
+/// Why an image cannot be run here; the pet waits in `ErrImagePull` and shows this.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullError {
+    /// What is missing, and what to add to which file.
+    pub message: String,
+}
+
+impl fmt::Display for PullError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for PullError {}
+
+/// What to start for a container, before variables are expanded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Launch {
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// The part of `argv` that the manifest gave; only there are variables expanded (V24).
+    pub typed: Range<usize>,
+    /// Directories put first on PATH.
+    pub path: Vec<PathBuf>,
+    /// The image's variables; the container's own win.
+    pub env: Vec<(String, String)>,
+    /// The image's working directory.
+    pub cwd: Option<PathBuf>,
+    /// What a user should know about how the image was understood.
+    pub notes: Vec<String>,
+}
+
+impl Launch {
+    /// Returns the arguments with the container's variables filled in (V24).
+    #[must_use]
+    pub fn expanded(&self, environment: &Environment) -> Vec<String> {
+        let word = |(at, word): (usize, &String)| {
+            if self.typed.contains(&at) {
+                environment.expand(word)
+            } else {
+                word.clone()
+            }
+        };
+        self.argv.iter().enumerate().map(word).collect()
+    }
+}
+
+/// All that is known about images, most important file first.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    books: Vec<Book>,
+    own_file: PathBuf,
+    petset: PathBuf,
+}
+
+/// An entry found, with what its relative paths and placeholders stand for.
+struct Found<'a> {
+    entry: &'a Entry,
+    key: String,
+    book: Option<&'a Path>,
+    tag: &'a str,
+}
+
+impl Catalogue {
+    /// Makes the catalogue from `files` (path and text; the state directory's, then the user's).
+    ///
+    /// `own_file` is the file that advice names; `petset` is this program, for `petset/hello`.
+    ///
+    /// # Errors
+    ///
+    /// Names file, line and column of what is no entry.
+    pub fn new(
+        files: &[(PathBuf, String)],
+        own_file: impl Into<PathBuf>,
+        petset: impl Into<PathBuf>,
+    ) -> Result<Self, Problem> {
+        let books = files.iter().map(|(path, text)| Book::read(path, text));
+        Ok(Self {
+            books: books.collect::<Result<_, _>>()?,
+            own_file: own_file.into(),
+            petset: petset.into(),
+        })
+    }
+
+    /// Finds out what to start for `image`, by Kubernetes' rules for ENTRYPOINT and CMD: a command
+    /// replaces both, arguments alone replace the default arguments.
+    ///
+    /// # Errors
+    ///
+    /// Says what to add to which file, where nothing tells what to run or its files are missing.
+    pub fn resolve(
+        &self,
+        image: &str,
+        command: &[String],
+        args: &[String],
+        disk: &Disk<'_>,
+    ) -> Result<Launch, PullError> {
+        let reference = Reference::new(image);
+        if let Some(launch) = self.from_books(image, &reference, command, args, disk)? {
+            return Ok(launch);
+        }
+        let built_in = built_in(&reference).map_err(|message| PullError { message })?;
+        if let Some((key, entry)) = &built_in {
+            let found = Found {
+                entry,
+                key: key.clone(),
+                book: None,
+                tag: reference.tag(),
+            };
+            return self.launch(image, &found, command, args, disk);
+        }
+        if command.is_empty() {
+            return Err(self.unknown(image, &reference));
+        }
+        let mut launch = words(&Entry::default(), command, args);
+        replace_program(&mut launch, disk);
+        Ok(launch)
+    }
+
+    fn from_books(
+        &self,
+        image: &str,
+        reference: &Reference<'_>,
+        command: &[String],
+        args: &[String],
+        disk: &Disk<'_>,
+    ) -> Result<Option<Launch>, PullError> {
+        for book in &self.books {
+            let fits = book.entries.iter().filter_map(|(key, entry)| {
+                let (fit, tag) = fit(key, reference)?;
+                Some((fit, key, entry, tag))
+            });
+            let Some((_, key, entry, tag)) = fits.max_by_key(|(fit, ..)| *fit) else {
+                continue;
+            };
+            let found = Found {
+                entry,
+                key: key.clone(),
+                book: Some(&book.path),
+                tag,
+            };
+            return self.launch(image, &found, command, args, disk).map(Some);
+        }
+        Ok(None)
+    }
+
+    fn launch(
+        &self,
+        image: &str,
+        found: &Found<'_>,
+        command: &[String],
+        args: &[String],
+        disk: &Disk<'_>,
+    ) -> Result<Launch, PullError> {
+        let entry = self.filled(found);
+        let mut launch = words(&entry, command, args);
+        launch.path = entry.path.iter().map(PathBuf::from).collect();
+        launch.env = entry.env.into_iter().collect();
+        launch.cwd = entry.cwd.map(PathBuf::from);
+        let needs = entry.needs.iter().filter(|_| command.is_empty());
+        let first = launch.argv.first();
+        let from_image = first.filter(|_| !launch.typed.contains(&0));
+        let directories = launch.path.iter().chain(&launch.cwd);
+        let missing = directories
+            .filter(|path| !(disk.exists)(path))
+            .map(|path| format!("{} does not exist", path.display()));
+        let absent = needs
+            .chain(from_image)
+            .filter(|program| find_program(program, &launch.path, disk).is_none())
+            .map(|program| absence(program));
+        let faults: Vec<String> = missing.chain(absent).collect();
+        if launch.argv.is_empty() {
+            return Err(self.no_program(image, found));
+        }
+        if !faults.is_empty() {
+            return Err(self.incomplete(image, found, &faults));
+        }
+        replace_program(&mut launch, disk);
+        Ok(launch)
+    }
+
+    /// Fills in placeholders, and makes relative paths absolute.
+    fn filled(&self, found: &Found<'_>) -> Entry {
+        let directory = found.book.and_then(Path::parent);
+        let fill = |text: &String| {
+            let petset = self.petset.to_string_lossy();
+            let text = text
+                .replace("{tag}", found.tag)
+                .replace("{petset}", &petset);
+            let relative = text.starts_with("./") || text.starts_with("../");
+            match directory.filter(|_| relative) {
+                Some(directory) => plain_join(directory, &text),
+                None => text,
+            }
+        };
+        let anchored = |text: &String| match directory {
+            Some(directory) => plain_join(directory, &fill(text)),
+            None => fill(text),
+        };
+        let entry = found.entry;
+        let each = |words: &Vec<String>| words.iter().map(fill).collect::<Vec<_>>();
+        let variable = |(name, value): (&String, &String)| (name.clone(), fill(value));
+        Entry {
+            entrypoint: entry.entrypoint.as_ref().map(each),
+            program: entry.program.as_ref().map(each),
+            args: entry.args.as_ref().map(each),
+            needs: each(&entry.needs),
+            path: entry.path.iter().map(anchored).collect(),
+            env: entry.env.iter().map(variable).collect(),
+            cwd: entry.cwd.as_ref().map(anchored),
+        }
+    }
+
+    fn unknown(&self, image: &str, reference: &Reference<'_>) -> PullError {
+        let name = reference.name();
+        let file = self.own_file.display();
+        let message = format!(
+            "no image {image:?} on this machine, and the manifest gives no command; \
+             say what to run for it in {file}, for example:\n[{name:?}]\nentrypoint = [{name:?}]"
+        );
+        PullError { message }
+    }
+
+    fn no_program(&self, image: &str, found: &Found<'_>) -> PullError {
+        let (key, file) = (&found.key, self.file_of(found));
+        let message = format!(
+            "image {image:?} names no program, and the manifest gives no command; \
+             add an entrypoint below [{key:?}] in {file}, for example:\n\
+             [{key:?}]\nentrypoint = [\"./{}\"]",
+            Reference::new(key).name()
+        );
+        PullError { message }
+    }
+
+    fn incomplete(&self, image: &str, found: &Found<'_>, faults: &[String]) -> PullError {
+        let (key, file) = (&found.key, self.file_of(found));
+        let faults = faults.join(", ");
+        let message = match found.book {
+            Some(_) => format!(
+                "image {image:?} is [{key:?}] in {file}, but {faults}; \
+                 make it, or correct the entry"
+            ),
+            None => format!(
+                "image {image:?} is known, but {faults}; install it, or say where it is in {file}, \
+                 for example:\n[{key:?}]\npath = [\"/opt/{key}/bin\"]\nentrypoint = [{:?}]",
+                example(found.entry)
+            ),
+        };
+        PullError { message }
+    }
+
+    fn file_of(&self, found: &Found<'_>) -> String {
+        let file = found.book.unwrap_or(&self.own_file);
+        file.display().to_string()
+    }
+}
+
+fn example(entry: &Entry) -> &str {
+    let own = entry.program.iter().chain(&entry.entrypoint).flatten();
+    entry
+        .needs
+        .iter()
+        .chain(own)
+        .next()
+        .map_or("", String::as_str)
+}
+
+fn absence(program: &str) -> String {
+    if program.contains('/') {
+        format!("{program} does not exist")
+    } else {
+        format!("the program {program:?} is not on PATH")
+    }
+}
+
+/// Joins without `./`, so that messages and variables stay readable.
+fn plain_join(directory: &Path, text: &str) -> String {
+    let joined = directory.join(text.trim_start_matches("./"));
+    joined.to_string_lossy().into_owned()
+}
+
+/// Chooses the words by the rules for ENTRYPOINT and CMD.
+fn words(entry: &Entry, command: &[String], args: &[String]) -> Launch {
+    let mut launch = Launch::default();
+    if !command.is_empty() {
+        launch.argv = [command, args].concat();
+        launch.typed = 0..launch.argv.len();
+        return launch;
+    }
+    let default = entry.args.as_deref().unwrap_or_default();
+    let rest = if args.is_empty() { default } else { args };
+    launch.argv = match (&entry.entrypoint, &entry.program) {
+        (Some(entrypoint), _) => entrypoint.clone(),
+        (None, Some(program)) if is_for_program(program, rest) => program.clone(),
+        (None, _) => Vec::new(),
+    };
+    let typed_from = launch.argv.len();
+    launch.argv.extend_from_slice(rest);
+    if !args.is_empty() {
+        launch.typed = typed_from..launch.argv.len();
+    }
+    launch
+}
+
+fn is_for_program(program: &[String], args: &[String]) -> bool {
+    let Some(first) = args.first() else {
+        return true;
+    };
+    let same = program.first() == Some(first);
+    !same && (first.starts_with('-') || first.ends_with(".conf"))
+}
+
+fn find_program(program: &str, path: &[PathBuf], disk: &Disk<'_>) -> Option<PathBuf> {
+    if program.contains('/') {
+        let program = PathBuf::from(program);
+        return (disk.exists)(&program).then_some(program);
+    }
+    let own = path.iter().map(|directory| directory.join(program));
+    let mut own = own.filter(|candidate| (disk.exists)(candidate));
+    own.next().or_else(|| (disk.on_path)(program))
+}
+
+/// Takes a program from PATH that is not where its image would have it (`/usr/local/bin/etcd`).
+fn replace_program(launch: &mut Launch, disk: &Disk<'_>) {
+    let Some(first) = launch.argv.first() else {
+        return;
+    };
+    let wanted = Path::new(first);
+    if !wanted.is_absolute() || first.contains("$(") || (disk.exists)(wanted) {
+        return;
+    }
+    let name = wanted.file_name().unwrap_or_default().to_string_lossy();
+    if let Some(found) = find_program(&name, &launch.path, disk) {
+        let found = found.to_string_lossy().into_owned();
+        let note = format!("{first} is not on this machine; running {found} instead");
+        launch.notes.push(note);
+        launch.argv[0] = found;
+    }
+}
+
+/// Finds the built-in entry, reading only the part of the catalogue that it needs.
+fn built_in(reference: &Reference<'_>) -> Result<Option<(String, Entry)>, String> {
+    let fits = built_in_parts().filter_map(|(key, part)| Some((fit(key, reference)?.0, part)));
+    let Some((_, part)) = fits.max_by_key(|(fit, _)| *fit) else {
+        return Ok(None);
+    };
+    let entries = read_entries(part).map_err(|fault| format!("built-in catalogue{fault}"))?;
+    Ok(entries.into_iter().next())
+}
+
+/// Takes the built-in catalogue apart at its headings, without reading it.
+fn built_in_parts() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let starts = BUILT_IN.match_indices("\n[\"").map(|(at, _)| at + 1);
+    starts.filter_map(|start| {
+        let part = &BUILT_IN[start..];
+        let end = part.find("\n[\"").map_or(part.len(), |end| end + 1);
+        let key = part.strip_prefix("[\"")?.split_once("\"]")?.0;
+        Some((key, &part[..end]))
+    })
+}

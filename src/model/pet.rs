@@ -1,0 +1,304 @@
+//! Pets: what counts of a pod for its set, and the pod that a set makes for an ordinal.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerStatus, PersistentVolumeClaimVolumeSource, Pod, PodCondition, PodStatus,
+    Volume,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::claim::claim_name;
+use super::revision::template_of;
+use super::set::{Set, controller_reference};
+use super::{Ordinal, PetName};
+use crate::problem::Problem;
+
+/// The label that holds a pet's own name (C04).
+pub const POD_NAME_LABEL: &str = "statefulset.kubernetes.io/pod-name";
+/// The label that holds a pet's ordinal (C04).
+pub const POD_INDEX_LABEL: &str = "apps.kubernetes.io/pod-index";
+/// The label that holds the name of a pet's revision (C04).
+pub const REVISION_LABEL: &str = "controller-revision-hash";
+/// PetSets of Kubernetes 1.3: `"false"` holds the set at this pet, for debugging (C81, D06).
+pub const INITIALIZED_ANNOTATION: &str = "pod.alpha.kubernetes.io/initialized";
+
+/// A pet as it is now: what its set needs to know of its pod.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PetSeen {
+    /// Its name.
+    pub name: String,
+    /// What tells this run of the identity from the next.
+    pub uid: String,
+    /// The revision it was made from.
+    pub revision: String,
+    /// Its labels, against which the set's selector is held.
+    pub labels: BTreeMap<String, String>,
+    /// The uid of the set that controls it; none if it was orphaned.
+    pub owner: Option<String>,
+    /// Where its life stands.
+    pub phase: Phase,
+    /// Its condition Ready is true, and no annotation says otherwise.
+    pub ready: bool,
+    /// Since when it is ready.
+    pub ready_since: Option<Timestamp>,
+    /// It has been asked to stop.
+    pub terminating: bool,
+    /// What keeps it from being ready, in words; empty if it is ready.
+    pub waiting: String,
+}
+
+/// Where a pod's life stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// Claims, images, init steps: its main processes have not all been started.
+    #[default]
+    Pending,
+    /// Its main processes have been started.
+    Running,
+    /// All main processes ended well, for good.
+    Succeeded,
+    /// All main processes ended, one of them badly, for good.
+    Failed,
+}
+
+impl Phase {
+    fn of(text: Option<&str>) -> Self {
+        match text {
+            Some("Running") => Self::Running,
+            Some("Succeeded") => Self::Succeeded,
+            Some("Failed") => Self::Failed,
+            _ => Self::Pending,
+        }
+    }
+}
+
+impl PetSeen {
+    /// Reads what counts of a pod whose status has been filled in.
+    #[must_use]
+    pub fn of(pod: &Pod) -> Self {
+        let meta = &pod.metadata;
+        let status = pod.status.clone().unwrap_or_default();
+        let condition = ready_condition(&status);
+        let held = is_held(meta);
+        let ready = condition.is_some_and(|ready| ready.status == "True") && !held;
+        let labels = meta.labels.clone().unwrap_or_default();
+        let owners = meta.owner_references.iter().flatten();
+        let since = condition.and_then(|ready| ready.last_transition_time.as_ref());
+        Self {
+            name: meta.name.clone().unwrap_or_default(),
+            uid: meta.uid.clone().unwrap_or_default(),
+            revision: labels.get(REVISION_LABEL).cloned().unwrap_or_default(),
+            labels,
+            owner: owners
+                .filter(|owner| owner.controller == Some(true))
+                .map(|owner| owner.uid.clone())
+                .next(),
+            phase: Phase::of(status.phase.as_deref()),
+            ready,
+            ready_since: since.filter(|_| ready).map(|time| time.0),
+            terminating: meta.deletion_timestamp.is_some(),
+            waiting: match (ready, held) {
+                (true, _) => String::new(),
+                (false, true) => format!("annotation {INITIALIZED_ANNOTATION} is \"false\""),
+                (false, false) => waiting_words(pod, &status),
+            },
+        }
+    }
+
+    /// Says whether it runs and is ready.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.phase == Phase::Running && self.ready
+    }
+}
+
+fn ready_condition(status: &PodStatus) -> Option<&PodCondition> {
+    let mut conditions = status.conditions.iter().flatten();
+    conditions.find(|condition| condition.type_ == "Ready")
+}
+
+fn is_held(meta: &ObjectMeta) -> bool {
+    let annotation = meta.annotations.as_ref();
+    let value = annotation.and_then(|all| all.get(INITIALIZED_ANNOTATION));
+    value.is_some_and(|value| {
+        matches!(
+            value.as_str(),
+            "false" | "False" | "FALSE" | "f" | "F" | "0"
+        )
+    })
+}
+
+/// Says in words what keeps a pod from being ready: the first init step, then the first main
+/// container that is not where it should be.
+fn waiting_words(pod: &Pod, status: &PodStatus) -> String {
+    let mut init = status.init_container_statuses.iter().flatten();
+    let mut main = status.container_statuses.iter().flatten();
+    let step = init.find_map(|step| init_words(pod, step));
+    let words = step.or_else(|| main.find_map(|container| main_words(pod, container)));
+    words
+        .or_else(|| status.message.clone())
+        .or_else(|| status.reason.clone())
+        .or_else(|| ready_condition(status)?.message.clone())
+        .unwrap_or_else(|| "it has not started yet".to_owned())
+}
+
+fn init_words(pod: &Pod, step: &ContainerStatus) -> Option<String> {
+    let state = step.state.clone().unwrap_or_default();
+    let name = &step.name;
+    if let Some(ended) = &state.terminated {
+        let code = ended.exit_code;
+        return (code != 0).then(|| format!("init step {name} failed with exit code {code}"));
+    }
+    if state.running.is_some() {
+        let sidecar = container(pod, name)?.restart_policy.as_deref() == Some("Always");
+        let done = sidecar && step.started == Some(true);
+        return (!done).then(|| format!("init step {name} is running"));
+    }
+    let waiting = state.waiting.unwrap_or_default();
+    let reason = waiting
+        .reason
+        .unwrap_or_else(|| "PodInitializing".to_owned());
+    Some(with_message(
+        format!("init step {name} is waiting ({reason})"),
+        waiting.message,
+    ))
+}
+
+fn main_words(pod: &Pod, status: &ContainerStatus) -> Option<String> {
+    let state = status.state.clone().unwrap_or_default();
+    let name = &status.name;
+    if let Some(waiting) = state.waiting {
+        let reason = waiting
+            .reason
+            .unwrap_or_else(|| "ContainerCreating".to_owned());
+        return Some(with_message(
+            format!("{name} is waiting ({reason})"),
+            waiting.message,
+        ));
+    }
+    if let Some(ended) = state.terminated {
+        return Some(format!("{name} ended with exit code {}", ended.exit_code));
+    }
+    if status.ready {
+        return None;
+    }
+    let spec = container(pod, name);
+    let starting = status.started == Some(false);
+    Some(match spec {
+        Some(spec) if starting && spec.startup_probe.is_some() => {
+            format!("the startup probe of {name} has not succeeded yet")
+        }
+        Some(spec) if spec.readiness_probe.is_some() => {
+            format!("the readiness probe of {name} has not succeeded")
+        }
+        Some(_) | None => format!("{name} is not ready"),
+    })
+}
+
+fn container<'a>(pod: &'a Pod, name: &str) -> Option<&'a Container> {
+    let spec = pod.spec.as_ref()?;
+    let mut all = spec
+        .init_containers
+        .iter()
+        .flatten()
+        .chain(&spec.containers);
+    all.find(|container| container.name == name)
+}
+
+fn with_message(words: String, message: Option<String>) -> String {
+    match message.filter(|message| !message.is_empty()) {
+        Some(message) => format!("{words}: {message}"),
+        None => words,
+    }
+}
+
+impl Set {
+    /// Returns the ordinal of a pod that is named like a pet of this set (C01).
+    #[must_use]
+    pub fn ordinal_of(&self, pod: &str) -> Option<Ordinal> {
+        let ordinal = pod.strip_prefix(self.name.as_str())?.strip_prefix('-')?;
+        if ordinal.contains('-') {
+            return None;
+        }
+        let pet: PetName = pod.parse().ok()?;
+        Some(pet.ordinal())
+    }
+}
+
+/// Makes the pod of an ordinal at a revision (C01-C05, C07). It has no uid yet.
+///
+/// The template is the revision's, everything else is the set's as it is now. A claim template
+/// wins over a volume of the same name (R25).
+pub fn pod_for(
+    set: &StatefulSet,
+    ordinal: Ordinal,
+    revision: &ControllerRevision,
+) -> Result<Pod, Problem> {
+    let template = template_of(revision)?;
+    let set_name = set.metadata.name.clone().unwrap_or_default();
+    let name = format!("{set_name}-{ordinal}");
+    let owner = set.metadata.uid.as_deref().unwrap_or_default();
+    let given = template.metadata.unwrap_or_default();
+    let mut labels = given.labels.unwrap_or_default();
+    labels.insert(POD_NAME_LABEL.to_owned(), name.clone());
+    labels.insert(POD_INDEX_LABEL.to_owned(), ordinal.to_string());
+    let revision_name = revision.metadata.name.clone().unwrap_or_default();
+    labels.insert(REVISION_LABEL.to_owned(), revision_name);
+
+    let mut spec = template.spec.unwrap_or_default();
+    spec.hostname = Some(name.clone());
+    let set_spec = set.spec.as_ref();
+    let service = set_spec.and_then(|spec| spec.service_name.clone());
+    spec.subdomain = service.filter(|service| !service.is_empty());
+    spec.volumes = volumes(set, ordinal, spec.volumes.take().unwrap_or_default());
+    Ok(Pod {
+        metadata: ObjectMeta {
+            generate_name: Some(format!("{set_name}-")),
+            name: Some(name),
+            namespace: set.metadata.namespace.clone(),
+            labels: Some(labels),
+            annotations: given.annotations,
+            finalizers: given.finalizers,
+            owner_references: Some(vec![controller_reference(
+                "apps/v1",
+                "StatefulSet",
+                &set_name,
+                owner,
+            )]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(spec),
+        status: Some(PodStatus {
+            phase: Some("Pending".to_owned()),
+            ..PodStatus::default()
+        }),
+    })
+}
+
+fn volumes(set: &StatefulSet, ordinal: Ordinal, own: Vec<Volume>) -> Option<Vec<Volume>> {
+    let set_name = set.metadata.name.as_deref().unwrap_or_default();
+    let spec = set.spec.as_ref();
+    let templates = spec
+        .and_then(|spec| spec.volume_claim_templates.as_deref())
+        .unwrap_or_default();
+    let names: Vec<&str> = templates
+        .iter()
+        .filter_map(|claim| claim.metadata.name.as_deref())
+        .collect();
+    let claimed = names.iter().map(|template| Volume {
+        name: (*template).to_owned(),
+        persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+            claim_name: claim_name(template, set_name, ordinal),
+            read_only: None,
+        }),
+        ..Volume::default()
+    });
+    let others = own
+        .into_iter()
+        .filter(|volume| !names.contains(&volume.name.as_str()));
+    let all: Vec<Volume> = claimed.chain(others).collect();
+    (!all.is_empty()).then_some(all)
+}

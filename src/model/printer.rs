@@ -1,0 +1,397 @@
+//! The words that `kubectl get pods` prints (I15 to I17), and why a pet is not ready yet.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerState, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
+    Pod, PodSpec, PodStatus,
+};
+
+/// Returns the STATUS column: `Running`, `Init:1/3`, `CrashLoopBackOff`, `Terminating` ...
+#[must_use]
+pub fn pod_status_word(pod: &Pod) -> String {
+    let default = PodStatus::default();
+    let status = pod.status.as_ref().unwrap_or(&default);
+    let phase = status.phase.clone().unwrap_or_else(|| "Pending".to_owned());
+    if pod.metadata.deletion_timestamp.is_some() {
+        if status.reason.as_deref() == Some("NodeLost") {
+            return "Unknown".to_owned();
+        }
+        if !matches!(phase.as_str(), "Succeeded" | "Failed") {
+            return "Terminating".to_owned();
+        }
+    }
+    let given = status.reason.clone().filter(|reason| !reason.is_empty());
+    let init_word = unfinished_init(pod).map(|step| step.word());
+    match init_word {
+        Some(word) if !is_true(status, "Initialized") => word,
+        word => after_init(status, word.or(given).unwrap_or(phase)),
+    }
+}
+
+/// The init container that a pod waits for.
+struct Step<'a> {
+    status: &'a ContainerStatus,
+    at: usize,
+    of: usize,
+}
+
+impl Step<'_> {
+    fn word(&self) -> String {
+        let progress = format!("Init:{}/{}", self.at, self.of);
+        match self.status.state.as_ref() {
+            Some(ContainerState {
+                terminated: Some(end),
+                ..
+            }) => format!("Init:{}", end_word(end)),
+            Some(ContainerState {
+                waiting: Some(waiting),
+                ..
+            }) => match reason_of(waiting) {
+                None | Some("PodInitializing") => progress,
+                Some(reason) => format!("Init:{reason}"),
+            },
+            Some(_) | None => progress,
+        }
+    }
+}
+
+/// Returns the first init container that is neither done nor a sidecar that has started.
+fn unfinished_init(pod: &Pod) -> Option<Step<'_>> {
+    let spec = pod.spec.as_ref();
+    let of = spec.map_or(0, |spec| spec.init_containers.iter().flatten().count());
+    let statuses = pod.status.as_ref()?.init_container_statuses.as_deref()?;
+    let mut unfinished = statuses.iter().enumerate().filter(|(_, status)| {
+        let done = terminated(status).is_some_and(|end| end.exit_code == 0);
+        let started = status.started == Some(true);
+        !done && !(is_sidecar(spec, &status.name) && started)
+    });
+    let (at, status) = unfinished.next()?;
+    Some(Step { status, at, of })
+}
+
+/// Looks at the containers from the last to the first, so that the first has the last word (I16).
+fn after_init(status: &PodStatus, mut word: String) -> String {
+    let statuses = status.container_statuses.as_deref().unwrap_or_default();
+    for container in statuses.iter().rev() {
+        let waiting = waiting(container).and_then(reason_of).map(str::to_owned);
+        let said = waiting.or_else(|| terminated(container).map(end_word));
+        word = said.unwrap_or(word);
+    }
+    let runs = |container: &ContainerStatus| container.ready && is_running(container);
+    if word == "Completed" && statuses.iter().any(runs) {
+        let ready = is_true(status, "Ready");
+        return if ready { "Running" } else { "NotReady" }.to_owned();
+    }
+    word
+}
+
+fn end_word(end: &ContainerStateTerminated) -> String {
+    let reason = end.reason.clone().filter(|reason| !reason.is_empty());
+    let signal = end.signal.filter(|signal| *signal != 0);
+    let signalled = signal.map(|signal| format!("Signal:{signal}"));
+    let coded = || format!("ExitCode:{}", end.exit_code);
+    reason.or(signalled).unwrap_or_else(coded)
+}
+
+fn reason_of(waiting: &ContainerStateWaiting) -> Option<&str> {
+    let reason = waiting.reason.as_deref();
+    reason.filter(|reason| !reason.is_empty())
+}
+
+fn waiting(container: &ContainerStatus) -> Option<&ContainerStateWaiting> {
+    container.state.as_ref()?.waiting.as_ref()
+}
+
+fn terminated(container: &ContainerStatus) -> Option<&ContainerStateTerminated> {
+    container.state.as_ref()?.terminated.as_ref()
+}
+
+fn is_running(container: &ContainerStatus) -> bool {
+    let state = container.state.as_ref();
+    state.is_some_and(|state| state.running.is_some())
+}
+
+fn is_sidecar(spec: Option<&PodSpec>, name: &str) -> bool {
+    let containers = spec.and_then(|spec| spec.init_containers.as_deref());
+    let mut containers = containers.unwrap_or_default().iter();
+    containers.any(|container| container.name == name && always_restarts(container))
+}
+
+fn always_restarts(container: &Container) -> bool {
+    container.restart_policy.as_deref() == Some("Always")
+}
+
+fn is_true(status: &PodStatus, condition_type: &str) -> bool {
+    let mut conditions = status.conditions.iter().flatten();
+    conditions.any(|condition| condition.type_ == condition_type && condition.status == "True")
+}
+
+/// Returns whether the pod is past its init containers, as kubectl sees it.
+fn is_initialized(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    unfinished_init(pod).is_none() || status.is_some_and(|status| is_true(status, "Initialized"))
+}
+
+/// Returns the READY column, `1/2`: of the containers and sidecars, those that are ready (I17).
+#[must_use]
+pub fn ready_column(pod: &Pod) -> String {
+    let (ready, total) = ready_counts(pod);
+    format!("{ready}/{total}")
+}
+
+/// Returns how many containers and sidecars are ready, and how many there are.
+#[must_use]
+pub fn ready_counts(pod: &Pod) -> (usize, usize) {
+    let spec = pod.spec.as_ref();
+    let init = spec.and_then(|spec| spec.init_containers.as_deref());
+    let sidecars = init
+        .unwrap_or_default()
+        .iter()
+        .filter(|c| always_restarts(c));
+    let total = spec.map_or(0, |spec| spec.containers.len()) + sidecars.count();
+    let Some(status) = &pod.status else {
+        return (0, total);
+    };
+    let init = status
+        .init_container_statuses
+        .as_deref()
+        .unwrap_or_default();
+    let seen = unfinished_init(pod).map_or(init.len(), |step| step.at);
+    let ready_sidecars = init[..seen].iter().filter(|container| {
+        let started = container.started == Some(true) && terminated(container).is_none();
+        container.ready && started && is_sidecar(spec, &container.name)
+    });
+    let containers = status.container_statuses.iter().flatten();
+    let ready = containers.filter(|container| container.ready && is_running(container));
+    let ready = if is_initialized(pod) {
+        ready.count()
+    } else {
+        0
+    };
+    (ready_sidecars.count() + ready, total)
+}
+
+/// Returns the RESTARTS column: `0`, `3`, `3 (5s ago)` (I17).
+///
+/// While the pod initializes it counts its init containers, later its containers and sidecars.
+#[must_use]
+pub fn restarts(pod: &Pod, now: Timestamp) -> String {
+    let counted = counted_for_restarts(pod);
+    let count: i32 = counted
+        .iter()
+        .map(|container| container.restart_count)
+        .sum();
+    let ends = counted.iter().filter_map(|container| {
+        let last = container.last_state.as_ref()?.terminated.as_ref()?;
+        last.finished_at.as_ref().map(|time| time.0)
+    });
+    match ends.max().filter(|_| count != 0) {
+        Some(last) => format!("{count} ({} ago)", age(now.duration_since(last))),
+        None => count.to_string(),
+    }
+}
+
+fn counted_for_restarts(pod: &Pod) -> Vec<&ContainerStatus> {
+    let Some(status) = &pod.status else {
+        return Vec::new();
+    };
+    let init = status
+        .init_container_statuses
+        .as_deref()
+        .unwrap_or_default();
+    if !is_initialized(pod) {
+        let seen = unfinished_init(pod).map_or(init.len(), |step| step.at + 1);
+        return init[..seen].iter().collect();
+    }
+    let spec = pod.spec.as_ref();
+    let sidecars = init.iter().filter(|c| is_sidecar(spec, &c.name));
+    let containers = status.container_statuses.iter().flatten();
+    sidecars.chain(containers).collect()
+}
+
+/// Prints a duration as kubectl's AGE column does: two units at most, fewer as it grows.
+#[must_use]
+pub fn age(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs();
+    let (minutes, hours) = (seconds / 60, seconds / 3600);
+    let (days, years) = (hours / 24, hours / 24 / 365);
+    match seconds {
+        ..-1 => "<invalid>".to_owned(),
+        -1..0 => "0s".to_owned(),
+        0..120 => format!("{seconds}s"),
+        _ if minutes < 10 => pair(minutes, 'm', seconds % 60, 's'),
+        _ if minutes < 180 => format!("{minutes}m"),
+        _ if hours < 8 => pair(hours, 'h', minutes % 60, 'm'),
+        _ if hours < 48 => format!("{hours}h"),
+        _ if days < 8 => pair(days, 'd', hours % 24, 'h'),
+        _ if years < 2 => format!("{days}d"),
+        _ if years < 8 => pair(years, 'y', days % 365, 'd'),
+        _ => format!("{years}y"),
+    }
+}
+
+fn pair(large: i64, large_unit: char, small: i64, small_unit: char) -> String {
+    if small == 0 {
+        format!("{large}{large_unit}")
+    } else {
+        format!("{large}{large_unit}{small}{small_unit}")
+    }
+}
+
+/// Names the condition in which a runner keeps why a container's probe has not succeeded: its
+/// status is `False` and its message the probe's own words.
+#[must_use]
+pub fn probe_condition(container: &str) -> String {
+    format!("petset/probe-{container}")
+}
+
+/// Says in one sentence why a pet is not ready; nothing where it is.
+///
+/// ```
+/// let pod = k8s_openapi::api::core::v1::Pod::default();
+/// let why = petset::model::printer::why_not_ready(&pod);
+/// assert_eq!(why.as_deref(), Some("its runner has not started yet"));
+/// ```
+#[must_use]
+pub fn why_not_ready(pod: &Pod) -> Option<String> {
+    if pod.metadata.deletion_timestamp.is_some() {
+        return Some("it is stopping".to_owned());
+    }
+    let Some(status) = &pod.status else {
+        return Some("its runner has not started yet".to_owned());
+    };
+    if is_true(status, "Ready") {
+        return None;
+    }
+    if let Some(phase @ ("Succeeded" | "Failed")) = status.phase.as_deref() {
+        return Some(why_ended(phase, status));
+    }
+    if let Some(step) = unfinished_init(pod).filter(|_| !is_true(status, "Initialized")) {
+        return Some(why_initializing(pod, &step));
+    }
+    let spec = pod.spec.as_ref();
+    let init = status.init_container_statuses.iter().flatten();
+    let sidecars = init.filter(|container| is_sidecar(spec, &container.name));
+    let containers = status.container_statuses.iter().flatten();
+    let mut unready = sidecars.chain(containers).filter(|one| !one.ready);
+    let container = unready.next().map(|container| why_unready(pod, container));
+    let told = status.message.clone().filter(|message| !message.is_empty());
+    let vague = || match status.phase.as_deref() {
+        Some("Running") => "its containers are ready, and it will be in a moment".to_owned(),
+        Some(_) | None => "its runner has not started yet".to_owned(),
+    };
+    Some(container.or(told).unwrap_or_else(vague))
+}
+
+fn why_ended(phase: &str, status: &PodStatus) -> String {
+    let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let cause = text(&status.message).or_else(|| text(&status.reason));
+    let containers = status.container_statuses.iter().flatten();
+    let mut bad = containers.filter_map(|container| {
+        let end = terminated(container).filter(|end| end.exit_code != 0)?;
+        Some(format!("container {} {}", container.name, ended(end)))
+    });
+    let what = if phase == "Failed" {
+        "it failed"
+    } else {
+        "it has ended"
+    };
+    match cause.or_else(|| bad.next()) {
+        Some(cause) => format!("{what}: {cause}"),
+        None => what.to_owned(),
+    }
+}
+
+fn why_initializing(pod: &Pod, step: &Step<'_>) -> String {
+    let (at, of, name) = (step.at + 1, step.of, &step.status.name);
+    let fresh = waiting(step.status).is_none_or(|waiting| is_only_early(reason_of(waiting)));
+    let fault = terminated(step.status).is_some() || (waiting(step.status).is_some() && !fresh);
+    if fault {
+        let fault = why_unready(pod, step.status);
+        return format!("init {fault} ({at} of {of})");
+    }
+    let sidecar = is_sidecar(pod.spec.as_ref(), name);
+    match is_running(step.status) {
+        true if sidecar => format!("init {} ({at} of {of})", why_unready(pod, step.status)),
+        true => format!("init container {name} is running ({at} of {of})"),
+        false => format!("init container {name} has not started yet ({at} of {of})"),
+    }
+}
+
+fn is_only_early(reason: Option<&str>) -> bool {
+    matches!(reason, None | Some("PodInitializing" | "ContainerCreating"))
+}
+
+/// Says what is the matter with one container, beginning with `container NAME`.
+fn why_unready(pod: &Pod, container: &ContainerStatus) -> String {
+    let name = &container.name;
+    if let Some(end) = terminated(container) {
+        return format!("container {name} {}", ended(end));
+    }
+    if let Some(waiting) = waiting(container) {
+        return format!("container {name}{}", why_waiting(container, waiting));
+    }
+    if !is_running(container) {
+        return format!("container {name} has not started yet");
+    }
+    let kind = match container.started {
+        Some(false) => "startup",
+        Some(true) | None => "readiness",
+    };
+    let condition = probe_condition(name);
+    let conditions = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_ref());
+    let mut conditions = conditions.into_iter().flatten();
+    let fault = conditions.find(|known| known.type_ == condition && known.status == "False");
+    let fault = fault.and_then(|fault| fault.message.clone());
+    match fault.filter(|fault| !fault.is_empty()) {
+        Some(fault) => format!("container {name}: {kind} probe has not succeeded: {fault}"),
+        None => format!("container {name}: {kind} probe has not succeeded yet"),
+    }
+}
+
+fn why_waiting(container: &ContainerStatus, waiting: &ContainerStateWaiting) -> String {
+    let message = waiting.message.as_deref().unwrap_or_default();
+    let first_line = message.lines().next().unwrap_or_default();
+    let reason = reason_of(waiting);
+    match reason {
+        Some("CrashLoopBackOff") => {
+            let delay = message.split(" restarting").next().unwrap_or_default();
+            let delay = if delay.starts_with("back-off") {
+                delay
+            } else {
+                "back-off"
+            };
+            let last = container.last_state.as_ref();
+            let last = last.and_then(|state| state.terminated.as_ref());
+            let after = last.map_or(String::new(), |end| format!(" after {}", end_text(end)));
+            format!(": {delay} restarting{after}")
+        }
+        Some("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName") => {
+            format!(": image {}: {first_line}", container.image)
+        }
+        reason if is_only_early(reason) && first_line.is_empty() => " has not started yet".into(),
+        reason if is_only_early(reason) => format!(" has not started yet: {first_line}"),
+        Some(reason) if first_line.is_empty() => format!(": {reason}"),
+        Some(reason) => format!(": {reason}: {first_line}"),
+        None => format!(": {first_line}"),
+    }
+}
+
+fn ended(end: &ContainerStateTerminated) -> String {
+    let unusual = end.reason.as_deref();
+    let unusual = unusual.filter(|reason| !matches!(*reason, "" | "Error" | "Completed"));
+    match unusual {
+        Some(reason) => format!("ended with {} ({reason})", end_text(end)),
+        None => format!("ended with {}", end_text(end)),
+    }
+}
+
+fn end_text(end: &ContainerStateTerminated) -> String {
+    match end.signal.filter(|signal| *signal != 0) {
+        Some(signal) => format!("signal {signal}"),
+        None => format!("exit code {}", end.exit_code),
+    }
+}

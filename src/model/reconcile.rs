@@ -1,0 +1,598 @@
+//! What a set does next: the StatefulSet controller, as a function of what is seen.
+//!
+//! The specification is the comment of [`reconcile`]. Performing the steps, and trying again what
+//! failed, is left to the caller.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow::{self, Break, Continue};
+
+use jiff::Timestamp;
+
+use super::claim::{claim_name, owners_to_set, wanted_owner};
+use super::history::History;
+use super::set::{Deletion, Keep, Policy, Roll, Set, Strategy};
+use super::step::{Outcome, Reason, Rules, Seen, Step};
+use super::{ClaimSeen, Ordinal, PetSeen, Phase, status};
+
+/// Lists the steps that bring what is seen closer to what is wanted, most urgent first.
+///
+/// **What is the set's own.** Pods and revisions that the selector matches and nobody owns are
+/// adopted; a pod that it owns but no longer matches is released (C37). A pod that belongs to
+/// somebody else holds its ordinal until it is gone.
+///
+/// **Revisions.** The template is recorded as the update revision. A template seen before keeps its
+/// revision and its name, and gets the next number (C24-C27). Once every pet has it and is ready,
+/// the update revision becomes the current one (C19). A new pet below the partition gets the
+/// current revision, any other the update revision (C14, C15).
+///
+/// **Then, in this order** (C08, C11):
+/// 1. Pets to be evicted are asked to stop at once, whatever the order.
+/// 2. Claims that were handed to a pet that is gone are deleted, if the policy still says so.
+/// 3. *Fill*, from the lowest ordinal up: what has ended is removed, what is missing gets its
+///    claims and is made (C09). A claim that is being deleted holds its pet back (C22).
+/// 4. *Drain*, from the highest ordinal down, the pets that are beyond the wanted ordinals, their
+///    claims having been handed to them where they are to go with them (C10, C23).
+/// 5. *Roll*, from the highest ordinal down to the partition, pets that are not at the update
+///    revision (C13), each when those above it are available; or several at a time (C17).
+/// 6. Revisions that nobody uses are forgotten, the oldest first, beyond the limit (C28).
+///
+/// An `OrderedReady` set takes one step of fill, drain and roll at a time, and waits for each pet:
+/// to be available when going up, to be gone when going down. A pet that is not ready holds up a
+/// drain unless it is the lowest such pet and itself to go (R04). A `Parallel` set does all of fill
+/// and drain at once, and then rolls like the other (R21).
+///
+/// **Going away.** A set that is stopped, and one that is being deleted, asks its pets to stop from
+/// the highest ordinal down, each when the one before is gone, ready or not. A deleted set then
+/// deletes the claims that are its own and that the policy does not keep, and is finished; with
+/// `--cascade=orphan` it lets go of everything instead. The real controller does not care for
+/// order here (C36); petset does (U16).
+///
+/// **Improvements**, see [`Rules`]: where the real controller waits for ever for a pet that is not
+/// ready at a revision that is no longer wanted (C16), that pet is replaced, if all others that
+/// exist are well. And a pet whose claim was just deleted is made at once (R23), because nothing is
+/// remembered between passes.
+#[must_use]
+pub fn reconcile(want: &Set, seen: &Seen, rules: Rules, now: Timestamp) -> Outcome {
+    let mut pass = Pass::new(want, seen, rules, now);
+    pass.evict();
+    pass.collect_claims();
+    match want.deletion {
+        Some(Deletion::Orphan) => pass.let_go(),
+        Some(Deletion::Drain) => pass.leave(),
+        None if want.stopped => {
+            let _ = pass.empty(Reason::Stopped);
+        }
+        None => {
+            // How far it came does not matter: the steps say it.
+            let _ = pass.keep();
+        }
+    }
+    pass.outcome()
+}
+
+/// One pass: what it looks at, and the steps it has found so far.
+struct Pass<'a> {
+    want: &'a Set,
+    seen: &'a Seen,
+    rules: Rules,
+    now: Timestamp,
+    history: History,
+    /// Who has each of the wanted ordinals, by index.
+    slots: Vec<Slot<'a>>,
+    /// Pets beyond the wanted ordinals, highest first.
+    condemned: Vec<(Ordinal, &'a PetSeen)>,
+    /// Pets that this pass asks to stop.
+    leaving: BTreeSet<Ordinal>,
+    /// Whether any claim has owners; if not, there is nothing to take away from one.
+    claims_are_owned: bool,
+    steps: Vec<Step>,
+}
+
+/// Who has an ordinal.
+#[derive(Debug, Clone, Copy)]
+enum Slot<'a> {
+    Free,
+    Own(&'a PetSeen),
+    Foreign(&'a PetSeen),
+}
+
+impl<'a> Slot<'a> {
+    fn own(self) -> Option<&'a PetSeen> {
+        match self {
+            Self::Own(pet) => Some(pet),
+            Self::Free | Self::Foreign(_) => None,
+        }
+    }
+}
+
+impl<'a> Pass<'a> {
+    fn new(want: &'a Set, seen: &'a Seen, rules: Rules, now: Timestamp) -> Self {
+        let mut steps = Vec::new();
+        let history = History::of(want, seen, &mut steps);
+        let mut pass = Self {
+            want,
+            seen,
+            rules,
+            now,
+            history,
+            slots: vec![Slot::Free; want.replicas as usize],
+            condemned: Vec::new(),
+            leaving: BTreeSet::new(),
+            claims_are_owned: seen.claims.values().any(|claim| !claim.owners.is_empty()),
+            steps,
+        };
+        for (&ordinal, pet) in &seen.pets {
+            let slot = pass.claim_pet(ordinal, pet);
+            if want.has(ordinal) {
+                pass.slots[(ordinal.0 - want.start) as usize] = slot;
+            } else if let Slot::Own(pet) = slot {
+                pass.condemned.push((ordinal, pet));
+            }
+        }
+        pass.condemned.reverse();
+        pass
+    }
+
+    /// Says whose a pet is; adopts and releases (C37).
+    fn claim_pet(&mut self, ordinal: Ordinal, pet: &'a PetSeen) -> Slot<'a> {
+        let matches = self.want.selector.matches(&pet.labels);
+        match &pet.owner {
+            Some(owner) if *owner == self.want.uid => {
+                if matches || self.want.deletion.is_some() {
+                    return Slot::Own(pet);
+                }
+                self.steps.push(Step::ReleasePet { ordinal });
+                Slot::Foreign(pet)
+            }
+            None if matches && !pet.terminating && self.want.deletion.is_none() => {
+                self.steps.push(Step::AdoptPet { ordinal });
+                Slot::Own(pet)
+            }
+            Some(_) | None => Slot::Foreign(pet),
+        }
+    }
+
+    fn evict(&mut self) {
+        if self.seen.evict.is_empty() {
+            return;
+        }
+        let all: Vec<_> = self.own_pets().collect();
+        for (ordinal, pet) in all {
+            if self.seen.evict.contains(&pet.uid) && !pet.terminating {
+                self.stop(ordinal, pet, Reason::Evicted);
+            }
+        }
+    }
+
+    /// Deletes claims that belong to a pet that is gone (C23), or takes them back if the policy
+    /// has changed meanwhile.
+    fn collect_claims(&mut self) {
+        for claim in self.seen.claims.values() {
+            let Some(owner) = claim.pod_owner() else {
+                continue;
+            };
+            let Some(ordinal) = self.want.ordinal_of(&owner.name) else {
+                continue;
+            };
+            let lives = |pet: &PetSeen| pet.uid == owner.uid;
+            if claim.terminating || self.seen.pets.get(&ordinal).is_some_and(lives) {
+                continue;
+            }
+            let step = match self.want.retention.when_scaled {
+                Keep::Delete => Step::DeleteClaim {
+                    claim: claim.name.clone(),
+                },
+                Keep::Retain => Step::OwnClaim {
+                    claim: claim.name.clone(),
+                    owners: Vec::new(),
+                },
+            };
+            self.steps.push(step);
+        }
+    }
+
+    fn keep(&mut self) -> ControlFlow<()> {
+        for ordinal in self.want.ordinals() {
+            self.fill(ordinal)?;
+        }
+        let condemned = self.condemned.clone();
+        for (ordinal, pet) in &condemned {
+            self.own_claims(*ordinal, pet, true);
+        }
+        for (ordinal, pet) in &condemned {
+            self.drain(*ordinal, pet)?;
+        }
+        self.roll();
+        Continue(())
+    }
+
+    /// Brings one wanted ordinal forward; breaks off an ordered pass that has to wait for it.
+    fn fill(&mut self, ordinal: Ordinal) -> ControlFlow<()> {
+        let pet = match self.slot(ordinal) {
+            Slot::Free => {
+                self.create(ordinal);
+                return self.hold();
+            }
+            Slot::Foreign(_) => {
+                let why = "it exists, but does not belong to this set";
+                self.wait(ordinal, format!("{}: {why}", self.want.pet_name(ordinal)));
+                return self.hold();
+            }
+            Slot::Own(pet) => pet,
+        };
+        if matches!(pet.phase, Phase::Failed | Phase::Succeeded) {
+            self.replace(ordinal, pet, Reason::Ended);
+            return self.hold();
+        }
+        if pet.phase == Phase::Pending {
+            self.create_claims(ordinal);
+        }
+        if self.is_leaving(ordinal, pet) || !pet.is_available(self.want, self.now) {
+            if self.is_trapped(ordinal, pet) {
+                self.replace(ordinal, pet, Reason::Broken);
+                return Break(());
+            }
+            self.wait_for(ordinal, pet);
+            self.hold()?;
+        }
+        self.own_claims(ordinal, pet, false);
+        Continue(())
+    }
+
+    fn create(&mut self, ordinal: Ordinal) {
+        let pet = self.want.pet_name(ordinal);
+        let claims: Vec<_> = self.claims_of(ordinal).collect();
+        let in_the_way = |claim: &&ClaimSeen| claim.terminating || claim.is_stale(self.want);
+        if let Some(claim) = claims
+            .iter()
+            .filter_map(|(_, _, claim)| *claim)
+            .find(in_the_way)
+        {
+            let why = format!("{pet} cannot start: claim {} is being deleted", claim.name);
+            return self.wait(ordinal, why);
+        }
+        self.create_claims(ordinal);
+        let revision = self
+            .history
+            .revision_for(self.want, ordinal, &self.seen.status);
+        self.steps.push(Step::CreatePet {
+            ordinal,
+            revision: revision.to_owned(),
+        });
+        if self.want.retention.when_deleted == Keep::Delete {
+            let owner = self.want.owner_reference();
+            for (_, name, claim) in claims {
+                let claim = claim.cloned().unwrap_or_default();
+                if let Some(owners) = owners_to_set(self.want, &claim, Some(&owner)) {
+                    self.steps.push(Step::OwnClaim {
+                        claim: name,
+                        owners,
+                    });
+                }
+            }
+        }
+    }
+
+    fn create_claims(&mut self, ordinal: Ordinal) {
+        let missing = self
+            .claims_of(ordinal)
+            .filter(|(_, _, claim)| claim.is_none());
+        let steps = missing.map(|(template, claim, _)| {
+            let template = template.to_owned();
+            Step::CreateClaim {
+                claim,
+                template,
+                ordinal,
+            }
+        });
+        let steps: Vec<_> = steps.collect();
+        self.steps.extend(steps);
+    }
+
+    /// Hands the claims of a pet to whom they shall go with (C23).
+    fn own_claims(&mut self, ordinal: Ordinal, pet: &PetSeen, condemned: bool) {
+        let wanted = wanted_owner(self.want, pet, condemned);
+        if wanted.is_none() && !self.claims_are_owned {
+            return;
+        }
+        let claims = self.claims_of(ordinal).filter_map(|(_, _, claim)| claim);
+        let steps = claims.filter_map(|claim| {
+            let owners = owners_to_set(self.want, claim, wanted.as_ref())?;
+            Some(Step::OwnClaim {
+                claim: claim.name.clone(),
+                owners,
+            })
+        });
+        let steps: Vec<_> = steps.collect();
+        self.steps.extend(steps);
+    }
+
+    /// Brings one condemned pet forward; breaks off an ordered pass.
+    fn drain(&mut self, ordinal: Ordinal, pet: &PetSeen) -> ControlFlow<()> {
+        if self.is_leaving(ordinal, pet) {
+            self.wait_for(ordinal, pet);
+            return self.hold();
+        }
+        let blocker = self
+            .first_unavailable()
+            .filter(|(lowest, _)| *lowest != ordinal);
+        if let Some((lowest, other)) = blocker
+            && self.want.policy == Policy::OrderedReady
+            && !pet.is_available(self.want, self.now)
+        {
+            self.wait_for(lowest, other);
+            return Break(());
+        }
+        self.stop(ordinal, pet, Reason::ScaledDown);
+        self.hold()
+    }
+
+    /// Finds the lowest pet that is not available, looking at those that shall stay first.
+    fn first_unavailable(&self) -> Option<(Ordinal, &'a PetSeen)> {
+        let slots = self.want.ordinals().zip(&self.slots);
+        let staying = slots.filter_map(|(ordinal, slot)| Some((ordinal, slot.own()?)));
+        let mut all = staying.chain(self.condemned.iter().rev().copied());
+        all.find(|(ordinal, pet)| self.is_unavailable(*ordinal, pet))
+    }
+
+    fn roll(&mut self) {
+        let roll = match self.want.strategy {
+            Strategy::OnDelete => return,
+            Strategy::RollingUpdate(roll) => roll.unwrap_or_default(),
+        };
+        let index = |ordinal: &Ordinal| ordinal.0 - self.want.start;
+        let ordinals = self.want.ordinals().rev();
+        let moving = ordinals
+            .take_while(|ordinal| index(ordinal) >= roll.partition)
+            .collect();
+        if self.rules.max_unavailable {
+            let bound = roll.max_unavailable;
+            self.roll_several(
+                moving,
+                bound.map_or(1, |bound| bound.of(self.want.replicas)),
+            );
+        } else {
+            self.roll_one(moving);
+        }
+    }
+
+    /// Replaces the highest outdated pet, if those above it are available (C13).
+    fn roll_one(&mut self, moving: Vec<Ordinal>) {
+        for ordinal in moving {
+            match self.slot(ordinal) {
+                Slot::Own(pet) if self.is_outdated(ordinal, pet) => {
+                    return self.stop(ordinal, pet, Reason::Outdated);
+                }
+                Slot::Own(pet) if !self.is_unavailable(ordinal, pet) => {}
+                Slot::Own(_) | Slot::Free | Slot::Foreign(_) => return,
+            }
+        }
+    }
+
+    /// Replaces outdated pets from the highest down, so that at most `bound` pets are unavailable
+    /// (C17).
+    ///
+    /// With `recover_broken`, those that are unavailable already are replaced first.
+    fn roll_several(&mut self, moving: Vec<Ordinal>, bound: usize) {
+        let unavailable: BTreeSet<_> = self.unavailable_slots().collect();
+        let room = bound.saturating_sub(unavailable.len());
+        let mut victims: Vec<_> = moving
+            .into_iter()
+            .filter_map(|o| self.outdated(o))
+            .collect();
+        if self.rules.recover_broken {
+            let (broken, healthy): (Vec<_>, Vec<_>) = victims
+                .into_iter()
+                .partition(|(ordinal, _)| unavailable.contains(ordinal));
+            let busy = unavailable.len() - broken.len();
+            let broken = broken.into_iter().take(bound.saturating_sub(busy));
+            victims = broken.chain(healthy.into_iter().take(room)).collect();
+        } else {
+            victims.truncate(room);
+        }
+        for (ordinal, pet) in victims {
+            self.stop(ordinal, pet, Reason::Outdated);
+        }
+    }
+
+    fn outdated(&self, ordinal: Ordinal) -> Option<(Ordinal, &'a PetSeen)> {
+        let pet = self.slot(ordinal).own()?;
+        self.is_outdated(ordinal, pet).then_some((ordinal, pet))
+    }
+
+    fn unavailable_slots(&self) -> impl Iterator<Item = Ordinal> {
+        self.want
+            .ordinals()
+            .filter(|ordinal| match self.slot(*ordinal) {
+                Slot::Own(pet) => self.is_unavailable(*ordinal, pet),
+                Slot::Free | Slot::Foreign(_) => true,
+            })
+    }
+
+    /// Asks every pet to stop, from the highest ordinal down (U16).
+    fn empty(&mut self, reason: Reason) -> ControlFlow<()> {
+        let mut pets: Vec<_> = self.own_pets().collect();
+        pets.sort_unstable_by(|(one, _), (two, _)| two.cmp(one));
+        for (ordinal, pet) in pets {
+            self.replace(ordinal, pet, reason);
+            self.hold()?;
+        }
+        Continue(())
+    }
+
+    /// Takes a set that is being deleted down (C36, D05).
+    fn leave(&mut self) {
+        let _ = self.empty(Reason::SetDeleted);
+        if self.own_pets().next().is_some() {
+            return;
+        }
+        if self.want.retention.when_deleted == Keep::Delete {
+            let claims = self.seen.claims.values();
+            let own =
+                claims.filter(|claim| claim.is_owned_by(&self.want.uid) && !claim.terminating);
+            self.steps.extend(own.map(|claim| Step::DeleteClaim {
+                claim: claim.name.clone(),
+            }));
+        }
+        self.steps.push(Step::Finish);
+    }
+
+    /// Lets go of everything that a set owns, and is finished (`--cascade=orphan`, R16).
+    fn let_go(&mut self) {
+        let pets: Vec<_> = self.own_pets().collect();
+        self.steps.extend(
+            pets.into_iter()
+                .map(|(ordinal, _)| Step::ReleasePet { ordinal }),
+        );
+        let revisions = self.history.names();
+        self.steps
+            .extend(revisions.map(|name| Step::ReleaseRevision {
+                name: name.to_owned(),
+            }));
+        for claim in self
+            .seen
+            .claims
+            .values()
+            .filter(|claim| claim.is_owned_by(&self.want.uid))
+        {
+            let others = claim
+                .owners
+                .iter()
+                .filter(|owner| owner.uid != self.want.uid);
+            let owners = others.cloned().collect();
+            self.steps.push(Step::OwnClaim {
+                claim: claim.name.clone(),
+                owners,
+            });
+        }
+        self.steps.push(Step::Finish);
+    }
+
+    fn outcome(mut self) -> Outcome {
+        let names = (self.history.current.as_str(), self.history.update.as_str());
+        let leaving = |ordinal, pet: &PetSeen| self.is_leaving(ordinal, pet);
+        let mut status = status::count(self.want, self.own_pets(), leaving, names, self.now);
+        status.collision_count = Some(self.history.collisions);
+        status.conditions.clone_from(&self.seen.status.conditions);
+        if self.want.deletion.is_none() {
+            status::complete_roll(self.want, &mut status);
+            let current = status.current_revision.as_deref().unwrap_or_default();
+            let pets = self.own_pets().map(|(_, pet)| pet.revision.as_str());
+            let forgotten = self.history.forgotten(self.want, current, pets);
+            self.steps.extend(forgotten);
+        }
+        let available = self
+            .own_pets()
+            .filter_map(|(_, pet)| pet.available_at(self.want, self.now));
+        let wake_at = available.filter(|at| *at > self.now).min();
+        Outcome {
+            status,
+            steps: self.steps,
+            wake_at,
+        }
+    }
+}
+
+/// What the rules ask and say.
+impl<'a> Pass<'a> {
+    fn slot(&self, ordinal: Ordinal) -> Slot<'a> {
+        self.slots[(ordinal.0 - self.want.start) as usize]
+    }
+
+    /// Lists the pets that are the set's own: those that shall stay upwards, then the condemned
+    /// ones downwards.
+    fn own_pets(&self) -> impl Iterator<Item = (Ordinal, &'a PetSeen)> {
+        let slots = self.want.ordinals().zip(&self.slots);
+        let staying = slots.filter_map(|(ordinal, slot)| Some((ordinal, slot.own()?)));
+        staying.chain(self.condemned.iter().copied())
+    }
+
+    fn is_leaving(&self, ordinal: Ordinal, pet: &PetSeen) -> bool {
+        pet.terminating || self.leaving.contains(&ordinal)
+    }
+
+    fn is_unavailable(&self, ordinal: Ordinal, pet: &PetSeen) -> bool {
+        self.is_leaving(ordinal, pet) || !pet.is_available(self.want, self.now)
+    }
+
+    /// Says whether a pet should be replaced by one at the update revision.
+    fn is_outdated(&self, ordinal: Ordinal, pet: &PetSeen) -> bool {
+        pet.revision != self.history.update && !self.is_leaving(ordinal, pet)
+    }
+
+    /// Says whether waiting for a pet would be in vain: it is not ready, nobody wants its revision
+    /// any more, and no other pet is on its way (C16).
+    fn is_trapped(&self, ordinal: Ordinal, pet: &PetSeen) -> bool {
+        let rolls = matches!(self.want.strategy, Strategy::RollingUpdate(_));
+        let ordered = self.want.policy == Policy::OrderedReady;
+        if !(self.rules.recover_broken && rolls && ordered && self.is_stray(ordinal, pet)) {
+            return false;
+        }
+        let slots = self.want.ordinals().zip(&self.slots);
+        let mut others = slots.filter_map(|(ordinal, slot)| Some((ordinal, slot.own()?)));
+        others
+            .all(|(ordinal, pet)| !self.is_unavailable(ordinal, pet) || self.is_stray(ordinal, pet))
+    }
+
+    fn is_stray(&self, ordinal: Ordinal, pet: &PetSeen) -> bool {
+        let wanted = self.history.target(self.want, ordinal);
+        !self.is_leaving(ordinal, pet) && !pet.is_ready() && pet.revision != wanted
+    }
+
+    /// Lists the claims of an ordinal: template, name, and the claim if there is one.
+    fn claims_of(
+        &self,
+        ordinal: Ordinal,
+    ) -> impl Iterator<Item = (&'a str, String, Option<&'a ClaimSeen>)> {
+        let (want, seen) = (self.want, self.seen);
+        want.claim_templates.iter().map(move |template| {
+            let name = claim_name(template, want.name.as_str(), ordinal);
+            let claim = seen.claims.get(&name);
+            (template.as_str(), name, claim)
+        })
+    }
+
+    /// Breaks off the pass of an ordered set.
+    fn hold(&self) -> ControlFlow<()> {
+        match self.want.policy {
+            Policy::OrderedReady => Break(()),
+            Policy::Parallel => Continue(()),
+        }
+    }
+
+    /// Asks a pet to stop, or waits for it if it has been asked already.
+    fn replace(&mut self, ordinal: Ordinal, pet: &PetSeen, why: Reason) {
+        if self.is_leaving(ordinal, pet) {
+            self.wait_for(ordinal, pet);
+        } else {
+            self.stop(ordinal, pet, why);
+        }
+    }
+
+    fn stop(&mut self, ordinal: Ordinal, pet: &PetSeen, why: Reason) {
+        self.leaving.insert(ordinal);
+        self.steps.push(Step::DeletePet {
+            ordinal,
+            uid: pet.uid.clone(),
+            why,
+        });
+    }
+
+    fn wait(&mut self, ordinal: Ordinal, why: String) {
+        self.steps.push(Step::Await { ordinal, why });
+    }
+
+    /// Says what a pet is waited for.
+    fn wait_for(&mut self, ordinal: Ordinal, pet: &PetSeen) {
+        if self.leaving.contains(&ordinal) && !pet.terminating {
+            return; // it was asked to stop in this very pass, which says enough
+        }
+        let name = &pet.name;
+        let why = match pet.available_at(self.want, self.now) {
+            _ if pet.terminating => format!("{name} is stopping"),
+            None => format!("{name} is not ready: {}", pet.waiting),
+            Some(at) => format!("{name} is ready, and available at {at:.0} (minReadySeconds)"),
+        };
+        self.wait(ordinal, why);
+    }
+}

@@ -1,0 +1,184 @@
+//! Revisions: what a pod template is called, so that the same template has the same name on
+//! petset and on every cluster (C24-C27).
+
+use std::cmp::Ordering;
+
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
+use serde_json::{Map, Value, json};
+
+use super::set::Set;
+use crate::problem::Problem;
+
+/// The label that holds a revision's hash.
+pub const HASH_LABEL: &str = "controller.kubernetes.io/hash";
+
+const FNV_OFFSET: u32 = 0x811c_9dc5;
+const FNV_PRIME: u32 = 0x0100_0193;
+const SAFE_LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+
+/// Returns the patch that a revision records: the template, to be put in place whole (C24).
+pub(super) fn patch_of(template: &PodTemplateSpec) -> Value {
+    let mut template = serde_json::to_value(template).unwrap_or_else(|_| json!({}));
+    if let Value::Object(fields) = &mut template {
+        fields.insert("$patch".to_owned(), "replace".into());
+    }
+    json!({ "spec": { "template": template } })
+}
+
+/// Returns the pod template that a revision records.
+pub fn template_of(revision: &ControllerRevision) -> Result<PodTemplateSpec, Problem> {
+    let name = revision.metadata.name.as_deref().unwrap_or_default();
+    let recorded = revision.data.as_ref().map(|data| &data.0);
+    let template = recorded.and_then(|patch| patch.pointer("/spec/template"));
+    let mut template = template.cloned().unwrap_or_default();
+    if let Value::Object(fields) = &mut template {
+        fields.remove("$patch");
+    }
+    serde_json::from_value(template).map_err(|fault| {
+        Problem::invalid(format!("revision {name} holds no pod template: {fault}"))
+    })
+}
+
+/// Makes the revision of what `set` wants now; it has no uid and no creation time yet.
+pub(super) fn wanted_revision(set: &Set, number: i64, collisions: i32) -> ControllerRevision {
+    let hash = hash_of(&set.patch, collisions);
+    let mut labels = set.template_labels.clone();
+    labels.insert(HASH_LABEL.to_owned(), hash.clone());
+    ControllerRevision {
+        metadata: ObjectMeta {
+            name: Some(format!("{}-{hash}", set.name)),
+            namespace: Some(set.namespace.to_string()),
+            labels: Some(labels),
+            annotations: (!set.annotations.is_empty()).then(|| set.annotations.clone()),
+            owner_references: Some(vec![set.owner_reference()]),
+            ..ObjectMeta::default()
+        },
+        data: Some(RawExtension(set.patch.clone())),
+        revision: number,
+    }
+}
+
+/// Returns the hash of a patch as it appears in names: FNV-1 over its canonical text (C25).
+#[must_use]
+pub fn hash_of(patch: &Value, collisions: i32) -> String {
+    let mut text = canonical(patch);
+    text.push_str(&collisions.to_string());
+    let step = |hash: u32, byte: u8| hash.wrapping_mul(FNV_PRIME) ^ u32::from(byte);
+    let hash = text.bytes().fold(FNV_OFFSET, step);
+    let letter = |digit: u8| char::from(SAFE_LETTERS[usize::from(digit) % SAFE_LETTERS.len()]);
+    hash.to_string().bytes().map(letter).collect()
+}
+
+/// Sorts revisions as the controller lists them: by number, then age, then name.
+pub(super) fn by_age(one: &ControllerRevision, two: &ControllerRevision) -> Ordering {
+    let key = |revision: &ControllerRevision| {
+        let created = revision
+            .metadata
+            .creation_timestamp
+            .as_ref()
+            .map(|time| time.0);
+        (revision.revision, created)
+    };
+    let names = one.metadata.name.cmp(&two.metadata.name);
+    key(one).cmp(&key(two)).then(names)
+}
+
+/// Returns a value as Go's encoder would write it: compact, keys sorted, `<`, `>` and `&` escaped.
+///
+/// The name of a revision depends on every byte of this.
+#[must_use]
+pub fn canonical(value: &Value) -> String {
+    let mut text = String::new();
+    write(value, &mut text);
+    text
+}
+
+fn write(value: &Value, text: &mut String) {
+    match value {
+        Value::Null => text.push_str("null"),
+        Value::Bool(flag) => text.push_str(if *flag { "true" } else { "false" }),
+        Value::Number(number) => text.push_str(&number.to_string()),
+        Value::String(string) => write_string(string, text),
+        Value::Array(items) => {
+            text.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    text.push(',');
+                }
+                write(item, text);
+            }
+            text.push(']');
+        }
+        Value::Object(fields) => write_fields(fields, text),
+    }
+}
+
+fn write_fields(fields: &Map<String, Value>, text: &mut String) {
+    let mut sorted: Vec<_> = fields.iter().collect();
+    sorted.sort_by_key(|(key, _)| *key);
+    text.push('{');
+    for (index, (key, value)) in sorted.into_iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        write_string(key, text);
+        text.push(':');
+        write(value, text);
+    }
+    text.push('}');
+}
+
+fn write_string(string: &str, text: &mut String) {
+    text.push('"');
+    for letter in string.chars() {
+        match letter {
+            '"' => text.push_str("\\\""),
+            '\\' => text.push_str("\\\\"),
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            '\t' => text.push_str("\\t"),
+            '\u{8}' => text.push_str("\\b"),
+            '\u{c}' => text.push_str("\\f"),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
+                text.push_str(&format!("\\u{:04x}", u32::from(letter)));
+            }
+            plain => text.push(plain),
+        }
+    }
+    text.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compatibility_template() -> Value {
+        json!({"spec": {"template": {"$patch": "replace",
+            "metadata": {"annotations": {"test": "value"}, "labels": {"app": "foo"}},
+            "spec": {"containers": [{"image": "test", "imagePullPolicy": "Always", "name": "test",
+                "resources": {}, "terminationMessagePath": "/dev/termination-log",
+                "terminationMessagePolicy": "File"}],
+            "dnsPolicy": "ClusterFirst", "restartPolicy": "Always",
+            "schedulerName": "default-scheduler", "securityContext": {},
+            "terminationGracePeriodSeconds": 30}}}})
+    }
+
+    #[test]
+    fn the_known_templates_have_their_known_hashes() {
+        // C26: they differ by a creationTimestamp of null only.
+        let mut patch = compatibility_template();
+        assert_eq!(hash_of(&patch, 0), "776999688b");
+        patch["spec"]["template"]["metadata"]["creationTimestamp"] = Value::Null;
+        assert_eq!(hash_of(&patch, 0), "c77f6d978");
+    }
+
+    #[test]
+    fn text_is_escaped_as_go_does() {
+        let text = canonical(&json!({"b": "a && b > c", "a": "tab\there \u{1} \"quoted\" ü"}));
+        let wanted = r#"{"a":"tab\there \u0001 \"quoted\" ü","b":"a \u0026\u0026 b \u003e c"}"#;
+        assert_eq!(text, wanted);
+    }
+}

@@ -1,0 +1,185 @@
+//! What goes into a pass of the controller and what comes out: what is seen, and steps.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSetStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
+use super::claim::Claims;
+use super::{Ordinal, PetSeen};
+
+/// What there is of a set now.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// Its status as it was last published.
+    pub status: StatefulSetStatus,
+    /// Its revisions, and those that nobody owns but its selector matches.
+    pub revisions: Vec<ControllerRevision>,
+    /// Every pod that is named like a pet of it, whoever owns it.
+    pub pets: BTreeMap<Ordinal, PetSeen>,
+    /// The claims of its namespace; those that are not its own are left alone.
+    pub claims: Claims,
+    /// The uids of pets that are to be replaced at once (`restart POD`, `delete pod`).
+    pub evict: BTreeSet<String>,
+}
+
+/// Which improvements over the real controller are in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// A pet that is not ready at a revision that nobody wants any more is replaced, instead of
+    /// holding up the very update that would mend it (C16, U01).
+    pub recover_broken: bool,
+    /// `maxUnavailable` is obeyed, as with the feature gate `MaxUnavailableStatefulSet` (C17).
+    pub max_unavailable: bool,
+}
+
+impl Rules {
+    /// Exactly as Kubernetes 1.36 does by default.
+    #[must_use]
+    pub const fn strict() -> Self {
+        Self {
+            recover_broken: false,
+            max_unavailable: false,
+        }
+    }
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            recover_broken: true,
+            max_unavailable: true,
+        }
+    }
+}
+
+/// What to publish, what to do, and when to look again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// The status to publish (C20).
+    pub status: StatefulSetStatus,
+    /// What to do, in this order; if one fails the rest waits for the next pass.
+    pub steps: Vec<Step>,
+    /// When time alone makes a difference next.
+    pub wake_at: Option<Timestamp>,
+}
+
+/// One thing to do, or to wait for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Record a revision; the performer gives it uid and creation time.
+    CreateRevision(Box<ControllerRevision>),
+    /// Give a revision a higher number, because its template is wanted again (C27).
+    RenumberRevision {
+        /// The revision.
+        name: String,
+        /// Its new number.
+        number: i64,
+    },
+    /// Make the set own a revision that nobody owns.
+    AdoptRevision {
+        /// The revision.
+        name: String,
+    },
+    /// Take the set's ownership off a revision.
+    ReleaseRevision {
+        /// The revision.
+        name: String,
+    },
+    /// Remove a revision (C28).
+    DeleteRevision {
+        /// The revision.
+        name: String,
+    },
+    /// Make a claim with [`super::claim_for`]; the performer gives it a uid.
+    CreateClaim {
+        /// The claim.
+        claim: String,
+        /// The template it is made from.
+        template: String,
+        /// The pet it is for.
+        ordinal: Ordinal,
+    },
+    /// Replace a claim's owners (C23).
+    OwnClaim {
+        /// The claim.
+        claim: String,
+        /// All owners it shall have.
+        owners: Vec<OwnerReference>,
+    },
+    /// Remove a claim and what is in it; while a pod uses it, it only is marked as terminating.
+    DeleteClaim {
+        /// The claim.
+        claim: String,
+    },
+    /// Make a pet with [`super::pod_for`]; the performer gives it a uid and starts it.
+    CreatePet {
+        /// The pet.
+        ordinal: Ordinal,
+        /// The name of the revision it is made from.
+        revision: String,
+    },
+    /// Ask a pet to stop; it is gone when its runner has ended.
+    DeletePet {
+        /// The pet.
+        ordinal: Ordinal,
+        /// Which run of it.
+        uid: String,
+        /// Why it has to go.
+        why: Reason,
+    },
+    /// Make the set own a pet that nobody owns (C37).
+    AdoptPet {
+        /// The pet.
+        ordinal: Ordinal,
+    },
+    /// Take the set's ownership off a pet (C37).
+    ReleasePet {
+        /// The pet.
+        ordinal: Ordinal,
+    },
+    /// Nothing to do for this pet but wait.
+    Await {
+        /// The pet that is waited for.
+        ordinal: Ordinal,
+        /// For what, as a sentence without a full stop.
+        why: String,
+    },
+    /// The set is gone: remove it, its status and its revisions.
+    Finish,
+}
+
+/// Why a pet has to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// It ended for good (C09).
+    Ended,
+    /// The set became smaller.
+    ScaledDown,
+    /// It has another revision than it should.
+    Outdated,
+    /// It never became ready, and its revision is no longer wanted.
+    Broken,
+    /// Somebody asked for it.
+    Evicted,
+    /// The set is stopped.
+    Stopped,
+    /// The set is being deleted.
+    SetDeleted,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ended => "it has ended",
+            Self::ScaledDown => "the set was scaled down",
+            Self::Outdated => "its revision is outdated",
+            Self::Broken => "it is not ready and its revision is outdated",
+            Self::Evicted => "it was asked to restart",
+            Self::Stopped => "the set is stopped",
+            Self::SetDeleted => "the set is being deleted",
+        })
+    }
+}

@@ -1,0 +1,270 @@
+//! Keeps two state directories of one machine from using the same block of addresses.
+//!
+//! A directory that everybody may write to holds one symbolic link a block, from b to the state
+//! directory that has it. Making a link is atomic, so of two that want a block one gets it. The
+//! directory is a courtesy: where it cannot be written, the preferred block is used unclaimed.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use super::address::Block;
+use crate::problem::{Kind, Problem};
+
+const REGISTRY: &str = "/var/tmp/petset-blocks";
+/// Names another registry, so that tests need not share the machine's.
+const OVERRIDE: &str = "PETSET_BLOCKS_DIR";
+/// Anybody may add an entry; only its owner may remove it.
+const SHARED: u32 = 0o1777;
+
+/// Who has which block on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Blocks {
+    registry: PathBuf,
+}
+
+/// What became of a wish for an entry.
+#[derive(Debug, PartialEq, Eq)]
+enum Entry {
+    Ours,
+    Theirs,
+}
+
+impl Blocks {
+    /// Uses the registry of this machine.
+    pub(crate) fn of_this_machine() -> Self {
+        let named = env::var_os(OVERRIDE).filter(|named| !named.is_empty());
+        Self::at(named.map_or_else(|| PathBuf::from(REGISTRY), PathBuf::from))
+    }
+
+    /// Uses the registry in a directory, which is made when first needed.
+    pub(crate) fn at(registry: impl Into<PathBuf>) -> Self {
+        Self {
+            registry: registry.into(),
+        }
+    }
+
+    /// Claims a block for the state directory at `state`: the one it `has`, else the one its
+    /// path prefers, else the next that is free.
+    ///
+    /// `says` tells which block another state directory says it has; an entry that is not
+    /// confirmed is stale. A directory that says nothing yet is believed to be just claiming.
+    pub(crate) fn claim(
+        &self,
+        state: &Path,
+        has: Option<Block>,
+        says: impl Fn(&Path) -> Option<Block>,
+    ) -> Result<Block, Problem> {
+        let state = fs::canonicalize(state).unwrap_or_else(|_| state.to_owned());
+        let wish = has.unwrap_or_else(|| Block::preferred(&state));
+        if self.prepare().is_err() {
+            return Ok(wish);
+        }
+        for block in wish.and_others() {
+            match self.enter(block, &state, &says) {
+                Ok(Entry::Ours) => {
+                    self.release_others(&state, block);
+                    return Ok(block);
+                }
+                Ok(Entry::Theirs) => {}
+                Err(_) => return Ok(wish),
+            }
+        }
+        Err(self.exhausted())
+    }
+
+    /// Gives up whatever the state directory at `state` has claimed.
+    pub(crate) fn release(&self, state: &Path) {
+        let state = fs::canonicalize(state).unwrap_or_else(|_| state.to_owned());
+        for entry in fs::read_dir(&self.registry).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if fs::read_link(&path).is_ok_and(|target| target == state) {
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+
+    fn release_others(&self, state: &Path, kept: Block) {
+        let others = kept.and_others().skip(1).map(|block| self.entry(block));
+        for entry in others {
+            if fs::read_link(&entry).is_ok_and(|target| target == state) {
+                let _ = fs::remove_file(entry);
+            }
+        }
+    }
+
+    fn entry(&self, block: Block) -> PathBuf {
+        self.registry.join(block.number().to_string())
+    }
+
+    /// Makes the registry, open to everybody; a link in its place is not followed.
+    fn prepare(&self) -> io::Result<()> {
+        match fs::create_dir(&self.registry) {
+            Ok(()) => fs::set_permissions(&self.registry, PermissionsExt::from_mode(SHARED)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let is_dir = fs::symlink_metadata(&self.registry)?.is_dir();
+                is_dir.then_some(()).ok_or(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn enter(
+        &self,
+        block: Block,
+        state: &Path,
+        says: impl Fn(&Path) -> Option<Block>,
+    ) -> io::Result<Entry> {
+        let entry = self.entry(block);
+        loop {
+            match symlink(state, &entry) {
+                Ok(()) => return Ok(Entry::Ours),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+            let target = match fs::read_link(&entry) {
+                Ok(target) => target,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(_) => return Ok(Entry::Theirs),
+            };
+            if target == state {
+                return Ok(Entry::Ours);
+            }
+            if !is_stale(&target, block, &says) || !self.set_aside(&entry, &target) {
+                return Ok(Entry::Theirs);
+            }
+        }
+    }
+
+    /// Takes a stale entry away; what turns out to be somebody's fresh one is put back.
+    fn set_aside(&self, entry: &Path, stale: &Path) -> bool {
+        let aside = entry.with_extension(format!("stale-{}", std::process::id()));
+        if fs::rename(entry, &aside).is_err() {
+            return false;
+        }
+        let moved = fs::read_link(&aside).unwrap_or_default();
+        let was_stale = moved == stale;
+        if !was_stale {
+            let _ = symlink(moved, entry);
+        }
+        let _ = fs::remove_file(aside);
+        was_stale
+    }
+
+    fn exhausted(&self) -> Problem {
+        let registry = self.registry.display();
+        let message = format!("every address block of this machine is taken, says {registry}");
+        Problem::new(Kind::Failed, message).hint(format!(
+            "remove the entries of {registry} whose state directories are not in use"
+        ))
+    }
+}
+
+/// Whether an entry's state directory is gone, or says that it has another block.
+fn is_stale(target: &Path, block: Block, says: impl Fn(&Path) -> Option<Block>) -> bool {
+    match fs::metadata(target) {
+        Ok(_) => says(target).is_some_and(|said| said != block),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A machine with a registry and some state directories.
+    struct Machine {
+        dir: tempfile::TempDir,
+        blocks: Blocks,
+    }
+
+    impl Machine {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let blocks = Blocks::at(dir.path().join("blocks"));
+            Self { dir, blocks }
+        }
+
+        fn state(&self, name: &str) -> PathBuf {
+            let path = self.dir.path().canonicalize().unwrap().join(name);
+            fs::create_dir_all(&path).unwrap();
+            path
+        }
+
+        fn claim(&self, state: &Path, has: Option<Block>) -> Block {
+            self.blocks.claim(state, has, |_| None).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_state_directory_keeps_its_block_and_another_gets_another() {
+        let machine = Machine::new();
+        let (one, other) = (machine.state("one"), machine.state("other"));
+        let block = machine.claim(&one, None);
+        assert_eq!(block, Block::preferred(&one));
+        assert_eq!(machine.claim(&one, None), block);
+        let next = machine.claim(&other, Some(block));
+        assert_eq!(next, block.and_others().nth(1).unwrap());
+        assert_eq!(machine.claim(&other, Some(next)), next);
+    }
+
+    #[test]
+    fn an_entry_whose_state_directory_is_gone_or_moved_on_is_taken_over() {
+        let machine = Machine::new();
+        let (one, other) = (machine.state("one"), machine.state("other"));
+        let block = machine.claim(&one, None);
+        let moved = block.and_others().nth(5);
+        assert_eq!(
+            machine
+                .blocks
+                .claim(&other, Some(block), |_| moved)
+                .unwrap(),
+            block
+        );
+        fs::remove_dir(&other).unwrap();
+        assert_eq!(machine.claim(&one, Some(block)), block);
+        let names = fs::read_dir(&machine.blocks.registry).unwrap().count();
+        assert_eq!(names, 1);
+    }
+
+    #[test]
+    fn a_released_block_is_free() {
+        let machine = Machine::new();
+        let (one, other) = (machine.state("one"), machine.state("other"));
+        let block = machine.claim(&one, None);
+        machine.blocks.release(&one);
+        assert_eq!(machine.claim(&other, Some(block)), block);
+    }
+
+    #[test]
+    fn without_a_registry_the_preferred_block_is_used() {
+        let machine = Machine::new();
+        let one = machine.state("one");
+        fs::write(machine.dir.path().join("blocks"), "").unwrap();
+        assert_eq!(machine.claim(&one, None), Block::preferred(&one));
+        let lost = Blocks::at(machine.dir.path().join("no/such/place"));
+        assert_eq!(
+            lost.claim(&one, None, |_| None).unwrap(),
+            Block::preferred(&one)
+        );
+    }
+
+    #[test]
+    fn a_machine_without_a_free_block_says_so() {
+        let machine = Machine::new();
+        let one = machine.state("one");
+        let all = Block::preferred(&one).and_others();
+        for block in all {
+            let state = machine.state(&format!("other-{}", block.number()));
+            assert_eq!(machine.claim(&state, Some(block)), block);
+        }
+        let problem = machine.blocks.claim(&one, None, |_| None).unwrap_err();
+        assert!(
+            problem
+                .message
+                .starts_with("every address block of this machine is taken")
+        );
+    }
+}

@@ -1,0 +1,248 @@
+//! Bytes in, bytes out: what the wire asks, put to the zone, and its answer in wire format.
+//!
+//! simple-dns reads and writes the packets. It refuses record types and classes that it has no
+//! name for, which a server must answer nevertheless, so those four bytes are read here.
+
+use std::borrow::Cow;
+
+use simple_dns::rdata::{A, AAAA, CNAME, NS, NULL, OPT, PTR, RData, SOA, SRV, TXT};
+use simple_dns::{CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, RCODE, ResourceRecord, TYPE};
+
+use super::answer::{Answer, Kind, Question, Record, SOA_TIMES, Status, Value};
+use super::zone::Zone;
+
+/// How a question came, which decides how long its answer may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Udp,
+    Tcp,
+}
+
+const HEADER: usize = 12;
+/// What every asker can take over UDP.
+const PLAIN_UDP: u16 = 512;
+/// What passes through any network in one piece.
+const LARGEST_UDP: u16 = 1232;
+/// The least that a record takes: a pointer to its name, the fixed part, and an address.
+const LEAST_RECORD: usize = 16;
+/// More records than a question has any use for.
+const MOST_RECORDS_ASKED: u16 = 16;
+
+const FORMAT_ERROR: u8 = 1;
+const NOT_IMPLEMENTED: u8 = 4;
+const OPCODE_AND_RD: u8 = 0b0111_1001;
+const RESPONSE: u8 = 0b1000_0000;
+const RESERVED: u8 = 0b0100_0000;
+const CLASS_IN: u16 = 1;
+/// Not for questions: transfers of the zone, whole or in part.
+const TRANSFERS: [u16; 2] = [251, 252];
+
+/// Answers one message; nothing where it deserves no answer: it is a fragment or itself one.
+pub(crate) fn answer(zone: &Zone, query: &[u8], transport: Transport) -> Option<Vec<u8>> {
+    let is_query = query.len() >= HEADER && query[2] & RESPONSE == 0;
+    if !is_query {
+        return None;
+    }
+    if query[2] & OPCODE_AND_RD & !1 != 0 {
+        return Some(refusal(query, NOT_IMPLEMENTED));
+    }
+    let reply = Asked::read(query).and_then(|asked| asked.answer(zone, transport));
+    Some(reply.unwrap_or_else(|| refusal(query, FORMAT_ERROR)))
+}
+
+/// A message that is not understood gets nothing but its own identity back.
+fn refusal(query: &[u8], code: u8) -> Vec<u8> {
+    let mut reply = vec![0; HEADER];
+    reply[..2].copy_from_slice(&query[..2]);
+    reply[2] = RESPONSE | (query[2] & OPCODE_AND_RD);
+    reply[3] = code;
+    reply
+}
+
+/// A message that asks one thing.
+struct Asked {
+    /// The message, with a type and a class that simple-dns knows.
+    message: Vec<u8>,
+    kind: u16,
+    class: u16,
+}
+
+impl Asked {
+    fn read(query: &[u8]) -> Option<Self> {
+        let count = |at: usize| u16::from_be_bytes([query[at], query[at + 1]]);
+        let others = [6, 8, 10]
+            .map(count)
+            .into_iter()
+            .try_fold(0u16, u16::checked_add)?;
+        if count(4) != 1 || others > MOST_RECORDS_ASKED {
+            return None;
+        }
+        let at = end_of_name(query)?;
+        let (kind, class) = (be16(query, at)?, be16(query, at + 2)?);
+        let mut message = query.to_vec();
+        message[3] &= !RESERVED;
+        message[at..at + 2].copy_from_slice(&u16::from(TYPE::A).to_be_bytes());
+        message[at + 2..at + 4].copy_from_slice(&CLASS_IN.to_be_bytes());
+        Some(Self {
+            message,
+            kind,
+            class,
+        })
+    }
+
+    fn answer(&self, zone: &Zone, transport: Transport) -> Option<Vec<u8>> {
+        let query = Packet::parse(&self.message).ok()?;
+        let mut more = query.additional_records.iter();
+        if more.any(|record| matches!(record.rdata, RData::OPT(_))) {
+            return None;
+        }
+        let room = room_for(transport, query.opt());
+        let mut reply = reply_to(&query, self.kind, self.class);
+        let outdated = query.opt().is_some_and(|opt| opt.version != 0);
+        if outdated {
+            *reply.rcode_mut() = RCODE::BADVERS;
+            return reply.build_bytes_vec_compressed().ok();
+        }
+        let kind = Kind::from_code(self.kind);
+        let name = query.questions.first()?.qname.to_string();
+        let answer = if self.class == CLASS_IN && !TRANSFERS.contains(&self.kind) {
+            zone.answer(&Question::new(name, kind), room / LEAST_RECORD + 1)
+        } else {
+            Answer::bare(Status::Refused)
+        };
+        fill(&mut reply, &answer)?;
+        write_within(reply, room)
+    }
+}
+
+fn be16(bytes: &[u8], at: usize) -> Option<u16> {
+    let two = bytes.get(at..at + 2)?;
+    Some(u16::from_be_bytes([two[0], two[1]]))
+}
+
+/// Finds where the name asked for ends; it may not be a pointer, having nothing to point to.
+fn end_of_name(query: &[u8]) -> Option<usize> {
+    let mut at = HEADER;
+    loop {
+        match *query.get(at)? {
+            0 => return Some(at + 1),
+            length @ 1..=63 => at += usize::from(length) + 1,
+            64.. => return None,
+        }
+    }
+}
+
+fn room_for(transport: Transport, opt: Option<&OPT>) -> usize {
+    let size = match (transport, opt) {
+        (Transport::Tcp, _) => u16::MAX,
+        (Transport::Udp, None) => PLAIN_UDP,
+        (Transport::Udp, Some(opt)) => opt.udp_packet_size.clamp(PLAIN_UDP, LARGEST_UDP),
+    };
+    usize::from(size)
+}
+
+/// Begins the reply: the question as it was asked, and EDNS where it was used.
+fn reply_to<'a>(query: &Packet<'a>, kind: u16, class: u16) -> Packet<'a> {
+    let mut reply = Packet::new_reply(query.id());
+    if query.has_flags(PacketFlag::RECURSION_DESIRED) {
+        reply.set_flags(PacketFlag::RECURSION_DESIRED);
+    }
+    reply.questions.clone_from(&query.questions);
+    for question in &mut reply.questions {
+        question.qtype = QTYPE::TYPE(TYPE::Unknown(kind));
+        question.qclass = QCLASS::CLASS(CLASS::IN);
+    }
+    let _ = class;
+    *reply.opt_mut() = query.opt().map(|_| OPT {
+        opt_codes: Vec::new(),
+        udp_packet_size: LARGEST_UDP,
+        version: 0,
+    });
+    reply
+}
+
+fn fill<'a>(reply: &mut Packet<'a>, answer: &'a Answer) -> Option<()> {
+    *reply.rcode_mut() = match answer.status {
+        Status::NoError => RCODE::NoError,
+        Status::NxDomain => RCODE::NameError,
+        Status::ServFail => RCODE::ServerFailure,
+        Status::Refused => RCODE::Refused,
+    };
+    if matches!(answer.status, Status::NoError | Status::NxDomain) {
+        reply.set_flags(PacketFlag::AUTHORITATIVE_ANSWER);
+    }
+    reply.answers = records(&answer.answers)?;
+    reply.name_servers = records(&answer.authority)?;
+    reply.additional_records = records(&answer.additional)?;
+    Some(())
+}
+
+fn records(records: &[Record]) -> Option<Vec<ResourceRecord<'_>>> {
+    let written = records.iter().map(|record| {
+        let name = Name::new(&record.name).ok()?;
+        let value = rdata(&record.value)?;
+        Some(ResourceRecord::new(name, CLASS::IN, record.ttl, value))
+    });
+    written.collect()
+}
+
+fn rdata(value: &Value) -> Option<RData<'_>> {
+    let name = |text| Name::new(text).ok();
+    Some(match value {
+        Value::A(ip) => RData::A(A::from(*ip)),
+        Value::Aaaa(ip) => RData::AAAA(AAAA::from(*ip)),
+        Value::Ptr(target) => RData::PTR(PTR(name(target)?)),
+        Value::Cname(target) => RData::CNAME(CNAME(name(target)?)),
+        Value::Ns(target) => RData::NS(NS(name(target)?)),
+        Value::Txt(text) => RData::TXT(TXT::new().with_string(text).ok()?),
+        Value::Srv {
+            priority,
+            weight,
+            port,
+            target,
+        } => RData::SRV(SRV {
+            priority: *priority,
+            weight: *weight,
+            port: *port,
+            target: name(target)?,
+        }),
+        Value::Soa {
+            server,
+            mailbox,
+            serial,
+        } => {
+            let (refresh, retry, expire, minimum) = SOA_TIMES;
+            let (mname, rname, serial) = (name(server)?, name(mailbox)?, *serial);
+            RData::SOA(SOA {
+                mname,
+                rname,
+                serial,
+                refresh,
+                retry,
+                expire,
+                minimum,
+            })
+        }
+    })
+}
+
+/// Writes the reply so that it fits: what is additional goes first, then the asker is told to
+/// come again by TCP and gets what there is room for.
+fn write_within(mut reply: Packet<'_>, room: usize) -> Option<Vec<u8>> {
+    loop {
+        let bytes = reply.build_bytes_vec_compressed().ok()?;
+        if bytes.len() <= room {
+            return Some(bytes);
+        }
+        if !reply.additional_records.is_empty() {
+            reply.additional_records.clear();
+        } else if reply.answers.is_empty() && reply.name_servers.is_empty() {
+            return None;
+        } else {
+            reply.set_flags(PacketFlag::TRUNCATION);
+            reply.name_servers.clear();
+            let half = reply.answers.len() / 2;
+            reply.answers.truncate(half);
+        }
+    }
+}

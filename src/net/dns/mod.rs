@@ -1,0 +1,27 @@
+//! Names for pets and services, to the Kubernetes DNS specification 1.1.0.
+//!
+//! [`Zone`] knows the names, [`message`] speaks the wire format and is the sole user of
+//! simple-dns, [`Server`] listens, [`lookup`] answers one question from the files of a state
+//! directory, and [`text`] shows records to people and programs.
+
+mod answer;
+mod arpa;
+mod lookup;
+mod message;
+mod node;
+mod server;
+mod tcp;
+mod text;
+mod zone;
+
+pub(crate) use answer::{Answer, Kind, Question, Record, Status, Value};
+pub(crate) use lookup::{Lookup, Need, lookup, needed, search_path};
+pub(crate) use message::{Transport, answer};
+pub(crate) use server::Server;
+pub(crate) use text::{TABLE_HEAD, hosts, rows, short, zone_file};
+pub(crate) use zone::{Pods, Zone};
+
+/// The domain of a state directory whose settings name no other.
+pub(crate) const DEFAULT_DOMAIN: &str = "cluster.local";
+/// How long an answer may be kept, in seconds, where the settings say nothing else (N15).
+pub(crate) const DEFAULT_TTL: u32 = 5;

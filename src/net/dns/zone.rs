@@ -1,0 +1,554 @@
+//! The names of all services and pets, and what each resolves to.
+//!
+//! A name below the domain reads from the right: `svc`, the namespace, the service, and then a
+//! host (`web-0`) or a port (`_http._tcp`). Looking it up takes a few steps through hash maps;
+//! only the records that are asked for are made.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
+
+use super::DEFAULT_TTL;
+use super::answer::{Answer, Kind, Question, Record, Status, Value};
+use super::arpa::{self, Arpa};
+use super::node::{Entry, Node};
+use crate::net::record::{ServiceKind, ServiceRecord};
+
+/// The specification that the records follow, and how long that may be remembered (N01).
+const SCHEMA: &str = "1.1.0";
+const SCHEMA_TTL: u32 = 28800;
+/// How many names in a row may be other names for another.
+const MOST_ALIASES: usize = 8;
+
+/// Whether names such as `10-1-2-3.default.pod` resolve (N43-N45).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pods {
+    /// Never.
+    Disabled,
+    /// To the address they spell, whatever it is.
+    Insecure,
+    /// To the address they spell, if an endpoint of the namespace has it.
+    Verified,
+}
+
+/// Everything that names resolve to.
+#[derive(Debug)]
+pub(crate) struct Zone {
+    domain: String,
+    ttl: u32,
+    serial: u32,
+    loaded: bool,
+    pods: Pods,
+    servers: Vec<IpAddr>,
+    reverse_zones: Vec<String>,
+    /// By `service.namespace`, in lower case.
+    services: HashMap<String, Node>,
+    /// How many services each namespace has.
+    namespaces: HashMap<String, usize>,
+    owners: HashMap<IpAddr, Vec<Owner>>,
+}
+
+/// A service that an address belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Owner {
+    service: String,
+    namespace: String,
+    /// The name to which the address leads back; none while it is not ready.
+    name: Option<String>,
+    /// Whether it is an address of the service itself, and not of an endpoint.
+    own: bool,
+}
+
+/// A question inside the zone, with what the answer must spell as it was asked (N41).
+struct Asked<'q> {
+    owner: &'q str,
+    zone: &'q str,
+    kind: Kind,
+    ttl: u32,
+    most: usize,
+}
+
+/// What a name that exists has to say.
+#[derive(Default)]
+struct Rows {
+    answers: Vec<Record>,
+    additional: Vec<Record>,
+}
+
+impl Zone {
+    /// Makes the zone of `domain` out of all services there are.
+    pub(crate) fn new(domain: &str, records: impl IntoIterator<Item = ServiceRecord>) -> Self {
+        let mut zone = Self::unloaded(domain);
+        zone.load(records);
+        zone
+    }
+
+    /// Makes a zone that answers SERVFAIL until it is loaded, because an absence that is not
+    /// certain must not be reported as one (N37).
+    pub(crate) fn unloaded(domain: &str) -> Self {
+        Self {
+            domain: domain.trim_end_matches('.').to_ascii_lowercase(),
+            ttl: DEFAULT_TTL,
+            serial: 0,
+            loaded: false,
+            pods: Pods::Verified,
+            servers: Vec::new(),
+            reverse_zones: Vec::new(),
+            services: HashMap::new(),
+            namespaces: HashMap::new(),
+            owners: HashMap::new(),
+        }
+    }
+
+    /// Sets how long an answer may be kept, in seconds.
+    #[must_use]
+    pub(crate) fn with_ttl(mut self, ttl: u32) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
+    /// Sets whether addresses spelled as names below `pod` resolve.
+    #[must_use]
+    pub(crate) fn with_pods(mut self, pods: Pods) -> Self {
+        self.pods = pods;
+        self
+    }
+
+    /// Sets the addresses of the name server `ns.dns` itself.
+    #[must_use]
+    pub(crate) fn with_servers(mut self, servers: impl IntoIterator<Item = IpAddr>) -> Self {
+        self.servers = servers.into_iter().collect();
+        self
+    }
+
+    /// Adds a zone of reverse names, such as `5.127.in-addr.arpa`, in which an address that
+    /// nobody has does not exist. Elsewhere such an address is not ours to deny.
+    #[must_use]
+    pub(crate) fn with_reverse_zone(mut self, zone: &str) -> Self {
+        let zone = zone.trim_end_matches('.').to_ascii_lowercase();
+        self.reverse_zones.push(zone);
+        self
+    }
+
+    /// Returns the domain, in lower case and without a final dot.
+    pub(crate) fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    /// Takes in the services there are; from now on what is missing does not exist.
+    pub(crate) fn load(&mut self, records: impl IntoIterator<Item = ServiceRecord>) {
+        for record in records {
+            self.replace(record);
+        }
+        self.loaded = true;
+    }
+
+    /// Takes in a service anew; returns whether anything changed.
+    pub(crate) fn replace(&mut self, record: ServiceRecord) -> bool {
+        let key = key_of(&record.name, &record.namespace);
+        if self
+            .services
+            .get(&key)
+            .is_some_and(|node| node.record == record)
+        {
+            return false;
+        }
+        self.remove(&record.namespace, &record.name);
+        let namespace = record.namespace.to_ascii_lowercase();
+        *self.namespaces.entry(namespace).or_default() += 1;
+        let node = Node::new(record);
+        self.own(&key, &node);
+        self.services.insert(key, node);
+        self.serial = self.serial.wrapping_add(1);
+        true
+    }
+
+    /// Forgets a service; returns whether it was there.
+    pub(crate) fn remove(&mut self, namespace: &str, name: &str) -> bool {
+        let key = key_of(name, namespace);
+        let Some(node) = self.services.remove(&key) else {
+            return false;
+        };
+        for ip in addresses_of(&node) {
+            let owners = self.owners.entry(ip).or_default();
+            owners.retain(|owner| owner.service != key);
+            if owners.is_empty() {
+                self.owners.remove(&ip);
+            }
+        }
+        let namespace = namespace.to_ascii_lowercase();
+        let left = self.namespaces.entry(namespace.clone()).or_default();
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            self.namespaces.remove(&namespace);
+        }
+        self.serial = self.serial.wrapping_add(1);
+        true
+    }
+
+    /// Notes which addresses lead back to this service.
+    fn own(&mut self, key: &str, node: &Node) {
+        let record = &node.record;
+        let owner = |name, own| Owner {
+            service: key.to_owned(),
+            namespace: record.namespace.to_ascii_lowercase(),
+            name,
+            own,
+        };
+        if let ServiceKind::ClusterIp { addresses } = &record.kind {
+            for ip in addresses {
+                let owner = owner(Some(record.fqdn(&self.domain)), true);
+                self.owners.entry(*ip).or_default().push(owner);
+            }
+        }
+        for endpoint in &record.endpoints {
+            let name = endpoint
+                .ready
+                .then(|| record.endpoint_fqdn(endpoint, &self.domain));
+            let owner = owner(name, false);
+            let owners = self.owners.entry(endpoint.ip).or_default();
+            if !owners.contains(&owner) {
+                owners.push(owner);
+            }
+        }
+    }
+
+    /// Answers a question with at most `most` records, which is more than the asker can take.
+    pub(crate) fn answer(&self, question: &Question, most: usize) -> Answer {
+        let name = question.name.to_ascii_lowercase();
+        let forward = arpa::below(&name, &self.domain);
+        if forward.is_none() && arpa::read(&name).is_none() {
+            return Answer::bare(Status::Refused);
+        }
+        if !self.loaded {
+            return Answer::bare(Status::ServFail);
+        }
+        match forward {
+            Some(labels) => self.forward(question, labels, most),
+            None => self.reverse(question, &name),
+        }
+    }
+
+    fn forward(&self, question: &Question, labels: &str, most: usize) -> Answer {
+        let start = question.name.len() - self.domain.len();
+        let asked = Asked {
+            owner: &question.name,
+            zone: &question.name[start..],
+            kind: question.kind,
+            ttl: self.ttl,
+            most,
+        };
+        let Some(rows) = self.find(&asked, labels) else {
+            return self.negative(Status::NxDomain, asked.zone);
+        };
+        if rows.answers.is_empty() {
+            return self.negative(Status::NoError, asked.zone);
+        }
+        let mut answer = Answer::bare(Status::NoError);
+        answer.answers = rows.answers;
+        answer.additional = rows.additional;
+        answer
+    }
+
+    /// Says that there is no such name, or no such record, and for how long that holds.
+    fn negative(&self, status: Status, zone: &str) -> Answer {
+        let mut answer = Answer::bare(status);
+        answer.authority.push(Record {
+            name: zone.to_owned(),
+            ttl: super::answer::SOA_TIMES.3,
+            value: self.soa(zone),
+        });
+        answer
+    }
+
+    fn soa(&self, zone: &str) -> Value {
+        Value::Soa {
+            server: format!("ns.dns.{zone}"),
+            mailbox: format!("hostmaster.{zone}"),
+            serial: self.serial,
+        }
+    }
+
+    /// Finds a name of the zone; nothing where it does not exist.
+    fn find(&self, asked: &Asked, labels: &str) -> Option<Rows> {
+        let mut path: Vec<&str> = labels.rsplit('.').collect();
+        path.retain(|_| !labels.is_empty());
+        match path.as_slice() {
+            [] => Some(self.apex(asked)),
+            ["dns-version"] => {
+                let schema = Value::Txt(SCHEMA.to_owned());
+                let mut rows = asked.rows([schema]);
+                rows.answers.iter_mut().for_each(|row| row.ttl = SCHEMA_TTL);
+                Some(rows)
+            }
+            ["dns" | "svc" | "pod"] => Some(Rows::default()),
+            ["dns", "ns"] => Some(asked.rows(self.servers.iter().map(|ip| Value::address(*ip)))),
+            ["svc" | "pod", namespace] => {
+                let there = self.namespaces.contains_key(*namespace);
+                there.then(Rows::default)
+            }
+            ["pod", namespace, pod] => self.pod(asked, namespace, pod),
+            ["svc", namespace, service, rest @ ..] => {
+                let node = self.services.get(&format!("{service}.{namespace}"))?;
+                self.service(asked, node, rest)
+            }
+            _ => None,
+        }
+    }
+
+    fn apex(&self, asked: &Asked) -> Rows {
+        let server = format!("ns.dns.{}", asked.zone);
+        let mut rows = asked.rows([self.soa(asked.zone), Value::Ns(server.clone())]);
+        if asked.kind.takes(Kind::Ns) {
+            let addresses = self.servers.iter().map(|ip| Value::address(*ip));
+            rows.additional = addresses.map(|value| asked.row(&server, value)).collect();
+        }
+        rows
+    }
+
+    fn pod(&self, asked: &Asked, namespace: &str, pod: &str) -> Option<Rows> {
+        let ip = undashed(pod).filter(|_| self.namespaces.contains_key(namespace))?;
+        let runs = || {
+            let mut owners = self.owners.get(&ip).into_iter().flatten();
+            owners.any(|owner| !owner.own && owner.namespace == namespace)
+        };
+        let there = match self.pods {
+            Pods::Disabled => false,
+            Pods::Insecure => true,
+            Pods::Verified => runs(),
+        };
+        there.then(|| asked.rows([Value::address(ip)]))
+    }
+
+    fn service(&self, asked: &Asked, node: &Node, rest: &[&str]) -> Option<Rows> {
+        match (&node.record.kind, rest) {
+            (_, []) if !node.is_there() => None,
+            (ServiceKind::ExternalName { name }, []) => Some(self.alias(asked, name)),
+            (ServiceKind::ExternalName { .. }, _) => None,
+            (_, []) => {
+                let mut rows = asked.rows(node.addresses.iter().map(|ip| Value::address(*ip)));
+                asked.add_srv(&mut rows, node, &node.entries);
+                Some(rows)
+            }
+            (_, [protocol]) if protocol.starts_with('_') => {
+                node.has_protocol(protocol).then(Rows::default)
+            }
+            (_, [host]) => {
+                let endpoints = node.host(host)?;
+                let ips = endpoints
+                    .iter()
+                    .map(|&index| node.record.endpoints[index].ip);
+                let mut rows = asked.rows(ips.map(Value::address));
+                asked.add_srv(&mut rows, node, &node.entries_of(endpoints));
+                Some(rows)
+            }
+            (_, [protocol, port]) => {
+                let entries = node.port(port, protocol)?;
+                let mut rows = Rows::default();
+                asked.add_srv(&mut rows, node, entries);
+                Some(rows)
+            }
+            _ => None,
+        }
+    }
+
+    /// Answers with the other name and, where that is one of ours, with what it has to say.
+    ///
+    /// An alias that leads nowhere still answers, so that the asker sees where it points.
+    fn alias(&self, asked: &Asked, name: &str) -> Rows {
+        let mut rows = Rows::default();
+        let mut owner = asked.owner.to_owned();
+        let mut target = name.to_owned();
+        for _ in 0..MOST_ALIASES {
+            rows.answers
+                .push(asked.row(&owner, Value::Cname(target.clone())));
+            let lower = target.to_ascii_lowercase();
+            let labels = arpa::below(&lower, &self.domain);
+            let Some(labels) = labels.filter(|_| !asked.kind.takes(Kind::Cname)) else {
+                break;
+            };
+            if let Some(next) = self.alias_at(labels) {
+                owner = std::mem::replace(&mut target, next);
+                continue;
+            }
+            let question = Question::new(target, asked.kind);
+            let answer = self.forward(&question, labels, asked.most);
+            rows.answers.extend(answer.answers);
+            rows.additional = answer.additional;
+            break;
+        }
+        rows
+    }
+
+    /// Returns the other name that the service at `labels` stands for.
+    fn alias_at(&self, labels: &str) -> Option<String> {
+        let node = self.services.get(labels.strip_suffix(".svc")?)?;
+        match &node.record.kind {
+            ServiceKind::ExternalName { name } if node.is_there() => Some(name.clone()),
+            ServiceKind::ExternalName { .. }
+            | ServiceKind::Headless
+            | ServiceKind::ClusterIp { .. } => None,
+        }
+    }
+
+    fn reverse(&self, question: &Question, name: &str) -> Answer {
+        let arpa = arpa::read(name).unwrap_or(Arpa::Nonsense);
+        let names = match arpa {
+            Arpa::Address(ip) => self.names_of(ip),
+            Arpa::Part | Arpa::Nonsense => Vec::new(),
+        };
+        let zone = self
+            .reverse_zones
+            .iter()
+            .find(|zone| arpa::below(name, zone).is_some());
+        let spelled = zone.map(|zone| &question.name[name.len() - zone.len()..]);
+        let asked = Asked {
+            owner: &question.name,
+            zone: spelled.unwrap_or_default(),
+            kind: question.kind,
+            ttl: self.ttl,
+            most: usize::MAX,
+        };
+        let there = !names.is_empty();
+        let mut rows = asked.rows(names.into_iter().map(Value::Ptr));
+        let at_apex = zone.is_some_and(|zone| zone == name);
+        if at_apex {
+            rows = self.apex(&asked);
+        }
+        match (zone, rows.answers.is_empty()) {
+            (_, false) => Answer {
+                answers: rows.answers,
+                additional: rows.additional,
+                ..Answer::bare(Status::NoError)
+            },
+            (None, true) if there => Answer::bare(Status::NoError),
+            (None, true) => Answer::bare(Status::Refused),
+            (Some(_), true) if there || arpa == Arpa::Part || at_apex => {
+                self.negative(Status::NoError, asked.zone)
+            }
+            (Some(_), true) => self.negative(Status::NxDomain, asked.zone),
+        }
+    }
+
+    /// The names an address leads back to: that of a service, else those of its endpoints.
+    fn names_of(&self, ip: IpAddr) -> Vec<String> {
+        let owners = self.owners.get(&ip).map(Vec::as_slice).unwrap_or_default();
+        let own = owners.iter().any(|owner| owner.own);
+        let mut owners: Vec<&Owner> = owners.iter().filter(|owner| owner.own == own).collect();
+        owners.sort_by(|one, other| one.service.cmp(&other.service));
+        owners
+            .into_iter()
+            .filter_map(|owner| owner.name.clone())
+            .collect()
+    }
+
+    /// Lists every record of the zone: its own, then each service's, then the reverse names.
+    pub(crate) fn records(&self) -> Vec<Record> {
+        let mut names = vec![self.domain.clone(), format!("ns.dns.{}", self.domain)];
+        names.push(format!("dns-version.{}", self.domain));
+        let mut services: Vec<&Node> = self.services.values().collect();
+        services.sort_by_key(|node| (&node.record.namespace, &node.record.name));
+        for node in services {
+            let service = node.record.fqdn(&self.domain);
+            let below = node
+                .labels()
+                .into_iter()
+                .map(|label| format!("{label}.{service}"));
+            let below: Vec<String> = below.collect();
+            names.push(service);
+            names.extend(below);
+        }
+        let ips: BTreeSet<IpAddr> = self.owners.keys().copied().collect();
+        names.extend(ips.into_iter().map(arpa::name_of));
+        let all = |name| {
+            self.answer(&Question::new(name, Kind::Any), usize::MAX)
+                .answers
+        };
+        names.into_iter().flat_map(all).collect()
+    }
+}
+
+impl Asked<'_> {
+    fn row(&self, owner: &str, value: Value) -> Record {
+        Record {
+            name: owner.to_owned(),
+            ttl: self.ttl,
+            value,
+        }
+    }
+
+    /// Keeps the values of the kind asked for.
+    fn rows(&self, values: impl IntoIterator<Item = Value>) -> Rows {
+        let fitting = values
+            .into_iter()
+            .filter(|value| self.kind.takes(value.kind()));
+        let answers = fitting
+            .take(self.most)
+            .map(|value| self.row(self.owner, value));
+        Rows {
+            answers: answers.collect(),
+            additional: Vec::new(),
+        }
+    }
+
+    /// Adds an SRV record for each entry, and the addresses of their targets (N07, N14, N16).
+    fn add_srv(&self, rows: &mut Rows, node: &Node, entries: &[Entry]) {
+        if !self.kind.takes(Kind::Srv) {
+            return;
+        }
+        let weight = weight_of(entries.len());
+        let (mut seen, mut addressed) = (HashSet::new(), HashSet::new());
+        for entry in entries {
+            if rows.answers.len() >= self.most {
+                return;
+            }
+            let target = self.target(node, entry);
+            if addressed.insert((target.clone(), entry.ip)) {
+                rows.additional
+                    .push(self.row(&target, Value::address(entry.ip)));
+            }
+            if seen.insert((target.clone(), entry.port)) {
+                let (priority, port) = (0, entry.port);
+                let value = Value::Srv {
+                    priority,
+                    weight,
+                    port,
+                    target,
+                };
+                rows.answers.push(self.row(self.owner, value));
+            }
+        }
+    }
+
+    fn target(&self, node: &Node, entry: &Entry) -> String {
+        match entry.endpoint {
+            None => node.record.fqdn(self.zone),
+            Some(index) => node
+                .record
+                .endpoint_fqdn(&node.record.endpoints[index], self.zone),
+        }
+    }
+}
+
+/// A hundred, shared out evenly, but never nothing (N16).
+fn weight_of(entries: usize) -> u16 {
+    let share = 100usize.checked_div(entries).unwrap_or(100).max(1);
+    u16::try_from(share).unwrap_or(1)
+}
+
+fn key_of(service: &str, namespace: &str) -> String {
+    format!("{service}.{namespace}").to_ascii_lowercase()
+}
+
+fn addresses_of(node: &Node) -> BTreeSet<IpAddr> {
+    let endpoints = node.record.endpoints.iter().map(|endpoint| endpoint.ip);
+    let mut all: BTreeSet<IpAddr> = endpoints.collect();
+    all.extend(&node.addresses);
+    all
+}
+
+/// Reads an address that is spelled with dashes.
+pub(super) fn undashed(label: &str) -> Option<IpAddr> {
+    let v4 = label.matches('-').count() == 3 && !label.contains("--");
+    let separator = if v4 { "." } else { ":" };
+    label.replace('-', separator).parse().ok()
+}

@@ -1,0 +1,13 @@
+//! What a pet is called and where it is found: addresses, endpoints of services, and DNS.
+//!
+//! [`address`], [`record`] and most of [`dns`] are pure; [`block`] keeps two state directories of
+//! one machine apart, and [`dns::Server`] is what listens.
+
+pub(crate) mod address;
+pub(crate) mod block;
+pub(crate) mod dns;
+mod record;
+
+pub(crate) use record::{
+    Endpoint, EndpointPort, ServiceKind, ServicePort, ServiceRecord, Target, endpoints,
+};

@@ -1,0 +1,298 @@
+//! The volumes of a pod without isolation: directories, and links to them where mounts would be.
+//!
+//! A volume is a directory of the state directory (or of the host). A mount is a link below the
+//! container's root directory, `data` for `/data`, because nothing can be mounted without
+//! isolation; for the same reason `readOnly` is noted and not enforced. [`prepare`] may be called
+//! again at any time: it leaves an emptyDir as it is and replaces changed files at once (V04).
+
+mod mounts;
+mod payload;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::api::core::v1::{HostPathVolumeSource, Pod, Volume};
+
+use crate::model::environment::Sources;
+use crate::model::fields::Capacity;
+use crate::model::{Namespace, ObjectName, label_fault};
+use crate::store::{Layout, PetLayout, make_dir};
+
+pub(crate) use mounts::{Mount, Mounted};
+
+/// Why a volume or a mount is not there: reason `FailedMount` if it comes from [`prepare`],
+/// `CreateContainerConfigError` if it comes from a container's mounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct VolumeError {
+    pub(crate) message: String,
+}
+
+impl fmt::Display for VolumeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for VolumeError {}
+
+impl VolumeError {
+    fn new(message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { message }
+    }
+
+    fn of_volume(volume: &str, fault: impl fmt::Display) -> Self {
+        Self::new(format!(
+            "MountVolume.SetUp failed for volume {volume:?} : {fault}"
+        ))
+    }
+}
+
+/// Where a volume is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    path: PathBuf,
+    sort: Sort,
+    read_only: bool,
+}
+
+/// What sort of volume it is, as far as mounts care.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    /// Lives and dies with the pod, and belongs to it alone.
+    Empty,
+    /// Its files are written by petset.
+    Written,
+    /// Belongs to the user: a claim or a directory of the host.
+    Kept,
+}
+
+/// The volumes of a pod, all of them there.
+#[derive(Debug, Clone)]
+pub(crate) struct Volumes {
+    places: BTreeMap<String, Place>,
+    pet: PetLayout,
+    /// What was left out and why.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Makes the volumes of `pod`; `capacity` is for files that tell a container's limits.
+pub(crate) fn prepare(
+    layout: &Layout,
+    pod: &Pod,
+    sources: &Sources,
+    capacity: Capacity,
+) -> Result<Volumes, VolumeError> {
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
+    let namespace: Namespace = namespace
+        .parse()
+        .map_err(|fault| VolumeError::new(format!("{fault}")))?;
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let mut volumes = Volumes {
+        places: BTreeMap::new(),
+        pet: layout.pet(&namespace, name),
+        warnings: Vec::new(),
+    };
+    let spec = pod.spec.as_ref();
+    let wanted = spec.and_then(|spec| spec.volumes.as_deref());
+    for volume in wanted.unwrap_or_default() {
+        let home = Home {
+            layout,
+            namespace: &namespace,
+            pod,
+            sources,
+            capacity,
+        };
+        let place = volumes.place(volume, &home);
+        let place = place.map_err(|fault| VolumeError::of_volume(&volume.name, fault))?;
+        volumes.places.insert(volume.name.clone(), place);
+    }
+    Ok(volumes)
+}
+
+/// What volumes are made from.
+struct Home<'a> {
+    layout: &'a Layout,
+    namespace: &'a Namespace,
+    pod: &'a Pod,
+    sources: &'a Sources,
+    capacity: Capacity,
+}
+
+impl Volumes {
+    fn place(&mut self, volume: &Volume, home: &Home<'_>) -> Result<Place, String> {
+        if let Some(fault) = label_fault(&volume.name) {
+            return Err(fault);
+        }
+        if let Some(source) = unsupported(volume) {
+            return Err(format!("petset has no volumes of the kind {source}"));
+        }
+        if let Some(claim) = &volume.persistent_volume_claim {
+            let path = claim_directory(home, &claim.claim_name)?;
+            let read_only = claim.read_only.unwrap_or(false);
+            let sort = Sort::Kept;
+            return Ok(Place {
+                path,
+                sort,
+                read_only,
+            });
+        }
+        if let Some(source) = &volume.host_path {
+            let path = host_path(source)?;
+            let (sort, read_only) = (Sort::Kept, false);
+            return Ok(Place {
+                path,
+                sort,
+                read_only,
+            });
+        }
+        let path = self.pet.volumes().join(&volume.name);
+        let shown = |error: io::Error| format!("{}: {error}", path.display());
+        let payload = payload::of(volume, home)?;
+        let sort = match payload {
+            Some(payload) => {
+                self.warnings.extend(payload.warnings);
+                payload::write(&path, &payload.files).map_err(shown)?;
+                Sort::Written
+            }
+            None => {
+                make_empty(&path).map_err(shown)?;
+                Sort::Empty
+            }
+        };
+        let read_only = sort == Sort::Written;
+        Ok(Place {
+            path,
+            sort,
+            read_only,
+        })
+    }
+}
+
+fn claim_directory(home: &Home<'_>, name: &str) -> Result<PathBuf, String> {
+    let claim: ObjectName = name.parse().map_err(|fault| format!("{fault}"))?;
+    let path = home.layout.volume(home.namespace, claim.as_str());
+    if path.is_dir() {
+        Ok(path)
+    } else {
+        Err(format!("persistentvolumeclaim {name:?} not found"))
+    }
+}
+
+/// Makes an emptyDir: anyone may write to it (V01), though nobody else gets that far.
+fn make_empty(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    make_dir(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o777))
+}
+
+/// Checks or makes a path of the host, by its type (V05).
+fn host_path(source: &HostPathVolumeSource) -> Result<PathBuf, String> {
+    let path = PathBuf::from(&source.path);
+    let shown = |error: io::Error| format!("{}: {error}", path.display());
+    let kind = source.type_.as_deref().unwrap_or_default();
+    match kind {
+        "DirectoryOrCreate" if !path.exists() => {
+            let mut builder = DirBuilder::new();
+            let made = builder.recursive(true).mode(0o755).create(&path);
+            made.map_err(shown)?;
+        }
+        "FileOrCreate" if !path.exists() => {
+            let mut options = OpenOptions::new();
+            let made: io::Result<File> = options.write(true).create(true).mode(0o644).open(&path);
+            made.map_err(shown)?;
+        }
+        _ => {}
+    }
+    let found = fs::metadata(&path).map(|found| found.file_type()).ok();
+    let is = |test: &dyn Fn(fs::FileType) -> bool| found.is_some_and(test);
+    let (fits, wanted) = match kind {
+        "" => (true, ""),
+        "Directory" | "DirectoryOrCreate" => (is(&|kind| kind.is_dir()), "a directory"),
+        "File" | "FileOrCreate" => (is(&|kind| kind.is_file()), "a file"),
+        "Socket" => (is(&|kind| kind.is_socket()), "a socket file"),
+        "CharDevice" => (is(&|kind| kind.is_char_device()), "a character device"),
+        "BlockDevice" => (is(&|kind| kind.is_block_device()), "a block device"),
+        _ => return Err(format!("{kind:?} is an invalid volume type")),
+    };
+    if fits {
+        return Ok(path);
+    }
+    let shown = path.display();
+    Err(format!(
+        "hostPath type check failed: {shown} is not {wanted}"
+    ))
+}
+
+/// Names the source of a volume that a local process cannot be given.
+fn unsupported(volume: &Volume) -> Option<&'static str> {
+    // Without `..`, so that a new kind of volume does not compile until somebody looked at it.
+    let Volume {
+        name: _,
+        config_map: _,
+        downward_api: _,
+        empty_dir: _,
+        ephemeral: _,
+        host_path: _,
+        persistent_volume_claim: _,
+        projected: _,
+        secret: _,
+        aws_elastic_block_store,
+        azure_disk,
+        azure_file,
+        cephfs,
+        cinder,
+        csi,
+        fc,
+        flex_volume,
+        flocker,
+        gce_persistent_disk,
+        git_repo,
+        glusterfs,
+        image,
+        iscsi,
+        nfs,
+        photon_persistent_disk,
+        portworx_volume,
+        quobyte,
+        rbd,
+        scale_io,
+        storageos,
+        vsphere_volume,
+    } = volume;
+    let sources = [
+        ("awsElasticBlockStore", aws_elastic_block_store.is_some()),
+        ("azureDisk", azure_disk.is_some()),
+        ("azureFile", azure_file.is_some()),
+        ("cephfs", cephfs.is_some()),
+        ("cinder", cinder.is_some()),
+        ("csi", csi.is_some()),
+        ("fc", fc.is_some()),
+        ("flexVolume", flex_volume.is_some()),
+        ("flocker", flocker.is_some()),
+        ("gcePersistentDisk", gce_persistent_disk.is_some()),
+        ("gitRepo", git_repo.is_some()),
+        ("glusterfs", glusterfs.is_some()),
+        ("image", image.is_some()),
+        ("iscsi", iscsi.is_some()),
+        ("nfs", nfs.is_some()),
+        ("photonPersistentDisk", photon_persistent_disk.is_some()),
+        ("portworxVolume", portworx_volume.is_some()),
+        ("quobyte", quobyte.is_some()),
+        ("rbd", rbd.is_some()),
+        ("scaleIO", scale_io.is_some()),
+        ("storageos", storageos.is_some()),
+        ("vsphereVolume", vsphere_volume.is_some()),
+    ];
+    let mut given = sources.into_iter().filter(|(_, given)| *given);
+    given.next().map(|(name, _)| name)
+}
+
+#[cfg(test)]
+mod tests;

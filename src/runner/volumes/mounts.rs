@@ -1,0 +1,338 @@
+//! A container's mounts: links below its root directory, and variables that say where they lead.
+//!
+//! `PETSET_MOUNT_<VOLUME>` is the real path of the first mount of a volume; a further mount of
+//! the same volume with another sub path is `PETSET_MOUNT_<VOLUME>_<SUBPATH>`.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::path::{Component, Path, PathBuf};
+
+use k8s_openapi::api::core::v1::{Container, VolumeMount};
+use serde::{Deserialize, Serialize};
+
+use super::{Place, Sort, VolumeError, Volumes};
+use crate::model::expansion::expand_strictly;
+use crate::store::make_dir;
+
+/// A mount as it was made: what `describe` shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Mount {
+    pub(crate) volume: String,
+    pub(crate) mount_path: String,
+    /// Where it really is.
+    pub(crate) path: PathBuf,
+    pub(crate) read_only: bool,
+}
+
+/// What a container gets: its working directory, and its mounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mounted {
+    pub(crate) cwd: PathBuf,
+    pub(crate) mounts: Vec<Mount>,
+    /// `PETSET_MOUNT_...` of all mounts, those with a `subPathExpr` included.
+    pub(crate) variables: Vec<(String, String)>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// A mount whose volume is known, before its link is made.
+struct Aim<'a> {
+    mount: &'a VolumeMount,
+    place: &'a Place,
+    sub_path: String,
+    /// The mount path below the root, without what does not matter.
+    parts: Vec<OsString>,
+    target: PathBuf,
+}
+
+impl Volumes {
+    /// Returns the variables of all mounts whose place does not depend on variables.
+    ///
+    /// They belong into the environment before it is made, so that `$(PETSET_MOUNT_DATA)` works.
+    pub(crate) fn variables(
+        &self,
+        container: &Container,
+    ) -> Result<Vec<(String, String)>, VolumeError> {
+        let mounts = container.volume_mounts.iter().flatten();
+        let plain = mounts.filter(|mount| expression(mount).is_none());
+        let aims = plain.map(|mount| self.aim(mount, &|_| None));
+        Ok(variables(&aims.collect::<Result<Vec<_>, _>>()?))
+    }
+
+    /// Makes the links of a container's mounts and finds its working directory.
+    ///
+    /// `lookup` knows the container's environment, for `subPathExpr`; `image_cwd` is where the
+    /// container works unless the manifest says otherwise.
+    pub(crate) fn for_container(
+        &self,
+        container: &Container,
+        lookup: &dyn Fn(&str) -> Option<String>,
+        image_cwd: Option<&Path>,
+    ) -> Result<Mounted, VolumeError> {
+        let root = self.pet.container_root(&container.name);
+        make_dir(&root).map_err(|error| failed(&root, &error))?;
+        let mounts = container.volume_mounts.iter().flatten();
+        let aims = mounts.map(|mount| self.aim(mount, lookup));
+        let mut aims = aims.collect::<Result<Vec<_>, _>>()?;
+        let variables = variables(&aims);
+        let mut warnings = Vec::new();
+        // Outer mounts first: what lies within them is looked for where they lead.
+        aims.sort_by_key(|aim| aim.parts.len());
+        for (at, aim) in aims.iter().enumerate() {
+            if !aim.sub_path.is_empty() {
+                make_sub_path(aim, &mut warnings).map_err(VolumeError::new)?;
+            }
+            let around = aims[..at]
+                .iter()
+                .rev()
+                .find(|outer| aim.parts.starts_with(&outer.parts));
+            place_link(&root, aim, around, &mut warnings)?;
+        }
+        Ok(Mounted {
+            cwd: working_directory(container, &root, &aims, image_cwd)?,
+            mounts: aims.iter().map(Aim::made).collect(),
+            variables,
+            warnings,
+        })
+    }
+
+    fn aim<'a>(
+        &'a self,
+        mount: &'a VolumeMount,
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Aim<'a>, VolumeError> {
+        let name = &mount.name;
+        let place = self.places.get(name);
+        let place = place.ok_or_else(|| VolumeError::new(format!("volume {name:?} not found")))?;
+        let sub_path = match expression(mount) {
+            Some(text) => expand_strictly(text, lookup).map_err(VolumeError::new)?,
+            None => mount.sub_path.clone().unwrap_or_default(),
+        };
+        check_sub_path(&sub_path).map_err(VolumeError::new)?;
+        let parts = parts_of(&mount.mount_path).ok_or_else(|| {
+            let path = &mount.mount_path;
+            VolumeError::new(format!("mountPath {path:?} must not contain '..'"))
+        })?;
+        let target = if sub_path.is_empty() {
+            place.path.clone()
+        } else {
+            place.path.join(&sub_path)
+        };
+        Ok(Aim {
+            mount,
+            place,
+            sub_path,
+            parts,
+            target,
+        })
+    }
+}
+
+impl Aim<'_> {
+    fn made(&self) -> Mount {
+        Mount {
+            volume: self.mount.name.clone(),
+            mount_path: self.mount.mount_path.clone(),
+            path: self.target.clone(),
+            read_only: self.mount.read_only.unwrap_or(false) || self.place.read_only,
+        }
+    }
+}
+
+fn expression(mount: &VolumeMount) -> Option<&str> {
+    let text = mount.sub_path_expr.as_deref();
+    text.filter(|text| !text.is_empty())
+}
+
+/// Takes a path apart, without its root and its dots; nothing if it goes up.
+fn parts_of(path: &str) -> Option<Vec<OsString>> {
+    let mut parts = Vec::new();
+    for part in Path::new(path).components() {
+        match part {
+            Component::Normal(part) => parts.push(part.to_owned()),
+            Component::RootDir | Component::CurDir => {}
+            Component::ParentDir | Component::Prefix(_) => return None,
+        }
+    }
+    Some(parts)
+}
+
+fn check_sub_path(path: &str) -> Result<(), String> {
+    if Path::new(path).is_absolute() {
+        return Err(format!(
+            "error SubPath `{path}` must not be an absolute path"
+        ));
+    }
+    if parts_of(path).is_none() {
+        let fault = "must not contain '..'";
+        return Err(format!("unable to provision SubPath `{path}`: {fault}"));
+    }
+    Ok(())
+}
+
+fn variables(aims: &[Aim<'_>]) -> Vec<(String, String)> {
+    let mut named: BTreeMap<String, (&Aim<'_>, String)> = BTreeMap::new();
+    for aim in aims {
+        let path = aim.target.display().to_string();
+        let first = format!("PETSET_MOUNT_{}", as_variable(&aim.mount.name));
+        let name = match named.get(&first) {
+            Some((other, _)) if other.target == aim.target => continue,
+            Some(_) => format!("{first}_{}", as_variable(&aim.sub_path)),
+            None => first,
+        };
+        named.entry(name).or_insert((aim, path));
+    }
+    let pairs = named.into_iter().map(|(name, (_, path))| (name, path));
+    pairs.collect()
+}
+
+fn as_variable(text: &str) -> String {
+    let letter = |letter: char| {
+        if letter.is_ascii_alphanumeric() {
+            letter
+        } else {
+            '_'
+        }
+    };
+    text.chars()
+        .map(letter)
+        .collect::<String>()
+        .to_ascii_uppercase()
+}
+
+/// Makes a sub path that is not there yet, and never follows a link out of the volume (V06).
+fn make_sub_path(aim: &Aim<'_>, warnings: &mut Vec<String>) -> Result<(), String> {
+    let shown = |error: io::Error| format!("{}: {error}", aim.target.display());
+    let base = fs::canonicalize(&aim.place.path).map_err(shown)?;
+    let mut made = base.clone();
+    for part in Path::new(&aim.sub_path).components() {
+        made.push(part);
+        match fs::canonicalize(&made) {
+            Ok(real) => made = real,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make_plain_directory(&made).map_err(shown)?;
+                warn_of_made_file(aim, warnings);
+            }
+            Err(error) => return Err(shown(error)),
+        }
+        if !made.starts_with(&base) {
+            let (path, base) = (&aim.sub_path, base.display());
+            return Err(format!("subpath {path:?} not within volume path {base:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn make_plain_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o755).create(path)
+}
+
+fn warn_of_made_file(aim: &Aim<'_>, warnings: &mut Vec<String>) {
+    if aim.place.sort == Sort::Written {
+        let (volume, path) = (&aim.mount.name, &aim.sub_path);
+        warnings.push(format!(
+            "volume {volume} has no {path}: its subPath is an empty directory"
+        ));
+    }
+}
+
+/// Makes the link by which the container finds a mount below its root directory.
+fn place_link(
+    root: &Path,
+    aim: &Aim<'_>,
+    around: Option<&Aim<'_>>,
+    warnings: &mut Vec<String>,
+) -> Result<(), VolumeError> {
+    let unreachable = |why: String| {
+        let (name, path) = (&aim.mount.name, &aim.mount.mount_path);
+        let place = aim.target.display();
+        let variable = as_variable(name);
+        format!(
+            "volume {name} is not to be seen at {path}: {why}; it is {place} (PETSET_MOUNT_{variable})"
+        )
+    };
+    if aim.parts.is_empty() {
+        warnings.push(unreachable("the root cannot be a link".to_owned()));
+        return Ok(());
+    }
+    let (home, parts) = match around {
+        None => (root, &aim.parts[..]),
+        Some(outer) if outer.parts.len() == aim.parts.len() => {
+            let other = &outer.mount.name;
+            warnings.push(unreachable(format!("volume {other} is there")));
+            return Ok(());
+        }
+        Some(outer) => (outer.target.as_path(), &aim.parts[outer.parts.len()..]),
+    };
+    let link = home.join(parts.iter().collect::<PathBuf>());
+    if let Some(outer) = around {
+        let there = fs::read_link(&link).ok();
+        let free = there.is_none() && fs::symlink_metadata(&link).is_err();
+        let ours = there.as_ref() == Some(&aim.target);
+        if !ours && (outer.place.sort != Sort::Empty || !free) {
+            let (other, path) = (&outer.mount.name, &outer.mount.mount_path);
+            let why = format!("volume {other} is mounted around it at {path}");
+            warnings.push(unreachable(why));
+            return Ok(());
+        }
+    }
+    let parent = link.parent().unwrap_or(root);
+    let made = make_dir(parent).and_then(|()| set_link(&link, &aim.target));
+    made.map_err(|error| failed(&link, &error))
+}
+
+/// Makes a link; an equal one is left alone, another one or an empty directory is replaced.
+fn set_link(link: &Path, target: &Path) -> io::Result<()> {
+    match fs::read_link(link) {
+        Ok(there) if there == target => return Ok(()),
+        Ok(_) => fs::remove_file(link)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(_) => fs::remove_dir(link)?,
+    }
+    symlink(target, link)
+}
+
+fn failed(path: &Path, error: &io::Error) -> VolumeError {
+    VolumeError::new(format!("{}: {error}", path.display()))
+}
+
+/// Finds where the container starts: `workingDir` at or below a mount leads to the volume, a
+/// relative one lies below the root directory, any other is the host's directory.
+fn working_directory(
+    container: &Container,
+    root: &Path,
+    aims: &[Aim<'_>],
+    image_cwd: Option<&Path>,
+) -> Result<PathBuf, VolumeError> {
+    let given = container.working_dir.as_deref();
+    let Some(given) = given.filter(|given| !given.is_empty()) else {
+        return Ok(image_cwd.unwrap_or(root).to_owned());
+    };
+    let Some(parts) = parts_of(given) else {
+        let fault = format!("workingDir {given:?} must not contain '..'");
+        return Err(VolumeError::new(fault));
+    };
+    let within = aims.iter().rev().find(|aim| {
+        let is_volume = !aim.parts.is_empty();
+        is_volume && parts.starts_with(&aim.parts)
+    });
+    let path = match within {
+        Some(aim) => {
+            let rest: PathBuf = parts[aim.parts.len()..].iter().collect();
+            if rest.as_os_str().is_empty() {
+                aim.target.clone()
+            } else {
+                aim.target.join(rest)
+            }
+        }
+        None if Path::new(given).is_absolute() => return Ok(PathBuf::from(given)),
+        None => root.join(parts.iter().collect::<PathBuf>()),
+    };
+    match fs::create_dir_all(&path) {
+        Ok(()) => Ok(path),
+        Err(error) => Err(failed(&path, &error)),
+    }
+}

@@ -1,0 +1,201 @@
+//! Reading and changing what is wanted.
+//!
+//! An [`Edit`] lives as long as the lock: it collects changes, and [`Store::edit`] writes them
+//! together when the edit succeeded. An edit that fails changes nothing.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::files::{self, Sync};
+use super::paths::Wanted;
+use super::{Layout, Store};
+use crate::manifest::yaml;
+use crate::model::{Namespace, ObjectName};
+use crate::problem::{Kind, Problem, Result};
+
+/// An object that users ask for and the state directory keeps, one file each.
+pub(crate) trait Kept:
+    Serialize + DeserializeOwned + k8s_openapi::Metadata<Ty = ObjectMeta> + Clone
+{
+    /// The folder it is kept in.
+    const WANTED: Wanted;
+}
+
+impl Kept for StatefulSet {
+    const WANTED: Wanted = Wanted::StatefulSet;
+}
+
+impl Kept for Service {
+    const WANTED: Wanted = Wanted::Service;
+}
+
+impl Kept for ConfigMap {
+    const WANTED: Wanted = Wanted::ConfigMap;
+}
+
+impl Kept for Secret {
+    const WANTED: Wanted = Wanted::Secret;
+}
+
+impl Kept for PersistentVolumeClaim {
+    const WANTED: Wanted = Wanted::PersistentVolumeClaim;
+}
+
+impl Kept for Pod {
+    const WANTED: Wanted = Wanted::Pod;
+}
+
+/// Changes to what is wanted, collected under the lock.
+#[derive(Debug)]
+pub(crate) struct Edit<'a> {
+    store: &'a Store,
+    changes: Vec<Change>,
+}
+
+#[derive(Debug)]
+enum Change {
+    Write(PathBuf, Vec<u8>),
+    Remove(PathBuf),
+}
+
+impl<'a> Edit<'a> {
+    pub(super) const fn new(store: &'a Store) -> Self {
+        Self {
+            store,
+            changes: Vec::new(),
+        }
+    }
+
+    /// Returns an object as it is kept now; changes of this edit are not seen.
+    pub(crate) fn find<T: Kept>(
+        &self,
+        namespace: &Namespace,
+        name: &ObjectName,
+    ) -> Result<Option<T>> {
+        self.store.find(namespace, name)
+    }
+
+    /// Keeps an object, in place of the one of that name.
+    pub(crate) fn put<T: Kept>(&mut self, object: &T) -> Result<()> {
+        let (namespace, name) = identity(object.metadata())?;
+        let path = self.layout().wanted_object(&namespace, T::WANTED, &name);
+        self.write(path, yaml::to_string(object)?.into_bytes());
+        Ok(())
+    }
+
+    /// Forgets an object; one that is not kept is a success.
+    pub(crate) fn forget(&mut self, namespace: &Namespace, kind: Wanted, name: &ObjectName) {
+        let path = self.layout().wanted_object(namespace, kind, name);
+        self.changes.push(Change::Remove(path));
+    }
+
+    /// Asks that the pet with this uid be replaced, once.
+    pub(crate) fn evict(&mut self, namespace: &Namespace, pod: &ObjectName, uid: &str) {
+        let path = self
+            .layout()
+            .wanted_object(namespace, Wanted::Eviction, pod);
+        self.write(path, uid.as_bytes().to_vec());
+    }
+
+    /// Asks that everything be stopped (`petset stop`), or not any more (`petset start`).
+    pub(crate) fn set_stopped(&mut self, stopped: bool) {
+        let path = self.layout().stopped();
+        if stopped {
+            self.write(path, Vec::new());
+        } else {
+            self.changes.push(Change::Remove(path));
+        }
+    }
+
+    const fn layout(&self) -> &Layout {
+        &self.store.layout
+    }
+
+    fn write(&mut self, path: PathBuf, bytes: Vec<u8>) {
+        self.changes.push(Change::Write(path, bytes));
+    }
+
+    /// Writes the changes, in the order they were made.
+    pub(super) fn commit(self) -> Result<()> {
+        for change in &self.changes {
+            match change {
+                Change::Write(path, bytes) => files::replace(path, bytes, Sync::Yes)
+                    .with_context(|| format!("cannot write {}", path.display()))?,
+                Change::Remove(path) => files::remove(path)
+                    .with_context(|| format!("cannot remove {}", path.display()))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Returns an object that is wanted, or nothing where there is none of that name.
+    pub(crate) fn find<T: Kept>(
+        &self,
+        namespace: &Namespace,
+        name: &ObjectName,
+    ) -> Result<Option<T>> {
+        let path = self.layout.wanted_object(namespace, T::WANTED, name);
+        let text = files::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let Some(text) = text else { return Ok(None) };
+        let object =
+            yaml::from_str(&text).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(Some(object))
+    }
+
+    /// Returns every object of one kind that is wanted in a namespace, by name.
+    pub(crate) fn all<T: Kept>(&self, namespace: &Namespace) -> Result<Vec<T>> {
+        let names = self.names(namespace, T::WANTED)?;
+        let found = names.iter().map(|name| self.find(namespace, name));
+        found.filter_map(Result::transpose).collect()
+    }
+
+    /// Returns the names of the objects of one kind that are wanted in a namespace.
+    pub(crate) fn names(&self, namespace: &Namespace, kind: Wanted) -> Result<Vec<ObjectName>> {
+        let dir = self.layout.wanted_kind(namespace, kind);
+        let files =
+            files::names_in(&dir).with_context(|| format!("cannot list {}", dir.display()))?;
+        let names = files
+            .iter()
+            .filter_map(|file| file.strip_suffix(".yaml")?.parse().ok());
+        Ok(names.collect())
+    }
+
+    /// Returns the namespaces in which anything is wanted.
+    pub(crate) fn namespaces(&self) -> Result<Vec<Namespace>> {
+        let dir = self.layout.wanted();
+        let names =
+            files::names_in(&dir).with_context(|| format!("cannot list {}", dir.display()))?;
+        let folders = names.iter().filter(|name| dir.join(name).is_dir());
+        Ok(folders.filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// Tells whether `petset stop` was said last.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.layout.stopped().exists()
+    }
+
+    /// Returns the uid of the pet that is to be replaced, if that was asked for `pod`.
+    pub(crate) fn eviction(&self, namespace: &Namespace, pod: &ObjectName) -> Option<String> {
+        let path = self.layout.wanted_object(namespace, Wanted::Eviction, pod);
+        files::read(&path).ok().flatten()
+    }
+}
+
+/// Returns the namespace and name of an object, which have to be valid before they become paths.
+pub(crate) fn identity(meta: &ObjectMeta) -> Result<(Namespace, ObjectName)> {
+    let name = meta.name.as_deref().unwrap_or_default();
+    let namespace = meta.namespace.as_deref();
+    let fault = |problem: Problem| Problem::new(Kind::Invalid, problem.message);
+    let namespace = namespace
+        .map_or_else(|| Ok(Namespace::default()), str::parse)
+        .map_err(fault)?;
+    Ok((namespace, name.parse().map_err(fault)?))
+}

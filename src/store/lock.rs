@@ -1,0 +1,147 @@
+//! Locks that end with the process that holds them.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use super::files::make_dir;
+
+/// A file that is locked exclusively until this is dropped, or its process ends in any way.
+///
+/// The descriptor is closed in every program that is started meanwhile, so a child never keeps
+/// the lock of its parent.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+/// What came of the wish to hold a lock.
+#[derive(Debug)]
+pub(crate) enum Attempt {
+    Locked(Lock),
+    /// Somebody else holds it; the text says who, as far as it is known.
+    Busy(String),
+}
+
+impl Lock {
+    /// Takes the lock at `path` if it is free, and leaves `holder` in the file for others to read.
+    pub(crate) fn attempt(path: &Path, holder: &str) -> io::Result<Attempt> {
+        let file = open(path)?;
+        match fs2::FileExt::try_lock_exclusive(&file) {
+            Ok(()) => Self::held(file, holder).map(Attempt::Locked),
+            Err(error) if is_contended(&error) => Ok(Attempt::Busy(holder_in(file))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes the lock at `path`, waiting for it no longer than `timeout`.
+    pub(crate) fn wait(path: &Path, holder: &str, timeout: Duration) -> io::Result<Attempt> {
+        let attempt = Self::attempt(path, holder)?;
+        let Attempt::Busy(_) = attempt else {
+            return Ok(attempt);
+        };
+        let file = open(path)?;
+        let (locked, outcome) = mpsc::channel();
+        // If the time is over this thread stays behind, and its lock ends with the process.
+        thread::spawn(move || {
+            let done = fs2::FileExt::lock_exclusive(&file);
+            let _ = locked.send(done.map(|()| file));
+        });
+        match outcome.recv_timeout(timeout) {
+            Ok(file) => Self::held(file?, holder).map(Attempt::Locked),
+            Err(_) => Ok(Attempt::Busy(holder_in(open(path)?))),
+        }
+    }
+
+    /// Tells whether somebody holds the lock at `path`, without keeping it.
+    pub(crate) fn is_held(path: &Path) -> io::Result<bool> {
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            opened => opened?,
+        };
+        match fs2::FileExt::try_lock_shared(&file) {
+            Ok(()) => Ok(false),
+            Err(error) if is_contended(&error) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn held(mut file: File, holder: &str) -> io::Result<Self> {
+        // The holder's name is a courtesy: a full disk must not keep a lock from being taken.
+        let _ = file
+            .set_len(0)
+            .and_then(|()| file.write_all(holder.as_bytes()));
+        Ok(Self { _file: file })
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let open = || {
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+    };
+    match open() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make_dir(path.parent().unwrap_or(path))?;
+            open()
+        }
+        opened => opened,
+    }
+}
+
+fn is_contended(error: &io::Error) -> bool {
+    error.raw_os_error() == fs2::lock_contended_error().raw_os_error()
+}
+
+fn holder_in(mut file: File) -> String {
+    let mut holder = String::new();
+    let read = file
+        .rewind()
+        .and_then(|()| file.read_to_string(&mut holder));
+    match read {
+        Ok(length) if length > 0 => holder,
+        Ok(_) | Err(_) => "another command".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_busy_names_its_holder() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/lock");
+        let first = Lock::attempt(&path, "`petset scale web` (pid 7)").unwrap();
+        assert!(matches!(first, Attempt::Locked(_)));
+        let Attempt::Busy(holder) = Lock::wait(&path, "second", Duration::from_millis(20)).unwrap()
+        else {
+            panic!("two hold one lock")
+        };
+        assert_eq!(holder, "`petset scale web` (pid 7)");
+        assert!(Lock::is_held(&path).unwrap());
+        drop(first);
+    }
+
+    #[test]
+    fn a_lock_is_handed_on_when_it_is_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let first = Lock::attempt(&path, "first").unwrap();
+        let waiting = {
+            let path = path.clone();
+            thread::spawn(move || Lock::wait(&path, "second", Duration::from_secs(20)).unwrap())
+        };
+        drop(first);
+        assert!(matches!(waiting.join().unwrap(), Attempt::Locked(_)));
+    }
+}

@@ -1,0 +1,151 @@
+//! The settings of a state directory: `petset.toml`, every key optional.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Deserializer};
+
+use crate::problem::{Problem, Result};
+
+/// What `petset.toml` may say. An unknown key is an error, so that a typo is not ignored.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Settings {
+    /// The zone that all names end with.
+    pub(crate) cluster_domain: String,
+    /// The `b` of this state directory's addresses 127.b.x.y; chosen by petset where it is absent.
+    pub(crate) address_block: Option<u8>,
+    /// How long a command waits for the lock of the state directory.
+    #[serde(deserialize_with = "duration")]
+    pub(crate) lock_timeout: Duration,
+    pub(crate) back_off: BackOff,
+    /// Where the DNS server listens, such as `127.0.0.1:5353`; nowhere where it is absent.
+    pub(crate) dns_listen: Option<std::net::SocketAddr>,
+    /// `true`: a set behaves exactly as under Kubernetes' controller, known traps included.
+    pub(crate) strict: bool,
+}
+
+/// The delays between restarts of a container that ended: the first restart comes at once.
+///
+/// A kubelet starts at 10 s and ends at 300 s (I09); on a laptop that is a long time to look at
+/// a prompt, so petset starts at 1 s and ends at 60 s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct BackOff {
+    /// The second restart waits this long; each further one twice as long as the one before.
+    #[serde(deserialize_with = "duration")]
+    pub(crate) start: Duration,
+    /// No restart waits longer than this.
+    #[serde(deserialize_with = "duration")]
+    pub(crate) cap: Duration,
+}
+
+impl Default for BackOff {
+    fn default() -> Self {
+        Self {
+            start: Duration::from_secs(1),
+            cap: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            cluster_domain: "cluster.local".to_owned(),
+            address_block: None,
+            lock_timeout: Duration::from_secs(10),
+            back_off: BackOff::default(),
+            dns_listen: None,
+            strict: false,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads the settings from the text of a `petset.toml`.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let settings: Self = toml::from_str(text).map_err(|fault| {
+            let known = "known keys: cluster-domain, address-block, lock-timeout, back-off.start, \
+                         back-off.cap, dns-listen, strict";
+            Problem::invalid(fault.to_string().trim_end().to_owned()).hint(known)
+        })?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<(), Problem> {
+        if let Some(fault) = crate::model::subdomain_fault(&self.cluster_domain) {
+            return Err(Problem::invalid(format!("cluster-domain: {fault}")));
+        }
+        if self
+            .address_block
+            .is_some_and(|block| !(1..=254).contains(&block))
+        {
+            let wish = "address-block must be between 1 and 254: the b of the addresses 127.b.x.y";
+            return Err(Problem::invalid(wish));
+        }
+        if self
+            .dns_listen
+            .is_some_and(|listen| !listen.ip().is_loopback())
+        {
+            let wish = "dns-listen must be a loopback address: petset opens no port to the world";
+            return Err(Problem::invalid(wish));
+        }
+        if self.back_off.start.is_zero() || self.back_off.cap < self.back_off.start {
+            let wish = "back-off.start must be more than 0 and not more than back-off.cap";
+            return Err(Problem::invalid(wish));
+        }
+        Ok(())
+    }
+}
+
+/// Reads a duration as people write it: `30s`, `1m30s`, `250ms`; never negative.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wish = || format!("{text:?} is not a duration such as 30s, 1m30s or 250ms");
+    let signed: SignedDuration = text.parse().map_err(|_| wish())?;
+    Duration::try_from(signed).map_err(|_| wish())
+}
+
+fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(from)?;
+    parse_duration(&text).map_err(serde::de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_means_the_defaults() {
+        assert_eq!(Settings::parse("").unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn durations_are_written_as_people_write_them() {
+        let settings =
+            Settings::parse("lock-timeout = '1m30s'\nback-off = { start = '10s', cap = '300s' }")
+                .unwrap();
+        assert_eq!(settings.lock_timeout, Duration::from_secs(90));
+        assert_eq!(settings.back_off.cap, Duration::from_secs(300));
+        assert!(parse_duration("-1s").is_err());
+        assert!(parse_duration("5").is_err());
+    }
+
+    #[test]
+    fn a_key_with_a_typo_is_refused_with_its_line() {
+        let fault = Settings::parse("strict = true\ncluster-domian = 'x'")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            fault.contains("line 2") && fault.contains("cluster-domian"),
+            "{fault}"
+        );
+    }
+
+    #[test]
+    fn nothing_listens_off_loopback() {
+        assert!(Settings::parse("dns-listen = '0.0.0.0:53'").is_err());
+        assert!(Settings::parse("dns-listen = '127.0.0.1:5353'").is_ok());
+    }
+}

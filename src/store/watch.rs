@@ -1,0 +1,111 @@
+//! Directories that are watched, so that nobody has to sleep and look.
+
+use std::collections::HashMap;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::io::Errno;
+
+/// Directories under watch, each with a mark that says what it is to whoever watches.
+#[derive(Debug)]
+pub(crate) struct Watch<M> {
+    inotify: OwnedFd,
+    marks: HashMap<i32, M>,
+}
+
+/// What was noticed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Noticed<M> {
+    /// A name came, changed or went in the directory with this mark.
+    Entry(M, String),
+    /// Too much happened at once: look at everything again.
+    Everything,
+}
+
+impl<M: Clone> Watch<M> {
+    /// Makes a watch over nothing yet.
+    pub(crate) fn new() -> io::Result<Self> {
+        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        Ok(Self {
+            inotify,
+            marks: HashMap::new(),
+        })
+    }
+
+    /// Watches a directory for names that come, go or are replaced. One that is watched already
+    /// gets the new mark.
+    pub(crate) fn add(&mut self, dir: &Path, mark: M) -> io::Result<()> {
+        let flags = WatchFlags::MOVED_TO
+            | WatchFlags::MOVED_FROM
+            | WatchFlags::CREATE
+            | WatchFlags::DELETE
+            | WatchFlags::CLOSE_WRITE
+            | WatchFlags::ONLYDIR;
+        let watch = inotify::add_watch(&self.inotify, dir, flags)?;
+        self.marks.insert(watch, mark);
+        Ok(())
+    }
+
+    /// Returns what was noticed since the last call; never waits.
+    ///
+    /// The files that are being written (their names begin with a dot) are left out.
+    pub(crate) fn noticed(&mut self) -> io::Result<Vec<Noticed<M>>> {
+        let mut buffer = [MaybeUninit::<u8>::uninit(); 4096];
+        let mut reader = Reader::new(&self.inotify, &mut buffer);
+        let mut noticed = Vec::new();
+        loop {
+            let event = match reader.next() {
+                Ok(event) => event,
+                Err(Errno::AGAIN) => return Ok(noticed),
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
+                noticed.push(Noticed::Everything);
+            }
+            if event.events().contains(ReadFlags::IGNORED) {
+                self.marks.remove(&event.wd());
+                continue;
+            }
+            let name = event.file_name().and_then(|name| name.to_str().ok());
+            let visible = name.filter(|name| !name.starts_with('.'));
+            if let (Some(name), Some(mark)) = (visible, self.marks.get(&event.wd())) {
+                noticed.push(Noticed::Entry(mark.clone(), name.to_owned()));
+            }
+        }
+    }
+}
+
+impl<M> AsFd for Watch<M> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inotify.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Sync, remove, replace};
+
+    #[test]
+    fn a_replaced_file_is_noticed_once_and_its_temporary_name_never() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut watch = Watch::new().unwrap();
+        watch.add(dir.path(), 7).unwrap();
+        let path = dir.path().join("web.json");
+        replace(&path, b"x", Sync::No).unwrap();
+        assert_eq!(
+            watch.noticed().unwrap(),
+            [Noticed::Entry(7, "web.json".to_owned())]
+        );
+        remove(&path).unwrap();
+        assert_eq!(
+            watch.noticed().unwrap(),
+            [Noticed::Entry(7, "web.json".to_owned())]
+        );
+        assert_eq!(watch.noticed().unwrap(), []);
+    }
+}

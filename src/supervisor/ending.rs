@@ -1,0 +1,46 @@
+//! Ending when nothing is left to run, without losing what is asked for at that very moment.
+
+use std::time::{Duration, Instant};
+
+use super::Supervisor;
+use crate::problem::Result;
+use crate::store;
+
+/// A busy lock means that somebody is about to ask for something: try again soon.
+const SOON: Duration = Duration::from_millis(20);
+
+impl Supervisor {
+    /// Decides whether to end. Whoever edits holds the state directory's lock, so that under it
+    /// either the edit has been seen here, or its author will find no supervisor and start one.
+    pub(super) fn ends(&mut self) -> Result<bool> {
+        if self.signals.stays || !self.is_idle() {
+            return Ok(false);
+        }
+        self.look_again = None;
+        let Ok(lock) = self.store.lock("supervise", Some(SOON)) else {
+            self.look_again = Some(Instant::now() + SOON);
+            return Ok(false);
+        };
+        let news = !self.watch.noticed()?.is_empty();
+        if news {
+            drop(lock);
+            self.look_at_everything()?;
+            return Ok(false);
+        }
+        store::remove(&self.store.layout().supervisor_socket())?;
+        store::remove(&self.store.layout().supervisor_pid())?;
+        drop(lock);
+        Ok(true)
+    }
+
+    fn is_idle(&self) -> bool {
+        let at_rest = |report: &store::SetReport| report.settled;
+        let sets = self.world.set_keys();
+        self.due.is_empty()
+            && self.alarms.is_empty()
+            && self.world.pets().next().is_none()
+            && sets
+                .iter()
+                .all(|key| self.reports.get(key).is_some_and(at_rest))
+    }
+}

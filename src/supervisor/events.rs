@@ -1,0 +1,487 @@
+//! What the supervisor waits on, and taking note of what happened.
+
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::PodStatus;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
+use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
+
+use super::pets::Runner;
+use super::world::{Key, load_seen, load_wanted, merge_status};
+use super::{Supervisor, log};
+use crate::model::{Namespace, ObjectName};
+use crate::problem::Result;
+use crate::store::{self, Noticed, Wanted, names_in, read_json};
+
+/// What a watched directory is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Spot {
+    /// All namespaces, and the marker of `petset stop`.
+    Wanted,
+    /// The objects of one kind.
+    Kind(Namespace, Wanted),
+    /// One pet.
+    Pet(Key),
+}
+
+/// How long killed processes may take to be gone.
+const ORPHANS_END_WITHIN: Duration = Duration::from_secs(2);
+
+const KINDS: [Wanted; 4] = [
+    Wanted::StatefulSet,
+    Wanted::Service,
+    Wanted::PersistentVolumeClaim,
+    Wanted::Eviction,
+];
+
+/// Signals, as descriptors that can be waited on.
+#[derive(Debug)]
+pub(super) struct Signals {
+    children: UnixStream,
+    end: UnixStream,
+    /// SIGTERM or SIGINT came.
+    pub(super) quit: bool,
+    /// Run on when nothing is left to do: somebody started it in the foreground.
+    pub(super) stays: bool,
+}
+
+impl Signals {
+    pub(super) fn new() -> io::Result<Self> {
+        let children = signalled(&[SIGCHLD])?;
+        let end = signalled(&[SIGTERM, SIGINT])?;
+        Ok(Self {
+            children,
+            end,
+            quit: false,
+            stays: false,
+        })
+    }
+
+    /// Stays when nothing is left to run.
+    pub(super) const fn stay(&mut self) {
+        self.stays = true;
+    }
+}
+
+/// Returns a stream that becomes readable when one of the signals has come.
+fn signalled(signals: &[i32]) -> io::Result<UnixStream> {
+    let (receiver, sender) = UnixStream::pair()?;
+    receiver.set_nonblocking(true)?;
+    for &signal in signals {
+        signal_hook::low_level::pipe::register(signal, sender.try_clone()?)?;
+    }
+    Ok(receiver)
+}
+
+/// Empties a stream of signals; tells whether there was any.
+fn drain(mut stream: &UnixStream) -> bool {
+    let mut any = false;
+    while stream.read(&mut [0; 64]).is_ok_and(|length| length > 0) {
+        any = true;
+    }
+    any
+}
+
+impl Supervisor {
+    /// Waits until something happens or a time has come, and takes note of it.
+    pub(super) fn wait(&mut self) -> Result<()> {
+        let timeout = self
+            .next_alarm()
+            .map(|at| at.saturating_duration_since(Instant::now()));
+        let timeout = timeout.and_then(|left| Timespec::try_from(left).ok());
+        let adopted: Vec<(Key, _)> = self.adopted();
+        let watch = self.watch.as_fd();
+        let mut fds = vec![
+            PollFd::new(&watch, PollFlags::IN),
+            PollFd::new(&self.socket, PollFlags::IN),
+            PollFd::new(&self.signals.children, PollFlags::IN),
+            PollFd::new(&self.signals.end, PollFlags::IN),
+        ];
+        fds.extend(
+            adopted
+                .iter()
+                .map(|(_, pidfd)| PollFd::new(pidfd, PollFlags::IN)),
+        );
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error).context("cannot wait"),
+        }
+        let ended = |fd: &PollFd<'_>| !fd.revents().is_empty();
+        let gone = fds[4..].iter().zip(&adopted).filter(|(fd, _)| ended(fd));
+        let gone: Vec<Key> = gone.map(|(_, (key, _))| key.clone()).collect();
+        drop(fds);
+        for key in gone {
+            self.note_runner_ended(&key, None);
+        }
+        self.note()
+    }
+
+    /// Returns the descriptors of runners that are no children of this process.
+    fn adopted(&self) -> Vec<(Key, std::os::fd::BorrowedFd<'_>)> {
+        let pets = self.world.places.iter().flat_map(|(namespace, place)| {
+            place
+                .pets
+                .iter()
+                .map(move |(name, pet)| (namespace, name, pet))
+        });
+        let adopted = pets.filter_map(|(namespace, name, pet)| match &pet.runner {
+            Runner::Adopted(pidfd) => Some(((namespace.clone(), name.clone()), pidfd.as_fd())),
+            Runner::Missing | Runner::Child(_) | Runner::Done | Runner::Resting(_) => None,
+        });
+        adopted.collect()
+    }
+
+    /// Takes note of all that happened.
+    fn note(&mut self) -> Result<()> {
+        let mut message = [0_u8; 64];
+        let mut nudged = false;
+        while self.socket.recv(&mut message).is_ok() {
+            nudged = true;
+        }
+        if drain(&self.signals.end) {
+            self.signals.quit = true;
+        }
+        if drain(&self.signals.children) {
+            self.reap();
+        }
+        for noticed in self
+            .watch
+            .noticed()
+            .context("cannot watch the state directory")?
+        {
+            match noticed {
+                Noticed::Entry(spot, name) => self.note_entry(&spot, &name)?,
+                Noticed::Everything => self.look_at_everything()?,
+            }
+        }
+        if nudged {
+            // A namespace that has just been made may have filled before it was watched.
+            self.watch_wanted(false)?;
+        }
+        Ok(())
+    }
+
+    fn note_entry(&mut self, spot: &Spot, name: &str) -> Result<()> {
+        match spot {
+            Spot::Wanted => self.watch_wanted(false),
+            Spot::Kind(namespace, kind) => {
+                let object = name
+                    .strip_suffix(".yaml")
+                    .and_then(|name| name.parse().ok());
+                let Some(object) = object else { return Ok(()) };
+                self.note_wanted(*kind, &(namespace.clone(), object));
+                Ok(())
+            }
+            Spot::Pet(key) if name == "status.json" => {
+                self.note_status(key);
+                Ok(())
+            }
+            Spot::Pet(_) => Ok(()),
+        }
+    }
+
+    fn note_wanted(&mut self, kind: Wanted, key: &Key) {
+        if let Err(error) = self.world.refresh(&self.store, kind, key) {
+            // The last good one stays in force.
+            log(&format!("{}/{}: {error:#}", key.0, key.1));
+            return;
+        }
+        match kind {
+            Wanted::StatefulSet => drop(self.due.insert(key.clone())),
+            Wanted::Service => drop(self.stirred.insert(key.0.clone())),
+            Wanted::Eviction => self.set_of_pet_is_due(key),
+            Wanted::PersistentVolumeClaim | Wanted::ConfigMap | Wanted::Secret | Wanted::Pod => {}
+        }
+    }
+
+    fn note_status(&mut self, key: &Key) {
+        let layout = self.store.layout().clone();
+        let path = layout.pet(&key.0, key.1.as_str()).status();
+        let Some(pet) = self.world.pet_mut(key) else {
+            return;
+        };
+        let status = match read_json::<PodStatus>(&path) {
+            Ok(status) => status,
+            Err(error) => return log(&format!("{}/{}: {error}", key.0, key.1)),
+        };
+        merge_status(&mut pet.pod, status);
+        pet.runner_works();
+        if pet.is_terminating() {
+            // The wish may have come before the runner listened.
+            pet.stop(&layout, key);
+        }
+        self.set_of_pet_is_due(key);
+    }
+
+    /// Marks the set that a pet belongs to, or would belong to, for the next turn.
+    pub(super) fn set_of_pet_is_due(&mut self, key: &Key) {
+        self.stirred.insert(key.0.clone());
+        let set = key.1.as_str().rsplit_once('-').map(|(set, _)| set);
+        if let Some(set) = set.and_then(|set| set.parse::<ObjectName>().ok()) {
+            self.due.insert((key.0.clone(), set));
+        }
+    }
+
+    /// Reaps every process that has ended: runners, and orphans of runners that died.
+    fn reap(&mut self) {
+        loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) => {
+                    let well = status.exit_status() == Some(0);
+                    if let Some(key) = self.runner_with(pid) {
+                        self.note_runner_ended(&key, Some(well));
+                    }
+                }
+                Ok(None) | Err(Errno::CHILD) => return,
+                Err(Errno::INTR) => {}
+                Err(error) => return log(&format!("cannot reap: {error}")),
+            }
+        }
+    }
+
+    fn runner_with(&self, pid: Pid) -> Option<Key> {
+        let mut pets = self.world.pets();
+        pets.find_map(|(key, pet)| (pet.child() == Some(pid)).then_some(key))
+    }
+
+    /// Takes note that a runner is gone; `well` is its own word for it, if it was a child.
+    fn note_runner_ended(&mut self, key: &Key, well: Option<bool>) {
+        self.note_status(key);
+        let files = self.store.layout().pet(&key.0, key.1.as_str());
+        let well = well.unwrap_or_else(|| {
+            matches!(
+                super::pets::Incarnation::find(&files),
+                Ok(super::pets::Incarnation::Done)
+            )
+        });
+        if !well {
+            self.end_orphans();
+            let message = "the runner of this pet ended unexpectedly; a new one takes over";
+            self.pet_event(
+                key,
+                store::journal::Severity::Warning,
+                "RunnerDied",
+                message,
+            );
+        }
+        if let Some(pet) = self.world.pet_mut(key) {
+            pet.runner_ended(well);
+        }
+        self.set_of_pet_is_due(key);
+    }
+
+    /// Ends what a dead runner left behind: its processes become children of this one.
+    fn end_orphans(&self) {
+        let runners: Vec<Pid> = self
+            .world
+            .pets()
+            .filter_map(|(_, pet)| pet.child())
+            .collect();
+        let deadline = Instant::now() + ORPHANS_END_WITHIN;
+        while Instant::now() < deadline {
+            let orphans = children()
+                .into_iter()
+                .filter(|pid| !runners.contains(pid) && is_alive(*pid));
+            let killed = orphans.map(|pid| kill_process(pid, Signal::KILL)).count();
+            if killed == 0 {
+                return;
+            }
+            // A killed process hands its own children over when it is gone: look again then.
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        log("processes that a dead runner left behind do not end");
+    }
+
+    /// Reads everything again: at the start, and when too much happened at once.
+    pub(super) fn look_at_everything(&mut self) -> Result<()> {
+        self.watch_wanted(true)?;
+        let layout = self.store.layout().clone();
+        for name in names_in(&layout.pets())? {
+            if let Ok(namespace) = name.parse::<Namespace>() {
+                self.world.place_mut(&namespace);
+            }
+        }
+        for (namespace, place) in &mut self.world.places {
+            if place.pets.is_empty() {
+                load_seen(&layout, namespace, place)
+                    .with_context(|| format!("cannot read the state of namespace {namespace}"))?;
+            }
+        }
+        let pets: Vec<Key> = self.world.pets().map(|(key, _)| key).collect();
+        for key in &pets {
+            self.watch_pet(key);
+            self.note_status(key);
+        }
+        self.due.extend(self.world.set_keys());
+        Ok(())
+    }
+
+    /// Watches one pet's directory for the statuses that its runner writes.
+    pub(super) fn watch_pet(&mut self, key: &Key) {
+        let root = self.store.layout().pet(&key.0, key.1.as_str());
+        if let Err(error) = self.watch.add(root.root(), Spot::Pet(key.clone())) {
+            log(&format!("cannot watch {}: {error}", root.root().display()));
+        }
+    }
+
+    /// Watches every folder of wanted objects, and reads those of new namespaces, or all.
+    fn watch_wanted(&mut self, everything: bool) -> Result<()> {
+        let layout = self.store.layout().clone();
+        store::make_dir(&layout.wanted())?;
+        self.watch.add(&layout.wanted(), Spot::Wanted)?;
+        let stopped = self.store.is_stopped();
+        if stopped != self.world.stopped {
+            self.world.stopped = stopped;
+            self.due.extend(self.world.set_keys());
+        }
+        for namespace in self.store.namespaces()? {
+            if !everything
+                && self
+                    .world
+                    .places
+                    .get(&namespace)
+                    .is_some_and(|place| place.watched)
+            {
+                continue;
+            }
+            for kind in KINDS {
+                // Watched before it is read, so that nothing falls between.
+                let dir = layout.wanted_kind(&namespace, kind);
+                store::make_dir(&dir)?;
+                self.watch.add(&dir, Spot::Kind(namespace.clone(), kind))?;
+            }
+            self.read_wanted(&namespace)?;
+            self.world.place_mut(&namespace).watched = true;
+        }
+        Ok(())
+    }
+
+    fn read_wanted(&mut self, namespace: &Namespace) -> Result<()> {
+        let sets = load_wanted(&self.store, namespace)?;
+        let services = load_wanted(&self.store, namespace)?;
+        let claims_wanted = load_wanted(&self.store, namespace)?;
+        let mut evictions = std::collections::BTreeMap::new();
+        for pod in self.store.names(namespace, Wanted::Eviction)? {
+            if let Some(uid) = self.store.eviction(namespace, &pod) {
+                evictions.insert(pod, uid);
+            }
+        }
+        let place = self.world.place_mut(namespace);
+        (place.sets, place.services) = (sets, services);
+        (place.claims_wanted, place.evictions) = (claims_wanted, evictions);
+        let due = place
+            .sets
+            .keys()
+            .map(|name| (namespace.clone(), name.clone()));
+        self.due.extend(due);
+        self.stirred.insert(namespace.clone());
+        Ok(())
+    }
+
+    /// Writes an event of a set.
+    pub(super) fn set_event(
+        &self,
+        key: &Key,
+        severity: store::journal::Severity,
+        reason: &str,
+        message: &str,
+    ) {
+        self.event(
+            key,
+            key.1.as_str(),
+            format!("statefulset/{}", key.1),
+            severity,
+            reason,
+            message,
+        );
+    }
+
+    /// Writes an event of a pet.
+    pub(super) fn pet_event(
+        &self,
+        key: &Key,
+        severity: store::journal::Severity,
+        reason: &str,
+        message: &str,
+    ) {
+        let owner = key
+            .1
+            .as_str()
+            .rsplit_once('-')
+            .map_or(key.1.as_str(), |(set, _)| set);
+        self.event(
+            key,
+            owner,
+            format!("pod/{}", key.1),
+            severity,
+            reason,
+            message,
+        );
+    }
+
+    /// Writes an event of a claim of a set, or of one of its pets.
+    pub(super) fn claim_event(&self, key: &Key, claim: &str, message: &str) {
+        let set = key
+            .1
+            .as_str()
+            .rsplit_once('-')
+            .filter(|(_, end)| end.parse::<u32>().is_ok());
+        let owner = set.map_or(key.1.as_str(), |(set, _)| set);
+        let object = format!("persistentvolumeclaim/{claim}");
+        let severity = store::journal::Severity::Normal;
+        self.event(key, owner, object, severity, "Deleted", message);
+    }
+
+    fn event(
+        &self,
+        key: &Key,
+        owner: &str,
+        object: String,
+        severity: store::journal::Severity,
+        reason: &str,
+        message: &str,
+    ) {
+        let event = store::journal::Event {
+            time: Timestamp::now(),
+            severity,
+            reason: reason.to_owned(),
+            object,
+            message: message.to_owned(),
+        };
+        let path = self.store.layout().journal(&key.0, owner);
+        if let Err(error) = store::journal::append(&path, &event) {
+            log(&format!("cannot write {}: {error}", path.display()));
+        }
+    }
+}
+
+/// Tells whether a process is more than a zombie that waits for its parent.
+fn is_alive(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+    // The state follows the name, which is in parentheses and may hold anything (proc(5)).
+    let state = stat
+        .ok()
+        .and_then(|stat| stat.rsplit_once(") ")?.1.chars().next());
+    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
+}
+
+/// Returns the children of this process, whichever of its threads they belong to.
+fn children() -> Vec<Pid> {
+    let tasks = std::fs::read_dir("/proc/self/task")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    let pids: Vec<String> = lists.collect();
+    let words = pids.iter().flat_map(|list| list.split_ascii_whitespace());
+    words
+        .filter_map(|word| Pid::from_raw(word.parse().ok()?))
+        .collect()
+}

@@ -1,0 +1,134 @@
+//! Finding the supervisor of a state directory, or starting one.
+//!
+//! A supervisor that runs has its socket bound; a message that arrives is proof that it lives.
+//! One that died leaves a socket behind that refuses messages, and then a new one is started.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::SUPERVISOR_ARGUMENT;
+use crate::problem::Result;
+use crate::store::{self, Layout, Lock};
+
+/// What a supervisor says on its standard output once it can be found.
+pub(super) const GREETING: &[u8] = b"ready\n";
+
+/// How long a message may wait for a busy supervisor.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Makes sure that a supervisor runs and looks at what is wanted now.
+pub(crate) fn nudge(layout: &Layout) -> Result<()> {
+    // A supervisor that is just ending refuses the message although its successor may have to
+    // wait for its lock: starting one waits for that.
+    if send(layout, b"wanted").is_ok() {
+        return Ok(());
+    }
+    start(layout)
+        .with_context(|| format!("cannot start the supervisor of {}", layout.root().display()))
+}
+
+/// Tells the supervisor, if one runs, to end; its pets go on.
+pub(crate) fn is_running(layout: &Layout) -> bool {
+    Lock::is_held(&layout.supervisor_lock()).unwrap_or(false)
+}
+
+/// Sends a message to the supervisor, if one runs.
+pub(crate) fn send(layout: &Layout, message: &[u8]) -> io::Result<()> {
+    let socket = UnixDatagram::unbound()?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    let path = short_path(&layout.supervisor_socket())?;
+    socket.send_to(message, &path.path).map(drop)
+}
+
+/// Returns a descriptor that becomes readable when the running supervisor ends, if one runs.
+pub(crate) fn lifeline(layout: &Layout) -> Option<OwnedFd> {
+    let pid = store::read(&layout.supervisor_pid()).ok()??;
+    let pid = Pid::from_raw(pid.trim().parse().ok()?)?;
+    let lifeline = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+    is_running(layout).then_some(lifeline)
+}
+
+/// A path to a socket that fits into an address, however long its directory's name is.
+pub(super) struct ShortPath {
+    pub(super) path: PathBuf,
+    /// Kept open as long as the path is used.
+    _directory: Option<File>,
+}
+
+/// Shortens the path of a socket to what `sockaddr_un` can hold (107 bytes, unix(7)): a long one
+/// is reached through an open descriptor of its directory.
+pub(super) fn short_path(path: &Path) -> io::Result<ShortPath> {
+    if path.as_os_str().len() <= 107 {
+        return Ok(ShortPath {
+            path: path.to_owned(),
+            _directory: None,
+        });
+    }
+    let directory = File::open(path.parent().unwrap_or(path))?;
+    let name = path.file_name().unwrap_or_default();
+    let number = std::os::fd::AsRawFd::as_raw_fd(&directory);
+    let path = Path::new("/proc/self/fd")
+        .join(number.to_string())
+        .join(name);
+    Ok(ShortPath {
+        path,
+        _directory: Some(directory),
+    })
+}
+
+fn start(layout: &Layout) -> Result<()> {
+    store::make_dir(&layout.supervisor())?;
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(layout.supervisor_log())?;
+    let mut command = Command::new(own_program()?);
+    command.arg(SUPERVISOR_ARGUMENT).arg(layout.root());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log);
+    // Within a pet, the marks that say which pet a process belongs to must not go on.
+    let marks = std::env::vars_os().map(|(name, _)| name);
+    for mark in marks.filter(|name| name.to_string_lossy().starts_with("PETSET_")) {
+        command.env_remove(mark);
+    }
+    let mut child = command.spawn()?;
+    let mut said = Vec::new();
+    if let Some(mut output) = child.stdout.take() {
+        output.read_to_end(&mut said)?;
+    }
+    if said == GREETING {
+        return Ok(());
+    }
+    let status = child.wait()?;
+    let said = String::from_utf8_lossy(&said);
+    if said.trim().is_empty() {
+        bail!(
+            "it ended ({status}); see {}",
+            layout.supervisor_log().display()
+        );
+    }
+    bail!("{}", said.trim());
+}
+
+/// Returns the program that runs now, also where its file was replaced meanwhile.
+pub(crate) fn own_program() -> io::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let exists = program.exists();
+    Ok(if exists {
+        program
+    } else {
+        PathBuf::from("/proc/self/exe")
+    })
+}

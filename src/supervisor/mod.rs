@@ -1,0 +1,238 @@
+//! The controller of one state directory: it compares what is wanted with what is seen and takes
+//! the next steps, until nothing is left to run.
+//!
+//! One thread decides. It waits on the state directory (wanted objects and the statuses that
+//! runners write), on its socket, on signals and on the runners of earlier supervisors. What it
+//! keeps in memory can all be read again, so that it may be killed at any instant.
+
+mod addresses;
+mod ending;
+mod events;
+mod launch;
+mod perform;
+mod pets;
+mod publish;
+mod turn;
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use jiff::Timestamp;
+
+use crate::problem::{Kind, Problem, Result, report};
+use crate::store::{self, Attempt, Layout, Lock, SetReport, Store, Watch};
+use crate::sys;
+use addresses::Addresses;
+use events::{Signals, Spot};
+use publish::Names;
+use world::{Key, World};
+
+pub(crate) use launch::{lifeline, nudge, own_program};
+pub(crate) use perform::new_uid;
+
+/// The first argument that makes this program a supervisor in the background.
+pub(crate) const SUPERVISOR_ARGUMENT: &str = "supervisor";
+
+/// How long a starting supervisor waits for one that is just ending.
+const HANDOVER: Duration = Duration::from_secs(5);
+
+/// The controller of one state directory.
+struct Supervisor {
+    store: Store,
+    /// Held for life: one supervisor a state directory.
+    _lock: Lock,
+    socket: UnixDatagram,
+    watch: Watch<Spot>,
+    signals: Signals,
+    world: World,
+    addresses: Addresses,
+    /// Sets that have to be looked at.
+    due: BTreeSet<Key>,
+    /// Sets that have to be looked at when a time has come.
+    alarms: BTreeMap<Key, Instant>,
+    /// The last report of each set; while it is worked on, ahead of what was published.
+    reports: BTreeMap<Key, SetReport>,
+    /// The reports as they were published.
+    published: BTreeMap<Key, SetReport>,
+    /// How often in a row a step for this set failed.
+    failures: BTreeMap<Key, u32>,
+    /// When to look again whether there is anything left to do.
+    look_again: Option<Instant>,
+    names: Names,
+    /// Namespaces whose services may have other endpoints now.
+    stirred: BTreeSet<crate::model::Namespace>,
+}
+
+/// Runs the supervisor of the state directory at `root` in the background: it leaves the session,
+/// the working directory and every inherited descriptor of whoever started it, and says on its
+/// standard output when it can be found.
+pub(crate) fn run_in_background(root: &Path) -> ExitCode {
+    let begun = leave_the_caller()
+        .and_then(|()| Store::open(root))
+        .and_then(Supervisor::begin);
+    let outcome = match begun {
+        Ok(begun) => greet().and_then(|()| begun.map_or(Ok(()), Supervisor::run)),
+        Err(error) => {
+            // The caller passes this on to its user.
+            let _ = io::stdout().write_all(report(&error).as_bytes());
+            Err(error)
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log(&report(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the supervisor in the foreground, for a service manager; ends with SIGTERM or SIGINT,
+/// and leaves the pets running.
+pub(crate) fn run_in_foreground(store: Store) -> Result<()> {
+    let layout = store.layout().clone();
+    let Some(mut supervisor) = Supervisor::begin(store)? else {
+        let message = format!("{} has a supervisor already", layout.root().display());
+        let hint = "it ends by itself when nothing is left to run, and with `petset stop`";
+        return Err(Problem::new(Kind::Conflict, message).hint(hint).into());
+    };
+    supervisor.signals.stay();
+    supervisor.run()
+}
+
+fn leave_the_caller() -> Result<()> {
+    sys::close_inherited();
+    rustix::process::setsid().context("cannot leave the session")?;
+    std::env::set_current_dir("/").context("cannot leave the working directory")?;
+    Ok(())
+}
+
+/// Tells the caller that all is well, and lets go of its pipe.
+fn greet() -> Result<()> {
+    let mut out = io::stdout();
+    // A caller that was killed meanwhile hears nothing; that is its own affair.
+    let _ = out.write_all(launch::GREETING).and_then(|()| out.flush());
+    let null = fs::OpenOptions::new().write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdout(&null).context("cannot let go of the standard output")?;
+    Ok(())
+}
+
+/// Writes a line to the supervisor's log.
+fn log(line: &str) {
+    let _ = writeln!(io::stderr(), "{} {}", Timestamp::now(), line.trim_end());
+}
+
+impl Supervisor {
+    /// Becomes the supervisor; `None` where another one is, which has been told to look.
+    fn begin(store: Store) -> Result<Option<Self>> {
+        let Some(lock) = take_over(store.layout())? else {
+            return Ok(None);
+        };
+        let layout = store.layout();
+        store::replace(
+            &layout.supervisor_pid(),
+            format!("{}\n", std::process::id()).as_bytes(),
+            store::Sync::No,
+        )
+        .context("cannot write the supervisor's pid")?;
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .context("cannot become the reaper of orphans")?;
+        // Signals before pets: no runner's end may go unnoticed.
+        let signals = Signals::new().context("cannot receive signals")?;
+        let socket = bind(layout)?;
+        let watch = Watch::new().context("cannot watch the state directory")?;
+        let addresses = Addresses::open(&store)?;
+        let names = Names::serve(store.settings(), addresses.block());
+        let mut supervisor = Self {
+            store,
+            _lock: lock,
+            socket,
+            watch,
+            signals,
+            world: World::default(),
+            addresses,
+            due: BTreeSet::new(),
+            alarms: BTreeMap::new(),
+            reports: BTreeMap::new(),
+            published: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            look_again: None,
+            names,
+            stirred: BTreeSet::new(),
+        };
+        supervisor.provide_programs()?;
+        supervisor.look_at_everything()?;
+        supervisor.publish_endpoints();
+        supervisor.names.loaded();
+        Ok(Some(supervisor))
+    }
+
+    /// Takes turns until nothing is left to do.
+    fn run(mut self) -> Result<()> {
+        loop {
+            self.turn();
+            if self.signals.quit || self.ends()? {
+                return Ok(());
+            }
+            self.wait()?;
+        }
+    }
+
+    /// Puts links to this program where pets find them at the end of their PATH.
+    fn provide_programs(&self) -> Result<()> {
+        let bin = self.store.layout().bin();
+        store::make_dir(&bin).with_context(|| format!("cannot make {}", bin.display()))?;
+        let program = own_program().context("cannot find the program that runs")?;
+        for name in ["petset"] {
+            let link = bin.join(name);
+            if fs::read_link(&link).is_ok_and(|target| target == program) {
+                continue;
+            }
+            let new = bin.join(format!(".{name}.new"));
+            let _ = fs::remove_file(&new);
+            std::os::unix::fs::symlink(&program, &new)
+                .and_then(|()| fs::rename(&new, &link))
+                .with_context(|| format!("cannot make {}", link.display()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes the supervisor's lock, or finds out that another supervisor lives and tells it to look.
+fn take_over(layout: &Layout) -> Result<Option<Lock>> {
+    let path = layout.supervisor_lock();
+    let holder = format!("{}", std::process::id());
+    let deadline = Instant::now() + HANDOVER;
+    while Instant::now() < deadline {
+        let slice = Duration::from_millis(50);
+        let attempt = Lock::wait(&path, &holder, slice)
+            .with_context(|| format!("cannot lock {}", path.display()))?;
+        if let Attempt::Locked(lock) = attempt {
+            return Ok(Some(lock));
+        }
+        if launch::send(layout, b"wanted").is_ok() {
+            return Ok(None);
+        }
+    }
+    bail!(
+        "{} is held by a process that does not answer",
+        path.display()
+    )
+}
+
+fn bind(layout: &Layout) -> Result<UnixDatagram> {
+    let path = layout.supervisor_socket();
+    let wish = || format!("cannot make {}", path.display());
+    store::remove(&path).with_context(wish)?;
+    let short = launch::short_path(&path).with_context(wish)?;
+    let socket = UnixDatagram::bind(&short.path).with_context(wish)?;
+    socket.set_nonblocking(true).with_context(wish)?;
+    Ok(socket)
+}

@@ -1,0 +1,375 @@
+//! Doing what the model decided: one step after the other.
+
+use std::fs;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{HostIP, Pod, PodIP, PodStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
+
+use super::Supervisor;
+use super::pets::Pet;
+use super::world::Key;
+use crate::model::{Ordinal, Reason, Set, Step, claim_for, claim_name, pod_for};
+use crate::problem::Result;
+use crate::store::journal::Severity;
+use crate::store::{self, Sync, Wanted};
+
+impl Supervisor {
+    /// Performs one step for the set; returns whether anything changed by it.
+    pub(super) fn perform(
+        &mut self,
+        key: &Key,
+        set: &Set,
+        step: &Step,
+        now: Timestamp,
+    ) -> Result<bool> {
+        match step {
+            Step::Await { .. } => return Ok(false),
+            Step::CreateRevision(revision) => {
+                let mut revision = revision.as_ref().clone();
+                revision.metadata.uid = Some(new_uid()?);
+                revision.metadata.creation_timestamp = Some(Time(now));
+                self.revise(key, |revisions| revisions.push(revision))?;
+            }
+            Step::RenumberRevision { name, number } => self.revise(key, |revisions| {
+                let named = revisions
+                    .iter_mut()
+                    .filter(|r| r.metadata.name.as_ref() == Some(name));
+                named.for_each(|revision| revision.revision = *number);
+            })?,
+            Step::AdoptRevision { name } => self.revise(key, |revisions| {
+                let named = revisions
+                    .iter_mut()
+                    .filter(|r| r.metadata.name.as_ref() == Some(name));
+                named.for_each(|r| r.metadata.owner_references = Some(vec![set.owner_reference()]));
+            })?,
+            Step::ReleaseRevision { name } => self.revise(key, |revisions| {
+                let named = revisions
+                    .iter_mut()
+                    .filter(|r| r.metadata.name.as_ref() == Some(name));
+                named.for_each(|revision| revision.metadata.owner_references = None);
+            })?,
+            Step::DeleteRevision { name } => self.revise(key, |revisions| {
+                revisions.retain(|revision| revision.metadata.name.as_ref() != Some(name));
+            })?,
+            Step::CreateClaim {
+                claim: _,
+                template,
+                ordinal,
+            } => {
+                self.create_claim(key, template, *ordinal, now)?;
+            }
+            Step::OwnClaim { claim, owners } => self.own_claim(key, claim, owners)?,
+            Step::DeleteClaim { claim } => self.delete_claim(key, claim, now)?,
+            Step::CreatePet { ordinal, revision } => {
+                self.create_pet(key, *ordinal, revision, now)?;
+            }
+            Step::DeletePet { ordinal, uid, why } => {
+                self.delete_pet(key, &set.pet_name(*ordinal), uid, *why, now)?;
+            }
+            Step::AdoptPet { ordinal } => {
+                self.own_pet(key, &set.pet_name(*ordinal), Some(set.owner_reference()))?;
+            }
+            Step::ReleasePet { ordinal } => self.own_pet(key, &set.pet_name(*ordinal), None)?,
+            Step::Finish => self.finish(key, set)?,
+        }
+        Ok(true)
+    }
+
+    fn revise(
+        &mut self,
+        key: &Key,
+        change: impl FnOnce(&mut Vec<k8s_openapi::api::apps::v1::ControllerRevision>),
+    ) -> Result<()> {
+        let path = self.store.layout().revisions(&key.0, key.1.as_str());
+        let revisions = self
+            .world
+            .place_mut(&key.0)
+            .revisions
+            .entry(key.1.clone())
+            .or_default();
+        change(revisions);
+        store::replace_json(&path, revisions, Sync::Yes)
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    fn create_claim(
+        &mut self,
+        key: &Key,
+        template: &str,
+        ordinal: Ordinal,
+        now: Timestamp,
+    ) -> Result<()> {
+        let name = claim_name(template, key.1.as_str(), ordinal);
+        let pet = format!("{}-{ordinal}", key.1);
+        let set = self.set(key)?;
+        let mut claim = claim_for(set, template, ordinal)
+            .with_context(|| format!("{} has no claim template {template}", key.1))?;
+        claim.metadata.uid = Some(new_uid()?);
+        claim.metadata.creation_timestamp = Some(Time(now));
+        let dir = self.store.layout().volume(&key.0, &name);
+        store::make_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        let path = self.store.layout().claim(&key.0, &name);
+        store::replace_json(&path, &claim, Sync::No)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        self.world
+            .place_mut(&key.0)
+            .claims
+            .insert(name.clone(), claim);
+        let message = format!(
+            "create Claim {name} Pod {pet} in StatefulSet {} success",
+            key.1
+        );
+        self.set_event(key, Severity::Normal, "SuccessfulCreate", &message);
+        Ok(())
+    }
+
+    fn own_claim(&mut self, key: &Key, name: &str, owners: &[OwnerReference]) -> Result<()> {
+        let path = self.store.layout().claim(&key.0, name);
+        let place = self.world.place_mut(&key.0);
+        let Some(claim) = place.claims.get_mut(name) else {
+            return Ok(());
+        };
+        claim.metadata.owner_references = (!owners.is_empty()).then(|| owners.to_vec());
+        store::replace_json(&path, claim, Sync::No)
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Marks a claim for removal; while a pet uses it, it is only marked.
+    fn delete_claim(&mut self, key: &Key, name: &str, now: Timestamp) -> Result<()> {
+        let path = self.store.layout().claim(&key.0, name);
+        let place = self.world.place_mut(&key.0);
+        let used = place.pets.values().any(|pet| pet.uses(name));
+        let Some(claim) = place.claims.get_mut(name).filter(|_| used) else {
+            return self.remove_claim(key, name);
+        };
+        claim.metadata.deletion_timestamp = Some(Time(now));
+        store::replace_json(&path, claim, Sync::No)
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Removes a claim with its data: the retention policy said Delete.
+    fn remove_claim(&mut self, key: &Key, name: &str) -> Result<()> {
+        let dir = self.store.layout().volume(&key.0, name);
+        store::remove_tree(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+        let path = self.store.layout().claim(&key.0, name);
+        store::remove(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        self.world.place_mut(&key.0).claims.remove(name);
+        let message =
+            format!("the data of claim {name} was removed, as its set's retention policy says");
+        self.claim_event(key, name, &message);
+        Ok(())
+    }
+
+    fn create_pet(
+        &mut self,
+        key: &Key,
+        ordinal: Ordinal,
+        revision: &str,
+        now: Timestamp,
+    ) -> Result<()> {
+        let set = self.set(key)?;
+        let revisions = self
+            .world
+            .place(&key.0)
+            .and_then(|place| place.revisions.get(&key.1));
+        let revision = revisions
+            .into_iter()
+            .flatten()
+            .find(|r| r.metadata.name.as_deref() == Some(revision));
+        let revision = revision.with_context(|| format!("{} has lost its revision", key.1))?;
+        let mut pod = pod_for(set, ordinal, revision)?;
+        let name = pod.metadata.name.clone().unwrap_or_default();
+        pod.metadata.uid = Some(new_uid()?);
+        pod.metadata.creation_timestamp = Some(Time(now));
+        let pet_key = (key.0.clone(), name.parse()?);
+        self.locate(&mut pod, &pet_key)?;
+        let mut pet = Pet::new(pod);
+        let written = pet.write(self.store.layout(), &pet_key);
+        written.with_context(|| format!("cannot write the pod {name}"))?;
+        let started = pet.start(self.store.layout(), &pet_key);
+        self.watch_pet(&pet_key);
+        self.world
+            .place_mut(&key.0)
+            .pets
+            .insert(pet_key.1.clone(), pet);
+        started.with_context(|| format!("cannot start the runner of {name}"))?;
+        let message = format!("create Pod {name} in StatefulSet {} successful", key.1);
+        self.set_event(key, Severity::Normal, "SuccessfulCreate", &message);
+        Ok(())
+    }
+
+    /// Gives a pod the address that its identity has for ever.
+    fn locate(&mut self, pod: &mut Pod, key: &Key) -> Result<()> {
+        let address = self
+            .addresses
+            .address_of(&key.0, key.1.as_str())?
+            .to_string();
+        pod.status = Some(PodStatus {
+            phase: Some("Pending".to_owned()),
+            host_ip: Some("127.0.0.1".to_owned()),
+            host_ips: Some(vec![HostIP {
+                ip: "127.0.0.1".to_owned(),
+            }]),
+            pod_ip: Some(address.clone()),
+            pod_ips: Some(vec![PodIP { ip: address }]),
+            ..PodStatus::default()
+        });
+        Ok(())
+    }
+
+    /// Asks a pet to stop; it is removed when its runner has ended.
+    fn delete_pet(
+        &mut self,
+        key: &Key,
+        name: &str,
+        uid: &str,
+        why: Reason,
+        now: Timestamp,
+    ) -> Result<()> {
+        let pet_key = (key.0.clone(), name.parse()?);
+        let layout = self.store.layout().clone();
+        let Some(pet) = self.world.pet_mut(&pet_key).filter(|pet| pet.uid() == uid) else {
+            return Ok(());
+        };
+        if pet.is_terminating() {
+            return Ok(());
+        }
+        let spec = pet.pod.spec.as_ref();
+        let grace = spec
+            .and_then(|spec| spec.termination_grace_period_seconds)
+            .unwrap_or(30);
+        pet.pod.metadata.deletion_timestamp = Some(Time(now));
+        pet.pod.metadata.deletion_grace_period_seconds = Some(grace);
+        pet.write(&layout, &pet_key)
+            .with_context(|| format!("cannot write the pod {name}"))?;
+        if pet.is_over() {
+            self.remove_pet(&pet_key)?;
+        } else {
+            pet.stop(&layout, &pet_key);
+        }
+        let message = format!(
+            "delete Pod {name} in StatefulSet {} successful: {why}",
+            key.1
+        );
+        self.set_event(key, Severity::Normal, "SuccessfulDelete", &message);
+        Ok(())
+    }
+
+    /// Removes what a pet leaves; its logs stay as long as it may come back.
+    pub(super) fn remove_pet(&mut self, key: &Key) -> Result<()> {
+        let files = self.store.layout().pet(&key.0, key.1.as_str());
+        // The pod goes first: without it, the rest is a ruin that the next pet clears away.
+        store::remove(&files.pod())
+            .with_context(|| format!("cannot remove {}", files.pod().display()))?;
+        let entries = fs::read_dir(files.root()).into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| entry.path() != files.logs()) {
+            let path = entry.path();
+            let removed = if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                store::remove_tree(&path)
+            } else {
+                store::remove(&path)
+            };
+            removed.with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+        let gone = self.world.place_mut(&key.0).pets.remove(&key.1);
+        self.collect(key, gone.as_ref().map_or("", Pet::uid))
+    }
+
+    /// Removes the claims that go with their last owner, and those that waited for their pet (C23).
+    fn collect(&mut self, key: &Key, owner: &str) -> Result<()> {
+        let place = self.world.place_mut(&key.0);
+        let mut gone = Vec::new();
+        for (name, claim) in &place.claims {
+            let owners = claim
+                .metadata
+                .owner_references
+                .as_deref()
+                .unwrap_or_default();
+            let orphaned = !owners.is_empty() && owners.iter().all(|of| of.uid == owner);
+            let doomed = orphaned || claim.metadata.deletion_timestamp.is_some();
+            if doomed && !place.pets.values().any(|pet| pet.uses(name)) {
+                gone.push(name.clone());
+            }
+        }
+        gone.iter()
+            .try_for_each(|claim| self.remove_claim(key, claim))
+    }
+
+    fn own_pet(&mut self, key: &Key, name: &str, owner: Option<OwnerReference>) -> Result<()> {
+        let pet_key = (key.0.clone(), name.parse()?);
+        let layout = self.store.layout().clone();
+        let Some(pet) = self.world.pet_mut(&pet_key) else {
+            return Ok(());
+        };
+        pet.pod.metadata.owner_references = owner.map(|owner| vec![owner]);
+        pet.write(&layout, &pet_key)
+            .with_context(|| format!("cannot write the pod {name}"))
+    }
+
+    /// Forgets a set whose deletion has come to its end.
+    fn finish(&mut self, key: &Key, set: &Set) -> Result<()> {
+        let orphaned = matches!(set.deletion, Some(crate::model::Deletion::Orphan));
+        let object = self.set(key)?.clone();
+        self.store.edit("supervise", None, |edit| {
+            let wanted: Option<StatefulSet> = edit.find(&key.0, &key.1)?;
+            if wanted.is_some_and(|wanted| wanted.metadata.uid == object.metadata.uid) {
+                edit.forget(&key.0, Wanted::StatefulSet, &key.1);
+            }
+            Ok(())
+        })?;
+        let layout = self.store.layout().clone();
+        store::remove(&layout.set_status(&key.0, key.1.as_str()))?;
+        let place = self.world.place_mut(&key.0);
+        place.sets.remove(&key.1);
+        if !orphaned {
+            place.revisions.remove(&key.1);
+            store::remove(&layout.revisions(&key.0, key.1.as_str()))?;
+            self.remove_ruins(key)?;
+        }
+        self.collect(key, &set.uid)
+    }
+
+    /// Removes the directories that pets of this set left with nothing but logs in them.
+    fn remove_ruins(&self, key: &Key) -> Result<()> {
+        let layout = self.store.layout();
+        let prefix = format!("{}-", key.1);
+        for name in store::names_in(&layout.pets_of(&key.0))? {
+            let ordinal = name
+                .strip_prefix(&prefix)
+                .is_some_and(|o| o.parse::<u32>().is_ok());
+            let files = layout.pet(&key.0, &name);
+            if ordinal && !files.pod().exists() {
+                store::remove_tree(files.root())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn set(&self, key: &Key) -> Result<&StatefulSet> {
+        let place = self.world.place(&key.0);
+        let set = place.and_then(|place| place.sets.get(&key.1));
+        set.with_context(|| format!("{} is not known", key.1))
+    }
+}
+
+/// Returns a random uid in the form of RFC 9562, version 4.
+pub(crate) fn new_uid() -> Result<String> {
+    let mut bytes = [0_u8; 16];
+    fs::File::open("/dev/urandom")
+        .and_then(|mut random| std::io::Read::read_exact(&mut random, &mut bytes))
+        .context("cannot read /dev/urandom")?;
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    ))
+}

@@ -1,0 +1,223 @@
+//! Telling everybody what is seen: reports of sets, endpoints of services, the DNS zone.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+
+use super::world::Key;
+use super::{Supervisor, log};
+use crate::model::{Outcome, Set, Step};
+use crate::net::dns::{Server, Zone};
+use crate::net::{ServiceRecord, endpoints};
+use crate::store::{self, SetReport, Settings, Sync, Waiting};
+
+/// The port of the DNS server on its own loopback address, where the settings name no other.
+const DNS_PORT: u16 = 5353;
+
+/// A container that was restarted so often in vain will not mend itself (31 s with the default
+/// back-off).
+const HOPELESS_RESTARTS: i32 = 6;
+
+/// The names that are served, and the server.
+#[derive(Debug)]
+pub(super) struct Names {
+    zone: Arc<RwLock<Zone>>,
+    records: BTreeMap<Key, ServiceRecord>,
+    /// Kept as long as it shall listen.
+    _server: Option<Server>,
+}
+
+impl Names {
+    /// Starts to listen. An address that is taken leaves the names to the files alone.
+    pub(super) fn serve(settings: &Settings, block: crate::net::address::Block) -> Self {
+        let zones = block.reverse_zones();
+        let zone = Zone::unloaded(&settings.cluster_domain);
+        let zone = zones
+            .iter()
+            .fold(zone, |zone, reverse| zone.with_reverse_zone(reverse));
+        let own = SocketAddr::from((block.reserved(53), DNS_PORT));
+        let listen = settings.dns_listen.unwrap_or(own);
+        let zone = Arc::new(RwLock::new(zone.with_servers([listen.ip()])));
+        let server = Server::start(&[listen], Arc::clone(&zone));
+        let server = server
+            .map_err(|error| log(&format!("no DNS on {listen}: {error}")))
+            .ok();
+        Self {
+            zone,
+            records: BTreeMap::new(),
+            _server: server,
+        }
+    }
+
+    /// From now on the absence of a name means that there is no such name.
+    pub(super) fn loaded(&self) {
+        let mut zone = self.zone.write().unwrap_or_else(PoisonError::into_inner);
+        zone.load([]);
+    }
+}
+
+impl Supervisor {
+    /// Publishes the report of a set, if it says anything new.
+    pub(super) fn publish_set(
+        &mut self,
+        key: &Key,
+        set: &Set,
+        outcome: &Outcome,
+        failure: Option<String>,
+        now: Timestamp,
+    ) {
+        let old = self.reports.get(key);
+        let settled = failure.is_none() && outcome.steps.is_empty() && is_complete(set, outcome);
+        let mut report = SetReport {
+            uid: set.uid.clone(),
+            status: outcome.status.clone(),
+            waiting: self.waiting(key, set, outcome, failure, now),
+            settled,
+            stopped: set.stopped,
+        };
+        for waiting in &mut report.waiting {
+            let before = old.into_iter().flat_map(|old| &old.waiting);
+            let mut same = before.filter(|old| old.pet == waiting.pet && old.why == waiting.why);
+            waiting.since = same.next().map_or(waiting.since, |old| old.since);
+        }
+        let path = self.store.layout().set_status(&key.0, key.1.as_str());
+        if self.published.get(key) == Some(&report) {
+            return;
+        }
+        match store::replace_json(&path, &report, Sync::No) {
+            Ok(()) => drop(self.published.insert(key.clone(), report.clone())),
+            Err(error) => log(&format!("cannot write {}: {error}", path.display())),
+        }
+        self.reports.insert(key.clone(), report);
+    }
+
+    fn waiting(
+        &self,
+        key: &Key,
+        set: &Set,
+        outcome: &Outcome,
+        failure: Option<String>,
+        now: Timestamp,
+    ) -> Vec<Waiting> {
+        let failure = failure.map(|why| Waiting {
+            pet: None,
+            why,
+            since: now,
+            stuck: false,
+        });
+        let awaited = outcome.steps.iter().filter_map(|step| {
+            let Step::Await { ordinal, why } = step else {
+                return None;
+            };
+            let pet = set.pet_name(*ordinal);
+            let pod = self.pod(key, &pet);
+            let stuck = pod.is_some_and(is_stuck);
+            Some(Waiting {
+                pet: Some(pet),
+                why: why.clone(),
+                since: now,
+                stuck,
+            })
+        });
+        failure.into_iter().chain(awaited).collect()
+    }
+
+    fn pod(&self, key: &Key, name: &str) -> Option<&Pod> {
+        let place = self.world.place(&key.0)?;
+        place.pets.get(name).map(|pet| &pet.pod)
+    }
+
+    /// Publishes the endpoints of the services that may have changed.
+    pub(super) fn publish_endpoints(&mut self) {
+        for namespace in std::mem::take(&mut self.stirred) {
+            let Some(place) = self.world.places.get(&namespace) else {
+                continue;
+            };
+            let pods: Vec<&Pod> = place.pets.values().map(|pet| &pet.pod).collect();
+            let mut changed = Vec::new();
+            for (name, service) in &place.services {
+                let key = (namespace.clone(), name.clone());
+                let record = endpoints(service, &pods);
+                if self.names.records.get(&key) != Some(&record) {
+                    changed.push((key, record));
+                }
+            }
+            let known = self.names.records.keys().filter(|key| key.0 == namespace);
+            let gone = known
+                .filter(|key| !place.services.contains_key(&key.1))
+                .cloned()
+                .collect::<Vec<_>>();
+            changed
+                .into_iter()
+                .for_each(|(key, record)| self.publish_record(key, record));
+            gone.iter().for_each(|key| self.withdraw_record(key));
+        }
+    }
+
+    fn publish_record(&mut self, key: Key, record: ServiceRecord) {
+        let path = self.store.layout().service_record(&key.0, key.1.as_str());
+        if let Err(error) = store::replace_json(&path, &record, Sync::No) {
+            return log(&format!("cannot write {}: {error}", path.display()));
+        }
+        let mut zone = self
+            .names
+            .zone
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        zone.replace(record.clone());
+        drop(zone);
+        self.names.records.insert(key, record);
+    }
+
+    fn withdraw_record(&mut self, key: &Key) {
+        let path = self.store.layout().service_record(&key.0, key.1.as_str());
+        if let Err(error) = store::remove(&path) {
+            log(&format!("cannot remove {}: {error}", path.display()));
+        }
+        let mut zone = self
+            .names
+            .zone
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        zone.remove(key.0.as_str(), key.1.as_str());
+        drop(zone);
+        self.names.records.remove(key);
+    }
+}
+
+/// Tells whether everything is so as the set asks for it.
+fn is_complete(set: &Set, outcome: &Outcome) -> bool {
+    let status = &outcome.status;
+    let wished = if set.stopped {
+        0
+    } else {
+        i32::try_from(set.replicas).unwrap_or(i32::MAX)
+    };
+    let available = status.available_replicas.unwrap_or_default();
+    set.deletion.is_none() && status.replicas == wished && available == wished
+}
+
+/// Tells whether a pod will not become ready without somebody's help.
+fn is_stuck(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let lists = status.map(|status| [&status.init_container_statuses, &status.container_statuses]);
+    let mut containers = lists.into_iter().flatten().flatten().flatten();
+    containers.any(is_hopeless)
+}
+
+fn is_hopeless(container: &ContainerStatus) -> bool {
+    let waiting = container
+        .state
+        .as_ref()
+        .and_then(|state| state.waiting.as_ref());
+    match waiting.and_then(|waiting| waiting.reason.as_deref()) {
+        Some("CrashLoopBackOff") => container.restart_count >= HOPELESS_RESTARTS,
+        Some(
+            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "CreateContainerConfigError",
+        ) => true,
+        _ => false,
+    }
+}

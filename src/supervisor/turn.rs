@@ -1,0 +1,295 @@
+//! One turn: reconcile the sets that are due, perform the steps, and report.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::world::Key;
+use super::{Supervisor, log};
+use crate::model::{Ordinal, Outcome, PetSeen, Rules, Seen, Set, Step, reconcile};
+use crate::problem::Result;
+use crate::store::journal::Severity;
+use crate::store::{self, Kept, SetReport, Wanted};
+
+/// More passes than this without coming to rest are a bug, and must not burn a core.
+const PASSES: u32 = 50_000;
+/// After a step that failed the next attempt comes soon, then less and less so (R22).
+const RETRY: Duration = Duration::from_millis(5);
+const LONGEST_RETRY: Duration = Duration::from_secs(10);
+
+impl Supervisor {
+    /// Brings everything that is due closer to what is wanted, and publishes what is seen.
+    pub(super) fn turn(&mut self) {
+        loop {
+            let now = Instant::now();
+            let rung = self
+                .alarms
+                .extract_if(.., |_, at| *at <= now)
+                .map(|(key, _)| key);
+            self.due.extend(rung);
+            self.tend_pets(now);
+            if self.due.is_empty() {
+                break;
+            }
+            for key in std::mem::take(&mut self.due) {
+                self.tend_set(&key);
+            }
+        }
+        self.tend_claims();
+        self.publish_endpoints();
+    }
+
+    /// Starts the runners that are due, and removes the pets that have come to their end.
+    fn tend_pets(&mut self, now: Instant) {
+        let over = |pet: &super::pets::Pet| pet.is_terminating() && pet.is_over();
+        let due = |pet: &super::pets::Pet| pet.due().is_some_and(|at| at <= now);
+        let work: Vec<(Key, bool)> = self
+            .world
+            .pets()
+            .filter(|(_, pet)| over(pet) || due(pet))
+            .map(|(key, pet)| (key, over(pet)))
+            .collect();
+        let layout = self.store.layout().clone();
+        for (key, over) in work {
+            let done = if over {
+                self.remove_pet(&key)
+            } else if let Some(pet) = self.world.pet_mut(&key) {
+                pet.start(&layout, &key).map_err(Into::into)
+            } else {
+                Ok(())
+            };
+            if let Err(error) = done {
+                log(&format!("{}/{}: {error:#}", key.0, key.1));
+                self.pet_event(
+                    &key,
+                    Severity::Warning,
+                    "FailedStart",
+                    &format!("{error:#}"),
+                );
+            }
+            self.set_of_pet_is_due(&key);
+        }
+    }
+
+    /// Reconciles one set until nothing more can be done now.
+    fn tend_set(&mut self, key: &Key) {
+        let Some(object) = self
+            .world
+            .place(&key.0)
+            .and_then(|place| place.sets.get(&key.1))
+        else {
+            return self.forget_set(key);
+        };
+        let mut set = match Set::of(object) {
+            Ok(set) => set,
+            Err(problem) => return log(&format!("{}/{}: {problem}", key.0, key.1)),
+        };
+        set.stopped = self.world.stopped;
+        let rules = if self.store.settings().strict {
+            Rules::strict()
+        } else {
+            Rules::default()
+        };
+        for _ in 0..PASSES {
+            let now = Timestamp::now();
+            let seen = self.seen(key, &set);
+            let outcome = reconcile(&set, &seen, rules, now);
+            match self.perform_all(key, &set, &outcome, now) {
+                Ok(true)
+                    if self
+                        .world
+                        .place(&key.0)
+                        .is_some_and(|p| p.sets.contains_key(&key.1)) =>
+                {
+                    self.remember_status(key, &outcome);
+                }
+                Ok(true) => return self.forget_evictions(key),
+                Ok(false) => {
+                    self.failures.remove(key);
+                    self.set_alarm(key, outcome.wake_at, now);
+                    self.publish_set(key, &set, &outcome, None, now);
+                    return self.forget_evictions(key);
+                }
+                Err(error) => {
+                    let why = format!("{error:#}");
+                    log(&format!("{}/{}: {why}", key.0, key.1));
+                    self.retry_later(key);
+                    return self.publish_set(key, &set, &outcome, Some(why), now);
+                }
+            }
+        }
+        log(&format!("{}/{} does not come to rest", key.0, key.1));
+    }
+
+    fn perform_all(
+        &mut self,
+        key: &Key,
+        set: &Set,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let mut changed = false;
+        for step in &outcome.steps {
+            changed |= self.perform(key, set, step, now)?;
+        }
+        Ok(changed)
+    }
+
+    /// Gathers what there is of a set.
+    fn seen(&mut self, key: &Key, set: &Set) -> Seen {
+        let status = self.report_of(key).filter(|report| report.uid == set.uid);
+        let status = status
+            .map(|report| report.status.clone())
+            .unwrap_or_default();
+        let Some(place) = self.world.place(&key.0) else {
+            return Seen::default();
+        };
+        let mut seen = Seen {
+            status,
+            ..Seen::default()
+        };
+        seen.revisions = place.revisions.get(&key.1).cloned().unwrap_or_default();
+        let prefix = format!("{}-", key.1);
+        for (name, pet) in place.pets.range::<str, _>((
+            std::ops::Bound::Included(prefix.as_str()),
+            std::ops::Bound::Unbounded,
+        )) {
+            if !name.as_str().starts_with(&prefix) {
+                break;
+            }
+            let Some(ordinal) = set.ordinal_of(name.as_str()) else {
+                continue;
+            };
+            seen.pets.insert(ordinal, PetSeen::of(&pet.pod));
+            if place
+                .evictions
+                .get(name)
+                .is_some_and(|uid| uid == pet.uid())
+            {
+                seen.evict.insert(pet.uid().to_owned());
+            }
+        }
+        for template in &set.claim_templates {
+            let prefix = format!("{template}-{}-", key.1);
+            let claims = place.claims.range(prefix.clone()..);
+            for (name, claim) in claims.take_while(|(name, _)| name.starts_with(&prefix)) {
+                seen.claims
+                    .insert(name.clone(), crate::model::ClaimSeen::of(claim));
+            }
+        }
+        seen
+    }
+
+    /// Returns the last report of a set, also one that an earlier supervisor published.
+    fn report_of(&mut self, key: &Key) -> Option<&SetReport> {
+        if !self.reports.contains_key(key) {
+            let path = self.store.layout().set_status(&key.0, key.1.as_str());
+            if let Ok(Some(report)) = store::read_json(&path) {
+                self.reports.insert(key.clone(), report);
+            }
+        }
+        self.reports.get(key)
+    }
+
+    /// Keeps the status of a pass for the next one; it is published when the set comes to rest.
+    fn remember_status(&mut self, key: &Key, outcome: &Outcome) {
+        if let Some(report) = self.reports.get_mut(key) {
+            report.status = outcome.status.clone();
+        }
+    }
+
+    fn set_alarm(&mut self, key: &Key, wake_at: Option<Timestamp>, now: Timestamp) {
+        let Some(wake_at) = wake_at else { return };
+        let left = Duration::try_from(wake_at.duration_since(now)).unwrap_or_default();
+        self.alarms.insert(key.clone(), Instant::now() + left);
+    }
+
+    fn retry_later(&mut self, key: &Key) {
+        let failures = self.failures.entry(key.clone()).or_default();
+        let rest = RETRY
+            .saturating_mul(1 << (*failures).min(12))
+            .min(LONGEST_RETRY);
+        *failures += 1;
+        self.alarms.insert(key.clone(), Instant::now() + rest);
+    }
+
+    /// Forgets what was known of a set whose object is gone.
+    fn forget_set(&mut self, key: &Key) {
+        self.reports.remove(key);
+        self.published.remove(key);
+        self.alarms.remove(key);
+        self.failures.remove(key);
+    }
+
+    /// Takes back the wishes to replace pets that have been replaced.
+    fn forget_evictions(&mut self, key: &Key) {
+        let Some(place) = self.world.place(&key.0) else {
+            return;
+        };
+        let fulfilled = place.evictions.iter().filter(|(pod, uid)| {
+            place
+                .pets
+                .get(*pod)
+                .is_none_or(|pet| pet.uid() != uid.as_str())
+        });
+        let fulfilled: Vec<_> = fulfilled
+            .map(|(pod, uid)| (pod.clone(), uid.clone()))
+            .collect();
+        if fulfilled.is_empty() {
+            return;
+        }
+        let store = self.store.clone();
+        let done = store.edit("supervise", None, |edit| {
+            for (pod, uid) in &fulfilled {
+                if store.eviction(&key.0, pod).as_ref() == Some(uid) {
+                    edit.forget(&key.0, Wanted::Eviction, pod);
+                }
+            }
+            Ok(())
+        });
+        match done {
+            Ok(()) => {
+                let place = self.world.place_mut(&key.0);
+                fulfilled
+                    .iter()
+                    .for_each(|(pod, _)| drop(place.evictions.remove(pod)));
+            }
+            Err(error) => log(&format!("cannot take back what is done: {error:#}")),
+        }
+    }
+
+    /// Makes the claims that were asked for by themselves.
+    fn tend_claims(&mut self) {
+        let layout = self.store.layout().clone();
+        for (namespace, place) in &mut self.world.places {
+            for (name, claim) in &place.claims_wanted {
+                if place.claims.contains_key(name.as_str()) {
+                    continue;
+                }
+                let made =
+                    store::make_dir(&layout.volume(namespace, name.as_str())).and_then(|()| {
+                        store::replace_json(
+                            &layout.claim(namespace, name.as_str()),
+                            claim,
+                            store::Sync::No,
+                        )
+                    });
+                match made {
+                    Ok(()) => drop(place.claims.insert(name.to_string(), claim.clone())),
+                    Err(error) => log(&format!("cannot make claim {namespace}/{name}: {error}")),
+                }
+            }
+        }
+    }
+
+    /// Returns the next time at which something has to be done.
+    pub(super) fn next_alarm(&self) -> Option<Instant> {
+        let runners = self.world.pets().filter_map(|(_, pet)| pet.due()).min();
+        let alarms = self.alarms.values().min().copied();
+        alarms
+            .into_iter()
+            .chain(runners)
+            .chain(self.look_again)
+            .min()
+    }
+}

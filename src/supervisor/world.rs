@@ -1,0 +1,187 @@
+//! What the supervisor knows: everything wanted, every pet, and what it keeps itself.
+//!
+//! Read from the state directory once, then kept up to date file by file.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, PodStatus, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::pets::{Incarnation, Pet};
+use crate::model::{Namespace, ObjectName};
+use crate::problem::Result;
+use crate::store::{Kept, Layout, Store, Wanted, names_in, read_json};
+
+/// An object's namespace and name.
+pub(super) type Key = (Namespace, ObjectName);
+
+/// Everything that is known of one namespace.
+#[derive(Debug, Default)]
+pub(super) struct Place {
+    /// Its folders of wanted objects are watched and have been read.
+    pub(super) watched: bool,
+    pub(super) sets: BTreeMap<ObjectName, StatefulSet>,
+    pub(super) services: BTreeMap<ObjectName, Service>,
+    /// Claims that were asked for by themselves, not by a set's template.
+    pub(super) claims_wanted: BTreeMap<ObjectName, PersistentVolumeClaim>,
+    /// The uids of pets that are to be replaced once.
+    pub(super) evictions: BTreeMap<ObjectName, String>,
+    pub(super) pets: BTreeMap<ObjectName, Pet>,
+    pub(super) claims: BTreeMap<String, PersistentVolumeClaim>,
+    pub(super) revisions: BTreeMap<ObjectName, Vec<ControllerRevision>>,
+}
+
+/// Everything that is known.
+#[derive(Debug, Default)]
+pub(super) struct World {
+    pub(super) places: BTreeMap<Namespace, Place>,
+    /// `petset stop` was said.
+    pub(super) stopped: bool,
+}
+
+impl World {
+    pub(super) fn place(&self, namespace: &Namespace) -> Option<&Place> {
+        self.places.get(namespace)
+    }
+
+    pub(super) fn place_mut(&mut self, namespace: &Namespace) -> &mut Place {
+        self.places.entry(namespace.clone()).or_default()
+    }
+
+    pub(super) fn pet_mut(&mut self, key: &Key) -> Option<&mut Pet> {
+        self.places.get_mut(&key.0)?.pets.get_mut(&key.1)
+    }
+
+    /// Returns all pets, with their keys.
+    pub(super) fn pets(&self) -> impl Iterator<Item = (Key, &Pet)> {
+        let pets = |(namespace, place): (&Namespace, _)| {
+            let namespace = namespace.clone();
+            let place: &Place = place;
+            place
+                .pets
+                .iter()
+                .map(move |(name, pet)| ((namespace.clone(), name.clone()), pet))
+        };
+        self.places
+            .iter()
+            .flat_map(move |entry| pets(entry).collect::<Vec<_>>())
+    }
+
+    /// Returns the keys of all sets.
+    pub(super) fn set_keys(&self) -> Vec<Key> {
+        let keys = self.places.iter().flat_map(|(namespace, place)| {
+            place
+                .sets
+                .keys()
+                .map(move |name| (namespace.clone(), name.clone()))
+        });
+        keys.collect()
+    }
+
+    /// Reads one wanted object again; `Ok(false)` where it is gone now.
+    pub(super) fn refresh(&mut self, store: &Store, kind: Wanted, key: &Key) -> Result<bool> {
+        let (namespace, name) = key;
+        let place = self.place_mut(namespace);
+        match kind {
+            Wanted::StatefulSet => take(&mut place.sets, store.find(namespace, name)?, name),
+            Wanted::Service => take(&mut place.services, store.find(namespace, name)?, name),
+            Wanted::PersistentVolumeClaim => {
+                take(&mut place.claims_wanted, store.find(namespace, name)?, name)
+            }
+            Wanted::Eviction => take(&mut place.evictions, store.eviction(namespace, name), name),
+            // Runners read these themselves, when they start a container.
+            Wanted::ConfigMap | Wanted::Secret | Wanted::Pod => Ok(true),
+        }
+    }
+}
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "each arm of the caller's match is a result"
+)]
+fn take<T>(map: &mut BTreeMap<ObjectName, T>, found: Option<T>, name: &ObjectName) -> Result<bool> {
+    let there = found.is_some();
+    match found {
+        Some(object) => map.insert(name.clone(), object),
+        None => map.remove(name),
+    };
+    Ok(there)
+}
+
+/// Reads what the supervisor keeps of a namespace: claims, revisions, pets.
+pub(super) fn load_seen(
+    layout: &Layout,
+    namespace: &Namespace,
+    place: &mut Place,
+) -> io::Result<()> {
+    for file in names_in(&layout.claims(namespace))? {
+        let Some(name) = file.strip_suffix(".json") else {
+            continue;
+        };
+        if let Some(claim) = read_json(&layout.claim(namespace, name))? {
+            place.claims.insert(name.to_owned(), claim);
+        }
+    }
+    let revisions = layout.revisions(namespace, "any");
+    for file in names_in(revisions.parent().unwrap_or(&revisions))? {
+        let name = file
+            .strip_suffix(".json")
+            .and_then(|name| name.parse::<ObjectName>().ok());
+        let Some(name) = name else { continue };
+        let kept = read_json(&layout.revisions(namespace, name.as_str()))?;
+        place.revisions.insert(name, kept.unwrap_or_default());
+    }
+    for name in names_in(&layout.pets_of(namespace))? {
+        let Ok(name) = name.parse::<ObjectName>() else {
+            continue;
+        };
+        if let Some(pet) = load_pet(layout, namespace, &name)? {
+            place.pets.insert(name, pet);
+        }
+    }
+    Ok(())
+}
+
+fn load_pet(layout: &Layout, namespace: &Namespace, name: &ObjectName) -> io::Result<Option<Pet>> {
+    let files = layout.pet(namespace, name.as_str());
+    let Some(mut pod) = read_json::<Pod>(&files.pod())? else {
+        return Ok(None);
+    };
+    merge_status(&mut pod, read_json(&files.status())?);
+    let incarnation = Incarnation::find(&files)?;
+    if matches!(incarnation, Incarnation::OfAnotherBoot) {
+        // The machine was started anew: the pet is made again, in its set's order.
+        pod.metadata.deletion_timestamp = Some(Time(Timestamp::now()));
+    }
+    Ok(Some(Pet::found(pod, incarnation)))
+}
+
+/// Puts the runner's status into a pod; what only the supervisor knows (its address) stays.
+pub(super) fn merge_status(pod: &mut Pod, seen: Option<PodStatus>) {
+    let Some(mut seen) = seen else { return };
+    let own = pod.status.take().unwrap_or_default();
+    seen.host_ip = own.host_ip.or(seen.host_ip);
+    seen.pod_ip = own.pod_ip.or(seen.pod_ip);
+    seen.pod_ips = own.pod_ips.or(seen.pod_ips);
+    pod.status = Some(seen);
+}
+
+/// Reads every wanted object of one kind in a namespace.
+pub(super) fn load_wanted<T: Kept>(
+    store: &Store,
+    namespace: &Namespace,
+) -> Result<BTreeMap<ObjectName, T>> {
+    let mut found = BTreeMap::new();
+    for name in store.names(namespace, T::WANTED)? {
+        match store.find(namespace, &name) {
+            Ok(Some(object)) => drop(found.insert(name, object)),
+            Ok(None) => {}
+            // One file that cannot be read must not stop all the others.
+            Err(error) => super::log(&format!("{namespace}/{name} is left out: {error:#}")),
+        }
+    }
+    Ok(found)
+}
