@@ -34,6 +34,10 @@ impl Stage {
 
 /// Makes the child of `command` lead its own session, die with the thread that starts it, and
 /// begin in `directory`. The thread must be the main one: the kernel looks at the thread.
+#[expect(
+    unsafe_code,
+    reason = "std has no session, death signal, or staged chdir"
+)]
 pub(crate) fn detach(command: &mut Command, directory: std::ffi::CString) {
     let parent = rustix::process::getpid();
     let prepare = move || {
@@ -48,10 +52,6 @@ pub(crate) fn detach(command: &mut Command, directory: std::ffi::CString) {
     };
     // SAFETY: between fork and exec the closure makes four plain system calls and neither
     // allocates nor takes a lock (an `io::Error` made from a number holds no memory).
-    #[expect(
-        unsafe_code,
-        reason = "std offers no session, death signal or staged chdir"
-    )]
     unsafe {
         command.pre_exec(prepare);
     }
