@@ -34,4 +34,4 @@ pub(crate) use generate::{NO_IMAGE, Wish, generate};
 pub(crate) use load::{Loaded, load};
 pub(crate) use object::{Object, ObjectKind};
 pub(crate) use source::{Source, sources};
-pub(crate) use update::check_update;
+pub(crate) use update::{check, check_update};

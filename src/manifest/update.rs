@@ -9,6 +9,16 @@ const FORBIDDEN: &str = "updates to statefulset spec for fields other than 'repl
      'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', \
      'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
 
+/// Checks a set that was changed by a verb, as the API server would check it.
+pub(crate) fn check(set: &StatefulSet) -> Result<(), Problem> {
+    let faults = validate_stateful_set(set, true);
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let name = set.metadata.name.as_deref().unwrap_or_default();
+    Err(Problem::invalid(faults.about("StatefulSet.apps", name)))
+}
+
 /// Checks that `new` may take the place of `old`; both are complete.
 pub(crate) fn check_update(old: &StatefulSet, new: &StatefulSet) -> Result<(), Problem> {
     let name = |set: &StatefulSet| set.metadata.name.clone().unwrap_or_default();

@@ -284,7 +284,11 @@ impl Supervisor {
 
     /// Returns the next time at which something has to be done.
     pub(super) fn next_alarm(&self) -> Option<Instant> {
-        let runners = self.world.pets().filter_map(|(_, pet)| pet.rests_until()).min();
+        let runners = self
+            .world
+            .pets()
+            .filter_map(|(_, pet)| pet.rests_until())
+            .min();
         let alarms = self.alarms.values().min().copied();
         alarms
             .into_iter()
