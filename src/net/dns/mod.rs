@@ -15,7 +15,6 @@ mod message;
 #[cfg(test)]
 mod message_tests;
 mod node;
-
 mod server;
 #[cfg(test)]
 mod server_tests;
