@@ -1,10 +1,17 @@
 //! The command line: what it accepts, and one file a verb.
 
+mod endpoints;
+mod events;
+mod get;
+mod lookout;
 mod names;
+mod objects;
 mod render;
 mod scale;
 mod session;
+mod sort;
 mod waiting;
+mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -66,12 +73,16 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Events(events::Args),
+    Get(get::Args),
     Scale(scale::Args),
 }
 
 impl Command {
     fn run(&self, session: &Session) -> Result<()> {
         match self {
+            Self::Events(args) => events::run(session, args),
+            Self::Get(args) => get::run(session, args),
             Self::Scale(args) => scale::run(session, args),
         }
     }
