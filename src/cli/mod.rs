@@ -2,17 +2,24 @@
 
 mod create;
 mod delete;
+mod endpoints;
+mod events;
 mod files;
+mod get;
+mod lookout;
 mod names;
+mod objects;
 mod render;
 mod restart;
 mod scale;
 mod session;
+mod sort;
 mod stop;
 mod supervise;
 mod upgrade;
 mod validate;
 mod waiting;
+mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -77,6 +84,8 @@ enum Command {
     Create(create::Args),
     Delete(delete::Args),
     Restart(restart::Args),
+    Events(events::Args),
+    Get(get::Args),
     Scale(scale::Args),
     Start(stop::StartArgs),
     Stop(stop::StopArgs),
@@ -91,6 +100,8 @@ impl Command {
             Self::Create(args) => create::run(session, args),
             Self::Delete(args) => delete::run(session, args),
             Self::Restart(args) => restart::run(session, args),
+            Self::Events(args) => events::run(session, args),
+            Self::Get(args) => get::run(session, args),
             Self::Scale(args) => scale::run(session, args),
             Self::Start(args) => stop::start(session, args),
             Self::Stop(args) => stop::stop(session, args),
