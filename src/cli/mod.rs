@@ -1,6 +1,9 @@
 //! The command line: what it accepts, and one file a verb.
 
+mod discover;
 mod names;
+mod peers;
+mod pods;
 mod render;
 mod scale;
 mod session;
@@ -15,6 +18,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::model::Namespace;
 use crate::problem::{Result, kind_of, report};
 use crate::store;
+pub(crate) use discover::{PEER_FINDER, run_peer_finder};
 use session::Session;
 
 /// Run Kubernetes PetSets and StatefulSets as plain local processes
@@ -66,12 +70,14 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Discover(discover::Args),
     Scale(scale::Args),
 }
 
 impl Command {
     fn run(&self, session: &Session) -> Result<()> {
         match self {
+            Self::Discover(args) => discover::run(session, args),
             Self::Scale(args) => scale::run(session, args),
         }
     }
