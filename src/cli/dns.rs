@@ -156,7 +156,9 @@ fn reversed(session: &Session, zone: Zone) -> Zone {
 pub(super) fn block_of(session: &Session) -> Option<Block> {
     let text = store::read(&session.store.layout().block()).ok().flatten();
     let written = text.and_then(|text| text.trim().parse().ok());
-    written.or(session.store.settings().address_block).and_then(Block::new)
+    written
+        .or(session.store.settings().address_block)
+        .and_then(Block::new)
 }
 
 /// Returns where the supervisor's DNS server listens while it runs.
@@ -178,7 +180,11 @@ mod tests {
     #[test]
     fn the_zones_own_records_are_no_sets() {
         let zone = Zone::new("cluster.local", []);
-        assert!(zone.records().iter().all(|record| is_of_the_zone(&zone, record)));
+        assert!(
+            zone.records()
+                .iter()
+                .all(|record| is_of_the_zone(&zone, record))
+        );
         let record = Record {
             name: "web.default.svc.cluster.local".to_owned(),
             ttl: 5,

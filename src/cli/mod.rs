@@ -1,12 +1,21 @@
 //! The command line: what it accepts, and one file a verb.
 
+mod create;
+mod delete;
 mod discover;
+mod dns;
+mod files;
 mod names;
 mod peers;
 mod pods;
 mod render;
+mod restart;
 mod scale;
 mod session;
+mod stop;
+mod supervise;
+mod upgrade;
+mod validate;
 mod waiting;
 
 use std::path::PathBuf;
@@ -70,15 +79,33 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Create(create::Args),
+    Delete(delete::Args),
     Discover(discover::Args),
+    Dns(dns::Args),
+    Restart(restart::Args),
     Scale(scale::Args),
+    Start(stop::StartArgs),
+    Stop(stop::StopArgs),
+    Supervise(supervise::Args),
+    Upgrade(upgrade::Args),
+    Validate(validate::Args),
 }
 
 impl Command {
     fn run(&self, session: &Session) -> Result<()> {
         match self {
+            Self::Create(args) => create::run(session, args),
+            Self::Delete(args) => delete::run(session, args),
             Self::Discover(args) => discover::run(session, args),
+            Self::Dns(args) => dns::run(session, args),
+            Self::Restart(args) => restart::run(session, args),
             Self::Scale(args) => scale::run(session, args),
+            Self::Start(args) => stop::start(session, args),
+            Self::Stop(args) => stop::stop(session, args),
+            Self::Supervise(args) => supervise::run(session, args),
+            Self::Upgrade(args) => upgrade::run(session, args),
+            Self::Validate(args) => validate::run(session, args),
         }
     }
 }

@@ -132,7 +132,7 @@ fn pets_of(session: &Session, set: &Set) -> Result<Vec<(PetName, Option<Pod>)>> 
     };
     let mut pets = set.ordinals().map(look).collect::<Result<Vec<_>>>()?;
     let found = pets.iter().filter(|(_, pod)| pod.is_some()).count();
-    let report = session.report(&set.name)?;
+    let report = session.report(&session.namespace, set.name.as_str())?;
     let expected = report.map_or(0, |report| report.status.replicas);
     let more = usize::try_from(expected).is_ok_and(|expected| expected > found);
     let gap = if more { WIDEST_GAP } else { 1 };

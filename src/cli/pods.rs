@@ -10,12 +10,18 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use serde::Deserialize;
 
 use super::session::Session;
+use crate::model::Namespace;
 use crate::problem::Result;
 use crate::store::{PetLayout, read_json};
 
 /// Returns the pod of this name with its runner's status in it; nothing where it does not run.
 pub(crate) fn find(session: &Session, name: &str) -> Result<Option<Pod>> {
-    let files = session.store.layout().pet(&session.namespace, name);
+    find_in(session, &session.namespace, name)
+}
+
+/// Returns the pod of this name in any namespace.
+pub(crate) fn find_in(session: &Session, namespace: &Namespace, name: &str) -> Result<Option<Pod>> {
+    let files = session.store.layout().pet(namespace, name);
     let read = || -> std::io::Result<Option<Pod>> {
         let Some(mut pod) = read_json::<Pod>(&files.pod())? else {
             return Ok(None);
@@ -27,6 +33,19 @@ pub(crate) fn find(session: &Session, name: &str) -> Result<Option<Pod>> {
         Ok(Some(pod))
     };
     read().with_context(|| format!("cannot read the pet {name}"))
+}
+
+/// Tells whether the pod itself says that it is ready, terminating or not.
+pub(crate) fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
+    let mut conditions = conditions.into_iter().flatten();
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// Tells whether all of the pod has ended for good.
+pub(crate) fn has_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 /// Puts the runner's status into a pod; its address, which the supervisor gave, stays.

@@ -16,9 +16,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::session::{PassedThrough, Session, say};
-use crate::model::{ObjectName, SetName};
+use crate::model::{Namespace, ObjectName};
 use crate::problem::{Kind, Problem, Result};
-use crate::store::{self, SetReport, Watch};
+use crate::store::{self, SetReport, Wanted, Watch};
 use crate::supervisor;
 
 /// A line about what is waited for is printed only when it has been true for so long.
@@ -35,21 +35,35 @@ pub(crate) struct WaitArgs {
     timeout: Duration,
 }
 
-/// What a verb waits for.
+/// What a verb waits for; the set is as this command left it.
 #[derive(Debug, Clone)]
 pub(crate) enum Goal {
     /// Everything that this set asks for is so.
     Settled(StatefulSet),
-    /// The set with this name and uid is gone, and its pets with it.
-    Gone(SetName, String),
+    /// The set is gone, and its pets with it.
+    Gone(StatefulSet),
     /// The pet with this name and uid is gone, and its set is settled again.
     Replaced {
         set: StatefulSet,
         pet: ObjectName,
         uid: String,
     },
-    /// No pet runs any more.
-    Stopped(SetName),
+    /// No pet of the set runs any more, because of `petset stop`.
+    Stopped(StatefulSet),
+}
+
+impl Goal {
+    const fn set(&self) -> &StatefulSet {
+        match self {
+            Self::Settled(set) | Self::Gone(set) | Self::Stopped(set) => set,
+            Self::Replaced { set, .. } => set,
+        }
+    }
+
+    /// Tells whether pets have to run for it.
+    const fn needs_pets(&self) -> bool {
+        matches!(self, Self::Settled(_) | Self::Replaced { .. })
+    }
 }
 
 /// How far a goal is.
@@ -65,54 +79,57 @@ impl Session {
         if args.no_wait {
             return Ok(());
         }
-        Waiter::new(self)?.wait(goals, args.timeout)
+        if self.store.is_stopped() && goals.iter().any(Goal::needs_pets) {
+            say("Not waiting: everything is stopped. Start it with `petset start`.");
+            return Ok(());
+        }
+        Waiter::new(self, goals)?.wait(goals, args.timeout)
     }
 
     /// Returns the supervisor's last report of a set.
-    pub(crate) fn report(&self, set: &SetName) -> Result<Option<SetReport>> {
-        let path = self
-            .store
-            .layout()
-            .set_status(&self.namespace, set.as_str());
+    pub(crate) fn report(&self, namespace: &Namespace, set: &str) -> Result<Option<SetReport>> {
+        let path = self.store.layout().set_status(namespace, set);
         store::read_json(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
     fn progress(&self, goal: &Goal) -> Result<Progress> {
+        let (namespace, name) = store::identity(&goal.set().metadata)?;
+        let report = self.report(&namespace, name.as_str())?;
         match goal {
-            Goal::Settled(set) => self.until_settled(set),
-            Goal::Gone(set, uid) => self.until_gone(set, uid),
-            Goal::Replaced { set, pet, uid } => self.until_replaced(set, pet, uid),
-            Goal::Stopped(set) => self.until_stopped(set),
+            Goal::Settled(set) => self.until_settled(set, report),
+            Goal::Gone(set) => self.until_gone(set, report),
+            Goal::Replaced { set, pet, uid } => match self.store.eviction(&namespace, pet) {
+                Some(wanted) if wanted == *uid => {
+                    Ok(Progress::Waiting(format!("{pet} is stopping")))
+                }
+                Some(_) | None => self.until_settled(set, report),
+            },
+            Goal::Stopped(_) => Ok(until_stopped(&name, report)),
         }
     }
 
-    fn until_settled(&self, set: &StatefulSet) -> Result<Progress> {
-        let name: SetName = set.metadata.name.as_deref().unwrap_or_default().parse()?;
-        let Some(report) = self.report(&name)? else {
-            self.still_wanted(&name, set)?;
-            return Ok(Progress::Waiting(format!("{name}: not looked at yet")));
-        };
+    fn until_settled(&self, set: &StatefulSet, report: Option<SetReport>) -> Result<Progress> {
+        let (_, name) = store::identity(&set.metadata)?;
+        let wished = set.spec.as_ref().and_then(|spec| spec.replicas);
         let uid = set.metadata.uid.as_deref().unwrap_or_default();
-        let seen = report.status.observed_generation.unwrap_or_default();
-        let current = report.uid == uid && seen >= set.metadata.generation.unwrap_or_default();
-        if current && report.settled {
+        let generation = set.metadata.generation.unwrap_or_default();
+        let seen = |report: &SetReport| report.status.observed_generation.unwrap_or_default();
+        let current = report.filter(|report| report.uid == uid && seen(report) >= generation);
+        if current.as_ref().is_some_and(|report| report.settled) {
             return Ok(Progress::Reached);
         }
-        self.still_wanted(&name, set)?;
-        if current {
-            self.refuse_if_hopeless(&name, &report)?;
-        }
-        Ok(Progress::Waiting(describe(
-            &name,
-            set.spec.as_ref().and_then(|s| s.replicas),
-            &report,
-        )))
+        self.expect_still_wanted(set)?;
+        let Some(report) = current else {
+            return Ok(Progress::Waiting(format!("{name}: not looked at yet")));
+        };
+        refuse_if_hopeless(&name, &report)?;
+        Ok(Progress::Waiting(describe(&name, wished, &report)))
     }
 
     /// A set that somebody deleted meanwhile will never be what was asked for.
-    fn still_wanted(&self, name: &SetName, set: &StatefulSet) -> Result<()> {
-        let object: ObjectName = name.as_str().parse()?;
-        let wanted: Option<StatefulSet> = self.store.find(&self.namespace, &object)?;
+    fn expect_still_wanted(&self, set: &StatefulSet) -> Result<()> {
+        let (namespace, name) = store::identity(&set.metadata)?;
+        let wanted: Option<StatefulSet> = self.store.find(&namespace, &name)?;
         let same = wanted.is_some_and(|wanted| {
             wanted.metadata.uid == set.metadata.uid && wanted.metadata.deletion_timestamp.is_none()
         });
@@ -122,58 +139,47 @@ impl Session {
         Err(Problem::new(Kind::Conflict, format!("{name} was deleted meanwhile")).into())
     }
 
-    /// Halts when a pet can never become ready without somebody's help.
-    fn refuse_if_hopeless(&self, set: &SetName, report: &SetReport) -> Result<()> {
-        let pets = report.waiting.iter().filter(|waiting| waiting.stuck);
-        let Some((pet, why)) = pets.filter_map(|w| Some((w.pet.as_ref()?, &w.why))).next() else {
-            return Ok(());
-        };
-        let message = format!("{pet} does not become ready: {why}");
-        let look = format!("look at it with `petset describe {pet}` and `petset logs {pet}`");
-        let mend = format!(
-            "petset keeps trying; mend it with `petset upgrade {set} ...`, or take it away with \
-             `petset delete {set}`"
-        );
-        Err(Problem::new(Kind::Halted, message)
-            .hint(look)
-            .hint(mend)
-            .into())
-    }
-
-    fn until_gone(&self, set: &SetName, uid: &str) -> Result<Progress> {
-        let object: ObjectName = set.as_str().parse()?;
-        let wanted: Option<StatefulSet> = self.store.find(&self.namespace, &object)?;
-        if wanted.is_none_or(|wanted| wanted.metadata.uid.as_deref() != Some(uid)) {
+    fn until_gone(&self, set: &StatefulSet, report: Option<SetReport>) -> Result<Progress> {
+        let (namespace, name) = store::identity(&set.metadata)?;
+        let wanted: Option<StatefulSet> = self.store.find(&namespace, &name)?;
+        if wanted.is_none_or(|wanted| wanted.metadata.uid != set.metadata.uid) {
             return Ok(Progress::Reached);
         }
-        let waiting = self
-            .report(set)?
-            .map(|report| describe(set, Some(0), &report));
+        let waiting = report.map(|report| describe(&name, Some(0), &report));
         Ok(Progress::Waiting(
-            waiting.unwrap_or_else(|| format!("{set}: not looked at yet")),
+            waiting.unwrap_or_else(|| format!("{name}: not looked at yet")),
         ))
     }
+}
 
-    fn until_replaced(&self, set: &StatefulSet, pet: &ObjectName, uid: &str) -> Result<Progress> {
-        match self.store.eviction(&self.namespace, pet) {
-            Some(wanted) if wanted == uid => Ok(Progress::Waiting(format!("{pet} is stopping"))),
-            Some(_) | None => self.until_settled(set),
-        }
-    }
+/// Halts when a pet can never become ready without somebody's help.
+fn refuse_if_hopeless(set: &ObjectName, report: &SetReport) -> Result<()> {
+    let stuck = report.waiting.iter().filter(|waiting| waiting.stuck);
+    let Some((pet, why)) = stuck.filter_map(|w| Some((w.pet.as_ref()?, &w.why))).next() else {
+        return Ok(());
+    };
+    let message = format!("{pet} does not become ready: {why}");
+    let look = format!("look at it with `petset describe {pet}` and `petset logs {pet}`");
+    let mend = format!(
+        "petset keeps trying; mend it with `petset upgrade {set} ...`, or take it away with \
+         `petset delete {set}`"
+    );
+    Err(Problem::new(Kind::Halted, message)
+        .hint(look)
+        .hint(mend)
+        .into())
+}
 
-    fn until_stopped(&self, set: &SetName) -> Result<Progress> {
-        let Some(report) = self.report(set)? else {
-            return Ok(Progress::Reached);
-        };
-        if report.stopped && report.status.replicas == 0 {
-            return Ok(Progress::Reached);
-        }
-        Ok(Progress::Waiting(describe(set, Some(0), &report)))
+fn until_stopped(set: &ObjectName, report: Option<SetReport>) -> Progress {
+    match report {
+        Some(report) if report.stopped && report.status.replicas == 0 => Progress::Reached,
+        Some(report) => Progress::Waiting(describe(set, Some(0), &report)),
+        None => Progress::Waiting(format!("{set}: not looked at yet")),
     }
 }
 
 /// Says how far a set is and what it waits for.
-fn describe(set: &SetName, wished: Option<i32>, report: &SetReport) -> String {
+fn describe(set: &ObjectName, wished: Option<i32>, report: &SetReport) -> String {
     let status = &report.status;
     let ready = status.ready_replicas.unwrap_or_default();
     let count = match wished {
@@ -200,17 +206,20 @@ struct Waiter<'a> {
 }
 
 impl<'a> Waiter<'a> {
-    fn new(session: &'a Session) -> Result<Self> {
+    fn new(session: &'a Session, goals: &[Goal]) -> Result<Self> {
         let layout = session.store.layout();
         let mut reports = Watch::new().context("cannot watch the state directory")?;
-        for dir in [
-            layout.set_statuses(&session.namespace),
-            layout.wanted_kind(&session.namespace, store::Wanted::StatefulSet),
-            layout.wanted_kind(&session.namespace, store::Wanted::Eviction),
-        ] {
-            store::make_dir(&dir)
-                .and_then(|()| reports.add(&dir, ()))
-                .with_context(|| format!("cannot watch {}", dir.display()))?;
+        for goal in goals {
+            let (namespace, _) = store::identity(&goal.set().metadata)?;
+            for dir in [
+                layout.set_statuses(&namespace),
+                layout.wanted_kind(&namespace, Wanted::StatefulSet),
+                layout.wanted_kind(&namespace, Wanted::Eviction),
+            ] {
+                store::make_dir(&dir)
+                    .and_then(|()| reports.add(&dir, ()))
+                    .with_context(|| format!("cannot watch {}", dir.display()))?;
+            }
         }
         let (interrupt, signalled) = UnixStream::pair()?;
         interrupt.set_nonblocking(true)?;

@@ -7,7 +7,7 @@ use clap::Args as ClapArgs;
 use super::super::render;
 use super::super::session::{Session, say};
 use super::{listening_at, no_server, records, wire};
-use crate::net::dns::{Kind as RecordKind, Lookup, Question, lookup, search_path, short};
+use crate::net::dns::{Kind as RecordKind, Lookup, lookup, questions, search_path, short};
 use crate::problem::{Kind, Problem, Result};
 
 const EXAMPLES: &str = "\
@@ -46,7 +46,9 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<()> {
             records::needed(session, need)
         })?,
         Some(server) => {
-            let server = server.or_else(|| listening_at(session)).ok_or_else(no_server)?;
+            let server = server
+                .or_else(|| listening_at(session))
+                .ok_or_else(no_server)?;
             ask(server, args, &search)?
         }
     };
@@ -55,8 +57,8 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<()> {
 
 fn ask(server: SocketAddr, args: &Args, search: &[String]) -> Result<Lookup> {
     let mut best = Lookup::NxDomain;
-    for (name, kind) in crate::net::dns::questions(&args.name, args.kind, search) {
-        match wire::ask(server, &Question::new(name, kind))? {
+    for question in questions(&args.name, args.kind, search) {
+        match wire::ask(server, &question)? {
             found @ Lookup::Found(_) => return Ok(found),
             Lookup::NoData => best = Lookup::NoData,
             Lookup::NxDomain => {}

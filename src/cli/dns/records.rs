@@ -26,7 +26,9 @@ pub(super) fn of_service(
     let record = store::read_json(&path);
     let record: Option<ServiceRecord> =
         record.with_context(|| format!("cannot read {}", path.display()))?;
-    record.map(|record| current(session, namespace, record)).transpose()
+    record
+        .map(|record| current(session, namespace, record))
+        .transpose()
 }
 
 /// Sets what a record says of its endpoints to what their pods say now.
@@ -45,8 +47,7 @@ fn current(
         let Some(pod) = &pod else { continue };
         endpoint.serving = pods::is_ready(pod);
         endpoint.terminating = pod.metadata.deletion_timestamp.is_some();
-        endpoint.ready =
-            record.publish_not_ready || (endpoint.serving && !endpoint.terminating);
+        endpoint.ready = record.publish_not_ready || (endpoint.serving && !endpoint.terminating);
         if !pods::has_ended(pod) {
             kept.push(endpoint);
         }
@@ -58,14 +59,18 @@ fn current(
 /// Returns the records of every service of every namespace.
 pub(super) fn all(session: &Session) -> Result<Vec<ServiceRecord>> {
     let namespaces = session.store.namespaces()?;
-    let found = namespaces.iter().map(|namespace| of_namespace(session, namespace));
+    let found = namespaces
+        .iter()
+        .map(|namespace| of_namespace(session, namespace));
     let found: Vec<Vec<ServiceRecord>> = found.collect::<Result<_>>()?;
     Ok(found.into_iter().flatten().collect())
 }
 
 fn of_namespace(session: &Session, namespace: &Namespace) -> Result<Vec<ServiceRecord>> {
     let names = names_in(session, namespace)?;
-    let found = names.iter().map(|name| of_service(session, namespace, name));
+    let found = names
+        .iter()
+        .map(|name| of_service(session, namespace, name));
     found.filter_map(Result::transpose).collect()
 }
 
@@ -81,7 +86,11 @@ fn names_in(session: &Session, namespace: &Namespace) -> Result<Vec<String>> {
 pub(super) fn of_set(session: &Session, set: &SetName) -> Result<Vec<ServiceRecord>> {
     let object = session.expect_set(set)?;
     let spec = object.spec.unwrap_or_default();
-    let labels = spec.template.metadata.and_then(|meta| meta.labels).unwrap_or_default();
+    let labels = spec
+        .template
+        .metadata
+        .and_then(|meta| meta.labels)
+        .unwrap_or_default();
     let mut found = Vec::new();
     for name in session.store.names(&session.namespace, Wanted::Service)? {
         let service: Option<Service> = session.store.find(&session.namespace, &name)?;
@@ -89,13 +98,17 @@ pub(super) fn of_set(session: &Session, set: &SetName) -> Result<Vec<ServiceReco
         let selector = service.spec.as_ref().and_then(|spec| spec.selector.clone());
         let selector = selector.unwrap_or_default();
         let selects = !selector.is_empty()
-            && selector.iter().all(|(key, value)| labels.get(key) == Some(value));
+            && selector
+                .iter()
+                .all(|(key, value)| labels.get(key) == Some(value));
         if !selects && spec.service_name.as_deref() != Some(name.as_str()) {
             continue;
         }
         let record = of_service(session, &session.namespace, name.as_str())?;
         let mut record = record.unwrap_or_else(|| endpoints(&service, &[]));
-        record.endpoints.retain(|endpoint| is_of(&endpoint.pod, set));
+        record
+            .endpoints
+            .retain(|endpoint| is_of(&endpoint.pod, set));
         found.push(record);
     }
     Ok(found)
@@ -115,7 +128,9 @@ pub(super) fn needed(session: &Session, need: &Need) -> Result<Vec<ServiceRecord
         }
         Need::Namespace(namespace) => {
             let names = names_in(session, namespace)?;
-            let first = names.first().map(|name| of_service(session, namespace, name));
+            let first = names
+                .first()
+                .map(|name| of_service(session, namespace, name));
             Ok(first.transpose()?.flatten().into_iter().collect())
         }
         Need::ByAddress(ip) => by_address(session, *ip),
@@ -136,8 +151,9 @@ fn by_address(session: &Session, ip: IpAddr) -> Result<Vec<ServiceRecord>> {
         let endpoint = record.endpoints.iter().any(|endpoint| endpoint.ip == ip);
         let own = match &record.kind {
             crate::net::ServiceKind::ClusterIp { addresses } => addresses.contains(&ip),
-            crate::net::ServiceKind::Headless
-            | crate::net::ServiceKind::ExternalName { .. } => false,
+            crate::net::ServiceKind::Headless | crate::net::ServiceKind::ExternalName { .. } => {
+                false
+            }
         };
         endpoint || own
     };

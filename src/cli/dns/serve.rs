@@ -46,7 +46,10 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<()> {
     desk.read_everything()?;
     let server = Server::start(&args.listen, Arc::clone(&desk.zone))
         .with_context(|| format!("cannot listen on {}", listed(&args.listen)))?;
-    say(format!("Answering DNS questions on {}.", listed(server.addresses())));
+    say(format!(
+        "Answering DNS questions on {}.",
+        listed(server.addresses())
+    ));
     loop {
         desk.wait()?;
         desk.catch_up()?;
@@ -57,7 +60,8 @@ fn refuse_the_world(listen: SocketAddr) -> Result<(), Problem> {
     if listen.ip().is_loopback() {
         return Ok(());
     }
-    let message = format!("{listen} is not a loopback address, and petset opens no port to the network");
+    let message =
+        format!("{listen} is not a loopback address, and petset opens no port to the network");
     Err(Problem::new(Kind::Invalid, message).hint("listen on 127.0.0.1:5354, for example"))
 }
 
@@ -161,7 +165,9 @@ impl<'a> Desk<'a> {
         match found {
             Ok(Some(record)) => drop(zone.replace(record)),
             Ok(None) => drop(zone.remove(namespace.as_str(), name)),
-            Err(error) => say(format!("note: {namespace}/{name} stays as it was: {error:#}")),
+            Err(error) => say(format!(
+                "note: {namespace}/{name} stays as it was: {error:#}"
+            )),
         }
     }
 }

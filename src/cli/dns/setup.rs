@@ -84,7 +84,10 @@ impl Place<'_> {
 
     fn systemd_resolved(&self) -> String {
         let Self { server, domain, .. } = self;
-        let reverse = self.reverse.map(|zone| format!(" ~{zone}")).unwrap_or_default();
+        let reverse = self
+            .reverse
+            .map(|zone| format!(" ~{zone}"))
+            .unwrap_or_default();
         format!(
             "# systemd-resolved (246 or newer)\n\
              sudo mkdir -p /etc/systemd/resolved.conf.d\n\
@@ -124,7 +127,9 @@ impl Place<'_> {
     }
 
     fn hosts(&self) -> String {
-        let state = shlex::try_quote(&self.state).unwrap_or_default().into_owned();
+        let state = shlex::try_quote(&self.state)
+            .unwrap_or_default()
+            .into_owned();
         format!(
             "# /etc/hosts: the pets that are ready now, and no later ones\n\
              petset --state-dir {state} dns hosts | sudo tee -a /etc/hosts\n"
@@ -145,11 +150,18 @@ mod tests {
             state: "/tmp/my state".to_owned(),
         };
         let resolved = place.advice(Resolver::SystemdResolved);
-        assert!(resolved.contains("DNS=127.84.0.53:5353\nDomains=~cluster.local ~84.127.in-addr.arpa\n"));
+        assert!(
+            resolved
+                .contains("DNS=127.84.0.53:5353\nDomains=~cluster.local ~84.127.in-addr.arpa\n")
+        );
         let dnsmasq = place.advice(Resolver::Dnsmasq);
         assert!(dnsmasq.contains("server=/cluster.local/127.84.0.53#5353\n"));
         let resolver = place.advice(Resolver::EtcResolver);
         assert!(resolver.contains("nameserver 127.84.0.53\nport 5353\n"));
-        assert!(place.advice(Resolver::Hosts).contains("--state-dir '/tmp/my state' dns hosts"));
+        assert!(
+            place
+                .advice(Resolver::Hosts)
+                .contains("--state-dir '/tmp/my state' dns hosts")
+        );
     }
 }

@@ -79,5 +79,8 @@ fn silent(server: SocketAddr, error: &io::Error) -> anyhow::Error {
 }
 
 fn senseless(server: SocketAddr) -> Problem {
-    Problem::new(Kind::Failed, format!("the DNS server {server} answers nonsense"))
+    Problem::new(
+        Kind::Failed,
+        format!("the DNS server {server} answers nonsense"),
+    )
 }
