@@ -29,6 +29,8 @@ pub(super) fn ask(server: SocketAddr, question: &Question) -> Result<Lookup> {
     match reply {
         Some(Reply::Answer(found)) => Ok(found),
         Some(Reply::Truncated) | None => Err(senseless(server).into()),
+        // Another zone's name, as one of the names that a short one may stand for often is.
+        Some(Reply::Failed("REFUSED")) => Ok(Lookup::NxDomain),
         Some(Reply::Failed(code)) => {
             let message = format!("the DNS server {server} answers {code}");
             Err(Problem::new(Kind::Failed, message).into())
