@@ -2,6 +2,8 @@
 
 mod create;
 mod delete;
+mod discover;
+mod dns;
 mod endpoints;
 mod events;
 mod files;
@@ -9,6 +11,8 @@ mod get;
 mod lookout;
 mod names;
 mod objects;
+mod peers;
+mod pods;
 mod render;
 mod restart;
 mod scale;
@@ -30,6 +34,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::model::Namespace;
 use crate::problem::{Result, kind_of, report};
 use crate::store;
+pub(crate) use discover::{PEER_FINDER, run_peer_finder};
 use session::Session;
 
 /// Run Kubernetes PetSets and StatefulSets as plain local processes
@@ -83,6 +88,8 @@ pub(crate) struct Global {
 enum Command {
     Create(create::Args),
     Delete(delete::Args),
+    Discover(discover::Args),
+    Dns(dns::Args),
     Restart(restart::Args),
     Events(events::Args),
     Get(get::Args),
@@ -99,6 +106,8 @@ impl Command {
         match self {
             Self::Create(args) => create::run(session, args),
             Self::Delete(args) => delete::run(session, args),
+            Self::Discover(args) => discover::run(session, args),
+            Self::Dns(args) => dns::run(session, args),
             Self::Restart(args) => restart::run(session, args),
             Self::Events(args) => events::run(session, args),
             Self::Get(args) => get::run(session, args),
