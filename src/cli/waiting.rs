@@ -114,7 +114,9 @@ impl Session {
         let uid = set.metadata.uid.as_deref().unwrap_or_default();
         let generation = set.metadata.generation.unwrap_or_default();
         let seen = |report: &SetReport| report.status.observed_generation.unwrap_or_default();
-        let current = report.filter(|report| report.uid == uid && seen(report) >= generation);
+        // What was seen before a `petset start` speaks of the stop.
+        let of_now = |report: &SetReport| report.uid == uid && !report.stopped;
+        let current = report.filter(|report| of_now(report) && seen(report) >= generation);
         if current.as_ref().is_some_and(|report| report.settled) {
             return Ok(Progress::Reached);
         }
@@ -189,10 +191,7 @@ fn describe(set: &ObjectName, wished: Option<i32>, report: &SetReport) -> String
     };
     match report.waiting.first() {
         None => count,
-        Some(waiting) => match &waiting.pet {
-            Some(pet) => format!("{count}, waiting for {pet}: {}", waiting.why),
-            None => format!("{count}, {}", waiting.why),
-        },
+        Some(waiting) => format!("{count}; {}", waiting.why),
     }
 }
 
