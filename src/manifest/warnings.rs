@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{
-    Container, Lifecycle, PodSpec, Probe, Volume, VolumeMount, VolumeProjection,
+    Container, PodSpec, Probe, Volume, VolumeMount, VolumeProjection,
 };
 
 pub(super) use others::{of_claim, of_service};
@@ -225,25 +225,25 @@ fn container(ignored: &mut Ignored<'_>, path: &str, container: &Container) {
     let Container {
         args: _,
         command: _,
-        env: _,
+        env,
         env_from: _,
         image: _,
         image_pull_policy,
-        lifecycle,
+        lifecycle: _,
         liveness_probe,
         name: _,
         ports,
         readiness_probe,
         resize_policy,
         resources,
-        restart_policy,
-        restart_policy_rules,
+        restart_policy: _,
+        restart_policy_rules: _,
         security_context,
         startup_probe,
         stdin,
         stdin_once: _,
         termination_message_path,
-        termination_message_policy,
+        termination_message_policy: _,
         tty,
         volume_devices,
         volume_mounts,
@@ -272,35 +272,20 @@ fn container(ignored: &mut Ignored<'_>, path: &str, container: &Container) {
     let message = termination_message_path.as_deref();
     let message = message.is_some_and(|path| path != "/dev/termination-log");
     ignored.note(&at("terminationMessagePath"), NO_CONTAINERS, message);
-    let policy = termination_message_policy.as_deref();
-    let policy = policy.is_some_and(|policy| policy != "File");
-    ignored.note(&at("terminationMessagePolicy"), NO_CONTAINERS, policy);
-    let policy = restart_policy.as_deref();
-    let sidecar = policy == Some("Always") && path.starts_with("init");
-    let reason = "ignored: the restartPolicy of the pod decides";
-    ignored.note(&at("restartPolicy"), reason, policy.is_some() && !sidecar);
+    for (index, variable) in env.iter().flatten().enumerate() {
+        let source = variable.value_from.as_ref();
+        let given = source.is_some_and(|source| source.file_key_ref.is_some());
+        let reason = "petset has no such variables: a pet that has one does not start";
+        let path = at(&format!("env[{index}].valueFrom.fileKeyRef"));
+        ignored.note(&path, reason, given);
+    }
     let own = "ignored: a pet has an address and ports of its own";
     for (index, port) in ports.iter().flatten().enumerate() {
         let given = port.host_port.is_some_and(|number| number != 0);
         ignored.note(&at(&format!("ports[{index}].hostPort")), own, given);
     }
-    let rules = "ignored: restartPolicy alone decides";
-    ignored.note(
-        &at("restartPolicyRules"),
-        rules,
-        restart_policy_rules.is_some(),
-    );
     for given in [liveness_probe, readiness_probe, startup_probe] {
         given.iter().for_each(probe);
-    }
-    if let Some(Lifecycle {
-        post_start: _,
-        pre_stop: _,
-        stop_signal,
-    }) = lifecycle
-    {
-        let reason = "ignored: pets are stopped with SIGTERM";
-        ignored.note(&at("lifecycle.stopSignal"), reason, stop_signal.is_some());
     }
     for (index, given) in volume_mounts.iter().flatten().enumerate() {
         mount(ignored, &at(&format!("volumeMounts[{index}]")), given);
@@ -350,6 +335,7 @@ fn mount(ignored: &mut Ignored<'_>, path: &str, mount: &VolumeMount) {
 fn volume(ignored: &mut Ignored<'_>, path: &str, volume: &Volume) {
     let able = [
         "emptyDir",
+        "ephemeral",
         "hostPath",
         "secret",
         "persistentVolumeClaim",
