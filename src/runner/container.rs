@@ -124,6 +124,11 @@ impl Supplies {
         })
     }
 
+    /// Forgets what was read for the volumes: a later start reads it anew.
+    pub(super) fn forget(&mut self) {
+        self.fresh = None;
+    }
+
     fn resolve(&self, container: &core::Container) -> Result<Image, String> {
         let own_file = self.store.layout().images();
         let mut files = Vec::new();

@@ -207,7 +207,7 @@ impl Keeper {
             }
             self.sweep();
             if self.queue.is_empty() {
-                return;
+                return self.supplies.forget();
             }
         }
     }
