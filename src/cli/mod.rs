@@ -1,10 +1,29 @@
 //! The command line: what it accepts, and one file a verb.
 
+mod create;
+mod delete;
+mod discover;
+mod dns;
+mod endpoints;
+mod events;
+mod files;
+mod get;
+mod lookout;
 mod names;
+mod objects;
+mod peers;
+mod pods;
 mod render;
+mod restart;
 mod scale;
 mod session;
+mod sort;
+mod stop;
+mod supervise;
+mod upgrade;
+mod validate;
 mod waiting;
+mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,6 +34,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::model::Namespace;
 use crate::problem::{Result, kind_of, report};
 use crate::store;
+pub(crate) use discover::{PEER_FINDER, run_peer_finder};
 use session::Session;
 
 /// Run Kubernetes PetSets and StatefulSets as plain local processes
@@ -66,13 +86,37 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Create(create::Args),
+    Delete(delete::Args),
+    Discover(discover::Args),
+    Dns(dns::Args),
+    Restart(restart::Args),
+    Events(events::Args),
+    Get(get::Args),
     Scale(scale::Args),
+    Start(stop::StartArgs),
+    Stop(stop::StopArgs),
+    Supervise(supervise::Args),
+    Upgrade(upgrade::Args),
+    Validate(validate::Args),
 }
 
 impl Command {
     fn run(&self, session: &Session) -> Result<()> {
         match self {
+            Self::Create(args) => create::run(session, args),
+            Self::Delete(args) => delete::run(session, args),
+            Self::Discover(args) => discover::run(session, args),
+            Self::Dns(args) => dns::run(session, args),
+            Self::Restart(args) => restart::run(session, args),
+            Self::Events(args) => events::run(session, args),
+            Self::Get(args) => get::run(session, args),
             Self::Scale(args) => scale::run(session, args),
+            Self::Start(args) => stop::start(session, args),
+            Self::Stop(args) => stop::stop(session, args),
+            Self::Supervise(args) => supervise::run(session, args),
+            Self::Upgrade(args) => upgrade::run(session, args),
+            Self::Validate(args) => validate::run(session, args),
         }
     }
 }

@@ -9,6 +9,7 @@ mod files;
 pub(crate) mod journal;
 mod lock;
 mod paths;
+mod pods;
 mod report;
 mod settings;
 mod watch;
@@ -20,12 +21,13 @@ use std::{env, process};
 use anyhow::Context;
 
 pub(crate) use addresses::{Given, addresses_given, give_address};
-pub(crate) use edit::{Edit, Kept, identity};
+pub(crate) use edit::{Edit, Kept, PURGE_ANNOTATION, identity};
 pub(crate) use files::{
     Sync, make_dir, names_in, read, read_json, remove, remove_tree, replace, replace_json,
 };
 pub(crate) use lock::{Attempt, Lock};
 pub(crate) use paths::{Layout, PetLayout, Wanted};
+pub(crate) use pods::merge_status;
 pub(crate) use report::{SetReport, Waiting};
 pub(crate) use settings::{BackOff, Settings, parse_duration};
 pub(crate) use watch::{Noticed, Watch};
