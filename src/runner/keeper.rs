@@ -36,6 +36,8 @@ use crate::sys;
 const WORDS: usize = 1 << 10;
 /// How often a tree that is being killed is looked at, should no signal tell of its end.
 const SWEEP: Duration = Duration::from_millis(50);
+/// The pause before what could not be written, since the disk is full, is tried again.
+const REWRITE: Duration = Duration::from_secs(1);
 /// The pauses before a supervisor that did not take a message is told again.
 const NUDGE: Duration = Duration::from_millis(10);
 const LONGEST_NUDGE: Duration = Duration::from_secs(2);
@@ -103,6 +105,8 @@ pub(super) struct Keeper {
     record: Record,
     recorded: bool,
     written: Option<PodStatus>,
+    /// When what could not be written is tried again.
+    rewrite: Option<Duration>,
     nudge: Option<(Duration, Duration)>,
     control: UnixDatagram,
     wake: PipeReader,
@@ -161,6 +165,7 @@ impl Keeper {
             record,
             recorded: true,
             written: previous,
+            rewrite: None,
             nudge: None,
             control,
             wake,
@@ -202,7 +207,7 @@ impl Keeper {
             }
             self.sweep();
             if self.queue.is_empty() {
-                return;
+                return self.supplies.forget();
             }
         }
     }
@@ -400,7 +405,11 @@ impl Keeper {
         };
         let (reader, writer) = spawn::pipe().map_err(|error| error.to_string())?;
         let pid = spawn::spawn(launch, argv, writer)?;
-        self.vessels[place.0].sessions.push(pid);
+        match purpose {
+            // A probe tells by its environment: there may be millions of them.
+            Purpose::Probe { .. } => {}
+            Purpose::Hook(_) | Purpose::Main => self.vessels[place.0].sessions.push(pid),
+        }
         self.remember(pid, place, purpose, deadline, Some(reader));
         Ok(())
     }
@@ -426,7 +435,7 @@ impl Keeper {
             });
             let _ = rustix::io::write(&*waker, &[0]);
         };
-        let thread = std::thread::Builder::new().stack_size(64 << 10);
+        let thread = std::thread::Builder::new().stack_size(256 << 10);
         if thread.spawn(look).is_err() {
             self.queue.push_back(lost);
         }
@@ -453,10 +462,13 @@ impl Keeper {
         if !self.recorded {
             self.recorded = self.record.write(&self.pet).is_ok();
         }
-        if self.done || self.written.as_ref() == Some(self.machine.status()) {
-            return;
+        let told = self.written.as_ref() == Some(self.machine.status());
+        if !self.done && !told {
+            self.write_status();
         }
-        self.write_status();
+        let now = self.now().mono;
+        let told = self.written.as_ref() == Some(self.machine.status());
+        self.rewrite = (!told || !self.recorded).then_some(now + REWRITE);
     }
 
     fn write_status(&mut self) {
@@ -510,7 +522,8 @@ impl Keeper {
         let deadlines = self.processes.iter().filter_map(|it| it.deadline);
         let sleeps = self.sleeps.iter().map(|(at, _)| *at);
         let nudge = self.nudge.map(|(at, _)| at);
-        let all = deadlines.chain(sleeps).chain(nudge).chain(sweep);
+        let own = sweep.into_iter().chain(self.rewrite);
+        let all = deadlines.chain(sleeps).chain(nudge).chain(own);
         all.chain(self.machine.deadline()).min()
     }
 

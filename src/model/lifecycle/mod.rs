@@ -532,9 +532,11 @@ impl Pet {
             State::Starting => {}
             State::Running(run) => {
                 run.asked = true;
-                let name = container.name.clone();
-                self.report(false, "Killing", format!("Stopping container {name}"));
-                self.begin_stop(place, grace);
+                if run.stop.is_none() {
+                    let words = format!("Stopping container {}", container.name);
+                    self.report(false, "Killing", words);
+                    self.begin_stop(place, grace);
+                }
             }
             State::Ended(_) => container.wait_for_restart(now),
         }
