@@ -37,6 +37,7 @@ pub fn main() -> ExitCode {
         Some((role, [root])) if role == supervisor::SUPERVISOR_ARGUMENT => {
             supervisor::run_in_background(Path::new(root))
         }
+        Some((role, rest)) if role == runner::VERB => runner::run(rest),
         Some(_) | None => cli::run(),
     }
 }

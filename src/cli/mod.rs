@@ -1,15 +1,27 @@
 //! The command line: what it accepts, and one file a verb.
 
+mod create;
+mod delete;
+mod describe;
 mod endpoints;
 mod events;
+mod exec;
+mod files;
 mod get;
+mod logs;
 mod lookout;
 mod names;
 mod objects;
 mod render;
+mod restart;
 mod scale;
 mod session;
 mod sort;
+mod stop;
+mod supervise;
+mod upgrade;
+mod validate;
+mod wait;
 mod waiting;
 mod words;
 
@@ -73,17 +85,41 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Create(create::Args),
+    Delete(delete::Args),
+    Describe(describe::Args),
     Events(events::Args),
+    Exec(exec::Args),
     Get(get::Args),
+    Logs(logs::Args),
+    Restart(restart::Args),
     Scale(scale::Args),
+    Start(stop::StartArgs),
+    Stop(stop::StopArgs),
+    Supervise(supervise::Args),
+    Upgrade(upgrade::Args),
+    Validate(validate::Args),
+    Wait(wait::Args),
 }
 
 impl Command {
     fn run(&self, session: &Session) -> Result<()> {
         match self {
+            Self::Create(args) => create::run(session, args),
+            Self::Delete(args) => delete::run(session, args),
+            Self::Describe(args) => describe::run(session, args),
             Self::Events(args) => events::run(session, args),
+            Self::Exec(args) => exec::run(session, args),
             Self::Get(args) => get::run(session, args),
+            Self::Logs(args) => logs::run(session, args),
+            Self::Restart(args) => restart::run(session, args),
             Self::Scale(args) => scale::run(session, args),
+            Self::Start(args) => stop::start(session, args),
+            Self::Stop(args) => stop::stop(session, args),
+            Self::Supervise(args) => supervise::run(session, args),
+            Self::Upgrade(args) => upgrade::run(session, args),
+            Self::Validate(args) => validate::run(session, args),
+            Self::Wait(args) => wait::run(session, args),
         }
     }
 }

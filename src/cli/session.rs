@@ -7,7 +7,7 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::StatefulSet;
 
 use super::Global;
-use crate::model::{Namespace, SetName};
+use crate::model::{Namespace, Set, SetName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Edit, Store};
 use crate::supervisor;
@@ -17,6 +17,8 @@ use crate::supervisor;
 pub(crate) struct Session {
     pub(crate) store: Store,
     pub(crate) namespace: Namespace,
+    /// The namespace was named on the command line, so that manifests must agree with it.
+    pub(crate) namespace_given: bool,
     lock_timeout: Option<Duration>,
 }
 
@@ -34,6 +36,7 @@ impl Session {
             .or_else(namespace_of_pet)
             .unwrap_or_default();
         Ok(Self {
+            namespace_given: global.namespace.is_some(),
             store,
             namespace,
             lock_timeout: global.lock_timeout,
@@ -84,6 +87,20 @@ impl Session {
         let object = name.as_str().parse()?;
         let found = self.store.find(&self.namespace, &object)?;
         found.ok_or_else(|| self.not_found("statefulsets.apps", name.as_str()).into())
+    }
+
+    /// Returns the names of the claims that a set's templates have made, in order.
+    pub(crate) fn claims_of(&self, namespace: &Namespace, set: &Set) -> Result<Vec<String>> {
+        let names = store::names_in(&self.store.layout().volumes(namespace))?;
+        Ok(names
+            .into_iter()
+            .filter(|claim| set.is_own_claim(claim))
+            .collect())
+    }
+
+    /// Makes the state directory, if it does not exist yet.
+    pub(crate) fn establish(&self) -> Result<()> {
+        self.store.edit("supervise", self.lock_timeout, |_| Ok(()))
     }
 
     /// Says, in the API server's words, that something does not exist.

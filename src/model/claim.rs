@@ -60,6 +60,16 @@ impl ClaimSeen {
     }
 }
 
+impl super::Set {
+    /// Says whether a claim is named like one that a template of this set made, for any ordinal.
+    #[must_use]
+    pub fn is_own_claim(&self, claim: &str) -> bool {
+        let pet = |template: &String| claim.strip_prefix(template.as_str())?.strip_prefix('-');
+        let pets = self.claim_templates.iter().filter_map(pet);
+        pets.into_iter().any(|pet| self.ordinal_of(pet).is_some())
+    }
+}
+
 /// Returns the name of the claim that a template makes for a pet: `data-web-0` (C02).
 #[must_use]
 pub fn claim_name(template: &str, set: &str, ordinal: Ordinal) -> String {

@@ -5,18 +5,24 @@
 //! means here what it means in a cluster, where the host's and the image's are not known either.
 //! `HOSTNAME` is set and, for the same reason, not known.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod references;
+mod services;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Container, EnvFromSource, EnvVar, EnvVarSource, Pod, Secret, Service, ServicePort,
+    ConfigMap, Container, EnvFromSource, EnvVar, EnvVarSource, Pod, Secret, Service,
 };
 
+use self::services::service_variables;
 use super::expansion::expand;
 use super::fields::{Capacity, field, resource};
 use super::image::Launch;
 use super::name::PetName;
+
+pub use references::{References, references};
 
 /// The objects of a pod's namespace that its environment and volumes are made from.
 ///
@@ -29,17 +35,6 @@ pub struct Sources {
     pub secrets: BTreeMap<String, Secret>,
     /// By name.
     pub services: BTreeMap<String, Service>,
-}
-
-/// The names of the objects that a pod is made from.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct References {
-    /// Names of config maps.
-    pub config_maps: BTreeSet<String>,
-    /// Names of secrets.
-    pub secrets: BTreeSet<String>,
-    /// Whether all services of the namespace are wanted (`enableServiceLinks`).
-    pub services: bool,
 }
 
 /// What petset itself adds to an environment.
@@ -120,51 +115,6 @@ impl Environment {
         all.extend(known.map(|(name, value)| (name.clone(), value.clone())));
         all.into_iter().collect()
     }
-}
-
-/// Lists the objects that `pod` needs, so that only those are read.
-#[must_use]
-pub fn references(pod: &Pod) -> References {
-    let mut wanted = References::default();
-    let Some(spec) = &pod.spec else {
-        return wanted;
-    };
-    wanted.services = spec.enable_service_links.unwrap_or(true);
-    let init = spec.init_containers.iter().flatten();
-    for container in spec.containers.iter().chain(init) {
-        for source in container.env_from.iter().flatten() {
-            let config_map = source.config_map_ref.as_ref().map(|from| from.name.clone());
-            let secret = source.secret_ref.as_ref().map(|from| from.name.clone());
-            wanted.config_maps.extend(config_map);
-            wanted.secrets.extend(secret);
-        }
-        let values = container.env.iter().flatten();
-        for value in values.filter_map(|variable| variable.value_from.as_ref()) {
-            let config_map = value.config_map_key_ref.as_ref();
-            let secret = value.secret_key_ref.as_ref();
-            wanted
-                .config_maps
-                .extend(config_map.map(|key| key.name.clone()));
-            wanted.secrets.extend(secret.map(|key| key.name.clone()));
-        }
-    }
-    for volume in spec.volumes.iter().flatten() {
-        let config_map = volume.config_map.as_ref().map(|from| from.name.clone());
-        let secret = volume
-            .secret
-            .as_ref()
-            .and_then(|from| from.secret_name.clone());
-        wanted.config_maps.extend(config_map);
-        wanted.secrets.extend(secret);
-        let projected = volume.projected.as_ref();
-        for source in projected.iter().flat_map(|all| &all.sources).flatten() {
-            let config_map = source.config_map.as_ref().map(|from| from.name.clone());
-            let secret = source.secret.as_ref().map(|from| from.name.clone());
-            wanted.config_maps.extend(config_map);
-            wanted.secrets.extend(secret);
-        }
-    }
-    wanted
 }
 
 /// Makes the environment of a container from its pod, the objects it refers to, petset's own
@@ -274,58 +224,6 @@ fn ordinal_of(pod: &Pod, name: &str) -> Option<String> {
     let parsed = || name.parse::<PetName>().ok();
     let number = || parsed().map(|pet| pet.ordinal().to_string());
     label.cloned().or_else(number)
-}
-
-/// Returns the variables that tell where a service is (V27); none for one without an address.
-fn service_variables(service: &Service) -> Vec<(String, String)> {
-    let spec = service.spec.as_ref();
-    let ip = spec.and_then(|spec| spec.cluster_ip.as_deref());
-    let ip = ip.filter(|ip| !ip.is_empty() && *ip != "None");
-    let ports = spec
-        .and_then(|spec| spec.ports.as_deref())
-        .unwrap_or_default();
-    let (Some(ip), Some(first)) = (ip, ports.first()) else {
-        return Vec::new();
-    };
-    let name = as_variable(service.metadata.name.as_deref().unwrap_or_default());
-    let mut variables = vec![
-        (format!("{name}_SERVICE_HOST"), ip.to_owned()),
-        (format!("{name}_SERVICE_PORT"), first.port.to_string()),
-        (format!("{name}_PORT"), url(ip, first)),
-    ];
-    for port in ports {
-        if let Some(port_name) = port.name.as_deref().filter(|name| !name.is_empty()) {
-            let port_name = as_variable(port_name);
-            let variable = format!("{name}_SERVICE_PORT_{port_name}");
-            variables.push((variable, port.port.to_string()));
-        }
-        let protocol = protocol(port);
-        let prefix = format!("{name}_PORT_{}_{protocol}", port.port);
-        variables.push((format!("{prefix}_PROTO"), protocol.to_ascii_lowercase()));
-        variables.push((format!("{prefix}_PORT"), port.port.to_string()));
-        variables.push((format!("{prefix}_ADDR"), ip.to_owned()));
-        variables.push((prefix, url(ip, port)));
-    }
-    variables
-}
-
-fn protocol(port: &ServicePort) -> String {
-    let protocol = port.protocol.as_deref().filter(|given| !given.is_empty());
-    protocol.unwrap_or("TCP").to_ascii_uppercase()
-}
-
-fn url(ip: &str, port: &ServicePort) -> String {
-    let scheme = protocol(port).to_ascii_lowercase();
-    let bracketed = if ip.contains(':') {
-        format!("[{ip}]")
-    } else {
-        ip.to_owned()
-    };
-    format!("{scheme}://{bracketed}:{}", port.port)
-}
-
-fn as_variable(name: &str) -> String {
-    name.replace('-', "_").to_ascii_uppercase()
 }
 
 /// Adds all keys of a config map or secret.
@@ -510,3 +408,6 @@ pub fn probe_command(container: &Container, command: &[String]) -> Vec<String> {
     let each = |word: &String| expand(word, plain);
     command.iter().map(each).collect()
 }
+
+#[cfg(test)]
+mod tests;

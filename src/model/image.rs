@@ -4,159 +4,19 @@
 //! then in the user's, then in the built-in catalogue; the first entry found counts, entries are
 //! not merged. Whether files exist is asked through [`Disk`], so that this stays pure.
 
-use std::collections::BTreeMap;
+mod entries;
+mod reference;
+
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-
+use self::entries::{Book, Entry, built_in};
+use self::reference::fit;
 use super::environment::Environment;
 use crate::problem::Problem;
 
-const BUILT_IN: &str = include_str!("images.toml");
-
-/// An image reference taken apart: `docker.io/library/redis:7@sha256:...`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reference<'a> {
-    path: Vec<&'a str>,
-    tag: Option<&'a str>,
-}
-
-impl<'a> Reference<'a> {
-    /// Takes `text` apart; a colon counts as a tag's only after the last slash.
-    #[must_use]
-    pub fn new(text: &'a str) -> Self {
-        let (text, _digest) = text.split_once('@').unwrap_or((text, ""));
-        let last = text.rfind('/').map_or(0, |slash| slash + 1);
-        let colon = text[last..].find(':').map(|colon| last + colon);
-        let (name, tag) = match colon {
-            Some(colon) => (&text[..colon], Some(&text[colon + 1..])),
-            None => (text, None),
-        };
-        let path = name.split('/').collect();
-        Self { path, tag }
-    }
-
-    /// Returns the tag; `latest` where none is given.
-    #[must_use]
-    pub fn tag(&self) -> &'a str {
-        self.tag.unwrap_or("latest")
-    }
-
-    /// Returns the last part of the name, such as `redis`.
-    #[must_use]
-    pub fn name(&self) -> &'a str {
-        self.path.last().copied().unwrap_or_default()
-    }
-}
-
-/// How well a key of the catalogue fits; the greatest wins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Fit {
-    tag: TagFit,
-    components: usize,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum TagFit {
-    Any,
-    Pattern,
-    Exact,
-}
-
-/// Matches `reference` with a key such as `redis`, `mydb:{tag}`, `mydb:v{tag}` or `corp/mydb:v2`;
-/// also returns what `{tag}` stands for.
-fn fit<'a>(key: &str, reference: &Reference<'a>) -> Option<(Fit, &'a str)> {
-    let pattern = Reference::new(key);
-    if !reference.path.ends_with(&pattern.path) {
-        return None;
-    }
-    let tag = reference.tag();
-    let (tag_fit, tag) = match pattern.tag {
-        None => (TagFit::Any, tag),
-        Some(wanted) => match wanted.split_once("{tag}") {
-            None if wanted == tag => (TagFit::Exact, tag),
-            None => return None,
-            Some((before, after)) => {
-                let inner = tag.strip_prefix(before)?.strip_suffix(after)?;
-                (TagFit::Pattern, inner)
-            }
-        },
-    };
-    let components = pattern.path.len();
-    Some((
-        Fit {
-            tag: tag_fit,
-            components,
-        },
-        tag,
-    ))
-}
-
-/// What `images.toml` says of one image.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    /// Runs before the arguments, unless the manifest gives a command.
-    entrypoint: Option<Vec<String>>,
-    /// As `entrypoint`, but only before arguments that begin with a dash or end with `.conf`:
-    /// others are a command of their own, as the entrypoint scripts of official images have it.
-    program: Option<Vec<String>>,
-    /// The arguments, unless the manifest gives arguments or a command.
-    #[serde(alias = "cmd")]
-    args: Option<Vec<String>>,
-    /// Programs that must be there beside the one that is started.
-    #[serde(default)]
-    needs: Vec<String>,
-    /// Directories put first on PATH.
-    #[serde(default)]
-    path: Vec<String>,
-    /// Variables.
-    #[serde(default)]
-    env: BTreeMap<String, String>,
-    /// The working directory, unless the manifest gives one.
-    cwd: Option<String>,
-}
-
-/// A file of the catalogue.
-#[derive(Debug, Clone)]
-struct Book {
-    path: PathBuf,
-    entries: BTreeMap<String, Entry>,
-}
-
-impl Book {
-    fn read(path: &Path, text: &str) -> Result<Self, Problem> {
-        let entries = read_entries(text)
-            .map_err(|fault| Problem::invalid(format!("{}{fault}", path.display())))?;
-        let path = path.to_owned();
-        Ok(Self { path, entries })
-    }
-}
-
-/// Reads entries; a fault begins with its place, `:3:1: `.
-fn read_entries(text: &str) -> Result<BTreeMap<String, Entry>, String> {
-    let entries: BTreeMap<String, Entry> =
-        toml::from_str(text).map_err(|error| place(text, &error))?;
-    for (key, entry) in &entries {
-        if entry.program.is_some() && entry.entrypoint.is_some() {
-            return Err(format!(": [{key:?}] has both entrypoint and program"));
-        }
-    }
-    Ok(entries)
-}
-
-fn place(text: &str, error: &toml::de::Error) -> String {
-    let message = error.message().replace('\n', "; ");
-    let Some(span) = error.span() else {
-        return format!(": {message}");
-    };
-    let before = &text[..span.start.min(text.len())];
-    let line = before.matches('\n').count() + 1;
-    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-    format!(":{line}:{column}: {message}")
-}
+pub use reference::Reference;
 
 /// What the resolution may ask of the machine.
 pub struct Disk<'a> {
@@ -264,7 +124,7 @@ impl Catalogue {
         disk: &Disk<'_>,
     ) -> Result<Launch, PullError> {
         let reference = Reference::new(image);
-        if let Some(launch) = self.from_books(image, &reference, command, args, disk)? {
+        if let Some(launch) = self.look_in_books(image, &reference, command, args, disk)? {
             return Ok(launch);
         }
         let built_in = built_in(&reference).map_err(|message| PullError { message })?;
@@ -285,7 +145,7 @@ impl Catalogue {
         Ok(launch)
     }
 
-    fn from_books(
+    fn look_in_books(
         &self,
         image: &str,
         reference: &Reference<'_>,
@@ -394,7 +254,7 @@ impl Catalogue {
         let message = format!(
             "image {image:?} names no program, and the manifest gives no command; \
              add an entrypoint below [{key:?}] in {file}, for example:\n\
-             [{key:?}]\nentrypoint = [\"./{}\"]",
+             [{key:?}]\nentrypoint = [{:?}]",
             Reference::new(key).name()
         );
         PullError { message }
@@ -506,23 +366,5 @@ fn replace_program(launch: &mut Launch, disk: &Disk<'_>) {
     }
 }
 
-/// Finds the built-in entry, reading only the part of the catalogue that it needs.
-fn built_in(reference: &Reference<'_>) -> Result<Option<(String, Entry)>, String> {
-    let fits = built_in_parts().filter_map(|(key, part)| Some((fit(key, reference)?.0, part)));
-    let Some((_, part)) = fits.max_by_key(|(fit, _)| *fit) else {
-        return Ok(None);
-    };
-    let entries = read_entries(part).map_err(|fault| format!("built-in catalogue{fault}"))?;
-    Ok(entries.into_iter().next())
-}
-
-/// Takes the built-in catalogue apart at its headings, without reading it.
-fn built_in_parts() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let starts = BUILT_IN.match_indices("\n[\"").map(|(at, _)| at + 1);
-    starts.filter_map(|start| {
-        let part = &BUILT_IN[start..];
-        let end = part.find("\n[\"").map_or(part.len(), |end| end + 1);
-        let key = part.strip_prefix("[\"")?.split_once("\"]")?.0;
-        Some((key, &part[..end]))
-    })
-}
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ pub mod expansion;
 pub mod fields;
 mod history;
 pub mod image;
+pub mod lifecycle;
 mod name;
 mod pet;
 pub mod printer;

@@ -61,9 +61,9 @@ fn unfinished_init(pod: &Pod) -> Option<Step<'_>> {
     let of = spec.map_or(0, |spec| spec.init_containers.iter().flatten().count());
     let statuses = pod.status.as_ref()?.init_container_statuses.as_deref()?;
     let mut unfinished = statuses.iter().enumerate().filter(|(_, status)| {
-        let done = terminated(status).is_some_and(|end| end.exit_code == 0);
-        let started = status.started == Some(true);
-        !done && !(is_sidecar(spec, &status.name) && started)
+        let ended_well = terminated(status).is_some_and(|end| end.exit_code == 0);
+        let started = status.started == Some(true) && is_sidecar(spec, &status.name);
+        !ended_well && !started
     });
     let (at, status) = unfinished.next()?;
     Some(Step { status, at, of })
@@ -395,3 +395,6 @@ fn end_text(end: &ContainerStateTerminated) -> String {
         None => format!("exit code {}", end.exit_code),
     }
 }
+
+#[cfg(test)]
+mod tests;

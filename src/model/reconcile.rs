@@ -596,3 +596,6 @@ impl<'a> Pass<'a> {
         self.wait(ordinal, why);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@ pub(crate) mod address;
 pub(crate) mod block;
 pub(crate) mod dns;
 mod record;
+#[cfg(test)]
+mod record_tests;
 
 pub(crate) use record::{
     Endpoint, EndpointPort, ServiceKind, ServicePort, ServiceRecord, Target, endpoints,

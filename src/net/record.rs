@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::{Deserialize, Serialize};
 
 /// The old ways to ask for `publishNotReadyAddresses` (N13).
-const TOLERATE_UNREADY: [&str; 2] = [
+pub(super) const TOLERATE_UNREADY: [&str; 2] = [
     "service.alpha.kubernetes.io/tolerate-unready-endpoints",
     "service.beta.kubernetes.io/tolerate-unready-endpoints",
 ];
@@ -124,7 +124,7 @@ impl Endpoint {
 }
 
 /// Writes an address as a label; a label may not end in a dash, so `fd00::` becomes `fd00--0`.
-fn dashed(ip: IpAddr) -> String {
+pub(super) fn dashed(ip: IpAddr) -> String {
     let mut label = ip.to_string().replace(['.', ':'], "-");
     if label.ends_with('-') {
         label.push('0');
@@ -150,7 +150,7 @@ pub(crate) fn endpoints(service: &Service, pods: &[&Pod]) -> ServiceRecord {
     if matches!(record.kind, ServiceKind::ExternalName { .. }) {
         return record;
     }
-    let mut selected: Vec<&Pod> = pods.iter().copied().collect();
+    let mut selected: Vec<&Pod> = pods.to_vec();
     selected.retain(|pod| belongs(&record.namespace, spec, pod));
     selected.sort_by_cached_key(|pod| in_order(pod));
     for pod in selected {
@@ -216,8 +216,7 @@ fn publishes_not_ready(service: &Service, spec: &ServiceSpec) -> bool {
         let value = annotations.and_then(|annotations| annotations.get(*key));
         value.is_some_and(|value| value == "true")
     };
-    spec.publish_not_ready_addresses == Some(true)
-        || TOLERATE_UNREADY.iter().any(|key| tolerates(key))
+    spec.publish_not_ready_addresses == Some(true) || TOLERATE_UNREADY.iter().any(tolerates)
 }
 
 /// Whether the service selects the pod, and the pod can be an endpoint at all (N12).

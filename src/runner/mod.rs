@@ -1,4 +1,124 @@
-//! One pet: its volumes, processes, probes and hooks.
+//! The runner: one process a pet, which is the kubelet of that pet.
+//!
+//! It drives [`crate::model::lifecycle`]: one thread polls the pipes, the control socket and the
+//! signals, hands what happened to the machine, and performs the actions that come back. Only
+//! HTTP and TCP probes get threads, and those live as long as one probe. It leaves to the
+//! supervisor what a pod is made of (`pod.json`), and to the machine every decision.
 
-pub(crate) mod volumes;
+mod container;
+mod control;
+mod hooks;
+mod http;
+mod keeper;
+mod logs;
+mod probes;
+mod record;
+mod spawn;
+mod tree;
+mod volumes;
 
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, Stdio};
+
+use rustix::fs::FlockOperation;
+
+use crate::model::Namespace;
+use crate::store::{Layout, PetLayout};
+use crate::sys;
+
+pub(crate) use container::Launch;
+pub(crate) use control::{Control, tell};
+pub(crate) use tree::{Identity, identity_of};
+
+/// The word that makes the program a runner: `petset runner <state-dir> <namespace> <pod>`.
+pub(crate) const VERB: &str = "runner";
+/// The exit code of a runner whose pet has a runner already.
+pub(crate) const BUSY: u8 = 75;
+
+/// Starts the runner of a pod whose `pod.json` is in place. It outlives the caller.
+pub(crate) fn start(layout: &Layout, namespace: &Namespace, pod: &str) -> io::Result<Child> {
+    Command::new("/proc/self/exe")
+        .arg0("petset")
+        .arg(VERB)
+        .arg(layout.root())
+        .args([namespace.as_str(), pod])
+        .env_remove(container::UID_VARIABLE)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+}
+
+/// Returns whether a runner holds this pet's lock.
+pub(crate) fn is_kept(pet: &PetLayout) -> bool {
+    match File::open(pet.lock()) {
+        Ok(file) => lock(&file).is_err(),
+        Err(_) => false,
+    }
+}
+
+/// Keeps one pet until its end; `args` are what follows [`VERB`].
+pub(crate) fn run(args: &[OsString]) -> ExitCode {
+    sys::close_inherited();
+    sys::reset_signals();
+    let [root, namespace, pod] = args else {
+        return ExitCode::from(2);
+    };
+    let (Some(namespace), Some(pod)) = (namespace.to_str(), pod.to_str()) else {
+        return ExitCode::from(2);
+    };
+    match keep(Path::new(root), namespace, pod) {
+        Ok(code) => code,
+        Err(error) => {
+            // Nobody reads this unless a person started the runner by hand.
+            let _ = io::stderr().write_all(crate::report(&error).as_bytes());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn keep(root: &Path, namespace: &str, pod: &str) -> crate::Result<ExitCode> {
+    let layout = Layout::new(root.canonicalize()?);
+    let namespace: Namespace = namespace.parse()?;
+    if let Some(fault) = crate::model::subdomain_fault(pod) {
+        return Err(crate::Problem::invalid(fault).into());
+    }
+    let pet = layout.pet(&namespace, pod);
+    let Ok(_lock) = take_lock(&pet) else {
+        return Ok(ExitCode::from(BUSY));
+    };
+    leave_session()?;
+    keeper::Keeper::new(layout, namespace, pod)?.run();
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes the lock that makes this the only runner of the pet.
+fn take_lock(pet: &PetLayout) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(pet.lock())?;
+    lock(&file)?;
+    Ok(file)
+}
+
+fn lock(file: &File) -> io::Result<()> {
+    let outcome = rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive);
+    outcome.map_err(Into::into)
+}
+
+/// Leaves the caller's session and directory, and becomes the parent of orphans below it.
+fn leave_session() -> io::Result<()> {
+    // It fails only for the leader of a group, which has a group of its own already.
+    let _ = rustix::process::setsid();
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    std::env::set_current_dir("/")
+}

@@ -19,6 +19,9 @@ use crate::manifest::yaml;
 use crate::model::{Namespace, ObjectName};
 use crate::problem::{Kind, Problem, Result};
 
+/// On a set that is being deleted: its claims go with it, whatever its retention policy says.
+pub(crate) const PURGE_ANNOTATION: &str = "petset.dev/purge";
+
 /// An object that users ask for and the state directory keeps, one file each.
 pub(crate) trait Kept:
     Serialize + DeserializeOwned + k8s_openapi::Metadata<Ty = ObjectMeta> + Clone

@@ -108,7 +108,7 @@ pub(crate) fn run_in_foreground(store: Store) -> Result<()> {
 }
 
 fn leave_the_caller() -> Result<()> {
-    sys::close_inherited().context("cannot close inherited descriptors")?;
+    sys::close_inherited();
     rustix::process::setsid().context("cannot leave the session")?;
     std::env::set_current_dir("/").context("cannot leave the working directory")?;
     Ok(())

@@ -320,6 +320,9 @@ impl Supervisor {
             }
             Ok(())
         })?;
+        if annotated(&object, store::PURGE_ANNOTATION) {
+            self.purge(key, set)?;
+        }
         let layout = self.store.layout().clone();
         store::remove(&layout.set_status(&key.0, key.1.as_str()))?;
         let place = self.world.place_mut(&key.0);
@@ -330,6 +333,14 @@ impl Supervisor {
             self.remove_ruins(key)?;
         }
         self.collect(key, &set.uid)
+    }
+
+    /// Removes every claim of the set, also those of pets that went long ago.
+    fn purge(&mut self, key: &Key, set: &Set) -> Result<()> {
+        let claims = store::names_in(&self.store.layout().volumes(&key.0))?;
+        let own = claims.iter().filter(|claim| set.is_own_claim(claim));
+        own.into_iter()
+            .try_for_each(|claim| self.remove_claim(key, claim))
     }
 
     /// Removes the directories that pets of this set left with nothing but logs in them.
@@ -353,6 +364,11 @@ impl Supervisor {
         let set = place.and_then(|place| place.sets.get(&key.1));
         set.with_context(|| format!("{} is not known", key.1))
     }
+}
+
+fn annotated(set: &StatefulSet, annotation: &str) -> bool {
+    let annotations = set.metadata.annotations.as_ref();
+    annotations.is_some_and(|all| all.get(annotation).is_some_and(|value| value == "true"))
 }
 
 /// Returns a random uid in the form of RFC 9562, version 4.

@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_told_apart() {
-        let read_as = |name| read(name).unwrap();
+        let read_as = |name: &str| read(name).unwrap();
         assert_eq!(read_as("5.127.in-addr.arpa"), Arpa::Part);
         assert_eq!(read_as("in-addr.arpa"), Arpa::Part);
         assert_eq!(read_as("a.ip6.arpa"), Arpa::Part);

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 
 use super::answer::{Kind, Question, Record, Status, Value};
 use super::arpa::{self, Arpa};
-use super::zone::{Zone, undashed};
+use super::find::undashed;
+use super::zone::Zone;
 use crate::model::{Namespace, ObjectName};
 use crate::net::record::ServiceRecord;
 
@@ -87,7 +88,11 @@ fn candidates(name: &str, search: &[String]) -> Vec<String> {
     if let Ok(ip) = name.parse() {
         return vec![arpa::name_of(ip)];
     }
-    if let Some(complete) = name.strip_suffix('.') {
+    let complete = name.strip_suffix('.');
+    if complete.unwrap_or(name).split('.').any(str::is_empty) {
+        return Vec::new();
+    }
+    if let Some(complete) = complete {
         return vec![complete.to_owned()];
     }
     if arpa::read(&name.to_ascii_lowercase()).is_some() {
@@ -159,4 +164,104 @@ fn resolve(
 fn answers(zone: &Zone, question: &Question) -> (Status, Vec<Record>) {
     let answer = zone.answer(question, usize::MAX);
     (answer.status, answer.answers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{coredns, pets, service};
+    use super::*;
+
+    const DOMAIN: &str = "cluster.local";
+
+    /// Looks up from the namespace `testns`; returns what was found and what was loaded for it.
+    fn ask(name: &str, kind: Kind) -> (String, Vec<Need>) {
+        let mut records = coredns();
+        records.push(pets(2));
+        records.push(service("alias", "->nginx.testns.svc.cluster.local", ""));
+        let mut loaded = Vec::new();
+        let load = |need: &Need| {
+            loaded.push(need.clone());
+            let wanted = |record: &ServiceRecord| match need {
+                Need::Service(namespace, name) => {
+                    (record.namespace.as_str(), record.name.as_str())
+                        == (namespace.as_str(), name.as_str())
+                }
+                Need::Namespace(namespace) => record.namespace == namespace.as_str(),
+                Need::ByAddress(ip) => record.endpoints.iter().any(|endpoint| endpoint.ip == *ip),
+            };
+            Ok(records
+                .iter()
+                .filter(|record| wanted(record))
+                .cloned()
+                .collect())
+        };
+        let search = search_path("testns", DOMAIN);
+        let found = match lookup(name, kind, DOMAIN, &search, load).unwrap() {
+            Lookup::Found(records) => super::super::short(&records).join(" "),
+            Lookup::NoData => "nodata".to_owned(),
+            Lookup::NxDomain => "nxdomain".to_owned(),
+        };
+        (found, loaded)
+    }
+
+    fn of(name: &str) -> Need {
+        Need::Service("testns".parse().unwrap(), name.parse().unwrap())
+    }
+
+    #[test]
+    fn a_short_name_is_found_by_the_search_path_from_one_record() {
+        for name in [
+            "web-1.nginx",
+            "web-1.nginx.testns",
+            "web-1.nginx.testns.svc",
+            "web-1.nginx.testns.svc.cluster.local",
+            "web-1.nginx.testns.svc.cluster.local.",
+            "WEB-1.Nginx",
+        ] {
+            let (found, loaded) = ask(name, Kind::A);
+            assert_eq!(found, "127.5.1.2", "{name}");
+            assert!(loaded.contains(&of("nginx")), "{name}: {loaded:?}");
+        }
+        assert_eq!(ask("web-1.nginx", Kind::A).1, [of("nginx")]);
+    }
+
+    #[test]
+    fn an_alias_needs_what_it_stands_for() {
+        let (found, loaded) = ask("alias", Kind::A);
+        assert_eq!(found, "nginx.testns.svc.cluster.local. 127.5.1.1 127.5.1.2");
+        assert_eq!(loaded, [of("alias"), of("nginx")]);
+    }
+
+    #[test]
+    fn an_address_is_looked_up_backwards() {
+        for name in [
+            "127.5.1.2",
+            "2.1.5.127.in-addr.arpa",
+            "2.1.5.127.in-addr.arpa.",
+        ] {
+            let (found, loaded) = ask(name, Kind::A);
+            assert_eq!(found, "web-1.nginx.testns.svc.cluster.local.", "{name}");
+            assert_eq!(loaded, [Need::ByAddress("127.5.1.2".parse().unwrap())]);
+        }
+        assert_eq!(ask("127.5.1.9", Kind::Ptr).0, "nxdomain");
+    }
+
+    #[test]
+    fn what_is_missing_is_told_from_what_has_no_such_record() {
+        assert_eq!(ask("nginx", Kind::Aaaa).0, "nodata");
+        assert_eq!(ask("nope", Kind::A).0, "nxdomain");
+        assert_eq!(ask("example.org.", Kind::A).0, "nxdomain");
+        assert_eq!(ask("testns.svc.cluster.local", Kind::A).0, "nodata");
+        assert_eq!(ask("nowhere.svc.cluster.local", Kind::A).0, "nxdomain");
+        assert_eq!(ask("dns-version.cluster.local", Kind::Txt).0, "\"1.1.0\"");
+    }
+
+    #[test]
+    fn names_that_no_service_can_have_are_never_looked_for() {
+        for name in ["../../etc", "..", "a/b", "", ".", "*", "a\0b", "\u{e9}"] {
+            let needs = needed(name, DOMAIN, "testns");
+            assert!(needs.is_empty(), "{name:?} {needs:?}");
+            assert_eq!(ask(name, Kind::A).0, "nxdomain", "{name:?}");
+        }
+    }
 }

@@ -3,10 +3,8 @@
 //! simple-dns reads and writes the packets. It refuses record types and classes that it has no
 //! name for, which a server must answer nevertheless, so those four bytes are read here.
 
-use std::borrow::Cow;
-
-use simple_dns::rdata::{A, AAAA, CNAME, NS, NULL, OPT, PTR, RData, SOA, SRV, TXT};
-use simple_dns::{CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, RCODE, ResourceRecord, TYPE};
+use simple_dns::rdata::{A, AAAA, CNAME, NS, OPT, PTR, RData, SOA, SRV, TXT};
+use simple_dns::{CLASS, Name, Packet, PacketFlag, RCODE, ResourceRecord};
 
 use super::answer::{Answer, Kind, Question, Record, SOA_TIMES, Status, Value};
 use super::zone::Zone;
@@ -34,6 +32,8 @@ const OPCODE_AND_RD: u8 = 0b0111_1001;
 const RESPONSE: u8 = 0b1000_0000;
 const RESERVED: u8 = 0b0100_0000;
 const CLASS_IN: u16 = 1;
+/// Type A, class IN: what simple-dns is told was asked.
+const KNOWN: [u8; 4] = [0, 1, 0, 1];
 /// Not for questions: transfers of the zone, whole or in part.
 const TRANSFERS: [u16; 2] = [251, 252];
 
@@ -63,8 +63,10 @@ fn refusal(query: &[u8], code: u8) -> Vec<u8> {
 struct Asked {
     /// The message, with a type and a class that simple-dns knows.
     message: Vec<u8>,
-    kind: u16,
-    class: u16,
+    /// Where the type and the class are, in the reply too.
+    at: usize,
+    /// The type and the class as they were asked.
+    asked: [u8; 4],
 }
 
 impl Asked {
@@ -78,16 +80,19 @@ impl Asked {
             return None;
         }
         let at = end_of_name(query)?;
-        let (kind, class) = (be16(query, at)?, be16(query, at + 2)?);
+        let asked = query.get(at..at + 4)?.try_into().ok()?;
         let mut message = query.to_vec();
         message[3] &= !RESERVED;
-        message[at..at + 2].copy_from_slice(&u16::from(TYPE::A).to_be_bytes());
-        message[at + 2..at + 4].copy_from_slice(&CLASS_IN.to_be_bytes());
-        Some(Self {
-            message,
-            kind,
-            class,
-        })
+        message[at..at + 4].copy_from_slice(&KNOWN);
+        Some(Self { message, at, asked })
+    }
+
+    fn kind(&self) -> u16 {
+        u16::from_be_bytes([self.asked[0], self.asked[1]])
+    }
+
+    fn class(&self) -> u16 {
+        u16::from_be_bytes([self.asked[2], self.asked[3]])
     }
 
     fn answer(&self, zone: &Zone, transport: Transport) -> Option<Vec<u8>> {
@@ -97,27 +102,26 @@ impl Asked {
             return None;
         }
         let room = room_for(transport, query.opt());
-        let mut reply = reply_to(&query, self.kind, self.class);
-        let outdated = query.opt().is_some_and(|opt| opt.version != 0);
-        if outdated {
+        let answer = self.ask(zone, &query, room / LEAST_RECORD + 1)?;
+        let mut reply = reply_to(&query);
+        if query.opt().is_some_and(|opt| opt.version != 0) {
             *reply.rcode_mut() = RCODE::BADVERS;
-            return reply.build_bytes_vec_compressed().ok();
-        }
-        let kind = Kind::from_code(self.kind);
-        let name = query.questions.first()?.qname.to_string();
-        let answer = if self.class == CLASS_IN && !TRANSFERS.contains(&self.kind) {
-            zone.answer(&Question::new(name, kind), room / LEAST_RECORD + 1)
         } else {
-            Answer::bare(Status::Refused)
-        };
-        fill(&mut reply, &answer)?;
-        write_within(reply, room)
+            fill(&mut reply, &answer);
+        }
+        let mut bytes = write_within(reply, room)?;
+        bytes[self.at..self.at + 4].copy_from_slice(&self.asked);
+        Some(bytes)
     }
-}
 
-fn be16(bytes: &[u8], at: usize) -> Option<u16> {
-    let two = bytes.get(at..at + 2)?;
-    Some(u16::from_be_bytes([two[0], two[1]]))
+    fn ask(&self, zone: &Zone, query: &Packet<'_>, most: usize) -> Option<Answer> {
+        if self.class() != CLASS_IN || TRANSFERS.contains(&self.kind()) {
+            return Some(Answer::bare(Status::Refused));
+        }
+        let name = query.questions.first()?.qname.to_string();
+        let question = Question::new(name, Kind::from_code(self.kind()));
+        Some(zone.answer(&question, most))
+    }
 }
 
 /// Finds where the name asked for ends; it may not be a pointer, having nothing to point to.
@@ -141,18 +145,13 @@ fn room_for(transport: Transport, opt: Option<&OPT>) -> usize {
     usize::from(size)
 }
 
-/// Begins the reply: the question as it was asked, and EDNS where it was used.
-fn reply_to<'a>(query: &Packet<'a>, kind: u16, class: u16) -> Packet<'a> {
+/// Begins the reply: the question, and EDNS where it was used.
+fn reply_to<'a>(query: &Packet<'a>) -> Packet<'a> {
     let mut reply = Packet::new_reply(query.id());
     if query.has_flags(PacketFlag::RECURSION_DESIRED) {
         reply.set_flags(PacketFlag::RECURSION_DESIRED);
     }
     reply.questions.clone_from(&query.questions);
-    for question in &mut reply.questions {
-        question.qtype = QTYPE::TYPE(TYPE::Unknown(kind));
-        question.qclass = QCLASS::CLASS(CLASS::IN);
-    }
-    let _ = class;
     *reply.opt_mut() = query.opt().map(|_| OPT {
         opt_codes: Vec::new(),
         udp_packet_size: LARGEST_UDP,
@@ -161,7 +160,7 @@ fn reply_to<'a>(query: &Packet<'a>, kind: u16, class: u16) -> Packet<'a> {
     reply
 }
 
-fn fill<'a>(reply: &mut Packet<'a>, answer: &'a Answer) -> Option<()> {
+fn fill<'a>(reply: &mut Packet<'a>, answer: &'a Answer) {
     *reply.rcode_mut() = match answer.status {
         Status::NoError => RCODE::NoError,
         Status::NxDomain => RCODE::NameError,
@@ -171,14 +170,14 @@ fn fill<'a>(reply: &mut Packet<'a>, answer: &'a Answer) -> Option<()> {
     if matches!(answer.status, Status::NoError | Status::NxDomain) {
         reply.set_flags(PacketFlag::AUTHORITATIVE_ANSWER);
     }
-    reply.answers = records(&answer.answers)?;
-    reply.name_servers = records(&answer.authority)?;
-    reply.additional_records = records(&answer.additional)?;
-    Some(())
+    reply.answers = records(&answer.answers);
+    reply.name_servers = records(&answer.authority);
+    reply.additional_records = records(&answer.additional);
 }
 
-fn records(records: &[Record]) -> Option<Vec<ResourceRecord<'_>>> {
-    let written = records.iter().map(|record| {
+/// Writes records, leaving out those whose names are too long for DNS.
+fn records(records: &[Record]) -> Vec<ResourceRecord<'_>> {
+    let written = records.iter().filter_map(|record| {
         let name = Name::new(&record.name).ok()?;
         let value = rdata(&record.value)?;
         Some(ResourceRecord::new(name, CLASS::IN, record.ttl, value))

@@ -6,13 +6,24 @@
 
 mod answer;
 mod arpa;
+mod asked;
+mod find;
+#[cfg(test)]
+mod fixture;
 mod lookup;
 mod message;
+#[cfg(test)]
+mod message_tests;
 mod node;
+
 mod server;
+#[cfg(test)]
+mod server_tests;
 mod tcp;
 mod text;
 mod zone;
+#[cfg(test)]
+mod zone_tests;
 
 pub(crate) use answer::{Answer, Kind, Question, Record, Status, Value};
 pub(crate) use lookup::{Lookup, Need, lookup, needed, search_path};

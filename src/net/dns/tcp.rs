@@ -38,6 +38,8 @@ enum Fate {
 }
 
 /// Serves until the other end of `quit` is closed.
+///
+/// Everyone has one question answered in turn, so that nobody waits for one who asks a lot.
 pub(super) fn serve(listeners: &[TcpListener], zone: &RwLock<Zone>, quit: &OwnedFd) {
     let mut clients: Vec<Client> = Vec::new();
     let mut accept_from = Instant::now();
@@ -46,14 +48,14 @@ pub(super) fn serve(listeners: &[TcpListener], zone: &RwLock<Zone>, quit: &Owned
         clients.retain(|client| client.deadline > now);
         let accepting = accept_from <= now;
         let limit = time_limit(&clients, (!accepting).then_some(accept_from), now);
-        let Ok(ready) = wait_for(listeners, &clients, quit, accepting, limit) else {
+        let Ok(Some(ready)) = wait_for(listeners, &clients, quit, accepting, limit) else {
             return;
         };
-        let Some(ready) = ready else { return };
         let (came, moved) = ready.split_at(listeners.len());
         let mut moved = moved.iter();
         clients.retain_mut(|client| {
-            moved.next() != Some(&true) || client.proceed(zone) == Fate::Stays
+            let moved = moved.next() == Some(&true);
+            client.proceed(moved, zone) == Fate::Stays
         });
         for (listener, came) in listeners.iter().zip(came) {
             if *came && accept(listener, &mut clients).is_err() {
@@ -94,6 +96,9 @@ fn wait_for(
 
 /// Returns how long may be waited until a client's patience ends or accepting resumes.
 fn time_limit(clients: &[Client], accept_from: Option<Instant>, now: Instant) -> Option<Timespec> {
+    if clients.iter().any(Client::has_question) {
+        return Some(Timespec::default());
+    }
     let deadlines = clients.iter().map(|client| client.deadline);
     let next = deadlines.chain(accept_from).min()?;
     let left = next.saturating_duration_since(now) + Duration::from_millis(1);
@@ -105,11 +110,10 @@ fn accept(listener: &TcpListener, clients: &mut Vec<Client>) -> io::Result<()> {
     loop {
         let stream = match listener.accept() {
             Ok((stream, _)) => stream,
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock => return Ok(()),
-                io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => continue,
-                _ => return Err(error),
-            },
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+            Err(error) => return Err(error),
         };
         if clients.len() >= MOST_CLIENTS {
             let silent = clients
@@ -144,19 +148,18 @@ impl Client {
         }
     }
 
-    /// Does what can be done without waiting.
-    fn proceed(&mut self, zone: &RwLock<Zone>) -> Fate {
-        let done = if self.outgoing.is_empty() {
-            self.receive()
-        } else {
-            self.send()
+    /// Does what can be done without waiting; `moved` says that the socket is ready.
+    fn proceed(&mut self, moved: bool, zone: &RwLock<Zone>) -> Fate {
+        let done = match (moved, self.outgoing.is_empty()) {
+            (false, _) => Ok(Fate::Stays),
+            (true, false) => self.send(),
+            (true, true) if self.has_question() => Ok(Fate::Stays),
+            (true, true) => self.receive(),
         };
         match done {
             Ok(Fate::Stays) => self.answer(zone),
             Ok(Fate::Goes) => Fate::Goes,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Fate::Stays,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Fate::Stays,
-            Err(_) => Fate::Goes,
+            Err(error) => fate_after(&error),
         }
     }
 
@@ -170,36 +173,55 @@ impl Client {
     fn send(&mut self) -> io::Result<Fate> {
         while !self.outgoing.is_empty() {
             let length = self.stream.write(&self.outgoing)?;
+            if length == 0 {
+                return Ok(Fate::Goes);
+            }
             self.outgoing.drain(..length);
         }
+        self.outgoing = Vec::new();
         self.deadline = Instant::now() + PATIENCE;
         Ok(Fate::Stays)
     }
 
-    /// Answers the questions that are complete, one after the other, as fast as they are taken.
+    /// Returns the length that the client announces, once it has.
+    fn announced(&self) -> Option<usize> {
+        let [high, low] = *self.incoming.first_chunk()?;
+        Some(usize::from(u16::from_be_bytes([high, low])))
+    }
+
+    /// Whether a whole question waits to be answered, and its answer can go out.
+    fn has_question(&self) -> bool {
+        let whole = |length| self.incoming.len() >= 2 + length;
+        self.outgoing.is_empty() && self.announced().is_some_and(whole)
+    }
+
+    /// Answers the first question, if it is complete.
     fn answer(&mut self, zone: &RwLock<Zone>) -> Fate {
-        while self.outgoing.is_empty() && self.incoming.len() >= 2 {
-            let length = usize::from(u16::from_be_bytes([self.incoming[0], self.incoming[1]]));
-            if length == 0 || length > LARGEST_QUERY {
-                return Fate::Goes;
-            }
-            let Some(query) = self.incoming.get(2..2 + length) else {
-                break;
-            };
-            let Some(reply) = reply_to(zone, query, Transport::Tcp) else {
-                return Fate::Goes;
-            };
-            let Ok(size) = u16::try_from(reply.len()) else {
-                return Fate::Goes;
-            };
-            self.incoming.drain(..2 + length);
-            self.outgoing.extend_from_slice(&size.to_be_bytes());
-            self.outgoing.extend_from_slice(&reply);
-            match self.send() {
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Fate::Goes,
-                Ok(_) | Err(_) => {}
-            }
+        let length = self.announced();
+        if length.is_some_and(|length| length == 0 || length > LARGEST_QUERY) {
+            return Fate::Goes;
         }
-        Fate::Stays
+        let Some(length) = length.filter(|_| self.has_question()) else {
+            return Fate::Stays;
+        };
+        let query: Vec<u8> = self.incoming.drain(..2 + length).skip(2).collect();
+        let reply = reply_to(zone, &query, Transport::Tcp);
+        let size = reply
+            .as_ref()
+            .and_then(|reply| u16::try_from(reply.len()).ok());
+        let (Some(reply), Some(size)) = (reply, size) else {
+            return Fate::Goes;
+        };
+        self.outgoing.extend_from_slice(&size.to_be_bytes());
+        self.outgoing.extend_from_slice(&reply);
+        self.send().unwrap_or_else(|error| fate_after(&error))
+    }
+}
+
+/// A client that only has to wait stays.
+fn fate_after(error: &io::Error) -> Fate {
+    match error.kind() == io::ErrorKind::WouldBlock || error.kind() == io::ErrorKind::Interrupted {
+        true => Fate::Stays,
+        false => Fate::Goes,
     }
 }

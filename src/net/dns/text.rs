@@ -110,3 +110,56 @@ fn own_addresses(service: &ServiceRecord) -> Vec<IpAddr> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{pets, service};
+    use super::super::{Kind, Question, Zone};
+    use super::*;
+
+    fn some() -> Vec<Record> {
+        let zone = Zone::new("cluster.local", [pets(1)]);
+        let question = Question::new("nginx.testns.svc.cluster.local", Kind::Any);
+        zone.answer(&question, usize::MAX).answers
+    }
+
+    #[test]
+    fn records_are_shown_as_a_table_a_zone_file_and_json() {
+        let records = some();
+        let cells = ["nginx.testns.svc.cluster.local", "A", "5", "127.5.1.1"].map(str::to_owned);
+        assert_eq!(rows(&records)[0], cells);
+        assert_eq!(
+            short(&records)[1],
+            "0 100 80 web-0.nginx.testns.svc.cluster.local."
+        );
+        let file = zone_file("cluster.local", &records[..1]);
+        let line = "nginx.testns.svc.cluster.local. 5 IN A 127.5.1.1";
+        assert_eq!(file, format!("$ORIGIN cluster.local.\n{line}\n"));
+        let json = serde_json::to_string(&records[0]).unwrap();
+        let name = "nginx.testns.svc.cluster.local";
+        let expected = format!(r#"{{"name":"{name}","type":"A","ttl":5,"value":"127.5.1.1"}}"#);
+        assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn a_hosts_block_has_only_short_names_that_mean_one_thing() {
+        let mut other = service("nginx", "headless", "web-0=127.5.1.9");
+        other.namespace = "other".to_owned();
+        let ready_and_not = service("db", "10.0.0.1", "db-0=127.5.1.3 db-1=127.5.1.4?");
+        let text = hosts(&[pets(1), other, ready_and_not], "cluster.local");
+        let d = "cluster.local";
+        let expected = [
+            format!(
+                "127.5.1.3\tdb-0.db.testns.svc.{d} db-0.db.testns.svc db-0.db.testns db-0.db db-0"
+            ),
+            format!("10.0.0.1\tdb.testns.svc.{d} db.testns.svc db.testns db"),
+            format!("127.5.1.9\tnginx.other.svc.{d} nginx.other.svc nginx.other"),
+            format!("127.5.1.1\tnginx.testns.svc.{d} nginx.testns.svc nginx.testns"),
+            format!("127.5.1.9\tweb-0.nginx.other.svc.{d} web-0.nginx.other.svc web-0.nginx.other"),
+            format!(
+                "127.5.1.1\tweb-0.nginx.testns.svc.{d} web-0.nginx.testns.svc web-0.nginx.testns"
+            ),
+        ];
+        assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+    }
+}

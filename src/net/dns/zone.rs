@@ -4,20 +4,15 @@
 //! host (`web-0`) or a port (`_http._tcp`). Looking it up takes a few steps through hash maps;
 //! only the records that are asked for are made.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use super::DEFAULT_TTL;
 use super::answer::{Answer, Kind, Question, Record, Status, Value};
 use super::arpa::{self, Arpa};
-use super::node::{Entry, Node};
+use super::asked::Asked;
+use super::node::Node;
 use crate::net::record::{ServiceKind, ServiceRecord};
-
-/// The specification that the records follow, and how long that may be remembered (N01).
-const SCHEMA: &str = "1.1.0";
-const SCHEMA_TTL: u32 = 28800;
-/// How many names in a row may be other names for another.
-const MOST_ALIASES: usize = 8;
 
 /// Whether names such as `10-1-2-3.default.pod` resolve (N43-N45).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,45 +28,29 @@ pub(crate) enum Pods {
 /// Everything that names resolve to.
 #[derive(Debug)]
 pub(crate) struct Zone {
-    domain: String,
+    pub(super) domain: String,
     ttl: u32,
     serial: u32,
     loaded: bool,
-    pods: Pods,
-    servers: Vec<IpAddr>,
+    pub(super) pods: Pods,
+    pub(super) servers: Vec<IpAddr>,
     reverse_zones: Vec<String>,
     /// By `service.namespace`, in lower case.
-    services: HashMap<String, Node>,
+    pub(super) services: HashMap<String, Node>,
     /// How many services each namespace has.
-    namespaces: HashMap<String, usize>,
-    owners: HashMap<IpAddr, Vec<Owner>>,
+    pub(super) namespaces: HashMap<String, usize>,
+    pub(super) owners: HashMap<IpAddr, Vec<Owner>>,
 }
 
 /// A service that an address belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Owner {
+pub(super) struct Owner {
     service: String,
-    namespace: String,
+    pub(super) namespace: String,
     /// The name to which the address leads back; none while it is not ready.
     name: Option<String>,
     /// Whether it is an address of the service itself, and not of an endpoint.
-    own: bool,
-}
-
-/// A question inside the zone, with what the answer must spell as it was asked (N41).
-struct Asked<'q> {
-    owner: &'q str,
-    zone: &'q str,
-    kind: Kind,
-    ttl: u32,
-    most: usize,
-}
-
-/// What a name that exists has to say.
-#[derive(Default)]
-struct Rows {
-    answers: Vec<Record>,
-    additional: Vec<Record>,
+    pub(super) own: bool,
 }
 
 impl Zone {
@@ -228,7 +207,7 @@ impl Zone {
         }
     }
 
-    fn forward(&self, question: &Question, labels: &str, most: usize) -> Answer {
+    pub(super) fn forward(&self, question: &Question, labels: &str, most: usize) -> Answer {
         let start = question.name.len() - self.domain.len();
         let asked = Asked {
             owner: &question.name,
@@ -260,133 +239,11 @@ impl Zone {
         answer
     }
 
-    fn soa(&self, zone: &str) -> Value {
+    pub(super) fn soa(&self, zone: &str) -> Value {
         Value::Soa {
             server: format!("ns.dns.{zone}"),
             mailbox: format!("hostmaster.{zone}"),
             serial: self.serial,
-        }
-    }
-
-    /// Finds a name of the zone; nothing where it does not exist.
-    fn find(&self, asked: &Asked, labels: &str) -> Option<Rows> {
-        let mut path: Vec<&str> = labels.rsplit('.').collect();
-        path.retain(|_| !labels.is_empty());
-        match path.as_slice() {
-            [] => Some(self.apex(asked)),
-            ["dns-version"] => {
-                let schema = Value::Txt(SCHEMA.to_owned());
-                let mut rows = asked.rows([schema]);
-                rows.answers.iter_mut().for_each(|row| row.ttl = SCHEMA_TTL);
-                Some(rows)
-            }
-            ["dns" | "svc" | "pod"] => Some(Rows::default()),
-            ["dns", "ns"] => Some(asked.rows(self.servers.iter().map(|ip| Value::address(*ip)))),
-            ["svc" | "pod", namespace] => {
-                let there = self.namespaces.contains_key(*namespace);
-                there.then(Rows::default)
-            }
-            ["pod", namespace, pod] => self.pod(asked, namespace, pod),
-            ["svc", namespace, service, rest @ ..] => {
-                let node = self.services.get(&format!("{service}.{namespace}"))?;
-                self.service(asked, node, rest)
-            }
-            _ => None,
-        }
-    }
-
-    fn apex(&self, asked: &Asked) -> Rows {
-        let server = format!("ns.dns.{}", asked.zone);
-        let mut rows = asked.rows([self.soa(asked.zone), Value::Ns(server.clone())]);
-        if asked.kind.takes(Kind::Ns) {
-            let addresses = self.servers.iter().map(|ip| Value::address(*ip));
-            rows.additional = addresses.map(|value| asked.row(&server, value)).collect();
-        }
-        rows
-    }
-
-    fn pod(&self, asked: &Asked, namespace: &str, pod: &str) -> Option<Rows> {
-        let ip = undashed(pod).filter(|_| self.namespaces.contains_key(namespace))?;
-        let runs = || {
-            let mut owners = self.owners.get(&ip).into_iter().flatten();
-            owners.any(|owner| !owner.own && owner.namespace == namespace)
-        };
-        let there = match self.pods {
-            Pods::Disabled => false,
-            Pods::Insecure => true,
-            Pods::Verified => runs(),
-        };
-        there.then(|| asked.rows([Value::address(ip)]))
-    }
-
-    fn service(&self, asked: &Asked, node: &Node, rest: &[&str]) -> Option<Rows> {
-        match (&node.record.kind, rest) {
-            (_, []) if !node.is_there() => None,
-            (ServiceKind::ExternalName { name }, []) => Some(self.alias(asked, name)),
-            (ServiceKind::ExternalName { .. }, _) => None,
-            (_, []) => {
-                let mut rows = asked.rows(node.addresses.iter().map(|ip| Value::address(*ip)));
-                asked.add_srv(&mut rows, node, &node.entries);
-                Some(rows)
-            }
-            (_, [protocol]) if protocol.starts_with('_') => {
-                node.has_protocol(protocol).then(Rows::default)
-            }
-            (_, [host]) => {
-                let endpoints = node.host(host)?;
-                let ips = endpoints
-                    .iter()
-                    .map(|&index| node.record.endpoints[index].ip);
-                let mut rows = asked.rows(ips.map(Value::address));
-                asked.add_srv(&mut rows, node, &node.entries_of(endpoints));
-                Some(rows)
-            }
-            (_, [protocol, port]) => {
-                let entries = node.port(port, protocol)?;
-                let mut rows = Rows::default();
-                asked.add_srv(&mut rows, node, entries);
-                Some(rows)
-            }
-            _ => None,
-        }
-    }
-
-    /// Answers with the other name and, where that is one of ours, with what it has to say.
-    ///
-    /// An alias that leads nowhere still answers, so that the asker sees where it points.
-    fn alias(&self, asked: &Asked, name: &str) -> Rows {
-        let mut rows = Rows::default();
-        let mut owner = asked.owner.to_owned();
-        let mut target = name.to_owned();
-        for _ in 0..MOST_ALIASES {
-            rows.answers
-                .push(asked.row(&owner, Value::Cname(target.clone())));
-            let lower = target.to_ascii_lowercase();
-            let labels = arpa::below(&lower, &self.domain);
-            let Some(labels) = labels.filter(|_| !asked.kind.takes(Kind::Cname)) else {
-                break;
-            };
-            if let Some(next) = self.alias_at(labels) {
-                owner = std::mem::replace(&mut target, next);
-                continue;
-            }
-            let question = Question::new(target, asked.kind);
-            let answer = self.forward(&question, labels, asked.most);
-            rows.answers.extend(answer.answers);
-            rows.additional = answer.additional;
-            break;
-        }
-        rows
-    }
-
-    /// Returns the other name that the service at `labels` stands for.
-    fn alias_at(&self, labels: &str) -> Option<String> {
-        let node = self.services.get(labels.strip_suffix(".svc")?)?;
-        match &node.record.kind {
-            ServiceKind::ExternalName { name } if node.is_there() => Some(name.clone()),
-            ServiceKind::ExternalName { .. }
-            | ServiceKind::Headless
-            | ServiceKind::ClusterIp { .. } => None,
         }
     }
 
@@ -467,74 +324,6 @@ impl Zone {
     }
 }
 
-impl Asked<'_> {
-    fn row(&self, owner: &str, value: Value) -> Record {
-        Record {
-            name: owner.to_owned(),
-            ttl: self.ttl,
-            value,
-        }
-    }
-
-    /// Keeps the values of the kind asked for.
-    fn rows(&self, values: impl IntoIterator<Item = Value>) -> Rows {
-        let fitting = values
-            .into_iter()
-            .filter(|value| self.kind.takes(value.kind()));
-        let answers = fitting
-            .take(self.most)
-            .map(|value| self.row(self.owner, value));
-        Rows {
-            answers: answers.collect(),
-            additional: Vec::new(),
-        }
-    }
-
-    /// Adds an SRV record for each entry, and the addresses of their targets (N07, N14, N16).
-    fn add_srv(&self, rows: &mut Rows, node: &Node, entries: &[Entry]) {
-        if !self.kind.takes(Kind::Srv) {
-            return;
-        }
-        let weight = weight_of(entries.len());
-        let (mut seen, mut addressed) = (HashSet::new(), HashSet::new());
-        for entry in entries {
-            if rows.answers.len() >= self.most {
-                return;
-            }
-            let target = self.target(node, entry);
-            if addressed.insert((target.clone(), entry.ip)) {
-                rows.additional
-                    .push(self.row(&target, Value::address(entry.ip)));
-            }
-            if seen.insert((target.clone(), entry.port)) {
-                let (priority, port) = (0, entry.port);
-                let value = Value::Srv {
-                    priority,
-                    weight,
-                    port,
-                    target,
-                };
-                rows.answers.push(self.row(self.owner, value));
-            }
-        }
-    }
-
-    fn target(&self, node: &Node, entry: &Entry) -> String {
-        match entry.endpoint {
-            None => node.record.fqdn(self.zone),
-            Some(index) => node
-                .record
-                .endpoint_fqdn(&node.record.endpoints[index], self.zone),
-        }
-    }
-}
-
-/// A hundred, shared out evenly, but never nothing (N16).
-fn weight_of(entries: usize) -> u16 {
-    let share = 100usize.checked_div(entries).unwrap_or(100).max(1);
-    u16::try_from(share).unwrap_or(1)
-}
-
 fn key_of(service: &str, namespace: &str) -> String {
     format!("{service}.{namespace}").to_ascii_lowercase()
 }
@@ -544,11 +333,4 @@ fn addresses_of(node: &Node) -> BTreeSet<IpAddr> {
     let mut all: BTreeSet<IpAddr> = endpoints.collect();
     all.extend(&node.addresses);
     all
-}
-
-/// Reads an address that is spelled with dashes.
-pub(super) fn undashed(label: &str) -> Option<IpAddr> {
-    let v4 = label.matches('-').count() == 3 && !label.contains("--");
-    let separator = if v4 { "." } else { ":" };
-    label.replace('-', separator).parse().ok()
 }

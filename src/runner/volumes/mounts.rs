@@ -1,7 +1,7 @@
 //! A container's mounts: links below its root directory, and variables that say where they lead.
 //!
-//! `PETSET_MOUNT_<VOLUME>` is the real path of the first mount of a volume; a further mount of
-//! the same volume with another sub path is `PETSET_MOUNT_<VOLUME>_<SUBPATH>`.
+//! `PETSET_MOUNT_<VOLUME>` is the real path of a volume, or of its first mount where only parts
+//! of it are mounted; each further part is `PETSET_MOUNT_<VOLUME>_<SUBPATH>`.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -85,10 +85,8 @@ impl Volumes {
             if !aim.sub_path.is_empty() {
                 make_sub_path(aim, &mut warnings).map_err(VolumeError::new)?;
             }
-            let around = aims[..at]
-                .iter()
-                .rev()
-                .find(|outer| aim.parts.starts_with(&outer.parts));
+            let mut outer = aims[..at].iter().rev();
+            let around = outer.find(|outer| outer.contains(&aim.parts));
             place_link(&root, aim, around, &mut warnings)?;
         }
         Ok(Mounted {
@@ -132,6 +130,11 @@ impl Volumes {
 }
 
 impl Aim<'_> {
+    /// Tells whether a path lies at or below the mount; a mount at the root has no link.
+    fn contains(&self, parts: &[OsString]) -> bool {
+        !self.parts.is_empty() && parts.starts_with(&self.parts)
+    }
+
     fn made(&self) -> Mount {
         Mount {
             volume: self.mount.name.clone(),
@@ -173,20 +176,26 @@ fn check_sub_path(path: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Names the places of mounts; the whole volume, or else its first mount, has the plain name.
 fn variables(aims: &[Aim<'_>]) -> Vec<(String, String)> {
-    let mut named: BTreeMap<String, (&Aim<'_>, String)> = BTreeMap::new();
-    for aim in aims {
-        let path = aim.target.display().to_string();
-        let first = format!("PETSET_MOUNT_{}", as_variable(&aim.mount.name));
-        let name = match named.get(&first) {
-            Some((other, _)) if other.target == aim.target => continue,
-            Some(_) => format!("{first}_{}", as_variable(&aim.sub_path)),
-            None => first,
-        };
-        named.entry(name).or_insert((aim, path));
+    let mut ordered: Vec<_> = aims.iter().collect();
+    ordered.sort_by_key(|aim| (expression(aim.mount).is_some(), !aim.sub_path.is_empty()));
+    let mut plain: BTreeMap<&str, &Path> = BTreeMap::new();
+    let mut named = BTreeMap::new();
+    for aim in &ordered {
+        let place = plain.entry(&aim.mount.name).or_insert(&aim.target);
+        let name = format!("PETSET_MOUNT_{}", as_variable(&aim.mount.name));
+        named.insert(name, place.display().to_string());
     }
-    let pairs = named.into_iter().map(|(name, (_, path))| (name, path));
-    pairs.collect()
+    for aim in ordered {
+        if plain[aim.mount.name.as_str()] != aim.target {
+            let (volume, sub_path) = (as_variable(&aim.mount.name), as_variable(&aim.sub_path));
+            let name = format!("PETSET_MOUNT_{volume}_{sub_path}");
+            let place = aim.target.display().to_string();
+            named.entry(name).or_insert(place);
+        }
+    }
+    named.into_iter().collect()
 }
 
 fn as_variable(text: &str) -> String {
@@ -315,10 +324,7 @@ fn working_directory(
         let fault = format!("workingDir {given:?} must not contain '..'");
         return Err(VolumeError::new(fault));
     };
-    let within = aims.iter().rev().find(|aim| {
-        let is_volume = !aim.parts.is_empty();
-        is_volume && parts.starts_with(&aim.parts)
-    });
+    let within = aims.iter().rev().find(|aim| aim.contains(&parts));
     let path = match within {
         Some(aim) => {
             let rest: PathBuf = parts[aim.parts.len()..].iter().collect();

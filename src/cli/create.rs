@@ -1,0 +1,250 @@
+//! `petset create`
+
+use anyhow::Context;
+use clap::{Args as ClapArgs, ValueEnum};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
+use serde_json::Value;
+
+use super::files::{self, FileArgs};
+use super::render::{self, Format};
+use super::session::{Session, say};
+use super::waiting::{Goal, WaitArgs};
+use crate::manifest::{self, Object, Wish};
+use crate::model::SetName;
+use crate::problem::{Kind, Problem, Result};
+use crate::store::{Edit, Kept, identity};
+use crate::supervisor::new_uid;
+
+/// Create sets and what belongs to them, from manifests or from the command line
+///
+/// With --filename: StatefulSets, PetSets, Services, ConfigMaps, Secrets and claims, as they are
+/// written for Kubernetes. With a NAME: a set of the command after --, and its headless service;
+/// --dry-run -o yaml shows the manifest that it stands for.
+///
+/// It waits until every pet is ready: in order, each after the one before it.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  petset create -f etcd.yaml
+  petset create web --replicas 3 --image petset/hello --port http=8080 --ready http:/
+  petset create db --replicas 3 --volume data --init 'petset discover' -- ./db --dir '$(PETSET_MOUNT_DATA)'")]
+pub(crate) struct Args {
+    /// Name of the set to make without a manifest
+    #[arg(required_unless_present = "filename", conflicts_with = "filename")]
+    name: Option<SetName>,
+    #[command(flatten)]
+    files: FileArgs,
+    #[command(flatten)]
+    wish: WishArgs,
+    /// A set that exists already is a success, and stays as it is
+    #[arg(long)]
+    if_not_exists: bool,
+    /// Only show what would be created
+    #[arg(long, value_name = "client", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
+    dry_run: Option<DryRun>,
+    /// How to show what is created
+    #[arg(short, long, value_name = "FORMAT")]
+    output: Option<Format>,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DryRun {
+    Client,
+}
+
+/// What a set without a manifest is made of.
+#[derive(Debug, ClapArgs)]
+#[group(conflicts_with = "filename", multiple = true)]
+struct WishArgs {
+    /// Number of pets to run
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    replicas: u32,
+    /// Image: a label, or what images.toml knows; petset/hello is built in
+    #[arg(long, value_name = "REF")]
+    image: Option<String>,
+    /// Port that each pet listens on, such as http=8080
+    #[arg(long = "port", value_name = "[NAME=]PORT")]
+    ports: Vec<String>,
+    /// Volume that each pet keeps, such as data or data:/data
+    #[arg(long = "volume", value_name = "NAME[:PATH]")]
+    volumes: Vec<String>,
+    /// Environment variable of each pet
+    #[arg(long = "env", short, value_name = "K=V")]
+    envs: Vec<String>,
+    /// Shell command to run to its end before the main process; may be repeated, runs in order
+    #[arg(long = "init", value_name = "CMD")]
+    inits: Vec<String>,
+    /// When a pet counts as ready: http:/PATH, tcp, or exec:CMD
+    #[arg(long, value_name = "PROBE")]
+    ready: Option<String>,
+    /// Start and stop all pets at once instead of in order
+    #[arg(long)]
+    parallel: bool,
+    /// Program to run in each pet, with its arguments
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<String>,
+}
+
+pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
+    let mut objects = match &args.name {
+        Some(name) => manifest::generate(&wish(session, name, &args.wish))?,
+        None => files::read(session, &args.files.filename)?,
+    };
+    if args.dry_run.is_some() {
+        return show_all(&objects, args.output, " (dry run)");
+    }
+    let created = session.edit("create", |edit| {
+        create(edit, &mut objects, args.if_not_exists)
+    });
+    let (titles, goals) = created.context("cannot create what was asked for")?;
+    match args.output {
+        None => titles.iter().try_for_each(|line| render::line(line))?,
+        Some(format) => show_all(&objects, Some(format), "")?,
+    }
+    session.wait(&goals, &args.wait)
+}
+
+fn wish(session: &Session, name: &SetName, args: &WishArgs) -> Wish {
+    Wish {
+        name: name.clone(),
+        namespace: session.namespace.clone(),
+        replicas: args.replicas,
+        image: args.image.clone(),
+        ports: args.ports.clone(),
+        volumes: args.volumes.clone(),
+        envs: args.envs.clone(),
+        inits: args.inits.clone(),
+        ready: args.ready.clone(),
+        parallel: args.parallel,
+        command: args.command.clone(),
+    }
+}
+
+/// Puts the objects in place. Returns a line for each, and the sets to wait for.
+fn create(
+    edit: &mut Edit<'_>,
+    objects: &mut [Object],
+    if_not_exists: bool,
+) -> Result<(Vec<String>, Vec<Goal>)> {
+    let mut titles = Vec::new();
+    let mut goals = Vec::new();
+    // Sets come last, so that what they need is there when the supervisor sees them.
+    objects.sort_by_key(|object| matches!(object, Object::StatefulSet(_)));
+    for object in objects {
+        let title = files::title(object);
+        let found = match object {
+            Object::StatefulSet(set) => {
+                let found = place(edit, set.as_mut(), if_not_exists, true)?;
+                goals.push(Goal::Settled(set.as_ref().clone()));
+                found
+            }
+            Object::Service(service) => place(edit, service.as_mut(), if_not_exists, false)?,
+            Object::ConfigMap(map) => place(edit, map.as_mut(), if_not_exists, false)?,
+            Object::Secret(secret) => place(edit, secret.as_mut(), if_not_exists, false)?,
+            Object::PersistentVolumeClaim(claim) => {
+                place(edit, claim.as_mut(), if_not_exists, false)?
+            }
+            Object::Pod(_) => continue,
+        };
+        titles.push(format!("{title} {found}"));
+    }
+    Ok((titles, goals))
+}
+
+/// Puts one object in place, unless it is there already; says which.
+///
+/// What a set needs (its service, its configuration) often outlives it: found as it is asked
+/// for, it is no conflict. A set is one always.
+fn place<T: Kept>(
+    edit: &mut Edit<'_>,
+    object: &mut T,
+    if_not_exists: bool,
+    is_set: bool,
+) -> Result<&'static str> {
+    let (namespace, name) = identity(object.metadata())?;
+    let Some(mut found) = edit.find::<T>(&namespace, &name)? else {
+        establish(object.metadata_mut())?;
+        edit.put(object)?;
+        return Ok("created");
+    };
+    if found.metadata().deletion_timestamp.is_some() {
+        let message = format!("{name} is still being deleted");
+        let hint = format!("wait for its end with `petset wait {name} --for delete`");
+        return Err(Problem::new(Kind::Conflict, message).hint(hint).into());
+    }
+    let same = !is_set && is_same(&found, object)?;
+    if if_not_exists || same {
+        std::mem::swap(object, &mut found);
+        return Ok("unchanged");
+    }
+    Err(exists::<T>(name.as_str(), is_set).into())
+}
+
+fn exists<T: Kept>(name: &str, is_set: bool) -> Problem {
+    let resource = if T::GROUP.is_empty() {
+        T::URL_PATH_SEGMENT.to_owned()
+    } else {
+        format!("{}.{}", T::URL_PATH_SEGMENT, T::GROUP)
+    };
+    let message = format!("{resource} {name:?} already exists");
+    let problem = Problem::new(Kind::Conflict, message);
+    if is_set {
+        problem
+            .hint(format!(
+                "change it with `petset scale {name}` or `petset upgrade {name}`"
+            ))
+            .hint("or keep it as it is with --if-not-exists")
+    } else {
+        problem
+            .hint("it differs from what was given: `petset upgrade -f` replaces it")
+            .hint("or keep it as it is with --if-not-exists")
+    }
+}
+
+/// Tells whether two objects ask for the same, whatever the state directory added to one.
+fn is_same<T: Kept>(found: &T, given: &T) -> Result<bool> {
+    let bare = |object: &T| -> Result<Value> {
+        let mut object = object.clone();
+        let meta = object.metadata_mut();
+        meta.uid = None;
+        meta.creation_timestamp = None;
+        meta.generation = None;
+        meta.owner_references = None;
+        Ok(serde_json::to_value(&object)?)
+    };
+    Ok(bare(found)? == bare(given)?)
+}
+
+/// Gives a new object what the API server would give it.
+pub(crate) fn establish(meta: &mut ObjectMeta) -> Result<()> {
+    meta.uid = Some(new_uid()?);
+    meta.generation = Some(1);
+    meta.creation_timestamp = Some(Time(Timestamp::now()));
+    meta.deletion_timestamp = None;
+    Ok(())
+}
+
+fn show_all(objects: &[Object], format: Option<Format>, remark: &str) -> Result<()> {
+    let values: Vec<Value> = objects.iter().map(Object::to_json).collect::<Result<_>>()?;
+    match format {
+        Some(Format::Json) if values.len() == 1 => render::json(&values[0]),
+        Some(Format::Json) => {
+            let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": values});
+            render::json(&list)
+        }
+        Some(Format::Yaml) => values.iter().enumerate().try_for_each(|(place, value)| {
+            if place > 0 {
+                render::line("---")?;
+            }
+            render::yaml(value)
+        }),
+        Some(Format::Name) => objects
+            .iter()
+            .try_for_each(|o| render::line(&files::title(o))),
+        Some(Format::Wide) | None => objects.iter().try_for_each(|object| {
+            render::line(&format!("{} created{remark}", files::title(object)))
+        }),
+    }
+}

@@ -1,0 +1,219 @@
+//! `petset delete`
+
+use anyhow::Context;
+use clap::{Args as ClapArgs, ValueEnum};
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::files::{self, FileArgs};
+use super::names::Target;
+use super::render;
+use super::restart::{Named, restart_pet};
+use super::session::{Session, say};
+use super::waiting::{Goal, WaitArgs};
+use crate::manifest::Object;
+use crate::model::{Keep, Namespace, ORPHAN_FINALIZER, ObjectName, SetName};
+use crate::problem::{Kind, Problem, Result};
+use crate::store::{self, Edit, Wanted, identity};
+
+/// Stop the pets of a set in reverse order, then remove the set; its volumes stay
+///
+/// Each pet is stopped gracefully and is gone before the next one stops. The volumes that stay
+/// are named at the end, with the way to remove them; --purge removes them too. A pet that is
+/// deleted comes back, because its set still wants it.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  petset delete web
+  petset delete -f etcd.yaml --purge
+  petset delete pod/web-1")]
+pub(crate) struct Args {
+    /// Sets or pets to delete, such as web or pod/web-0
+    #[arg(
+        required_unless_present = "filename",
+        conflicts_with = "filename",
+        value_name = "SET|PET"
+    )]
+    targets: Vec<Target>,
+    #[command(flatten)]
+    files: FileArgs,
+    /// Also remove the volumes, with all that is in them
+    #[arg(long)]
+    purge: bool,
+    /// What becomes of the pets: they stop (background), or they run on without their set (orphan)
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "background",
+        conflicts_with = "purge"
+    )]
+    cascade: Cascade,
+    /// What does not exist counts as deleted
+    #[arg(long)]
+    ignore_not_found: bool,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Cascade {
+    Background,
+    #[value(hide = true)]
+    Foreground,
+    Orphan,
+}
+
+pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
+    if !args.files.filename.is_empty() {
+        return delete_files(session, args);
+    }
+    let mut sets = Vec::new();
+    let mut pets = Vec::new();
+    for target in &args.targets {
+        match session.resolve(target) {
+            Ok(Named::Set(name)) => sets.push(name),
+            Ok(Named::Pet(name)) => pets.push(name),
+            Err(error) if args.ignore_not_found && is_not_found(&error) => {}
+            Err(error) => return Err(error.context(format!("cannot delete {}", target.name()))),
+        }
+    }
+    let deleted = session.edit("delete", |edit| {
+        let sets = sets.iter().map(|name| mark(session, edit, name, args));
+        sets.filter_map(Result::transpose)
+            .collect::<Result<Vec<_>>>()
+    });
+    finish(
+        session,
+        deleted.context("cannot delete what was named")?,
+        args,
+    )?;
+    pets.iter()
+        .try_for_each(|name| restart_pet(session, name, &args.wait))
+}
+
+fn delete_files(session: &Session, args: &Args) -> Result<()> {
+    let objects = files::read(session, &args.files.filename)?;
+    let deleted = session.edit("delete", |edit| {
+        let mut sets = Vec::new();
+        for object in &objects {
+            if let Object::StatefulSet(set) = object {
+                let (namespace, name) = identity(&set.metadata)?;
+                sets.extend(mark_in(session, edit, &namespace, &name, args)?);
+            }
+        }
+        Ok(sets)
+    });
+    finish(
+        session,
+        deleted.context("cannot delete what was given")?,
+        args,
+    )?;
+    // What the pets needed goes last, when nobody needs it any more.
+    let removed = session.edit("delete", |edit| forget(edit, &objects))?;
+    removed
+        .iter()
+        .try_for_each(|title| render::line(&format!("{title} deleted")))
+}
+
+/// Forgets everything but sets and claims. A claim holds data: `volume rm` is for those.
+fn forget(edit: &mut Edit<'_>, objects: &[Object]) -> Result<Vec<String>> {
+    let mut titles = Vec::new();
+    for object in objects {
+        let kind = match object {
+            Object::Service(_) => Wanted::Service,
+            Object::ConfigMap(_) => Wanted::ConfigMap,
+            Object::Secret(_) => Wanted::Secret,
+            Object::PersistentVolumeClaim(_) | Object::StatefulSet(_) | Object::Pod(_) => continue,
+        };
+        let (namespace, name) = identity(object.metadata())?;
+        edit.forget(&namespace, kind, &name);
+        titles.push(files::title(object));
+    }
+    Ok(titles)
+}
+
+fn mark(
+    session: &Session,
+    edit: &mut Edit<'_>,
+    name: &SetName,
+    args: &Args,
+) -> Result<Option<StatefulSet>> {
+    mark_in(
+        session,
+        edit,
+        &session.namespace,
+        &name.as_str().parse()?,
+        args,
+    )
+}
+
+/// Marks a set for deletion; the supervisor stops its pets and then removes it.
+fn mark_in(
+    session: &Session,
+    edit: &mut Edit<'_>,
+    namespace: &Namespace,
+    name: &ObjectName,
+    args: &Args,
+) -> Result<Option<StatefulSet>> {
+    let Some(mut set) = edit.find::<StatefulSet>(namespace, name)? else {
+        if args.ignore_not_found || !args.files.filename.is_empty() {
+            return Ok(None);
+        }
+        return Err(session.not_found("statefulsets.apps", name.as_str()).into());
+    };
+    set.metadata
+        .deletion_timestamp
+        .get_or_insert_with(|| Time(Timestamp::now()));
+    if args.cascade == Cascade::Orphan {
+        set.metadata.finalizers = Some(vec![ORPHAN_FINALIZER.to_owned()]);
+    }
+    if args.purge {
+        set.metadata
+            .annotations
+            .get_or_insert_default()
+            .insert(store::PURGE_ANNOTATION.to_owned(), "true".to_owned());
+    }
+    edit.put(&set)?;
+    Ok(Some(set))
+}
+
+/// Waits for the sets' end, and says what is left of them.
+fn finish(session: &Session, sets: Vec<StatefulSet>, args: &Args) -> Result<()> {
+    let goals: Vec<Goal> = sets.iter().cloned().map(Goal::Gone).collect();
+    session.wait(&goals, &args.wait)?;
+    for set in &sets {
+        let (namespace, name) = identity(&set.metadata)?;
+        render::line(&format!("statefulset.apps/{name} deleted"))?;
+        if !args.purge && args.cascade != Cascade::Orphan {
+            say_kept(session, &namespace, set)?;
+        }
+    }
+    Ok(())
+}
+
+/// Names the volumes that stay, and how to remove them.
+fn say_kept(session: &Session, namespace: &Namespace, set: &StatefulSet) -> Result<()> {
+    let wanted = crate::model::Set::of(set)?;
+    let gone = wanted.retention.when_deleted == Keep::Delete;
+    let kept: Vec<String> = session.claims_of(namespace, &wanted)?;
+    if kept.is_empty() || gone {
+        return Ok(());
+    }
+    let name = &wanted.name;
+    let dir = session.store.layout().volumes(namespace);
+    say(format!(
+        "Kept the volumes {} below {}.",
+        kept.join(", "),
+        dir.display()
+    ));
+    say(format!(
+        "hint: `petset create` finds them again; `petset volume rm --set {name}` removes them"
+    ));
+    Ok(())
+}
+
+fn is_not_found(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<Problem>()
+        .is_some_and(|problem| problem.kind == Kind::NotFound)
+}

@@ -1,0 +1,72 @@
+//! Manifests on the command line: `-f FILE|DIR|-`.
+
+use std::path::PathBuf;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+
+use super::session::{Session, say};
+use crate::manifest::{self, Object};
+use crate::problem::{Problem, Result};
+
+/// The files that a verb reads.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct FileArgs {
+    /// Manifest to read: a file, a directory, or - for standard input; may be repeated
+    #[arg(short, long = "filename", value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
+    pub(crate) filename: Vec<PathBuf>,
+}
+
+/// Reads and checks all objects of the files, and says what will not be acted on.
+pub(crate) fn read(session: &Session, files: &[PathBuf]) -> Result<Vec<Object>> {
+    let sources = manifest::sources(files)?;
+    let loaded = manifest::load(&sources, &session.namespace)?;
+    for warning in &loaded.warnings {
+        say(format!("warning: {warning}"));
+    }
+    for object in &loaded.objects {
+        check(session, object)?;
+    }
+    if loaded.objects.is_empty() {
+        let message = "no objects in what was given with --filename";
+        let hint = "petset reads StatefulSet, PetSet, Service, ConfigMap, Secret, \
+                    PersistentVolumeClaim and List";
+        return Err(Problem::invalid(message).hint(hint).into());
+    }
+    Ok(loaded.objects)
+}
+
+fn check(session: &Session, object: &Object) -> Result<(), Problem> {
+    let (given, wished) = (object.namespace(), session.namespace.as_str());
+    if session.namespace_given && given != wished {
+        let message = format!(
+            "the namespace from the provided object {given:?} does not match the namespace {wished:?}"
+        );
+        return Err(Problem::invalid(message).hint(format!("pass -n {given}, or leave it out")));
+    }
+    if let Object::Pod(pod) = object {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        let message =
+            format!("pod {name}: petset runs the pods of sets, not yet pods by themselves");
+        let hint = "make it a StatefulSet with `replicas: 1`";
+        return Err(Problem::invalid(message).hint(hint));
+    }
+    Ok(())
+}
+
+/// Returns the name of an object as results show it: `statefulset.apps/web`.
+pub(crate) fn title(object: &Object) -> String {
+    let kind = object.kind().qualified().to_lowercase();
+    format!("{kind}/{}", object.name())
+}
+
+/// Returns the sets among the objects.
+pub(crate) fn sets(objects: &[Object]) -> impl Iterator<Item = &StatefulSet> {
+    objects.iter().filter_map(|object| match object {
+        Object::StatefulSet(set) => Some(set.as_ref()),
+        Object::Service(_)
+        | Object::ConfigMap(_)
+        | Object::Secret(_)
+        | Object::PersistentVolumeClaim(_)
+        | Object::Pod(_) => None,
+    })
+}

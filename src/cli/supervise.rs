@@ -1,0 +1,22 @@
+//! `petset supervise`
+
+use super::session::{Session, say};
+use crate::problem::Result;
+use crate::supervisor;
+
+/// Run the supervisor in the foreground, for a service manager such as systemd
+///
+/// Without this, the first command that needs a supervisor starts one in the background, which
+/// ends when nothing is left to run. This one stays until SIGTERM or SIGINT, and leaves the pets
+/// running then: the next supervisor takes them over.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
+
+pub(crate) fn run(session: &Session, _args: &Args) -> Result<()> {
+    session.establish()?;
+    say(format!(
+        "Supervising {}.",
+        session.store.layout().root().display()
+    ));
+    supervisor::run_in_foreground(session.store.clone())
+}

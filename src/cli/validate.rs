@@ -1,0 +1,31 @@
+//! `petset validate`
+
+use super::files::{self, FileArgs};
+use super::render;
+use super::session::Session;
+use crate::problem::{Problem, Result};
+
+/// Check manifests as `create` would, and change nothing
+///
+/// Every fault is shown with its file, line, column and path; what petset would not act on is
+/// shown as a warning.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    files: FileArgs,
+}
+
+pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
+    if args.files.filename.is_empty() {
+        let hint = "for example `petset validate -f web.yaml`";
+        return Err(
+            Problem::invalid("nothing to validate: --filename is missing")
+                .hint(hint)
+                .into(),
+        );
+    }
+    let objects = files::read(session, &args.files.filename)?;
+    objects
+        .iter()
+        .try_for_each(|object| render::line(&format!("{} is valid", files::title(object))))
+}

@@ -1,0 +1,535 @@
+//! One container of a pod: what it waits for, how its runs end, and when it runs again.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::probe::{Kind, Probe};
+use super::stop::Stop;
+use super::{BackOff, Now};
+
+/// What a container is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Runs to its end before the next one starts.
+    Init,
+    /// An init container that keeps running (I20).
+    Sidecar,
+    App,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+impl Exit {
+    /// Returns the code that Kubernetes shows: 128 + signal for a signal (V55).
+    #[must_use]
+    pub fn code(self) -> i32 {
+        match self {
+            Self::Code(code) => code,
+            Self::Signal(signal) => 128 + signal,
+        }
+    }
+}
+
+/// Why a container could not be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// Its image cannot be resolved: `ErrImagePull`, then `ImagePullBackOff`.
+    Image(String),
+    /// Its environment cannot be made: `CreateContainerConfigError`.
+    Config(String),
+    /// Its process cannot be made: exit code 128, `StartError`.
+    Launch(String),
+}
+
+/// A run that is over.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Ended {
+    pub(super) state: core::ContainerStateTerminated,
+    /// How long it ran.
+    pub(super) ran: Duration,
+    pub(super) at: Duration,
+    pub(super) asked: bool,
+    /// Whether it was killed for a failed probe or hook, whatever its exit code says (I56).
+    pub(super) unwell: bool,
+}
+
+impl Ended {
+    /// Takes over the end of a run that this machine did not see.
+    fn before(state: core::ContainerStateTerminated, at: Duration) -> Self {
+        Self {
+            state,
+            ran: Duration::ZERO,
+            at,
+            asked: false,
+            unwell: false,
+        }
+    }
+
+    pub(super) fn succeeded(&self) -> bool {
+        self.state.exit_code == 0
+    }
+}
+
+/// Why a container is not running.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// It has not been its turn.
+    Turn,
+    Image {
+        message: String,
+    },
+    Config {
+        message: String,
+    },
+    CrashLoop {
+        delay: Duration,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum State {
+    Waiting {
+        why: Wait,
+        since: Duration,
+        until: Duration,
+    },
+    /// The runner has been asked to start it.
+    Starting,
+    Running(Run),
+    /// Over for good.
+    Ended(Ended),
+}
+
+/// A run of the main process.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Run {
+    pub(super) since: Now,
+    pub(super) pid: u32,
+    /// Whether postStart has not ended yet.
+    pub(super) hook_pending: bool,
+    /// How the main process ended, while others of its tree remain.
+    pub(super) ended: Option<Ended>,
+    pub(super) stop: Option<Stop>,
+    /// Whether somebody asked for a restart, so that the end is no failure.
+    pub(super) asked: bool,
+    /// Whether it is stopped since a probe or hook failed.
+    pub(super) unwell: bool,
+}
+
+impl Run {
+    pub(super) fn new(since: Now, pid: u32, hook_pending: bool) -> Self {
+        Self {
+            since,
+            pid,
+            hook_pending,
+            ended: None,
+            stop: None,
+            asked: false,
+            unwell: false,
+        }
+    }
+
+    /// Describes the end of this run.
+    pub(super) fn ended(&self, exit: Exit, message: Option<String>, now: Now) -> Ended {
+        let reason = if exit.code() == 0 {
+            "Completed"
+        } else {
+            "Error"
+        };
+        Ended {
+            state: core::ContainerStateTerminated {
+                container_id: Some(container_id(self.pid)),
+                exit_code: exit.code(),
+                finished_at: Some(Time(now.wall)),
+                message,
+                reason: Some(reason.to_owned()),
+                signal: match exit {
+                    Exit::Signal(signal) => Some(signal),
+                    Exit::Code(_) => None,
+                },
+                started_at: Some(Time(self.since.wall)),
+            },
+            ran: now.mono.saturating_sub(self.since.mono),
+            at: now.mono,
+            asked: self.asked,
+            unwell: self.unwell,
+        }
+    }
+}
+
+pub(super) fn container_id(pid: u32) -> String {
+    format!("petset://{pid}")
+}
+
+/// Whether a container that ended runs again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Restart {
+    Always,
+    OnFailure,
+    Never,
+}
+
+impl Restart {
+    fn of(word: &str) -> Self {
+        match word {
+            "Never" => Self::Never,
+            "OnFailure" => Self::OnFailure,
+            _ => Self::Always,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Container {
+    pub(super) name: String,
+    pub(super) image: String,
+    pub(super) role: Role,
+    pub(super) post_start: bool,
+    pub(super) pre_stop: bool,
+    pub(super) state: State,
+    /// The run before the one that `state` is about.
+    pub(super) last: Option<core::ContainerStateTerminated>,
+    pub(super) restarts: i32,
+    /// Failures since the last long run, which decide the delay.
+    pub(super) failures: u32,
+    /// Counts the runs of this machine.
+    pub(super) runs: u32,
+    policy: Restart,
+    rules: Vec<core::ContainerRestartRule>,
+    probes: Vec<Probe>,
+    /// Whether any run came before: the next start is a restart.
+    ran: bool,
+    last_pid: Option<u32>,
+}
+
+impl Container {
+    pub(super) fn new(spec: &core::Container, role: Role, policy: &str) -> Self {
+        let own = spec.restart_policy.as_deref();
+        let policy = match (role, Restart::of(own.unwrap_or(policy))) {
+            (Role::Sidecar, _) => Restart::Always,
+            (Role::Init, Restart::Always) => Restart::OnFailure,
+            (Role::Init | Role::App, policy) => policy,
+        };
+        let hooks = spec.lifecycle.as_ref();
+        let probe = |kind, spec: &Option<core::Probe>| spec.as_ref().map(|it| Probe::of(kind, it));
+        let startup = probe(Kind::Startup, &spec.startup_probe);
+        let liveness = probe(Kind::Liveness, &spec.liveness_probe);
+        let readiness = probe(Kind::Readiness, &spec.readiness_probe);
+        Self {
+            name: spec.name.clone(),
+            image: spec.image.clone().unwrap_or_default(),
+            role,
+            post_start: hooks.is_some_and(|hooks| hooks.post_start.is_some()),
+            pre_stop: hooks.is_some_and(|hooks| hooks.pre_stop.is_some()),
+            state: State::Waiting {
+                why: Wait::Turn,
+                since: Duration::ZERO,
+                until: Duration::ZERO,
+            },
+            last: None,
+            restarts: 0,
+            failures: 0,
+            runs: 0,
+            policy,
+            rules: spec.restart_policy_rules.clone().unwrap_or_default(),
+            probes: [startup, liveness, readiness]
+                .into_iter()
+                .flatten()
+                .collect(),
+            ran: false,
+            last_pid: None,
+        }
+    }
+
+    /// Takes up the status that an earlier runner left; `over` if the pod had ended by then.
+    pub(super) fn resume(&mut self, status: &core::ContainerStatus, over: bool, now: Now) {
+        self.restarts = status.restart_count;
+        self.last = status
+            .last_state
+            .as_ref()
+            .and_then(|it| it.terminated.clone());
+        let state = status.state.clone().unwrap_or_default();
+        let lost = state.running.map(|running| core::ContainerStateTerminated {
+            container_id: status.container_id.clone(),
+            exit_code: 137,
+            finished_at: Some(Time(now.wall)),
+            reason: Some("Error".to_owned()),
+            message: Some("The runner of this pod ended while the container ran".to_owned()),
+            started_at: running.started_at,
+            ..Default::default()
+        });
+        let ended = state.terminated.or(lost);
+        self.ran = ended.is_some() || self.last.is_some();
+        match ended {
+            Some(state) if over => {
+                self.state = State::Ended(Ended::before(state, now.mono));
+            }
+            Some(state) => self.last = Some(state),
+            None => {}
+        }
+    }
+
+    /// Counts a run that begins.
+    pub(super) fn begin_run(&mut self) {
+        self.restarts += i32::from(self.ran);
+        self.ran = true;
+        self.runs += 1;
+    }
+
+    pub(super) fn begin_probing(&mut self, now: Duration) {
+        let started = match &self.state {
+            State::Running(run) => run.since.mono,
+            State::Waiting { .. } | State::Starting | State::Ended(_) => now,
+        };
+        let held = self.has(Kind::Startup);
+        for probe in &mut self.probes {
+            probe.begin(started, held);
+        }
+    }
+
+    fn has(&self, kind: Kind) -> bool {
+        self.probes.iter().any(|probe| probe.kind == kind)
+    }
+
+    pub(super) fn probe_mut(&mut self, kind: Kind) -> Option<&mut Probe> {
+        self.probes.iter_mut().find(|probe| probe.kind == kind)
+    }
+
+    fn passes(&self, kind: Kind) -> bool {
+        let mut probes = self.probes.iter();
+        probes.all(|probe| probe.kind != kind || probe.passes())
+    }
+
+    /// Lists the probes to run now, and when the next one is due. While the pod stops only
+    /// readiness is looked at (V46).
+    pub(super) fn due_probes(
+        &mut self,
+        now: Duration,
+        stopping: bool,
+    ) -> (Vec<Kind>, Option<Duration>) {
+        let State::Running(run) = &self.state else {
+            return (Vec::new(), None);
+        };
+        if run.hook_pending || run.ended.is_some() || run.stop.is_some() || stopping {
+            return (Vec::new(), None);
+        }
+        let started = self.passes(Kind::Startup);
+        let (mut due, mut wake) = (Vec::new(), None);
+        for probe in &mut self.probes {
+            let wanted = (probe.kind == Kind::Startup) != started;
+            match probe.due(now).filter(|_| wanted) {
+                Some(at) if at <= now => {
+                    probe.in_flight = true;
+                    due.push(probe.kind);
+                }
+                at => wake = super::earlier(wake, at),
+            }
+        }
+        (due, wake)
+    }
+
+    /// Describes why a start failed as the state to wait in, or as a run that ended at once.
+    pub(super) fn start_failed(
+        &mut self,
+        failure: &Failure,
+        back_off: BackOff,
+        now: Now,
+    ) -> Option<Ended> {
+        let why = match failure {
+            Failure::Launch(message) => {
+                self.begin_run();
+                return Some(start_error(message, now));
+            }
+            Failure::Image(message) => Wait::Image {
+                message: message.clone(),
+            },
+            Failure::Config(message) => Wait::Config {
+                message: message.clone(),
+            },
+        };
+        let delay = back_off.doubled(self.failures);
+        self.failures += 1;
+        self.state = State::Waiting {
+            why,
+            since: now.mono,
+            until: now.mono + delay,
+        };
+        None
+    }
+
+    pub(super) fn failure_words(&self, failure: &Failure) -> String {
+        match failure {
+            Failure::Image(message) => {
+                format!("Failed to pull image \"{}\": {message}", self.image)
+            }
+            Failure::Config(message) | Failure::Launch(message) => format!("Error: {message}"),
+        }
+    }
+
+    /// Puts a run that is over on record and returns the delay before the next, if there is one.
+    pub(super) fn conclude(
+        &mut self,
+        ended: Ended,
+        stopping: bool,
+        back_off: BackOff,
+    ) -> Option<Duration> {
+        if let State::Running(run) = &self.state {
+            self.last_pid = Some(run.pid);
+        }
+        if stopping || !(ended.asked || self.runs_again(&ended)) {
+            self.state = State::Ended(ended);
+            return None;
+        }
+        if ended.asked || ended.ran > back_off.cap * 2 {
+            self.failures = 0;
+        }
+        let delay = back_off.delay(self.failures);
+        self.failures += u32::from(!ended.asked);
+        self.state = State::Waiting {
+            why: Wait::CrashLoop { delay },
+            since: ended.at,
+            until: ended.at + delay,
+        };
+        self.last = Some(ended.state);
+        Some(delay)
+    }
+
+    /// Gives a container that ended for good another run.
+    pub(super) fn wait_for_restart(&mut self, now: Duration) {
+        if let State::Ended(ended) = &self.state {
+            self.last = Some(ended.state.clone());
+            self.state = State::Waiting {
+                why: Wait::CrashLoop {
+                    delay: Duration::ZERO,
+                },
+                since: now,
+                until: now,
+            };
+        }
+    }
+
+    /// Ends the wait of a container whose pod stops: what it did last is how it ended.
+    pub(super) fn give_up(&mut self, now: Duration) {
+        let State::Waiting { .. } = self.state else {
+            return;
+        };
+        if let Some(state) = self.last.take() {
+            self.state = State::Ended(Ended::before(state, now));
+        }
+    }
+
+    fn runs_again(&self, ended: &Ended) -> bool {
+        let code = ended.state.exit_code;
+        if code != 0 && self.rules.iter().any(|rule| applies(rule, code)) {
+            return true;
+        }
+        match self.policy {
+            Restart::Always => true,
+            Restart::OnFailure => !ended.succeeded() || ended.unwell,
+            Restart::Never => false,
+        }
+    }
+
+    /// Returns when the reason for waiting turns from `ErrImagePull` to `ImagePullBackOff`.
+    pub(super) fn next_turn(&self, now: Duration) -> Duration {
+        let State::Waiting { why, since, until } = &self.state else {
+            return Duration::MAX;
+        };
+        let turn = halfway(*since, *until);
+        match why {
+            Wait::Image { .. } if turn > now => turn,
+            Wait::Image { .. } | Wait::Turn | Wait::Config { .. } | Wait::CrashLoop { .. } => {
+                *until
+            }
+        }
+    }
+
+    pub(super) fn is_being_started(&self) -> bool {
+        match &self.state {
+            State::Starting => true,
+            State::Running(run) => run.hook_pending,
+            State::Waiting { .. } | State::Ended(_) => false,
+        }
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self.state, State::Running(_))
+    }
+
+    /// Returns whether it runs, postStart is over and the startup probe has passed (I21).
+    pub(super) fn is_started(&self) -> bool {
+        match &self.state {
+            State::Running(run) => {
+                !run.hook_pending && run.ended.is_none() && self.passes(Kind::Startup)
+            }
+            State::Waiting { .. } | State::Starting | State::Ended(_) => false,
+        }
+    }
+
+    pub(super) fn is_ready(&self, stopping: bool) -> bool {
+        let State::Running(run) = &self.state else {
+            return self.role == Role::Init && self.succeeded();
+        };
+        self.role != Role::Init
+            && !stopping
+            && run.stop.is_none()
+            && self.is_started()
+            && self.passes(Kind::Readiness)
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.state, State::Ended(_))
+    }
+
+    pub(super) fn succeeded(&self) -> bool {
+        matches!(&self.state, State::Ended(ended) if ended.succeeded())
+    }
+
+    pub(super) fn failed(&self) -> bool {
+        self.has_ended() && !self.succeeded()
+    }
+
+    /// Returns the main process that runs, or that ran last.
+    pub(super) fn pid(&self) -> Option<u32> {
+        match &self.state {
+            State::Running(run) => Some(run.pid),
+            State::Waiting { .. } | State::Starting | State::Ended(_) => self.last_pid,
+        }
+    }
+}
+
+/// The instant between a failed pull and the next try at which it is called a back-off.
+pub(super) fn halfway(since: Duration, until: Duration) -> Duration {
+    since + until.saturating_sub(since) / 2
+}
+
+fn start_error(message: &str, now: Now) -> Ended {
+    let state = core::ContainerStateTerminated {
+        exit_code: 128,
+        finished_at: Some(Time(now.wall)),
+        message: Some(message.to_owned()),
+        reason: Some("StartError".to_owned()),
+        started_at: Some(Time(Timestamp::UNIX_EPOCH)),
+        ..Default::default()
+    };
+    Ended::before(state, now.mono)
+}
+
+/// Returns whether a container's own rule asks for a restart after this exit code (I25).
+fn applies(rule: &core::ContainerRestartRule, code: i32) -> bool {
+    let Some(codes) = rule.exit_codes.as_ref() else {
+        return false;
+    };
+    let listed = codes.values.iter().flatten().any(|&value| value == code);
+    rule.action == "Restart" && listed == (codes.operator == "In")
+}

@@ -1,0 +1,220 @@
+//! The state of one probe: when it is due, and what its answers add up to (V40-V43).
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1 as core;
+
+use super::seconds;
+
+/// The first pause of a probe that has never succeeded.
+const EAGER: Duration = Duration::from_millis(10);
+
+/// What a probe decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Whether the others may begin; failing restarts the container.
+    Startup,
+    /// Failing restarts the container.
+    Liveness,
+    /// Whether the container takes requests.
+    Readiness,
+}
+
+impl Kind {
+    /// Returns the word that Kubernetes uses inside a sentence.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Startup => "startup",
+            Self::Liveness => "liveness",
+            Self::Readiness => "readiness",
+        }
+    }
+}
+
+/// What one probe said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// All is well.
+    Success,
+    /// The container is not well.
+    Failure(String),
+    /// The probe itself could not be made: what was known before stays (V43).
+    Error(String),
+}
+
+impl Outcome {
+    /// Returns the kubelet's sentence about an outcome that is no success.
+    #[must_use]
+    pub fn words(&self, kind: Kind) -> String {
+        let word = match kind {
+            Kind::Startup => "Startup",
+            Kind::Liveness => "Liveness",
+            Kind::Readiness => "Readiness",
+        };
+        match self {
+            Self::Success => format!("{word} probe succeeded"),
+            Self::Failure(message) => format!("{word} probe failed: {message}"),
+            Self::Error(message) => format!("{word} probe errored: {message}"),
+        }
+    }
+}
+
+/// What follows from an outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Verdict {
+    /// The result that the probe turned to, where it changed or was confirmed by a threshold.
+    pub(super) turned: Option<bool>,
+    /// Whether the journal should have it.
+    pub(super) worth_telling: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Probe {
+    pub(super) kind: Kind,
+    pub(super) grace: Option<Duration>,
+    pub(super) in_flight: bool,
+    delay: Duration,
+    period: Duration,
+    success: u32,
+    failure: u32,
+    due: Option<Duration>,
+    result: Option<bool>,
+    /// The last answer that counted and how often it came in a row.
+    streak: (bool, u32),
+    /// When a failure last counted.
+    counted: Option<Duration>,
+    /// The pause before the next try while it has never succeeded.
+    eager: Option<Duration>,
+    told: Option<String>,
+}
+
+impl Probe {
+    pub(super) fn of(kind: Kind, spec: &core::Probe) -> Self {
+        let count = |value: Option<i32>, default: u32| {
+            let value = value.and_then(|value| u32::try_from(value).ok());
+            value.filter(|&value| value > 0).unwrap_or(default)
+        };
+        let delay = count(spec.initial_delay_seconds, 0);
+        Self {
+            kind,
+            grace: spec.termination_grace_period_seconds.map(seconds),
+            in_flight: false,
+            delay: Duration::from_secs(delay.into()),
+            period: Duration::from_secs(count(spec.period_seconds, 10).into()),
+            success: count(spec.success_threshold, 1),
+            failure: count(spec.failure_threshold, 3),
+            due: None,
+            result: None,
+            streak: (false, 0),
+            counted: None,
+            eager: None,
+            told: None,
+        }
+    }
+
+    /// Begins anew with a run that started at `started`.
+    pub(super) fn begin(&mut self, started: Duration, has_startup: bool) {
+        self.due = Some(started + self.delay);
+        self.in_flight = false;
+        self.result = None;
+        self.streak = (false, 0);
+        self.counted = None;
+        self.told = None;
+        self.eager = match self.kind {
+            Kind::Startup => Some(EAGER),
+            Kind::Readiness => Some(EAGER).filter(|_| !has_startup || self.delay.is_zero()),
+            Kind::Liveness => None,
+        };
+    }
+
+    /// Returns when it is due; nothing while it runs, or after it settled the container's fate.
+    pub(super) fn due(&self, _now: Duration) -> Option<Duration> {
+        self.due.filter(|_| !self.in_flight)
+    }
+
+    /// Returns whether it lets the container count as well: liveness does until it fails.
+    pub(super) fn passes(&self) -> bool {
+        self.result.unwrap_or(self.kind == Kind::Liveness)
+    }
+
+    pub(super) fn note(&mut self, outcome: &Outcome, now: Duration) -> Verdict {
+        self.in_flight = false;
+        let last_due = self.due.unwrap_or(now);
+        let verdict = match outcome {
+            Outcome::Success => self.succeed(),
+            Outcome::Failure(message) => self.fail(message, now),
+            Outcome::Error(message) => Verdict {
+                turned: None,
+                worth_telling: self.is_news(message),
+            },
+        };
+        let settled = self.kind != Kind::Readiness && self.result == Some(false)
+            || self.kind == Kind::Startup && self.result == Some(true);
+        self.due = (!settled).then(|| self.next_due(last_due, now));
+        verdict
+    }
+
+    fn succeed(&mut self) -> Verdict {
+        self.eager = None;
+        self.told = None;
+        let turned = self.count(true, self.success);
+        Verdict {
+            turned,
+            worth_telling: false,
+        }
+    }
+
+    /// Counts a failure, an eager one at most once a period.
+    fn fail(&mut self, message: &str, now: Duration) -> Verdict {
+        let eager = self.eager.is_some();
+        let recent = self.counted.is_some_and(|at| now < at + self.period);
+        if eager && recent {
+            return Verdict {
+                turned: None,
+                worth_telling: false,
+            };
+        }
+        let first = self.counted.is_none();
+        self.counted = Some(now);
+        let turned = self.count(false, self.failure);
+        let quiet = eager && first && turned.is_none();
+        let worth_telling = !quiet && self.is_news(message);
+        Verdict {
+            turned,
+            worth_telling,
+        }
+    }
+
+    /// Adds an answer to the streak; returns the result once the streak reaches the threshold.
+    fn count(&mut self, answer: bool, threshold: u32) -> Option<bool> {
+        let (last, times) = self.streak;
+        let times = if last == answer {
+            times.saturating_add(1)
+        } else {
+            1
+        };
+        self.streak = (answer, times);
+        (times >= threshold).then(|| {
+            self.result = Some(answer);
+            answer
+        })
+    }
+
+    fn is_news(&mut self, message: &str) -> bool {
+        let news = self.told.as_deref() != Some(message);
+        self.told = Some(message.to_owned());
+        news
+    }
+
+    fn next_due(&mut self, last_due: Duration, now: Duration) -> Duration {
+        match self.eager {
+            Some(pause) if pause < self.period => {
+                self.eager = Some(pause * 2);
+                now + pause
+            }
+            Some(_) => now + self.period,
+            None => (last_due + self.period).max(now),
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! The status of a pod as Kubernetes shows it: container states, phase and conditions (I14, V54).
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::Pet;
+use super::container::{Container, Role, State, Wait, container_id, halfway};
+
+impl Pet {
+    pub(super) fn refresh_status(&mut self) {
+        let status = |it: &Container| self.container_status(it);
+        let (inits, apps) = self.containers.split_at(self.inits);
+        let inits: Vec<_> = inits.iter().map(status).collect();
+        let apps: Vec<_> = apps.iter().map(status).collect();
+        self.status.init_container_statuses = Some(inits).filter(|list| !list.is_empty());
+        self.status.container_statuses = Some(apps);
+        let phase = self.phase();
+        self.status.phase = Some(phase.to_owned());
+        let conditions = self.conditions(phase);
+        self.status.conditions = Some(conditions);
+    }
+
+    fn container_status(&self, container: &Container) -> core::ContainerStatus {
+        let last = container.last.clone();
+        core::ContainerStatus {
+            name: container.name.clone(),
+            image: container.image.clone(),
+            container_id: container.pid().map(container_id),
+            ready: container.is_ready(self.stop.is_some()),
+            started: Some(container.is_started()),
+            restart_count: container.restarts,
+            state: Some(self.container_state(container)),
+            last_state: last.map(|last| core::ContainerState {
+                terminated: Some(last),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }
+    }
+
+    fn container_state(&self, container: &Container) -> core::ContainerState {
+        let mut state = core::ContainerState::default();
+        match &container.state {
+            State::Ended(ended) => state.terminated = Some(ended.state.clone()),
+            State::Running(run) if !run.hook_pending => {
+                let started_at = Some(Time(run.since.wall));
+                state.running = Some(core::ContainerStateRunning { started_at });
+            }
+            State::Waiting { why, since, until } => {
+                state.waiting = Some(self.waiting(container, why, *since, *until));
+            }
+            State::Starting | State::Running(_) => {
+                let why = &Wait::Turn;
+                let never = Duration::ZERO;
+                state.waiting = Some(self.waiting(container, why, never, never));
+            }
+        }
+        state
+    }
+
+    fn waiting(
+        &self,
+        container: &Container,
+        why: &Wait,
+        since: Duration,
+        until: Duration,
+    ) -> core::ContainerStateWaiting {
+        let initializing = container.role == Role::App && self.inits > 0;
+        let turn = if initializing {
+            "PodInitializing"
+        } else {
+            "ContainerCreating"
+        };
+        let (reason, message) = match why {
+            Wait::Turn => (turn, None),
+            Wait::Config { message } => ("CreateContainerConfigError", Some(message.clone())),
+            Wait::Image { message } if self.now.mono < halfway(since, until) => {
+                ("ErrImagePull", Some(message.clone()))
+            }
+            Wait::Image { message } => {
+                let words = format!("Back-off pulling image \"{}\": {message}", container.image);
+                ("ImagePullBackOff", Some(words))
+            }
+            Wait::CrashLoop { delay } => (
+                "CrashLoopBackOff",
+                Some(format!(
+                    "back-off {} restarting failed container={} pod={}",
+                    words(*delay),
+                    container.name,
+                    self.title
+                )),
+            ),
+        };
+        core::ContainerStateWaiting {
+            message,
+            reason: Some(reason.to_owned()),
+        }
+    }
+
+    fn phase(&self) -> &'static str {
+        let (inits, apps) = self.containers.split_at(self.inits);
+        if self.finished {
+            let late = self.status.reason.is_some();
+            let succeeded = apps.iter().all(Container::succeeded) && !late;
+            return if succeeded { "Succeeded" } else { "Failed" };
+        }
+        let failed = |it: &Container| it.role == Role::Init && it.failed();
+        if self.turn < self.inits && !inits.iter().any(failed) {
+            return "Pending";
+        }
+        let fresh = |it: &Container| !it.has_ended() && !it.is_running() && it.last.is_none();
+        let begun = |it: &Container| match &it.state {
+            State::Running(run) => run.hook_pending,
+            State::Waiting { .. } | State::Starting | State::Ended(_) => fresh(it),
+        };
+        if apps.iter().any(begun) {
+            "Pending"
+        } else {
+            "Running"
+        }
+    }
+
+    fn conditions(&self, phase: &str) -> Vec<core::PodCondition> {
+        let initialized = self.initialized(phase);
+        let containers_ready = self.containers_ready(phase);
+        let ready = match (&containers_ready, self.readiness_gates) {
+            (None, true) => Some(Doubt {
+                reason: "ReadinessGatesNotReady",
+                message: None,
+            }),
+            _ => containers_ready.clone(),
+        };
+        let condition = |kind, doubt| self.condition(kind, doubt);
+        vec![
+            condition("PodScheduled", Verdict::of(None)),
+            condition("Initialized", initialized),
+            condition("ContainersReady", Verdict::of(containers_ready)),
+            condition("Ready", Verdict::of(ready)),
+        ]
+    }
+
+    fn initialized(&self, phase: &str) -> Verdict {
+        let (inits, _) = self.containers.split_at(self.inits);
+        if phase == "Succeeded" {
+            return Verdict {
+                holds: true,
+                doubt: Some(Doubt {
+                    reason: "PodCompleted",
+                    message: None,
+                }),
+            };
+        }
+        let incomplete = inits.iter().skip(self.turn);
+        let names: Vec<_> = incomplete.map(|it| it.name.as_str()).collect();
+        Verdict::of((!names.is_empty()).then(|| Doubt {
+            reason: "ContainersNotInitialized",
+            message: Some(format!(
+                "containers with incomplete status: [{}]",
+                names.join(" ")
+            )),
+        }))
+    }
+
+    fn containers_ready(&self, phase: &str) -> Option<Doubt> {
+        let reason = match phase {
+            "Succeeded" => "PodCompleted",
+            "Failed" => "PodFailed",
+            _ => "ContainersNotReady",
+        };
+        if reason != "ContainersNotReady" {
+            let message = None;
+            return Some(Doubt { reason, message });
+        }
+        let unready = self
+            .containers
+            .iter()
+            .filter(|it| it.role != Role::Init && !it.is_ready(self.stop.is_some()));
+        let names: Vec<_> = unready.map(|it| it.name.as_str()).collect();
+        (!names.is_empty()).then(|| Doubt {
+            reason,
+            message: Some(format!(
+                "containers with unready status: [{}]",
+                names.join(" ")
+            )),
+        })
+    }
+
+    /// Makes a condition; its transition time stays while its status does.
+    fn condition(&self, kind: &str, verdict: Verdict) -> core::PodCondition {
+        let status = if verdict.holds { "True" } else { "False" };
+        let before = self.status.conditions.iter().flatten();
+        let same = before
+            .filter(|it| it.type_ == kind && it.status == status)
+            .find_map(|it| it.last_transition_time.clone());
+        let (reason, message) = match verdict.doubt {
+            Some(doubt) => (Some(doubt.reason.to_owned()), doubt.message),
+            None => (None, None),
+        };
+        core::PodCondition {
+            type_: kind.to_owned(),
+            status: status.to_owned(),
+            last_transition_time: same.or(Some(Time(self.now.wall))),
+            reason,
+            message,
+            ..Default::default()
+        }
+    }
+}
+
+/// Why a condition does not hold.
+#[derive(Debug, Clone)]
+struct Doubt {
+    reason: &'static str,
+    message: Option<String>,
+}
+
+struct Verdict {
+    holds: bool,
+    doubt: Option<Doubt>,
+}
+
+impl Verdict {
+    fn of(doubt: Option<Doubt>) -> Self {
+        Self {
+            holds: doubt.is_none(),
+            doubt,
+        }
+    }
+}
+
+/// Writes a delay as Go does: `10s`, `1m20s`, `500ms`.
+fn words(delay: Duration) -> String {
+    let seconds = delay.as_secs();
+    match (seconds / 60, seconds % 60) {
+        (0, 0) => format!("{}ms", delay.as_millis()),
+        (0, seconds) => format!("{seconds}s"),
+        (minutes, seconds) => format!("{minutes}m{seconds}s"),
+    }
+}

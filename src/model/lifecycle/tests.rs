@@ -1,0 +1,1 @@
+//! The rules of a pod's life, as tables and short stories.

@@ -1,0 +1,90 @@
+//! Making the records that answer one question, and no more of them than are wanted.
+
+use std::collections::HashSet;
+
+use super::answer::{Kind, Record, Value};
+use super::node::{Entry, Node};
+
+/// A question inside the zone, with what the answer must spell as it was asked (N41).
+pub(super) struct Asked<'q> {
+    pub(super) owner: &'q str,
+    pub(super) zone: &'q str,
+    pub(super) kind: Kind,
+    pub(super) ttl: u32,
+    pub(super) most: usize,
+}
+
+/// What a name that exists has to say.
+#[derive(Default)]
+pub(super) struct Rows {
+    pub(super) answers: Vec<Record>,
+    pub(super) additional: Vec<Record>,
+}
+
+impl Asked<'_> {
+    pub(super) fn row(&self, owner: &str, value: Value) -> Record {
+        Record {
+            name: owner.to_owned(),
+            ttl: self.ttl,
+            value,
+        }
+    }
+
+    /// Keeps the values of the kind asked for.
+    pub(super) fn rows(&self, values: impl IntoIterator<Item = Value>) -> Rows {
+        let fitting = values
+            .into_iter()
+            .filter(|value| self.kind.takes(value.kind()));
+        let answers = fitting
+            .take(self.most)
+            .map(|value| self.row(self.owner, value));
+        Rows {
+            answers: answers.collect(),
+            additional: Vec::new(),
+        }
+    }
+
+    /// Adds an SRV record for each entry, and the addresses of their targets (N07, N14, N16).
+    pub(super) fn add_srv(&self, rows: &mut Rows, node: &Node, entries: &[Entry]) {
+        if !self.kind.takes(Kind::Srv) {
+            return;
+        }
+        let weight = weight_of(entries.len());
+        let (mut seen, mut addressed) = (HashSet::new(), HashSet::new());
+        for entry in entries {
+            if rows.answers.len() >= self.most {
+                return;
+            }
+            let target = self.target(node, entry);
+            if addressed.insert((target.clone(), entry.ip)) {
+                rows.additional
+                    .push(self.row(&target, Value::address(entry.ip)));
+            }
+            if seen.insert((target.clone(), entry.port)) {
+                let (priority, port) = (0, entry.port);
+                let value = Value::Srv {
+                    priority,
+                    weight,
+                    port,
+                    target,
+                };
+                rows.answers.push(self.row(self.owner, value));
+            }
+        }
+    }
+
+    fn target(&self, node: &Node, entry: &Entry) -> String {
+        match entry.endpoint {
+            None => node.record.fqdn(self.zone),
+            Some(index) => node
+                .record
+                .endpoint_fqdn(&node.record.endpoints[index], self.zone),
+        }
+    }
+}
+
+/// A hundred, shared out evenly, but never nothing (N16).
+fn weight_of(entries: usize) -> u16 {
+    let share = 100usize.checked_div(entries).unwrap_or(100).max(1);
+    u16::try_from(share).unwrap_or(1)
+}

@@ -1,0 +1,48 @@
+//! Lifecycle hooks: what postStart and preStop do (V50-V52).
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1 as core;
+
+use super::probes::{self, Check};
+use crate::model::lifecycle::{Hook, Outcome};
+
+/// What a hook does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Deed {
+    Exec(Vec<String>),
+    Ask(Check),
+    Sleep(Duration),
+}
+
+/// Returns what a hook of a container does, or why it fails at once.
+pub(super) fn deed(container: &core::Container, hook: Hook, ip: &str) -> Result<Deed, String> {
+    let hooks = container.lifecycle.as_ref();
+    let spec = hooks.and_then(|hooks| match hook {
+        Hook::PostStart => hooks.post_start.as_ref(),
+        Hook::PreStop => hooks.pre_stop.as_ref(),
+    });
+    let Some(spec) = spec else {
+        return Err("invalid handler: there is none".to_owned());
+    };
+    if let Some(exec) = &spec.exec {
+        return Ok(Deed::Exec(exec.command.clone().unwrap_or_default()));
+    }
+    if let Some(http) = &spec.http_get {
+        return probes::http_check(http, container, ip).map(Deed::Ask);
+    }
+    if let Some(sleep) = &spec.sleep {
+        let seconds = sleep.seconds.try_into().unwrap_or(0);
+        return Ok(Deed::Sleep(Duration::from_secs(seconds)));
+    }
+    Err("invalid handler: a hook cannot use tcpSocket".to_owned())
+}
+
+/// Returns what an answer over the network means to a hook: any HTTP answer is a success.
+pub(super) fn outcome(answer: Outcome) -> Result<(), String> {
+    match answer {
+        Outcome::Success => Ok(()),
+        Outcome::Failure(words) if words.contains("failed with statuscode") => Ok(()),
+        Outcome::Failure(words) | Outcome::Error(words) => Err(words),
+    }
+}

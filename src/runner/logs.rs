@@ -1,0 +1,199 @@
+//! What a container says: from its pipe into a file that is rotated, the previous run kept.
+//!
+//! A container never waits for its log: what cannot be written is dropped and counted, and the
+//! count is written once there is room again.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, PipeReader, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::store;
+
+/// The size at which a log is put aside.
+const FULL: u64 = 10 << 20;
+/// How many files a log has, the current one included.
+const FILES: u32 = 5;
+/// How much is copied before others get their turn.
+const TURN: usize = 256 << 10;
+
+/// The log of one run of one container.
+#[derive(Debug)]
+pub(super) struct Outlet {
+    pipe: Option<PipeReader>,
+    log: Log,
+}
+
+impl Outlet {
+    pub(super) fn new(pipe: PipeReader, path: PathBuf) -> Self {
+        let pipe = Some(pipe);
+        let log = Log::new(path, FULL);
+        Self { pipe, log }
+    }
+
+    /// Returns the pipe to wait for, until the last writer has closed it.
+    pub(super) fn pipe(&self) -> Option<&PipeReader> {
+        self.pipe.as_ref()
+    }
+
+    /// Copies what is in the pipe, but not without end.
+    pub(super) fn pump(&mut self) {
+        let mut buffer = [0; 16 << 10];
+        let mut copied = 0;
+        while let Some(pipe) = self.pipe.as_mut().filter(|_| copied < TURN) {
+            match pipe.read(&mut buffer) {
+                Ok(0) => self.pipe = None,
+                Ok(length) => {
+                    self.log.write(&buffer[..length]);
+                    copied += length;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// Puts the log of the run before aside as the previous one.
+pub(super) fn keep_previous(log: &Path, previous: &Path) {
+    // A container that never said anything has no log.
+    if fs::rename(log, previous).is_ok() {
+        for number in 1..FILES {
+            let _ = store::remove(&rotated(log, number));
+        }
+    }
+}
+
+fn rotated(log: &Path, number: u32) -> PathBuf {
+    let mut name = log.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{number}"));
+    log.with_file_name(name)
+}
+
+/// A file that is put aside when it is full.
+#[derive(Debug)]
+struct Log {
+    path: PathBuf,
+    full: u64,
+    /// Opened with the first byte.
+    file: Option<File>,
+    size: u64,
+    dropped: u64,
+}
+
+impl Log {
+    fn new(path: PathBuf, full: u64) -> Self {
+        Self {
+            path,
+            full,
+            file: None,
+            size: 0,
+            dropped: 0,
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if self.try_write(bytes).is_err() {
+            self.dropped += bytes.len() as u64;
+            self.file = None;
+        }
+    }
+
+    fn try_write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.size >= self.full {
+            self.rotate();
+        }
+        if self.dropped > 0 {
+            let note = format!(
+                "[petset: {} bytes of output were dropped here: they could not be written]\n",
+                self.dropped
+            );
+            self.append(note.as_bytes())?;
+            self.dropped = 0;
+        }
+        self.append(bytes)
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut file = match self.file.take() {
+            Some(file) => file,
+            None => self.open()?,
+        };
+        file.write_all(bytes)?;
+        self.size += bytes.len() as u64;
+        self.file = Some(file);
+        Ok(())
+    }
+
+    fn open(&mut self) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.create(true).append(true).mode(0o600);
+        let file = match options.open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                store::make_dir(self.path.parent().unwrap_or(&self.path))?;
+                options.open(&self.path)?
+            }
+            opened => opened?,
+        };
+        self.size = file.metadata()?.len();
+        Ok(file)
+    }
+
+    fn rotate(&mut self) {
+        self.file = None;
+        self.size = 0;
+        for number in (1..FILES - 1).rev() {
+            let _ = fs::rename(rotated(&self.path, number), rotated(&self.path, number + 1));
+        }
+        let _ = fs::rename(&self.path, rotated(&self.path, 1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_log_is_put_aside_and_five_files_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("logs/c.log");
+        let mut log = Log::new(path.clone(), 10);
+        for turn in 0..8 {
+            log.write(format!("line {turn:05}\n").as_bytes());
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "line 00007\n");
+        let last = fs::read_to_string(rotated(&path, 4)).unwrap();
+        assert_eq!(last, "line 00003\n");
+        assert!(!rotated(&path, 5).exists());
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_counted_and_told_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let blocked = dir.path().join("logs");
+        fs::write(&blocked, "a file in the way").unwrap();
+        let mut log = Log::new(blocked.join("c.log"), FULL);
+        log.write(b"lost\n");
+        log.write(b"lost too\n");
+        fs::remove_file(&blocked).unwrap();
+        log.write(b"kept\n");
+        let text = fs::read_to_string(blocked.join("c.log")).unwrap();
+        assert!(
+            text.starts_with("[petset: 14 bytes of output were dropped"),
+            "{text}"
+        );
+        assert!(text.ends_with("kept\n"));
+    }
+
+    #[test]
+    fn the_log_of_the_run_before_is_kept_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (log, previous) = (dir.path().join("c.log"), dir.path().join("c.previous.log"));
+        fs::write(&log, "one").unwrap();
+        fs::write(rotated(&log, 1), "older").unwrap();
+        keep_previous(&log, &previous);
+        keep_previous(&log, &previous);
+        assert_eq!(fs::read_to_string(&previous).unwrap(), "one");
+        assert!(!log.exists() && !rotated(&log, 1).exists());
+    }
+}

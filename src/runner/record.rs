@@ -1,0 +1,57 @@
+//! `runner.json`: who runs, so that a successor can end what is left over.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use super::tree::{self, Identity};
+use crate::store::{self, PetLayout, Sync};
+
+/// What a runner says about itself and the sessions that it started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Record {
+    #[serde(flatten)]
+    pub(crate) runner: Identity,
+    pub(crate) boot_id: String,
+    /// Whether it ended in peace: nothing can be left of it.
+    pub(crate) clean: bool,
+    pub(crate) containers: Vec<Main>,
+}
+
+/// The main process of a container, which leads a session of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Main {
+    pub(crate) name: String,
+    #[serde(flatten)]
+    pub(crate) process: Identity,
+    pub(crate) pgid: u32,
+}
+
+impl Record {
+    /// Describes this process, which has started nothing yet.
+    pub(crate) fn own() -> io::Result<Self> {
+        Ok(Self {
+            runner: tree::identity_of(std::process::id())?,
+            boot_id: boot_id(),
+            clean: false,
+            containers: Vec::new(),
+        })
+    }
+
+    /// Returns the record of a runner that may have left processes behind.
+    pub(crate) fn of_predecessor(pet: &PetLayout) -> Option<Self> {
+        // A record that cannot be read is no reason not to run: the marker still finds all.
+        let record: Self = store::read_json(&pet.runner()).ok()??;
+        (!record.clean && record.boot_id == boot_id()).then_some(record)
+    }
+
+    pub(crate) fn write(&self, pet: &PetLayout) -> io::Result<()> {
+        store::replace_json(&pet.runner(), self, Sync::No)
+    }
+}
+
+fn boot_id() -> String {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    text.map(|text| text.trim().to_owned()).unwrap_or_default()
+}

@@ -1,0 +1,58 @@
+//! Starting a process of a container: its own session, dying with the runner, with errors that
+//! name the stage.
+
+use std::ffi::CString;
+use std::io::{self, PipeReader, PipeWriter};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::container::Launch;
+use crate::sys::{self, Stage};
+
+/// Starts `argv` as a process of the container; its stdout and stderr go to `output`.
+///
+/// The process is not waited for through std: the runner reaps all its children in one place.
+pub(super) fn spawn(launch: &Launch, argv: &[String], output: PipeWriter) -> Result<u32, String> {
+    let Some((program, args)) = argv.split_first() else {
+        return Err("executing: there is no program to start".to_owned());
+    };
+    let errors = output.try_clone();
+    let errors = errors.map_err(|error| format!("opening pipes: {error}"))?;
+    let directory = CString::new(launch.cwd.as_os_str().as_bytes())
+        .map_err(|_| "changing directory: its name holds a NUL".to_owned())?;
+    let mut command = Command::new(program);
+    command
+        .args(args)
+        .env_clear()
+        .envs(launch.env.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(output)
+        .stderr(errors);
+    sys::detach(&mut command, directory);
+    match command.spawn() {
+        Ok(child) => Ok(child.id()),
+        Err(error) => Err(explain(error, program, &launch.cwd)),
+    }
+}
+
+fn explain(error: io::Error, program: &str, directory: &Path) -> String {
+    let (stage, error) = Stage::of(error);
+    match stage {
+        Stage::Detaching => format!("detaching: {error}"),
+        Stage::ChangingDirectory => {
+            format!("changing directory: {}: {error}", directory.display())
+        }
+        Stage::Executing if error.kind() == io::ErrorKind::NotFound && !program.contains('/') => {
+            format!("executing {program:?}: executable file not found in $PATH")
+        }
+        Stage::Executing => format!("executing {program:?}: {error}"),
+    }
+}
+
+/// Makes a pipe whose reading end never blocks.
+pub(super) fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
+    let (reader, writer) = io::pipe()?;
+    rustix::io::ioctl_fionbio(&reader, true)?;
+    Ok((reader, writer))
+}
