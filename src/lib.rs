@@ -32,7 +32,12 @@ use std::process::ExitCode;
 /// millisecond of theirs is one of every pet's.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let mut words = std::env::args_os();
+    let program = words.next().unwrap_or_default();
+    let arguments: Vec<OsString> = words.collect();
+    if Path::new(&program).file_name() == Some(cli::PEER_FINDER.as_ref()) {
+        return cli::run_peer_finder(&arguments);
+    }
     match arguments.split_first() {
         Some((role, [root])) if role == supervisor::SUPERVISOR_ARGUMENT => {
             supervisor::run_in_background(Path::new(root))

@@ -3,6 +3,8 @@
 mod create;
 mod delete;
 mod describe;
+mod discover;
+mod dns;
 mod endpoints;
 mod events;
 mod exec;
@@ -12,6 +14,8 @@ mod logs;
 mod lookout;
 mod names;
 mod objects;
+mod peers;
+mod pods;
 mod render;
 mod restart;
 mod scale;
@@ -34,6 +38,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::model::Namespace;
 use crate::problem::{Result, kind_of, report};
 use crate::store;
+pub(crate) use discover::{PEER_FINDER, run_peer_finder};
 use session::Session;
 
 /// Run Kubernetes PetSets and StatefulSets as plain local processes
@@ -88,6 +93,8 @@ enum Command {
     Create(create::Args),
     Delete(delete::Args),
     Describe(describe::Args),
+    Discover(discover::Args),
+    Dns(dns::Args),
     Events(events::Args),
     Exec(exec::Args),
     Get(get::Args),
@@ -108,6 +115,8 @@ impl Command {
             Self::Create(args) => create::run(session, args),
             Self::Delete(args) => delete::run(session, args),
             Self::Describe(args) => describe::run(session, args),
+            Self::Discover(args) => discover::run(session, args),
+            Self::Dns(args) => dns::run(session, args),
             Self::Events(args) => events::run(session, args),
             Self::Exec(args) => exec::run(session, args),
             Self::Get(args) => get::run(session, args),

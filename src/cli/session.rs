@@ -43,6 +43,17 @@ impl Session {
         })
     }
 
+    /// Opens the state directory that the environment names, in a namespace.
+    pub(crate) fn in_namespace(namespace: Namespace) -> Result<Self> {
+        let store = Store::open(store::absolute(&store::default_root()?)?)?;
+        Ok(Self {
+            store,
+            namespace,
+            namespace_given: true,
+            lock_timeout: None,
+        })
+    }
+
     /// Changes what is wanted, in one piece, and makes sure that a supervisor looks at it.
     pub(crate) fn edit<T>(
         &self,

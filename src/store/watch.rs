@@ -59,6 +59,13 @@ impl<M: Clone> Watch<M> {
         Ok(())
     }
 
+    /// Watches a directory as [`add`](Self::add) does; returns whether it was not watched before.
+    pub(crate) fn add_new(&mut self, dir: &Path, mark: M) -> io::Result<bool> {
+        let before = self.marks.len();
+        self.add(dir, mark)?;
+        Ok(self.marks.len() > before)
+    }
+
     /// Returns what was noticed since the last call; never waits.
     ///
     /// The files that are being written (their names begin with a dot) are left out.

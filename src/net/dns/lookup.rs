@@ -58,13 +58,8 @@ pub(crate) fn lookup(
     mut load: impl FnMut(&Need) -> crate::Result<Vec<ServiceRecord>>,
 ) -> crate::Result<Lookup> {
     let mut best = Lookup::NxDomain;
-    for candidate in candidates(name, search) {
-        let kind = if kind == Kind::A && arpa::read(&candidate).is_some() {
-            Kind::Ptr
-        } else {
-            kind
-        };
-        let found = resolve(&Question::new(candidate, kind), domain, &mut load)?;
+    for question in questions(name, kind, search) {
+        let found = resolve(&question, domain, &mut load)?;
         match found {
             Lookup::Found(_) => return Ok(found),
             Lookup::NoData => best = found,
@@ -72,6 +67,15 @@ pub(crate) fn lookup(
         }
     }
     Ok(best)
+}
+
+/// Returns what a resolver asks in turn, until the first answer, to look `name` up.
+pub(crate) fn questions(name: &str, kind: Kind, search: &[String]) -> Vec<Question> {
+    let question = |candidate: String| {
+        let backwards = kind == Kind::A && arpa::read(&candidate).is_some();
+        Question::new(candidate, if backwards { Kind::Ptr } else { kind })
+    };
+    candidates(name, search).into_iter().map(question).collect()
 }
 
 /// Returns what must be known to answer for `name` from within `namespace`.

@@ -1,7 +1,7 @@
 //! Names for pets and services, to the Kubernetes DNS specification 1.1.0.
 //!
-//! [`Zone`] knows the names, [`message`] speaks the wire format and is the sole user of
-//! simple-dns, [`Server`] listens, [`lookup`] answers one question from the files of a state
+//! [`Zone`] knows the names, [`message`] and [`query`] speak the wire format and are the
+//! sole users of simple-dns, [`Server`] listens, [`lookup`] answers one question from the files of a state
 //! directory, and [`text`] shows records to people and programs.
 
 mod answer;
@@ -15,7 +15,7 @@ mod message;
 #[cfg(test)]
 mod message_tests;
 mod node;
-
+mod query;
 mod server;
 #[cfg(test)]
 mod server_tests;
@@ -26,8 +26,9 @@ mod zone;
 mod zone_tests;
 
 pub(crate) use answer::{Answer, Kind, Question, Record, Status, Value};
-pub(crate) use lookup::{Lookup, Need, lookup, needed, search_path};
+pub(crate) use lookup::{Lookup, Need, lookup, needed, questions, search_path};
 pub(crate) use message::{Transport, answer};
+pub(crate) use query::{Reply, query, read_reply};
 pub(crate) use server::Server;
 pub(crate) use text::{TABLE_HEAD, hosts, rows, short, zone_file};
 pub(crate) use zone::{Pods, Zone};

@@ -1,0 +1,279 @@
+//! `petset discover`
+
+mod hooks;
+mod peer_finder;
+mod shape;
+
+use std::time::{Duration, Instant};
+
+use clap::Args as ClapArgs;
+
+use super::names::SetRef;
+use super::peers::{self, Lookout, Own, Peer, Peers, Whom};
+use super::session::{Session, say};
+use super::{render, session};
+use crate::model::ObjectName;
+use crate::problem::{Kind, Problem, Result};
+use crate::store;
+use hooks::Hooks;
+pub(crate) use peer_finder::{PROGRAM as PEER_FINDER, run as run_peer_finder};
+use shape::{Form, Shape, Template};
+
+const EXAMPLES: &str = "\
+Peers are printed by their full names, such as web-0.web.default.svc.cluster.local; a set without
+a serviceName has no such names, so its pets are printed by their addresses. A pet that is about to
+stop does not count as ready. Where the service publishes pets that are not ready
+(publishNotReadyAddresses), they are listed too, as DNS would.
+
+Placeholders of --format: {name} {fqdn} {ip} {ordinal} {ready} {status} {namespace}, {port} for the
+port of --port, {port:NAME} for any other; {{ and }} stand for { and }; \\n and \\t as usual.
+
+Hooks are called as peer-finder calls them: through `sh -c`, with the sorted names on standard
+input, one a line; only when the names differ from the last time, and only once the own name is
+among them. --on-start is called the first time, --on-change afterwards; with --on-start alone the
+program ends after it. A hook that fails ends the program.
+
+Examples:
+  petset discover web                          names of the ready pets of web
+  petset discover --all --exclude-self         in a pet: everybody else, ready or not
+  petset discover etcd --port client --join ,  one line: etcd-0.etcd...:2379,etcd-1.etcd...:2379
+  petset discover web --min 3 --timeout 30s    wait until three are ready
+  petset discover --on-start ./init.sh --on-change ./reconfigure.sh";
+
+/// Print the names of the ready peers, one a line
+///
+/// Without a name, inside a pet: the peers of its own set. Nobody is asked and no lock is taken:
+/// the answer comes from the files of the pets, while a create is still waiting too.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Set whose pets are meant, such as web or sts/web
+    #[arg(conflicts_with = "service")]
+    set: Option<SetRef>,
+    /// Service whose endpoints are meant, instead of a set
+    #[arg(long, value_name = "SERVICE")]
+    service: Option<ObjectName>,
+    /// List the pets that are not ready too, and those still to come
+    #[arg(long)]
+    all: bool,
+    /// List ready pets only, which is the default
+    #[arg(long, conflicts_with = "all")]
+    ready_only: bool,
+    /// Leave out the pet that asks
+    #[arg(long)]
+    exclude_self: bool,
+    #[command(flatten)]
+    shape: Shape,
+    /// Wait until there are so many
+    #[arg(long, value_name = "N")]
+    min: Option<usize>,
+    /// How long to wait for --min; then the exit code is 124
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "10m",
+        requires = "min",
+        value_parser = store::parse_duration
+    )]
+    timeout: Duration,
+    /// Print the list again whenever it changes, an empty line after each
+    #[arg(long, conflicts_with = "min")]
+    watch: bool,
+    #[command(flatten)]
+    hooks: HookArgs,
+}
+
+/// What to call when the peers change.
+#[derive(Debug, ClapArgs)]
+struct HookArgs {
+    /// Shell command to call with the first list on standard input
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["watch", "min", "exclude_self"])]
+    on_start: Option<String>,
+    /// Shell command to call with each further list on standard input
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["watch", "min", "exclude_self"])]
+    on_change: Option<String>,
+}
+
+pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
+    let inquiry = Inquiry::new(session, args)?;
+    if let Some(hooks) = Hooks::new(args.hooks.on_start.clone(), args.hooks.on_change.clone()) {
+        return inquiry.call(hooks);
+    }
+    if args.watch {
+        return inquiry.watch();
+    }
+    match args.min {
+        Some(min) => inquiry.wait(min),
+        None => inquiry.answer(),
+    }
+}
+
+/// One command's question.
+struct Inquiry<'a> {
+    session: &'a Session,
+    args: &'a Args,
+    whom: Whom,
+    own: Option<Own>,
+}
+
+impl<'a> Inquiry<'a> {
+    fn new(session: &'a Session, args: &'a Args) -> Result<Self> {
+        let own = Own::from_environment();
+        if args.exclude_self && own.is_none() {
+            let message = "--exclude-self leaves out the pet that asks, and this is not inside one";
+            let hint = "POD_NAME names the pet; petset sets it for everything that a pet runs";
+            return Err(Problem::invalid(message).hint(hint).into());
+        }
+        let whom = match (&args.set, &args.service) {
+            (Some(SetRef(set)), _) => Whom::Set(set.clone()),
+            (None, Some(service)) => Whom::Service(service.clone()),
+            (None, None) => Whom::Set(own_set(own.as_ref())?),
+        };
+        Ok(Self {
+            session,
+            args,
+            whom,
+            own,
+        })
+    }
+
+    fn answer(&self) -> Result<()> {
+        let found = peers::find(self.session, &self.whom)?;
+        self.mention_service(&found);
+        self.print(&self.chosen(&found))
+    }
+
+    /// Prints the list whenever it is another than before.
+    fn watch(&self) -> Result<()> {
+        let first = peers::find(self.session, &self.whom)?;
+        self.mention_service(&first);
+        let mut lookout = Lookout::new(self.session, self.whom.clone())?;
+        let mut before = None;
+        loop {
+            let found = lookout.look()?;
+            let text = self.write(&self.chosen(&found))?;
+            if before.as_ref() != Some(&text) {
+                render::text(&format!("{text}\n"))?;
+                before = Some(text);
+            }
+            lookout.wait(None)?;
+        }
+    }
+
+    /// Prints the list as soon as it holds at least `min` peers.
+    fn wait(&self, min: usize) -> Result<()> {
+        let deadline = Instant::now() + self.args.timeout;
+        let first = peers::find(self.session, &self.whom)?;
+        self.mention_service(&first);
+        let chosen = self.chosen(&first);
+        if chosen.len() >= min {
+            return self.print(&chosen);
+        }
+        let mut lookout = Lookout::new(self.session, self.whom.clone())?;
+        loop {
+            let found = lookout.look()?;
+            let chosen = self.chosen(&found);
+            if chosen.len() >= min {
+                return self.print(&chosen);
+            }
+            if Instant::now() >= deadline {
+                return Err(self.too_late(min, &found).into());
+            }
+            lookout.wait(Some(deadline))?;
+        }
+    }
+
+    /// Calls the hooks, and ends when there is nothing left to call.
+    fn call(&self, mut hooks: Hooks) -> Result<()> {
+        let Some(own) = &self.own else {
+            let message = "a hook is called once the own name is listed, and this is not inside a \
+                           pet";
+            let hint = "POD_NAME names the pet; petset sets it for everything that a pet runs";
+            return Err(Problem::invalid(message).hint(hint).into());
+        };
+        let first = peers::find(self.session, &self.whom)?;
+        self.mention_service(&first);
+        let mut lookout = Lookout::new(self.session, self.whom.clone())?;
+        loop {
+            let found = lookout.look()?;
+            let chosen = self.chosen(&found);
+            let namespace = &self.session.namespace;
+            let listed = chosen.iter().any(|peer| own.is(peer, namespace));
+            let names = chosen.iter().map(|peer| peer.host()).collect();
+            if listed && hooks.take(names)?.is_break() {
+                return Ok(());
+            }
+            lookout.wait(None)?;
+        }
+    }
+
+    /// Returns the peers that were asked for.
+    fn chosen<'p>(&self, peers: &'p Peers) -> Vec<&'p Peer> {
+        let wanted = |peer: &&Peer| self.args.all || peer.published;
+        let namespace = &self.session.namespace;
+        let is_own = |peer: &Peer| {
+            let own = self.own.as_ref();
+            own.is_some_and(|own| own.is(peer, namespace))
+        };
+        let other = |peer: &&Peer| !self.args.exclude_self || !is_own(peer);
+        peers.all.iter().filter(wanted).filter(other).collect()
+    }
+
+    fn write(&self, peers: &[&Peer]) -> Result<String> {
+        self.args
+            .shape
+            .write(peers, self.session.namespace.as_str())
+    }
+
+    fn print(&self, peers: &[&Peer]) -> Result<()> {
+        render::text(&self.write(peers)?)
+    }
+
+    fn mention_service(&self, peers: &Peers) {
+        if let Some(service) = &peers.missing_service {
+            let namespace = &self.session.namespace;
+            say(format!(
+                "note: service {service} does not exist in namespace {namespace}, so these names \
+                 do not resolve"
+            ));
+        }
+    }
+
+    fn too_late(&self, min: usize, peers: &Peers) -> Problem {
+        let count = self.chosen(peers).len();
+        let what = match &self.whom {
+            Whom::Set(set) => set.to_string(),
+            Whom::Service(service) => format!("service {service}"),
+        };
+        let missing = peers.all.iter().filter(|peer| !peer.published);
+        let missing: Vec<String> = missing.map(why_missing).collect();
+        let seconds = self.args.timeout.as_secs_f64();
+        let mut message = format!("{count} of {min} peers of {what} after {seconds}s");
+        if !missing.is_empty() {
+            message.push_str(&format!("; missing: {}", missing.join(", ")));
+        }
+        let hint = format!(
+            "see how far they are with `petset get pets -n {}`",
+            self.session.namespace
+        );
+        Problem::new(Kind::TimedOut, message).hint(hint)
+    }
+}
+
+fn why_missing(peer: &Peer) -> String {
+    let name = &peer.name;
+    match peer.status.as_str() {
+        "" => format!("{name} (does not exist)"),
+        "Running" => format!("{name} (running, not ready)"),
+        status => format!("{name} ({status})"),
+    }
+}
+
+fn own_set(own: Option<&Own>) -> Result<crate::model::SetName> {
+    let set = own.and_then(|own| own.set.clone());
+    set.ok_or_else(|| {
+        let message = "no set is named, and this is not inside a pet, which would have its own";
+        let hint = "name one, such as `petset discover web`, or a service with --service web";
+        Problem::invalid(message).hint(hint).into()
+    })
+}

@@ -1,0 +1,161 @@
+//! The records of services, with the readiness of each pet as it is now.
+//!
+//! The supervisor writes a service's record when something changes. Where none runs, what a
+//! record says of readiness may be long past; who is behind the service is not.
+
+use std::net::IpAddr;
+
+use anyhow::Context;
+use k8s_openapi::api::core::v1::{Pod, Service};
+
+use super::super::pods;
+use super::super::session::Session;
+use crate::model::{Namespace, SetName};
+use crate::net::dns::Need;
+use crate::net::{ServiceRecord, endpoints};
+use crate::problem::Result;
+use crate::store::{self, Wanted};
+
+/// Returns the record of one service; nothing where there is no such service.
+pub(super) fn of_service(
+    session: &Session,
+    namespace: &Namespace,
+    name: &str,
+) -> Result<Option<ServiceRecord>> {
+    let path = session.store.layout().service_record(namespace, name);
+    let record = store::read_json(&path);
+    let record: Option<ServiceRecord> =
+        record.with_context(|| format!("cannot read {}", path.display()))?;
+    record
+        .map(|record| current(session, namespace, record))
+        .transpose()
+}
+
+/// Sets what a record says of its endpoints to what their pods say now.
+fn current(
+    session: &Session,
+    namespace: &Namespace,
+    mut record: ServiceRecord,
+) -> Result<ServiceRecord> {
+    let mut kept = Vec::new();
+    let mut pod: Option<Pod> = None;
+    for mut endpoint in std::mem::take(&mut record.endpoints) {
+        let known = pod.as_ref().and_then(|pod| pod.metadata.name.as_deref());
+        if known != Some(&endpoint.pod) {
+            pod = pods::find_in(session, namespace, &endpoint.pod)?;
+        }
+        let Some(pod) = &pod else { continue };
+        endpoint.serving = pods::is_ready(pod);
+        endpoint.terminating = pod.metadata.deletion_timestamp.is_some();
+        endpoint.ready = record.publish_not_ready || (endpoint.serving && !endpoint.terminating);
+        if !pods::has_ended(pod) {
+            kept.push(endpoint);
+        }
+    }
+    record.endpoints = kept;
+    Ok(record)
+}
+
+/// Returns the records of every service of every namespace.
+pub(super) fn all(session: &Session) -> Result<Vec<ServiceRecord>> {
+    let namespaces = session.store.namespaces()?;
+    let found = namespaces
+        .iter()
+        .map(|namespace| of_namespace(session, namespace));
+    let found: Vec<Vec<ServiceRecord>> = found.collect::<Result<_>>()?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+fn of_namespace(session: &Session, namespace: &Namespace) -> Result<Vec<ServiceRecord>> {
+    let names = names_in(session, namespace)?;
+    let found = names
+        .iter()
+        .map(|name| of_service(session, namespace, name));
+    found.filter_map(Result::transpose).collect()
+}
+
+fn names_in(session: &Session, namespace: &Namespace) -> Result<Vec<String>> {
+    let dir = session.store.layout().endpoints(namespace);
+    let files = store::names_in(&dir).with_context(|| format!("cannot list {}", dir.display()))?;
+    let names = files.iter().filter_map(|file| file.strip_suffix(".json"));
+    Ok(names.map(str::to_owned).collect())
+}
+
+/// Returns the records of the services behind which pets of a set are or would be, with those
+/// pets alone.
+pub(super) fn of_set(session: &Session, set: &SetName) -> Result<Vec<ServiceRecord>> {
+    let object = session.expect_set(set)?;
+    let spec = object.spec.unwrap_or_default();
+    let labels = spec
+        .template
+        .metadata
+        .and_then(|meta| meta.labels)
+        .unwrap_or_default();
+    let mut found = Vec::new();
+    for name in session.store.names(&session.namespace, Wanted::Service)? {
+        let service: Option<Service> = session.store.find(&session.namespace, &name)?;
+        let Some(service) = service else { continue };
+        let selector = service.spec.as_ref().and_then(|spec| spec.selector.clone());
+        let selector = selector.unwrap_or_default();
+        let selects = !selector.is_empty()
+            && selector
+                .iter()
+                .all(|(key, value)| labels.get(key) == Some(value));
+        if !selects && spec.service_name.as_deref() != Some(name.as_str()) {
+            continue;
+        }
+        let record = of_service(session, &session.namespace, name.as_str())?;
+        let mut record = record.unwrap_or_else(|| endpoints(&service, &[]));
+        record
+            .endpoints
+            .retain(|endpoint| is_of(&endpoint.pod, set));
+        found.push(record);
+    }
+    Ok(found)
+}
+
+fn is_of(pod: &str, set: &SetName) -> bool {
+    let pet: Result<crate::model::PetName, _> = pod.parse();
+    pet.is_ok_and(|pet| pet.set() == set)
+}
+
+/// Returns the records that an answer needs, and no others.
+pub(super) fn needed(session: &Session, need: &Need) -> Result<Vec<ServiceRecord>> {
+    match need {
+        Need::Service(namespace, name) => {
+            let found = of_service(session, namespace, name.as_str())?;
+            Ok(found.into_iter().collect())
+        }
+        Need::Namespace(namespace) => {
+            let names = names_in(session, namespace)?;
+            let first = names
+                .first()
+                .map(|name| of_service(session, namespace, name));
+            Ok(first.transpose()?.flatten().into_iter().collect())
+        }
+        Need::ByAddress(ip) => by_address(session, *ip),
+    }
+}
+
+/// The owner of an address is known from the list of those given, and its services from its
+/// namespace.
+fn by_address(session: &Session, ip: IpAddr) -> Result<Vec<ServiceRecord>> {
+    let given = store::addresses_given(session.store.layout())?;
+    let owner = given.into_iter().find(|given| IpAddr::V4(given.ip) == ip);
+    let found = match owner {
+        Some(owner) => of_namespace(session, &owner.namespace.parse()?)?,
+        // The address of a service itself, perhaps.
+        None => all(session)?,
+    };
+    let has = |record: &ServiceRecord| {
+        let endpoint = record.endpoints.iter().any(|endpoint| endpoint.ip == ip);
+        let own = match &record.kind {
+            crate::net::ServiceKind::ClusterIp { addresses } => addresses.contains(&ip),
+            crate::net::ServiceKind::Headless | crate::net::ServiceKind::ExternalName { .. } => {
+                false
+            }
+        };
+        endpoint || own
+    };
+    Ok(found.into_iter().filter(has).collect())
+}

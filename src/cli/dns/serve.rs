@@ -1,0 +1,173 @@
+//! `petset dns serve`
+
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use anyhow::Context;
+use clap::Args as ClapArgs;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+
+use super::super::session::{Session, say};
+use super::{records, reversed};
+use crate::model::Namespace;
+use crate::net::dns::{Server, Zone};
+use crate::problem::{Kind, Problem, Result};
+use crate::store::{self, Noticed, Watch};
+
+const EXAMPLES: &str = "\
+While a pet runs, its supervisor serves the same names already, at 127.b.0.53 port 5353 or where
+dns-listen of petset.toml says; see `petset dns setup`.
+
+Examples:
+  petset dns serve --listen 127.0.0.1:5354
+  dig @127.0.0.1 -p 5354 web-0.web.default.svc.cluster.local";
+
+/// Answer DNS questions from the state directory, in the foreground
+///
+/// The records are kept up to date as pets come, go and become ready. Only loopback addresses are
+/// served: petset opens no port to the network.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Loopback address and port to listen on, by UDP and TCP; port 0 takes any that is free
+    #[arg(long, value_name = "ADDRESS", required = true)]
+    listen: Vec<SocketAddr>,
+}
+
+pub(super) fn run(session: &Session, args: &Args) -> Result<()> {
+    for listen in &args.listen {
+        refuse_the_world(*listen)?;
+    }
+    let zone = Zone::unloaded(&session.store.settings().cluster_domain);
+    let zone = reversed(session, zone).with_servers(args.listen.iter().map(SocketAddr::ip));
+    let mut desk = Desk::new(session, Arc::new(RwLock::new(zone)))?;
+    desk.read_everything()?;
+    let server = Server::start(&args.listen, Arc::clone(&desk.zone))
+        .with_context(|| format!("cannot listen on {}", listed(&args.listen)))?;
+    say(format!(
+        "Answering DNS questions on {}.",
+        listed(server.addresses())
+    ));
+    loop {
+        desk.wait()?;
+        desk.catch_up()?;
+    }
+}
+
+fn refuse_the_world(listen: SocketAddr) -> Result<(), Problem> {
+    if listen.ip().is_loopback() {
+        return Ok(());
+    }
+    let message =
+        format!("{listen} is not a loopback address, and petset opens no port to the network");
+    Err(Problem::new(Kind::Invalid, message).hint("listen on 127.0.0.1:5354, for example"))
+}
+
+fn listed(addresses: &[SocketAddr]) -> String {
+    let words: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+    words.join(", ")
+}
+
+/// What a change is about: the namespaces there are, or the services of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Spot {
+    Namespaces,
+    Namespace(Namespace),
+    Services(Namespace),
+}
+
+/// Keeps the zone as the files are.
+struct Desk<'a> {
+    session: &'a Session,
+    zone: Arc<RwLock<Zone>>,
+    watch: Watch<Spot>,
+}
+
+impl<'a> Desk<'a> {
+    fn new(session: &'a Session, zone: Arc<RwLock<Zone>>) -> Result<Self> {
+        let mut watch = Watch::new().context("cannot watch the state directory")?;
+        let seen = session.store.layout().seen();
+        store::make_dir(&seen)
+            .and_then(|()| watch.add(&seen, Spot::Namespaces))
+            .with_context(|| format!("cannot watch {}", seen.display()))?;
+        Ok(Self {
+            session,
+            zone,
+            watch,
+        })
+    }
+
+    fn wait(&self) -> Result<()> {
+        let watched = self.watch.as_fd();
+        match poll(&mut [PollFd::new(&watched, PollFlags::IN)], None) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error).context("cannot wait"),
+        }
+    }
+
+    /// Takes in what was noticed.
+    fn catch_up(&mut self) -> Result<()> {
+        for noticed in self.watch.noticed()? {
+            match noticed {
+                Noticed::Everything => self.read_everything()?,
+                Noticed::Entry(Spot::Namespaces, name) => {
+                    if let Ok(namespace) = name.parse() {
+                        self.read_namespace(&namespace);
+                    }
+                }
+                Noticed::Entry(Spot::Namespace(namespace), _) => self.read_namespace(&namespace),
+                Noticed::Entry(Spot::Services(namespace), file) => {
+                    if let Some(name) = file.strip_suffix(".json") {
+                        self.read_service(&namespace, name);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read_everything(&mut self) -> Result<()> {
+        let seen = self.session.store.layout().seen();
+        for name in store::names_in(&seen).context("cannot list the namespaces")? {
+            if let Ok(namespace) = name.parse() {
+                self.read_namespace(&namespace);
+            }
+        }
+        let mut zone = self.zone.write().unwrap_or_else(PoisonError::into_inner);
+        zone.load([]);
+        Ok(())
+    }
+
+    /// Watches a namespace and reads its services; one that has no folder is not one.
+    fn read_namespace(&mut self, namespace: &Namespace) {
+        let endpoints = self.session.store.layout().endpoints(namespace);
+        let above = endpoints.parent().unwrap_or(&endpoints);
+        let spot = Spot::Namespace(namespace.clone());
+        if self.watch.add(above, spot).is_err() {
+            return;
+        }
+        let spot = Spot::Services(namespace.clone());
+        // Read once, when it is first seen; after that each file is noticed by itself.
+        if self.watch.add_new(&endpoints, spot).unwrap_or(false) {
+            for file in store::names_in(&endpoints).unwrap_or_default() {
+                if let Some(name) = file.strip_suffix(".json") {
+                    self.read_service(namespace, name);
+                }
+            }
+        }
+    }
+
+    fn read_service(&self, namespace: &Namespace, name: &str) {
+        let found = records::of_service(self.session, namespace, name);
+        let mut zone = self.zone.write().unwrap_or_else(PoisonError::into_inner);
+        match found {
+            Ok(Some(record)) => drop(zone.replace(record)),
+            Ok(None) => drop(zone.remove(namespace.as_str(), name)),
+            Err(error) => say(format!(
+                "note: {namespace}/{name} stays as it was: {error:#}"
+            )),
+        }
+    }
+}

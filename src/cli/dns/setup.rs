@@ -1,0 +1,167 @@
+//! `petset dns setup`
+
+use std::net::SocketAddr;
+
+use clap::{Args as ClapArgs, ValueEnum};
+
+use super::super::render;
+use super::super::session::Session;
+use super::{block_of, listening_at, no_server};
+use crate::problem::Result;
+
+/// Print how to make this machine's own resolver ask petset
+///
+/// Nothing is changed: the commands are printed, for you to look at and to run. Programs outside
+/// the pets then find web-0.web.default.svc.cluster.local too.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+The server answers while a pet runs. With several state directories, give each its own
+cluster-domain in its petset.toml.
+
+Examples:
+  petset dns setup
+  petset dns setup dnsmasq")]
+pub(super) struct Args {
+    /// Resolver to print it for; without it, all of them
+    resolver: Option<Resolver>,
+}
+
+/// The resolvers that are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Resolver {
+    /// systemd-resolved, which most Linux desktops have
+    SystemdResolved,
+    Dnsmasq,
+    /// Files in /etc/resolver, as on macOS
+    EtcResolver,
+    /// No resolver at all: lines in /etc/hosts
+    Hosts,
+}
+
+const ALL: [Resolver; 4] = [
+    Resolver::SystemdResolved,
+    Resolver::Dnsmasq,
+    Resolver::EtcResolver,
+    Resolver::Hosts,
+];
+
+pub(super) fn run(session: &Session, args: &Args) -> Result<()> {
+    let server = listening_at(session).ok_or_else(no_server)?;
+    let domain = &session.store.settings().cluster_domain;
+    let reverse = block_of(session).map(|block| block.reverse_zones()[0].clone());
+    let place = Place {
+        server,
+        domain,
+        reverse: reverse.as_deref(),
+        state: session.store.layout().root().display().to_string(),
+    };
+    match args.resolver {
+        Some(resolver) => render::text(&place.advice(resolver)),
+        None => {
+            let all: Vec<String> = ALL.iter().map(|resolver| place.advice(*resolver)).collect();
+            render::text(&all.join("\n"))
+        }
+    }
+}
+
+/// What a resolver has to know.
+struct Place<'a> {
+    server: SocketAddr,
+    domain: &'a str,
+    reverse: Option<&'a str>,
+    state: String,
+}
+
+impl Place<'_> {
+    fn advice(&self, resolver: Resolver) -> String {
+        match resolver {
+            Resolver::SystemdResolved => self.systemd_resolved(),
+            Resolver::Dnsmasq => self.dnsmasq(),
+            Resolver::EtcResolver => self.etc_resolver(),
+            Resolver::Hosts => self.hosts(),
+        }
+    }
+
+    fn systemd_resolved(&self) -> String {
+        let Self { server, domain, .. } = self;
+        let reverse = self
+            .reverse
+            .map(|zone| format!(" ~{zone}"))
+            .unwrap_or_default();
+        format!(
+            "# systemd-resolved (246 or newer)\n\
+             sudo mkdir -p /etc/systemd/resolved.conf.d\n\
+             sudo tee /etc/systemd/resolved.conf.d/petset.conf <<'END'\n\
+             [Resolve]\n\
+             DNS={server}\n\
+             Domains=~{domain}{reverse}\n\
+             END\n\
+             sudo systemctl restart systemd-resolved\n"
+        )
+    }
+
+    fn dnsmasq(&self) -> String {
+        let (ip, port, domain) = (self.server.ip(), self.server.port(), self.domain);
+        let entry = |zone: &str| format!("server=/{zone}/{ip}#{port}\n");
+        let reverse = self.reverse.map(entry).unwrap_or_default();
+        format!(
+            "# dnsmasq\n\
+             sudo tee /etc/dnsmasq.d/petset.conf <<'END'\n\
+             {}{reverse}\
+             END\n\
+             sudo systemctl restart dnsmasq\n",
+            entry(domain)
+        )
+    }
+
+    fn etc_resolver(&self) -> String {
+        let (ip, port, domain) = (self.server.ip(), self.server.port(), self.domain);
+        format!(
+            "# /etc/resolver (macOS)\n\
+             sudo mkdir -p /etc/resolver\n\
+             sudo tee /etc/resolver/{domain} <<'END'\n\
+             nameserver {ip}\n\
+             port {port}\n\
+             END\n"
+        )
+    }
+
+    fn hosts(&self) -> String {
+        let state = shlex::try_quote(&self.state)
+            .unwrap_or_default()
+            .into_owned();
+        format!(
+            "# /etc/hosts: the pets that are ready now, and no later ones\n\
+             petset --state-dir {state} dns hosts | sudo tee -a /etc/hosts\n"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_resolver_is_told_domain_address_and_port() {
+        let place = Place {
+            server: "127.84.0.53:5353".parse().unwrap(),
+            domain: "cluster.local",
+            reverse: Some("84.127.in-addr.arpa"),
+            state: "/tmp/my state".to_owned(),
+        };
+        let resolved = place.advice(Resolver::SystemdResolved);
+        assert!(
+            resolved
+                .contains("DNS=127.84.0.53:5353\nDomains=~cluster.local ~84.127.in-addr.arpa\n")
+        );
+        let dnsmasq = place.advice(Resolver::Dnsmasq);
+        assert!(dnsmasq.contains("server=/cluster.local/127.84.0.53#5353\n"));
+        let resolver = place.advice(Resolver::EtcResolver);
+        assert!(resolver.contains("nameserver 127.84.0.53\nport 5353\n"));
+        assert!(
+            place
+                .advice(Resolver::Hosts)
+                .contains("--state-dir '/tmp/my state' dns hosts")
+        );
+    }
+}

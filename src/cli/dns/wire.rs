@@ -1,0 +1,88 @@
+//! Asking a DNS server one question: by UDP, and by TCP where the answer is too long for that.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::net::dns::{Lookup, Question, Reply, query, read_reply};
+use crate::problem::{Kind, Problem, Result};
+
+/// How long one try may take, and how many there are.
+const PATIENCE: Duration = Duration::from_secs(1);
+const TRIES: u32 = 2;
+
+/// Asks `server` and returns what it says.
+pub(super) fn ask(server: SocketAddr, question: &Question) -> Result<Lookup> {
+    let id = u16::try_from(std::process::id() & 0xffff).unwrap_or_default();
+    let message = query(id, question)?;
+    let reply = over_udp(server, &message, id).map_err(|error| silent(server, &error))?;
+    let reply = match reply {
+        Reply::Truncated => {
+            let bytes = over_tcp(server, &message)
+                .with_context(|| format!("cannot ask {server} over TCP"))?;
+            read_reply(&bytes, id)
+        }
+        whole => Some(whole),
+    };
+    match reply {
+        Some(Reply::Answer(found)) => Ok(found),
+        Some(Reply::Truncated) | None => Err(senseless(server).into()),
+        // Another zone's name, as one of the names that a short one may stand for often is.
+        Some(Reply::Failed("REFUSED")) => Ok(Lookup::NxDomain),
+        Some(Reply::Failed(code)) => {
+            let message = format!("the DNS server {server} answers {code}");
+            Err(Problem::new(Kind::Failed, message).into())
+        }
+    }
+}
+
+fn over_udp(server: SocketAddr, message: &[u8], id: u16) -> io::Result<Reply> {
+    let any: SocketAddr = match server {
+        SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
+        SocketAddr::V6(_) => ([0u16; 8], 0).into(),
+    };
+    let socket = UdpSocket::bind(any)?;
+    socket.connect(server)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    let mut buffer = [0; 4096];
+    for _ in 0..TRIES {
+        socket.send(message)?;
+        match socket.recv(&mut buffer) {
+            Ok(length) => {
+                if let Some(reply) = read_reply(&buffer[..length], id) {
+                    return Ok(reply);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::TimedOut.into())
+}
+
+fn over_tcp(server: SocketAddr, message: &[u8]) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let length = u16::try_from(message.len()).map_err(io::Error::other)?;
+    stream.write_all(&[&length.to_be_bytes()[..], message].concat())?;
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut reply = vec![0; u16::from_be_bytes(length).into()];
+    stream.read_exact(&mut reply)?;
+    Ok(reply)
+}
+
+fn silent(server: SocketAddr, error: &io::Error) -> anyhow::Error {
+    let message = format!("the DNS server {server} does not answer: {error}");
+    let hint = "it runs while a pet runs; without --server the files are asked, which need nobody";
+    Problem::new(Kind::Failed, message).hint(hint).into()
+}
+
+fn senseless(server: SocketAddr) -> Problem {
+    Problem::new(
+        Kind::Failed,
+        format!("the DNS server {server} answers nonsense"),
+    )
+}

@@ -1,0 +1,108 @@
+//! One pod as it is now, read from its own two files.
+//!
+//! Reading them needs nobody: no lock, no supervisor. That its runner lives is part of the answer,
+//! because the status of a runner that was killed says for ever what was true last.
+
+use std::fs;
+
+use anyhow::Context;
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use serde::Deserialize;
+
+use super::session::Session;
+use crate::model::Namespace;
+use crate::problem::Result;
+use crate::store::{PetLayout, read_json};
+
+/// Returns the pod of this name with its runner's status in it; nothing where it does not run.
+pub(crate) fn find(session: &Session, name: &str) -> Result<Option<Pod>> {
+    find_in(session, &session.namespace, name)
+}
+
+/// Returns the pod of this name in any namespace.
+pub(crate) fn find_in(session: &Session, namespace: &Namespace, name: &str) -> Result<Option<Pod>> {
+    let files = session.store.layout().pet(namespace, name);
+    let read = || -> std::io::Result<Option<Pod>> {
+        let Some(mut pod) = read_json::<Pod>(&files.pod())? else {
+            return Ok(None);
+        };
+        merge(&mut pod, read_json(&files.status())?);
+        if !is_kept(&files) {
+            unready(&mut pod);
+        }
+        Ok(Some(pod))
+    };
+    read().with_context(|| format!("cannot read the pet {name}"))
+}
+
+/// Tells whether the pod itself says that it is ready, terminating or not.
+pub(crate) fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
+    let mut conditions = conditions.into_iter().flatten();
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// Tells whether all of the pod has ended for good.
+pub(crate) fn has_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+/// Puts the runner's status into a pod; its address, which the supervisor gave, stays.
+fn merge(pod: &mut Pod, seen: Option<PodStatus>) {
+    let Some(mut seen) = seen else { return };
+    let own = pod.status.take().unwrap_or_default();
+    seen.host_ip = own.host_ip.or(seen.host_ip);
+    seen.pod_ip = own.pod_ip.or(seen.pod_ip);
+    seen.pod_ips = own.pod_ips.or(seen.pod_ips);
+    pod.status = Some(seen);
+}
+
+fn unready(pod: &mut Pod) {
+    let conditions = pod.status.as_mut().and_then(|s| s.conditions.as_mut());
+    for condition in conditions.into_iter().flatten() {
+        if condition.type_ == "Ready" {
+            condition.status = "False".to_owned();
+        }
+    }
+}
+
+/// What a runner says of itself, as far as it matters here.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Runner {
+    pid: u32,
+    start: u64,
+    boot_id: String,
+}
+
+/// Tells whether somebody keeps the pet: its runner is the process that it says it is. One that
+/// has said nothing yet is believed.
+fn is_kept(files: &PetLayout) -> bool {
+    let Ok(Some(runner)) = read_json::<Runner>(&files.runner()) else {
+        return true;
+    };
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    boot.trim() == runner.boot_id && started(runner.pid) == Some(runner.start)
+}
+
+/// Returns when a process was started, in clock ticks since boot; nothing for a dead one.
+fn started(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything, so fields count from its end.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?;
+    let start = fields.nth(18)?.parse().ok()?;
+    (!matches!(state, "Z" | "X")).then_some(start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_has_started_once_and_a_dead_one_never() {
+        assert!(started(std::process::id()).is_some());
+        assert_eq!(started(u32::MAX), None);
+    }
+}

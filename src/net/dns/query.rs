@@ -1,0 +1,139 @@
+//! The asker's side of the wire format: a question as bytes, and the reply to it as a value.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use simple_dns::rdata::RData;
+use simple_dns::{
+    CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question as Asked, RCODE, ResourceRecord, TYPE,
+};
+
+use super::answer::{Kind, Question, Record, Value};
+use super::lookup::Lookup;
+use crate::problem::{Problem, Result};
+
+/// What a server says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reply {
+    Answer(Lookup),
+    /// There is more than UDP can carry.
+    Truncated,
+    /// It does not know, or will not say; the word is the standard's.
+    Failed(&'static str),
+}
+
+/// Writes a question. The server is not asked to ask others.
+pub(crate) fn query(id: u16, question: &Question) -> Result<Vec<u8>> {
+    let fault = || Problem::invalid(format!("{:?} is not a DNS name", question.name));
+    let name = Name::new(&question.name).map_err(|_| fault())?;
+    let kind = match question.kind {
+        Kind::Any => QTYPE::ANY,
+        other => QTYPE::TYPE(type_of(other)),
+    };
+    let mut packet = Packet::new_query(id);
+    let asked = Asked::new(name, kind, QCLASS::CLASS(CLASS::IN), false);
+    packet.questions.push(asked);
+    Ok(packet.build_bytes_vec().map_err(|_| fault())?)
+}
+
+fn type_of(kind: Kind) -> TYPE {
+    match kind {
+        Kind::A => TYPE::A,
+        Kind::Aaaa => TYPE::AAAA,
+        Kind::Srv => TYPE::SRV,
+        Kind::Ptr => TYPE::PTR,
+        Kind::Cname => TYPE::CNAME,
+        Kind::Txt => TYPE::TXT,
+        Kind::Ns => TYPE::NS,
+        Kind::Soa => TYPE::SOA,
+        Kind::Any => TYPE::Unknown(255),
+        Kind::Other(code) => TYPE::Unknown(code),
+    }
+}
+
+/// Reads a reply; nothing where it is not one to the message with this id.
+pub(crate) fn read_reply(bytes: &[u8], id: u16) -> Option<Reply> {
+    let packet = Packet::parse(bytes).ok()?;
+    if packet.id() != id || !packet.has_flags(PacketFlag::RESPONSE) {
+        return None;
+    }
+    if packet.has_flags(PacketFlag::TRUNCATION) {
+        return Some(Reply::Truncated);
+    }
+    let failed = match packet.rcode() {
+        RCODE::NoError => None,
+        RCODE::NameError => return Some(Reply::Answer(Lookup::NxDomain)),
+        RCODE::ServerFailure => Some("SERVFAIL"),
+        RCODE::Refused => Some("REFUSED"),
+        RCODE::FormatError => Some("FORMERR"),
+        RCODE::NotImplemented => Some("NOTIMP"),
+        _ => Some("an error"),
+    };
+    if let Some(word) = failed {
+        return Some(Reply::Failed(word));
+    }
+    let records: Vec<Record> = packet.answers.iter().filter_map(record).collect();
+    let found = if records.is_empty() {
+        Lookup::NoData
+    } else {
+        Lookup::Found(records)
+    };
+    Some(Reply::Answer(found))
+}
+
+/// Reads a record; nothing for kinds that petset has no word for.
+fn record(record: &ResourceRecord<'_>) -> Option<Record> {
+    let value = match &record.rdata {
+        RData::A(a) => Value::A(Ipv4Addr::from(a.address)),
+        RData::AAAA(aaaa) => Value::Aaaa(Ipv6Addr::from(aaaa.address)),
+        RData::SRV(srv) => Value::Srv {
+            priority: srv.priority,
+            weight: srv.weight,
+            port: srv.port,
+            target: srv.target.to_string(),
+        },
+        RData::PTR(ptr) => Value::Ptr(ptr.0.to_string()),
+        RData::CNAME(cname) => Value::Cname(cname.0.to_string()),
+        RData::NS(ns) => Value::Ns(ns.0.to_string()),
+        RData::TXT(txt) => Value::Txt(String::try_from(txt.clone()).ok()?),
+        RData::SOA(soa) => Value::Soa {
+            server: soa.mname.to_string(),
+            mailbox: soa.rname.to_string(),
+            serial: soa.serial,
+        },
+        _ => return None,
+    };
+    Some(Record {
+        name: record.name.to_string(),
+        ttl: record.ttl,
+        value,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::message::{Transport, answer};
+    use super::super::zone::Zone;
+    use super::*;
+
+    fn asked(name: &str, kind: Kind) -> Reply {
+        let zone = Zone::new("cluster.local", []);
+        let question = query(7, &Question::new(name, kind)).unwrap();
+        let bytes = answer(&zone, &question, Transport::Udp).unwrap();
+        assert_eq!(read_reply(&bytes, 8), None);
+        read_reply(&bytes, 7).unwrap()
+    }
+
+    #[test]
+    fn what_our_own_server_says_is_understood() {
+        let Reply::Answer(Lookup::Found(found)) = asked("dns-version.cluster.local", Kind::Txt)
+        else {
+            panic!("no answer");
+        };
+        assert_eq!(found[0].value.to_string(), "\"1.1.0\"");
+        let nothing = Reply::Answer(Lookup::NoData);
+        assert_eq!(asked("dns-version.cluster.local", Kind::A), nothing);
+        let unknown = Reply::Answer(Lookup::NxDomain);
+        assert_eq!(asked("nope.cluster.local", Kind::Any), unknown);
+        assert_eq!(asked("example.com", Kind::A), Reply::Failed("REFUSED"));
+    }
+}
