@@ -2,12 +2,15 @@
 
 mod create;
 mod delete;
+mod describe;
 mod discover;
 mod dns;
 mod endpoints;
 mod events;
+mod exec;
 mod files;
 mod get;
+mod logs;
 mod lookout;
 mod names;
 mod objects;
@@ -22,6 +25,7 @@ mod stop;
 mod supervise;
 mod upgrade;
 mod validate;
+mod wait;
 mod waiting;
 mod words;
 
@@ -88,17 +92,21 @@ pub(crate) struct Global {
 enum Command {
     Create(create::Args),
     Delete(delete::Args),
+    Describe(describe::Args),
     Discover(discover::Args),
     Dns(dns::Args),
-    Restart(restart::Args),
     Events(events::Args),
+    Exec(exec::Args),
     Get(get::Args),
+    Logs(logs::Args),
+    Restart(restart::Args),
     Scale(scale::Args),
     Start(stop::StartArgs),
     Stop(stop::StopArgs),
     Supervise(supervise::Args),
     Upgrade(upgrade::Args),
     Validate(validate::Args),
+    Wait(wait::Args),
 }
 
 impl Command {
@@ -106,17 +114,21 @@ impl Command {
         match self {
             Self::Create(args) => create::run(session, args),
             Self::Delete(args) => delete::run(session, args),
+            Self::Describe(args) => describe::run(session, args),
             Self::Discover(args) => discover::run(session, args),
             Self::Dns(args) => dns::run(session, args),
-            Self::Restart(args) => restart::run(session, args),
             Self::Events(args) => events::run(session, args),
+            Self::Exec(args) => exec::run(session, args),
             Self::Get(args) => get::run(session, args),
+            Self::Logs(args) => logs::run(session, args),
+            Self::Restart(args) => restart::run(session, args),
             Self::Scale(args) => scale::run(session, args),
             Self::Start(args) => stop::start(session, args),
             Self::Stop(args) => stop::stop(session, args),
             Self::Supervise(args) => supervise::run(session, args),
             Self::Upgrade(args) => upgrade::run(session, args),
             Self::Validate(args) => validate::run(session, args),
+            Self::Wait(args) => wait::run(session, args),
         }
     }
 }

@@ -31,6 +31,7 @@ use crate::model::Namespace;
 use crate::store::{Layout, PetLayout, Store};
 use crate::sys;
 
+pub(crate) use container::Launch;
 pub(crate) use control::{Control, tell};
 pub(crate) use tree::{Identity, identity_of};
 
