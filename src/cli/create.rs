@@ -89,7 +89,7 @@ struct WishArgs {
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     let mut objects = match &args.name {
-        Some(name) => manifest::generate(&wish(session, name, &args.wish))?,
+        Some(name) => manifest::generate(name, &session.namespace, &wish(&args.wish))?,
         None => files::read(session, &args.files.filename)?,
     };
     if args.dry_run.is_some() {
@@ -106,16 +106,14 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     session.wait(&goals, &args.wait)
 }
 
-fn wish(session: &Session, name: &SetName, args: &WishArgs) -> Wish {
+fn wish(args: &WishArgs) -> Wish {
     Wish {
-        name: name.clone(),
-        namespace: session.namespace.clone(),
         replicas: args.replicas,
         image: args.image.clone(),
         ports: args.ports.clone(),
         volumes: args.volumes.clone(),
-        envs: args.envs.clone(),
-        inits: args.inits.clone(),
+        env: args.envs.clone(),
+        init: args.inits.clone(),
         ready: args.ready.clone(),
         parallel: args.parallel,
         command: args.command.clone(),

@@ -16,6 +16,7 @@ use serde::forward_to_deserialize_any;
 
 use super::fault::{Faults, Reason};
 use super::go;
+use super::guess::{base64_fault, nearest};
 use super::quantity::Quantity;
 use super::tree::{Entry, Node, Value};
 
@@ -86,10 +87,14 @@ impl Notes {
     }
 
     fn note(&self, message: String) {
+        self.note_with(message, None);
+    }
+
+    fn note_with(&self, message: String, advice: Option<&str>) {
         let path = self.path();
-        self.faults
-            .borrow_mut()
-            .push(&path, message, Reason::Decoding);
+        let mut faults = self.faults.borrow_mut();
+        faults.push(&path, message, Reason::Decoding);
+        faults.advise(advice);
     }
 
     fn within<T>(&self, segment: Segment, work: impl FnOnce() -> T) -> T {
@@ -130,9 +135,13 @@ impl Cursor<'_> {
     /// Notes that the value has the wrong type.
     fn mismatch(&self, go_type: &str, value: &str) {
         let (owner, path) = (self.owner, self.notes.go_path());
-        self.notes.note(format!(
+        let message = format!(
             "json: cannot unmarshal {value} into Go struct field {owner}.{path} of type {go_type}"
-        ));
+        );
+        let bare = matches!(self.node.value, Value::Bool(_) | Value::Number(_));
+        let advice = bare && !go_type.starts_with("int");
+        let advice = advice.then_some("put it in quotes to make it text");
+        self.notes.note_with(message, advice);
     }
 
     fn wrong_type(&self, wanted: &str) {
@@ -410,11 +419,9 @@ impl<'n> Fields<'n> {
     fn note_unknown(&self, key: &str, fields: &[&'static str]) {
         let notes = self.parent.notes;
         notes.within(Segment::Field(key.to_owned()), || {
-            let advice = match nearest(key, fields) {
-                Some(field) => format!(" (did you mean {field:?}?)"),
-                None => String::new(),
-            };
-            notes.note(format!("unknown field {:?}{advice}", notes.path()));
+            let path = notes.path();
+            let nearest = nearest(key, fields);
+            notes.faults.borrow_mut().unknown(&path, nearest);
         });
     }
 }
@@ -505,48 +512,4 @@ impl<'de> Deserializer<'de> for AskedElement {
         bool i8 i16 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
         unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
     }
-}
-
-/// Returns the field that differs from `key` by a slip: its case, or two letters at most.
-fn nearest<'f>(key: &str, fields: &[&'f str]) -> Option<&'f str> {
-    let distance = |field: &&&str| edits(&key.to_lowercase(), &field.to_lowercase());
-    let best = fields.iter().min_by_key(distance)?;
-    let allowed = (key.len() / 3).min(2);
-    (distance(&best) <= allowed).then_some(*best)
-}
-
-/// Counts the letters to insert, remove or replace to turn one word into the other.
-fn edits(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, letter) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, other) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != *other);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[to.len()]
-}
-
-/// Returns Go's complaint about text that is not base64.
-fn base64_fault(text: &str) -> Option<String> {
-    let digits: Vec<u8> = text
-        .bytes()
-        .filter(|byte| !b"\r\n".contains(byte))
-        .collect();
-    let body = digits
-        .iter()
-        .rposition(|&byte| byte != b'=')
-        .map_or(0, |at| at + 1);
-    let valid = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/".contains(byte);
-    let wrong = digits[..body].iter().position(|byte| !valid(byte));
-    let at = match wrong {
-        Some(at) => at,
-        None if digits.len().is_multiple_of(4) && digits.len() - body <= 2 => return None,
-        None => body,
-    };
-    Some(format!("illegal base64 data at input byte {at}"))
 }

@@ -21,6 +21,8 @@ pub(crate) struct Fault {
     /// What is wrong, without the path.
     pub(crate) message: String,
     pub(crate) reason: Reason,
+    /// What to write instead, where that is easily guessed.
+    pub(crate) advice: Option<String>,
 }
 
 impl fmt::Display for Fault {
@@ -42,17 +44,27 @@ impl Faults {
         self.push(path, message, Reason::Invalid);
     }
 
-    /// Notes a limit that petset has and Kubernetes has not.
-    pub(crate) fn ours(&mut self, path: &str, message: impl Into<String>) {
-        self.push(path, message, Reason::Ours);
-    }
-
     pub(crate) fn push(&mut self, path: &str, message: impl Into<String>, reason: Reason) {
         self.0.push(Fault {
             path: path.to_owned(),
             message: message.into(),
             reason,
+            advice: None,
         });
+    }
+
+    /// Notes a field that does not exist.
+    pub(crate) fn unknown(&mut self, path: &str, nearest: Option<&str>) {
+        self.push(path, format!("unknown field {path:?}"), Reason::Decoding);
+        let advice = nearest.map(|nearest| format!("did you mean {nearest:?}?"));
+        self.advise(advice.as_deref());
+    }
+
+    /// Adds advice to the latest fault.
+    pub(crate) fn advise(&mut self, advice: Option<&str>) {
+        if let Some(fault) = self.0.last_mut() {
+            fault.advice = advice.map(str::to_owned);
+        }
     }
 
     /// Notes that a field is missing.

@@ -1,16 +1,24 @@
 //! From sources to objects: one document after the other, all faults at once.
 
+use std::collections::BTreeMap;
+
+use k8s_openapi::Resource;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::de::DeserializeOwned;
 
 use super::decode::decode;
 use super::defaults::{
     default_claim, default_pod, default_secret, default_service, default_stateful_set,
 };
-use super::fault::{Faults, Reason};
+use super::fault::{Fault, Faults};
 use super::object::{Object, ObjectKind};
+use super::old::{Era, Remarks, modernize_pod, modernize_service, modernize_set};
+use super::place::{locate, locate_key};
 use super::source::Source;
 use super::tree::{self, Node, Position, Value};
+use super::{validate, warnings};
 use crate::model::Namespace;
 use crate::problem::{Problem, Result};
 
@@ -32,6 +40,8 @@ pub(crate) fn load(sources: &[Source], namespace: &Namespace) -> Result<Loaded> 
         loaded: Loaded::default(),
         faults: Vec::new(),
         namespace: namespace.as_str(),
+        file: String::new(),
+        names: BTreeMap::new(),
     };
     for source in sources {
         reading.source(source);
@@ -46,116 +56,314 @@ struct Reading<'r> {
     loaded: Loaded,
     faults: Vec<String>,
     namespace: &'r str,
+    file: String,
+    /// Where each object was first given.
+    names: BTreeMap<(ObjectKind, String, String), String>,
 }
 
 impl Reading<'_> {
     fn source(&mut self, source: &Source) {
+        self.file.clone_from(&source.name);
         let documents = tree::read(&source.text);
-        for fault in &documents.faults {
-            self.fault(&source.name, fault.at, &fault.message);
-        }
         for root in documents.roots {
-            self.document(&source.name, root);
+            self.document(root);
+        }
+        for fault in &documents.faults {
+            self.fault(fault.at, &fault.message);
         }
     }
 
-    fn fault(&mut self, file: &str, at: Position, message: &str) {
-        self.faults.push(format!("{file}:{at}: {message}"));
+    fn fault(&mut self, at: Position, message: &str) {
+        self.faults.push(format!("{}:{at}: {message}", self.file));
     }
 
-    fn document(&mut self, file: &str, root: Node) {
+    fn warn(&mut self, at: Position, message: &str) {
+        let warning = format!("{}:{at}: {message}", self.file);
+        self.loaded.warnings.push(warning);
+    }
+
+    fn document(&mut self, root: Node) {
         let at = root.at;
         if !matches!(root.value, Value::Map(_)) {
             let message = format!("a manifest is a map, not {}", root.value.go_name());
-            return self.fault(file, at, &message);
+            return self.fault(at, &message);
         }
-        for key in ["apiVersion", "kind"] {
+        for (key, name) in [("apiVersion", "apiVersion"), ("kind", "Kind")] {
             if root.text(key).is_none_or(str::is_empty) {
-                let name = if key == "kind" { "Kind" } else { key };
-                return self.fault(file, at, &format!("Object '{name}' is missing"));
+                return self.fault(at, &format!("Object '{name}' is missing"));
             }
         }
-        if root.text("kind").is_some_and(|kind| kind.ends_with("List"))
-            && let Some(entry) = root.entry("items")
-        {
-            if let Value::List(items) = &entry.node.value {
+        let is_list = root.text("kind").is_some_and(|kind| kind.ends_with("List"));
+        match root.entry("items").map(|entry| &entry.node.value) {
+            Some(Value::List(items)) if is_list => {
                 for item in items.clone() {
-                    self.document(file, item);
+                    self.document(item);
                 }
             }
-            return;
+            Some(_) | None => self.object(root),
         }
-        self.object(file, root);
     }
 
-    fn object(&mut self, file: &str, mut root: Node) {
+    fn object(&mut self, mut root: Node) {
         let version = root.text("apiVersion").unwrap_or_default().to_owned();
         let kind = root.text("kind").unwrap_or_default().to_owned();
         let Some(known) = known(&version, &kind) else {
-            let name = root
-                .entry("metadata")
-                .and_then(|entry| entry.node.text("name"))
-                .unwrap_or_default();
-            let line = format!("ignored {kind}/{name}: petset runs sets and what belongs to them");
-            self.loaded.warnings.push(line);
-            return;
+            return self.unknown(&root, &version, &kind);
         };
-        root.set_text(
-            "apiVersion",
-            if known == ObjectKind::StatefulSet {
-                "apps/v1"
-            } else {
-                "v1"
-            },
-        );
+        if matches!(
+            version.as_str(),
+            "apps/v1alpha1" | "apps/v1beta1" | "apps/v1beta2"
+        ) {
+            let at = locate(&root, "apiVersion");
+            let message = format!("{kind} {version} is read as StatefulSet apps/v1");
+            self.warn(at, &message);
+        }
+        root.set_text("apiVersion", api_version(known));
         root.set_text("kind", known.as_str());
-        let mut faults = Faults::default();
-        let object = self.typed(known, &root, &mut faults);
+        let mut draft = Draft::new(&root, Era::of(&version));
+        let object = draft.object(known);
+        let Draft {
+            faults,
+            origins,
+            annotated,
+            warnings,
+            ..
+        } = draft;
         for fault in &faults.0 {
-            self.fault(file, root.at, &fault.to_string());
+            self.located(&root, &origins, fault);
         }
-        if let Some(mut object) = object
-            && faults.is_empty()
-        {
-            let namespace = &mut object.metadata_mut().namespace;
-            namespace.get_or_insert_with(|| self.namespace.to_owned());
-            self.loaded.objects.push(object);
+        let mut warnings: Vec<_> = warnings
+            .into_iter()
+            .map(|(path, text)| (locate_key(&root, &annotated.in_text(&path)), path, text))
+            .collect();
+        warnings.sort();
+        for (at, path, text) in warnings {
+            self.warn(at, &format!("{path}: {text}"));
         }
-        let _ = Reason::Ours;
+        if let Some(object) = object.filter(|_| faults.is_empty()) {
+            self.keep(object, &root);
+        }
     }
 
-    fn typed(&self, kind: ObjectKind, root: &Node, faults: &mut Faults) -> Option<Object> {
-        Some(match kind {
-            ObjectKind::StatefulSet => {
-                let mut set: StatefulSet = decode(root, faults)?;
-                default_stateful_set(&mut set);
-                Object::StatefulSet(Box::new(set))
-            }
+    /// Keeps an object, unless its name is missing or taken.
+    fn keep(&mut self, mut object: Object, root: &Node) {
+        let kind = object.kind();
+        let meta = object.metadata_mut();
+        forget_server(meta);
+        let namespace = meta.namespace.take().filter(|name| !name.is_empty());
+        let namespace = namespace.unwrap_or_else(|| self.namespace.to_owned());
+        meta.namespace = Some(namespace.clone());
+        let Some(name) = meta.name.clone() else {
+            let at = locate_key(root, "metadata.generateName");
+            let message = "metadata.generateName: petset makes up no names: give a metadata.name";
+            return self.fault(at, message);
+        };
+        let at = locate(root, "metadata.name");
+        let place = format!("{}:{at}", self.file);
+        let key = (kind, namespace, name);
+        if let Some(first) = self.names.get(&key) {
+            let (_, _, name) = key;
+            let message = format!(
+                "metadata.name: {} {name:?} is given twice, first at {first}",
+                kind.as_str()
+            );
+            return self.fault(at, &message);
+        }
+        self.names.insert(key, place);
+        self.loaded.objects.push(object);
+    }
+
+    fn located(&mut self, root: &Node, origins: &Origins, fault: &Fault) {
+        let path = origins.in_text(&fault.path);
+        let unknown = fault.message.starts_with("unknown field");
+        let at = if unknown {
+            locate_key(root, &path)
+        } else {
+            locate(root, &path)
+        };
+        let advice = fault.advice.as_ref();
+        let advice = advice.map_or_else(String::new, |advice| format!(" ({advice})"));
+        self.fault(at, &format!("{fault}{advice}"));
+    }
+
+    fn unknown(&mut self, root: &Node, version: &str, kind: &str) {
+        let at = root.entry("kind").map_or(root.at, |entry| entry.node.at);
+        if let Some(meant) = meant(version, kind) {
+            let message = format!("kind: no kind {kind:?} is registered for version {version:?}");
+            return self.fault(at, &format!("{message} (did you mean {meant}?)"));
+        }
+        let meta = root.entry("metadata");
+        let name = meta.and_then(|entry| entry.node.text("name"));
+        let name = name.unwrap_or_default();
+        let reason = "petset runs sets and what belongs to them";
+        self.warn(at, &format!("ignored {kind}/{name}: {reason}"));
+    }
+}
+
+/// Where the parts of an object stand in the text, if not where they stand in the object.
+#[derive(Debug, Default)]
+struct Origins(Vec<(String, String)>);
+
+impl Origins {
+    fn in_text(&self, path: &str) -> String {
+        let moved = self.0.iter().find_map(|(from, to)| {
+            let rest = path.strip_prefix(from.as_str())?;
+            let whole = rest.is_empty() || rest.starts_with(['.', '[']);
+            whole.then(|| format!("{to}{rest}"))
+        });
+        moved.unwrap_or_else(|| path.to_owned())
+    }
+
+    fn add(&mut self, from: &str, to: impl Into<String>) {
+        self.0.push((from.to_owned(), to.into()));
+    }
+}
+
+/// An object on its way from text to completeness.
+pub(super) struct Draft<'d> {
+    root: &'d Node,
+    era: Era,
+    pub(super) faults: Faults,
+    origins: Origins,
+    /// Of init containers that stand in an annotation.
+    annotated: Origins,
+    pub(super) warnings: Remarks,
+}
+
+impl<'d> Draft<'d> {
+    pub(super) fn new(root: &'d Node, era: Era) -> Self {
+        Self {
+            root,
+            era,
+            faults: Faults::default(),
+            origins: Origins::default(),
+            annotated: Origins::default(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Decodes; `None` if anything is wrong, which then is all there is to say.
+    fn decoded<T: DeserializeOwned>(&mut self) -> Option<T> {
+        let object = decode(self.root, &mut self.faults)?;
+        self.faults.is_empty().then_some(object)
+    }
+
+    pub(super) fn object(&mut self, kind: ObjectKind) -> Option<Object> {
+        match kind {
+            ObjectKind::StatefulSet => self.set(),
+            ObjectKind::Pod => self.pod(),
             ObjectKind::Service => {
-                let mut service: Service = decode(root, faults)?;
+                let mut service: Service = self.decoded()?;
+                self.origins.add("spec.clusterIPs[0]", "spec.clusterIP");
+                self.origins.add("spec.clusterIPs", "spec.clusterIP");
+                service.status = None;
+                modernize_service(&mut service);
+                warnings::of_service(&service, &mut self.warnings);
                 default_service(&mut service);
-                Object::Service(Box::new(service))
+                self.faults.extend(validate::validate_service(&service));
+                Some(Object::Service(Box::new(service)))
             }
             ObjectKind::ConfigMap => {
-                Object::ConfigMap(Box::new(decode::<ConfigMap>(root, faults)?))
+                let map: ConfigMap = self.decoded()?;
+                self.faults.extend(validate::validate_config_map(&map));
+                Some(Object::ConfigMap(Box::new(map)))
             }
             ObjectKind::Secret => {
-                let mut secret: Secret = decode(root, faults)?;
+                let mut secret: Secret = self.decoded()?;
+                let has_data = self.root.entry("data").is_some();
+                if !has_data {
+                    self.origins.add("data", "stringData");
+                }
                 default_secret(&mut secret);
-                Object::Secret(Box::new(secret))
+                self.faults.extend(validate::validate_secret(&secret));
+                Some(Object::Secret(Box::new(secret)))
             }
             ObjectKind::PersistentVolumeClaim => {
-                let mut claim: PersistentVolumeClaim = decode(root, faults)?;
+                let mut claim: PersistentVolumeClaim = self.decoded()?;
+                claim.status = None;
+                warnings::of_claim("spec", &claim, &mut self.warnings);
                 default_claim(&mut claim);
-                Object::PersistentVolumeClaim(Box::new(claim))
+                self.faults.extend(validate::validate_claim(&claim));
+                Some(Object::PersistentVolumeClaim(Box::new(claim)))
             }
-            ObjectKind::Pod => {
-                let mut pod: Pod = decode(root, faults)?;
-                default_pod(&mut pod);
-                Object::Pod(Box::new(pod))
-            }
-        })
+        }
     }
+
+    fn set(&mut self) -> Option<Object> {
+        let mut set: StatefulSet = self.decoded()?;
+        modernize_set(&mut set, self.era, &mut self.faults, &mut self.warnings);
+        self.faults.is_empty().then_some(())?;
+        set.status = None;
+        warnings::of_set(&set, &mut self.warnings);
+        default_stateful_set(&mut set);
+        let given = self
+            .root
+            .entry("spec")
+            .and_then(|spec| spec.node.entry("selector"));
+        let given = given.is_some_and(|entry| !matches!(entry.node.value, Value::Null));
+        let defaulted = self.era == Era::Early;
+        self.faults = validate::validate_stateful_set(&set, given || defaulted);
+        self.set_origins(&set);
+        Some(Object::StatefulSet(Box::new(set)))
+    }
+
+    fn set_origins(&mut self, set: &StatefulSet) {
+        let origins = set
+            .spec
+            .as_ref()
+            .map(validate::volume_origins)
+            .unwrap_or_default();
+        for (index, origin) in origins.into_iter().enumerate() {
+            let path = format!("spec.template.spec.volumes[{index}]");
+            self.origins.add(&path, origin);
+        }
+        self.origins
+            .add("spec.template.labels", "spec.template.metadata.labels");
+        self.origins.add(
+            "spec.template.annotations",
+            "spec.template.metadata.annotations",
+        );
+        self.annotated_init("spec.template");
+    }
+
+    /// Points faults of init containers to the annotation that holds them.
+    fn annotated_init(&mut self, path: &str) {
+        let taken = self
+            .warnings
+            .iter()
+            .find(|(_, text)| text.starts_with("taken as"));
+        if let Some((annotation, _)) = taken {
+            let field = format!("{path}.spec.initContainers");
+            self.annotated.add(&field, annotation.clone());
+            self.origins.add(&field, annotation.clone());
+        }
+    }
+
+    fn pod(&mut self) -> Option<Object> {
+        let mut pod: Pod = self.decoded()?;
+        pod.status = None;
+        let spec = pod.spec.get_or_insert_default();
+        let (faults, remarks) = (&mut self.faults, &mut self.warnings);
+        modernize_pod(&mut pod.metadata, spec, self.era, "", faults, remarks);
+        self.faults.is_empty().then_some(())?;
+        warnings::of_pod("spec", spec, &mut self.warnings);
+        default_pod(&mut pod);
+        self.faults = validate::validate_pod(&pod);
+        Some(Object::Pod(Box::new(pod)))
+    }
+}
+
+/// Drops what only a server writes, so that the output of `kubectl get -o yaml` can be given.
+fn forget_server(meta: &mut ObjectMeta) {
+    *meta = ObjectMeta {
+        annotations: meta.annotations.take(),
+        finalizers: meta.finalizers.take(),
+        generate_name: meta.generate_name.take(),
+        labels: meta.labels.take(),
+        name: meta.name.take().filter(|name| !name.is_empty()),
+        namespace: meta.namespace.take(),
+        ..ObjectMeta::default()
+    };
 }
 
 fn known(version: &str, kind: &str) -> Option<ObjectKind> {
@@ -169,4 +377,35 @@ fn known(version: &str, kind: &str) -> Option<ObjectKind> {
         ("v1", "Pod") => Some(ObjectKind::Pod),
         _ => None,
     }
+}
+
+const fn api_version(kind: ObjectKind) -> &'static str {
+    match kind {
+        ObjectKind::StatefulSet => StatefulSet::API_VERSION,
+        ObjectKind::Service
+        | ObjectKind::ConfigMap
+        | ObjectKind::Secret
+        | ObjectKind::PersistentVolumeClaim
+        | ObjectKind::Pod => Service::API_VERSION,
+    }
+}
+
+/// Returns what a slightly wrong kind or version was meant to be.
+fn meant(version: &str, kind: &str) -> Option<&'static str> {
+    let group = version.rsplit_once('/').map_or("", |(group, _)| group);
+    let known = [
+        ("apps", "statefulset", "StatefulSet of apps/v1"),
+        ("apps", "petset", "PetSet of apps/v1alpha1"),
+        ("", "service", "Service of v1"),
+        ("", "configmap", "ConfigMap of v1"),
+        ("", "secret", "Secret of v1"),
+        ("", "persistentvolumeclaim", "PersistentVolumeClaim of v1"),
+        ("", "pod", "Pod of v1"),
+    ];
+    let kind = kind.to_lowercase();
+    let fits = |home: &str| matches!(group, "" | "apps" | "extensions" | "core") || group == home;
+    let found = known
+        .iter()
+        .find(|(home, name, _)| *name == kind && fits(home));
+    found.map(|(_, _, meant)| *meant)
 }

@@ -230,3 +230,109 @@ fn container_of<'a>(
     all.find(|container| container.name == name)
         .ok_or_else(missing)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn set() -> StatefulSet {
+        let set = json!({"metadata": {"name": "web"}, "spec": {"replicas": 3,
+            "selector": {}, "template": {"spec": {
+                "initContainers": [{"name": "fetch", "image": "busybox"}],
+                "containers": [{"name": "c", "image": "mydb:v1", "command": ["old"], "args": ["x"]}]}}}});
+        serde_json::from_value(set).unwrap()
+    }
+
+    fn container(set: &StatefulSet) -> Container {
+        let spec = set.spec.clone().unwrap().template.spec.unwrap();
+        spec.containers[0].clone()
+    }
+
+    #[test]
+    fn scaling_tells_what_it_changed_and_has_a_limit() {
+        let mut set = set();
+        let change = scale_to(&mut set, 5).unwrap();
+        assert_eq!((change.from, change.to, change.is_real()), (3, 5, true));
+        assert!(!scale_to(&mut set, 5).unwrap().is_real());
+        assert!(scale_to(&mut set, MAX_REPLICAS + 1).is_err());
+    }
+
+    #[test]
+    fn an_image_is_set_in_the_only_container_or_in_the_one_that_is_named() {
+        let mut set = set();
+        assert_eq!(set_image(&mut set, "mydb:v2").unwrap().from, "mydb:v1");
+        set_image(&mut set, "fetch=busybox:2").unwrap();
+        assert_eq!(container(&set).image.as_deref(), Some("mydb:v2"));
+        let problem = set_image(&mut set, "d=mydb").unwrap_err();
+        assert_eq!(problem.message, "the set has no container d: it has c");
+        let pod = set.spec.as_mut().unwrap().template.spec.as_mut().unwrap();
+        pod.containers.push(Container {
+            name: "d".to_owned(),
+            ..Container::default()
+        });
+        assert!(set_image(&mut set, "mydb:v3").is_err(), "which one?");
+    }
+
+    #[test]
+    fn a_variable_is_set_replaced_and_removed() {
+        let mut set = set();
+        assert_eq!(set_env(&mut set, None, "A=1").unwrap().from, None);
+        assert_eq!(
+            set_env(&mut set, Some("c"), "A=2=3")
+                .unwrap()
+                .from
+                .as_deref(),
+            Some("1")
+        );
+        let env = container(&set).env.unwrap();
+        assert_eq!(
+            (env[0].name.as_str(), env[0].value.as_deref()),
+            ("A", Some("2=3"))
+        );
+        assert_eq!(set_env(&mut set, None, "A-").unwrap().to, None);
+        assert_eq!(container(&set).env, None);
+        assert!(set_env(&mut set, None, "A").is_err());
+        assert!(set_env(&mut set, None, "=1").is_err());
+    }
+
+    #[test]
+    fn a_command_replaces_the_arguments_too() {
+        let mut set = set();
+        let words = ["./new".to_owned(), "--fast".to_owned()];
+        let change = set_command(&mut set, None, &words).unwrap();
+        assert_eq!(change.from, ["old", "x"]);
+        assert_eq!(
+            (container(&set).command, container(&set).args),
+            (Some(words.to_vec()), None)
+        );
+        assert!(set_command(&mut set, None, &[]).is_err());
+    }
+
+    #[test]
+    fn a_partition_needs_a_rolling_update() {
+        let mut set = set();
+        assert_eq!(set_partition(&mut set, 2).unwrap().from, 0);
+        let strategy = set.spec.as_ref().unwrap().update_strategy.clone().unwrap();
+        assert_eq!(strategy.rolling_update.unwrap().partition, Some(2));
+        let strategy = json!({"type": "OnDelete"});
+        set.spec.as_mut().unwrap().update_strategy = serde_json::from_value(strategy).unwrap();
+        assert!(set_partition(&mut set, 1).is_err());
+    }
+
+    #[test]
+    fn a_restart_is_noted_in_the_template_as_kubectl_does() {
+        let mut set = set();
+        restart(&mut set, Timestamp::UNIX_EPOCH).unwrap();
+        let annotations = set
+            .spec
+            .unwrap()
+            .template
+            .metadata
+            .unwrap()
+            .annotations
+            .unwrap();
+        assert_eq!(annotations[RESTARTED_ANNOTATION], "1970-01-01T00:00:00Z");
+    }
+}

@@ -26,7 +26,7 @@ pub use references::{References, references};
 
 /// The objects of a pod's namespace that its environment and volumes are made from.
 ///
-/// Only those that [`references`] names need be there.
+/// Only those that [`references()`] names need be there.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     /// By name.

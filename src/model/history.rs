@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSetStatus};
+use k8s_openapi::api::apps::v1::ControllerRevision;
 
 use super::Ordinal;
 use super::revision::{by_age, wanted_revision};
 use super::set::{Set, Strategy};
-use super::step::{Seen, Step};
+use super::step::{Rules, Seen, Step};
 
 /// The revisions of a set, once the wanted template has one (C27).
 #[derive(Debug)]
@@ -108,14 +108,20 @@ impl History {
     /// Returns the revision that a new pet of this ordinal gets (C15).
     ///
     /// Without a `rollingUpdate` block, as many pets stay at the current revision as the status
-    /// counts there.
+    /// counts there; a set that mends itself makes every pet new, or it might mend for ever.
     pub(super) fn revision_for(
         &self,
         want: &Set,
         ordinal: Ordinal,
-        status: &StatefulSetStatus,
+        seen: &Seen,
+        rules: Rules,
     ) -> &str {
-        let counted = u32::try_from(status.current_replicas.unwrap_or(0)).unwrap_or(0);
+        let counted = seen.status.current_replicas.unwrap_or(0);
+        let counted = if rules.recover_broken {
+            0
+        } else {
+            u32::try_from(counted).unwrap_or(0)
+        };
         match want.strategy {
             Strategy::RollingUpdate(None) if ordinal.0 - want.start < counted => &self.current,
             Strategy::RollingUpdate(_) | Strategy::OnDelete => self.target(want, ordinal),

@@ -183,23 +183,17 @@ impl Catalogue {
         let entry = self.filled(found);
         let mut launch = words(&entry, command, args);
         launch.path = entry.path.iter().map(PathBuf::from).collect();
-        launch.env = entry.env.into_iter().collect();
-        launch.cwd = entry.cwd.map(PathBuf::from);
-        let needs = entry.needs.iter().filter(|_| command.is_empty());
-        let first = launch.argv.first();
-        let from_image = first.filter(|_| !launch.typed.contains(&0));
-        let directories = launch.path.iter().chain(&launch.cwd);
-        let missing = directories
-            .filter(|path| !(disk.exists)(path))
-            .map(|path| format!("{} does not exist", path.display()));
-        let absent = needs
-            .chain(from_image)
-            .filter(|program| find_program(program, &launch.path, disk).is_none())
-            .map(|program| absence(program));
-        let faults: Vec<String> = missing.chain(absent).collect();
+        launch.env = entry.env.clone().into_iter().collect();
+        launch.cwd = entry.cwd.as_ref().map(PathBuf::from);
         if launch.argv.is_empty() {
             return Err(self.no_program(image, found));
         }
+        let needs = if command.is_empty() {
+            &entry.needs[..]
+        } else {
+            &[]
+        };
+        let faults = faults(&launch, needs, disk);
         if !faults.is_empty() {
             return Err(self.incomplete(image, found, &faults));
         }
@@ -299,6 +293,21 @@ fn absence(program: &str) -> String {
     } else {
         format!("the program {program:?} is not on PATH")
     }
+}
+
+/// Lists what an image lacks: its directories, and programs that it, not the manifest, names.
+fn faults(launch: &Launch, needs: &[String], disk: &Disk<'_>) -> Vec<String> {
+    let directories = launch.path.iter().chain(&launch.cwd);
+    let missing = directories
+        .filter(|path| !(disk.exists)(path))
+        .map(|path| format!("{} does not exist", path.display()));
+    let first = launch.argv.first().filter(|_| !launch.typed.contains(&0));
+    let absent = needs
+        .iter()
+        .chain(first)
+        .filter(|program| find_program(program, &launch.path, disk).is_none())
+        .map(|program| absence(program));
+    missing.chain(absent).collect()
 }
 
 /// Joins without `./`, so that messages and variables stay readable.

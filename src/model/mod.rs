@@ -4,6 +4,7 @@
 //! comes in as an argument. That is what lets the rules be tested by tables, by recordings of a
 //! real control plane, and by simulated worlds.
 
+mod canonical;
 mod claim;
 mod edit;
 pub mod environment;
@@ -36,7 +37,7 @@ pub use pet::{
     pod_for,
 };
 pub use reconcile::reconcile;
-pub use revision::{HASH_LABEL, canonical, hash_of, template_of};
+pub use revision::{HASH_LABEL, hash_of, template_of};
 pub use set::{
     Bound, Deletion, Keep, ORPHAN_FINALIZER, Policy, Retention, Roll, Selector, Set, Strategy,
 };

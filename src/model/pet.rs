@@ -44,6 +44,8 @@ pub struct PetSeen {
     pub ready: bool,
     /// Since when it is ready.
     pub ready_since: Option<Timestamp>,
+    /// Since when it is not ready; since it was made, if it never was.
+    pub unready_since: Option<Timestamp>,
     /// It has been asked to stop.
     pub terminating: bool,
     /// What keeps it from being ready, in words; empty if it is ready.
@@ -86,7 +88,10 @@ impl PetSeen {
         let ready = condition.is_some_and(|ready| ready.status == "True") && !held;
         let labels = meta.labels.clone().unwrap_or_default();
         let owners = meta.owner_references.iter().flatten();
-        let since = condition.and_then(|ready| ready.last_transition_time.as_ref());
+        let changed = condition.and_then(|ready| ready.last_transition_time.as_ref());
+        let since = changed
+            .or(meta.creation_timestamp.as_ref())
+            .map(|time| time.0);
         Self {
             name: meta.name.clone().unwrap_or_default(),
             uid: meta.uid.clone().unwrap_or_default(),
@@ -98,7 +103,8 @@ impl PetSeen {
                 .next(),
             phase: Phase::of(status.phase.as_deref()),
             ready,
-            ready_since: since.filter(|_| ready).map(|time| time.0),
+            ready_since: since.filter(|_| ready),
+            unready_since: since.filter(|_| !ready),
             terminating: meta.deletion_timestamp.is_some(),
             waiting: match (ready, held) {
                 (true, _) => String::new(),
@@ -153,7 +159,8 @@ fn init_words(pod: &Pod, step: &ContainerStatus) -> Option<String> {
         return (code != 0).then(|| format!("init step {name} failed with exit code {code}"));
     }
     if state.running.is_some() {
-        let sidecar = container(pod, name)?.restart_policy.as_deref() == Some("Always");
+        let spec = container(pod, name);
+        let sidecar = spec.is_some_and(|spec| spec.restart_policy.as_deref() == Some("Always"));
         let done = sidecar && step.started == Some(true);
         return (!done).then(|| format!("init step {name} is running"));
     }
@@ -301,4 +308,114 @@ fn volumes(set: &StatefulSet, ordinal: Ordinal, own: Vec<Volume>) -> Option<Vec<
         .filter(|volume| !names.contains(&volume.name.as_str()));
     let all: Vec<Volume> = claimed.chain(others).collect();
     (!all.is_empty()).then_some(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn seen(pod: Value) -> PetSeen {
+        PetSeen::of(&serde_json::from_value(pod).unwrap())
+    }
+
+    fn waiting(status: Value) -> String {
+        let containers = json!([{"name": "db", "readinessProbe": {}, "startupProbe": {}}]);
+        seen(json!({"spec": {"containers": containers}, "status": status})).waiting
+    }
+
+    #[test]
+    fn what_keeps_a_pet_from_being_ready_is_said_in_words() {
+        let main = |status: Value| waiting(json!({"containerStatuses": [status]}));
+        let status = |state: Value, started: bool| {
+            json!({"name": "db", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+                "started": started, "state": state})
+        };
+        let back_off = json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 2s"}});
+        assert_eq!(
+            main(status(back_off, false)),
+            "db is waiting (CrashLoopBackOff): back-off 2s"
+        );
+        assert_eq!(
+            main(status(json!({"terminated": {"exitCode": 3}}), false)),
+            "db ended with exit code 3"
+        );
+        let running = json!({"running": {}});
+        assert_eq!(
+            main(status(running.clone(), false)),
+            "the startup probe of db has not succeeded yet"
+        );
+        assert_eq!(
+            main(status(running.clone(), true)),
+            "the readiness probe of db has not succeeded"
+        );
+        let mut step = status(running, false);
+        step["name"] = "fetch".into();
+        assert_eq!(
+            waiting(json!({"initContainerStatuses": [step]})),
+            "init step fetch is running"
+        );
+        assert_eq!(waiting(json!({})), "it has not started yet");
+    }
+
+    #[test]
+    fn an_old_debugging_stop_holds_a_ready_pet() {
+        // C81, D06
+        let pod = |initialized: &str| {
+            seen(
+                json!({"metadata": {"annotations": {INITIALIZED_ANNOTATION: initialized}},
+                "spec": {"containers": []},
+                "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}),
+            )
+        };
+        assert!(pod("true").is_ready());
+        assert!(!pod("false").is_ready());
+        assert!(pod("false").waiting.contains("initialized"));
+    }
+
+    #[test]
+    fn a_pod_gets_its_identity_and_its_claims() {
+        // C01-C05, C07, R25: a claim wins over a volume of its name
+        let set = json!({"metadata": {"name": "web", "namespace": "default", "uid": "set-uid"},
+            "spec": {"selector": {"matchLabels": {"app": "web"}}, "serviceName": "peers",
+                "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [],
+                    "volumes": [{"name": "data", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}]}},
+                "volumeClaimTemplates": [{"metadata": {"name": "data", "labels": {"a": "b"}}, "spec": {}}]}});
+        let set: StatefulSet = serde_json::from_value(set).unwrap();
+        let want = Set::of(&set).unwrap();
+        let revision = crate::model::revision::wanted_revision(&want, 1, 0);
+        let pod = serde_json::to_value(pod_for(&set, Ordinal(1), &revision).unwrap()).unwrap();
+        let labels = json!({"app": "web", POD_NAME_LABEL: "web-1", POD_INDEX_LABEL: "1",
+            REVISION_LABEL: revision.metadata.name});
+        assert_eq!(pod["metadata"]["labels"], labels);
+        assert_eq!(pod["metadata"]["generateName"], "web-");
+        assert_eq!(pod["metadata"]["ownerReferences"][0]["uid"], "set-uid");
+        assert_eq!(pod["spec"]["hostname"], "web-1");
+        assert_eq!(pod["spec"]["subdomain"], "peers");
+        let volumes = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "data-web-1"}},
+            {"name": "tmp", "emptyDir": {}}]);
+        assert_eq!(pod["spec"]["volumes"], volumes);
+        let claim = crate::model::claim_for(&set, "data", Ordinal(1))
+            .unwrap()
+            .metadata;
+        assert_eq!(claim.name.as_deref(), Some("data-web-1"));
+        assert_eq!(
+            serde_json::to_value(claim.labels).unwrap(),
+            json!({"a": "b", "app": "web"})
+        );
+    }
+
+    #[test]
+    fn only_names_of_its_own_pets_have_an_ordinal() {
+        // C01
+        let set = json!({"metadata": {"name": "web"}, "spec": {"selector": {}, "template": {}}});
+        let want = Set::of(&serde_json::from_value(set).unwrap()).unwrap();
+        assert_eq!(want.ordinal_of("web-10"), Some(Ordinal(10)));
+        for other in [
+            "web", "web-", "web-x", "web-a-1", "db-1", "web-01", "webb-1",
+        ] {
+            assert_eq!(want.ordinal_of(other), None, "{other}");
+        }
+    }
 }

@@ -1,10 +1,14 @@
 //! The words that `kubectl get pods` prints (I15 to I17), and why a pet is not ready yet.
 
+mod why;
+
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
     Pod, PodSpec, PodStatus,
 };
+
+pub use why::{probe_condition, why_not_ready};
 
 /// Returns the STATUS column: `Running`, `Init:1/3`, `CrashLoopBackOff`, `Terminating` ...
 #[must_use]
@@ -235,164 +239,6 @@ fn pair(large: i64, large_unit: char, small: i64, small_unit: char) -> String {
         format!("{large}{large_unit}")
     } else {
         format!("{large}{large_unit}{small}{small_unit}")
-    }
-}
-
-/// Names the condition in which a runner keeps why a container's probe has not succeeded: its
-/// status is `False` and its message the probe's own words.
-#[must_use]
-pub fn probe_condition(container: &str) -> String {
-    format!("petset/probe-{container}")
-}
-
-/// Says in one sentence why a pet is not ready; nothing where it is.
-///
-/// ```
-/// let pod = k8s_openapi::api::core::v1::Pod::default();
-/// let why = petset::model::printer::why_not_ready(&pod);
-/// assert_eq!(why.as_deref(), Some("its runner has not started yet"));
-/// ```
-#[must_use]
-pub fn why_not_ready(pod: &Pod) -> Option<String> {
-    if pod.metadata.deletion_timestamp.is_some() {
-        return Some("it is stopping".to_owned());
-    }
-    let Some(status) = &pod.status else {
-        return Some("its runner has not started yet".to_owned());
-    };
-    if is_true(status, "Ready") {
-        return None;
-    }
-    if let Some(phase @ ("Succeeded" | "Failed")) = status.phase.as_deref() {
-        return Some(why_ended(phase, status));
-    }
-    if let Some(step) = unfinished_init(pod).filter(|_| !is_true(status, "Initialized")) {
-        return Some(why_initializing(pod, &step));
-    }
-    let spec = pod.spec.as_ref();
-    let init = status.init_container_statuses.iter().flatten();
-    let sidecars = init.filter(|container| is_sidecar(spec, &container.name));
-    let containers = status.container_statuses.iter().flatten();
-    let mut unready = sidecars.chain(containers).filter(|one| !one.ready);
-    let container = unready.next().map(|container| why_unready(pod, container));
-    let told = status.message.clone().filter(|message| !message.is_empty());
-    let vague = || match status.phase.as_deref() {
-        Some("Running") => "its containers are ready, and it will be in a moment".to_owned(),
-        Some(_) | None => "its runner has not started yet".to_owned(),
-    };
-    Some(container.or(told).unwrap_or_else(vague))
-}
-
-fn why_ended(phase: &str, status: &PodStatus) -> String {
-    let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let cause = text(&status.message).or_else(|| text(&status.reason));
-    let containers = status.container_statuses.iter().flatten();
-    let mut bad = containers.filter_map(|container| {
-        let end = terminated(container).filter(|end| end.exit_code != 0)?;
-        Some(format!("container {} {}", container.name, ended(end)))
-    });
-    let what = if phase == "Failed" {
-        "it failed"
-    } else {
-        "it has ended"
-    };
-    match cause.or_else(|| bad.next()) {
-        Some(cause) => format!("{what}: {cause}"),
-        None => what.to_owned(),
-    }
-}
-
-fn why_initializing(pod: &Pod, step: &Step<'_>) -> String {
-    let (at, of, name) = (step.at + 1, step.of, &step.status.name);
-    let fresh = waiting(step.status).is_none_or(|waiting| is_only_early(reason_of(waiting)));
-    let fault = terminated(step.status).is_some() || (waiting(step.status).is_some() && !fresh);
-    if fault {
-        let fault = why_unready(pod, step.status);
-        return format!("init {fault} ({at} of {of})");
-    }
-    let sidecar = is_sidecar(pod.spec.as_ref(), name);
-    match is_running(step.status) {
-        true if sidecar => format!("init {} ({at} of {of})", why_unready(pod, step.status)),
-        true => format!("init container {name} is running ({at} of {of})"),
-        false => format!("init container {name} has not started yet ({at} of {of})"),
-    }
-}
-
-fn is_only_early(reason: Option<&str>) -> bool {
-    matches!(reason, None | Some("PodInitializing" | "ContainerCreating"))
-}
-
-/// Says what is the matter with one container, beginning with `container NAME`.
-fn why_unready(pod: &Pod, container: &ContainerStatus) -> String {
-    let name = &container.name;
-    if let Some(end) = terminated(container) {
-        return format!("container {name} {}", ended(end));
-    }
-    if let Some(waiting) = waiting(container) {
-        return format!("container {name}{}", why_waiting(container, waiting));
-    }
-    if !is_running(container) {
-        return format!("container {name} has not started yet");
-    }
-    let kind = match container.started {
-        Some(false) => "startup",
-        Some(true) | None => "readiness",
-    };
-    let condition = probe_condition(name);
-    let conditions = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.conditions.as_ref());
-    let mut conditions = conditions.into_iter().flatten();
-    let fault = conditions.find(|known| known.type_ == condition && known.status == "False");
-    let fault = fault.and_then(|fault| fault.message.clone());
-    match fault.filter(|fault| !fault.is_empty()) {
-        Some(fault) => format!("container {name}: {kind} probe has not succeeded: {fault}"),
-        None => format!("container {name}: {kind} probe has not succeeded yet"),
-    }
-}
-
-fn why_waiting(container: &ContainerStatus, waiting: &ContainerStateWaiting) -> String {
-    let message = waiting.message.as_deref().unwrap_or_default();
-    let first_line = message.lines().next().unwrap_or_default();
-    let reason = reason_of(waiting);
-    match reason {
-        Some("CrashLoopBackOff") => {
-            let delay = message.split(" restarting").next().unwrap_or_default();
-            let delay = if delay.starts_with("back-off") {
-                delay
-            } else {
-                "back-off"
-            };
-            let last = container.last_state.as_ref();
-            let last = last.and_then(|state| state.terminated.as_ref());
-            let after = last.map_or(String::new(), |end| format!(" after {}", end_text(end)));
-            format!(": {delay} restarting{after}")
-        }
-        Some("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName") => {
-            format!(": image {}: {first_line}", container.image)
-        }
-        reason if is_only_early(reason) && first_line.is_empty() => " has not started yet".into(),
-        reason if is_only_early(reason) => format!(" has not started yet: {first_line}"),
-        Some(reason) if first_line.is_empty() => format!(": {reason}"),
-        Some(reason) => format!(": {reason}: {first_line}"),
-        None => format!(": {first_line}"),
-    }
-}
-
-fn ended(end: &ContainerStateTerminated) -> String {
-    let unusual = end.reason.as_deref();
-    let unusual = unusual.filter(|reason| !matches!(*reason, "" | "Error" | "Completed"));
-    match unusual {
-        Some(reason) => format!("ended with {} ({reason})", end_text(end)),
-        None => format!("ended with {}", end_text(end)),
-    }
-}
-
-fn end_text(end: &ContainerStateTerminated) -> String {
-    match end.signal.filter(|signal| *signal != 0) {
-        Some(signal) => format!("signal {signal}"),
-        None => format!("exit code {}", end.exit_code),
     }
 }
 

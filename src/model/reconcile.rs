@@ -3,6 +3,13 @@
 //! The specification is the comment of [`reconcile`]. Performing the steps, and trying again what
 //! failed, is left to the caller.
 
+mod leave;
+mod roll;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::ops::ControlFlow::{self, Break, Continue};
 
@@ -10,7 +17,7 @@ use jiff::Timestamp;
 
 use super::claim::{claim_name, owners_to_set, wanted_owner};
 use super::history::History;
-use super::set::{Deletion, Keep, Policy, Roll, Set, Strategy};
+use super::set::{Deletion, Keep, Policy, Set};
 use super::step::{Outcome, Reason, Rules, Seen, Step};
 use super::{ClaimSeen, Ordinal, PetSeen, Phase, status};
 
@@ -48,9 +55,10 @@ use super::{ClaimSeen, Ordinal, PetSeen, Phase, status};
 /// order here (C36); petset does (U16).
 ///
 /// **Improvements**, see [`Rules`]: where the real controller waits for ever for a pet that is not
-/// ready at a revision that is no longer wanted (C16), that pet is replaced, if all others that
-/// exist are well. And a pet whose claim was just deleted is made at once (R23), because nothing is
-/// remembered between passes.
+/// ready at a revision that is no longer wanted (C16), that pet is replaced: at once if that takes
+/// no more pets down than are allowed to be down, else when it has had time to recover. If it is to
+/// go anyway, it goes. And a pet whose claim was just deleted is made at once (R23), because nothing
+/// is remembered between passes.
 #[must_use]
 pub fn reconcile(want: &Set, seen: &Seen, rules: Rules, now: Timestamp) -> Outcome {
     let mut pass = Pass::new(want, seen, rules, now);
@@ -86,6 +94,8 @@ struct Pass<'a> {
     /// Whether any claim has owners; if not, there is nothing to take away from one.
     claims_are_owned: bool,
     steps: Vec<Step>,
+    /// When a pet will have been waited for long enough.
+    wake_at: Option<Timestamp>,
 }
 
 /// Who has an ordinal.
@@ -120,6 +130,7 @@ impl<'a> Pass<'a> {
             leaving: BTreeSet::new(),
             claims_are_owned: seen.claims.values().any(|claim| !claim.owners.is_empty()),
             steps,
+            wake_at: None,
         };
         for (&ordinal, pet) in &seen.pets {
             let slot = pass.claim_pet(ordinal, pet);
@@ -213,9 +224,14 @@ impl<'a> Pass<'a> {
                 self.create(ordinal);
                 return self.hold();
             }
-            Slot::Foreign(_) => {
-                let why = "it exists, but does not belong to this set";
-                self.wait(ordinal, format!("{}: {why}", self.want.pet_name(ordinal)));
+            Slot::Foreign(pet) => {
+                let why = if pet.terminating {
+                    "is stopping"
+                } else {
+                    "exists already"
+                };
+                let why = format!("{} {why}, and does not belong to this set", pet.name);
+                self.wait(ordinal, why);
                 return self.hold();
             }
             Slot::Own(pet) => pet,
@@ -228,9 +244,22 @@ impl<'a> Pass<'a> {
             self.create_claims(ordinal);
         }
         if self.is_leaving(ordinal, pet) || !pet.is_available(self.want, self.now) {
-            if self.is_trapped(ordinal, pet) {
-                self.replace(ordinal, pet, Reason::Broken);
-                return Break(());
+            match self.replaced_at(ordinal, pet) {
+                Some(at) if at <= self.now => {
+                    self.replace(ordinal, pet, Reason::Broken);
+                    return Break(());
+                }
+                Some(at) => {
+                    self.wake_at = Some(at);
+                    let name = &pet.name;
+                    let why = format!(
+                        "{name} is not ready: {}; it is replaced at {at:.0}",
+                        pet.waiting
+                    );
+                    self.wait(ordinal, why);
+                    return Break(());
+                }
+                None => {}
             }
             self.wait_for(ordinal, pet);
             self.hold()?;
@@ -254,7 +283,7 @@ impl<'a> Pass<'a> {
         self.create_claims(ordinal);
         let revision = self
             .history
-            .revision_for(self.want, ordinal, &self.seen.status);
+            .revision_for(self.want, ordinal, self.seen, self.rules);
         self.steps.push(Step::CreatePet {
             ordinal,
             revision: revision.to_owned(),
@@ -313,12 +342,12 @@ impl<'a> Pass<'a> {
             self.wait_for(ordinal, pet);
             return self.hold();
         }
-        let blocker = self
-            .first_unavailable()
-            .filter(|(lowest, _)| *lowest != ordinal);
-        if let Some((lowest, other)) = blocker
-            && self.want.policy == Policy::OrderedReady
+        let ordered = self.want.policy == Policy::OrderedReady;
+        let patient = ordered && !self.is_hopeless(ordinal, pet);
+        if patient
             && !pet.is_available(self.want, self.now)
+            && let Some((lowest, other)) = self.first_unavailable()
+            && lowest != ordinal
         {
             self.wait_for(lowest, other);
             return Break(());
@@ -333,139 +362,6 @@ impl<'a> Pass<'a> {
         let staying = slots.filter_map(|(ordinal, slot)| Some((ordinal, slot.own()?)));
         let mut all = staying.chain(self.condemned.iter().rev().copied());
         all.find(|(ordinal, pet)| self.is_unavailable(*ordinal, pet))
-    }
-
-    fn roll(&mut self) {
-        let roll = match self.want.strategy {
-            Strategy::OnDelete => return,
-            Strategy::RollingUpdate(roll) => roll.unwrap_or_default(),
-        };
-        let index = |ordinal: &Ordinal| ordinal.0 - self.want.start;
-        let ordinals = self.want.ordinals().rev();
-        let moving = ordinals
-            .take_while(|ordinal| index(ordinal) >= roll.partition)
-            .collect();
-        if self.rules.max_unavailable {
-            let bound = roll.max_unavailable;
-            self.roll_several(
-                moving,
-                bound.map_or(1, |bound| bound.of(self.want.replicas)),
-            );
-        } else {
-            self.roll_one(moving);
-        }
-    }
-
-    /// Replaces the highest outdated pet, if those above it are available (C13).
-    fn roll_one(&mut self, moving: Vec<Ordinal>) {
-        for ordinal in moving {
-            match self.slot(ordinal) {
-                Slot::Own(pet) if self.is_outdated(ordinal, pet) => {
-                    return self.stop(ordinal, pet, Reason::Outdated);
-                }
-                Slot::Own(pet) if !self.is_unavailable(ordinal, pet) => {}
-                Slot::Own(_) | Slot::Free | Slot::Foreign(_) => return,
-            }
-        }
-    }
-
-    /// Replaces outdated pets from the highest down, so that at most `bound` pets are unavailable
-    /// (C17).
-    ///
-    /// With `recover_broken`, those that are unavailable already are replaced first.
-    fn roll_several(&mut self, moving: Vec<Ordinal>, bound: usize) {
-        let unavailable: BTreeSet<_> = self.unavailable_slots().collect();
-        let room = bound.saturating_sub(unavailable.len());
-        let mut victims: Vec<_> = moving
-            .into_iter()
-            .filter_map(|o| self.outdated(o))
-            .collect();
-        if self.rules.recover_broken {
-            let (broken, healthy): (Vec<_>, Vec<_>) = victims
-                .into_iter()
-                .partition(|(ordinal, _)| unavailable.contains(ordinal));
-            let busy = unavailable.len() - broken.len();
-            let broken = broken.into_iter().take(bound.saturating_sub(busy));
-            victims = broken.chain(healthy.into_iter().take(room)).collect();
-        } else {
-            victims.truncate(room);
-        }
-        for (ordinal, pet) in victims {
-            self.stop(ordinal, pet, Reason::Outdated);
-        }
-    }
-
-    fn outdated(&self, ordinal: Ordinal) -> Option<(Ordinal, &'a PetSeen)> {
-        let pet = self.slot(ordinal).own()?;
-        self.is_outdated(ordinal, pet).then_some((ordinal, pet))
-    }
-
-    fn unavailable_slots(&self) -> impl Iterator<Item = Ordinal> {
-        self.want
-            .ordinals()
-            .filter(|ordinal| match self.slot(*ordinal) {
-                Slot::Own(pet) => self.is_unavailable(*ordinal, pet),
-                Slot::Free | Slot::Foreign(_) => true,
-            })
-    }
-
-    /// Asks every pet to stop, from the highest ordinal down (U16).
-    fn empty(&mut self, reason: Reason) -> ControlFlow<()> {
-        let mut pets: Vec<_> = self.own_pets().collect();
-        pets.sort_unstable_by(|(one, _), (two, _)| two.cmp(one));
-        for (ordinal, pet) in pets {
-            self.replace(ordinal, pet, reason);
-            self.hold()?;
-        }
-        Continue(())
-    }
-
-    /// Takes a set that is being deleted down (C36, D05).
-    fn leave(&mut self) {
-        let _ = self.empty(Reason::SetDeleted);
-        if self.own_pets().next().is_some() {
-            return;
-        }
-        if self.want.retention.when_deleted == Keep::Delete {
-            let claims = self.seen.claims.values();
-            let own =
-                claims.filter(|claim| claim.is_owned_by(&self.want.uid) && !claim.terminating);
-            self.steps.extend(own.map(|claim| Step::DeleteClaim {
-                claim: claim.name.clone(),
-            }));
-        }
-        self.steps.push(Step::Finish);
-    }
-
-    /// Lets go of everything that a set owns, and is finished (`--cascade=orphan`, R16).
-    fn let_go(&mut self) {
-        let pets: Vec<_> = self.own_pets().collect();
-        self.steps.extend(
-            pets.into_iter()
-                .map(|(ordinal, _)| Step::ReleasePet { ordinal }),
-        );
-        let revisions = self.history.names();
-        self.steps
-            .extend(revisions.map(|name| Step::ReleaseRevision {
-                name: name.to_owned(),
-            }));
-        for claim in self
-            .seen
-            .claims
-            .values()
-            .filter(|claim| claim.is_owned_by(&self.want.uid))
-        {
-            let others = claim
-                .owners
-                .iter()
-                .filter(|owner| owner.uid != self.want.uid);
-            let owners = others.cloned().collect();
-            self.steps.push(Step::OwnClaim {
-                claim: claim.name.clone(),
-                owners,
-            });
-        }
-        self.steps.push(Step::Finish);
     }
 
     fn outcome(mut self) -> Outcome {
@@ -484,7 +380,10 @@ impl<'a> Pass<'a> {
         let available = self
             .own_pets()
             .filter_map(|(_, pet)| pet.available_at(self.want, self.now));
-        let wake_at = available.filter(|at| *at > self.now).min();
+        let wake_at = available
+            .filter(|at| *at > self.now)
+            .chain(self.wake_at)
+            .min();
         Outcome {
             status,
             steps: self.steps,
@@ -513,30 +412,6 @@ impl<'a> Pass<'a> {
 
     fn is_unavailable(&self, ordinal: Ordinal, pet: &PetSeen) -> bool {
         self.is_leaving(ordinal, pet) || !pet.is_available(self.want, self.now)
-    }
-
-    /// Says whether a pet should be replaced by one at the update revision.
-    fn is_outdated(&self, ordinal: Ordinal, pet: &PetSeen) -> bool {
-        pet.revision != self.history.update && !self.is_leaving(ordinal, pet)
-    }
-
-    /// Says whether waiting for a pet would be in vain: it is not ready, nobody wants its revision
-    /// any more, and no other pet is on its way (C16).
-    fn is_trapped(&self, ordinal: Ordinal, pet: &PetSeen) -> bool {
-        let rolls = matches!(self.want.strategy, Strategy::RollingUpdate(_));
-        let ordered = self.want.policy == Policy::OrderedReady;
-        if !(self.rules.recover_broken && rolls && ordered && self.is_stray(ordinal, pet)) {
-            return false;
-        }
-        let slots = self.want.ordinals().zip(&self.slots);
-        let mut others = slots.filter_map(|(ordinal, slot)| Some((ordinal, slot.own()?)));
-        others
-            .all(|(ordinal, pet)| !self.is_unavailable(ordinal, pet) || self.is_stray(ordinal, pet))
-    }
-
-    fn is_stray(&self, ordinal: Ordinal, pet: &PetSeen) -> bool {
-        let wanted = self.history.target(self.want, ordinal);
-        !self.is_leaving(ordinal, pet) && !pet.is_ready() && pet.revision != wanted
     }
 
     /// Lists the claims of an ordinal: template, name, and the claim if there is one.
@@ -596,6 +471,3 @@ impl<'a> Pass<'a> {
         self.wait(ordinal, why);
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -7,8 +7,9 @@ use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::canonical::{canonical, omit_as_go_does};
 use super::set::Set;
 use crate::problem::Problem;
 
@@ -22,6 +23,7 @@ const SAFE_LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 /// Returns the patch that a revision records: the template, to be put in place whole (C24).
 pub(super) fn patch_of(template: &PodTemplateSpec) -> Value {
     let mut template = serde_json::to_value(template).unwrap_or_else(|_| json!({}));
+    omit_as_go_does(&mut template);
     if let Value::Object(fields) = &mut template {
         fields.insert("$patch".to_owned(), "replace".into());
     }
@@ -86,71 +88,6 @@ pub(super) fn by_age(one: &ControllerRevision, two: &ControllerRevision) -> Orde
     key(one).cmp(&key(two)).then(names)
 }
 
-/// Returns a value as Go's encoder would write it: compact, keys sorted, `<`, `>` and `&` escaped.
-///
-/// The name of a revision depends on every byte of this.
-#[must_use]
-pub fn canonical(value: &Value) -> String {
-    let mut text = String::new();
-    write(value, &mut text);
-    text
-}
-
-fn write(value: &Value, text: &mut String) {
-    match value {
-        Value::Null => text.push_str("null"),
-        Value::Bool(flag) => text.push_str(if *flag { "true" } else { "false" }),
-        Value::Number(number) => text.push_str(&number.to_string()),
-        Value::String(string) => write_string(string, text),
-        Value::Array(items) => {
-            text.push('[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    text.push(',');
-                }
-                write(item, text);
-            }
-            text.push(']');
-        }
-        Value::Object(fields) => write_fields(fields, text),
-    }
-}
-
-fn write_fields(fields: &Map<String, Value>, text: &mut String) {
-    let mut sorted: Vec<_> = fields.iter().collect();
-    sorted.sort_by_key(|(key, _)| *key);
-    text.push('{');
-    for (index, (key, value)) in sorted.into_iter().enumerate() {
-        if index > 0 {
-            text.push(',');
-        }
-        write_string(key, text);
-        text.push(':');
-        write(value, text);
-    }
-    text.push('}');
-}
-
-fn write_string(string: &str, text: &mut String) {
-    text.push('"');
-    for letter in string.chars() {
-        match letter {
-            '"' => text.push_str("\\\""),
-            '\\' => text.push_str("\\\\"),
-            '\n' => text.push_str("\\n"),
-            '\r' => text.push_str("\\r"),
-            '\t' => text.push_str("\\t"),
-            '\u{8}' => text.push_str("\\b"),
-            '\u{c}' => text.push_str("\\f"),
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
-                text.push_str(&format!("\\u{:04x}", u32::from(letter)));
-            }
-            plain => text.push(plain),
-        }
-    }
-    text.push('"');
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,12 +110,5 @@ mod tests {
         assert_eq!(hash_of(&patch, 0), "776999688b");
         patch["spec"]["template"]["metadata"]["creationTimestamp"] = Value::Null;
         assert_eq!(hash_of(&patch, 0), "c77f6d978");
-    }
-
-    #[test]
-    fn text_is_escaped_as_go_does() {
-        let text = canonical(&json!({"b": "a && b > c", "a": "tab\there \u{1} \"quoted\" ü"}));
-        let wanted = r#"{"a":"tab\there \u0001 \"quoted\" ü","b":"a \u0026\u0026 b \u003e c"}"#;
-        assert_eq!(text, wanted);
     }
 }

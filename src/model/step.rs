@@ -5,10 +5,12 @@ use std::fmt;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSetStatus};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::claim::Claims;
-use super::{Ordinal, PetSeen};
+use super::set::Set;
+use super::{ClaimSeen, Ordinal, PetSeen};
 
 /// What there is of a set now.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +25,31 @@ pub struct Seen {
     pub claims: Claims,
     /// The uids of pets that are to be replaced at once (`restart POD`, `delete pod`).
     pub evict: BTreeSet<String>,
+}
+
+impl Seen {
+    /// Gathers what there is of a set; pods and claims may be those of its whole namespace.
+    #[must_use]
+    pub fn of<'a>(
+        want: &Set,
+        status: StatefulSetStatus,
+        revisions: Vec<ControllerRevision>,
+        pods: impl IntoIterator<Item = &'a Pod>,
+        claims: impl IntoIterator<Item = &'a PersistentVolumeClaim>,
+    ) -> Self {
+        let pets = pods.into_iter().filter_map(|pod| {
+            let ordinal = want.ordinal_of(pod.metadata.name.as_deref()?)?;
+            Some((ordinal, PetSeen::of(pod)))
+        });
+        let claims = claims.into_iter().map(ClaimSeen::of);
+        Self {
+            status,
+            revisions,
+            pets: pets.collect(),
+            claims: claims.map(|claim| (claim.name.clone(), claim)).collect(),
+            evict: BTreeSet::new(),
+        }
+    }
 }
 
 /// Which improvements over the real controller are in force.
@@ -56,6 +83,9 @@ impl Default for Rules {
 }
 
 /// What to publish, what to do, and when to look again.
+///
+/// No steps mean that the set is at rest at what is wanted of it. Performing steps, a new status
+/// and anything that is seen to change call for another pass.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// The status to publish (C20).
@@ -181,5 +211,44 @@ impl fmt::Display for Reason {
             Self::Stopped => "the set is stopped",
             Self::SetDeleted => "the set is being deleted",
         })
+    }
+}
+
+impl Step {
+    /// Returns the reason and message of the event that tells of the step once it is done (C21).
+    #[must_use]
+    pub fn event(&self, set: &Set) -> Option<(&'static str, String)> {
+        let name = &set.name;
+        match self {
+            Self::CreatePet { ordinal, .. } => {
+                let pet = set.pet_name(*ordinal);
+                let message = format!("Create Pod {pet} in StatefulSet {name} successful");
+                Some(("SuccessfulCreate", message))
+            }
+            Self::DeletePet { ordinal, .. } => {
+                let pet = set.pet_name(*ordinal);
+                let message = format!("Delete Pod {pet} in StatefulSet {name} successful");
+                Some(("SuccessfulDelete", message))
+            }
+            Self::CreateClaim { claim, ordinal, .. } => {
+                let pet = set.pet_name(*ordinal);
+                let place = format!("Pod {pet} in StatefulSet {name}");
+                Some((
+                    "SuccessfulCreate",
+                    format!("Create Claim {claim} {place} success"),
+                ))
+            }
+            Self::CreateRevision(_)
+            | Self::RenumberRevision { .. }
+            | Self::AdoptRevision { .. }
+            | Self::ReleaseRevision { .. }
+            | Self::DeleteRevision { .. }
+            | Self::OwnClaim { .. }
+            | Self::DeleteClaim { .. }
+            | Self::AdoptPet { .. }
+            | Self::ReleasePet { .. }
+            | Self::Await { .. }
+            | Self::Finish => None,
+        }
     }
 }

@@ -5,10 +5,12 @@
 //! directory is a courtesy: where it cannot be written, the preferred block is used unclaimed.
 
 use std::env;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
 
 use super::address::Block;
 use crate::problem::{Kind, Problem};
@@ -65,7 +67,9 @@ impl Blocks {
         for block in wish.and_others() {
             match self.enter(block, &state, &says) {
                 Ok(Entry::Ours) => {
-                    self.release_others(&state, block);
+                    if block != wish {
+                        self.release_others(&state, block);
+                    }
                     return Ok(block);
                 }
                 Ok(Entry::Theirs) => {}
@@ -132,25 +136,25 @@ impl Blocks {
             if target == state {
                 return Ok(Entry::Ours);
             }
-            if !is_stale(&target, block, &says) || !self.set_aside(&entry, &target) {
+            if !is_stale(&target, block, &says) || !self.remove_stale(&entry, &target) {
                 return Ok(Entry::Theirs);
             }
         }
     }
 
-    /// Takes a stale entry away; what turns out to be somebody's fresh one is put back.
-    fn set_aside(&self, entry: &Path, stale: &Path) -> bool {
-        let aside = entry.with_extension(format!("stale-{}", std::process::id()));
-        if fs::rename(entry, &aside).is_err() {
+    /// Takes a stale entry away, unless somebody else is just doing such a thing: of two that
+    /// found it stale, the second would take away what the first has put in its place.
+    fn remove_stale(&self, entry: &Path, stale: &Path) -> bool {
+        let alone = || -> io::Result<File> {
+            let registry = File::open(&self.registry)?;
+            flock(&registry, FlockOperation::NonBlockingLockExclusive)?;
+            Ok(registry)
+        };
+        let Ok(_alone) = alone() else {
             return false;
-        }
-        let moved = fs::read_link(&aside).unwrap_or_default();
-        let was_stale = moved == stale;
-        if !was_stale {
-            let _ = symlink(moved, entry);
-        }
-        let _ = fs::remove_file(aside);
-        was_stale
+        };
+        let unchanged = fs::read_link(entry).is_ok_and(|target| target == stale);
+        unchanged && fs::remove_file(entry).is_ok()
     }
 
     fn exhausted(&self) -> Problem {
@@ -172,6 +176,8 @@ fn is_stale(target: &Path, block: Block, says: impl Fn(&Path) -> Option<Block>) 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     /// A machine with a registry and some state directories.
@@ -266,5 +272,25 @@ mod tests {
                 .message
                 .starts_with("every address block of this machine is taken")
         );
+    }
+
+    #[test]
+    fn of_many_that_want_one_stale_block_one_gets_it_and_the_others_get_others() {
+        let machine = Machine::new();
+        let gone = machine.state("gone");
+        let block = machine.claim(&gone, None);
+        fs::remove_dir(&gone).unwrap();
+        let states: Vec<PathBuf> = (0..16).map(|n| machine.state(&n.to_string())).collect();
+        let claimed: BTreeSet<Block> = std::thread::scope(|scope| {
+            let mut claims = Vec::new();
+            for state in &states {
+                claims.push(scope.spawn(|| machine.claim(state, Some(block))));
+            }
+            claims
+                .into_iter()
+                .map(|claim| claim.join().unwrap())
+                .collect()
+        });
+        assert_eq!(claimed.len(), 16);
     }
 }

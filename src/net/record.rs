@@ -172,15 +172,15 @@ fn kind_of(spec: &ServiceSpec) -> ServiceKind {
         let name = name.trim_end_matches('.').to_owned();
         return ServiceKind::ExternalName { name };
     }
-    if spec.cluster_ip.as_deref() == Some("None") {
+    let given = spec
+        .cluster_ip
+        .iter()
+        .chain(spec.cluster_ips.iter().flatten());
+    if given.clone().any(|ip| ip == "None") {
         return ServiceKind::Headless;
     }
     let mut addresses = Vec::new();
-    for text in spec
-        .cluster_ip
-        .iter()
-        .chain(spec.cluster_ips.iter().flatten())
-    {
+    for text in given {
         let address = text.parse().ok();
         addresses.extend(address.filter(|address| !addresses.contains(address)));
     }

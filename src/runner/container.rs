@@ -1,18 +1,29 @@
 //! What a container is started with: its arguments, environment and working directory.
+//!
+//! The rules are the model's (`environment`, `image`) and `volumes`'; this module reads what they
+//! ask for.
 
-use std::path::PathBuf;
+use std::env;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1 as core;
 use serde::{Deserialize, Serialize};
 
+use super::volumes::{self, Mount, Volumes};
+use crate::model::environment::{self, Own, Sources};
+use crate::model::fields::Capacity;
+use crate::model::image::{Catalogue, Disk, Launch as Image};
 use crate::model::lifecycle::Failure;
-use crate::store::{self, PetLayout};
+use crate::model::{Namespace, ObjectName};
+use crate::store::{self, Store, Wanted};
 
 /// Marks every process of a pod: what a dead runner left behind is found by it.
 pub(crate) const UID_VARIABLE: &str = "PETSET_POD_UID";
 /// Tells which container of the pod a process belongs to.
 pub(crate) const CONTAINER_VARIABLE: &str = "PETSET_CONTAINER";
-/// What a container takes over from the environment of the supervisor.
+/// What a container takes over from the environment of the supervisor, beside `LC_*`.
 const INHERITED: [&str; 8] = [
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "TERM", "TZ", "TMPDIR",
 ];
@@ -27,69 +38,205 @@ pub(crate) struct Launch {
     pub(crate) pid: u32,
     #[serde(default)]
     pub(crate) mounts: Vec<Mount>,
+    /// What was left out and why.
+    #[serde(skip)]
+    pub(super) warnings: Vec<String>,
 }
 
-/// Where a volume is found by a container.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Mount {
-    pub(crate) volume: String,
-    pub(crate) mount_path: String,
-    pub(crate) path: PathBuf,
-    pub(crate) read_only: bool,
+/// What the containers of one pod are supplied from.
+#[derive(Debug)]
+pub(super) struct Supplies {
+    store: Store,
+    namespace: Namespace,
+    program: PathBuf,
+    inherited: Vec<(String, String)>,
+    capacity: Capacity,
+    volumes: Option<Volumes>,
 }
 
-/// Puts the pod's volumes in place.
-pub(crate) fn prepare(_pet: &PetLayout, _pod: &core::Pod) -> Result<(), String> {
-    Ok(())
-}
+impl Supplies {
+    pub(super) fn new(store: Store, namespace: Namespace) -> Self {
+        let root = store.layout().root();
+        Self {
+            program: program(&store),
+            capacity: capacity(root),
+            inherited: inherited().collect(),
+            store,
+            namespace,
+            volumes: None,
+        }
+    }
 
-/// Returns what a container is started with.
-pub(crate) fn launch(
-    pet: &PetLayout,
-    pod: &core::Pod,
-    container: &core::Container,
-) -> Result<Launch, Failure> {
-    let root = pet.container_root(&container.name);
-    store::make_dir(&root)
-        .map_err(|error| Failure::Launch(format!("making {}: {error}", root.display())))?;
-    let words = container.command.iter().chain(&container.args).flatten();
-    let argv: Vec<String> = words.cloned().collect();
-    if argv.is_empty() {
+    /// Puts the pod's volumes in place, or brings their files up to date; returns warnings.
+    pub(super) fn prepare(&mut self, pod: &core::Pod) -> Result<Vec<String>, String> {
+        let sources = self.sources(pod)?;
+        let layout = self.store.layout();
+        let made = volumes::prepare(layout, pod, &sources, self.capacity);
+        let made = made.map_err(|fault| fault.message)?;
+        let warnings = made.warnings.clone();
+        self.volumes = Some(made);
+        Ok(warnings)
+    }
+
+    /// Returns what a container is started with now.
+    pub(super) fn launch(
+        &self,
+        pod: &core::Pod,
+        container: &core::Container,
+    ) -> Result<Launch, Failure> {
+        let Some(volumes) = &self.volumes else {
+            return Err(Failure::Config("the volumes are not in place".to_owned()));
+        };
+        let image = self.resolve(container).map_err(Failure::Image)?;
+        let sources = self.sources(pod).map_err(Failure::Config)?;
+        let bad = |fault: volumes::VolumeError| Failure::Config(fault.message);
+        let own = Own {
+            state_dir: self.store.layout().root(),
+            petset: &self.program,
+            cluster_domain: &self.store.settings().cluster_domain,
+            replicas: self.replicas(pod),
+            mounts: &volumes.variables(container).map_err(bad)?,
+            inherited: &self.inherited,
+            capacity: self.capacity,
+        };
+        let made = environment::for_container(pod, container, &sources, &own, &image);
+        let mut made = made.map_err(|fault| Failure::Config(fault.message))?;
+        let lookup = |name: &str| made.lookup(name).map(str::to_owned);
+        let mounted = volumes.for_container(container, &lookup, image.cwd.as_deref());
+        let mounted = mounted.map_err(bad)?;
+        made.add(&mounted.variables);
+        let notes = [&made.warnings, &mounted.warnings, &image.notes];
+        Ok(Launch {
+            argv: image.expanded(&made),
+            env: made.variables(),
+            cwd: mounted.cwd,
+            pid: 0,
+            warnings: notes.into_iter().flatten().cloned().collect(),
+            mounts: mounted.mounts,
+        })
+    }
+
+    fn resolve(&self, container: &core::Container) -> Result<Image, String> {
+        let own_file = self.store.layout().images();
+        let mut files = Vec::new();
+        for path in [Some(own_file.clone()), self.user_images()]
+            .into_iter()
+            .flatten()
+        {
+            let text =
+                store::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            files.extend(text.map(|text| (path, text)));
+        }
+        let catalogue = Catalogue::new(&files, own_file, &self.program);
+        let catalogue = catalogue.map_err(|fault| fault.to_string())?;
         let image = container.image.as_deref().unwrap_or_default();
-        return Err(Failure::Image(format!("no image {image:?} and no command")));
+        let words = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
+        let disk = Disk {
+            exists: &|path| path.exists(),
+            on_path: &|name| self.find_on_path(name),
+        };
+        let (command, args) = (words(&container.command), words(&container.args));
+        let found = catalogue.resolve(image, &command, &args, &disk);
+        found.map_err(|fault| fault.message)
     }
-    let cwd = match &container.working_dir {
-        Some(dir) => root.join(dir),
-        None => root,
-    };
-    Ok(Launch {
-        argv,
-        env: environment(pod, container),
-        cwd,
-        ..Launch::default()
-    })
-}
 
-fn environment(pod: &core::Pod, container: &core::Container) -> Vec<(String, String)> {
-    let mut env: Vec<(String, String)> = inherited().collect();
-    let uid = pod.metadata.uid.clone().unwrap_or_default();
-    let name = pod.metadata.name.clone().unwrap_or_default();
-    env.push((UID_VARIABLE.to_owned(), uid));
-    env.push((CONTAINER_VARIABLE.to_owned(), container.name.clone()));
-    env.push(("POD_NAME".to_owned(), name));
-    for variable in container.env.iter().flatten() {
-        let value = variable.value.clone().unwrap_or_default();
-        env.push((variable.name.clone(), value));
+    fn user_images(&self) -> Option<PathBuf> {
+        let set = |name| env::var_os(name).filter(|value| !value.is_empty());
+        let home = || set("HOME").map(|home| PathBuf::from(home).join(".config"));
+        let config = set("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home)?;
+        Some(config.join("petset/images.toml"))
     }
-    env
+
+    fn find_on_path(&self, name: &str) -> Option<PathBuf> {
+        let (_, path) = self.inherited.iter().find(|(name, _)| name == "PATH")?;
+        let mut candidates = env::split_paths(path).map(|folder| folder.join(name));
+        candidates.find(|path| is_program(path))
+    }
+
+    /// Reads the objects that the pod refers to; those that are not there are left out.
+    fn sources(&self, pod: &core::Pod) -> Result<Sources, String> {
+        let wanted = environment::references(pod);
+        let fault = |error: anyhow::Error| format!("{error:#}");
+        let mut sources = Sources::default();
+        for name in wanted.config_maps {
+            let found = self.find::<core::ConfigMap>(&name).map_err(fault)?;
+            sources.config_maps.extend(found.map(|found| (name, found)));
+        }
+        for name in wanted.secrets {
+            let found = self.find::<core::Secret>(&name).map_err(fault)?;
+            sources.secrets.extend(found.map(|found| (name, found)));
+        }
+        if wanted.services {
+            self.add_services(&mut sources).map_err(fault)?;
+        }
+        Ok(sources)
+    }
+
+    fn find<T: store::Kept>(&self, name: &str) -> crate::Result<Option<T>> {
+        match name.parse::<ObjectName>() {
+            Ok(name) => self.store.find(&self.namespace, &name),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Adds the services that have an address. Those without one, which is most of them here,
+    /// are told by their text, for there may be a thousand.
+    fn add_services(&self, sources: &mut Sources) -> crate::Result<()> {
+        let (layout, kind) = (self.store.layout(), Wanted::Service);
+        for name in self.store.names(&self.namespace, kind)? {
+            let text = store::read(&layout.wanted_object(&self.namespace, kind, &name))?;
+            if text.is_some_and(|text| !text.contains("clusterIP: None")) {
+                let found = self.find(name.as_str())?;
+                sources
+                    .services
+                    .extend(found.map(|found| (name.to_string(), found)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns how many pets the pod's set wants.
+    fn replicas(&self, pod: &core::Pod) -> Option<u32> {
+        let owners = pod.metadata.owner_references.iter().flatten();
+        let set = owners
+            .into_iter()
+            .find(|owner| owner.kind == "StatefulSet")?;
+        let set: StatefulSet = self.find(&set.name).ok()??;
+        set.spec?.replicas?.try_into().ok()
+    }
 }
 
 /// Lists what every container takes over from the environment of the supervisor.
-pub(crate) fn inherited() -> impl Iterator<Item = (String, String)> {
+fn inherited() -> impl Iterator<Item = (String, String)> {
     let wanted = |name: &str| INHERITED.contains(&name) || name.starts_with("LC_");
-    std::env::vars_os().filter_map(move |(name, value)| {
+    env::vars_os().filter_map(move |(name, value)| {
         let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
         wanted(&name).then_some((name, value))
     })
+}
+
+/// Returns where this program is; if it has been replaced, where its successor is.
+fn program(store: &Store) -> PathBuf {
+    let own = env::current_exe().ok().filter(|path| path.exists());
+    own.unwrap_or_else(|| store.layout().bin().join("petset"))
+}
+
+fn is_program(path: &Path) -> bool {
+    let executable = |found: std::fs::Metadata| {
+        let mode = found.permissions().mode();
+        found.is_file() && mode & 0o111 != 0
+    };
+    path.metadata().is_ok_and(executable)
+}
+
+/// Returns what the machine has.
+fn capacity(root: &Path) -> Capacity {
+    let processors = rustix::thread::sched_getaffinity(None);
+    let machine = rustix::system::sysinfo();
+    let disk = rustix::fs::statvfs(root);
+    Capacity {
+        cpus: processors.map_or(1, |set| set.count().into()),
+        memory: machine.totalram * u64::from(machine.mem_unit),
+        storage: disk.map_or(0, |disk| disk.f_blocks * disk.f_frsize),
+    }
 }

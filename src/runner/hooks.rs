@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1 as core;
 
+use rustix::process::Signal;
+
 use super::probes::{self, Check};
 use crate::model::lifecycle::{Hook, Outcome};
 
@@ -45,4 +47,21 @@ pub(super) fn outcome(answer: Outcome) -> Result<(), String> {
         Outcome::Failure(words) if words.contains("failed with statuscode") => Ok(()),
         Outcome::Failure(words) | Outcome::Error(words) => Err(words),
     }
+}
+
+/// Returns the signal that tells a container to end: SIGTERM unless its spec names another.
+pub(super) fn stop_signal(container: &core::Container) -> Signal {
+    let hooks = container.lifecycle.as_ref();
+    let name = hooks.and_then(|hooks| hooks.stop_signal.as_deref());
+    let known = [
+        ("SIGHUP", Signal::HUP),
+        ("SIGINT", Signal::INT),
+        ("SIGKILL", Signal::KILL),
+        ("SIGQUIT", Signal::QUIT),
+        ("SIGUSR1", Signal::USR1),
+        ("SIGUSR2", Signal::USR2),
+        ("SIGWINCH", Signal::WINCH),
+    ];
+    let found = known.iter().find(|(known, _)| Some(*known) == name);
+    found.map_or(Signal::TERM, |(_, signal)| *signal)
 }

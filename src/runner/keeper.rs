@@ -18,7 +18,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, WaitOptions, WaitStatus};
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 
-use super::container::{self, Launch};
+use super::container::{Launch, Supplies};
 use super::control::{self, Control};
 use super::hooks::{self, Deed};
 use super::logs::{self, Outlet};
@@ -29,7 +29,7 @@ use crate::model::Namespace;
 use crate::model::lifecycle::{
     Action, BackOff, Event, Exit, Failure, Hook, Now, Outcome, Pet, Place, ProbeKind, Report,
 };
-use crate::store::{self, Layout, PetLayout, Sync, journal};
+use crate::store::{self, Layout, PetLayout, Store, Sync, journal};
 use crate::sys;
 
 /// The most of a probe's or hook's output that is kept for its message.
@@ -60,6 +60,14 @@ struct Process {
     words: Vec<u8>,
 }
 
+/// Something that a container's run waits for, and the run that does.
+#[derive(Debug)]
+struct Answer {
+    place: Place,
+    start: u32,
+    event: Event,
+}
+
 /// What the runner keeps about a container.
 #[derive(Debug, Default)]
 struct Vessel {
@@ -68,6 +76,8 @@ struct Vessel {
     outlet: Option<Outlet>,
     /// The sessions that its processes lead.
     sessions: Vec<u32>,
+    /// Counts its starts: an answer that was asked for in an earlier one is thrown away.
+    starts: u32,
     /// Whether its main process has ended and the rest of its tree is waited for.
     ending: bool,
     /// Whether its tree is being killed.
@@ -77,6 +87,7 @@ struct Vessel {
 /// Keeps one pet.
 pub(super) struct Keeper {
     layout: Layout,
+    supplies: Supplies,
     pet: PetLayout,
     namespace: Namespace,
     name: String,
@@ -87,7 +98,7 @@ pub(super) struct Keeper {
     machine: Pet,
     born: Instant,
     processes: Vec<Process>,
-    sleeps: Vec<(Duration, Event)>,
+    sleeps: Vec<(Duration, Answer)>,
     queue: VecDeque<Event>,
     record: Record,
     recorded: bool,
@@ -97,14 +108,15 @@ pub(super) struct Keeper {
     wake: PipeReader,
     waker: Arc<OwnedFd>,
     told_to_stop: Arc<AtomicBool>,
-    answers: Receiver<Event>,
-    answer: Sender<Event>,
+    answers: Receiver<Answer>,
+    answer: Sender<Answer>,
     done: bool,
 }
 
 impl Keeper {
     /// Reads the pod, ends what a dead predecessor left, and gets ready to be told things.
-    pub(super) fn new(layout: Layout, namespace: Namespace, name: &str) -> crate::Result<Self> {
+    pub(super) fn new(store: Store, namespace: Namespace, name: &str) -> crate::Result<Self> {
+        let layout = store.layout().clone();
         let pet = layout.pet(&namespace, name);
         let pod = read_pod(&pet)?;
         let uid = pod.metadata.uid.clone().unwrap_or_default();
@@ -121,7 +133,11 @@ impl Keeper {
         let previous: Option<PodStatus> = store::read_json(&pet.status()).unwrap_or_default();
         let born = Instant::now();
         let now = now_since(born);
-        let back_off = back_off(&layout);
+        let back_off = store.settings().back_off;
+        let back_off = BackOff {
+            start: back_off.start,
+            cap: back_off.cap,
+        };
         let machine = Pet::new(&pod, previous.as_ref(), back_off, now);
         let (answer, answers) = channel();
         let status = pod.status.as_ref();
@@ -132,6 +148,7 @@ impl Keeper {
             ip: ip.unwrap_or_else(|| "127.0.0.1".to_owned()),
             name: name.to_owned(),
             journal,
+            supplies: Supplies::new(store, namespace.clone()),
             layout,
             pet,
             namespace,
@@ -200,7 +217,7 @@ impl Keeper {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Prepare => {
-                let outcome = container::prepare(&self.pet, &self.pod);
+                let outcome = self.prepare();
                 self.queue.push_back(Event::Prepared(outcome));
             }
             Action::Start(place) => self.start(place),
@@ -216,6 +233,23 @@ impl Keeper {
         }
     }
 
+    fn prepare(&mut self) -> Result<(), String> {
+        let warnings = self.supplies.prepare(&self.pod)?;
+        self.warn(warnings);
+        Ok(())
+    }
+
+    fn warn(&self, warnings: Vec<String>) {
+        for message in warnings {
+            let (warning, reason) = (true, "Incomplete");
+            self.report(Report {
+                warning,
+                reason,
+                message,
+            });
+        }
+    }
+
     fn start(&mut self, place: Place) {
         let event = match self.try_start(place) {
             Ok(pid) => Event::Started { place, pid },
@@ -227,7 +261,7 @@ impl Keeper {
     fn try_start(&mut self, place: Place) -> Result<u32, Failure> {
         let vessel = &self.vessels[place.0];
         let name = vessel.spec.name.clone();
-        let mut launch = container::launch(&self.pet, &self.pod, &vessel.spec)?;
+        let mut launch = self.supplies.launch(&self.pod, &vessel.spec)?;
         let fault = |words: String| Failure::Launch(format!("starting {}: {words}", self.name));
         let (reader, writer) = spawn::pipe().map_err(|it| fault(format!("opening pipes: {it}")))?;
         let log = self.pet.log(&name);
@@ -237,11 +271,16 @@ impl Keeper {
         // Only `exec` and `describe` would miss it.
         let _ = store::replace_json(&self.pet.launch(&name), &launch, Sync::No);
         launch.argv = Vec::new();
+        let warnings = std::mem::take(&mut launch.warnings);
+        if self.vessels[place.0].launch.is_none() {
+            self.warn(warnings);
+        }
         let vessel = &mut self.vessels[place.0];
         vessel.launch = Some(launch);
         vessel.outlet = Some(Outlet::new(reader, log));
         vessel.sessions = vec![pid];
         (vessel.ending, vessel.killing) = (false, false);
+        vessel.starts += 1;
         self.remember(pid, place, Purpose::Main, None, None);
         self.record_main(name, pid);
         Ok(pid)
@@ -279,12 +318,13 @@ impl Keeper {
     }
 
     fn terminate(&mut self, place: Place) {
+        let signal = hooks::stop_signal(&self.vessels[place.0].spec);
         let is_main = |it: &&Process| it.place == place && it.purpose == Purpose::Main;
         match self.processes.iter().find(is_main) {
             Some(main) => {
-                let _ = sys::signal_process(main.pid, Signal::TERM);
+                let _ = sys::signal_process(main.pid, signal);
             }
-            None => tree::signal_all(&self.tree_of(place), Signal::TERM),
+            None => tree::signal_all(&self.tree_of(place), signal),
         }
     }
 
@@ -299,11 +339,20 @@ impl Keeper {
             Err(words) => self.queue.push_back(answer(Err(words))),
             Ok(Deed::Sleep(pause)) => {
                 let at = self.now().mono + pause;
-                self.sleeps.push((at, answer(Ok(()))));
+                let start = self.vessels[place.0].starts;
+                let event = answer(Ok(()));
+                self.sleeps.push((
+                    at,
+                    Answer {
+                        place,
+                        start,
+                        event,
+                    },
+                ));
             }
             Ok(Deed::Ask(check)) => {
                 let patience = Duration::from_secs(600);
-                self.ask(check, patience, move |it| answer(hooks::outcome(it)));
+                self.ask(place, check, patience, move |it| answer(hooks::outcome(it)));
             }
             Ok(Deed::Exec(argv)) => {
                 if let Err(words) = self.execute(place, Purpose::Hook(hook), &argv, None) {
@@ -334,7 +383,7 @@ impl Keeper {
                     self.queue.push_back(answer(Outcome::Error(words)));
                 }
             }
-            Ok(check) => self.ask(check, timeout, answer),
+            Ok(check) => self.ask(place, check, timeout, answer),
         }
     }
 
@@ -359,6 +408,7 @@ impl Keeper {
     /// Looks at something over the network without keeping the loop waiting.
     fn ask(
         &mut self,
+        place: Place,
         check: Check,
         patience: Duration,
         event: impl Fn(Outcome) -> Event + Send + 'static,
@@ -366,8 +416,14 @@ impl Keeper {
         let answer = self.answer.clone();
         let waker = Arc::clone(&self.waker);
         let lost = event(Outcome::Error("no thread for it".to_owned()));
+        let start = self.vessels[place.0].starts;
         let look = move || {
-            let _ = answer.send(event(probes::look(&check, patience)));
+            let event = event(probes::look(&check, patience));
+            let _ = answer.send(Answer {
+                place,
+                start,
+                event,
+            });
             let _ = rustix::io::write(&*waker, &[0]);
         };
         let thread = std::thread::Builder::new().stack_size(64 << 10);
@@ -472,7 +528,8 @@ impl Keeper {
         for message in control::received(&self.control) {
             self.obey(message);
         }
-        self.queue.extend(self.answers.try_iter());
+        let answers: Vec<Answer> = self.answers.try_iter().collect();
+        self.take_answers(answers);
         for vessel in &mut self.vessels {
             if let Some(outlet) = &mut vessel.outlet {
                 outlet.pump();
@@ -481,6 +538,12 @@ impl Keeper {
         self.listen_to_outputs();
         self.reap();
         self.keep_time();
+    }
+
+    fn take_answers(&mut self, answers: Vec<Answer>) {
+        let current = |it: &Answer| self.vessels[it.place.0].starts == it.start;
+        let events = answers.into_iter().filter(current).map(|it| it.event);
+        self.queue.extend(events);
     }
 
     fn obey(&mut self, message: Control) {
@@ -511,6 +574,9 @@ impl Keeper {
         if let Ok(pod) = read_pod(&self.pet) {
             self.pod = pod;
         }
+        // What changed in config maps is in their files now; what is missing says so at the
+        // next start of a container.
+        let _ = self.prepare();
         self.queue.push_back(Event::Reload);
         if self.pod.metadata.deletion_timestamp.is_some() {
             self.stop(None);
@@ -546,14 +612,14 @@ impl Keeper {
         }
     }
 
-    fn explain_end(&self, mut process: Process, exit: Exit) -> Event {
+    fn explain_end(&mut self, mut process: Process, exit: Exit) -> Event {
         let place = process.place;
         process.listen();
         match process.purpose {
             Purpose::Main => Event::Ended {
                 place,
                 exit,
-                message: None,
+                message: self.last_words(place, exit),
             },
             Purpose::Hook(hook) => Event::Hooked {
                 place,
@@ -576,6 +642,17 @@ impl Keeper {
         }
     }
 
+    /// Returns the end of a failed container's log, where its spec wants that (V53).
+    fn last_words(&mut self, place: Place, exit: Exit) -> Option<String> {
+        let vessel = &mut self.vessels[place.0];
+        let policy = vessel.spec.termination_message_policy.as_deref();
+        if exit.code() == 0 || policy != Some("FallbackToLogsOnError") {
+            return None;
+        }
+        vessel.outlet.as_mut()?.pump();
+        logs::tail(&self.pet.log(&vessel.spec.name))
+    }
+
     /// Does what is due: ends probes that take too long, wakes sleeping hooks.
     fn keep_time(&mut self) {
         let now = self.now().mono;
@@ -589,7 +666,8 @@ impl Keeper {
             }
         }
         let due = self.sleeps.extract_if(.., |(at, _)| *at <= now);
-        self.queue.extend(due.map(|(_, event)| event));
+        let due: Vec<Answer> = due.map(|(_, answer)| answer).collect();
+        self.take_answers(due);
         if self.machine.deadline().is_some_and(|at| at <= now) {
             self.queue.push_back(Event::Tick);
         }
@@ -767,8 +845,4 @@ fn exit_of(status: WaitStatus) -> Exit {
         (None, Some(signal)) => Exit::Signal(signal),
         (None, None) => Exit::Code(255),
     }
-}
-
-fn back_off(_layout: &Layout) -> BackOff {
-    BackOff::default()
 }

@@ -4,7 +4,7 @@
 //! count is written once there is room again.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, PipeReader, Read, Write};
+use std::io::{self, PipeReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -52,6 +52,20 @@ impl Outlet {
             }
         }
     }
+}
+
+/// Returns the end of a log: its last 80 lines, but no more than 2048 bytes (V53).
+pub(super) fn tail(log: &Path) -> Option<String> {
+    let mut file = File::open(log).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(2048)))
+        .ok()?;
+    let mut bytes = Vec::new();
+    file.take(2048).read_to_end(&mut bytes).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let last = &lines[lines.len().saturating_sub(80)..];
+    Some(last.concat()).filter(|text| !text.is_empty())
 }
 
 /// Puts the log of the run before aside as the previous one.

@@ -15,7 +15,7 @@ mod probes;
 mod record;
 mod spawn;
 mod tree;
-mod volumes;
+pub(crate) mod volumes;
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -28,7 +28,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use rustix::fs::FlockOperation;
 
 use crate::model::Namespace;
-use crate::store::{Layout, PetLayout};
+use crate::store::{Layout, PetLayout, Store};
 use crate::sys;
 
 pub(crate) use control::{Control, tell};
@@ -83,17 +83,17 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
 }
 
 fn keep(root: &Path, namespace: &str, pod: &str) -> crate::Result<ExitCode> {
-    let layout = Layout::new(root.canonicalize()?);
+    let store = Store::open(root.canonicalize()?)?;
     let namespace: Namespace = namespace.parse()?;
     if let Some(fault) = crate::model::subdomain_fault(pod) {
         return Err(crate::Problem::invalid(fault).into());
     }
-    let pet = layout.pet(&namespace, pod);
+    let pet = store.layout().pet(&namespace, pod);
     let Ok(_lock) = take_lock(&pet) else {
         return Ok(ExitCode::from(BUSY));
     };
     leave_session()?;
-    keeper::Keeper::new(layout, namespace, pod)?.run();
+    keeper::Keeper::new(store, namespace, pod)?.run();
     Ok(ExitCode::SUCCESS)
 }
 

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::http::{self, Request};
+use crate::model::expansion::expand;
 use crate::model::lifecycle::{Outcome, ProbeKind};
 
 /// One way to look at a container.
@@ -44,7 +45,10 @@ pub(super) fn check(
     ip: &str,
 ) -> Result<Check, String> {
     if let Some(exec) = &probe.exec {
-        return Ok(Check::Exec(exec.command.clone().unwrap_or_default()));
+        let words = exec.command.iter().flatten();
+        return Ok(Check::Exec(
+            words.map(|word| filled(word, container)).collect(),
+        ));
     }
     if let Some(http) = &probe.http_get {
         return http_check(http, container, ip);
@@ -62,6 +66,15 @@ pub(super) fn check(
     Ok(Check::Tcp {
         host: ip.to_owned(),
         port: number(&IntOrString::Int(grpc.port), container)?,
+    })
+}
+
+/// Fills in the variables whose values the manifest gives literally, as the kubelet does here.
+fn filled(word: &str, container: &core::Container) -> String {
+    expand(word, |name| {
+        let mut variables = container.env.iter().flatten();
+        let variable = variables.find(|it| it.name == name && it.value_from.is_none())?;
+        Some(variable.value.clone().unwrap_or_default())
     })
 }
 

@@ -22,6 +22,7 @@ use crate::model::fields::Capacity;
 use crate::model::{Namespace, ObjectName, label_fault};
 use crate::store::{Layout, PetLayout, make_dir};
 
+use self::payload::Payload;
 pub(crate) use mounts::{Mount, Mounted};
 
 /// Why a volume or a mount is not there: reason `FailedMount` if it comes from [`prepare`],
@@ -58,6 +59,17 @@ struct Place {
     path: PathBuf,
     sort: Sort,
     read_only: bool,
+}
+
+impl Place {
+    const fn kept(path: PathBuf, read_only: bool) -> Self {
+        let sort = Sort::Kept;
+        Self {
+            path,
+            sort,
+            read_only,
+        }
+    }
 }
 
 /// What sort of volume it is, as far as mounts care.
@@ -134,42 +146,30 @@ impl Volumes {
         if let Some(claim) = &volume.persistent_volume_claim {
             let path = claim_directory(home, &claim.claim_name)?;
             let read_only = claim.read_only.unwrap_or(false);
-            let sort = Sort::Kept;
-            return Ok(Place {
-                path,
-                sort,
-                read_only,
-            });
+            return Ok(Place::kept(path, read_only));
         }
         if let Some(source) = &volume.host_path {
-            let path = host_path(source)?;
-            let (sort, read_only) = (Sort::Kept, false);
-            return Ok(Place {
-                path,
-                sort,
-                read_only,
-            });
+            return Ok(Place::kept(host_path(source)?, false));
         }
         let path = self.pet.volumes().join(&volume.name);
-        let shown = |error: io::Error| format!("{}: {error}", path.display());
-        let payload = payload::of(volume, home)?;
-        let sort = match payload {
-            Some(payload) => {
-                self.warnings.extend(payload.warnings);
-                payload::write(&path, &payload.files).map_err(shown)?;
-                Sort::Written
-            }
-            None => {
-                make_empty(&path).map_err(shown)?;
-                Sort::Empty
-            }
-        };
-        let read_only = sort == Sort::Written;
+        let sort = self.fill(&path, payload::of(volume, home)?);
+        let sort = sort.map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(Place {
             path,
             sort,
-            read_only,
+            read_only: sort == Sort::Written,
         })
+    }
+
+    /// Makes a volume that lives with the pod.
+    fn fill(&mut self, path: &Path, payload: Option<Payload>) -> io::Result<Sort> {
+        let Some(payload) = payload else {
+            make_empty(path)?;
+            return Ok(Sort::Empty);
+        };
+        self.warnings.extend(payload.warnings);
+        payload::write(path, &payload.files)?;
+        Ok(Sort::Written)
     }
 }
 

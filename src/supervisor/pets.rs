@@ -162,12 +162,20 @@ impl Pet {
         matches!(self.runner, Runner::Done)
     }
 
-    /// Returns the time at which a runner is due, if none runs.
-    pub(super) fn due(&self) -> Option<Instant> {
+    /// Says whether a runner has to be started now.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
         match self.runner {
-            Runner::Missing => Some(Instant::now()),
+            Runner::Missing => true,
+            Runner::Resting(until) => until <= now,
+            Runner::Child(_) | Runner::Adopted(_) | Runner::Done => false,
+        }
+    }
+
+    /// Returns until when it rests before the next runner is started.
+    pub(super) const fn rests_until(&self) -> Option<Instant> {
+        match self.runner {
             Runner::Resting(until) => Some(until),
-            Runner::Child(_) | Runner::Adopted(_) | Runner::Done => None,
+            Runner::Missing | Runner::Child(_) | Runner::Adopted(_) | Runner::Done => None,
         }
     }
 

@@ -42,7 +42,7 @@ impl Supervisor {
     /// Starts the runners that are due, and removes the pets that have come to their end.
     fn tend_pets(&mut self, now: Instant) {
         let over = |pet: &super::pets::Pet| pet.is_terminating() && pet.is_over();
-        let due = |pet: &super::pets::Pet| pet.due().is_some_and(|at| at <= now);
+        let due = |pet: &super::pets::Pet| pet.is_due(now);
         let work: Vec<(Key, bool)> = self
             .world
             .pets()
@@ -284,7 +284,11 @@ impl Supervisor {
 
     /// Returns the next time at which something has to be done.
     pub(super) fn next_alarm(&self) -> Option<Instant> {
-        let runners = self.world.pets().filter_map(|(_, pet)| pet.due()).min();
+        let runners = self
+            .world
+            .pets()
+            .filter_map(|(_, pet)| pet.rests_until())
+            .min();
         let alarms = self.alarms.values().min().copied();
         alarms
             .into_iter()

@@ -104,7 +104,11 @@ fn lanes_of(event: &Value, kind: &str, order: Order, shrinks: bool) -> Vec<Strin
 
 fn words(event: &Value) -> String {
     let mut event = event.clone();
-    event.as_object_mut().unwrap().remove("t");
+    let fields = event.as_object_mut().unwrap();
+    fields.remove("t");
+    if fields["ev"] == "pod-labels" {
+        fields.retain(|key, _| key == "ev" || key == "pod");
+    }
     event.to_string()
 }
 

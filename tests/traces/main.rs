@@ -5,6 +5,11 @@
 //! a recording that says so itself. Without recordings there is nothing to compare: the test says so
 //! and passes.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a recording that makes no sense stops the test"
+)]
+
 mod compare;
 mod defaults;
 mod recording;
@@ -16,19 +21,50 @@ use recording::{Recording, Step};
 use serde_json::Value;
 use world::{Race, World};
 
-/// Where petset means to differ, step by step: recording, step, what differs and why.
-const DELIBERATE: &[(&str, &str, &str)] = &[(
-    "19c-stale-claim",
-    "scale to 2; when web-2 is terminating scale back to 3; wait 70 s",
-    "R23: the real controller forgot the pet whose claim it had just deleted, until something \
-     unrelated happened; petset makes it at once",
-)];
+/// Where petset means to differ from the real controller: a recording, one of its steps (or any),
+/// how far that step is compared all the same, and why it differs.
+const DELIBERATE: &[Difference] = &[
+    Difference {
+        scenario: "19c-stale-claim",
+        step: Some("scale to 2; when web-2 is terminating scale back to 3; wait 70 s"),
+        compared: Compared::Nothing,
+        why: "R23: the real controller forgets the pet whose claim it has just deleted, until \
+              something unrelated happens; petset makes it at once",
+    },
+    Difference {
+        scenario: "19c-stale-claim",
+        step: Some(
+            "touch an unrelated pod (web-0 unready, then ready): does that trigger the re-creation?",
+        ),
+        compared: Compared::Objects,
+        why: "R23: the pet is there already",
+    },
+    Difference {
+        scenario: "any in which a set is deleted",
+        step: None,
+        compared: Compared::OrderOfEachPet, // see compare::Order::SetDeleted
+        why: "C36, U16: the garbage collector deletes in any order; petset stops the pets from the \
+              highest ordinal down and removes the set last",
+    },
+];
 
-/// A step in which only the objects left at the end are compared, not how they came about.
-const AFTERMATH: &[(&str, &str)] = &[(
-    "19c-stale-claim",
-    "touch an unrelated pod (web-0 unready, then ready): does that trigger the re-creation?",
-)];
+/// A deliberate difference.
+struct Difference {
+    scenario: &'static str,
+    step: Option<&'static str>,
+    compared: Compared,
+    why: &'static str,
+}
+
+/// How far a step that differs is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compared {
+    Nothing,
+    /// What is left at the end, not how it came about.
+    Objects,
+    /// What is left, and what happens to each pet, but not how that interleaves.
+    OrderOfEachPet,
+}
 
 #[test]
 fn the_controller_does_what_the_real_one_does() {
@@ -38,17 +74,17 @@ fn the_controller_does_what_the_real_one_does() {
     for path in folders.iter().flat_map(|folder| recordings(folder)) {
         let recording = Recording::read(&path);
         replayed += 1;
-        for fault in replay(&recording) {
+        for fault in replay(&recording, false) {
             faults.push(format!("{}: {fault}", path.display()));
         }
     }
     if replayed == 0 {
-        println!("no recordings: set PETSET_TRACES to a folder that has some");
+        println!("no recordings in {folders:?}: set PETSET_TRACES to a folder that has some");
     }
-    println!(
-        "{replayed} recordings replayed, {} deliberate differences",
-        DELIBERATE.len()
-    );
+    println!("{replayed} recordings replayed; petset means to differ in:");
+    for Difference { scenario, why, .. } in DELIBERATE {
+        println!("  {scenario}: {why}");
+    }
     assert!(
         faults.is_empty(),
         "{} differences:\n{}",
@@ -57,8 +93,39 @@ fn the_controller_does_what_the_real_one_does() {
     );
 }
 
-fn replay(recording: &Recording) -> Vec<String> {
-    let mut world = World::of(recording);
+/// Recordings in which a pet is not ready at an outdated revision, which petset's own rules replace
+/// (U01) and the real controller waits for (C16).
+const IMPROVED: &[&str] = &[
+    "10-broken-update",
+    "10b-broken-update-crash",
+    "10c-broken-update-parallel", // with the gate on only
+    "10d-broken-rollback",
+    "10e-broken-create",
+    "10f-broken-create-parallel", // with the gate on only
+    "18-maxunavailable",
+    "23-unready-mid-update",
+];
+
+#[test]
+fn the_improvements_show_only_where_a_pet_is_broken() {
+    if std::env::var_os("PETSET_TRACES").is_some() {
+        return; // nobody knows what those recordings hold
+    }
+    let folders = folders();
+    for path in folders.iter().flat_map(|folder| recordings(folder)) {
+        let recording = Recording::read(&path);
+        let differs = !replay(&recording, true).is_empty();
+        let may = IMPROVED.contains(&recording.scenario.as_str());
+        assert!(
+            may || !differs,
+            "{} differs with the improvements",
+            path.display()
+        );
+    }
+}
+
+fn replay(recording: &Recording, improved: bool) -> Vec<String> {
+    let mut world = World::of(recording, improved);
     for step in &recording.steps {
         // Whether the controller looked between two requests made in a row is a race: what was
         // recorded has to come out one way or the other.
@@ -79,7 +146,26 @@ fn replay(recording: &Recording) -> Vec<String> {
             controller
         };
     }
-    Vec::new()
+    untold(recording, &world)
+}
+
+/// Lists the events that were recorded in a scenario and not told here (C21).
+///
+/// A recorder that is too busy combines events, and drops some; so what is told here on top of the
+/// recorded ones proves nothing.
+fn untold(recording: &Recording, world: &World) -> Vec<String> {
+    let text = |event: &Value, key: &str| event[key].as_str().unwrap().to_owned();
+    let told = recording.steps.iter().flat_map(|step| &step.told);
+    let told = told.map(|event| (text(event, "reason"), text(event, "message")));
+    let told = told.map(|(reason, message)| {
+        let combined = "(combined from similar events): ";
+        let plain = message.strip_prefix(combined).unwrap_or(&message);
+        (reason, plain.to_owned())
+    });
+    let ours = |reason: &str| matches!(reason, "SuccessfulCreate" | "SuccessfulDelete");
+    let missing = told.filter(|event| ours(&event.0) && !world.told.contains(event));
+    let shown = missing.map(|(reason, message)| format!("{reason} {message:?} was not told"));
+    shown.collect()
 }
 
 fn differences(
@@ -88,18 +174,22 @@ fn differences(
     happened: &[Value],
     world: &World,
 ) -> Vec<String> {
-    let key = (recording.scenario.as_str(), step.title.as_str());
-    if DELIBERATE
+    let here = |difference: &&Difference| {
+        difference.scenario == recording.scenario && difference.step == Some(&step.title)
+    };
+    match DELIBERATE
         .iter()
-        .any(|(scenario, title, _)| (*scenario, *title) == key)
+        .find(here)
+        .map(|difference| difference.compared)
     {
-        return Vec::new();
+        Some(Compared::Nothing) => Vec::new(),
+        Some(Compared::Objects) => compare::objects(step, world),
+        Some(Compared::OrderOfEachPet) | None => {
+            let mut found = compare::objects(step, world);
+            found.extend(compare::events(step, happened, world.order(step)));
+            found
+        }
     }
-    let mut found = compare::objects(step, world);
-    if !AFTERMATH.contains(&key) {
-        found.extend(compare::events(step, happened, world.order(step)));
-    }
-    found
 }
 
 fn folders() -> Vec<PathBuf> {
@@ -115,7 +205,6 @@ fn folders() -> Vec<PathBuf> {
 
 fn recordings(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else {
-        println!("no folder {}", folder.display());
         return Vec::new();
     };
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));

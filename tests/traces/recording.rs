@@ -25,6 +25,8 @@ pub(crate) struct Step {
     pub(crate) title: String,
     pub(crate) actions: Vec<Action>,
     pub(crate) events: Vec<Value>,
+    #[serde(rename = "k8sEvents")]
+    pub(crate) told: Vec<Value>,
     pub(crate) status: Value,
     pub(crate) pods: Vec<Value>,
     pub(crate) pvcs: Vec<Value>,

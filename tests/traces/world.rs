@@ -8,8 +8,7 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet, StatefulSetSta
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use petset::model::{
-    ClaimSeen, Outcome, PetSeen, Policy, REVISION_LABEL, Rules, Seen, Set, Step as Do, claim_for,
-    pod_for, reconcile,
+    Outcome, Policy, REVISION_LABEL, Rules, Seen, Set, Step as Do, claim_for, pod_for, reconcile,
 };
 use serde_json::{Value, json};
 
@@ -46,6 +45,8 @@ pub(crate) struct World {
     kubelet: Kubelet,
     wakes: BTreeSet<Timestamp>,
     events: Vec<Value>,
+    /// Reasons and messages of the events that the controller told so far.
+    pub(crate) told: BTreeSet<(String, String)>,
 }
 
 /// What the fake kubelet is up to, and what it was told to hold back.
@@ -72,12 +73,12 @@ impl Kubelet {
 }
 
 impl World {
-    pub(crate) fn of(recording: &Recording) -> Self {
+    pub(crate) fn of(recording: &Recording, recover_broken: bool) -> Self {
         let names = recording.revision_names.iter();
         Self {
             rules: Rules {
+                recover_broken,
                 max_unavailable: recording.gate(),
-                ..Rules::strict()
             },
             gate: recording.gate(),
             ready_delay: SignedDuration::from_millis(recording.ready_delay_ms),
@@ -94,6 +95,7 @@ impl World {
             kubelet: Kubelet::default(),
             wakes: BTreeSet::new(),
             events: Vec::new(),
+            told: BTreeSet::new(),
         }
     }
 
@@ -188,7 +190,9 @@ impl World {
     fn pass(&mut self, name: &str) -> bool {
         let set = self.sets[name].clone();
         let want = Set::of(&set).unwrap();
-        let seen = self.seen(&set, &want);
+        let status = set.status.clone().unwrap_or_default();
+        let (pods, claims) = (self.pods.values(), self.claims.values());
+        let seen = Seen::of(&want, status, self.revisions.clone(), pods, claims);
         let Outcome {
             status,
             steps,
@@ -199,26 +203,12 @@ impl World {
         self.sets.get_mut(name).unwrap().status = Some(status);
         for step in steps {
             active |= !matches!(step, Do::Await { .. });
+            let told = step.event(&want);
+            self.told
+                .extend(told.map(|(reason, message)| (reason.to_owned(), message)));
             self.perform(&set, step);
         }
         active
-    }
-
-    fn seen(&self, set: &StatefulSet, want: &Set) -> Seen {
-        let pets = self
-            .pods
-            .iter()
-            .filter_map(|(name, pod)| Some((want.ordinal_of(name)?, PetSeen::of(pod))));
-        let claims = self.claims.iter();
-        Seen {
-            status: set.status.clone().unwrap_or_default(),
-            revisions: self.revisions.clone(),
-            pets: pets.collect(),
-            claims: claims
-                .map(|(name, claim)| (name.clone(), ClaimSeen::of(claim)))
-                .collect(),
-            evict: BTreeSet::new(),
-        }
     }
 
     fn perform(&mut self, set: &StatefulSet, step: Do) {
@@ -308,18 +298,8 @@ impl World {
                 }
             }
             ("DELETE", "persistentvolumeclaims") => self.delete_claim(name),
-            ("PATCH", "pods") => {
-                let mut pod = serde_json::to_value(&self.pods[name]).unwrap();
-                merge(&mut pod, &action.body, false);
-                self.pods
-                    .insert(name.to_owned(), serde_json::from_value(pod).unwrap());
-            }
-            ("PATCH", "persistentvolumeclaims") => {
-                let mut claim = serde_json::to_value(&self.claims[name]).unwrap();
-                merge(&mut claim, &action.body, false);
-                self.claims
-                    .insert(name.to_owned(), serde_json::from_value(claim).unwrap());
-            }
+            ("PATCH", "pods") => self.patch_pod(name, &action.body),
+            ("PATCH", "persistentvolumeclaims") => self.patch_claim(name, &action.body),
             other => panic!("the recording does {other:?}, which this world does not know"),
         }
     }
@@ -353,6 +333,37 @@ impl World {
             self.note(json!({"ev": "sts-spec-changed", "sts": name, "generation": generation}));
         }
         self.sets.insert(name.to_owned(), set);
+    }
+
+    fn patch_pod(&mut self, name: &str, patch: &Value) {
+        let old = self.pods[name].metadata.clone();
+        let mut pod = serde_json::to_value(&self.pods[name]).unwrap();
+        merge(&mut pod, patch, false);
+        let pod: Pod = serde_json::from_value(pod).unwrap();
+        if pod.metadata.labels != old.labels {
+            self.note(json!({"ev": "pod-labels", "pod": name}));
+        }
+        if pod.metadata.owner_references != old.owner_references {
+            let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
+            self.note(json!({"ev": "pod-owners", "pod": name, "owners": owner_words(owners)}));
+        }
+        self.pods.insert(name.to_owned(), pod);
+    }
+
+    fn patch_claim(&mut self, name: &str, patch: &Value) {
+        let old = self.claims[name].metadata.clone();
+        let mut claim = serde_json::to_value(&self.claims[name]).unwrap();
+        merge(&mut claim, patch, false);
+        let claim: PersistentVolumeClaim = serde_json::from_value(claim).unwrap();
+        if claim.metadata.owner_references != old.owner_references {
+            let owners = claim
+                .metadata
+                .owner_references
+                .as_deref()
+                .unwrap_or_default();
+            self.note(json!({"ev": "pvc-owners", "pvc": name, "owners": owner_words(owners)}));
+        }
+        self.claims.insert(name.to_owned(), claim);
     }
 
     fn delete_set(&mut self, name: &str, options: &Value) {

@@ -303,6 +303,11 @@ fn a_pet_that_is_not_ready_says_why_in_one_sentence() {
             "container c1: image img: no program",
         ),
         (
+            &["end:0:"],
+            &["wait:ErrImagePull:no program"],
+            "image img: no program",
+        ),
+        (
             &[],
             &["end:137:OOMKilled"],
             "container c0 ended with exit code 137 (OOMKilled)",
@@ -313,11 +318,7 @@ fn a_pet_that_is_not_ready_says_why_in_one_sentence() {
             &["wait:CreateContainerConfigError:secret \"s\" not found"],
             "container c0: CreateContainerConfigError: secret \"s\" not found",
         ),
-        (
-            &[],
-            &["run"],
-            "container c0: readiness probe has not succeeded yet",
-        ),
+        (&[], &["run"], "readiness probe has not succeeded yet"),
         (
             &["~run"],
             &["ready"],
@@ -356,6 +357,6 @@ fn a_crash_and_a_failing_probe_are_told_with_their_cause() {
     let condition = json!({"type": probe_condition("c0"), "status": "False", "message": fault});
     let conditions = vec![serde_json::from_value(condition).unwrap()];
     pod.status.as_mut().unwrap().conditions = Some(conditions);
-    let why = format!("container c0: readiness probe has not succeeded: {fault}");
+    let why = format!("readiness probe has not succeeded: {fault}");
     assert_eq!(why_not_ready(&pod), Some(why));
 }

@@ -11,12 +11,12 @@ use serde_json::json;
 
 use super::*;
 use crate::model::revision::wanted_revision;
-use crate::model::set::{Bound, Retention, Selector};
+use crate::model::set::{Bound, Retention, Roll, Selector, Strategy};
 use crate::model::{Claims, Namespace};
 
-const NOW: Timestamp = Timestamp::constant(1_000_000, 0);
+pub(super) const NOW: Timestamp = Timestamp::constant(1_000_000, 0);
 
-fn ordered(replicas: u32) -> Set {
+pub(super) fn ordered(replicas: u32) -> Set {
     let selector = LabelSelector {
         match_labels: Some([("app".to_owned(), "web".to_owned())].into()),
         match_expressions: None,
@@ -141,6 +141,7 @@ fn pet(want: &Set, ordinal: Ordinal, revision: &str, state: &str) -> PetSeen {
         phase,
         ready,
         ready_since: ready.then(|| Timestamp::constant(1_000_000 - age, 0)),
+        unready_since: (!ready).then(|| Timestamp::constant(1_000_000 - 20, 0)),
         terminating: state == "stopping",
         waiting: "its readiness probe failed".to_owned(),
     }
@@ -258,6 +259,14 @@ fn of_the_pets_that_go_only_the_lowest_unready_one_goes_unready() {
     assert_eq!(steps(&ordered(1), "ready unready ready"), "stop 2");
     assert_eq!(steps(&ordered(1), "ready unready unready"), "await 1");
     assert_eq!(steps(&ordered(0), "unready ready ready"), "stop 2");
+    assert_eq!(
+        strict_steps(&ordered(1), "ready bad:unready bad:unready"),
+        "await 1"
+    );
+    assert_eq!(
+        steps(&ordered(1), "ready bad:unready bad:unready"),
+        "stop 2"
+    );
 }
 
 #[test]
@@ -294,8 +303,9 @@ fn without_a_rolling_update_block_the_status_says_who_stays_old() {
         strategy: Strategy::RollingUpdate(None),
         ..ordered(3)
     };
-    assert_eq!(steps(&want, "old:ready - old:ready"), "start 1 old");
-    assert_eq!(steps(&want, "old:ready - ready"), "start 1");
+    assert_eq!(strict_steps(&want, "old:ready - old:ready"), "start 1 old");
+    assert_eq!(strict_steps(&want, "old:ready - ready"), "start 1");
+    assert_eq!(steps(&want, "old:ready - old:ready"), "start 1");
 }
 
 #[test]
@@ -387,9 +397,13 @@ fn a_broken_pet_whose_revision_nobody_wants_is_replaced_first() {
     );
     assert_eq!(steps(&ordered(3), "old:starting - -"), "stop 0");
     assert_eq!(
-        steps(&with_roll(2, 1, ordered(3)), "old:ready bad:unready -"),
-        "stop 1"
+        steps(&ordered(3), "old:unready old:ready old:ready"),
+        "stop 0"
     );
+    let rolled = with_roll(2, 1, ordered(3));
+    assert_eq!(steps(&rolled, "old:ready bad:unready ready"), "stop 1");
+    let two = with_roll(0, 2, ordered(3));
+    assert_eq!(steps(&two, "old:ready bad:unready -"), "stop 1");
     let gated = with_roll(0, 1, parallel(3));
     assert_eq!(
         steps(&gated, "old:ready old:ready bad:unready"),
@@ -421,6 +435,28 @@ fn recovery_never_takes_down_a_second_pet() {
         ),
         "await 0, await 2"
     );
+}
+
+#[test]
+fn an_outdated_pet_may_recover_while_another_is_down() {
+    // a quorum that loses one member for its upgrade must not lose the next to a hiccup
+    let want = ordered(3);
+    let mut seen = world(&want, "old:ready old:unready -");
+    let outcome = reconcile(&want, &seen, Rules::default(), NOW);
+    let patience = Timestamp::constant(1_000_010, 0);
+    assert_eq!(outcome.wake_at, Some(patience));
+    let why =
+        "web-1 is not ready: its readiness probe failed; it is replaced at 1970-01-12T13:46:50Z";
+    let why = why.to_owned();
+    assert_eq!(
+        outcome.steps,
+        [Step::Await {
+            ordinal: Ordinal(1),
+            why
+        }]
+    );
+    seen.pets.get_mut(&Ordinal(1)).unwrap().unready_since = Some(Timestamp::UNIX_EPOCH);
+    assert_eq!(steps_in(&want, &seen, Rules::default()), "stop 1");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::answer::{Kind, Record, Value};
+use super::answer::{Answer, Kind, Record, Status, Value};
 use super::node::{Entry, Node};
 
 /// A question inside the zone, with what the answer must spell as it was asked (N41).
@@ -19,6 +19,16 @@ pub(super) struct Asked<'q> {
 pub(super) struct Rows {
     pub(super) answers: Vec<Record>,
     pub(super) additional: Vec<Record>,
+}
+
+impl Rows {
+    pub(super) fn into_answer(self) -> Answer {
+        Answer {
+            answers: self.answers,
+            additional: self.additional,
+            ..Answer::bare(Status::NoError)
+        }
+    }
 }
 
 impl Asked<'_> {

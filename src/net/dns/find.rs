@@ -55,14 +55,10 @@ impl Zone {
 
     fn pod(&self, asked: &Asked, namespace: &str, pod: &str) -> Option<Rows> {
         let ip = undashed(pod).filter(|_| self.namespaces.contains_key(namespace))?;
-        let runs = || {
-            let mut owners = self.owners.get(&ip).into_iter().flatten();
-            owners.any(|owner| !owner.own && owner.namespace == namespace)
-        };
         let there = match self.pods {
             Pods::Disabled => false,
             Pods::Insecure => true,
-            Pods::Verified => runs(),
+            Pods::Verified => self.has_pod(namespace, ip),
         };
         there.then(|| asked.rows([Value::address(ip)]))
     }

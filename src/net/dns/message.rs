@@ -240,8 +240,8 @@ fn write_within(mut reply: Packet<'_>, room: usize) -> Option<Vec<u8>> {
         } else {
             reply.set_flags(PacketFlag::TRUNCATION);
             reply.name_servers.clear();
-            let half = reply.answers.len() / 2;
-            reply.answers.truncate(half);
+            let fitting = reply.answers.len() * room / bytes.len();
+            reply.answers.truncate(fitting);
         }
     }
 }

@@ -12,6 +12,7 @@ use std::thread::{self, JoinHandle};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::message::{Transport, answer};
@@ -23,6 +24,9 @@ const ATTEMPTS: u32 = 16;
 /// How many questions of one socket are answered before the others have their turn.
 const TURN: usize = 64;
 const LARGEST_QUERY: usize = 4096;
+/// How much may wait unread on a UDP socket, so that a burst is not lost; the kernel may allow
+/// less.
+const BACKLOG: usize = 512 * 1024;
 const STACK: usize = 256 * 1024;
 
 /// A server that runs until it is dropped.
@@ -96,6 +100,7 @@ fn bind(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
         match TcpListener::bind(udp.local_addr()?) {
             Ok(tcp) => {
                 udp.set_nonblocking(true)?;
+                let _ = set_socket_recv_buffer_size(&udp, BACKLOG);
                 tcp.set_nonblocking(true)?;
                 return Ok((udp, tcp));
             }

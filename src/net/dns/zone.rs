@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::DEFAULT_TTL;
 use super::answer::{Answer, Kind, Question, Record, Status, Value};
@@ -39,18 +40,16 @@ pub(crate) struct Zone {
     pub(super) services: HashMap<String, Node>,
     /// How many services each namespace has.
     pub(super) namespaces: HashMap<String, usize>,
-    pub(super) owners: HashMap<IpAddr, Vec<Owner>>,
+    owners: HashMap<IpAddr, Vec<Owner>>,
 }
 
-/// A service that an address belongs to.
+/// What an address belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Owner {
-    service: String,
-    pub(super) namespace: String,
-    /// The name to which the address leads back; none while it is not ready.
-    name: Option<String>,
-    /// Whether it is an address of the service itself, and not of an endpoint.
-    pub(super) own: bool,
+struct Owner {
+    /// Its key.
+    service: Arc<str>,
+    /// The endpoint in its record; none where it is the service's own address.
+    endpoint: Option<usize>,
 }
 
 impl Zone {
@@ -135,7 +134,7 @@ impl Zone {
         let namespace = record.namespace.to_ascii_lowercase();
         *self.namespaces.entry(namespace).or_default() += 1;
         let node = Node::new(record);
-        self.own(&key, &node);
+        self.own(&key, &node.record);
         self.services.insert(key, node);
         self.serial = self.serial.wrapping_add(1);
         true
@@ -147,11 +146,14 @@ impl Zone {
         let Some(node) = self.services.remove(&key) else {
             return false;
         };
-        for ip in addresses_of(&node) {
-            let owners = self.owners.entry(ip).or_default();
-            owners.retain(|owner| owner.service != key);
+        let endpoints = node.record.endpoints.iter().map(|endpoint| &endpoint.ip);
+        for ip in endpoints.chain(own_addresses(&node.record)) {
+            let Some(owners) = self.owners.get_mut(ip) else {
+                continue;
+            };
+            owners.retain(|owner| *owner.service != *key);
             if owners.is_empty() {
-                self.owners.remove(&ip);
+                self.owners.remove(ip);
             }
         }
         let namespace = namespace.to_ascii_lowercase();
@@ -165,29 +167,20 @@ impl Zone {
     }
 
     /// Notes which addresses lead back to this service.
-    fn own(&mut self, key: &str, node: &Node) {
-        let record = &node.record;
-        let owner = |name, own| Owner {
-            service: key.to_owned(),
-            namespace: record.namespace.to_ascii_lowercase(),
-            name,
-            own,
+    fn own(&mut self, key: &str, record: &ServiceRecord) {
+        let service: Arc<str> = key.into();
+        let mut note = |ip: IpAddr, endpoint| {
+            let service = Arc::clone(&service);
+            self.owners
+                .entry(ip)
+                .or_default()
+                .push(Owner { service, endpoint });
         };
-        if let ServiceKind::ClusterIp { addresses } = &record.kind {
-            for ip in addresses {
-                let owner = owner(Some(record.fqdn(&self.domain)), true);
-                self.owners.entry(*ip).or_default().push(owner);
-            }
+        for ip in own_addresses(record) {
+            note(*ip, None);
         }
-        for endpoint in &record.endpoints {
-            let name = endpoint
-                .ready
-                .then(|| record.endpoint_fqdn(endpoint, &self.domain));
-            let owner = owner(name, false);
-            let owners = self.owners.entry(endpoint.ip).or_default();
-            if !owners.contains(&owner) {
-                owners.push(owner);
-            }
+        for (index, endpoint) in record.endpoints.iter().enumerate() {
+            note(endpoint.ip, Some(index));
         }
     }
 
@@ -222,10 +215,7 @@ impl Zone {
         if rows.answers.is_empty() {
             return self.negative(Status::NoError, asked.zone);
         }
-        let mut answer = Answer::bare(Status::NoError);
-        answer.answers = rows.answers;
-        answer.additional = rows.additional;
-        answer
+        rows.into_answer()
     }
 
     /// Says that there is no such name, or no such record, and for how long that holds.
@@ -253,49 +243,63 @@ impl Zone {
             Arpa::Address(ip) => self.names_of(ip),
             Arpa::Part | Arpa::Nonsense => Vec::new(),
         };
-        let zone = self
-            .reverse_zones
-            .iter()
-            .find(|zone| arpa::below(name, zone).is_some());
-        let spelled = zone.map(|zone| &question.name[name.len() - zone.len()..]);
+        let mut zones = self.reverse_zones.iter();
+        let zone = zones.find(|zone| arpa::below(name, zone).is_some());
+        let zone = zone.map(|zone| &question.name[name.len() - zone.len()..]);
         let asked = Asked {
             owner: &question.name,
-            zone: spelled.unwrap_or_default(),
+            zone: zone.unwrap_or_default(),
             kind: question.kind,
             ttl: self.ttl,
             most: usize::MAX,
         };
-        let there = !names.is_empty();
-        let mut rows = asked.rows(names.into_iter().map(Value::Ptr));
-        let at_apex = zone.is_some_and(|zone| zone == name);
-        if at_apex {
-            rows = self.apex(&asked);
-        }
-        match (zone, rows.answers.is_empty()) {
-            (_, false) => Answer {
-                answers: rows.answers,
-                additional: rows.additional,
-                ..Answer::bare(Status::NoError)
-            },
-            (None, true) if there => Answer::bare(Status::NoError),
-            (None, true) => Answer::bare(Status::Refused),
-            (Some(_), true) if there || arpa == Arpa::Part || at_apex => {
-                self.negative(Status::NoError, asked.zone)
-            }
-            (Some(_), true) => self.negative(Status::NxDomain, asked.zone),
+        let is_known = !names.is_empty();
+        let is_apex = asked.zone.len() == name.len();
+        let rows = match is_apex {
+            true => self.apex(&asked),
+            false => asked.rows(names.into_iter().map(Value::Ptr)),
+        };
+        let exists = is_known || is_apex || arpa == Arpa::Part;
+        match zone {
+            _ if !rows.answers.is_empty() => rows.into_answer(),
+            None if is_known => Answer::bare(Status::NoError),
+            None => Answer::bare(Status::Refused),
+            Some(zone) if exists => self.negative(Status::NoError, zone),
+            Some(zone) => self.negative(Status::NxDomain, zone),
         }
     }
 
     /// The names an address leads back to: that of a service, else those of its endpoints.
     fn names_of(&self, ip: IpAddr) -> Vec<String> {
         let owners = self.owners.get(&ip).map(Vec::as_slice).unwrap_or_default();
-        let own = owners.iter().any(|owner| owner.own);
-        let mut owners: Vec<&Owner> = owners.iter().filter(|owner| owner.own == own).collect();
-        owners.sort_by(|one, other| one.service.cmp(&other.service));
-        owners
-            .into_iter()
-            .filter_map(|owner| owner.name.clone())
-            .collect()
+        let is_own = owners.iter().any(|owner| owner.endpoint.is_none());
+        let mut names = BTreeSet::new();
+        for owner in owners {
+            let Some(record) = self.record_of(owner) else {
+                continue;
+            };
+            match owner.endpoint.map(|index| &record.endpoints[index]) {
+                None => names.insert(record.fqdn(&self.domain)),
+                Some(endpoint) if endpoint.ready && !is_own => {
+                    names.insert(record.endpoint_fqdn(endpoint, &self.domain))
+                }
+                Some(_) => false,
+            };
+        }
+        names.into_iter().collect()
+    }
+
+    fn record_of(&self, owner: &Owner) -> Option<&ServiceRecord> {
+        self.services.get(&*owner.service).map(|node| &node.record)
+    }
+
+    /// Whether an endpoint of a namespace, given in lower case, has this address.
+    pub(super) fn has_pod(&self, namespace: &str, ip: IpAddr) -> bool {
+        let mut owners = self.owners.get(&ip).into_iter().flatten();
+        owners.any(|owner| {
+            let record = self.record_of(owner).filter(|_| owner.endpoint.is_some());
+            record.is_some_and(|record| record.namespace.eq_ignore_ascii_case(namespace))
+        })
     }
 
     /// Lists every record of the zone: its own, then each service's, then the reverse names.
@@ -328,9 +332,9 @@ fn key_of(service: &str, namespace: &str) -> String {
     format!("{service}.{namespace}").to_ascii_lowercase()
 }
 
-fn addresses_of(node: &Node) -> BTreeSet<IpAddr> {
-    let endpoints = node.record.endpoints.iter().map(|endpoint| endpoint.ip);
-    let mut all: BTreeSet<IpAddr> = endpoints.collect();
-    all.extend(&node.addresses);
-    all
+fn own_addresses(record: &ServiceRecord) -> &[IpAddr] {
+    match &record.kind {
+        ServiceKind::ClusterIp { addresses } => addresses,
+        ServiceKind::Headless | ServiceKind::ExternalName { .. } => &[],
+    }
 }

@@ -1,0 +1,85 @@
+//! Pods and pod templates.
+
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
+
+use super::super::fault::Faults;
+use super::container::{containers, init_containers};
+use super::names::{self, label, note, subdomain};
+use super::one_of;
+use super::probe::grpc_probes;
+use super::volume::volumes;
+
+/// Checks a completed pod.
+pub(crate) fn validate_pod(pod: &Pod) -> Faults {
+    let mut faults = Faults::default();
+    names::metadata(&mut faults, &pod.metadata, subdomain);
+    let spec = pod.spec.clone().unwrap_or_default();
+    pod_spec(&mut faults, "spec", &spec);
+    for (field, name) in [("hostname", &spec.hostname), ("subdomain", &spec.subdomain)] {
+        if let Some(name) = name.as_deref().filter(|name| !name.is_empty()) {
+            note(&mut faults, &format!("spec.{field}"), name, label(name));
+        }
+    }
+    if let Some(seconds) = spec.active_deadline_seconds.filter(|seconds| *seconds < 1) {
+        let detail = "must be between 1 and 2147483647, inclusive";
+        faults.invalid("spec.activeDeadlineSeconds", seconds, detail);
+    }
+    grpc_probes(&mut faults, "spec", &spec);
+    faults
+}
+
+/// Checks what pods and templates have in common.
+pub(super) fn pod_spec(faults: &mut Faults, path: &str, spec: &PodSpec) {
+    let known = volumes(faults, &format!("{path}.volumes"), spec.volumes.as_deref());
+    containers(faults, path, spec, &known);
+    init_containers(faults, path, spec, &known);
+    let policies = ["Always", "OnFailure", "Never"];
+    let policy = spec.restart_policy.as_deref();
+    one_of(faults, &format!("{path}.restartPolicy"), policy, &policies);
+    let policies = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
+    let policy = spec.dns_policy.as_deref();
+    one_of(faults, &format!("{path}.dnsPolicy"), policy, &policies);
+    let selector = spec.node_selector.as_ref();
+    names::labels(faults, &format!("{path}.nodeSelector"), selector);
+    dns_config(faults, path, spec);
+    for (field, name) in [
+        ("serviceAccountName", &spec.service_account_name),
+        ("nodeName", &spec.node_name),
+        ("priorityClassName", &spec.priority_class_name),
+        ("runtimeClassName", &spec.runtime_class_name),
+    ] {
+        if let Some(name) = name.as_deref().filter(|name| !name.is_empty()) {
+            note(faults, &format!("{path}.{field}"), name, subdomain(name));
+        }
+    }
+    host_aliases(faults, path, spec);
+}
+
+fn dns_config(faults: &mut Faults, path: &str, spec: &PodSpec) {
+    let config = spec.dns_config.as_ref();
+    let servers = config.and_then(|config| config.nameservers.as_deref());
+    let servers = servers.unwrap_or_default();
+    let at = format!("{path}.dnsConfig.nameservers");
+    if spec.dns_policy.as_deref() == Some("None") && servers.is_empty() {
+        let detail = "must provide at least one DNS nameserver when `dnsPolicy` is None";
+        faults.required(&at, detail);
+    }
+    if servers.len() > 3 {
+        let value = serde_json::json!(servers);
+        faults.invalid(&at, value, "must not have more than 3 nameservers");
+    }
+}
+
+fn host_aliases(faults: &mut Faults, path: &str, spec: &PodSpec) {
+    for (index, alias) in spec.host_aliases.iter().flatten().enumerate() {
+        let path = format!("{path}.hostAliases[{index}]");
+        if alias.ip.parse::<std::net::IpAddr>().is_err() {
+            let detail = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+            faults.invalid_text(&format!("{path}.ip"), &alias.ip, detail);
+        }
+        for (index, name) in alias.hostnames.iter().flatten().enumerate() {
+            let path = format!("{path}.hostnames[{index}]");
+            note(faults, &path, name, subdomain(name));
+        }
+    }
+}

@@ -1,0 +1,493 @@
+//! What a manifest asks for and petset does not do.
+//!
+//! Every typed object is taken apart without `..`, so that a field which a new version of the
+//! API adds does not compile until someone has decided about it. Only fields that were given
+//! are named, fields with one reason share a line, and the same field of several containers is
+//! named once: real manifests carry many of these.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
+use k8s_openapi::api::core::v1::{
+    Container, Lifecycle, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSpec, Probe,
+    Service, ServicePort, ServiceSpec, Volume, VolumeMount,
+};
+
+use super::old::Remarks;
+use super::validate::volume_sources;
+
+const NO_SCHEDULER: &str = "ignored: petset runs everything on this machine";
+const NO_IMAGES: &str = "ignored: petset pulls no images";
+const NO_LIMITS: &str = "limits are not enforced";
+const NO_CONTAINERS: &str = "ignored: pets are plain processes of the user who runs petset";
+const NO_API: &str = "there is no Kubernetes API to use it with";
+const NO_STORAGE: &str = "ignored: a claim is a directory without class or size";
+const NO_ROUTING: &str = "ignored: services are seen on this machine only";
+const NO_RESOLVER: &str = "ignored: pets use the name resolution of this machine";
+const NOT_WATCHED: &str = "ignored: a pet is ready when its containers are";
+
+/// Fields by the reason why they are not acted on.
+struct Ignored<'r> {
+    root: &'r str,
+    seen: BTreeSet<String>,
+    lines: Vec<(&'static str, Vec<String>)>,
+}
+
+impl<'r> Ignored<'r> {
+    const fn below(root: &'r str) -> Self {
+        Self {
+            root,
+            seen: BTreeSet::new(),
+            lines: Vec::new(),
+        }
+    }
+
+    fn note(&mut self, path: &str, reason: &'static str, given: bool) {
+        if !given || !self.seen.insert(without_indices(path)) {
+            return;
+        }
+        match self.lines.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, paths)) => paths.push(path.to_owned()),
+            None => self.lines.push((reason, vec![path.to_owned()])),
+        }
+    }
+
+    fn into_remarks(self, remarks: &mut Remarks) {
+        for (reason, paths) in self.lines {
+            let (first, others) = paths.split_first().expect("a line has a path");
+            let others: String = others.iter().map(|path| format!(", {path}")).collect();
+            let place = format!("{}.{first}", self.root);
+            let text = match others.as_str() {
+                "" => reason.to_owned(),
+                others => format!("{reason}; also{}", &others[1..]),
+            };
+            remarks.push((place, text));
+        }
+    }
+}
+
+fn without_indices(path: &str) -> String {
+    let mut inside = false;
+    let keep = |letter: &char| {
+        inside = (inside || *letter == '[') && *letter != ']';
+        !inside && *letter != ']'
+    };
+    path.chars().filter(keep).collect()
+}
+
+/// Remarks on a set.
+pub(super) fn of_set(set: &StatefulSet, remarks: &mut Remarks) {
+    let Some(spec) = &set.spec else { return };
+    let StatefulSetSpec {
+        min_ready_seconds: _,
+        ordinals: _,
+        persistent_volume_claim_retention_policy: _,
+        pod_management_policy: _,
+        replicas: _,
+        revision_history_limit,
+        selector: _,
+        service_name: _,
+        template,
+        update_strategy: _,
+        volume_claim_templates,
+    } = spec;
+    if revision_history_limit.is_some_and(|limit| limit < 0) {
+        let text = "a negative value retains all historical revisions; a value >= 0 is recommended";
+        remarks.push(("spec.revisionHistoryLimit".to_owned(), text.to_owned()));
+    }
+    if let Some(pod) = &template.spec {
+        of_pod("spec.template.spec", pod, remarks);
+    }
+    for (index, claim) in volume_claim_templates.iter().flatten().enumerate() {
+        let path = format!("spec.volumeClaimTemplates[{index}].spec");
+        of_claim(&path, claim, remarks);
+    }
+}
+
+/// Remarks on a pod or a template of one.
+pub(super) fn of_pod(path: &str, spec: &PodSpec, remarks: &mut Remarks) {
+    let mut ignored = Ignored::below(path);
+    pod(&mut ignored, spec);
+    for (list, containers) in [
+        ("initContainers", spec.init_containers.as_deref()),
+        ("containers", Some(spec.containers.as_slice())),
+    ] {
+        for (index, given) in containers.unwrap_or_default().iter().enumerate() {
+            container(&mut ignored, &format!("{list}[{index}]"), given);
+            doubled(&format!("{path}.{list}[{index}]"), given, remarks);
+        }
+    }
+    for (index, given) in spec.volumes.iter().flatten().enumerate() {
+        volume(&mut ignored, &format!("volumes[{index}]"), given);
+    }
+    ignored.into_remarks(remarks);
+    if spec
+        .termination_grace_period_seconds
+        .is_some_and(|seconds| seconds < 0)
+    {
+        let text = "must be >= 0; negative values are invalid and will be treated as 1";
+        remarks.push((
+            format!("{path}.terminationGracePeriodSeconds"),
+            text.to_owned(),
+        ));
+    }
+}
+
+fn pod(ignored: &mut Ignored<'_>, spec: &PodSpec) {
+    let PodSpec {
+        active_deadline_seconds: _,
+        affinity,
+        automount_service_account_token: _,
+        containers: _,
+        dns_config,
+        dns_policy,
+        enable_service_links: _,
+        ephemeral_containers: _,
+        host_aliases,
+        host_ipc: _,
+        host_network: _,
+        host_pid: _,
+        host_users: _,
+        hostname: _,
+        hostname_override,
+        image_pull_secrets,
+        init_containers: _,
+        node_name,
+        node_selector,
+        os: _,
+        overhead,
+        preemption_policy,
+        priority,
+        priority_class_name,
+        readiness_gates,
+        resource_claims,
+        resources,
+        restart_policy: _,
+        runtime_class_name,
+        scheduler_name,
+        scheduling_gates,
+        scheduling_group,
+        security_context,
+        service_account: _,
+        service_account_name,
+        set_hostname_as_fqdn,
+        share_process_namespace,
+        subdomain: _,
+        termination_grace_period_seconds: _,
+        tolerations,
+        topology_spread_constraints,
+        volumes: _,
+    } = spec;
+    for (field, given) in [
+        ("affinity", affinity.is_some()),
+        ("nodeName", node_name.is_some()),
+        ("nodeSelector", node_selector.is_some()),
+        ("preemptionPolicy", preemption_policy.is_some()),
+        ("priority", priority.is_some()),
+        ("priorityClassName", priority_class_name.is_some()),
+        ("runtimeClassName", runtime_class_name.is_some()),
+        ("schedulerName", scheduler_name.is_some()),
+        ("schedulingGates", scheduling_gates.is_some()),
+        ("schedulingGroup", scheduling_group.is_some()),
+        ("tolerations", tolerations.is_some()),
+        (
+            "topologySpreadConstraints",
+            topology_spread_constraints.is_some(),
+        ),
+    ] {
+        ignored.note(field, NO_SCHEDULER, given);
+    }
+    ignored.note("imagePullSecrets", NO_IMAGES, image_pull_secrets.is_some());
+    ignored.note("serviceAccountName", NO_API, service_account_name.is_some());
+    ignored.note("overhead", NO_LIMITS, overhead.is_some());
+    ignored.note("resourceClaims", NO_LIMITS, resource_claims.is_some());
+    ignored.note("resources", NO_LIMITS, resources.is_some());
+    let secured = security_context.as_ref();
+    let secured = secured.is_some_and(|context| *context != Default::default());
+    ignored.note("securityContext", NO_CONTAINERS, secured);
+    let shared = *share_process_namespace == Some(true);
+    ignored.note("shareProcessNamespace", NO_CONTAINERS, shared);
+    ignored.note("readinessGates", NOT_WATCHED, readiness_gates.is_some());
+    let dns = dns_policy
+        .as_deref()
+        .is_some_and(|policy| policy != "ClusterFirst");
+    ignored.note("dnsPolicy", NO_RESOLVER, dns);
+    ignored.note("dnsConfig", NO_RESOLVER, dns_config.is_some());
+    ignored.note("hostAliases", NO_RESOLVER, host_aliases.is_some());
+    ignored.note("hostnameOverride", NO_RESOLVER, hostname_override.is_some());
+    let as_fqdn = *set_hostname_as_fqdn == Some(true);
+    ignored.note("setHostnameAsFQDN", NO_RESOLVER, as_fqdn);
+}
+
+fn container(ignored: &mut Ignored<'_>, path: &str, container: &Container) {
+    let Container {
+        args: _,
+        command: _,
+        env: _,
+        env_from: _,
+        image: _,
+        image_pull_policy,
+        lifecycle,
+        liveness_probe,
+        name: _,
+        ports: _,
+        readiness_probe,
+        resize_policy,
+        resources,
+        restart_policy: _,
+        restart_policy_rules,
+        security_context,
+        startup_probe,
+        stdin,
+        stdin_once: _,
+        termination_message_path,
+        termination_message_policy,
+        tty,
+        volume_devices,
+        volume_mounts,
+        working_dir: _,
+    } = container;
+    let at = |field: &str| format!("{path}.{field}");
+    ignored.note(
+        &at("imagePullPolicy"),
+        NO_IMAGES,
+        image_pull_policy.is_some(),
+    );
+    let limited = resources.as_ref();
+    let limited = limited.is_some_and(|resources| *resources != Default::default());
+    ignored.note(&at("resources"), NO_LIMITS, limited);
+    ignored.note(&at("resizePolicy"), NO_LIMITS, resize_policy.is_some());
+    let secured = security_context.as_ref();
+    let secured = secured.is_some_and(|context| *context != Default::default());
+    ignored.note(&at("securityContext"), NO_CONTAINERS, secured);
+    ignored.note(&at("stdin"), NO_CONTAINERS, *stdin == Some(true));
+    ignored.note(&at("tty"), NO_CONTAINERS, *tty == Some(true));
+    ignored.note(
+        &at("volumeDevices"),
+        NO_CONTAINERS,
+        volume_devices.is_some(),
+    );
+    let message = termination_message_path.as_deref();
+    let message = message.is_some_and(|path| path != "/dev/termination-log");
+    ignored.note(&at("terminationMessagePath"), NO_CONTAINERS, message);
+    let policy = termination_message_policy.as_deref();
+    let policy = policy.is_some_and(|policy| policy != "File");
+    ignored.note(&at("terminationMessagePolicy"), NO_CONTAINERS, policy);
+    let rules = "ignored: restartPolicy alone decides";
+    ignored.note(
+        &at("restartPolicyRules"),
+        rules,
+        restart_policy_rules.is_some(),
+    );
+    for given in [liveness_probe, readiness_probe, startup_probe] {
+        given.iter().for_each(probe);
+    }
+    if let Some(Lifecycle {
+        post_start: _,
+        pre_stop: _,
+        stop_signal,
+    }) = lifecycle
+    {
+        let reason = "ignored: pets are stopped with SIGTERM";
+        ignored.note(&at("lifecycle.stopSignal"), reason, stop_signal.is_some());
+    }
+    for (index, given) in volume_mounts.iter().flatten().enumerate() {
+        mount(ignored, &at(&format!("volumeMounts[{index}]")), given);
+    }
+}
+
+/// All of a probe is acted on; one by grpc was refused before.
+const fn probe(probe: &Probe) {
+    let Probe {
+        exec: _,
+        failure_threshold: _,
+        grpc: _,
+        http_get: _,
+        initial_delay_seconds: _,
+        period_seconds: _,
+        success_threshold: _,
+        tcp_socket: _,
+        termination_grace_period_seconds: _,
+        timeout_seconds: _,
+    } = probe;
+}
+
+fn mount(ignored: &mut Ignored<'_>, path: &str, mount: &VolumeMount) {
+    let VolumeMount {
+        mount_path: _,
+        mount_propagation,
+        name: _,
+        read_only,
+        recursive_read_only,
+        sub_path: _,
+        sub_path_expr: _,
+    } = mount;
+    let at = |field: &str| format!("{path}.{field}");
+    let open = "not enforced: the pet can write there";
+    ignored.note(&at("readOnly"), open, *read_only == Some(true));
+    ignored.note(
+        &at("recursiveReadOnly"),
+        open,
+        recursive_read_only.is_some(),
+    );
+    ignored.note(
+        &at("mountPropagation"),
+        NO_CONTAINERS,
+        mount_propagation.is_some(),
+    );
+}
+
+fn volume(ignored: &mut Ignored<'_>, path: &str, volume: &Volume) {
+    let able = [
+        "emptyDir",
+        "hostPath",
+        "secret",
+        "persistentVolumeClaim",
+        "downwardAPI",
+        "configMap",
+        "projected",
+    ];
+    for (name, given) in volume_sources(volume) {
+        let reason = "petset has no such volumes: a pet that mounts it does not start";
+        let foreign = given && !able.contains(&name);
+        ignored.note(&format!("{path}.{name}"), reason, foreign);
+    }
+    let empty = volume.empty_dir.as_ref();
+    let sized = empty.is_some_and(|empty| empty.size_limit.is_some());
+    ignored.note(&format!("{path}.emptyDir.sizeLimit"), NO_LIMITS, sized);
+    let medium = empty.and_then(|empty| empty.medium.as_deref());
+    let in_memory = medium.is_some_and(|medium| !medium.is_empty());
+    ignored.note(
+        &format!("{path}.emptyDir.medium"),
+        "ignored: it is a directory",
+        in_memory,
+    );
+}
+
+/// Remarks of the API server itself: what is given twice in one container.
+fn doubled(path: &str, container: &Container, remarks: &mut Remarks) {
+    let mut names = BTreeSet::new();
+    for (index, variable) in container.env.iter().flatten().enumerate() {
+        if !names.insert(&variable.name) {
+            let name = &variable.name;
+            let text = format!(
+                "hides previous definition of {name:?}, which may be dropped when using apply"
+            );
+            remarks.push((format!("{path}.env[{index}]"), text));
+        }
+    }
+    let ports = container.ports.as_deref().unwrap_or_default();
+    let key = |index: usize| {
+        let port = &ports[index];
+        let protocol = port.protocol.as_deref().unwrap_or("TCP");
+        (
+            port.container_port,
+            protocol,
+            &port.host_port,
+            &port.host_ip,
+        )
+    };
+    for index in 0..ports.len() {
+        if let Some(first) = (0..index).find(|first| key(*first) == key(index)) {
+            let text = format!("duplicate port definition with {path}.ports[{first}]");
+            remarks.push((format!("{path}.ports[{index}]"), text));
+        }
+    }
+}
+
+/// Remarks on a claim or a template of one; `path` is that of its spec.
+pub(super) fn of_claim(path: &str, claim: &PersistentVolumeClaim, remarks: &mut Remarks) {
+    let Some(spec) = &claim.spec else { return };
+    let PersistentVolumeClaimSpec {
+        access_modes: _,
+        data_source,
+        data_source_ref,
+        resources: _,
+        selector,
+        storage_class_name,
+        volume_attributes_class_name,
+        volume_mode,
+        volume_name,
+    } = spec;
+    let mut ignored = Ignored::below(path);
+    for (field, given) in [
+        ("storageClassName", storage_class_name.is_some()),
+        ("dataSource", data_source.is_some()),
+        ("dataSourceRef", data_source_ref.is_some()),
+        ("selector", selector.is_some()),
+        (
+            "volumeAttributesClassName",
+            volume_attributes_class_name.is_some(),
+        ),
+        ("volumeMode", volume_mode.as_deref() == Some("Block")),
+        ("volumeName", volume_name.is_some()),
+    ] {
+        ignored.note(field, NO_STORAGE, given);
+    }
+    ignored.into_remarks(remarks);
+}
+
+/// Remarks on a service.
+pub(super) fn of_service(service: &Service, remarks: &mut Remarks) {
+    let Some(spec) = &service.spec else { return };
+    let ServiceSpec {
+        allocate_load_balancer_node_ports,
+        cluster_ip: _,
+        cluster_ips: _,
+        external_ips,
+        external_name: _,
+        external_traffic_policy,
+        health_check_node_port,
+        internal_traffic_policy: _,
+        ip_families,
+        ip_family_policy: _,
+        load_balancer_class,
+        load_balancer_ip,
+        load_balancer_source_ranges,
+        ports,
+        publish_not_ready_addresses: _,
+        selector: _,
+        session_affinity,
+        session_affinity_config: _,
+        traffic_distribution,
+        type_: _,
+    } = spec;
+    let mut ignored = Ignored::below("spec");
+    let families = ip_families.as_deref().unwrap_or_default();
+    for (field, given) in [
+        (
+            "allocateLoadBalancerNodePorts",
+            allocate_load_balancer_node_ports.is_some(),
+        ),
+        ("externalIPs", external_ips.is_some()),
+        ("externalTrafficPolicy", external_traffic_policy.is_some()),
+        ("healthCheckNodePort", health_check_node_port.is_some()),
+        ("loadBalancerClass", load_balancer_class.is_some()),
+        ("loadBalancerIP", load_balancer_ip.is_some()),
+        (
+            "loadBalancerSourceRanges",
+            load_balancer_source_ranges.is_some(),
+        ),
+        (
+            "sessionAffinity",
+            session_affinity.as_deref() == Some("ClientIP"),
+        ),
+        ("trafficDistribution", traffic_distribution.is_some()),
+        ("ipFamilies", families.iter().any(|family| family != "IPv4")),
+    ] {
+        ignored.note(field, NO_ROUTING, given);
+    }
+    for (index, port) in ports.iter().flatten().enumerate() {
+        let ServicePort {
+            app_protocol: _,
+            name: _,
+            node_port,
+            port: _,
+            protocol: _,
+            target_port: _,
+        } = port;
+        let path = format!("ports[{index}].nodePort");
+        ignored.note(&path, NO_ROUTING, node_port.is_some_and(|port| port != 0));
+    }
+    ignored.into_remarks(remarks);
+}

@@ -1,0 +1,189 @@
+//! Why a pet is not ready, in one sentence.
+
+use k8s_openapi::api::core::v1::{
+    ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod, PodStatus,
+};
+
+use super::{
+    Step, is_running, is_sidecar, is_true, ready_counts, reason_of, terminated, unfinished_init,
+    waiting,
+};
+
+/// Names the condition in which a runner keeps why a container's probe has not succeeded: its
+/// status is `False` and its message the probe's own words.
+#[must_use]
+pub fn probe_condition(container: &str) -> String {
+    format!("petset/probe-{container}")
+}
+
+/// Says in one sentence why a pet is not ready; nothing where it is.
+///
+/// ```
+/// let pod = k8s_openapi::api::core::v1::Pod::default();
+/// let why = petset::model::printer::why_not_ready(&pod);
+/// assert_eq!(why.as_deref(), Some("its runner has not started yet"));
+/// ```
+#[must_use]
+pub fn why_not_ready(pod: &Pod) -> Option<String> {
+    if pod.metadata.deletion_timestamp.is_some() {
+        return Some("it is stopping".to_owned());
+    }
+    let Some(status) = &pod.status else {
+        return Some("its runner has not started yet".to_owned());
+    };
+    if is_true(status, "Ready") {
+        return None;
+    }
+    if let Some(phase @ ("Succeeded" | "Failed")) = status.phase.as_deref() {
+        return Some(why_ended(phase, status));
+    }
+    if let Some(step) = unfinished_init(pod).filter(|_| !is_true(status, "Initialized")) {
+        return Some(why_initializing(pod, &step));
+    }
+    let spec = pod.spec.as_ref();
+    let init = status.init_container_statuses.iter().flatten();
+    let sidecars = init.filter(|container| is_sidecar(spec, &container.name));
+    let containers = status.container_statuses.iter().flatten();
+    let mut unready = sidecars.chain(containers).filter(|one| !one.ready);
+    let container = unready.next().map(|container| told(pod, container));
+    let message = status.message.clone().filter(|message| !message.is_empty());
+    let vague = || match status.phase.as_deref() {
+        Some("Running") => "its containers are ready, and it will be in a moment".to_owned(),
+        Some(_) | None => "its runner has not started yet".to_owned(),
+    };
+    Some(container.or(message).unwrap_or_else(vague))
+}
+
+fn why_ended(phase: &str, status: &PodStatus) -> String {
+    let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let cause = text(&status.message).or_else(|| text(&status.reason));
+    let containers = status.container_statuses.iter().flatten();
+    let mut bad = containers.filter_map(|container| {
+        let end = terminated(container).filter(|end| end.exit_code != 0)?;
+        Some(format!("container {} {}", container.name, ended(end)))
+    });
+    let what = if phase == "Failed" {
+        "it failed"
+    } else {
+        "it has ended"
+    };
+    match cause.or_else(|| bad.next()) {
+        Some(cause) => format!("{what}: {cause}"),
+        None => what.to_owned(),
+    }
+}
+
+fn why_initializing(pod: &Pod, step: &Step<'_>) -> String {
+    let (at, of) = (step.at + 1, step.of);
+    let name = &step.status.name;
+    let sidecar = is_sidecar(pod.spec.as_ref(), name);
+    if is_running(step.status) && !sidecar {
+        return format!("init container {name} is running ({at} of {of})");
+    }
+    let fault = why_unready(pod, step.status).told_of(name);
+    format!("init {fault} ({at} of {of})")
+}
+
+/// Why a container is not ready.
+enum Fault {
+    /// What the container does: follows its name.
+    Deed(String),
+    /// What is the matter with the container.
+    Named(String),
+    /// What is the matter, in words that also stand alone.
+    Cause(String),
+}
+
+impl Fault {
+    fn told_of(self, container: &str) -> String {
+        match self {
+            Self::Deed(text) => format!("container {container} {text}"),
+            Self::Named(text) | Self::Cause(text) => format!("container {container}: {text}"),
+        }
+    }
+}
+
+/// Tells why one of the containers is not ready; the only one of a pod need not be named.
+fn told(pod: &Pod, container: &ContainerStatus) -> String {
+    let (_, total) = ready_counts(pod);
+    match why_unready(pod, container) {
+        Fault::Cause(text) if total == 1 => text,
+        fault @ (Fault::Deed(_) | Fault::Named(_) | Fault::Cause(_)) => {
+            fault.told_of(&container.name)
+        }
+    }
+}
+
+fn why_unready(pod: &Pod, container: &ContainerStatus) -> Fault {
+    if let Some(end) = terminated(container) {
+        return Fault::Deed(ended(end));
+    }
+    if let Some(waiting) = waiting(container) {
+        return why_waiting(container, waiting);
+    }
+    if !is_running(container) {
+        return Fault::Deed("has not started yet".to_owned());
+    }
+    let kind = match container.started {
+        Some(false) => "startup",
+        Some(true) | None => "readiness",
+    };
+    match probe_fault(pod, &container.name) {
+        Some(fault) => Fault::Cause(format!("{kind} probe has not succeeded: {fault}")),
+        None => Fault::Cause(format!("{kind} probe has not succeeded yet")),
+    }
+}
+
+fn probe_fault(pod: &Pod, container: &str) -> Option<String> {
+    let name = probe_condition(container);
+    let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
+    let fault = conditions.find(|known| known.type_ == name && known.status == "False")?;
+    fault.message.clone().filter(|fault| !fault.is_empty())
+}
+
+fn why_waiting(container: &ContainerStatus, waiting: &ContainerStateWaiting) -> Fault {
+    let message = waiting.message.as_deref().unwrap_or_default();
+    let first_line = message.lines().next().unwrap_or_default();
+    match reason_of(waiting) {
+        Some("CrashLoopBackOff") => Fault::Named(backing_off(container, message)),
+        Some("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName") => {
+            Fault::Cause(format!("image {}: {first_line}", container.image))
+        }
+        None | Some("PodInitializing" | "ContainerCreating") => Fault::Deed(match first_line {
+            "" => "has not started yet".to_owned(),
+            cause => format!("has not started yet: {cause}"),
+        }),
+        Some(reason) if first_line.is_empty() => Fault::Named(reason.to_owned()),
+        Some(reason) => Fault::Named(format!("{reason}: {first_line}")),
+    }
+}
+
+/// Shortens `back-off 4s restarting failed container=c pod=p` (I10), and adds what it is for.
+fn backing_off(container: &ContainerStatus, message: &str) -> String {
+    let delay = message.split(" restarting").next().unwrap_or_default();
+    let delay = if delay.starts_with("back-off") {
+        delay
+    } else {
+        "back-off"
+    };
+    let last = container.last_state.as_ref();
+    let last = last.and_then(|state| state.terminated.as_ref());
+    let cause = last.map(|end| format!(" after {}", end_text(end)));
+    format!("{delay} restarting{}", cause.unwrap_or_default())
+}
+
+fn ended(end: &ContainerStateTerminated) -> String {
+    let unusual = end.reason.as_deref();
+    let unusual = unusual.filter(|reason| !matches!(*reason, "" | "Error" | "Completed"));
+    match unusual {
+        Some(reason) => format!("ended with {} ({reason})", end_text(end)),
+        None => format!("ended with {}", end_text(end)),
+    }
+}
+
+fn end_text(end: &ContainerStateTerminated) -> String {
+    match end.signal.filter(|signal| *signal != 0) {
+        Some(signal) => format!("signal {signal}"),
+        None => format!("exit code {}", end.exit_code),
+    }
+}
