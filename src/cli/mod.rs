@@ -4,19 +4,26 @@ mod create;
 mod delete;
 mod discover;
 mod dns;
+mod endpoints;
+mod events;
 mod files;
+mod get;
+mod lookout;
 mod names;
+mod objects;
 mod peers;
 mod pods;
 mod render;
 mod restart;
 mod scale;
 mod session;
+mod sort;
 mod stop;
 mod supervise;
 mod upgrade;
 mod validate;
 mod waiting;
+mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -84,6 +91,8 @@ enum Command {
     Discover(discover::Args),
     Dns(dns::Args),
     Restart(restart::Args),
+    Events(events::Args),
+    Get(get::Args),
     Scale(scale::Args),
     Start(stop::StartArgs),
     Stop(stop::StopArgs),
@@ -100,6 +109,8 @@ impl Command {
             Self::Discover(args) => discover::run(session, args),
             Self::Dns(args) => dns::run(session, args),
             Self::Restart(args) => restart::run(session, args),
+            Self::Events(args) => events::run(session, args),
+            Self::Get(args) => get::run(session, args),
             Self::Scale(args) => scale::run(session, args),
             Self::Start(args) => stop::start(session, args),
             Self::Stop(args) => stop::stop(session, args),

@@ -76,6 +76,56 @@ pub(crate) fn lay_out(headings: &[&str], rows: &[Vec<String>]) -> String {
     lines.collect()
 }
 
+/// Columns that keep their widths from one piece of a table to the next, and only ever grow.
+#[derive(Debug, Default)]
+pub(crate) struct Columns {
+    widths: Vec<usize>,
+}
+
+impl Columns {
+    /// The space between two columns.
+    const GAP: usize = 3;
+
+    /// Lays out rows, each cell made harmless.
+    pub(crate) fn lay_out(&mut self, rows: &[Vec<String>]) -> String {
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| clean_row(row)).collect();
+        for row in &rows {
+            self.widths.resize(self.widths.len().max(row.len()), 0);
+            for (width, cell) in self.widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        let mut text = String::new();
+        for row in &rows {
+            let mut line = String::new();
+            for (width, cell) in self.widths.iter().zip(row) {
+                line.push_str(&format!("{cell:width$}", width = width + Self::GAP));
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+fn clean_row(row: &[String]) -> Vec<String> {
+    row.iter().map(|cell| clean(cell)).collect()
+}
+
+/// Returns text that does nothing to a terminal: control characters become visible, lines become
+/// spaces.
+pub(crate) fn clean(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '\n' | '\t' => clean.push(' '),
+            letter if letter.is_control() => clean.extend(letter.escape_default()),
+            letter => clean.push(letter),
+        }
+    }
+    clean
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +139,17 @@ mod tests {
         assert_eq!(
             lay_out(&["NAME", "READY"], &rows),
             "NAME   READY\nweb    3/3\nkctl   0/1\n"
+        );
+    }
+
+    #[test]
+    fn columns_keep_their_widths_and_nothing_reaches_the_terminal() {
+        let mut columns = Columns::default();
+        let row = |cells: [&str; 2]| vec![cells.map(str::to_owned).to_vec()];
+        assert_eq!(columns.lay_out(&row(["NAME", "WHY"])), "NAME   WHY\n");
+        assert_eq!(
+            columns.lay_out(&row(["db", "a\nb\u{1b}[31m"])),
+            "db     a b\\u{1b}[31m\n"
         );
     }
 }

@@ -9,6 +9,7 @@ mod files;
 pub(crate) mod journal;
 mod lock;
 mod paths;
+mod pods;
 mod report;
 mod settings;
 mod watch;
@@ -26,6 +27,7 @@ pub(crate) use files::{
 };
 pub(crate) use lock::{Attempt, Lock};
 pub(crate) use paths::{Layout, PetLayout, Wanted};
+pub(crate) use pods::merge_status;
 pub(crate) use report::{SetReport, Waiting};
 pub(crate) use settings::{BackOff, Settings, parse_duration};
 pub(crate) use watch::{Noticed, Watch};

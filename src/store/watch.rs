@@ -38,12 +38,22 @@ impl<M: Clone> Watch<M> {
     /// Watches a directory for names that come, go or are replaced. One that is watched already
     /// gets the new mark.
     pub(crate) fn add(&mut self, dir: &Path, mark: M) -> io::Result<()> {
+        self.add_for(dir, mark, WatchFlags::empty())
+    }
+
+    /// Watches a directory as [`Watch::add`] does, and for files that grow.
+    pub(crate) fn add_growing(&mut self, dir: &Path, mark: M) -> io::Result<()> {
+        self.add_for(dir, mark, WatchFlags::MODIFY)
+    }
+
+    fn add_for(&mut self, dir: &Path, mark: M, more: WatchFlags) -> io::Result<()> {
         let flags = WatchFlags::MOVED_TO
             | WatchFlags::MOVED_FROM
             | WatchFlags::CREATE
             | WatchFlags::DELETE
             | WatchFlags::CLOSE_WRITE
-            | WatchFlags::ONLYDIR;
+            | WatchFlags::ONLYDIR
+            | more;
         let watch = inotify::add_watch(&self.inotify, dir, flags)?;
         self.marks.insert(watch, mark);
         Ok(())

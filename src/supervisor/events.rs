@@ -14,11 +14,11 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 
 use super::pets::Runner;
-use super::world::{Key, load_seen, load_wanted, merge_status};
+use super::world::{Key, load_seen, load_wanted};
 use super::{Supervisor, log};
 use crate::model::{Namespace, ObjectName};
 use crate::problem::Result;
-use crate::store::{self, Noticed, Wanted, names_in, read_json};
+use crate::store::{self, Noticed, Wanted, merge_status, names_in, read_json};
 
 /// What a watched directory is.
 #[derive(Debug, Clone, PartialEq, Eq)]

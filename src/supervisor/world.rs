@@ -7,13 +7,13 @@ use std::io;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, PodStatus, Service};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::pets::{Incarnation, Pet};
 use crate::model::{Namespace, ObjectName};
 use crate::problem::Result;
-use crate::store::{Kept, Layout, Store, Wanted, names_in, read_json};
+use crate::store::{Kept, Layout, Store, Wanted, merge_status, names_in, read_json};
 
 /// An object's namespace and name.
 pub(super) type Key = (Namespace, ObjectName);
@@ -157,16 +157,6 @@ fn load_pet(layout: &Layout, namespace: &Namespace, name: &ObjectName) -> io::Re
         pod.metadata.deletion_timestamp = Some(Time(Timestamp::now()));
     }
     Ok(Some(Pet::found(pod, incarnation)))
-}
-
-/// Puts the runner's status into a pod; what only the supervisor knows (its address) stays.
-pub(super) fn merge_status(pod: &mut Pod, seen: Option<PodStatus>) {
-    let Some(mut seen) = seen else { return };
-    let own = pod.status.take().unwrap_or_default();
-    seen.host_ip = own.host_ip.or(seen.host_ip);
-    seen.pod_ip = own.pod_ip.or(seen.pod_ip);
-    seen.pod_ips = own.pod_ips.or(seen.pod_ips);
-    pod.status = Some(seen);
 }
 
 /// Reads every wanted object of one kind in a namespace.

@@ -1,0 +1,392 @@
+//! `petset get`
+
+mod columns;
+mod selector;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::lookout::Lookout;
+use super::objects::{Item, owner};
+use super::render::{self, Columns, Format};
+use super::session::{Session, say};
+use super::sort::{Asked, Sort};
+use super::{events, names};
+use crate::model::{Namespace, Selector};
+use crate::problem::{Kind, Problem, Result};
+use crate::store::{self, Wanted};
+
+/// Show sets, pets, services, claims and other objects
+///
+/// Reads the state directory and needs nobody to run. Without a sort of objects it shows sets,
+/// pets, services and claims.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  petset get pets                 every pet of the namespace
+  petset get pets web             the pets of the set web
+  petset get sets,pets -o wide    with addresses, revisions, and what is waited for
+  petset get sts/web -o yaml      the whole object
+  petset get pets -l app=web -w   and then each change, until Ctrl-C")]
+pub(crate) struct Args {
+    /// Sorts of objects (sets, pets, services, claims, endpoints, revisions, configmaps,
+    /// secrets, events, all), then names; or names such as sts/web
+    #[arg(value_name = "WHAT")]
+    what: Vec<String>,
+    /// Form of the output
+    #[arg(short, long, value_name = "FORM")]
+    output: Option<Format>,
+    /// Go on to show what changes, until Ctrl-C
+    #[arg(short, long)]
+    watch: bool,
+    /// Only objects with these labels, such as app=web or 'tier in (db,cache)'
+    #[arg(short = 'l', long, value_name = "LABELS", value_parser = selector::parse)]
+    selector: Option<Selector>,
+    /// Of every namespace
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+    /// Leave out the headings
+    #[arg(long)]
+    no_headers: bool,
+}
+
+pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
+    if let Some(asked) = events::Args::of_get(&args.what, args.watch, args.output) {
+        return events::run(session, &asked?);
+    }
+    let asked = Asked::of(&args.what, session, "get")?;
+    if let (Asked::Named(_), Some(_)) = (&asked, &args.selector) {
+        let message = "names cannot be given together with a selector";
+        return Err(Problem::invalid(message).into());
+    }
+    let view = View::new(session, args, asked)?;
+    if args.watch {
+        view.watch()
+    } else {
+        view.show()
+    }
+}
+
+/// What one call shows, and how.
+struct View<'a> {
+    session: &'a Session,
+    args: &'a Args,
+    asked: Asked,
+    namespaces: Vec<Namespace>,
+}
+
+/// What was found, and what was named but is not there.
+struct Found {
+    items: Vec<Item>,
+    missing: Vec<String>,
+}
+
+impl<'a> View<'a> {
+    fn new(session: &'a Session, args: &'a Args, asked: Asked) -> Result<Self> {
+        let namespaces = if args.all_namespaces {
+            session.namespaces()?
+        } else {
+            vec![session.namespace.clone()]
+        };
+        Ok(Self {
+            session,
+            args,
+            asked,
+            namespaces,
+        })
+    }
+
+    fn find(&self) -> Result<Found> {
+        let mut found = Found {
+            items: Vec::new(),
+            missing: Vec::new(),
+        };
+        for namespace in &self.namespaces {
+            match &self.asked {
+                Asked::All(sorts) => {
+                    for sort in sorts {
+                        found.items.extend(self.session.items(*sort, namespace)?);
+                    }
+                }
+                Asked::Named(named) => {
+                    for (sort, name) in named {
+                        let items = self.session.named(*sort, namespace, name)?;
+                        if items.is_empty() {
+                            found
+                                .missing
+                                .push(format!("{} \"{name}\" not found", sort.plural()));
+                        }
+                        found.items.extend(items);
+                    }
+                }
+            }
+        }
+        if let Some(selector) = &self.args.selector {
+            found.items.retain(|item| selects(selector, item));
+        }
+        if self.args.all_namespaces {
+            // A name may be in any of the namespaces.
+            let known = |what: &String| found.items.iter().any(|item| *what == not_found(item));
+            found.missing.retain(|what| !known(what));
+            let once: BTreeSet<String> = found.missing.drain(..).collect();
+            found.missing.extend(once);
+        }
+        Ok(found)
+    }
+
+    fn show(&self) -> Result<()> {
+        let found = self.find()?;
+        match self.args.output {
+            Some(Format::Json) => render::json(&self.whole(&found)?)?,
+            Some(Format::Yaml) => render::yaml(&self.whole(&found)?)?,
+            Some(Format::Name) => {
+                for item in &found.items {
+                    render::line(&item.full_name())?;
+                }
+            }
+            Some(Format::Wide) | None if found.items.is_empty() => self.say_nothing_found(&found),
+            Some(Format::Wide) | None => self.show_tables(&found.items)?,
+        }
+        self.refuse_missing(&found)
+    }
+
+    fn refuse_missing(&self, found: &Found) -> Result<()> {
+        if found.missing.is_empty() {
+            return Ok(());
+        }
+        let root = self.session.store.layout().root().display();
+        let namespace = &self.session.namespace;
+        let hint = if self.args.all_namespaces {
+            format!("this is {root}; see what exists with `petset get all -A`")
+        } else {
+            format!(
+                "this is namespace {namespace} of {root}; see what exists with `petset get all`"
+            )
+        };
+        let message = found.missing.join(", ");
+        Err(Problem::new(Kind::NotFound, message).hint(hint).into())
+    }
+
+    fn say_nothing_found(&self, found: &Found) {
+        if !found.missing.is_empty() {
+            return;
+        }
+        if self.args.all_namespaces {
+            say("No resources found");
+        } else {
+            let namespace = &self.session.namespace;
+            say(format!("No resources found in {namespace} namespace."));
+        }
+    }
+
+    /// Returns one object, or a list of them, as kubectl does.
+    fn whole(&self, found: &Found) -> Result<Value> {
+        if let (Asked::Named(named), [only]) = (&self.asked, found.items.as_slice())
+            && let [(sort, name)] = named.as_slice()
+            && *sort == only.sort()
+            && name.as_str() == only.name()
+        {
+            return only.to_json();
+        }
+        let items: Result<Vec<Value>> = found.items.iter().map(Item::to_json).collect();
+        Ok(json!({
+            "apiVersion": "v1",
+            "items": items?,
+            "kind": "List",
+            "metadata": { "resourceVersion": "" },
+        }))
+    }
+
+    const fn is_wide(&self) -> bool {
+        matches!(self.args.output, Some(Format::Wide))
+    }
+
+    fn show_tables(&self, items: &[Item]) -> Result<()> {
+        let mut first = true;
+        for sort in self.asked.sorts() {
+            let of_sort: Vec<&Item> = items.iter().filter(|item| item.sort() == sort).collect();
+            if of_sort.is_empty() {
+                continue;
+            }
+            let mut rows = Vec::new();
+            if !self.args.no_headers {
+                rows.push(self.headings(sort));
+            }
+            let now = Timestamp::now();
+            rows.extend(of_sort.iter().map(|item| self.row(item, now)));
+            let gap = if first { "" } else { "\n" };
+            let table = Columns::default().lay_out(&rows);
+            render::text(&format!("{gap}{table}"))?;
+            first = false;
+        }
+        Ok(())
+    }
+
+    fn headings(&self, sort: Sort) -> Vec<String> {
+        let mut headings = columns::headings(sort, self.is_wide());
+        if self.args.all_namespaces {
+            headings.insert(0, "NAMESPACE");
+        }
+        headings.into_iter().map(str::to_owned).collect()
+    }
+
+    fn row(&self, item: &Item, now: Timestamp) -> Vec<String> {
+        let layout = self.session.store.layout();
+        let mut row = columns::cells(layout, item, self.is_wide(), now);
+        if self.asked.sorts().len() > 1 {
+            row[0] = item.full_name();
+        }
+        if self.args.all_namespaces {
+            row.insert(0, item.namespace().to_owned());
+        }
+        row
+    }
+
+    /// Shows everything once, and then each object that changes.
+    fn watch(mut self) -> Result<()> {
+        let sorts = self.asked.sorts();
+        let [sort] = sorts.as_slice() else {
+            let message = "only objects of one sort can be watched at a time";
+            let hint = "name one, such as `petset get pets --watch`";
+            return Err(Problem::invalid(message).hint(hint).into());
+        };
+        let mut lookout = Lookout::new()?;
+        let mut columns = Columns::default();
+        let mut known: BTreeMap<(String, String), (String, Item)> = BTreeMap::new();
+        let mut first = true;
+        loop {
+            if self.args.all_namespaces {
+                self.namespaces = self.session.namespaces()?;
+            }
+            lookout.at(&self.places(*sort)?)?;
+            let found = self.find()?;
+            if first {
+                self.refuse_missing(&found)?;
+                self.start_watch(*sort, &mut columns, found.items.is_empty())?;
+                first = false;
+            }
+            self.show_changes(found.items, &mut known, &mut columns)?;
+            lookout.wait(None)?;
+        }
+    }
+
+    fn start_watch(&self, sort: Sort, columns: &mut Columns, empty: bool) -> Result<()> {
+        let table = matches!(self.args.output, None | Some(Format::Wide));
+        if empty && table {
+            self.say_nothing_found(&Found {
+                items: Vec::new(),
+                missing: Vec::new(),
+            });
+        }
+        if table && !self.args.no_headers {
+            let headings = columns.lay_out(&[self.headings(sort)]);
+            render::text(&headings)?;
+        }
+        Ok(())
+    }
+
+    /// Shows what differs from what is known: new objects, changed ones, and those that are gone
+    /// once more as they were last (kubectl does so too).
+    fn show_changes(
+        &self,
+        items: Vec<Item>,
+        known: &mut BTreeMap<(String, String), (String, Item)>,
+        columns: &mut Columns,
+    ) -> Result<()> {
+        let mut changed = Vec::new();
+        let mut there = BTreeSet::new();
+        for item in items {
+            let key = (item.namespace().to_owned(), item.name().to_owned());
+            let looks = self.looks(&item)?;
+            there.insert(key.clone());
+            if known.get(&key).is_none_or(|(before, _)| *before != looks) {
+                changed.push(item.clone());
+                known.insert(key, (looks, item));
+            }
+        }
+        let gone: Vec<_> = known
+            .keys()
+            .filter(|key| !there.contains(*key))
+            .cloned()
+            .collect();
+        let gone = gone.iter().filter_map(|key| known.remove(key));
+        changed.extend(gone.map(|(_, item)| item));
+        let now = Timestamp::now();
+        match self.args.output {
+            Some(Format::Json) => changed
+                .iter()
+                .try_for_each(|item| render::json(&item.to_json()?)),
+            Some(Format::Yaml) => changed.iter().try_for_each(|item| {
+                render::text("---\n")?;
+                render::yaml(&item.to_json()?)
+            }),
+            Some(Format::Name) => changed
+                .iter()
+                .try_for_each(|item| render::line(&item.full_name())),
+            Some(Format::Wide) | None => {
+                let rows: Vec<_> = changed.iter().map(|item| self.row(item, now)).collect();
+                render::text(&columns.lay_out(&rows))
+            }
+        }
+    }
+
+    /// Returns what an object looks like, leaving out that time goes by.
+    fn looks(&self, item: &Item) -> Result<String> {
+        Ok(match self.args.output {
+            Some(Format::Json | Format::Yaml) => item.to_json()?.to_string(),
+            Some(Format::Name | Format::Wide) | None => {
+                self.row(item, Timestamp::UNIX_EPOCH).join("\n")
+            }
+        })
+    }
+
+    /// Lists the directories in which objects of a sort change.
+    fn places(&self, sort: Sort) -> Result<Vec<PathBuf>> {
+        let layout = self.session.store.layout();
+        let mut places = Vec::new();
+        if self.args.all_namespaces {
+            places.extend([layout.wanted(), layout.seen(), layout.pets()]);
+        }
+        for namespace in &self.namespaces {
+            let wanted = |kind| layout.wanted_kind(namespace, kind);
+            match sort {
+                Sort::Set => {
+                    places.extend([wanted(Wanted::StatefulSet), layout.set_statuses(namespace)])
+                }
+                Sort::Pet => {
+                    let all = layout.pets_of(namespace);
+                    let pets = store::names_in(&all)?;
+                    places.extend(pets.iter().map(|pet| all.join(pet)));
+                    places.push(all);
+                }
+                Sort::Service => places.push(wanted(Wanted::Service)),
+                Sort::Claim => places.extend([
+                    wanted(Wanted::PersistentVolumeClaim),
+                    layout.claims(namespace),
+                    layout.volumes(namespace),
+                ]),
+                Sort::Endpoints => places.push(layout.endpoints(namespace)),
+                Sort::Revision => {
+                    let any = layout.revisions(namespace, "any");
+                    places.extend(any.parent().map(ToOwned::to_owned));
+                }
+                Sort::ConfigMap => places.push(wanted(Wanted::ConfigMap)),
+                Sort::Secret => places.push(wanted(Wanted::Secret)),
+            }
+        }
+        Ok(places)
+    }
+}
+
+fn not_found(item: &Item) -> String {
+    format!("{} \"{}\" not found", item.sort().plural(), item.name())
+}
+
+fn selects(selector: &Selector, item: &Item) -> bool {
+    let labels = item.metadata().labels.clone();
+    selector.matches(&labels.unwrap_or_default())
+}

@@ -1,0 +1,184 @@
+//! The tables of `petset get`: kubectl's columns (C34, I15-I17), and a few more with `-o wide`.
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::cli::endpoints;
+use crate::cli::objects::Item;
+use crate::cli::sort::Sort;
+use crate::cli::words::{age_of, joined, modes, or_none, ports};
+use crate::model::{Namespace, REVISION_LABEL, printer};
+use crate::store::Layout;
+
+/// Returns the headings of a table of this sort.
+pub(super) fn headings(sort: Sort, wide: bool) -> Vec<&'static str> {
+    let (narrow, more): (&[&str], &[&str]) = match sort {
+        Sort::Set => (&["NAME", "READY", "AGE"], &["CONTAINERS", "IMAGES"]),
+        Sort::Pet => (
+            &["NAME", "READY", "STATUS", "RESTARTS", "AGE"],
+            &["IP", "REVISION", "WAITS FOR"],
+        ),
+        Sort::Service => (
+            &[
+                "NAME",
+                "TYPE",
+                "CLUSTER-IP",
+                "EXTERNAL-IP",
+                "PORT(S)",
+                "AGE",
+            ],
+            &["SELECTOR"],
+        ),
+        Sort::Claim => (
+            &[
+                "NAME",
+                "STATUS",
+                "VOLUME",
+                "CAPACITY",
+                "ACCESS MODES",
+                "STORAGECLASS",
+                "AGE",
+            ],
+            &["VOLUMEMODE"],
+        ),
+        Sort::Endpoints => (&["NAME", "ENDPOINTS", "AGE"], &[]),
+        Sort::Revision => (&["NAME", "CONTROLLER", "REVISION", "AGE"], &[]),
+        Sort::ConfigMap => (&["NAME", "DATA", "AGE"], &[]),
+        Sort::Secret => (&["NAME", "TYPE", "DATA", "AGE"], &[]),
+    };
+    let more = if wide { more } else { &[] };
+    narrow.iter().chain(more).copied().collect()
+}
+
+/// Returns the cells of one object's row.
+pub(super) fn cells(layout: &Layout, item: &Item, wide: bool, now: Timestamp) -> Vec<String> {
+    let name = item.name().to_owned();
+    let age = age_of(item.metadata(), now);
+    let (mut cells, more) = match item {
+        Item::Set(set) => (vec![name, ready(set), age], more_of_set(set)),
+        Item::Pet(pod) => (pet(pod, name, age, now), more_of_pet(pod)),
+        Item::Service(service) => (self::service(service, name, age), more_of_service(service)),
+        Item::Claim(claim) => (self::claim(layout, claim, name, age), more_of_claim(claim)),
+        Item::Endpoints(ends) => (vec![name, endpoints::summary(ends), age], Vec::new()),
+        Item::Revision(revision) => (self::revision(revision, name, age), Vec::new()),
+        Item::ConfigMap(map) => {
+            let texts = map.data.as_ref().map_or(0, |data| data.len());
+            let bytes = map.binary_data.as_ref().map_or(0, |data| data.len());
+            (vec![name, (texts + bytes).to_string(), age], Vec::new())
+        }
+        Item::Secret(secret) => {
+            let kind = secret.type_.clone().unwrap_or_else(|| "Opaque".to_owned());
+            let count = secret.data.as_ref().map_or(0, |data| data.len());
+            (vec![name, kind, count.to_string(), age], Vec::new())
+        }
+    };
+    if wide {
+        cells.extend(more);
+    }
+    cells
+}
+
+fn ready(set: &StatefulSet) -> String {
+    let wanted = set.spec.as_ref().and_then(|spec| spec.replicas);
+    let status = set.status.as_ref();
+    let ready = status.and_then(|status| status.ready_replicas);
+    format!("{}/{}", ready.unwrap_or_default(), wanted.unwrap_or(1))
+}
+
+fn more_of_set(set: &StatefulSet) -> Vec<String> {
+    let pod = set
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.template.spec.as_ref());
+    let containers = pod.map_or(&[][..], |pod| &pod.containers);
+    let names = containers.iter().map(|container| container.name.as_str());
+    let images = containers
+        .iter()
+        .filter_map(|container| container.image.as_deref());
+    vec![joined(names), joined(images)]
+}
+
+fn pet(pod: &Pod, name: String, age: String, now: Timestamp) -> Vec<String> {
+    let ready = printer::ready_column(pod);
+    let status = printer::pod_status_word(pod);
+    vec![name, ready, status, printer::restarts(pod, now), age]
+}
+
+fn more_of_pet(pod: &Pod) -> Vec<String> {
+    let ip = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
+    let labels = pod.metadata.labels.as_ref();
+    let revision = labels.and_then(|labels| labels.get(REVISION_LABEL).cloned());
+    let why = printer::why_not_ready(pod);
+    vec![or_none(ip), or_none(revision), or_none(why)]
+}
+
+fn service(service: &Service, name: String, age: String) -> Vec<String> {
+    let spec = service.spec.clone().unwrap_or_default();
+    let kind = spec.type_.clone().unwrap_or_else(|| "ClusterIP".to_owned());
+    let external = or_none(spec.external_name.clone());
+    let address = or_none(spec.cluster_ip.clone());
+    vec![name, kind, address, external, ports(&spec), age]
+}
+
+fn more_of_service(service: &Service) -> Vec<String> {
+    let selector = service
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.selector.as_ref());
+    let pairs = selector.into_iter().flatten();
+    let pairs: Vec<String> = pairs.map(|(key, value)| format!("{key}={value}")).collect();
+    vec![joined(pairs.iter().map(String::as_str))]
+}
+
+fn claim(layout: &Layout, claim: &PersistentVolumeClaim, name: String, age: String) -> Vec<String> {
+    let spec = claim.spec.clone().unwrap_or_default();
+    let status = claim.status.clone().unwrap_or_default();
+    let bound = status.phase.as_deref() == Some("Bound");
+    let phase = if claim.metadata.deletion_timestamp.is_some() {
+        "Terminating".to_owned()
+    } else {
+        status.phase.unwrap_or_else(|| "Pending".to_owned())
+    };
+    let volume = layout.volume(&namespace_of(&claim.metadata), &name);
+    let volume = if bound {
+        volume.display().to_string()
+    } else {
+        String::new()
+    };
+    let capacity = status.capacity.unwrap_or_default();
+    let capacity = capacity.get("storage").map(|size| size.0.clone());
+    vec![
+        name,
+        phase,
+        volume,
+        capacity.unwrap_or_default(),
+        modes(status.access_modes.as_deref().unwrap_or_default()),
+        spec.storage_class_name.unwrap_or_default(),
+        age,
+    ]
+}
+
+fn more_of_claim(claim: &PersistentVolumeClaim) -> Vec<String> {
+    let mode = claim
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.volume_mode.clone());
+    vec![mode.unwrap_or_else(|| "Filesystem".to_owned())]
+}
+
+fn revision(revision: &ControllerRevision, name: String, age: String) -> Vec<String> {
+    let mut owners = revision.metadata.owner_references.iter().flatten();
+    let owner = owners
+        .next()
+        .map(|owner| format!("statefulset.apps/{}", owner.name));
+    vec![name, or_none(owner), revision.revision.to_string(), age]
+}
+
+fn namespace_of(metadata: &ObjectMeta) -> Namespace {
+    let namespace = metadata.namespace.as_deref();
+    namespace
+        .and_then(|name| name.parse().ok())
+        .unwrap_or_default()
+}

@@ -1,0 +1,133 @@
+//! Label selectors as kubectl reads them: `app=web,tier!=cache,env in (a,b),!old`.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+
+use crate::model::Selector;
+use crate::problem::Problem;
+
+/// Reads a selector.
+pub(super) fn parse(text: &str) -> Result<Selector, Problem> {
+    let wishes = split(text)
+        .into_iter()
+        .filter(|wish| !wish.trim().is_empty());
+    let wishes: Result<Vec<_>, _> = wishes.map(|wish| requirement(wish.trim())).collect();
+    Selector::of(&LabelSelector {
+        match_expressions: Some(wishes?),
+        match_labels: None,
+    })
+}
+
+/// Splits at commas that are not within parentheses.
+fn split(text: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let (mut start, mut depth) = (0, 0_u32);
+    for (at, letter) in text.char_indices() {
+        match letter {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                parts.push(&text[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[start..]);
+    parts
+}
+
+fn requirement(wish: &str) -> Result<LabelSelectorRequirement, Problem> {
+    if let Some((key, value)) = wish.split_once("!=") {
+        return of(wish, key, "NotIn", vec![value]);
+    }
+    if let Some((key, value)) = wish.split_once("==").or_else(|| wish.split_once('=')) {
+        return of(wish, key, "In", vec![value]);
+    }
+    if let Some((lead, values)) = wish.strip_suffix(')').and_then(|wish| wish.split_once('(')) {
+        let values = values.split(',').collect();
+        let words: Vec<&str> = lead.split_whitespace().collect();
+        return match words.as_slice() {
+            [key, "in"] => of(wish, key, "In", values),
+            [key, "notin"] => of(wish, key, "NotIn", values),
+            _ => Err(fault(wish)),
+        };
+    }
+    match wish.strip_prefix('!') {
+        Some(key) => of(wish, key, "DoesNotExist", Vec::new()),
+        None => of(wish, wish, "Exists", Vec::new()),
+    }
+}
+
+fn of(
+    wish: &str,
+    key: &str,
+    operator: &str,
+    values: Vec<&str>,
+) -> Result<LabelSelectorRequirement, Problem> {
+    let key = key.trim();
+    let safe = |text: &str| {
+        let letter = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+        text.chars().all(letter)
+    };
+    let values: Vec<String> = values.iter().map(|value| value.trim().to_owned()).collect();
+    if key.is_empty() || !safe(key) || !values.iter().all(|value| safe(value)) {
+        return Err(fault(wish));
+    }
+    Ok(LabelSelectorRequirement {
+        key: key.to_owned(),
+        operator: operator.to_owned(),
+        values: (!values.is_empty()).then_some(values),
+    })
+}
+
+fn fault(wish: &str) -> Problem {
+    let forms = "app=web, app!=web, 'app in (a,b)', 'app notin (a,b)', app, or '!app'";
+    Problem::invalid(format!("{wish:?} is not a label selector: write {forms}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn matches(selector: &str, labels: &[(&str, &str)]) -> bool {
+        let labels = labels
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        parse(selector)
+            .unwrap()
+            .matches(&labels.collect::<BTreeMap<_, _>>())
+    }
+
+    #[test]
+    fn selectors_are_read_as_kubectl_reads_them() {
+        let web = [("app", "web"), ("tier", "db")];
+        for selector in [
+            "",
+            "app=web",
+            "app==web",
+            "app=web,tier=db",
+            "app != kctl",
+            "app in (web, kctl)",
+            "app notin (a,b),tier",
+            "!old",
+            "other!=x",
+        ] {
+            assert!(matches(selector, &web), "{selector}");
+        }
+        for selector in [
+            "app=kctl",
+            "app!=web",
+            "old",
+            "!app",
+            "app in (a,b)",
+            "app=web,tier=x",
+        ] {
+            assert!(!matches(selector, &web), "{selector}");
+        }
+        for bad in ["=", "app=a b", "app within (a)", "a b", "!"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Looking on: waiting until something changes in some directories, without looking again and
+//! again.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use crate::problem::Result;
+use crate::store::Watch;
+
+/// Directories that are watched; they need not exist yet.
+pub(crate) struct Lookout {
+    watch: Watch<()>,
+}
+
+impl Lookout {
+    pub(crate) fn new() -> Result<Self> {
+        let watch = Watch::new().context("cannot watch the state directory")?;
+        Ok(Self { watch })
+    }
+
+    /// Watches these directories from now on. Read what they hold afterwards, and nothing that
+    /// happens is missed.
+    pub(crate) fn at<'a>(&mut self, dirs: impl IntoIterator<Item = &'a PathBuf>) -> Result<()> {
+        for dir in dirs {
+            self.add(dir)
+                .with_context(|| format!("cannot watch {}", dir.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Watches a directory, or the nearest one above it that exists.
+    fn add(&mut self, dir: &Path) -> io::Result<()> {
+        for existing in dir.ancestors() {
+            match self.watch.add_growing(existing, ()) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                done => return done,
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until something happened, or the time is up; tells whether something happened.
+    ///
+    /// When nobody reads the standard output any more, the program ends here.
+    pub(crate) fn wait(&mut self, until: Option<Instant>) -> Result<bool> {
+        let timeout = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let timeout = timeout.map(|timeout| {
+            // Rounded up, so that the deadline has passed when nothing happened.
+            let timeout = timeout + Duration::from_millis(1);
+            Timespec::try_from(timeout).unwrap_or(Timespec {
+                tv_sec: 3600,
+                tv_nsec: 0,
+            })
+        });
+        let stdout = io::stdout();
+        let mut fds = [
+            PollFd::new(&self.watch, PollFlags::IN),
+            PollFd::new(&stdout, PollFlags::empty()),
+        ];
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error).context("cannot wait"),
+        }
+        if fds[1].revents().contains(PollFlags::ERR) {
+            std::process::exit(0);
+        }
+        let noticed = self.watch.noticed();
+        Ok(!noticed
+            .context("cannot watch the state directory")?
+            .is_empty())
+    }
+}
+
+impl AsFd for Lookout {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.watch.as_fd()
+    }
+}

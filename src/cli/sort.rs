@@ -1,0 +1,183 @@
+//! The sorts of objects that can be looked at, and the words for them.
+
+use super::names::{means_pets, means_sets};
+use super::session::Session;
+use crate::model::ObjectName;
+use crate::problem::{Problem, Result};
+
+/// A sort of objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Sort {
+    Set,
+    Pet,
+    Service,
+    Claim,
+    Endpoints,
+    Revision,
+    ConfigMap,
+    Secret,
+}
+
+/// What `all` stands for.
+const ALL: [Sort; 4] = [Sort::Set, Sort::Pet, Sort::Service, Sort::Claim];
+
+impl Sort {
+    /// Returns the sort that a word means, in kubectl's words and petset's.
+    pub(crate) fn of(word: &str) -> Option<Self> {
+        let word = word.to_ascii_lowercase();
+        Some(match word.as_str() {
+            set if means_sets(set) => Self::Set,
+            pet if means_pets(pet) => Self::Pet,
+            "services" | "service" | "svc" => Self::Service,
+            "claims"
+            | "claim"
+            | "pvc"
+            | "pvcs"
+            | "persistentvolumeclaims"
+            | "persistentvolumeclaim" => Self::Claim,
+            "endpoints" | "endpoint" | "ep" => Self::Endpoints,
+            "revisions"
+            | "revision"
+            | "controllerrevisions"
+            | "controllerrevision"
+            | "controllerrevisions.apps"
+            | "controllerrevision.apps" => Self::Revision,
+            "configmaps" | "configmap" | "cm" => Self::ConfigMap,
+            "secrets" | "secret" => Self::Secret,
+            _ => return None,
+        })
+    }
+
+    /// Returns the name as it stands before an object's: `statefulset.apps`.
+    pub(crate) const fn singular(self) -> &'static str {
+        match self {
+            Self::Set => "statefulset.apps",
+            Self::Pet => "pod",
+            Self::Service => "service",
+            Self::Claim => "persistentvolumeclaim",
+            Self::Endpoints => "endpoints",
+            Self::Revision => "controllerrevision.apps",
+            Self::ConfigMap => "configmap",
+            Self::Secret => "secret",
+        }
+    }
+
+    /// Returns the name as the API server's messages have it: `statefulsets.apps`.
+    pub(crate) const fn plural(self) -> &'static str {
+        match self {
+            Self::Set => "statefulsets.apps",
+            Self::Pet => "pods",
+            Self::Service => "services",
+            Self::Claim => "persistentvolumeclaims",
+            Self::Endpoints => "endpoints",
+            Self::Revision => "controllerrevisions.apps",
+            Self::ConfigMap => "configmaps",
+            Self::Secret => "secrets",
+        }
+    }
+}
+
+/// What a command line asks to see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Everything of these sorts.
+    All(Vec<Sort>),
+    /// These objects.
+    Named(Vec<(Sort, ObjectName)>),
+}
+
+impl Asked {
+    /// Reads `sets`, `sets,pets`, `pets web-0 web-1`, or `sts/web pod/web-0`.
+    pub(crate) fn of(words: &[String], session: &Session, verb: &str) -> Result<Self> {
+        let Some((first, rest)) = words.split_first() else {
+            return Ok(Self::All(ALL.to_vec()));
+        };
+        if first.contains('/') {
+            let named = words.iter().map(|word| full_name(word, session, verb));
+            return Ok(Self::Named(named.collect::<Result<_>>()?));
+        }
+        if first == "all" && !rest.is_empty() {
+            let message = "all stands for objects of every sort, which cannot be named as well";
+            return Err(Problem::invalid(message).into());
+        }
+        let sorts = sorts(first, session, verb)?;
+        if rest.is_empty() {
+            return Ok(Self::All(sorts));
+        }
+        let mut named = Vec::new();
+        for name in rest {
+            if name.contains('/') {
+                let message = format!("{name:?} has a sort before its name already");
+                let hint = format!("write `petset {verb} {} {name}`", sorts[0].singular());
+                let hint = hint.replace(&format!(" {} ", sorts[0].singular()), " ");
+                return Err(Problem::invalid(message).hint(hint).into());
+            }
+            let name: ObjectName = name.parse()?;
+            named.extend(sorts.iter().map(|sort| (*sort, name.clone())));
+        }
+        Ok(Self::Named(named))
+    }
+
+    /// Returns the sorts it is about, each once.
+    pub(crate) fn sorts(&self) -> Vec<Sort> {
+        let all: Vec<Sort> = match self {
+            Self::All(sorts) => sorts.clone(),
+            Self::Named(named) => named.iter().map(|(sort, _)| *sort).collect(),
+        };
+        let mut once = Vec::new();
+        for sort in all {
+            if !once.contains(&sort) {
+                once.push(sort);
+            }
+        }
+        once
+    }
+}
+
+fn full_name(word: &str, session: &Session, verb: &str) -> Result<(Sort, ObjectName)> {
+    let Some((sort, name)) = word.split_once('/') else {
+        let message = format!("{word:?} has no sort before its name, as the others have");
+        let hint = format!("write pod/{word}, or sts/{word} for a set");
+        return Err(Problem::invalid(message).hint(hint).into());
+    };
+    let sort = Sort::of(sort).ok_or_else(|| unknown(sort, session, verb))?;
+    Ok((sort, name.parse()?))
+}
+
+fn sorts(list: &str, session: &Session, verb: &str) -> Result<Vec<Sort>> {
+    let mut sorts = Vec::new();
+    for word in list.split(',') {
+        if word == "all" {
+            sorts.extend(ALL);
+        } else {
+            sorts.push(Sort::of(word).ok_or_else(|| unknown(word, session, verb))?);
+        }
+    }
+    Ok(sorts)
+}
+
+/// Says that nothing is called so, and what was probably meant.
+fn unknown(word: &str, session: &Session, verb: &str) -> Problem {
+    let message = format!("there is no sort of objects called {word:?}");
+    let problem = Problem::invalid(message);
+    let name: Option<ObjectName> = word.parse().ok();
+    let is = |sort| {
+        let item = name
+            .as_ref()
+            .map(|name| session.item(sort, &session.namespace, name));
+        matches!(item, Some(Ok(Some(_))))
+    };
+    if is(Sort::Set) {
+        let pets = format!("`petset {verb} pets {word}`");
+        problem.hint(format!(
+            "{word} is a set: `petset {verb} set {word}`, or {pets} for its pets"
+        ))
+    } else if is(Sort::Pet) {
+        problem.hint(format!("{word} is a pet: `petset {verb} pod {word}`"))
+    } else {
+        problem.hint(
+            "there are sets, pets, services, claims, endpoints, revisions, configmaps, secrets, \
+             events, and all",
+        )
+    }
+}
