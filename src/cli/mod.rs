@@ -22,6 +22,7 @@ mod stop;
 mod supervise;
 mod upgrade;
 mod validate;
+mod volume;
 mod waiting;
 mod words;
 
@@ -99,6 +100,7 @@ enum Command {
     Supervise(supervise::Args),
     Upgrade(upgrade::Args),
     Validate(validate::Args),
+    Volume(volume::Args),
 }
 
 impl Command {
@@ -117,6 +119,7 @@ impl Command {
             Self::Supervise(args) => supervise::run(session, args),
             Self::Upgrade(args) => upgrade::run(session, args),
             Self::Validate(args) => validate::run(session, args),
+            Self::Volume(args) => volume::run(session, args),
         }
     }
 }
