@@ -25,6 +25,7 @@ mod stop;
 mod supervise;
 mod upgrade;
 mod validate;
+mod volume;
 mod wait;
 mod waiting;
 mod words;
@@ -107,6 +108,7 @@ enum Command {
     Upgrade(upgrade::Args),
     Validate(validate::Args),
     Wait(wait::Args),
+    Volume(volume::Args),
 }
 
 impl Command {
@@ -129,6 +131,7 @@ impl Command {
             Self::Upgrade(args) => upgrade::run(session, args),
             Self::Validate(args) => validate::run(session, args),
             Self::Wait(args) => wait::run(session, args),
+            Self::Volume(args) => volume::run(session, args),
         }
     }
 }

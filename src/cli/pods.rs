@@ -6,13 +6,13 @@
 use std::fs;
 
 use anyhow::Context;
-use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use k8s_openapi::api::core::v1::Pod;
 use serde::Deserialize;
 
 use super::session::Session;
 use crate::model::Namespace;
 use crate::problem::Result;
-use crate::store::{PetLayout, read_json};
+use crate::store::{PetLayout, merge_status, read_json};
 
 /// Returns the pod of this name with its runner's status in it; nothing where it does not run.
 pub(crate) fn find(session: &Session, name: &str) -> Result<Option<Pod>> {
@@ -26,7 +26,7 @@ pub(crate) fn find_in(session: &Session, namespace: &Namespace, name: &str) -> R
         let Some(mut pod) = read_json::<Pod>(&files.pod())? else {
             return Ok(None);
         };
-        merge(&mut pod, read_json(&files.status())?);
+        merge_status(&mut pod, read_json(&files.status())?);
         if !is_kept(&files) {
             unready(&mut pod);
         }
@@ -46,16 +46,6 @@ pub(crate) fn is_ready(pod: &Pod) -> bool {
 pub(crate) fn has_ended(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed"))
-}
-
-/// Puts the runner's status into a pod; its address, which the supervisor gave, stays.
-fn merge(pod: &mut Pod, seen: Option<PodStatus>) {
-    let Some(mut seen) = seen else { return };
-    let own = pod.status.take().unwrap_or_default();
-    seen.host_ip = own.host_ip.or(seen.host_ip);
-    seen.pod_ip = own.pod_ip.or(seen.pod_ip);
-    seen.pod_ips = own.pod_ips.or(seen.pod_ips);
-    pod.status = Some(seen);
 }
 
 fn unready(pod: &mut Pod) {

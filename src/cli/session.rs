@@ -65,6 +65,15 @@ impl Session {
         Ok(outcome)
     }
 
+    /// Changes what is wanted as [`edit`](Self::edit) does, where no supervisor has to look at it.
+    pub(crate) fn edit_quietly<T>(
+        &self,
+        verb: &str,
+        edit: impl FnOnce(&mut Edit<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.store.edit(verb, self.lock_timeout, edit)
+    }
+
     /// Changes one set that exists, and returns it as it is now.
     ///
     /// Its generation rises when its spec changed, so that the supervisor's report can be told to

@@ -21,6 +21,8 @@ use crate::problem::{Kind, Problem, Result};
 
 /// On a set that is being deleted: its claims go with it, whatever its retention policy says.
 pub(crate) const PURGE_ANNOTATION: &str = "petset.dev/purge";
+/// The annotation that says for which set a claim was made, also when that set is gone.
+pub(crate) const SET_ANNOTATION: &str = "petset.dev/set";
 
 /// An object that users ask for and the state directory keeps, one file each.
 pub(crate) trait Kept:

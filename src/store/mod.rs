@@ -21,7 +21,7 @@ use std::{env, process};
 use anyhow::Context;
 
 pub(crate) use addresses::{Given, addresses_given, give_address};
-pub(crate) use edit::{Edit, Kept, PURGE_ANNOTATION, identity};
+pub(crate) use edit::{Edit, Kept, PURGE_ANNOTATION, SET_ANNOTATION, identity};
 pub(crate) use files::{
     Sync, make_dir, names_in, read, read_json, remove, remove_tree, replace, replace_json,
 };

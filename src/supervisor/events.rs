@@ -15,7 +15,7 @@ use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 
 use super::pets::Runner;
 use super::world::{Key, load_seen, load_wanted};
-use super::{Supervisor, log};
+use super::{CLAIMS_MESSAGE, Supervisor, log};
 use crate::model::{Namespace, ObjectName};
 use crate::problem::Result;
 use crate::store::{self, Noticed, Wanted, merge_status, names_in, read_json};
@@ -142,8 +142,11 @@ impl Supervisor {
     fn note(&mut self) -> Result<()> {
         let mut message = [0_u8; 64];
         let mut nudged = false;
-        while self.socket.recv(&mut message).is_ok() {
+        while let Ok(length) = self.socket.recv(&mut message) {
             nudged = true;
+            if &message[..length] == CLAIMS_MESSAGE {
+                self.world.forget_removed_claims(self.store.layout());
+            }
         }
         if drain(&self.signals.end) {
             self.signals.quit = true;

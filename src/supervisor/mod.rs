@@ -34,11 +34,14 @@ use events::{Signals, Spot};
 use publish::Names;
 use world::{Key, World};
 
-pub(crate) use launch::{lifeline, nudge, own_program};
+pub(crate) use launch::{is_running, lifeline, nudge, own_program, send};
 pub(crate) use perform::new_uid;
 
 /// The first argument that makes this program a supervisor in the background.
 pub(crate) const SUPERVISOR_ARGUMENT: &str = "supervisor";
+
+/// Says that records of claims were removed.
+pub(crate) const CLAIMS_MESSAGE: &[u8] = b"claims";
 
 /// How long a starting supervisor waits for one that is just ending.
 const HANDOVER: Duration = Duration::from_secs(5);

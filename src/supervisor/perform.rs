@@ -109,6 +109,8 @@ impl Supervisor {
             .with_context(|| format!("{} has no claim template {template}", key.1))?;
         claim.metadata.uid = Some(new_uid()?);
         claim.metadata.creation_timestamp = Some(Time(now));
+        let notes = claim.metadata.annotations.get_or_insert_default();
+        notes.insert(store::SET_ANNOTATION.to_owned(), key.1.to_string());
         let dir = self.store.layout().volume(&key.0, &name);
         store::make_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let path = self.store.layout().claim(&key.0, &name);

@@ -1,0 +1,143 @@
+//! `petset volume`
+
+mod found;
+mod remove;
+
+use clap::{Args as ClapArgs, Subcommand};
+use serde::Serialize;
+
+use super::names::SetRef;
+use super::render::{self, Format};
+use super::session::Session;
+use crate::model::ObjectName;
+use crate::problem::Result;
+use found::{Volume, Volumes};
+
+/// List, find and remove the volumes that pets keep
+///
+/// A volume is a directory that outlives its pet: it is kept when a set shrinks or is deleted,
+/// and found again by the pet of the same name.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    #[command(visible_alias = "list")]
+    Ls(ListArgs),
+    Path(PathArgs),
+    #[command(visible_alias = "remove")]
+    Rm(remove::Args),
+}
+
+/// List volumes
+///
+/// STATUS is InUse while a pet uses the volume, Bound while its set wants it for a pet that does
+/// not exist now, Kept where its set has shrunk, and Unbound where its set is gone. SIZE is what
+/// it takes on disk.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  petset volume ls
+  petset volume ls web -o wide")]
+struct ListArgs {
+    /// Set whose volumes are listed; without it, those of the whole namespace
+    set: Option<SetRef>,
+    /// How to print them; wide adds the directories
+    #[arg(short, long, value_name = "FORM")]
+    output: Option<Format>,
+}
+
+/// Print the directory of a volume
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  petset volume path data-web-0
+  cp -a \"$(petset volume path data-web-0)\" backup")]
+struct PathArgs {
+    /// Claim whose directory is meant, such as data-web-0
+    claim: ObjectName,
+}
+
+pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
+    match &args.verb {
+        Verb::Ls(args) => list(session, args),
+        Verb::Path(args) => path(session, args),
+        Verb::Rm(args) => remove::run(session, args),
+    }
+}
+
+fn path(session: &Session, args: &PathArgs) -> Result<()> {
+    let volumes = Volumes::of(session)?;
+    let volume = volumes.expect(session, args.claim.as_str())?;
+    render::line(&volume.path.display().to_string())
+}
+
+/// One volume, as it is listed.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    name: String,
+    namespace: String,
+    set: Option<String>,
+    status: &'static str,
+    used_by: Option<String>,
+    bytes: u64,
+    requested: Option<String>,
+    path: String,
+}
+
+fn list(session: &Session, args: &ListArgs) -> Result<()> {
+    let volumes = Volumes::of(session)?;
+    let wanted = args.set.as_ref().map(|SetRef(set)| set.as_str());
+    let rows = volumes
+        .all
+        .iter()
+        .filter(|volume| wanted.is_none() || volume.set.as_deref() == wanted);
+    let rows: Vec<Row> = rows.map(|volume| row(session, volume)).collect();
+    if let (Some(SetRef(set)), true) = (&args.set, rows.is_empty()) {
+        session.expect_set(set)?;
+    }
+    match args.output {
+        Some(Format::Json) => render::json(&rows),
+        Some(Format::Yaml) => render::yaml(&rows),
+        Some(Format::Name) => rows
+            .iter()
+            .try_for_each(|row| render::line(&format!("persistentvolumeclaim/{}", row.name))),
+        Some(Format::Wide) => table(&rows, true),
+        None => table(&rows, false),
+    }
+}
+
+fn row(session: &Session, volume: &Volume) -> Row {
+    Row {
+        name: volume.name.clone(),
+        namespace: session.namespace.to_string(),
+        set: volume.set.clone(),
+        status: volume.status.word(),
+        used_by: volume.status.pet().map(str::to_owned),
+        bytes: found::size_of(&volume.path),
+        requested: volume.requested.clone(),
+        path: volume.path.display().to_string(),
+    }
+}
+
+fn table(rows: &[Row], wide: bool) -> Result<()> {
+    let mut headings = vec!["NAME", "SET", "STATUS", "USED BY", "SIZE", "REQUESTED"];
+    headings.extend(wide.then_some("PATH"));
+    let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "<none>".to_owned());
+    let cells = |row: &Row| {
+        let mut cells = vec![
+            row.name.clone(),
+            or_none(&row.set),
+            row.status.to_owned(),
+            or_none(&row.used_by),
+            found::in_words(row.bytes),
+            or_none(&row.requested),
+        ];
+        cells.extend(wide.then(|| row.path.clone()));
+        cells
+    };
+    let rows: Vec<Vec<String>> = rows.iter().map(cells).collect();
+    render::table(&headings, &rows)
+}

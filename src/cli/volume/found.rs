@@ -1,0 +1,244 @@
+//! The volumes of a namespace, and who has something to do with them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Volume as Mount};
+
+use super::super::session::Session;
+use crate::model::{Ordinal, Set};
+use crate::problem::{Problem, Result};
+use crate::store::{self, SET_ANNOTATION, names_in, read_json};
+
+/// One volume: a claim, and the directory behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Volume {
+    pub(super) name: String,
+    /// The set it was made for; nothing for a claim that was asked for by itself.
+    pub(super) set: Option<String>,
+    pub(super) status: Status,
+    /// The size that its claim asks for, in Kubernetes' notation.
+    pub(super) requested: Option<String>,
+    pub(super) path: PathBuf,
+}
+
+/// What stands between a volume and its removal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Status {
+    /// This pet uses it.
+    InUse(String),
+    /// The set wants it for this pet, which does not exist now.
+    Bound(String),
+    /// The set is there, but has shrunk.
+    Kept,
+    /// The set is gone, or there never was one.
+    Unbound,
+}
+
+impl Status {
+    pub(super) const fn word(&self) -> &'static str {
+        match self {
+            Self::InUse(_) => "InUse",
+            Self::Bound(_) => "Bound",
+            Self::Kept => "Kept",
+            Self::Unbound => "Unbound",
+        }
+    }
+
+    pub(super) fn pet(&self) -> Option<&str> {
+        match self {
+            Self::InUse(pet) => Some(pet),
+            Self::Bound(_) | Self::Kept | Self::Unbound => None,
+        }
+    }
+}
+
+/// All volumes of a namespace, by name and ordinal.
+#[derive(Debug)]
+pub(super) struct Volumes {
+    pub(super) all: Vec<Volume>,
+}
+
+impl Volumes {
+    /// Looks at claims, directories, sets and pets as they are now.
+    pub(super) fn of(session: &Session) -> Result<Self> {
+        let (layout, namespace) = (session.store.layout(), &session.namespace);
+        let claims = layout.claims(namespace);
+        let records =
+            names_in(&claims).with_context(|| format!("cannot list {}", claims.display()))?;
+        let dir = layout.volumes(namespace);
+        let mut names = names_in(&dir).with_context(|| format!("cannot list {}", dir.display()))?;
+        let recorded = records.iter().filter_map(|file| file.strip_suffix(".json"));
+        names.extend(recorded.map(str::to_owned));
+        names.sort_by_cached_key(|name| in_order(name));
+        names.dedup();
+        let sets: Vec<StatefulSet> = session.store.all(namespace)?;
+        let sets: Vec<(Set, Vec<Mount>)> = sets
+            .iter()
+            .map(|set| Ok((Set::of(set)?, mounts_of(set))))
+            .collect::<Result<_>>()?;
+        let users = users(session)?;
+        let volume = |name: String| -> Result<Volume> {
+            let claim: Option<PersistentVolumeClaim> = read_json(&layout.claim(namespace, &name))?;
+            Ok(Volume {
+                set: set_of(&name, claim.as_ref(), &sets),
+                status: status_of(&name, &users, &sets),
+                requested: claim.as_ref().and_then(requested),
+                path: layout.volume(namespace, &name),
+                name,
+            })
+        };
+        let all = names.into_iter().map(volume).collect::<Result<_>>()?;
+        Ok(Self { all })
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<&Volume> {
+        self.all.iter().find(|volume| volume.name == name)
+    }
+
+    pub(super) fn expect(&self, session: &Session, name: &str) -> Result<&Volume, Problem> {
+        self.find(name).ok_or_else(|| {
+            let mut problem = session.not_found("persistentvolumeclaims", name);
+            problem.hints = vec!["see what exists with `petset volume ls`".to_owned()];
+            problem
+        })
+    }
+}
+
+/// Sorts `data-web-2` before `data-web-10`.
+fn in_order(name: &str) -> (String, u64) {
+    let stem = name.trim_end_matches(|digit: char| digit.is_ascii_digit());
+    (stem.to_owned(), name[stem.len()..].parse().unwrap_or(0))
+}
+
+fn mounts_of(set: &StatefulSet) -> Vec<Mount> {
+    let spec = set
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.template.spec.as_ref());
+    spec.and_then(|spec| spec.volumes.clone())
+        .unwrap_or_default()
+}
+
+fn claim_of(mount: &Mount) -> Option<&str> {
+    let source = mount.persistent_volume_claim.as_ref()?;
+    Some(&source.claim_name)
+}
+
+/// Which pet uses which claim.
+fn users(session: &Session) -> Result<BTreeMap<String, String>> {
+    let (layout, namespace) = (session.store.layout(), &session.namespace);
+    let mut users = BTreeMap::new();
+    for name in names_in(&layout.pets_of(namespace)).context("cannot list the pets")? {
+        let pod: Option<Pod> = store::read_json(&layout.pet(namespace, &name).pod())?;
+        let spec = pod.and_then(|pod| pod.spec).unwrap_or_default();
+        let mounts = spec.volumes.unwrap_or_default();
+        let claims = mounts.iter().filter_map(claim_of).map(str::to_owned);
+        users.extend(claims.map(|claim| (claim, name.clone())));
+    }
+    Ok(users)
+}
+
+fn set_of(
+    name: &str,
+    claim: Option<&PersistentVolumeClaim>,
+    sets: &[(Set, Vec<Mount>)],
+) -> Option<String> {
+    let notes = claim.and_then(|claim| claim.metadata.annotations.as_ref());
+    let noted = notes.and_then(|notes| notes.get(SET_ANNOTATION).cloned());
+    let own = || sets.iter().find(|(set, _)| set.is_own_claim(name));
+    noted.or_else(|| own().map(|(set, _)| set.name.to_string()))
+}
+
+fn status_of(name: &str, users: &BTreeMap<String, String>, sets: &[(Set, Vec<Mount>)]) -> Status {
+    if let Some(pet) = users.get(name) {
+        return Status::InUse(pet.clone());
+    }
+    let mut kept = Status::Unbound;
+    for (set, mounts) in sets {
+        if mounts.iter().any(|mount| claim_of(mount) == Some(name)) {
+            return Status::Bound(set.name.to_string());
+        }
+        if !set.is_own_claim(name) {
+            continue;
+        }
+        let ordinal = name
+            .rsplit('-')
+            .next()
+            .and_then(|ordinal| ordinal.parse().ok());
+        match ordinal.map(Ordinal) {
+            Some(ordinal) if set.has(ordinal) && set.deletion.is_none() => {
+                return Status::Bound(set.pet_name(ordinal));
+            }
+            Some(_) | None => kept = Status::Kept,
+        }
+    }
+    kept
+}
+
+fn requested(claim: &PersistentVolumeClaim) -> Option<String> {
+    let resources = claim.spec.as_ref()?.resources.as_ref()?;
+    Some(resources.requests.as_ref()?.get("storage")?.0.clone())
+}
+
+/// Returns how many bytes a directory takes on disk, with all that is below it; what cannot be
+/// looked at does not count.
+pub(super) fn size_of(path: &Path) -> u64 {
+    let Ok(meta) = fs::symlink_metadata(path) else {
+        return 0;
+    };
+    let own = meta.blocks() * 512;
+    if !meta.is_dir() {
+        return own;
+    }
+    let below = fs::read_dir(path).into_iter().flatten().flatten();
+    own + below.map(|entry| size_of(&entry.path())).sum::<u64>()
+}
+
+/// Writes a number of bytes for people: `3.1 MiB`.
+pub(super) fn in_words(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let (mut tenths, mut unit) = (u128::from(bytes) * 10, 0);
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        tenths = (tenths + 512) / 1024;
+        unit += 1;
+    }
+    let (whole, tenth) = (tenths / 10, tenths % 10);
+    match tenth {
+        0 => format!("{whole} {}", UNITS[unit]),
+        _ => format!("{whole}.{tenth} {}", UNITS[unit]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_written_for_people() {
+        let table = [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (4096, "4 KiB"),
+            (1_536, "1.5 KiB"),
+            (3_250_585, "3.1 MiB"),
+            (1 << 50, "1024 TiB"),
+        ];
+        for (bytes, words) in table {
+            assert_eq!(in_words(bytes), words);
+        }
+    }
+
+    #[test]
+    fn a_volume_takes_what_its_files_take() {
+        let dir = tempfile::tempdir().unwrap();
+        let empty = size_of(dir.path());
+        fs::write(dir.path().join("file"), vec![1; 100_000]).unwrap();
+        assert!(size_of(dir.path()) >= empty + 98_304);
+        assert_eq!(size_of(&dir.path().join("nope")), 0);
+    }
+}
