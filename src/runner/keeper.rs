@@ -751,15 +751,15 @@ impl Keeper {
         self.vessels[index].ending || self.processes.iter().any(|it| it.place.0 == index)
     }
 
-    /// Leaves nothing behind: no process, then the last status, then a clean record.
+    /// Leaves nothing behind: no process, then a clean record, and last of all the status that
+    /// tells the supervisor that the pet's directory may go.
     fn end(mut self) {
         self.kill_everything();
-        self.write_status();
         self.record.clean = true;
         self.record.containers.clear();
         let _ = self.record.write(&self.pet);
         let _ = store::remove(&self.pet.control());
-        self.nudge_supervisor(NUDGE);
+        self.write_status();
     }
 
     fn kill_everything(&self) {
