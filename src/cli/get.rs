@@ -355,7 +355,7 @@ impl<'a> View<'a> {
             let wanted = |kind| layout.wanted_kind(namespace, kind);
             match sort {
                 Sort::Set => {
-                    places.extend([wanted(Wanted::StatefulSet), layout.set_statuses(namespace)])
+                    places.extend([wanted(Wanted::StatefulSet), layout.set_statuses(namespace)]);
                 }
                 Sort::Pet => {
                     let all = layout.pets_of(namespace);

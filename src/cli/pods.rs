@@ -6,13 +6,17 @@
 use std::fs;
 
 use anyhow::Context;
-use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use k8s_openapi::api::core::v1::Pod;
 use serde::Deserialize;
 
 use super::session::Session;
-use crate::model::Namespace;
+use crate::model::{Namespace, printer};
 use crate::problem::Result;
-use crate::store::{PetLayout, read_json};
+use crate::store::{PetLayout, merge_status, read_json};
+
+/// The status word of a pet whose runner was killed and has no successor yet.
+const LOST: &str = "Unknown";
+const LOST_WHY: &str = "its runner is gone, and `petset start` brings it back";
 
 /// Returns the pod of this name with its runner's status in it; nothing where it does not run.
 pub(crate) fn find(session: &Session, name: &str) -> Result<Option<Pod>> {
@@ -26,9 +30,9 @@ pub(crate) fn find_in(session: &Session, namespace: &Namespace, name: &str) -> R
         let Some(mut pod) = read_json::<Pod>(&files.pod())? else {
             return Ok(None);
         };
-        merge(&mut pod, read_json(&files.status())?);
-        if !is_kept(&files) {
-            unready(&mut pod);
+        merge_status(&mut pod, read_json(&files.status())?);
+        if !has_ended(&pod) && !is_kept(&files) {
+            lost(&mut pod);
         }
         Ok(Some(pod))
     };
@@ -48,22 +52,28 @@ pub(crate) fn has_ended(pod: &Pod) -> bool {
     matches!(phase, Some("Succeeded" | "Failed"))
 }
 
-/// Puts the runner's status into a pod; its address, which the supervisor gave, stays.
-fn merge(pod: &mut Pod, seen: Option<PodStatus>) {
-    let Some(mut seen) = seen else { return };
-    let own = pod.status.take().unwrap_or_default();
-    seen.host_ip = own.host_ip.or(seen.host_ip);
-    seen.pod_ip = own.pod_ip.or(seen.pod_ip);
-    seen.pod_ips = own.pod_ips.or(seen.pod_ips);
-    pod.status = Some(seen);
-}
-
-fn unready(pod: &mut Pod) {
-    let conditions = pod.status.as_mut().and_then(|s| s.conditions.as_mut());
-    for condition in conditions.into_iter().flatten() {
-        if condition.type_ == "Ready" {
+/// Marks what nobody keeps: whatever was seen last, nothing of it is known any more.
+fn lost(pod: &mut Pod) {
+    let status = pod.status.get_or_insert_default();
+    status.reason = Some(LOST.to_owned());
+    status.message = Some(LOST_WHY.to_owned());
+    for condition in status.conditions.iter_mut().flatten() {
+        if matches!(condition.type_.as_str(), "Ready" | "ContainersReady") {
             condition.status = "False".to_owned();
         }
+    }
+    let init = status.init_container_statuses.iter_mut().flatten();
+    let all = init.chain(status.container_statuses.iter_mut().flatten());
+    all.for_each(|container| container.ready = false);
+}
+
+/// Says in one sentence why a pet is not ready; nothing where it is.
+pub(crate) fn why_not_ready(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref();
+    let lost = status.filter(|status| status.reason.as_deref() == Some(LOST));
+    match lost.and_then(|status| status.message.clone()) {
+        Some(message) => Some(message),
+        None => printer::why_not_ready(pod),
     }
 }
 
