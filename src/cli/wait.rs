@@ -12,10 +12,11 @@ use k8s_openapi::api::core::v1::Pod;
 use super::lookout::Lookout;
 use super::names::Target;
 use super::objects::{Item, owner};
+use super::pods;
 use super::render;
 use super::session::Session;
 use super::waiting::{Goal, Progress, Voice, refuse_if_hopeless};
-use crate::model::{ObjectName, PetName, SetName, printer};
+use crate::model::{ObjectName, PetName, SetName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Wanted};
 use crate::supervisor;
@@ -269,7 +270,7 @@ impl<'a> Waiter<'a> {
         match &self.args.wish {
             Wish::Is(wish) => wish.progress(&Item::Pet(pod.into())),
             Wish::Ready | Wish::Settled | Wish::Delete => {
-                let Some(why) = printer::why_not_ready(&pod) else {
+                let Some(why) = pods::why_not_ready(&pod) else {
                     return Ok(None);
                 };
                 self.refuse_if_stuck(&pod)?;
