@@ -1,10 +1,12 @@
 //! The command line: what it accepts, and one file a verb.
 
+mod completions;
 mod create;
 mod delete;
 mod describe;
 mod discover;
 mod dns;
+mod doctor;
 mod endpoints;
 mod events;
 mod exec;
@@ -12,6 +14,7 @@ mod files;
 mod get;
 mod logs;
 mod lookout;
+mod man;
 mod names;
 mod objects;
 mod peers;
@@ -91,16 +94,20 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Completions(completions::Args),
     Create(create::Args),
     Delete(delete::Args),
     Describe(describe::Args),
     Discover(discover::Args),
     Dns(dns::Args),
+    Doctor(doctor::Args),
+    Restart(restart::Args),
     Events(events::Args),
     Exec(exec::Args),
     Get(get::Args),
     Logs(logs::Args),
     Restart(restart::Args),
+    Man(man::Args),
     Scale(scale::Args),
     Start(stop::StartArgs),
     Stop(stop::StopArgs),
@@ -112,8 +119,23 @@ enum Command {
 }
 
 impl Command {
+    /// Runs a verb that needs no state directory, or one that looks at a broken one too.
+    fn run_alone(&self, global: &Global) -> Option<Result<()>> {
+        if let Self::Completions(args) = self {
+            return Some(completions::run(args));
+        }
+        if let Self::Doctor(args) = self {
+            return Some(doctor::run(global, args));
+        }
+        if let Self::Man(args) = self {
+            return Some(man::run(args));
+        }
+        None
+    }
+
     fn run(&self, session: &Session) -> Result<()> {
         match self {
+            Self::Completions(_) | Self::Doctor(_) | Self::Man(_) => Ok(()),
             Self::Create(args) => create::run(session, args),
             Self::Delete(args) => delete::run(session, args),
             Self::Describe(args) => describe::run(session, args),
@@ -145,8 +167,11 @@ pub fn command() -> clap::Command {
 /// Runs one command line and returns its exit code.
 #[must_use]
 pub fn run() -> ExitCode {
+    completions::answer_shell();
     let cli = Cli::parse();
-    let outcome = Session::open(&cli.global).and_then(|session| cli.command.run(&session));
+    let outcome = cli.command.run_alone(&cli.global).unwrap_or_else(|| {
+        Session::open(&cli.global).and_then(|session| cli.command.run(&session))
+    });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => ending(&error),
