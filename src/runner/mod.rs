@@ -32,7 +32,6 @@ use crate::store::{Layout, PetLayout, Store};
 use crate::sys;
 
 pub(crate) use control::{Control, tell};
-pub(crate) use tree::{Identity, identity_of};
 
 /// The word that makes the program a runner: `petset runner <state-dir> <namespace> <pod>`.
 pub(crate) const VERB: &str = "runner";
@@ -52,14 +51,6 @@ pub(crate) fn start(layout: &Layout, namespace: &Namespace, pod: &str) -> io::Re
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-}
-
-/// Returns whether a runner holds this pet's lock.
-pub(crate) fn is_kept(pet: &PetLayout) -> bool {
-    match File::open(pet.lock()) {
-        Ok(file) => lock(&file).is_err(),
-        Err(_) => false,
-    }
 }
 
 /// Keeps one pet until its end; `args` are what follows [`VERB`].
