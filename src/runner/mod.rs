@@ -24,6 +24,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::fs::FlockOperation;
 
@@ -37,6 +38,10 @@ pub(crate) use control::{Control, tell};
 pub(crate) const VERB: &str = "runner";
 /// The exit code of a runner whose pet has a runner already.
 pub(crate) const BUSY: u8 = 75;
+
+/// How long a lock may outlive a runner that was killed while it started a process: the new
+/// process holds it too until it executes its program, or finds that its parent is gone.
+const HANDOVER: Duration = Duration::from_millis(300);
 
 /// Starts the runner of a pod whose `pod.json` is in place. It outlives the caller.
 pub(crate) fn start(layout: &Layout, namespace: &Namespace, pod: &str) -> io::Result<Child> {
@@ -96,7 +101,13 @@ fn take_lock(pet: &PetLayout) -> io::Result<File> {
         .truncate(false)
         .mode(0o600)
         .open(pet.lock())?;
-    lock(&file)?;
+    let until = Instant::now() + HANDOVER;
+    while let Err(busy) = lock(&file) {
+        if Instant::now() > until {
+            return Err(busy);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
     Ok(file)
 }
 
