@@ -96,8 +96,13 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     if args.dry_run.is_some() {
         return show_all(&objects, args.output, " (dry run)");
     }
+    let generated = args.name.is_some();
     let created = session.edit("create", |edit| {
-        create(edit, &mut objects, args.if_not_exists)
+        let created = create(edit, &mut objects, args.if_not_exists)?;
+        if generated {
+            give_service_to_set(edit, &objects)?;
+        }
+        Ok(created)
     });
     let (titles, goals) = created.context("cannot create what was asked for")?;
     match args.output {

@@ -88,7 +88,7 @@ struct Runner {
 
 /// Tells whether somebody keeps the pet: its runner is the process that it says it is. One that
 /// has said nothing yet is believed.
-fn is_kept(files: &PetLayout) -> bool {
+pub(crate) fn is_kept(files: &PetLayout) -> bool {
     let Ok(Some(runner)) = read_json::<Runner>(&files.runner()) else {
         return true;
     };

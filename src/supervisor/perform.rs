@@ -11,7 +11,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use super::Supervisor;
 use super::pets::Pet;
 use super::world::Key;
-use crate::model::{ObjectName, Ordinal, Reason, Set, Step, claim_for, claim_name, pod_for};
+use crate::model::{
+    Deletion, ObjectName, Ordinal, Reason, Set, Step, claim_for, claim_name, pod_for,
+};
 use crate::problem::Result;
 use crate::store::journal::Severity;
 use crate::store::{self, Sync, Wanted};
@@ -338,36 +340,39 @@ impl Supervisor {
     }
 
     /// Forgets a set whose deletion has come to its end.
+    ///
+    /// The wish goes last: whoever waits for the end waits for that, and a supervisor that dies
+    /// before it leaves its successor the rest.
     fn finish(&mut self, key: &Key, set: &Set) -> Result<()> {
-        let orphaned = matches!(set.deletion, Some(crate::model::Deletion::Orphan));
+        let orphaned = matches!(set.deletion, Some(Deletion::Orphan));
         let object = self.set(key)?.clone();
-        let own = if orphaned {
-            Vec::new()
-        } else {
-            self.services_of(key, &set.uid)
-        };
+        if annotated(&object, store::PURGE_ANNOTATION) {
+            self.purge(key, set)?;
+        }
+        self.collect(key, &set.uid)?;
+        let layout = self.store.layout().clone();
+        store::remove(&layout.set_status(&key.0, key.1.as_str()))?;
+        let mut own = Vec::new();
+        if !orphaned {
+            own = self.services_of(key, &set.uid);
+            store::remove(&layout.revisions(&key.0, key.1.as_str()))?;
+            self.remove_ruins(key)?;
+        }
         self.store.edit("supervise", None, |edit| {
             let wanted: Option<StatefulSet> = edit.find(&key.0, &key.1)?;
             if wanted.is_some_and(|wanted| wanted.metadata.uid == object.metadata.uid) {
                 edit.forget(&key.0, Wanted::StatefulSet, &key.1);
-                own.iter()
-                    .for_each(|service| edit.forget(&key.0, Wanted::Service, service));
+                let mut forget = |service| edit.forget(&key.0, Wanted::Service, service);
+                own.iter().for_each(&mut forget);
             }
             Ok(())
         })?;
-        if annotated(&object, store::PURGE_ANNOTATION) {
-            self.purge(key, set)?;
-        }
-        let layout = self.store.layout().clone();
-        store::remove(&layout.set_status(&key.0, key.1.as_str()))?;
         let place = self.world.place_mut(&key.0);
         place.sets.remove(&key.1);
         if !orphaned {
             place.revisions.remove(&key.1);
-            store::remove(&layout.revisions(&key.0, key.1.as_str()))?;
-            self.remove_ruins(key)?;
         }
-        self.collect(key, &set.uid)
+        Ok(())
     }
 
     /// Returns the services that were made for a set and go with it.
