@@ -1,6 +1,8 @@
 //! The verbs that only read (get, describe, logs, events, exec, wait), on state directories
 //! written by hand: nobody runs, and nobody is started.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod handmade;
 
 use std::fs::{self, OpenOptions};

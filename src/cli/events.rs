@@ -139,7 +139,7 @@ fn show_table(args: &Args, seen: &[Seen]) -> Result<()> {
 
 /// Shows what has happened, and then each thing that happens.
 fn watch(session: &Session, args: &Args, scope: &Scope) -> Result<()> {
-    let mut lookout = Lookout::new()?;
+    let mut lookout = Lookout::for_reader()?;
     let mut columns = Columns::default();
     lookout.at(&[session.store.layout().events(&session.namespace)])?;
     let mut known = scope.events(session)?;

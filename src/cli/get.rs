@@ -254,7 +254,7 @@ impl<'a> View<'a> {
             let hint = "name one, such as `petset get pets --watch`";
             return Err(Problem::invalid(message).hint(hint).into());
         };
-        let mut lookout = Lookout::new()?;
+        let mut lookout = Lookout::for_reader()?;
         let mut columns = Columns::default();
         let mut known: BTreeMap<(String, String), (String, Item)> = BTreeMap::new();
         let mut first = true;

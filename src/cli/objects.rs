@@ -304,9 +304,7 @@ impl Session {
             let names =
                 store::names_in(&dir).with_context(|| format!("cannot list {}", dir.display()))?;
             let folders = names.iter().filter(|name| dir.join(name).is_dir());
-            // `seen/addresses` is not a namespace unless something is in it.
-            let spaces = folders.filter(|name| *name != "addresses");
-            all.extend(spaces.filter_map(|name| name.parse().ok()));
+            all.extend(folders.filter_map(|name| name.parse().ok()));
         }
         all.sort();
         all.dedup();
