@@ -11,6 +11,7 @@
 )]
 
 mod cli;
+mod hello;
 mod manifest;
 pub mod model;
 mod net;
@@ -42,6 +43,7 @@ pub fn main() -> ExitCode {
         Some((role, [root])) if role == supervisor::SUPERVISOR_ARGUMENT => {
             supervisor::run_in_background(Path::new(root))
         }
+        Some((role, rest)) if role == hello::HELLO_ARGUMENT => hello::run(rest),
         Some((role, rest)) if role == runner::VERB => runner::run(rest),
         Some(_) | None => cli::run(),
     }

@@ -2,7 +2,7 @@
 //! again.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,12 +16,29 @@ use crate::store::Watch;
 /// Directories that are watched; they need not exist yet.
 pub(crate) struct Lookout {
     watch: Watch<()>,
+    /// Becomes readable when somebody ends.
+    lifeline: Option<OwnedFd>,
+    lost: bool,
+    /// It is for somebody who reads the standard output, and ends with them.
+    for_reader: bool,
 }
 
 impl Lookout {
     pub(crate) fn new() -> Result<Self> {
         let watch = Watch::new().context("cannot watch the state directory")?;
-        Ok(Self { watch })
+        Ok(Self {
+            watch,
+            lifeline: None,
+            lost: false,
+            for_reader: false,
+        })
+    }
+
+    /// Looks on for somebody who reads the standard output: without them, the program ends.
+    pub(crate) fn for_reader() -> Result<Self> {
+        let mut lookout = Self::new()?;
+        lookout.for_reader = true;
+        Ok(lookout)
     }
 
     /// Watches these directories from now on. Read what they hold afterwards, and nothing that
@@ -45,9 +62,18 @@ impl Lookout {
         Ok(())
     }
 
+    /// Also waits for the end of whoever has this lifeline.
+    pub(crate) fn guard(&mut self, lifeline: Option<OwnedFd>) {
+        self.lifeline = lifeline;
+        self.lost = false;
+    }
+
+    /// Tells whether the guarded one has ended.
+    pub(crate) const fn lost(&self) -> bool {
+        self.lost
+    }
+
     /// Waits until something happened, or the time is up; tells whether something happened.
-    ///
-    /// When nobody reads the standard output any more, the program ends here.
     pub(crate) fn wait(&mut self, until: Option<Instant>) -> Result<bool> {
         let timeout = until.map(|until| until.saturating_duration_since(Instant::now()));
         let timeout = timeout.map(|timeout| {
@@ -59,26 +85,28 @@ impl Lookout {
             })
         });
         let stdout = io::stdout();
-        let mut fds = [
+        let mut fds = vec![
             PollFd::new(&self.watch, PollFlags::IN),
             PollFd::new(&stdout, PollFlags::empty()),
         ];
+        let lifeline = self.lifeline.iter();
+        fds.extend(lifeline.map(|end| PollFd::new(end, PollFlags::IN)));
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error).context("cannot wait"),
         }
-        if fds[1].revents().contains(PollFlags::ERR) {
+        if self.for_reader && fds[1].revents().contains(PollFlags::ERR) {
             std::process::exit(0);
+        }
+        let ended = fds.get(2).is_some_and(|fd| !fd.revents().is_empty());
+        drop(fds);
+        if ended {
+            self.lifeline = None;
+            self.lost = true;
         }
         let noticed = self.watch.noticed();
         Ok(!noticed
             .context("cannot watch the state directory")?
             .is_empty())
-    }
-}
-
-impl AsFd for Lookout {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.watch.as_fd()
     }
 }

@@ -3,13 +3,16 @@
 mod completions;
 mod create;
 mod delete;
+mod describe;
 mod discover;
 mod dns;
 mod doctor;
 mod endpoints;
 mod events;
+mod exec;
 mod files;
 mod get;
+mod logs;
 mod lookout;
 mod man;
 mod names;
@@ -26,6 +29,7 @@ mod supervise;
 mod upgrade;
 mod validate;
 mod volume;
+mod wait;
 mod waiting;
 mod words;
 
@@ -90,57 +94,55 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Completions(completions::Args),
     Create(create::Args),
+    Scale(scale::Args),
+    Upgrade(upgrade::Args),
+    Restart(restart::Args),
     Delete(delete::Args),
+    Stop(stop::StopArgs),
+    Start(stop::StartArgs),
     Discover(discover::Args),
     Dns(dns::Args),
-    Doctor(doctor::Args),
-    Restart(restart::Args),
-    Events(events::Args),
     Get(get::Args),
-    Man(man::Args),
-    Scale(scale::Args),
-    Start(stop::StartArgs),
-    Stop(stop::StopArgs),
-    Supervise(supervise::Args),
-    Upgrade(upgrade::Args),
-    Validate(validate::Args),
+    Describe(describe::Args),
+    Logs(logs::Args),
+    Exec(exec::Args),
+    Events(events::Args),
+    Wait(wait::Args),
     Volume(volume::Args),
+    Validate(validate::Args),
+    Supervise(supervise::Args),
+    Doctor(doctor::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 impl Command {
-    /// Runs a verb that needs no state directory, or one that looks at a broken one too.
-    fn run_alone(&self, global: &Global) -> Option<Result<()>> {
-        if let Self::Completions(args) = self {
-            return Some(completions::run(args));
-        }
-        if let Self::Doctor(args) = self {
-            return Some(doctor::run(global, args));
-        }
-        if let Self::Man(args) = self {
-            return Some(man::run(args));
-        }
-        None
-    }
-
-    fn run(&self, session: &Session) -> Result<()> {
+    /// Runs the verb. Some look at no state directory, or at one that may be broken.
+    fn run(&self, global: &Global) -> Result<()> {
+        let open = || Session::open(global);
         match self {
-            Self::Completions(_) | Self::Doctor(_) | Self::Man(_) => Ok(()),
-            Self::Create(args) => create::run(session, args),
-            Self::Delete(args) => delete::run(session, args),
-            Self::Discover(args) => discover::run(session, args),
-            Self::Dns(args) => dns::run(session, args),
-            Self::Restart(args) => restart::run(session, args),
-            Self::Events(args) => events::run(session, args),
-            Self::Get(args) => get::run(session, args),
-            Self::Scale(args) => scale::run(session, args),
-            Self::Start(args) => stop::start(session, args),
-            Self::Stop(args) => stop::stop(session, args),
-            Self::Supervise(args) => supervise::run(session, args),
-            Self::Upgrade(args) => upgrade::run(session, args),
-            Self::Validate(args) => validate::run(session, args),
-            Self::Volume(args) => volume::run(session, args),
+            Self::Create(args) => create::run(&open()?, args),
+            Self::Scale(args) => scale::run(&open()?, args),
+            Self::Upgrade(args) => upgrade::run(&open()?, args),
+            Self::Restart(args) => restart::run(&open()?, args),
+            Self::Delete(args) => delete::run(&open()?, args),
+            Self::Stop(args) => stop::stop(&open()?, args),
+            Self::Start(args) => stop::start(&open()?, args),
+            Self::Discover(args) => discover::run(&open()?, args),
+            Self::Dns(args) => dns::run(&open()?, args),
+            Self::Get(args) => get::run(&open()?, args),
+            Self::Describe(args) => describe::run(&open()?, args),
+            Self::Logs(args) => logs::run(&open()?, args),
+            Self::Exec(args) => exec::run(&open()?, args),
+            Self::Events(args) => events::run(&open()?, args),
+            Self::Wait(args) => wait::run(&open()?, args),
+            Self::Volume(args) => volume::run(&open()?, args),
+            Self::Validate(args) => validate::run(&open()?, args),
+            Self::Supervise(args) => supervise::run(&open()?, args),
+            Self::Doctor(args) => doctor::run(global, args),
+            Self::Completions(args) => completions::run(args),
+            Self::Man(args) => man::run(args),
         }
     }
 }
@@ -156,10 +158,7 @@ pub fn command() -> clap::Command {
 pub fn run() -> ExitCode {
     completions::answer_shell();
     let cli = Cli::parse();
-    let outcome = cli.command.run_alone(&cli.global).unwrap_or_else(|| {
-        Session::open(&cli.global).and_then(|session| cli.command.run(&session))
-    });
-    match outcome {
+    match cli.command.run(&cli.global) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => ending(&error),
     }

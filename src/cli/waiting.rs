@@ -67,7 +67,7 @@ impl Goal {
 }
 
 /// How far a goal is.
-enum Progress {
+pub(super) enum Progress {
     Reached,
     /// A sentence without its full stop.
     Waiting(String),
@@ -92,7 +92,7 @@ impl Session {
         store::read_json(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
-    fn progress(&self, goal: &Goal) -> Result<Progress> {
+    pub(super) fn progress(&self, goal: &Goal) -> Result<Progress> {
         let (namespace, name) = store::identity(&goal.set().metadata)?;
         let report = self.report(&namespace, name.as_str())?;
         match goal {
@@ -114,7 +114,9 @@ impl Session {
         let uid = set.metadata.uid.as_deref().unwrap_or_default();
         let generation = set.metadata.generation.unwrap_or_default();
         let seen = |report: &SetReport| report.status.observed_generation.unwrap_or_default();
-        let current = report.filter(|report| report.uid == uid && seen(report) >= generation);
+        // What was seen before a `petset start` speaks of the stop.
+        let of_now = |report: &SetReport| report.uid == uid && !report.stopped;
+        let current = report.filter(|report| of_now(report) && seen(report) >= generation);
         if current.as_ref().is_some_and(|report| report.settled) {
             return Ok(Progress::Reached);
         }
@@ -153,7 +155,7 @@ impl Session {
 }
 
 /// Halts when a pet can never become ready without somebody's help.
-fn refuse_if_hopeless(set: &ObjectName, report: &SetReport) -> Result<()> {
+pub(super) fn refuse_if_hopeless(set: &ObjectName, report: &SetReport) -> Result<()> {
     let stuck = report.waiting.iter().filter(|waiting| waiting.stuck);
     let Some((pet, why)) = stuck.filter_map(|w| Some((w.pet.as_ref()?, &w.why))).next() else {
         return Ok(());
@@ -189,10 +191,7 @@ fn describe(set: &ObjectName, wished: Option<i32>, report: &SetReport) -> String
     };
     match report.waiting.first() {
         None => count,
-        Some(waiting) => match &waiting.pet {
-            Some(pet) => format!("{count}, waiting for {pet}: {}", waiting.why),
-            None => format!("{count}, {}", waiting.why),
-        },
+        Some(waiting) => format!("{count}; {}", waiting.why),
     }
 }
 
@@ -319,7 +318,7 @@ impl<'a> Waiter<'a> {
 
 /// Tells the person who looks on what is waited for: a line that changes on a terminal, plain
 /// lines elsewhere.
-struct Voice {
+pub(super) struct Voice {
     bar: Option<ProgressBar>,
     sentence: String,
     since: Instant,
@@ -327,7 +326,7 @@ struct Voice {
 }
 
 impl Voice {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let bar = rustix::termios::isatty(std::io::stderr().as_fd()).then(|| {
             let bar = ProgressBar::new_spinner();
             let style = ProgressStyle::with_template("{spinner} {wide_msg}");
@@ -343,7 +342,7 @@ impl Voice {
         }
     }
 
-    fn waits_for(&mut self, sentence: &str) {
+    pub(super) fn waits_for(&mut self, sentence: &str) {
         if let Some(bar) = &self.bar {
             bar.set_message(sentence.to_owned());
             return;
@@ -359,12 +358,12 @@ impl Voice {
     }
 
     /// Returns how long to wait before a sentence is worth a line of its own.
-    fn patience(&self) -> Option<Duration> {
+    pub(super) fn patience(&self) -> Option<Duration> {
         let open = self.bar.is_none() && !self.said && !self.sentence.is_empty();
         open.then(|| PATIENCE.saturating_sub(self.since.elapsed()) + Duration::from_millis(1))
     }
 
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }

@@ -100,6 +100,7 @@ impl Reading<'_> {
                     self.document(item);
                 }
             }
+            Some(Value::Null) | None if root.text("kind") == Some("List") => {}
             Some(_) | None => self.object(root),
         }
     }
@@ -323,7 +324,7 @@ impl<'d> Draft<'d> {
             "spec.template.annotations",
             "spec.template.metadata.annotations",
         );
-        self.annotated_init("spec.template");
+        self.annotated_init("spec.template.spec");
     }
 
     /// Points faults of init containers to the annotation that holds them.
@@ -333,7 +334,7 @@ impl<'d> Draft<'d> {
             .iter()
             .find(|(_, text)| text.starts_with("taken as"));
         if let Some((annotation, _)) = taken {
-            let field = format!("{path}.spec.initContainers");
+            let field = format!("{path}.initContainers");
             self.annotated.add(&field, annotation.clone());
             self.origins.add(&field, annotation.clone());
         }
@@ -346,6 +347,7 @@ impl<'d> Draft<'d> {
         let (faults, remarks) = (&mut self.faults, &mut self.warnings);
         modernize_pod(&mut pod.metadata, spec, self.era, "", faults, remarks);
         self.faults.is_empty().then_some(())?;
+        self.annotated_init("spec");
         warnings::of_pod("spec", spec, &mut self.warnings);
         default_pod(&mut pod);
         self.faults = validate::validate_pod(&pod);

@@ -17,8 +17,10 @@ mod object;
 mod old;
 mod place;
 mod quantity;
+mod quoting;
 mod scalar;
 mod source;
+mod surrogate;
 #[cfg(test)]
 mod tests;
 mod tree;

@@ -61,7 +61,7 @@ pub(super) fn modernize_set(
     let template = &mut spec.template;
     if let Some(meta) = &mut template.metadata {
         let pod = template.spec.get_or_insert_default();
-        modernize_pod(meta, pod, era, "spec.template", faults, remarks);
+        modernize_pod(meta, pod, era, "spec.template.", faults, remarks);
     }
     if era == Era::Current {
         return;
@@ -104,7 +104,7 @@ pub(super) fn modernize_pod(
     let Some((key, text)) = found.into_iter().flatten().next() else {
         return;
     };
-    let path = format!("{path}.metadata.annotations[{key}]");
+    let path = format!("{path}metadata.annotations[{key}]");
     let has_field = pod
         .init_containers
         .as_ref()

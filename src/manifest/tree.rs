@@ -13,7 +13,7 @@ use std::fmt;
 use libyaml_safer::{Event, EventData, Mark, Parser, ScalarStyle};
 
 use super::guard::guarded;
-use super::scalar;
+use super::{scalar, surrogate};
 
 /// The most values one file may hold after its aliases are expanded.
 const MAX_VALUES: usize = 250_000;
@@ -159,7 +159,8 @@ pub(crate) struct Documents {
 /// After a syntax error nothing more of the file is read, what came before it stays.
 pub(crate) fn read(text: &str) -> Documents {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut builder = Builder::new(text);
+    let text = surrogate::joined(text);
+    let mut builder = Builder::new(&text);
     let mut documents = Documents::default();
     if let Err(fault) = builder.read_all(&mut documents.roots) {
         builder.faults.push(fault);

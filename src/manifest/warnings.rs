@@ -5,13 +5,16 @@
 //! are named, fields with one reason share a line, and the same field of several containers is
 //! named once: real manifests carry many of these.
 
+mod others;
+
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{
-    Container, Lifecycle, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSpec, Probe,
-    Service, ServicePort, ServiceSpec, Volume, VolumeMount,
+    Container, PodSpec, Probe, Volume, VolumeMount, VolumeProjection,
 };
+
+pub(super) use others::{of_claim, of_service};
 
 use super::old::Remarks;
 use super::validate::volume_sources;
@@ -21,9 +24,8 @@ const NO_IMAGES: &str = "ignored: petset pulls no images";
 const NO_LIMITS: &str = "limits are not enforced";
 const NO_CONTAINERS: &str = "ignored: pets are plain processes of the user who runs petset";
 const NO_API: &str = "there is no Kubernetes API to use it with";
-const NO_STORAGE: &str = "ignored: a claim is a directory without class or size";
-const NO_ROUTING: &str = "ignored: services are seen on this machine only";
 const NO_RESOLVER: &str = "ignored: pets use the name resolution of this machine";
+const OPEN: &str = "not enforced: the pet can write there";
 const NOT_WATCHED: &str = "ignored: a pet is ready when its containers are";
 
 /// Fields by the reason why they are not acted on.
@@ -223,25 +225,25 @@ fn container(ignored: &mut Ignored<'_>, path: &str, container: &Container) {
     let Container {
         args: _,
         command: _,
-        env: _,
+        env,
         env_from: _,
         image: _,
         image_pull_policy,
-        lifecycle,
+        lifecycle: _,
         liveness_probe,
         name: _,
-        ports: _,
+        ports,
         readiness_probe,
         resize_policy,
         resources,
         restart_policy: _,
-        restart_policy_rules,
+        restart_policy_rules: _,
         security_context,
         startup_probe,
         stdin,
         stdin_once: _,
         termination_message_path,
-        termination_message_policy,
+        termination_message_policy: _,
         tty,
         volume_devices,
         volume_mounts,
@@ -270,26 +272,20 @@ fn container(ignored: &mut Ignored<'_>, path: &str, container: &Container) {
     let message = termination_message_path.as_deref();
     let message = message.is_some_and(|path| path != "/dev/termination-log");
     ignored.note(&at("terminationMessagePath"), NO_CONTAINERS, message);
-    let policy = termination_message_policy.as_deref();
-    let policy = policy.is_some_and(|policy| policy != "File");
-    ignored.note(&at("terminationMessagePolicy"), NO_CONTAINERS, policy);
-    let rules = "ignored: restartPolicy alone decides";
-    ignored.note(
-        &at("restartPolicyRules"),
-        rules,
-        restart_policy_rules.is_some(),
-    );
+    for (index, variable) in env.iter().flatten().enumerate() {
+        let source = variable.value_from.as_ref();
+        let given = source.is_some_and(|source| source.file_key_ref.is_some());
+        let reason = "petset has no such variables: a pet that has one does not start";
+        let path = at(&format!("env[{index}].valueFrom.fileKeyRef"));
+        ignored.note(&path, reason, given);
+    }
+    let own = "ignored: a pet has an address and ports of its own";
+    for (index, port) in ports.iter().flatten().enumerate() {
+        let given = port.host_port.is_some_and(|number| number != 0);
+        ignored.note(&at(&format!("ports[{index}].hostPort")), own, given);
+    }
     for given in [liveness_probe, readiness_probe, startup_probe] {
         given.iter().for_each(probe);
-    }
-    if let Some(Lifecycle {
-        post_start: _,
-        pre_stop: _,
-        stop_signal,
-    }) = lifecycle
-    {
-        let reason = "ignored: pets are stopped with SIGTERM";
-        ignored.note(&at("lifecycle.stopSignal"), reason, stop_signal.is_some());
     }
     for (index, given) in volume_mounts.iter().flatten().enumerate() {
         mount(ignored, &at(&format!("volumeMounts[{index}]")), given);
@@ -323,11 +319,10 @@ fn mount(ignored: &mut Ignored<'_>, path: &str, mount: &VolumeMount) {
         sub_path_expr: _,
     } = mount;
     let at = |field: &str| format!("{path}.{field}");
-    let open = "not enforced: the pet can write there";
-    ignored.note(&at("readOnly"), open, *read_only == Some(true));
+    ignored.note(&at("readOnly"), OPEN, *read_only == Some(true));
     ignored.note(
         &at("recursiveReadOnly"),
-        open,
+        OPEN,
         recursive_read_only.is_some(),
     );
     ignored.note(
@@ -340,6 +335,7 @@ fn mount(ignored: &mut Ignored<'_>, path: &str, mount: &VolumeMount) {
 fn volume(ignored: &mut Ignored<'_>, path: &str, volume: &Volume) {
     let able = [
         "emptyDir",
+        "ephemeral",
         "hostPath",
         "secret",
         "persistentVolumeClaim",
@@ -351,6 +347,33 @@ fn volume(ignored: &mut Ignored<'_>, path: &str, volume: &Volume) {
         let reason = "petset has no such volumes: a pet that mounts it does not start";
         let foreign = given && !able.contains(&name);
         ignored.note(&format!("{path}.{name}"), reason, foreign);
+    }
+    let claim = volume.persistent_volume_claim.as_ref();
+    let closed = claim.is_some_and(|claim| claim.read_only == Some(true));
+    ignored.note(
+        &format!("{path}.persistentVolumeClaim.readOnly"),
+        OPEN,
+        closed,
+    );
+    let projected = volume.projected.iter();
+    let sources = projected.flat_map(|projected| projected.sources.iter().flatten());
+    for (index, source) in sources.enumerate() {
+        let VolumeProjection {
+            cluster_trust_bundle,
+            config_map: _,
+            downward_api: _,
+            pod_certificate,
+            secret: _,
+            service_account_token,
+        } = source;
+        let path = format!("{path}.projected.sources[{index}]");
+        for (field, given) in [
+            ("clusterTrustBundle", cluster_trust_bundle.is_some()),
+            ("podCertificate", pod_certificate.is_some()),
+            ("serviceAccountToken", service_account_token.is_some()),
+        ] {
+            ignored.note(&format!("{path}.{field}"), NO_API, given);
+        }
     }
     let empty = volume.empty_dir.as_ref();
     let sized = empty.is_some_and(|empty| empty.size_limit.is_some());
@@ -393,101 +416,4 @@ fn doubled(path: &str, container: &Container, remarks: &mut Remarks) {
             remarks.push((format!("{path}.ports[{index}]"), text));
         }
     }
-}
-
-/// Remarks on a claim or a template of one; `path` is that of its spec.
-pub(super) fn of_claim(path: &str, claim: &PersistentVolumeClaim, remarks: &mut Remarks) {
-    let Some(spec) = &claim.spec else { return };
-    let PersistentVolumeClaimSpec {
-        access_modes: _,
-        data_source,
-        data_source_ref,
-        resources: _,
-        selector,
-        storage_class_name,
-        volume_attributes_class_name,
-        volume_mode,
-        volume_name,
-    } = spec;
-    let mut ignored = Ignored::below(path);
-    for (field, given) in [
-        ("storageClassName", storage_class_name.is_some()),
-        ("dataSource", data_source.is_some()),
-        ("dataSourceRef", data_source_ref.is_some()),
-        ("selector", selector.is_some()),
-        (
-            "volumeAttributesClassName",
-            volume_attributes_class_name.is_some(),
-        ),
-        ("volumeMode", volume_mode.as_deref() == Some("Block")),
-        ("volumeName", volume_name.is_some()),
-    ] {
-        ignored.note(field, NO_STORAGE, given);
-    }
-    ignored.into_remarks(remarks);
-}
-
-/// Remarks on a service.
-pub(super) fn of_service(service: &Service, remarks: &mut Remarks) {
-    let Some(spec) = &service.spec else { return };
-    let ServiceSpec {
-        allocate_load_balancer_node_ports,
-        cluster_ip: _,
-        cluster_ips: _,
-        external_ips,
-        external_name: _,
-        external_traffic_policy,
-        health_check_node_port,
-        internal_traffic_policy: _,
-        ip_families,
-        ip_family_policy: _,
-        load_balancer_class,
-        load_balancer_ip,
-        load_balancer_source_ranges,
-        ports,
-        publish_not_ready_addresses: _,
-        selector: _,
-        session_affinity,
-        session_affinity_config: _,
-        traffic_distribution,
-        type_: _,
-    } = spec;
-    let mut ignored = Ignored::below("spec");
-    let families = ip_families.as_deref().unwrap_or_default();
-    for (field, given) in [
-        (
-            "allocateLoadBalancerNodePorts",
-            allocate_load_balancer_node_ports.is_some(),
-        ),
-        ("externalIPs", external_ips.is_some()),
-        ("externalTrafficPolicy", external_traffic_policy.is_some()),
-        ("healthCheckNodePort", health_check_node_port.is_some()),
-        ("loadBalancerClass", load_balancer_class.is_some()),
-        ("loadBalancerIP", load_balancer_ip.is_some()),
-        (
-            "loadBalancerSourceRanges",
-            load_balancer_source_ranges.is_some(),
-        ),
-        (
-            "sessionAffinity",
-            session_affinity.as_deref() == Some("ClientIP"),
-        ),
-        ("trafficDistribution", traffic_distribution.is_some()),
-        ("ipFamilies", families.iter().any(|family| family != "IPv4")),
-    ] {
-        ignored.note(field, NO_ROUTING, given);
-    }
-    for (index, port) in ports.iter().flatten().enumerate() {
-        let ServicePort {
-            app_protocol: _,
-            name: _,
-            node_port,
-            port: _,
-            protocol: _,
-            target_port: _,
-        } = port;
-        let path = format!("ports[{index}].nodePort");
-        ignored.note(&path, NO_ROUTING, node_port.is_some_and(|port| port != 0));
-    }
-    ignored.into_remarks(remarks);
 }

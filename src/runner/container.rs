@@ -52,6 +52,8 @@ pub(super) struct Supplies {
     inherited: Vec<(String, String)>,
     capacity: Capacity,
     volumes: Option<Volumes>,
+    /// What the volumes were made from, for the first container, which starts just then.
+    fresh: Option<Sources>,
 }
 
 impl Supplies {
@@ -64,6 +66,7 @@ impl Supplies {
             store,
             namespace,
             volumes: None,
+            fresh: None,
         }
     }
 
@@ -75,20 +78,25 @@ impl Supplies {
         let made = made.map_err(|fault| fault.message)?;
         let warnings = made.warnings.clone();
         self.volumes = Some(made);
+        self.fresh = Some(sources);
         Ok(warnings)
     }
 
     /// Returns what a container is started with now.
     pub(super) fn launch(
-        &self,
+        &mut self,
         pod: &core::Pod,
         container: &core::Container,
     ) -> Result<Launch, Failure> {
+        let fresh = self.fresh.take();
         let Some(volumes) = &self.volumes else {
             return Err(Failure::Config("the volumes are not in place".to_owned()));
         };
         let image = self.resolve(container).map_err(Failure::Image)?;
-        let sources = self.sources(pod).map_err(Failure::Config)?;
+        let sources = match fresh {
+            Some(sources) => sources,
+            None => self.sources(pod).map_err(Failure::Config)?,
+        };
         let bad = |fault: volumes::VolumeError| Failure::Config(fault.message);
         let own = Own {
             state_dir: self.store.layout().root(),
@@ -114,6 +122,11 @@ impl Supplies {
             warnings: notes.into_iter().flatten().cloned().collect(),
             mounts: mounted.mounts,
         })
+    }
+
+    /// Forgets what was read for the volumes: a later start reads it anew.
+    pub(super) fn forget(&mut self) {
+        self.fresh = None;
     }
 
     fn resolve(&self, container: &core::Container) -> Result<Image, String> {

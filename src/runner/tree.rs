@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 
 use rustix::process::{Pid, PidfdFlags, Signal};
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,10 @@ pub(super) fn is_alive(process: Identity) -> bool {
 }
 
 fn stat(pid: u32) -> io::Result<Stat> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // One read: the kernel hands it out in one piece, and it is read often.
+    let mut buffer = [0; 1024];
+    let length = fs::File::open(format!("/proc/{pid}/stat"))?.read(&mut buffer)?;
+    let text = String::from_utf8_lossy(&buffer[..length]);
     parse_stat(&text).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 

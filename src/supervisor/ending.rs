@@ -25,6 +25,7 @@ impl Supervisor {
         if news {
             drop(lock);
             self.look_at_everything()?;
+            self.look_again = Some(Instant::now());
             return Ok(false);
         }
         store::remove(&self.store.layout().supervisor_socket())?;

@@ -313,3 +313,46 @@ fn a_volume_that_petset_cannot_make_is_named() {
          a pet that mounts it does not start";
     assert_eq!(warnings(&text), expected);
 }
+
+#[test]
+fn null_is_as_if_nothing_was_given() {
+    let text = with_pod("      volumes: ~\n      nodeSelector: null\n      affinity:\n");
+    let text = replaced(
+        &text,
+        "  serviceName: web\n",
+        "  serviceName: web\n  ordinals:\n",
+    );
+    assert_eq!(only(&text), only(WEB));
+    assert_eq!(warnings(&text), "");
+    let labels = replaced(WEB, "labels: {app: web}", "labels: {app: web, empty: }");
+    let meta = stored(&labels)["spec"]["template"]["metadata"].clone();
+    assert_eq!(meta["labels"], json!({"app": "web", "empty": ""}));
+    assert_eq!(
+        load_text("apiVersion: v1\nkind: List\nitems:\n")
+            .unwrap()
+            .objects,
+        []
+    );
+}
+
+#[test]
+fn anchors_and_merge_keys_work_across_a_manifest() {
+    let text = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: p}
+spec:
+  initContainers:
+  - &base {name: i, image: img, env: &env [{name: A, value: b}]}
+  containers:
+  - {<<: *base, name: c}
+  - name: d
+    image: img
+    env: *env
+";
+    let spec = stored(text)["spec"].clone();
+    for (list, index) in [("initContainers", 0), ("containers", 0), ("containers", 1)] {
+        assert_eq!(spec[list][index]["env"][0]["value"], "b", "{list}[{index}]");
+    }
+    assert_eq!(spec["containers"][0]["name"], "c");
+}

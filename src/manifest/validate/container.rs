@@ -73,9 +73,8 @@ pub(super) fn init_containers(faults: &mut Faults, path: &str, spec: &PodSpec, k
 
 /// Checks what only containers that stay may have: hooks and probes.
 fn live(faults: &mut Faults, path: &str, container: &Container, spec: &PodSpec) {
-    let grace = spec.termination_grace_period_seconds;
     if let Some(hooks) = &container.lifecycle {
-        lifecycle(faults, &format!("{path}.lifecycle"), hooks, grace);
+        lifecycle(faults, &format!("{path}.lifecycle"), hooks, spec);
     }
     probes(faults, path, container);
 }

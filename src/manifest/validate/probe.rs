@@ -103,7 +103,7 @@ fn probe(faults: &mut Faults, path: &str, probe: &Probe) {
 }
 
 /// Checks both hooks of a container.
-pub(super) fn lifecycle(faults: &mut Faults, path: &str, hooks: &Lifecycle, grace: Option<i64>) {
+pub(super) fn lifecycle(faults: &mut Faults, path: &str, hooks: &Lifecycle, spec: &PodSpec) {
     for (field, hook) in [
         ("postStart", &hooks.post_start),
         ("preStop", &hooks.pre_stop),
@@ -115,11 +115,11 @@ pub(super) fn lifecycle(faults: &mut Faults, path: &str, hooks: &Lifecycle, grac
             tcp_socket: hook.tcp_socket.as_ref(),
             grpc: None,
             sleep: hook.sleep.as_ref(),
-            grace,
+            grace: spec.termination_grace_period_seconds,
         };
         action(faults, &format!("{path}.{field}"), &actions);
     }
-    if hooks.stop_signal.is_some() {
+    if hooks.stop_signal.is_some() && spec.os.is_none() {
         let detail = "may not be set for containers with empty `spec.os.name`";
         faults.forbidden(&format!("{path}.stopSignal"), detail);
     }

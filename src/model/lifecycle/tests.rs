@@ -647,6 +647,7 @@ fn a_restart_on_request_has_no_back_off() {
     assert_eq!(story.tell(Event::Restart(Place(0))), "start app");
     story.started("app");
     assert_eq!(story.tell(Event::Restart(Place(0))), "term app");
+    assert_eq!(story.tell(Event::Restart(Place(0))), "", "it is on its way");
     assert_eq!(story.exits("app", Exit::Signal(15)), "start app");
 }
 

@@ -1,0 +1,131 @@
+//! `petset describe`
+
+mod claim;
+mod container;
+mod page;
+mod pet;
+mod service;
+mod set;
+mod volumes;
+
+use clap::Args as ClapArgs;
+use jiff::Timestamp;
+
+use super::objects::Item;
+use super::render;
+use super::session::{Session, say};
+use super::sort::{Asked, Sort};
+use crate::model::ObjectName;
+use crate::problem::{Kind, Problem, Result};
+use page::Page;
+
+/// Tell everything about a set, a pet, a service or a claim
+///
+/// What it waits for and since when, how its containers were really started and how they ended,
+/// where its volumes and logs are, and what happened to it.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  petset describe web              the set web
+  petset describe web-0            one pet
+  petset describe svc web
+  petset describe pods web         every pet of the set web")]
+pub(crate) struct Args {
+    /// Name, such as web, web-0 or sts/web; or a sort (set, pod, svc, pvc) and then names
+    #[arg(value_name = "WHAT", required = true)]
+    what: Vec<String>,
+}
+
+/// The sorts that a bare name may be of, in the order in which they are tried.
+const BARE: [Sort; 4] = [Sort::Set, Sort::Pet, Sort::Service, Sort::Claim];
+
+pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
+    let items = find(session, &args.what)?;
+    if items.is_empty() {
+        say(format!(
+            "No resources found in {} namespace.",
+            session.namespace
+        ));
+    }
+    let now = Timestamp::now();
+    let pages: Result<Vec<String>> = items
+        .iter()
+        .map(|item| describe(session, item, now))
+        .collect();
+    render::text(&pages?.join("\n\n"))
+}
+
+/// Writes out one object.
+fn describe(session: &Session, item: &Item, now: Timestamp) -> Result<String> {
+    let mut page = Page::default();
+    match item {
+        Item::Set(set) => set::write(session, set, now, &mut page)?,
+        Item::Pet(pod) => pet::write(session, pod, now, &mut page)?,
+        Item::Service(service) => service::write(session, service, &mut page)?,
+        Item::Claim(claim) => claim::write(session, claim, &mut page)?,
+        Item::Endpoints(_) | Item::Revision(_) | Item::ConfigMap(_) | Item::Secret(_) => {
+            let message = format!("{} is not described", item.full_name());
+            let hint = format!(
+                "see it whole with `petset get {} -o yaml`",
+                item.full_name()
+            );
+            return Err(Problem::invalid(message).hint(hint).into());
+        }
+    }
+    Ok(page.to_string())
+}
+
+fn find(session: &Session, what: &[String]) -> Result<Vec<Item>> {
+    let first = what.first().map(String::as_str).unwrap_or_default();
+    let is_sort = |word: &str| word == "all" || Sort::of(word).is_some();
+    if first.split(',').all(is_sort) {
+        return find_asked(session, what);
+    }
+    let mut items = Vec::new();
+    for word in what {
+        items.extend(find_one(session, word)?);
+    }
+    Ok(items)
+}
+
+/// Finds what `web`, `web-0` or `sts/web` is.
+fn find_one(session: &Session, word: &str) -> Result<Vec<Item>> {
+    if word.contains('/') {
+        return find_asked(session, &[word.to_owned()]);
+    }
+    let name: ObjectName = word.parse()?;
+    for sort in BARE {
+        if let Some(item) = session.item(sort, &session.namespace, &name)? {
+            return Ok(vec![item]);
+        }
+    }
+    let root = session.store.layout().root().display();
+    let namespace = &session.namespace;
+    let message = format!("no set, pet, service or claim is called {word:?}");
+    let hint =
+        format!("this is namespace {namespace} of {root}; see what exists with `petset get all`");
+    Err(Problem::new(Kind::NotFound, message).hint(hint).into())
+}
+
+/// Finds what is asked for with its sort: `pods`, `pods web`, `sts/web`.
+fn find_asked(session: &Session, words: &[String]) -> Result<Vec<Item>> {
+    let namespace = &session.namespace;
+    let mut items = Vec::new();
+    match Asked::of(words, session, "describe")? {
+        Asked::All(sorts) => {
+            for sort in sorts {
+                items.extend(session.items(sort, namespace)?);
+            }
+        }
+        Asked::Named(named) => {
+            for (sort, name) in named {
+                let found = session.named(sort, namespace, &name)?;
+                if found.is_empty() {
+                    return Err(session.not_found(sort.plural(), name.as_str()).into());
+                }
+                items.extend(found);
+            }
+        }
+    }
+    Ok(items)
+}

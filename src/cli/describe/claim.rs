@@ -1,0 +1,80 @@
+//! The description of a claim.
+
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+
+use super::page::Page;
+use crate::cli::session::Session;
+use crate::cli::words::{joined, or_none};
+use crate::model::{Namespace, ObjectName};
+use crate::problem::Result;
+
+pub(super) fn write(
+    session: &Session,
+    claim: &PersistentVolumeClaim,
+    page: &mut Page,
+) -> Result<()> {
+    let meta = &claim.metadata;
+    let name: ObjectName = meta.name.as_deref().unwrap_or_default().parse()?;
+    let namespace: Namespace = meta.namespace.as_deref().unwrap_or("default").parse()?;
+    let (spec, status) = (claim.spec.clone(), claim.status.clone());
+    let (spec, status) = (spec.unwrap_or_default(), status.unwrap_or_default());
+    let path = session.store.layout().volume(&namespace, name.as_str());
+    let phase = if meta.deletion_timestamp.is_some() {
+        "Terminating (it goes when no pet uses it any more)"
+    } else {
+        status.phase.as_deref().unwrap_or("Pending")
+    };
+    page.field(0, "Name", name.as_str());
+    page.field(0, "Namespace", namespace.as_str());
+    page.field(
+        0,
+        "StorageClass",
+        spec.storage_class_name.unwrap_or_default(),
+    );
+    page.field(0, "Status", phase);
+    page.field(
+        0,
+        "Volume",
+        if path.is_dir() {
+            path.display().to_string()
+        } else {
+            String::new()
+        },
+    );
+    page.pairs(0, "Labels", "=", meta.labels.as_ref());
+    page.pairs(0, "Annotations", ": ", meta.annotations.as_ref());
+    let size = status
+        .capacity
+        .unwrap_or_default()
+        .get("storage")
+        .map(|size| size.0.clone());
+    page.field(0, "Capacity", or_none(size));
+    let modes = status.access_modes.or(spec.access_modes);
+    page.field(
+        0,
+        "Access Modes",
+        or_none(Some(modes.unwrap_or_default().join(","))),
+    );
+    let owners = meta.owner_references.iter().flatten();
+    let owners: Vec<String> = owners
+        .map(|owner| format!("{}/{}", owner.kind, owner.name))
+        .collect();
+    page.field(0, "Goes With", or_none(Some(owners.join(", "))));
+    page.field(0, "Used By", users(session, &namespace, name.as_str())?);
+    Ok(())
+}
+
+fn users(session: &Session, namespace: &Namespace, claim: &str) -> Result<String> {
+    let pets = session.pets(namespace)?;
+    let using = pets.iter().filter(|pod| uses(pod, claim));
+    Ok(joined(using.filter_map(|pod| pod.metadata.name.as_deref())))
+}
+
+fn uses(pod: &Pod, claim: &str) -> bool {
+    let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
+    let mut volumes = volumes.into_iter().flatten();
+    volumes.any(|volume| {
+        let wanted = volume.persistent_volume_claim.as_ref();
+        wanted.is_some_and(|wanted| wanted.claim_name == claim)
+    })
+}

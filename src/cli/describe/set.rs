@@ -1,0 +1,227 @@
+//! The description of a set.
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetStatus};
+use k8s_openapi::api::core::v1::Pod;
+
+use super::container;
+use super::page::Page;
+use super::volumes;
+use crate::cli::events::Scope;
+use crate::cli::session::Session;
+use crate::cli::words::{NONE, date, joined, or_none};
+use crate::model::{Namespace, printer};
+use crate::problem::Result;
+use crate::store::SetReport;
+
+pub(super) fn write(
+    session: &Session,
+    set: &StatefulSet,
+    now: Timestamp,
+    page: &mut Page,
+) -> Result<()> {
+    let meta = &set.metadata;
+    let name = meta.name.as_deref().unwrap_or_default();
+    let namespace: Namespace = meta.namespace.as_deref().unwrap_or("default").parse()?;
+    let (spec, status) = (set.spec.clone().unwrap_or_default(), set.status.clone());
+    let status = status.unwrap_or_default();
+    let pods = session.pets_of(&namespace, name)?;
+    let report = session.report(&namespace, name)?;
+    let report = report.filter(|report| meta.uid.as_deref() == Some(&report.uid));
+
+    page.field(0, "Name", name);
+    page.field(0, "Namespace", namespace.as_str());
+    if let Some(created) = &meta.creation_timestamp {
+        page.field(0, "CreationTimestamp", date(created.0));
+    }
+    page.field(0, "Selector", selector(&spec));
+    page.pairs(0, "Labels", "=", meta.labels.as_ref());
+    page.pairs(0, "Annotations", ": ", meta.annotations.as_ref());
+    write_wish(&spec, &status, page);
+    page.field(0, "Pods Status", phases(&pods));
+    write_state(session, set, report.as_ref(), now, page);
+    write_pets(&pods, page);
+    write_template(&spec, page);
+    write_claim_templates(&spec, page);
+    page.events(Scope::set_alone(name).events(session)?, now);
+    Ok(())
+}
+
+fn write_wish(spec: &StatefulSetSpec, status: &StatefulSetStatus, page: &mut Page) {
+    let desired = spec.replicas.unwrap_or(1);
+    page.field(
+        0,
+        "Replicas",
+        format!("{desired} desired | {} total", status.replicas),
+    );
+    let strategy = spec.update_strategy.clone().unwrap_or_default();
+    page.field(
+        0,
+        "Update Strategy",
+        strategy.type_.as_deref().unwrap_or("RollingUpdate"),
+    );
+    if let Some(rolling) = &strategy.rolling_update {
+        let partition = rolling.partition.unwrap_or_default();
+        page.field(1, "Partition", partition.to_string());
+    }
+    let policy = spec.pod_management_policy.as_deref();
+    page.field(0, "Pod Management", policy.unwrap_or("OrderedReady"));
+    page.field(0, "Service", or_none(spec.service_name.clone()));
+    let current = or_none(status.current_revision.clone());
+    match &status.update_revision {
+        Some(update) if *update != current => {
+            let updated = status.updated_replicas.unwrap_or_default();
+            let text = format!("{current}, going to {update} ({updated} of {desired} updated)");
+            page.field(0, "Revision", text);
+        }
+        Some(_) | None => page.field(0, "Revision", current),
+    }
+}
+
+/// Says whether all is as it is wanted, and if not, what is waited for and since when.
+fn write_state(
+    session: &Session,
+    set: &StatefulSet,
+    report: Option<&SetReport>,
+    now: Timestamp,
+    page: &mut Page,
+) {
+    let deleted = set.metadata.deletion_timestamp.is_some();
+    let state = match report {
+        _ if deleted => "being deleted",
+        _ if session.store.is_stopped() => "stopped; start it with `petset start`",
+        None => "not looked at yet; no supervisor has seen it",
+        Some(report) if report.settled => "settled: everything is as it is wanted",
+        Some(_) => "not settled",
+    };
+    page.field(0, "State", state);
+    let waiting = report.map(|report| report.waiting.as_slice());
+    let waiting = waiting.unwrap_or_default();
+    let lines = waiting.iter().map(|waiting| {
+        let since = printer::age(now.duration_since(waiting.since));
+        let stuck = if waiting.stuck { ", stuck" } else { "" };
+        match &waiting.pet {
+            Some(pet) => format!("{pet}: {} (for {since}{stuck})", waiting.why),
+            None => format!("{} (for {since}{stuck})", waiting.why),
+        }
+    });
+    let lines: Vec<String> = lines.collect();
+    page.list(0, "Waits For", &lines);
+}
+
+fn write_pets(pods: &[Pod], page: &mut Page) {
+    if pods.is_empty() {
+        return page.field(0, "Pets", NONE);
+    }
+    page.heading(0, "Pets");
+    page.row(1, &["NAME", "READY", "STATUS", "IP"]);
+    for pod in pods {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        let ip = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
+        let (ready, word) = (printer::ready_column(pod), printer::pod_status_word(pod));
+        page.row(1, &[name, &ready, &word, &or_none(ip)]);
+    }
+}
+
+fn write_template(spec: &StatefulSetSpec, page: &mut Page) {
+    page.heading(0, "Pod Template");
+    let meta = spec.template.metadata.clone().unwrap_or_default();
+    page.pairs(1, "Labels", "=", meta.labels.as_ref());
+    if meta.annotations.is_some() {
+        page.pairs(1, "Annotations", ": ", meta.annotations.as_ref());
+    }
+    let Some(pod) = &spec.template.spec else {
+        return;
+    };
+    let init = pod.init_containers.as_deref().unwrap_or_default();
+    for (heading, containers) in [("Init Containers", init), ("Containers", &pod.containers)] {
+        if containers.is_empty() {
+            continue;
+        }
+        page.heading(1, heading);
+        for spec in containers {
+            page.heading(2, &spec.name);
+            container::write_template(spec, 3, page);
+        }
+    }
+    let given = pod.volumes.as_deref().unwrap_or_default();
+    volumes::write(1, given, None, page);
+}
+
+fn write_claim_templates(spec: &StatefulSetSpec, page: &mut Page) {
+    let templates = spec.volume_claim_templates.as_deref().unwrap_or_default();
+    if templates.is_empty() {
+        return page.field(0, "Volume Claims", NONE);
+    }
+    page.heading(0, "Volume Claims");
+    for claim in templates {
+        let wish = claim.spec.clone().unwrap_or_default();
+        page.field(
+            1,
+            "Name",
+            claim.metadata.name.as_deref().unwrap_or_default(),
+        );
+        page.field(
+            1,
+            "StorageClass",
+            wish.storage_class_name.unwrap_or_default(),
+        );
+        page.pairs(1, "Labels", "=", claim.metadata.labels.as_ref());
+        page.pairs(1, "Annotations", ": ", claim.metadata.annotations.as_ref());
+        let requests = wish.resources.and_then(|wish| wish.requests);
+        let size = requests
+            .unwrap_or_default()
+            .get("storage")
+            .map(|size| size.0.clone());
+        page.field(1, "Capacity", or_none(size));
+        let modes = wish.access_modes.unwrap_or_default();
+        page.field(1, "Access Modes", format!("[{}]", modes.join(" ")));
+    }
+    let retention = spec.persistent_volume_claim_retention_policy.clone();
+    let retention = retention.unwrap_or_default();
+    let kept = |policy: Option<String>| policy.unwrap_or_else(|| "Retain".to_owned());
+    let text = format!(
+        "when deleted {}, when scaled {}",
+        kept(retention.when_deleted),
+        kept(retention.when_scaled)
+    );
+    page.field(1, "Retention", text);
+}
+
+fn selector(spec: &StatefulSetSpec) -> String {
+    let labels = spec.selector.match_labels.clone().unwrap_or_default();
+    let mut words: Vec<String> = labels
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    for wish in spec.selector.match_expressions.iter().flatten() {
+        let values = wish.values.as_deref().unwrap_or_default().join(",");
+        words.push(match wish.operator.as_str() {
+            "In" => format!("{} in ({values})", wish.key),
+            "NotIn" => format!("{} notin ({values})", wish.key),
+            "DoesNotExist" => format!("!{}", wish.key),
+            _ => wish.key.clone(),
+        });
+    }
+    joined(words.iter().map(String::as_str))
+}
+
+fn phases(pods: &[Pod]) -> String {
+    let count = |phase: &str| {
+        let of = |pod: &&Pod| {
+            let status = pod.status.as_ref();
+            status
+                .and_then(|status| status.phase.as_deref())
+                .unwrap_or("Pending")
+                == phase
+        };
+        pods.iter().filter(of).count()
+    };
+    format!(
+        "{} Running / {} Waiting / {} Succeeded / {} Failed",
+        count("Running"),
+        count("Pending"),
+        count("Succeeded"),
+        count("Failed")
+    )
+}

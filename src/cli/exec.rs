@@ -1,0 +1,141 @@
+//! `petset exec`
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use anyhow::Context;
+use clap::Args as ClapArgs;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+
+use super::logs::pick;
+use super::names::Target;
+use super::pods;
+use super::restart::Named;
+use super::session::{PassedThrough, Session, say};
+use crate::model::{ObjectName, printer};
+use crate::problem::{Kind, Problem, Result};
+use crate::runner::Launch;
+use crate::store;
+
+/// The exit codes of a shell for a program that cannot be started, and for one that is missing.
+const CANNOT_START: u8 = 126;
+const MISSING: u8 = 127;
+
+/// Run a program as a container runs: in its environment and working directory
+///
+/// The program takes the place of petset: it has its terminal, gets its signals, and its exit
+/// code is the command's. 127 means that there is no such program, 126 that it cannot be started.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  petset exec etcd-0 -- etcdctl member list
+  petset exec -it web-0 -c web -- sh
+  petset exec web-0 -- sh -c 'echo $POD_IP'")]
+pub(crate) struct Args {
+    /// Pet, such as web-0 or pod/web-0
+    #[arg(value_name = "POD")]
+    target: Target,
+    /// Container
+    #[arg(short, long, value_name = "NAME")]
+    container: Option<String>,
+    /// Accepted for kubectl's sake: the program has petset's standard input anyway
+    #[arg(short = 'i', long)]
+    stdin: bool,
+    /// Accepted for kubectl's sake: the program has petset's terminal anyway
+    #[arg(short = 't', long)]
+    tty: bool,
+    /// Program and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
+    let pod = pod_of(session, &args.target)?;
+    let container = match &args.container {
+        Some(name) => pick::named(&pod, name)?,
+        None => default_container(&pod),
+    };
+    let launch = launch_of(session, &pod, &container)?;
+    let Some((program, rest)) = args.command.split_first() else {
+        return Err(Problem::invalid("there is no program to run").into());
+    };
+    if !launch.cwd.is_dir() {
+        let message = format!("the working directory {} is gone", launch.cwd.display());
+        return Err(Problem::new(Kind::Failed, message).into());
+    }
+    let error = Command::new(program)
+        .args(rest)
+        .env_clear()
+        .envs(launch.env.iter().map(|(name, value)| (name, value)))
+        .current_dir(&launch.cwd)
+        .exec();
+    Err(refuse(program, &error))
+}
+
+/// Says why a program did not start, and ends as a shell would.
+fn refuse(program: &str, error: &io::Error) -> anyhow::Error {
+    let missing = error.kind() == io::ErrorKind::NotFound;
+    if missing && !program.contains('/') {
+        say(format!(
+            "error: executing {program:?}: executable file not found in $PATH"
+        ));
+    } else {
+        say(format!("error: executing {program:?}: {error}"));
+    }
+    PassedThrough(if missing { MISSING } else { CANNOT_START }).into()
+}
+
+fn pod_of(session: &Session, target: &Target) -> Result<Pod> {
+    let name: ObjectName = target.name().parse()?;
+    let found = match target {
+        Target::Pet(_) | Target::Either(_) => session.pet(&session.namespace, &name)?,
+        Target::Set(_) => None,
+    };
+    if let Some(pod) = found {
+        return Ok(pod);
+    }
+    if let Named::Set(set) = session.resolve(target)? {
+        let message = format!("{set} is a set: a program runs in one of its pets");
+        let hint = format!("name a pet, such as {set}-0");
+        return Err(Problem::invalid(message).hint(hint).into());
+    }
+    Err(session.not_found("pods", name.as_str()).into())
+}
+
+/// Returns the container that is meant where none is named: never an init container that would
+/// be a surprise, unless nothing else runs.
+fn default_container(pod: &Pod) -> String {
+    pick::default(pod)
+}
+
+fn launch_of(session: &Session, pod: &Pod, container: &str) -> Result<Launch> {
+    let status = pick::status(pod, container);
+    let runs = status.is_some_and(is_running);
+    let path = session.files(pod).launch(container);
+    let launch: Option<Launch> =
+        store::read_json(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    match launch {
+        Some(launch) if runs && is_alive(launch.pid) => Ok(launch),
+        Some(_) | None => Err(not_running(pod, container).into()),
+    }
+}
+
+fn is_running(status: &ContainerStatus) -> bool {
+    let state = status.state.as_ref();
+    state.is_some_and(|state| state.running.is_some())
+}
+
+fn is_alive(pid: u32) -> bool {
+    std::path::Path::new(&format!("/proc/{pid}")).exists()
+}
+
+fn not_running(pod: &Pod, container: &str) -> Problem {
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let word = printer::pod_status_word(pod);
+    let message = format!("container {container} of {name} is not running ({word})");
+    let why = pods::why_not_ready(pod);
+    let why = why.unwrap_or_else(|| "its process is gone".to_owned());
+    let hint = format!("{why}; look at it with `petset describe pod {name}`");
+    Problem::new(Kind::Failed, message).hint(hint)
+}

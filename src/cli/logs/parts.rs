@@ -1,0 +1,239 @@
+//! The files that a container's log consists of, read as one: also backwards from the end, and
+//! on from there while they grow, are put aside and begin anew.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::cli::render;
+use crate::problem::Result;
+
+/// How much is read at once.
+const CHUNK: usize = 64 << 10;
+
+/// One container's log, and how far it has been shown.
+pub(super) struct Speaker {
+    log: PathBuf,
+    /// What was reached; at its current position.
+    file: Option<File>,
+    prefix: Option<String>,
+    /// The beginning of a line whose end has not come, if lines have a prefix.
+    pending: Vec<u8>,
+}
+
+impl Speaker {
+    pub(super) const fn new(log: PathBuf, prefix: Option<String>) -> Self {
+        Self {
+            log,
+            file: None,
+            prefix,
+            pending: Vec::new(),
+        }
+    }
+
+    /// Shows what there is, or its last lines; tells whether there is a log at all.
+    pub(super) fn begin(&mut self, tail: Option<usize>) -> Result<bool> {
+        let mut parts = self.parts()?;
+        if let Some(lines) = tail {
+            let (part, offset) = self.named(start_of_tail(&parts, lines))?;
+            parts.drain(..part);
+            if let Some(first) = parts.first_mut() {
+                self.named(first.seek(SeekFrom::Start(offset)))?;
+            }
+        }
+        let found = !parts.is_empty();
+        for part in parts {
+            self.file = Some(part);
+            self.drain()?;
+        }
+        Ok(found)
+    }
+
+    /// Shows what has come since.
+    pub(super) fn go_on(&mut self) -> Result<()> {
+        loop {
+            self.drain()?;
+            let Some(next) = self.next_part()? else {
+                return Ok(());
+            };
+            // It may have grown until it was put aside.
+            self.drain()?;
+            self.file = Some(next);
+        }
+    }
+
+    /// Ends the last line, if lines have a prefix and so belong to one container alone.
+    pub(super) fn end(mut self) -> Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        self.pending.push(b'\n');
+        self.speak(&[])
+    }
+
+    fn drain(&mut self) -> Result<()> {
+        let mut buffer = vec![0; CHUNK];
+        while let Some(file) = &mut self.file {
+            match file.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(length) => self.speak(&buffer[..length])?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return self.named(Err(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn speak(&mut self, bytes: &[u8]) -> Result<()> {
+        let Some(prefix) = &self.prefix else {
+            return render::bytes(bytes);
+        };
+        self.pending.extend_from_slice(bytes);
+        let Some(end) = self.pending.iter().rposition(|&byte| byte == b'\n') else {
+            return Ok(());
+        };
+        let mut text = Vec::with_capacity(self.pending.len() * 2);
+        for line in self.pending[..=end].split_inclusive(|&byte| byte == b'\n') {
+            text.extend_from_slice(prefix.as_bytes());
+            text.extend_from_slice(line);
+        }
+        self.pending.drain(..=end);
+        render::bytes(&text)
+    }
+
+    /// Returns the file that follows the one that was reached, if there is one.
+    fn next_part(&self) -> Result<Option<File>> {
+        let mut parts = self.parts()?;
+        let reached = match &self.file {
+            Some(file) => Some(self.named(file.metadata())?.ino()),
+            None => None,
+        };
+        let is_reached = |part: &File| part.metadata().ok().map(|it| it.ino()) == reached;
+        // One that is not among them belongs to the run before: this run is read from its start.
+        let next = parts.iter().position(is_reached).map_or(0, |at| at + 1);
+        Ok((next < parts.len()).then(|| parts.swap_remove(next)))
+    }
+
+    fn parts(&self) -> Result<Vec<File>> {
+        self.named(open_parts(&self.log))
+    }
+
+    fn named<T>(&self, outcome: io::Result<T>) -> Result<T> {
+        outcome.with_context(|| format!("cannot read {}", self.log.display()))
+    }
+}
+
+/// Opens the parts of a log, oldest first.
+///
+/// They are opened from the newest to the oldest, the way in which they move when one is put
+/// aside meanwhile: none is missed, and one that is met twice is left out.
+fn open_parts(log: &Path) -> io::Result<Vec<File>> {
+    let mut parts: Vec<(u64, File)> = Vec::new();
+    for number in 0.. {
+        let mut path = log.as_os_str().to_owned();
+        if number > 0 {
+            path.push(format!(".{number}"));
+        }
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            // Between two moves the newest may be missing.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && number == 0 => continue,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+            Err(error) => return Err(error),
+        };
+        let inode = file.metadata()?.ino();
+        if parts.iter().all(|(known, _)| *known != inode) {
+            parts.push((inode, file));
+        }
+    }
+    Ok(parts.into_iter().rev().map(|(_, file)| file).collect())
+}
+
+/// Returns the part and the offset in it where the last `lines` lines begin. Reads backwards, no
+/// further than needed.
+fn start_of_tail(parts: &[File], lines: usize) -> io::Result<(usize, u64)> {
+    if lines == 0 {
+        let last = parts.len().saturating_sub(1);
+        let end = parts
+            .last()
+            .map_or(Ok(0), |part| part.metadata().map(|it| it.len()))?;
+        return Ok((last, end));
+    }
+    let mut left = lines;
+    // A newline at the very end does not begin another line.
+    let mut at_end = true;
+    let mut buffer = vec![0; CHUNK];
+    for (number, part) in parts.iter().enumerate().rev() {
+        let mut end = part.metadata()?.len();
+        while end > 0 {
+            let length = end.min(CHUNK as u64);
+            let start = end - length;
+            let chunk = &mut buffer[..usize::try_from(length).unwrap_or(CHUNK)];
+            part.read_exact_at(chunk, start)?;
+            for (at, _) in chunk
+                .iter()
+                .enumerate()
+                .rev()
+                .filter(|(_, byte)| **byte == b'\n')
+            {
+                let position = start + at as u64;
+                if std::mem::take(&mut at_end) && position + 1 == part.metadata()?.len() {
+                    continue;
+                }
+                left -= 1;
+                if left == 0 {
+                    return Ok((number, position + 1));
+                }
+            }
+            at_end = false;
+            end = start;
+        }
+    }
+    Ok((0, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn tail(parts: &[&str], lines: usize) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("c.log");
+        for (age, text) in parts.iter().rev().enumerate() {
+            let name = if age == 0 {
+                "c.log".to_owned()
+            } else {
+                format!("c.log.{age}")
+            };
+            fs::write(dir.path().join(name), text).unwrap();
+        }
+        let mut files = open_parts(&log).unwrap();
+        let (part, offset) = start_of_tail(&files, lines).unwrap();
+        let mut text = String::new();
+        for (number, file) in files.iter_mut().enumerate().skip(part) {
+            let start = if number == part { offset } else { 0 };
+            file.seek(SeekFrom::Start(start)).unwrap();
+            file.read_to_string(&mut text).unwrap();
+        }
+        text
+    }
+
+    #[test]
+    fn the_last_lines_are_found_from_the_end_across_all_parts() {
+        assert_eq!(tail(&["a\nb\nc\n"], 0), "");
+        assert_eq!(tail(&["a\nb\nc\n"], 2), "b\nc\n");
+        assert_eq!(tail(&["a\nb\nc"], 2), "b\nc");
+        assert_eq!(tail(&["a\nb\n"], 9), "a\nb\n");
+        assert_eq!(tail(&["a\nb\n", "c\nd\n"], 3), "b\nc\nd\n");
+        assert_eq!(tail(&["a\nb\nc", "c\nd\n"], 2), "cc\nd\n");
+        assert_eq!(tail(&["a\n", "", "b\n"], 2), "a\nb\n");
+        assert_eq!(tail(&[], 2), "");
+        let long = "x".repeat(3 * CHUNK);
+        let text = format!("a\n{long}\nb\n");
+        assert_eq!(tail(&[&text], 2), format!("{long}\nb\n"));
+    }
+}

@@ -1,0 +1,311 @@
+//! `petset wait`
+
+mod wish;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args as ClapArgs;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Pod;
+
+use super::lookout::Lookout;
+use super::names::Target;
+use super::objects::{Item, owner};
+use super::pods;
+use super::render;
+use super::session::Session;
+use super::waiting::{Goal, Progress, Voice, refuse_if_hopeless};
+use crate::model::{ObjectName, PetName, SetName};
+use crate::problem::{Kind, Problem, Result};
+use crate::store::{self, Wanted};
+use crate::supervisor;
+use wish::Wish;
+
+/// Wait until sets or pets are as they are to be
+///
+/// Changes nothing. A pet that can never become ready without help ends the wait at once, with
+/// exit code 5; a wait that takes too long ends with 124.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  petset wait web                              every pet of the set web is ready
+  petset wait web --for settled                and of the revision that is wanted
+  petset wait pod/web-0 --for condition=Ready  as kubectl has it
+  petset wait web --for delete --timeout 30s
+  petset wait web --for jsonpath='{.status.readyReplicas}'=3")]
+pub(crate) struct Args {
+    /// Sets and pets, such as web, sts/web or pod/web-0
+    #[arg(required = true, value_name = "SET|POD")]
+    targets: Vec<Target>,
+    /// What to wait for: ready, settled, delete, condition=Ready, or jsonpath={PATH}=VALUE
+    #[arg(long = "for", value_name = "WHAT", default_value = "ready")]
+    wish: Wish,
+    /// How long to wait
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = store::parse_duration)]
+    timeout: Duration,
+}
+
+/// One thing that is waited for; the uid tells it from a successor of the same name.
+enum Subject {
+    Set {
+        name: SetName,
+        uid: Option<String>,
+    },
+    Pet {
+        name: ObjectName,
+        uid: Option<String>,
+    },
+}
+
+pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
+    let subjects: Result<Vec<Subject>> = args
+        .targets
+        .iter()
+        .map(|target| subject(session, target, &args.wish))
+        .collect();
+    let deadline = Instant::now() + args.timeout;
+    let mut waiter = Waiter::new(session, args)?;
+    for subject in subjects? {
+        waiter.wait(&subject, deadline)?;
+        render::line(&format!("{} condition met", subject.full_name()))?;
+    }
+    Ok(())
+}
+
+/// Finds out what a target is. What does not exist is gone already, and a pet may be yet to come.
+fn subject(session: &Session, target: &Target, wish: &Wish) -> Result<Subject> {
+    let namespace = &session.namespace;
+    let name: ObjectName = target.name().parse()?;
+    let set: Option<StatefulSet> = session.store.find(namespace, &name)?;
+    let as_set = || -> Result<Subject> {
+        let uid = set.as_ref().and_then(|set| set.metadata.uid.clone());
+        let name = name.as_str().parse()?;
+        Ok(Subject::Set { name, uid })
+    };
+    let as_pet = |pod: Option<Pod>| Subject::Pet {
+        name: name.clone(),
+        uid: pod.and_then(|pod| pod.metadata.uid),
+    };
+    let pod = session.pet(namespace, &name)?;
+    let gone_is_fine = matches!(wish, Wish::Delete);
+    match target {
+        Target::Set(_) if set.is_some() || gone_is_fine => as_set(),
+        Target::Set(_) => Err(session.not_found("statefulsets.apps", name.as_str()).into()),
+        Target::Either(_) if set.is_some() => as_set(),
+        Target::Pet(_) | Target::Either(_) => {
+            if pod.is_none() && !gone_is_fine && !is_to_come(session, &name)? {
+                let what = match target {
+                    Target::Either(_) => "sets or pets",
+                    Target::Pet(_) | Target::Set(_) => "pods",
+                };
+                return Err(session.not_found(what, name.as_str()).into());
+            }
+            Ok(as_pet(pod))
+        }
+    }
+}
+
+/// Says how far a set is from being gone.
+fn until_gone(name: &SetName, set: &StatefulSet) -> String {
+    if set.metadata.deletion_timestamp.is_none() {
+        return format!("{name} is not being deleted");
+    }
+    let left = set.status.as_ref().map_or(0, |status| status.replicas);
+    format!("{name}: {left} left")
+}
+
+/// Tells whether a set wants a pet of this name.
+fn is_to_come(session: &Session, name: &ObjectName) -> Result<bool> {
+    let Ok(pet) = name.as_str().parse::<PetName>() else {
+        return Ok(false);
+    };
+    let set: ObjectName = pet.set().as_str().parse()?;
+    let set: Option<StatefulSet> = session.store.find(&session.namespace, &set)?;
+    let Some(set) = set.filter(|set| set.metadata.deletion_timestamp.is_none()) else {
+        return Ok(false);
+    };
+    Ok(crate::model::Set::of(&set)?.has(pet.ordinal()))
+}
+
+impl Subject {
+    fn full_name(&self) -> String {
+        match self {
+            Self::Set { name, .. } => format!("statefulset.apps/{name}"),
+            Self::Pet { name, .. } => format!("pod/{name}"),
+        }
+    }
+}
+
+/// Looks on until each subject is as wished.
+struct Waiter<'a> {
+    session: &'a Session,
+    args: &'a Args,
+    lookout: Lookout,
+    voice: Voice,
+    nudged: bool,
+}
+
+impl<'a> Waiter<'a> {
+    fn new(session: &'a Session, args: &'a Args) -> Result<Self> {
+        Ok(Self {
+            session,
+            args,
+            lookout: Lookout::new()?,
+            voice: Voice::new(),
+            nudged: false,
+        })
+    }
+
+    fn wait(&mut self, subject: &Subject, deadline: Instant) -> Result<()> {
+        loop {
+            self.lookout.at(&self.places(subject))?;
+            let Some(waiting) = self.progress(subject)? else {
+                return Ok(());
+            };
+            self.voice.waits_for(&waiting);
+            let now = Instant::now();
+            if now >= deadline {
+                self.voice.end();
+                return Err(self.too_late(&waiting).into());
+            }
+            self.expect_supervisor()?;
+            let patience = self.voice.patience().map(|patience| now + patience);
+            let until = patience.map_or(deadline, |patience| patience.min(deadline));
+            self.lookout.wait(Some(until))?;
+        }
+    }
+
+    fn too_late(&self, waiting: &str) -> Problem {
+        let message = format!("timed out waiting for the condition: {waiting}");
+        let hint = "allow more time with --timeout, or see how far it is with `petset get all`";
+        let allowed = self.args.timeout.as_secs_f64();
+        Problem::new(Kind::TimedOut, format!("{message} (after {allowed}s)")).hint(hint)
+    }
+
+    /// Makes sure that somebody works on what is waited for. A supervisor that ended by itself
+    /// has nothing to do, and is not started in vain again and again.
+    fn expect_supervisor(&mut self) -> Result<()> {
+        let layout = self.session.store.layout();
+        let died = self.lookout.lost() && layout.supervisor_pid().exists();
+        if !self.nudged || died {
+            self.nudged = true;
+            supervisor::nudge(layout)?;
+            self.lookout.guard(supervisor::lifeline(layout));
+        }
+        Ok(())
+    }
+
+    /// Lists where something changes when the subject does.
+    fn places(&self, subject: &Subject) -> Vec<PathBuf> {
+        let (layout, namespace) = (self.session.store.layout(), &self.session.namespace);
+        let mut places = vec![
+            layout.set_statuses(namespace),
+            layout.wanted_kind(namespace, Wanted::StatefulSet),
+        ];
+        if let Subject::Pet { name, .. } = subject {
+            places.push(layout.pets_of(namespace));
+            places.push(layout.pet(namespace, name.as_str()).root().to_owned());
+        }
+        places
+    }
+
+    /// Returns what is still waited for.
+    fn progress(&self, subject: &Subject) -> Result<Option<String>> {
+        match subject {
+            Subject::Set { name, uid } => self.progress_of_set(name, uid.as_ref()),
+            Subject::Pet { name, uid } => self.progress_of_pet(name, uid.as_ref()),
+        }
+    }
+
+    fn progress_of_set(&self, name: &SetName, uid: Option<&String>) -> Result<Option<String>> {
+        let object: ObjectName = name.as_str().parse()?;
+        let set = self.session.set(&self.session.namespace, &object)?;
+        let same = set.filter(|set| set.metadata.uid.as_ref() == uid);
+        if let Wish::Delete = self.args.wish {
+            return Ok(same.map(|set| until_gone(name, &set)));
+        }
+        let set = same
+            .ok_or_else(|| Problem::new(Kind::Conflict, format!("{name} was deleted meanwhile")))?;
+        match &self.args.wish {
+            Wish::Ready => self.until_ready(&set),
+            Wish::Settled => match self.session.progress(&Goal::Settled(set))? {
+                Progress::Reached => Ok(None),
+                Progress::Waiting(waiting) => Ok(Some(waiting)),
+            },
+            Wish::Is(wish) => wish.progress(&Item::Set(set.into())),
+            Wish::Delete => Ok(None),
+        }
+    }
+
+    fn until_ready(&self, set: &StatefulSet) -> Result<Option<String>> {
+        let (namespace, name) = store::identity(&set.metadata)?;
+        let spec = set.spec.as_ref();
+        let wanted = spec.and_then(|spec| spec.replicas).unwrap_or(1);
+        let status = set.status.clone().unwrap_or_default();
+        let ready = status.ready_replicas.unwrap_or_default();
+        let observed = status.observed_generation >= set.metadata.generation;
+        if observed && ready >= wanted {
+            return Ok(None);
+        }
+        let report = self.session.report(&namespace, name.as_str())?;
+        let report = report.filter(|report| set.metadata.uid.as_deref() == Some(&report.uid));
+        if let Some(report) = report.as_ref().filter(|_| observed) {
+            refuse_if_hopeless(&name, report)?;
+        }
+        let waiting = report.and_then(|report| report.waiting.into_iter().next());
+        let count = format!("{name}: {ready} of {wanted} ready");
+        if self.session.store.is_stopped() {
+            return Ok(Some(format!(
+                "{count}; everything is stopped, `petset start` starts it"
+            )));
+        }
+        Ok(Some(match waiting {
+            Some(waiting) => match waiting.pet {
+                Some(pet) => format!("{count}, waiting for {pet}: {}", waiting.why),
+                None => format!("{count}, {}", waiting.why),
+            },
+            None => count,
+        }))
+    }
+
+    fn progress_of_pet(&self, name: &ObjectName, uid: Option<&String>) -> Result<Option<String>> {
+        let pod = self.session.pet(&self.session.namespace, name)?;
+        if let Wish::Delete = self.args.wish {
+            let same = pod.filter(|pod| pod.metadata.uid.as_ref() == uid && uid.is_some());
+            return Ok(same.map(|pod| match pod.metadata.deletion_timestamp {
+                Some(_) => format!("{name} is stopping"),
+                None => format!("{name} is not being deleted"),
+            }));
+        }
+        let Some(pod) = pod else {
+            if is_to_come(self.session, name)? {
+                return Ok(Some(format!("{name} does not exist yet")));
+            }
+            return Err(self.session.not_found("pods", name.as_str()).into());
+        };
+        match &self.args.wish {
+            Wish::Is(wish) => wish.progress(&Item::Pet(pod.into())),
+            Wish::Ready | Wish::Settled | Wish::Delete => {
+                let Some(why) = pods::why_not_ready(&pod) else {
+                    return Ok(None);
+                };
+                self.refuse_if_stuck(&pod)?;
+                Ok(Some(format!("{name}: {why}")))
+            }
+        }
+    }
+
+    fn refuse_if_stuck(&self, pod: &Pod) -> Result<()> {
+        let Some(set) = owner(&pod.metadata) else {
+            return Ok(());
+        };
+        let Some(mut report) = self.session.report(&self.session.namespace, set)? else {
+            return Ok(());
+        };
+        report
+            .waiting
+            .retain(|waiting| waiting.pet == pod.metadata.name);
+        refuse_if_hopeless(&set.parse()?, &report)
+    }
+}

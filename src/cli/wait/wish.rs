@@ -1,0 +1,140 @@
+//! What `petset wait --for` can be told, in petset's words and kubectl's.
+
+use std::str::FromStr;
+
+use serde_json::Value;
+
+use crate::cli::objects::Item;
+use crate::problem::{Problem, Result};
+
+/// What is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// All pets are ready.
+    Ready,
+    /// Everything that the set asks for is so.
+    Settled,
+    /// It is gone.
+    Delete,
+    /// A field has a value.
+    Is(FieldWish),
+}
+
+/// A field of the object, and the value it shall have, or any.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FieldWish {
+    path: String,
+    pointer: String,
+    value: Option<String>,
+}
+
+impl FromStr for Wish {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        let lower = text.to_ascii_lowercase();
+        match lower.as_str() {
+            "ready" | "condition=ready" | "condition=ready=true" => Ok(Self::Ready),
+            "settled" => Ok(Self::Settled),
+            "delete" | "deleted" => Ok(Self::Delete),
+            _ => match text.strip_prefix("jsonpath=") {
+                Some(wish) => FieldWish::parse(wish).map(Self::Is),
+                None => Err(Problem::invalid(format!(
+                    "{text:?} cannot be waited for: write ready, settled, delete, \
+                     condition=Ready, or jsonpath={{PATH}}=VALUE"
+                ))),
+            },
+        }
+    }
+}
+
+impl FieldWish {
+    /// Reads `{.status.readyReplicas}=3`, with or without the braces.
+    fn parse(text: &str) -> Result<Self, Problem> {
+        let text = text.trim_matches('\'');
+        let (path, value) = match text.strip_prefix('{') {
+            Some(inner) => {
+                let (path, rest) = inner.split_once('}').ok_or_else(|| fault(text))?;
+                (path, rest.trim_start_matches('\'').strip_prefix('='))
+            }
+            None => match text.split_once('=') {
+                Some((path, value)) => (path, Some(value)),
+                None => (text, None),
+            },
+        };
+        let fields = path.strip_prefix('.').ok_or_else(|| fault(text))?;
+        let fields = fields.replace('[', ".").replace(']', "");
+        let plain = |part: &str| {
+            part.chars()
+                .all(|c| c.is_alphanumeric() || c == '_' || c == '-')
+        };
+        if !fields
+            .split('.')
+            .all(|part| !part.is_empty() && plain(part))
+        {
+            return Err(fault(text));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            pointer: format!("/{}", fields.replace('.', "/")),
+            value: value.map(|value| value.trim_matches(['\'', '"']).to_owned()),
+        })
+    }
+
+    /// Returns what is still waited for.
+    pub(super) fn progress(&self, item: &Item) -> Result<Option<String>> {
+        let json = item.to_json()?;
+        let found = json.pointer(&self.pointer).map(|value| match value {
+            Value::String(text) => text.clone(),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Array(_)
+            | Value::Object(_) => value.to_string(),
+        });
+        let is = match (&found, &self.value) {
+            (Some(found), Some(wanted)) => found == wanted,
+            (found, None) => found.is_some(),
+            (None, Some(_)) => false,
+        };
+        let now = found.unwrap_or_else(|| "not there".to_owned());
+        Ok((!is).then(|| format!("{}: {} is {now}", item.full_name(), self.path)))
+    }
+}
+
+fn fault(text: &str) -> Problem {
+    Problem::invalid(format!(
+        "{text:?} is not a path and a value such as {{.status.readyReplicas}}=3"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wishes_are_read_in_kubectls_words_too() {
+        for (text, wish) in [
+            ("ready", Wish::Ready),
+            ("condition=Ready", Wish::Ready),
+            ("settled", Wish::Settled),
+            ("delete", Wish::Delete),
+        ] {
+            assert_eq!(text.parse::<Wish>().unwrap(), wish);
+        }
+        let Wish::Is(wish) = "jsonpath={.status.x[0].y}=3".parse().unwrap() else {
+            panic!("it is a field")
+        };
+        assert_eq!(wish.pointer, "/status/x/0/y");
+        assert_eq!(wish.value.as_deref(), Some("3"));
+        for bad in [
+            "",
+            "condition=Happy",
+            "jsonpath=",
+            "jsonpath={status}",
+            "jsonpath={.a",
+        ] {
+            assert!(bad.parse::<Wish>().is_err(), "{bad}");
+        }
+    }
+}
