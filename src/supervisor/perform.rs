@@ -315,6 +315,11 @@ impl Supervisor {
     fn finish(&mut self, key: &Key, set: &Set) -> Result<()> {
         let orphaned = matches!(set.deletion, Some(crate::model::Deletion::Orphan));
         let object = self.set(key)?.clone();
+        // Whoever waits for the end of the set takes the volumes to be gone, too.
+        if annotated(&object, store::PURGE_ANNOTATION) {
+            self.purge(key, set)?;
+        }
+        self.collect(key, &set.uid)?;
         self.store.edit("supervise", None, |edit| {
             let wanted: Option<StatefulSet> = edit.find(&key.0, &key.1)?;
             if wanted.is_some_and(|wanted| wanted.metadata.uid == object.metadata.uid) {
@@ -322,9 +327,6 @@ impl Supervisor {
             }
             Ok(())
         })?;
-        if annotated(&object, store::PURGE_ANNOTATION) {
-            self.purge(key, set)?;
-        }
         let layout = self.store.layout().clone();
         store::remove(&layout.set_status(&key.0, key.1.as_str()))?;
         let place = self.world.place_mut(&key.0);
@@ -334,7 +336,7 @@ impl Supervisor {
             store::remove(&layout.revisions(&key.0, key.1.as_str()))?;
             self.remove_ruins(key)?;
         }
-        self.collect(key, &set.uid)
+        Ok(())
     }
 
     /// Removes every claim of the set, also those of pets that went long ago.
