@@ -312,9 +312,21 @@ impl Supervisor {
     }
 
     /// Forgets a set whose deletion has come to its end.
+    ///
+    /// The wanted object goes last: whoever waits for its end may rely on the rest being gone,
+    /// and a supervisor that dies in between finds out from it what is left to do.
     fn finish(&mut self, key: &Key, set: &Set) -> Result<()> {
         let orphaned = matches!(set.deletion, Some(crate::model::Deletion::Orphan));
         let object = self.set(key)?.clone();
+        if annotated(&object, store::PURGE_ANNOTATION) {
+            self.purge(key, set)?;
+        }
+        self.collect(key, &set.uid)?;
+        let layout = self.store.layout().clone();
+        if !orphaned {
+            store::remove(&layout.revisions(&key.0, key.1.as_str()))?;
+            self.remove_ruins(key)?;
+        }
         self.store.edit("supervise", None, |edit| {
             let wanted: Option<StatefulSet> = edit.find(&key.0, &key.1)?;
             if wanted.is_some_and(|wanted| wanted.metadata.uid == object.metadata.uid) {
@@ -322,19 +334,13 @@ impl Supervisor {
             }
             Ok(())
         })?;
-        if annotated(&object, store::PURGE_ANNOTATION) {
-            self.purge(key, set)?;
-        }
-        let layout = self.store.layout().clone();
-        store::remove(&layout.set_status(&key.0, key.1.as_str()))?;
         let place = self.world.place_mut(&key.0);
         place.sets.remove(&key.1);
         if !orphaned {
             place.revisions.remove(&key.1);
-            store::remove(&layout.revisions(&key.0, key.1.as_str()))?;
-            self.remove_ruins(key)?;
         }
-        self.collect(key, &set.uid)
+        store::remove(&layout.set_status(&key.0, key.1.as_str()))?;
+        Ok(())
     }
 
     /// Removes every claim of the set, also those of pets that went long ago.
