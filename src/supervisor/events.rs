@@ -15,7 +15,7 @@ use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 
 use super::pets::Runner;
 use super::world::{Key, load_seen, load_wanted};
-use super::{CLAIMS_MESSAGE, Supervisor, log};
+use super::{Supervisor, log};
 use crate::model::{Namespace, ObjectName};
 use crate::problem::Result;
 use crate::store::{self, Noticed, Wanted, merge_status, names_in, read_json};
@@ -27,6 +27,8 @@ pub(super) enum Spot {
     Wanted,
     /// The objects of one kind.
     Kind(Namespace, Wanted),
+    /// The records of claims: `petset volume rm` takes one away.
+    Claims(Namespace),
     /// One pet.
     Pet(Key),
 }
@@ -142,11 +144,8 @@ impl Supervisor {
     fn note(&mut self) -> Result<()> {
         let mut message = [0_u8; 64];
         let mut nudged = false;
-        while let Ok(length) = self.socket.recv(&mut message) {
+        while self.socket.recv(&mut message).is_ok() {
             nudged = true;
-            if &message[..length] == CLAIMS_MESSAGE {
-                self.world.forget_removed_claims(self.store.layout());
-            }
         }
         if drain(&self.signals.end) {
             self.signals.quit = true;
@@ -182,6 +181,10 @@ impl Supervisor {
                 self.note_wanted(*kind, &(namespace.clone(), object));
                 Ok(())
             }
+            Spot::Claims(namespace) => {
+                self.note_claim(namespace, name);
+                Ok(())
+            }
             Spot::Pet(key) if name == "status.json" => {
                 self.note_status(key);
                 Ok(())
@@ -201,6 +204,14 @@ impl Supervisor {
             Wanted::Service => drop(self.stirred.insert(key.0.clone())),
             Wanted::Eviction => self.set_of_pet_is_due(key),
             Wanted::PersistentVolumeClaim | Wanted::ConfigMap | Wanted::Secret | Wanted::Pod => {}
+        }
+    }
+
+    /// A claim that somebody removed with its data is to be made anew for the next pet.
+    fn note_claim(&mut self, namespace: &Namespace, file: &str) {
+        let gone = !self.store.layout().claims(namespace).join(file).exists();
+        if let Some(claim) = file.strip_suffix(".json").filter(|_| gone) {
+            self.world.place_mut(namespace).claims.remove(claim);
         }
     }
 
@@ -360,6 +371,9 @@ impl Supervisor {
                 store::make_dir(&dir)?;
                 self.watch.add(&dir, Spot::Kind(namespace.clone(), kind))?;
             }
+            let claims = layout.claims(&namespace);
+            store::make_dir(&claims)?;
+            self.watch.add(&claims, Spot::Claims(namespace.clone()))?;
             self.read_wanted(&namespace)?;
             self.world.place_mut(&namespace).watched = true;
         }

@@ -81,14 +81,6 @@ impl World {
         keys.collect()
     }
 
-    /// Forgets the claims whose records somebody removed: `petset volume rm`.
-    pub(super) fn forget_removed_claims(&mut self, layout: &Layout) {
-        for (namespace, place) in &mut self.places {
-            let kept = |name: &String| layout.claim(namespace, name).exists();
-            place.claims.retain(|name, _| kept(name));
-        }
-    }
-
     /// Reads one wanted object again; `Ok(false)` where it is gone now.
     pub(super) fn refresh(&mut self, store: &Store, kind: Wanted, key: &Key) -> Result<bool> {
         let (namespace, name) = key;
