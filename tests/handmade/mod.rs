@@ -221,6 +221,29 @@ pub(crate) fn ok(command: Command) -> String {
     said.out
 }
 
+/// The lines that a process says, each waited for no longer than a minute.
+pub(crate) struct Lines(std::sync::mpsc::Receiver<String>);
+
+impl Lines {
+    pub(crate) fn of(stream: impl std::io::Read + Send + 'static) -> Self {
+        use std::io::BufRead;
+        let (said, heard) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let lines = std::io::BufReader::new(stream).lines();
+            lines
+                .map_while(Result::ok)
+                .try_for_each(|line| said.send(line))
+        });
+        Self(heard)
+    }
+
+    pub(crate) fn next(&self) -> String {
+        self.0
+            .recv_timeout(Duration::from_secs(60))
+            .expect("another line")
+    }
+}
+
 /// Waits until a condition holds; a minute is for ever.
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let started = std::time::Instant::now();

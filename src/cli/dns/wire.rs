@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const TRIES: u32 = 2;
 
 /// Asks `server` and returns what it says.
-pub(super) fn ask(server: SocketAddr, question: &Question) -> Result<Lookup> {
+pub(in crate::cli) fn ask(server: SocketAddr, question: &Question) -> Result<Lookup> {
     let id = u16::try_from(std::process::id() & 0xffff).unwrap_or_default();
     let message = query(id, question)?;
     let reply = over_udp(server, &message, id).map_err(|error| silent(server, &error))?;
