@@ -2,6 +2,8 @@
 //!
 //! With `PETSET_ACCEPT=1` they are written anew.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

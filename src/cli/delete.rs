@@ -77,16 +77,15 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
             Err(error) => return Err(error.context(format!("cannot delete {}", target.name()))),
         }
     }
-    let deleted = session.edit("delete", |edit| {
-        let sets = sets.iter().map(|name| mark(session, edit, name, args));
-        sets.filter_map(Result::transpose)
-            .collect::<Result<Vec<_>>>()
-    });
-    finish(
-        session,
-        deleted.context("cannot delete what was named")?,
-        args,
-    )?;
+    if !sets.is_empty() {
+        let deleted = session.edit("delete", |edit| {
+            let sets = sets.iter().map(|name| mark(session, edit, name, args));
+            sets.filter_map(Result::transpose)
+                .collect::<Result<Vec<_>>>()
+        });
+        let deleted = deleted.context("cannot delete what was named")?;
+        finish(session, deleted, args)?;
+    }
     pets.iter()
         .try_for_each(|name| replace_pet(session, name, "deleted", &args.wait))
 }

@@ -1,6 +1,7 @@
 //! A state directory written by hand: what commands read, without anybody who runs.
 
 #![allow(dead_code, reason = "each test program uses its own part of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
