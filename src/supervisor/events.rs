@@ -13,11 +13,12 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 
-use super::pets::Runner;
-use super::world::{Key, load_seen, load_wanted};
+use super::pets::{Incarnation, Runner};
+use super::world::{Key, load_seen, load_wanted, set_key};
 use super::{Supervisor, log};
 use crate::model::{Namespace, ObjectName};
 use crate::problem::Result;
+use crate::store::journal::{self, Severity};
 use crate::store::{self, Noticed, Wanted, merge_status, names_in, read_json};
 
 /// What a watched directory is.
@@ -237,10 +238,7 @@ impl Supervisor {
     /// Marks the set that a pet belongs to, or would belong to, for the next turn.
     pub(super) fn set_of_pet_is_due(&mut self, key: &Key) {
         self.stirred.insert(key.0.clone());
-        let set = key.1.as_str().rsplit_once('-').map(|(set, _)| set);
-        if let Some(set) = set.and_then(|set| set.parse::<ObjectName>().ok()) {
-            self.due.insert((key.0.clone(), set));
-        }
+        self.due.insert(set_key(key));
     }
 
     /// Reaps every process that has ended: runners, and orphans of runners that died.
@@ -269,21 +267,21 @@ impl Supervisor {
     fn note_runner_ended(&mut self, key: &Key, well: Option<bool>) {
         self.note_status(key);
         let files = self.store.layout().pet(&key.0, key.1.as_str());
-        let well = well.unwrap_or_else(|| {
-            matches!(
-                super::pets::Incarnation::find(&files),
-                Ok(super::pets::Incarnation::Done)
-            )
-        });
+        let well = match (well, Incarnation::find(&files)) {
+            // Another supervisor's runner was there first: it is the one.
+            (_, Ok(Incarnation::Alive(pidfd))) => {
+                if let Some(pet) = self.world.pet_mut(key) {
+                    pet.runner = Runner::Adopted(pidfd);
+                }
+                return;
+            }
+            (Some(well), _) => well,
+            (None, found) => matches!(found, Ok(Incarnation::Done)),
+        };
         if !well {
             self.end_orphans();
             let message = "the runner of this pet ended unexpectedly; a new one takes over";
-            self.pet_event(
-                key,
-                store::journal::Severity::Warning,
-                "RunnerDied",
-                message,
-            );
+            self.pet_event(key, Severity::Warning, "RunnerDied", message);
         }
         if let Some(pet) = self.world.pet_mut(key) {
             pet.runner_ended(well);
@@ -303,9 +301,13 @@ impl Supervisor {
             let orphans = children()
                 .into_iter()
                 .filter(|pid| !runners.contains(pid) && is_alive(*pid));
-            let killed = orphans.map(|pid| kill_process(pid, Signal::KILL)).count();
-            if killed == 0 {
+            let orphans: Vec<Pid> = orphans.collect();
+            if orphans.is_empty() {
                 return;
+            }
+            for pid in orphans {
+                // One that is gone meanwhile needs no signal.
+                let _ = kill_process(pid, Signal::KILL);
             }
             // A killed process hands its own children over when it is gone: look again then.
             std::thread::sleep(Duration::from_millis(1));
@@ -403,13 +405,7 @@ impl Supervisor {
     }
 
     /// Writes an event of a set.
-    pub(super) fn set_event(
-        &self,
-        key: &Key,
-        severity: store::journal::Severity,
-        reason: &str,
-        message: &str,
-    ) {
+    pub(super) fn set_event(&self, key: &Key, severity: Severity, reason: &str, message: &str) {
         self.event(
             key,
             key.1.as_str(),
@@ -421,13 +417,7 @@ impl Supervisor {
     }
 
     /// Writes an event of a pet.
-    pub(super) fn pet_event(
-        &self,
-        key: &Key,
-        severity: store::journal::Severity,
-        reason: &str,
-        message: &str,
-    ) {
+    pub(super) fn pet_event(&self, key: &Key, severity: Severity, reason: &str, message: &str) {
         let owner = key
             .1
             .as_str()
@@ -452,7 +442,7 @@ impl Supervisor {
             .filter(|(_, end)| end.parse::<u32>().is_ok());
         let owner = set.map_or(key.1.as_str(), |(set, _)| set);
         let object = format!("persistentvolumeclaim/{claim}");
-        let severity = store::journal::Severity::Normal;
+        let severity = Severity::Normal;
         self.event(key, owner, object, severity, "Deleted", message);
     }
 
@@ -461,11 +451,11 @@ impl Supervisor {
         key: &Key,
         owner: &str,
         object: String,
-        severity: store::journal::Severity,
+        severity: Severity,
         reason: &str,
         message: &str,
     ) {
-        let event = store::journal::Event {
+        let event = journal::Event {
             time: Timestamp::now(),
             severity,
             reason: reason.to_owned(),
@@ -473,7 +463,7 @@ impl Supervisor {
             message: message.to_owned(),
         };
         let path = self.store.layout().journal(&key.0, owner);
-        if let Err(error) = store::journal::append(&path, &event) {
+        if let Err(error) = journal::append(&path, &event) {
             log(&format!("cannot write {}: {error}", path.display()));
         }
     }

@@ -251,7 +251,7 @@ impl Supervisor {
     }
 
     /// Asks a pet to stop; it is removed when its runner has ended.
-    fn delete_pet(
+    pub(super) fn delete_pet(
         &mut self,
         key: &Key,
         name: &str,
