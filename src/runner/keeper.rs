@@ -104,7 +104,8 @@ impl Keeper {
         let pod = read_pod(&pet)?;
         let uid = pod.metadata.uid.clone().unwrap_or_default();
         if let Some(record) = Record::of_predecessor(&pet) {
-            tree::kill_leftovers(&record, &uid);
+            let spared = supervisor(&layout);
+            tree::kill_leftovers(&record, &uid, spared);
         }
         let record = Record::own()?;
         record.write(&pet)?;
@@ -353,7 +354,7 @@ impl Keeper {
                 process.deadline = None;
                 process.timed_out = true;
                 let mut doomed = vec![process.pid];
-                tree::add_descendants(&mut doomed);
+                tree::add_descendants(&mut doomed, supervisor(&self.layout));
                 tree::signal_all(&doomed, Signal::KILL);
             }
         }
@@ -380,6 +381,13 @@ impl Keeper {
         let _ = store::remove(&self.pet.control());
         self.write_status();
     }
+}
+
+/// Returns the pid of the supervisor. Where a pet's program was the first that needed one, it runs
+/// below that pet's runner, and must not go with it: all other pets would go along.
+pub(super) fn supervisor(layout: &Layout) -> Option<u32> {
+    let pid = store::read(&layout.supervisor_pid()).ok()??;
+    pid.trim().parse().ok()
 }
 
 fn read_pod(pet: &PetLayout) -> std::io::Result<Pod> {
