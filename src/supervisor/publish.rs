@@ -202,6 +202,9 @@ fn is_complete(set: &Set, outcome: &Outcome) -> bool {
 
 /// Tells whether a pod will not become ready without somebody's help.
 fn is_stuck(pod: &Pod) -> bool {
+    if pod.metadata.deletion_timestamp.is_some() {
+        return false; // it goes, and what comes after it may do better
+    }
     let status = pod.status.as_ref();
     let lists = status.map(|status| [&status.init_container_statuses, &status.container_statuses]);
     let mut containers = lists.into_iter().flatten().flatten().flatten();
