@@ -14,8 +14,22 @@ const ALLOWED: [(&str, &[&str]); 10] = [
     ("store", &["manifest", "model", "problem"]),
     ("net", &["model", "problem", "store", "sys"]),
     ("runner", &["model", "problem", "store", "sys"]),
-    ("supervisor", &["model", "net", "problem", "runner", "store", "sys"]),
-    ("cli", &["manifest", "model", "net", "problem", "runner", "store", "supervisor"]),
+    (
+        "supervisor",
+        &["model", "net", "problem", "runner", "store", "sys"],
+    ),
+    (
+        "cli",
+        &[
+            "manifest",
+            "model",
+            "net",
+            "problem",
+            "runner",
+            "store",
+            "supervisor",
+        ],
+    ),
 ];
 
 /// What is re-exported at the root and may be used by that name everywhere.
@@ -35,9 +49,12 @@ fn modules_import_only_what_the_table_allows() {
     let mut faults = Vec::new();
     for (path, text) in sources() {
         let module = path.split(['/', '.']).next().unwrap().to_owned();
-        let Some(may_use) = allowed.get(module.as_str()) else { continue };
+        let Some(may_use) = allowed.get(module.as_str()) else {
+            continue;
+        };
         for used in uses(&text) {
-            let fine = used == module || may_use.contains(&used.as_str()) || ROOT.contains(&used.as_str());
+            let fine =
+                used == module || may_use.contains(&used.as_str()) || ROOT.contains(&used.as_str());
             if !fine {
                 faults.push(format!("{path} uses crate::{used}"));
             }
@@ -48,9 +65,19 @@ fn modules_import_only_what_the_table_allows() {
 
 #[test]
 fn the_model_touches_nothing_outside_itself() {
-    let outside = ["std::fs", "std::net", "std::process", "std::thread", "std::env", "::now()"];
+    let outside = [
+        "std::fs",
+        "std::net",
+        "std::process",
+        "std::thread",
+        "std::env",
+        "::now()",
+    ];
     let mut faults = Vec::new();
-    for (path, text) in sources().into_iter().filter(|(path, _)| path.starts_with("model/")) {
+    for (path, text) in sources()
+        .into_iter()
+        .filter(|(path, _)| path.starts_with("model/"))
+    {
         let code = without_tests(&text);
         let found = outside.iter().filter(|word| code.contains(**word));
         faults.extend(found.map(|word| format!("{path} uses {word}")));
@@ -84,7 +111,12 @@ fn sources() -> Vec<(String, String)> {
                 dirs.push(path);
                 continue;
             }
-            let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+            let name = path
+                .strip_prefix(&root)
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned();
             if name.ends_with(".rs") && !name.contains("tests") && !name.contains("simulation") {
                 found.push((name, fs::read_to_string(path).unwrap()));
             }
@@ -97,12 +129,23 @@ fn sources() -> Vec<(String, String)> {
 fn uses(text: &str) -> BTreeSet<String> {
     let code = without_tests(text);
     let after = code.split("crate::").skip(1);
-    after.map(|rest| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()).collect()
+    after
+        .map(|rest| {
+            rest.chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect()
+        })
+        .collect()
 }
 
 /// Cuts off the tests at the end of a file, and comments.
 fn without_tests(text: &str) -> String {
-    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text);
-    let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let code = text
+        .split("#[cfg(test)]\nmod tests {")
+        .next()
+        .unwrap_or(text);
+    let lines = code
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
     lines.collect::<Vec<_>>().join("\n")
 }
