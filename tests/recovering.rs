@@ -240,10 +240,7 @@ fn everything_killed_at_once_is_brought_back_by_the_next_command() {
     for pet in ["web-0", "web-1", "web-2"] {
         doomed.extend([sandbox.runner(pet), sandbox.main(pet)]);
     }
-    doomed
-        .into_iter()
-        .flatten()
-        .for_each(processes::kill);
+    doomed.into_iter().flatten().for_each(processes::kill);
     sandbox.assert_nothing_left_but_pets();
     sandbox.ok("start");
     sandbox.until_says("get sts web --no-headers", "3/3");
