@@ -78,6 +78,10 @@ fn a_service_that_publishes_what_is_not_ready_has_it_listed() {
         ok(world.petset("discover web -o name")),
         "web-0\nweb-1\nweb-2\n"
     );
+    assert_eq!(
+        ok(world.petset("discover web -o name --ready-only")),
+        "web-0\nweb-1\n"
+    );
 }
 
 #[test]

@@ -17,7 +17,7 @@ use super::abandoned::withdraw_readiness;
 use super::pets::{Incarnation, Runner};
 use super::world::{Key, load_seen, load_wanted, set_key};
 use super::{Supervisor, log};
-use crate::model::{Namespace, ObjectName};
+use crate::model::Namespace;
 use crate::problem::Result;
 use crate::store::journal::{self, Severity};
 use crate::store::{self, Noticed, Wanted, merge_status, names_in, read_json};

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 
 use super::world::{Key, set_key};
 use super::{Supervisor, log};
-use crate::model::{Ordinal, Outcome, PetSeen, Reason, Rules, Seen, Set, Step, reconcile};
+use crate::model::{Outcome, PetSeen, Reason, Rules, Seen, Set, reconcile};
 use crate::problem::Result;
 use crate::store::journal::Severity;
-use crate::store::{self, Kept, SetReport, Wanted};
+use crate::store::{self, SetReport, Wanted};
 
 /// More passes than this without coming to rest are a bug, and must not burn a core.
 const PASSES: u32 = 50_000;

@@ -329,7 +329,9 @@ impl Sandbox {
     pub(crate) fn main(&self, pet: &str) -> Option<i32> {
         let record = fs::read(self.file(&format!("pets/default/{pet}/runner.json"))).ok()?;
         let record: Value = serde_json::from_slice(&record).ok()?;
-        let pid = i32::try_from(record["containers"][0]["pid"].as_i64()?).ok()?;
+        // Init containers that have ended may be listed before it.
+        let main = record["containers"].as_array()?.last()?;
+        let pid = i32::try_from(main["pid"].as_i64()?).ok()?;
         processes::is_alive(pid).then_some(pid)
     }
 
