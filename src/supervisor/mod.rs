@@ -5,6 +5,7 @@
 //! runners write), on its socket, on signals and on the runners of earlier supervisors. What it
 //! keeps in memory can all be read again, so that it may be killed at any instant.
 
+mod abandoned;
 mod addresses;
 mod ending;
 mod events;
@@ -169,6 +170,7 @@ impl Supervisor {
         };
         supervisor.provide_programs()?;
         supervisor.look_at_everything()?;
+        supervisor.distrust_reports();
         supervisor.publish_endpoints();
         supervisor.names.loaded();
         Ok(Some(supervisor))

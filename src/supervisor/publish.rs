@@ -114,7 +114,7 @@ impl Supervisor {
             };
             let pet = set.pet_name(*ordinal);
             let pod = self.pod(key, &pet);
-            let stuck = pod.is_some_and(is_stuck);
+            let stuck = pod.is_some_and(|pod| !is_terminating(pod) && is_stuck(pod));
             Some(Waiting {
                 pet: Some(pet),
                 why: why.clone(),
@@ -198,6 +198,11 @@ fn is_complete(set: &Set, outcome: &Outcome) -> bool {
     };
     let available = status.available_replicas.unwrap_or_default();
     set.deletion.is_none() && status.replicas == wished && available == wished
+}
+
+/// Tells whether a pod is on its way out, so that what it was stuck in does not matter any more.
+fn is_terminating(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_some()
 }
 
 /// Tells whether a pod will not become ready without somebody's help.

@@ -206,7 +206,7 @@ impl Supervisor {
     }
 
     /// Returns the last report of a set, also one that an earlier supervisor published.
-    fn report_of(&mut self, key: &Key) -> Option<&SetReport> {
+    pub(super) fn report_of(&mut self, key: &Key) -> Option<&SetReport> {
         if !self.reports.contains_key(key) {
             let path = self.store.layout().set_status(&key.0, key.1.as_str());
             if let Ok(Some(report)) = store::read_json(&path) {
