@@ -15,7 +15,7 @@ use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 
 use super::pets::Runner;
 use super::world::{Key, load_seen, load_wanted};
-use super::{CLAIMS_MESSAGE, Supervisor, log};
+use super::{CLAIMS_MESSAGE, POD_MESSAGE, Supervisor, log};
 use crate::model::{Namespace, ObjectName};
 use crate::problem::Result;
 use crate::store::{self, Noticed, Wanted, merge_status, names_in, read_json};
@@ -143,7 +143,8 @@ impl Supervisor {
         let mut message = [0_u8; 64];
         let mut nudged = false;
         while let Ok(length) = self.socket.recv(&mut message) {
-            nudged = true;
+            // A runner says that it has written a status, which is noticed anyhow.
+            nudged |= !message[..length].starts_with(POD_MESSAGE);
             if &message[..length] == CLAIMS_MESSAGE {
                 self.world.forget_removed_claims(self.store.layout());
             }
@@ -329,7 +330,7 @@ impl Supervisor {
     /// Watches one pet's directory for the statuses that its runner writes.
     pub(super) fn watch_pet(&mut self, key: &Key) {
         let root = self.store.layout().pet(&key.0, key.1.as_str());
-        if let Err(error) = self.watch.add(root.root(), Spot::Pet(key.clone())) {
+        if let Err(error) = self.watch.add_replaced(root.root(), Spot::Pet(key.clone())) {
             log(&format!("cannot watch {}: {error}", root.root().display()));
         }
     }

@@ -8,6 +8,7 @@
 mod addresses;
 mod ending;
 mod events;
+mod late;
 mod launch;
 mod perform;
 mod pets;
@@ -31,6 +32,7 @@ use crate::store::{self, Attempt, Layout, Lock, SetReport, Store, Watch};
 use crate::sys;
 use addresses::Addresses;
 use events::{Signals, Spot};
+use late::Late;
 use publish::Names;
 use world::{Key, World};
 
@@ -42,6 +44,13 @@ pub(crate) const SUPERVISOR_ARGUMENT: &str = "supervisor";
 
 /// Says that records of claims were removed.
 pub(crate) const CLAIMS_MESSAGE: &[u8] = b"claims";
+
+/// Begins what a runner says when it has written its pet's status.
+const POD_MESSAGE: &[u8] = b"pod ";
+
+/// A turn that took more of the processor than this is followed by a rest.
+const SHORT_TURN: Duration = Duration::from_micros(300);
+const LONGEST_REST: Duration = Duration::from_millis(10);
 
 /// How long a starting supervisor waits for one that is just ending.
 const HANDOVER: Duration = Duration::from_secs(5);
@@ -69,6 +78,8 @@ struct Supervisor {
     /// When to look again whether there is anything left to do.
     look_again: Option<Instant>,
     names: Names,
+    /// Writes what need not be there at once.
+    late: Late,
     /// Namespaces whose services may have other endpoints now.
     stirred: BTreeSet<crate::model::Namespace>,
 }
@@ -168,6 +179,7 @@ impl Supervisor {
             failures: BTreeMap::new(),
             look_again: None,
             names,
+            late: Late::start().context("cannot start the thread that writes")?,
             stirred: BTreeSet::new(),
         };
         supervisor.provide_programs()?;
@@ -180,10 +192,12 @@ impl Supervisor {
     /// Takes turns until nothing is left to do.
     fn run(mut self) -> Result<()> {
         loop {
+            let begun = processor_time();
             self.turn();
             if self.signals.quit || self.ends()? {
                 return Ok(());
             }
+            rest_after(processor_time().saturating_sub(begun));
             self.wait()?;
         }
     }
@@ -206,6 +220,22 @@ impl Supervisor {
         }
         Ok(())
     }
+}
+
+/// Rests after a turn that was work, so that what happens meanwhile makes one more turn and not
+/// a hundred: pets that all come up at once would each have all of them looked at.
+fn rest_after(work: Duration) {
+    if work > SHORT_TURN {
+        std::thread::sleep((work * 2).min(LONGEST_REST));
+    }
+}
+
+/// Returns how long this thread has run on a processor.
+fn processor_time() -> Duration {
+    let clock = rustix::time::ClockId::ThreadCPUTime;
+    rustix::time::clock_gettime(clock)
+        .try_into()
+        .unwrap_or_default()
 }
 
 /// Takes the supervisor's lock, or finds out that another supervisor lives and tells it to look.
