@@ -3,6 +3,7 @@
 use anyhow::Context;
 use clap::{Args as ClapArgs, ValueEnum};
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use serde_json::Value;
 
@@ -95,8 +96,13 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     if args.dry_run.is_some() {
         return show_all(&objects, args.output, " (dry run)");
     }
+    let generated = args.name.is_some();
     let created = session.edit("create", |edit| {
-        create(edit, &mut objects, args.if_not_exists)
+        let created = create(edit, &mut objects, args.if_not_exists)?;
+        if generated {
+            give_service_to_set(edit, &objects)?;
+        }
+        Ok(created)
     });
     let (titles, goals) = created.context("cannot create what was asked for")?;
     match args.output {
@@ -149,6 +155,29 @@ fn create(
         titles.push(format!("{title} {found}"));
     }
     Ok((titles, goals))
+}
+
+/// A service that nobody wrote goes with its set; one that was there already does not.
+fn give_service_to_set(edit: &mut Edit<'_>, objects: &[Object]) -> Result<()> {
+    let owner = files::sets(objects).next().map(|set| OwnerReference {
+        api_version: "apps/v1".to_owned(),
+        kind: "StatefulSet".to_owned(),
+        name: set.metadata.name.clone().unwrap_or_default(),
+        uid: set.metadata.uid.clone().unwrap_or_default(),
+        ..OwnerReference::default()
+    });
+    for object in objects {
+        let Object::Service(service) = object else {
+            continue;
+        };
+        let (namespace, name) = identity(&service.metadata)?;
+        if edit.find::<Service>(&namespace, &name)?.is_none() {
+            let mut service = service.as_ref().clone();
+            service.metadata.owner_references = owner.clone().map(|owner| vec![owner]);
+            edit.put(&service)?;
+        }
+    }
+    Ok(())
 }
 
 /// Puts one object in place, unless it is there already; says which.

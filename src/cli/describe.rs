@@ -76,34 +76,14 @@ fn describe(session: &Session, item: &Item, now: Timestamp) -> Result<String> {
 }
 
 fn find(session: &Session, what: &[String]) -> Result<Vec<Item>> {
-    let namespace = &session.namespace;
     let first = what.first().map(String::as_str).unwrap_or_default();
-    let sorted = first
-        .split(',')
-        .all(|word| word == "all" || Sort::of(word).is_some());
-    if !sorted {
-        return what
-            .iter()
-            .map(|name| find_one(session, name))
-            .collect::<Result<Vec<_>>>()
-            .map(|all| all.into_iter().flatten().collect());
+    let is_sort = |word: &str| word == "all" || Sort::of(word).is_some();
+    if first.split(',').all(is_sort) {
+        return find_asked(session, what);
     }
     let mut items = Vec::new();
-    match Asked::of(what, session, "describe")? {
-        Asked::All(sorts) => {
-            for sort in sorts {
-                items.extend(session.items(sort, namespace)?);
-            }
-        }
-        Asked::Named(named) => {
-            for (sort, name) in named {
-                let found = session.named(sort, namespace, &name)?;
-                if found.is_empty() {
-                    return Err(session.not_found(sort.plural(), name.as_str()).into());
-                }
-                items.extend(found);
-            }
-        }
+    for word in what {
+        items.extend(find_one(session, word)?);
     }
     Ok(items)
 }
@@ -111,7 +91,7 @@ fn find(session: &Session, what: &[String]) -> Result<Vec<Item>> {
 /// Finds what `web`, `web-0` or `sts/web` is.
 fn find_one(session: &Session, word: &str) -> Result<Vec<Item>> {
     if word.contains('/') {
-        return find_named(session, word);
+        return find_asked(session, &[word.to_owned()]);
     }
     let name: ObjectName = word.parse()?;
     for sort in BARE {
@@ -127,18 +107,25 @@ fn find_one(session: &Session, word: &str) -> Result<Vec<Item>> {
     Err(Problem::new(Kind::NotFound, message).hint(hint).into())
 }
 
-fn find_named(session: &Session, word: &str) -> Result<Vec<Item>> {
-    let asked = Asked::of(&[word.to_owned()], session, "describe")?;
-    let Asked::Named(named) = asked else {
-        return Ok(Vec::new());
-    };
+/// Finds what is asked for with its sort: `pods`, `pods web`, `sts/web`.
+fn find_asked(session: &Session, words: &[String]) -> Result<Vec<Item>> {
+    let namespace = &session.namespace;
     let mut items = Vec::new();
-    for (sort, name) in named {
-        let found = session.named(sort, &session.namespace, &name)?;
-        if found.is_empty() {
-            return Err(session.not_found(sort.plural(), name.as_str()).into());
+    match Asked::of(words, session, "describe")? {
+        Asked::All(sorts) => {
+            for sort in sorts {
+                items.extend(session.items(sort, namespace)?);
+            }
         }
-        items.extend(found);
+        Asked::Named(named) => {
+            for (sort, name) in named {
+                let found = session.named(sort, namespace, &name)?;
+                if found.is_empty() {
+                    return Err(session.not_found(sort.plural(), name.as_str()).into());
+                }
+                items.extend(found);
+            }
+        }
     }
     Ok(items)
 }

@@ -4,7 +4,7 @@ mod query;
 mod records;
 mod serve;
 mod setup;
-mod wire;
+pub(super) mod wire;
 
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ use crate::net::ServiceRecord;
 use crate::net::address::Block;
 use crate::net::dns::{Record, TABLE_HEAD, Value, Zone, hosts, rows, zone_file};
 use crate::problem::{Kind, Problem, Result};
-use crate::store;
+use crate::store::{self, Layout, Settings};
 
 /// The port of the supervisor's DNS server, where the settings name no other.
 const PORT: u16 = 5353;
@@ -153,18 +153,27 @@ fn reversed(session: &Session, zone: Zone) -> Zone {
 }
 
 /// Returns the block of addresses that the state directory has, if it has one yet.
-pub(super) fn block_of(session: &Session) -> Option<Block> {
-    let text = store::read(&session.store.layout().block()).ok().flatten();
+fn block_of(session: &Session) -> Option<Block> {
+    known_block(session.store.layout(), session.store.settings())
+}
+
+/// Returns the block of addresses that a state directory has, if it has one yet.
+pub(super) fn known_block(layout: &Layout, settings: &Settings) -> Option<Block> {
+    let text = store::read(&layout.block()).ok().flatten();
     let written = text.and_then(|text| text.trim().parse().ok());
-    written
-        .or(session.store.settings().address_block)
-        .and_then(Block::new)
+    written.or(settings.address_block).and_then(Block::new)
 }
 
 /// Returns where the supervisor's DNS server listens while it runs.
-pub(super) fn listening_at(session: &Session) -> Option<SocketAddr> {
-    let block = || block_of(session).map(|block| SocketAddr::from((block.reserved(53), PORT)));
-    session.store.settings().dns_listen.or_else(block)
+fn listening_at(session: &Session) -> Option<SocketAddr> {
+    known_server(session.store.layout(), session.store.settings())
+}
+
+/// Returns where the DNS server of a state directory listens while its supervisor runs.
+pub(super) fn known_server(layout: &Layout, settings: &Settings) -> Option<SocketAddr> {
+    let own = |block: Block| SocketAddr::from((block.reserved(53), PORT));
+    let listen = settings.dns_listen;
+    listen.or_else(|| known_block(layout, settings).map(own))
 }
 
 fn no_server() -> Problem {

@@ -139,16 +139,23 @@ fn show_table(args: &Args, seen: &[Seen]) -> Result<()> {
 
 /// Shows what has happened, and then each thing that happens.
 fn watch(session: &Session, args: &Args, scope: &Scope) -> Result<()> {
-    let mut lookout = Lookout::new()?;
+    let mut lookout = Lookout::for_reader()?;
     let mut columns = Columns::default();
     lookout.at(&[session.store.layout().events(&session.namespace)])?;
     let mut known = scope.events(session)?;
     let surplus = args.tail.map_or(0, |tail| known.len().saturating_sub(tail));
-    if args.output.is_none() && !args.no_headers {
-        let headings = HEADINGS.map(str::to_owned).to_vec();
-        render::text(&columns.lay_out(&[headings]))?;
+    let headings = args.output.is_none() && !args.no_headers;
+    if headings {
+        // They get the widths of what follows at once.
+        let now = Timestamp::now();
+        let first = known[surplus..].iter().cloned().map(Seen::once);
+        let rows: Vec<_> = std::iter::once(HEADINGS.map(str::to_owned).to_vec())
+            .chain(first.map(|seen| seen.row(now)))
+            .collect();
+        render::text(&columns.lay_out(&rows))?;
+    } else {
+        show_events(session, args, &mut columns, &known[surplus..])?;
     }
-    show_events(session, args, &mut columns, &known[surplus..])?;
     loop {
         lookout.wait(None)?;
         let now = scope.events(session)?;

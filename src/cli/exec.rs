@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
 use super::logs::pick;
 use super::names::Target;
+use super::pods;
 use super::restart::Named;
 use super::session::{PassedThrough, Session, say};
 use crate::model::{ObjectName, printer};
@@ -133,7 +134,7 @@ fn not_running(pod: &Pod, container: &str) -> Problem {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let word = printer::pod_status_word(pod);
     let message = format!("container {container} of {name} is not running ({word})");
-    let why = printer::why_not_ready(pod);
+    let why = pods::why_not_ready(pod);
     let why = why.unwrap_or_else(|| "its process is gone".to_owned());
     let hint = format!("{why}; look at it with `petset describe pod {name}`");
     Problem::new(Kind::Failed, message).hint(hint)

@@ -254,7 +254,7 @@ impl<'a> View<'a> {
             let hint = "name one, such as `petset get pets --watch`";
             return Err(Problem::invalid(message).hint(hint).into());
         };
-        let mut lookout = Lookout::new()?;
+        let mut lookout = Lookout::for_reader()?;
         let mut columns = Columns::default();
         let mut known: BTreeMap<(String, String), (String, Item)> = BTreeMap::new();
         let mut first = true;
@@ -266,27 +266,23 @@ impl<'a> View<'a> {
             let found = self.find()?;
             if first {
                 self.refuse_missing(&found)?;
-                self.start_watch(*sort, &mut columns, found.items.is_empty())?;
-                first = false;
+                if found.items.is_empty() && self.is_table() {
+                    self.say_nothing_found(&found);
+                }
             }
-            self.show_changes(found.items, &mut known, &mut columns)?;
+            self.show_changes(
+                found.items,
+                &mut known,
+                &mut columns,
+                first.then_some(*sort),
+            )?;
+            first = false;
             lookout.wait(None)?;
         }
     }
 
-    fn start_watch(&self, sort: Sort, columns: &mut Columns, empty: bool) -> Result<()> {
-        let table = matches!(self.args.output, None | Some(Format::Wide));
-        if empty && table {
-            self.say_nothing_found(&Found {
-                items: Vec::new(),
-                missing: Vec::new(),
-            });
-        }
-        if table && !self.args.no_headers {
-            let headings = columns.lay_out(&[self.headings(sort)]);
-            render::text(&headings)?;
-        }
-        Ok(())
+    const fn is_table(&self) -> bool {
+        matches!(self.args.output, None | Some(Format::Wide))
     }
 
     /// Shows what differs from what is known: new objects, changed ones, and those that are gone
@@ -296,6 +292,7 @@ impl<'a> View<'a> {
         items: Vec<Item>,
         known: &mut BTreeMap<(String, String), (String, Item)>,
         columns: &mut Columns,
+        headings: Option<Sort>,
     ) -> Result<()> {
         let mut changed = Vec::new();
         let mut there = BTreeSet::new();
@@ -328,7 +325,12 @@ impl<'a> View<'a> {
                 .iter()
                 .try_for_each(|item| render::line(&item.full_name())),
             Some(Format::Wide) | None => {
-                let rows: Vec<_> = changed.iter().map(|item| self.row(item, now)).collect();
+                let headings = headings.filter(|_| !self.args.no_headers);
+                let mut rows: Vec<_> = headings
+                    .map(|sort| self.headings(sort))
+                    .into_iter()
+                    .collect();
+                rows.extend(changed.iter().map(|item| self.row(item, now)));
                 render::text(&columns.lay_out(&rows))
             }
         }
@@ -355,7 +357,7 @@ impl<'a> View<'a> {
             let wanted = |kind| layout.wanted_kind(namespace, kind);
             match sort {
                 Sort::Set => {
-                    places.extend([wanted(Wanted::StatefulSet), layout.set_statuses(namespace)])
+                    places.extend([wanted(Wanted::StatefulSet), layout.set_statuses(namespace)]);
                 }
                 Sort::Pet => {
                     let all = layout.pets_of(namespace);

@@ -19,6 +19,8 @@ pub(crate) struct Lookout {
     /// Becomes readable when somebody ends.
     lifeline: Option<OwnedFd>,
     lost: bool,
+    /// It is for somebody who reads the standard output, and ends with them.
+    for_reader: bool,
 }
 
 impl Lookout {
@@ -28,7 +30,15 @@ impl Lookout {
             watch,
             lifeline: None,
             lost: false,
+            for_reader: false,
         })
+    }
+
+    /// Looks on for somebody who reads the standard output: without them, the program ends.
+    pub(crate) fn for_reader() -> Result<Self> {
+        let mut lookout = Self::new()?;
+        lookout.for_reader = true;
+        Ok(lookout)
     }
 
     /// Watches these directories from now on. Read what they hold afterwards, and nothing that
@@ -64,8 +74,6 @@ impl Lookout {
     }
 
     /// Waits until something happened, or the time is up; tells whether something happened.
-    ///
-    /// When nobody reads the standard output any more, the program ends here.
     pub(crate) fn wait(&mut self, until: Option<Instant>) -> Result<bool> {
         let timeout = until.map(|until| until.saturating_duration_since(Instant::now()));
         let timeout = timeout.map(|timeout| {
@@ -87,7 +95,7 @@ impl Lookout {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error).context("cannot wait"),
         }
-        if fds[1].revents().contains(PollFlags::ERR) {
+        if self.for_reader && fds[1].revents().contains(PollFlags::ERR) {
             std::process::exit(0);
         }
         let ended = fds.get(2).is_some_and(|fd| !fd.revents().is_empty());

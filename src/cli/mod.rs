@@ -1,10 +1,12 @@
 //! The command line: what it accepts, and one file a verb.
 
+mod completions;
 mod create;
 mod delete;
 mod describe;
 mod discover;
 mod dns;
+mod doctor;
 mod endpoints;
 mod events;
 mod exec;
@@ -12,6 +14,7 @@ mod files;
 mod get;
 mod logs;
 mod lookout;
+mod man;
 mod names;
 mod objects;
 mod peers;
@@ -92,46 +95,54 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Create(create::Args),
+    Scale(scale::Args),
+    Upgrade(upgrade::Args),
+    Restart(restart::Args),
     Delete(delete::Args),
-    Describe(describe::Args),
+    Stop(stop::StopArgs),
+    Start(stop::StartArgs),
     Discover(discover::Args),
     Dns(dns::Args),
-    Events(events::Args),
-    Exec(exec::Args),
     Get(get::Args),
+    Describe(describe::Args),
     Logs(logs::Args),
-    Restart(restart::Args),
-    Scale(scale::Args),
-    Start(stop::StartArgs),
-    Stop(stop::StopArgs),
-    Supervise(supervise::Args),
-    Upgrade(upgrade::Args),
-    Validate(validate::Args),
+    Exec(exec::Args),
+    Events(events::Args),
     Wait(wait::Args),
     Volume(volume::Args),
+    Validate(validate::Args),
+    Supervise(supervise::Args),
+    Doctor(doctor::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 impl Command {
-    fn run(&self, session: &Session) -> Result<()> {
+    /// Runs the verb. Some look at no state directory, or at one that may be broken.
+    fn run(&self, global: &Global) -> Result<()> {
+        let open = || Session::open(global);
         match self {
-            Self::Create(args) => create::run(session, args),
-            Self::Delete(args) => delete::run(session, args),
-            Self::Describe(args) => describe::run(session, args),
-            Self::Discover(args) => discover::run(session, args),
-            Self::Dns(args) => dns::run(session, args),
-            Self::Events(args) => events::run(session, args),
-            Self::Exec(args) => exec::run(session, args),
-            Self::Get(args) => get::run(session, args),
-            Self::Logs(args) => logs::run(session, args),
-            Self::Restart(args) => restart::run(session, args),
-            Self::Scale(args) => scale::run(session, args),
-            Self::Start(args) => stop::start(session, args),
-            Self::Stop(args) => stop::stop(session, args),
-            Self::Supervise(args) => supervise::run(session, args),
-            Self::Upgrade(args) => upgrade::run(session, args),
-            Self::Validate(args) => validate::run(session, args),
-            Self::Wait(args) => wait::run(session, args),
-            Self::Volume(args) => volume::run(session, args),
+            Self::Create(args) => create::run(&open()?, args),
+            Self::Scale(args) => scale::run(&open()?, args),
+            Self::Upgrade(args) => upgrade::run(&open()?, args),
+            Self::Restart(args) => restart::run(&open()?, args),
+            Self::Delete(args) => delete::run(&open()?, args),
+            Self::Stop(args) => stop::stop(&open()?, args),
+            Self::Start(args) => stop::start(&open()?, args),
+            Self::Discover(args) => discover::run(&open()?, args),
+            Self::Dns(args) => dns::run(&open()?, args),
+            Self::Get(args) => get::run(&open()?, args),
+            Self::Describe(args) => describe::run(&open()?, args),
+            Self::Logs(args) => logs::run(&open()?, args),
+            Self::Exec(args) => exec::run(&open()?, args),
+            Self::Events(args) => events::run(&open()?, args),
+            Self::Wait(args) => wait::run(&open()?, args),
+            Self::Volume(args) => volume::run(&open()?, args),
+            Self::Validate(args) => validate::run(&open()?, args),
+            Self::Supervise(args) => supervise::run(&open()?, args),
+            Self::Doctor(args) => doctor::run(global, args),
+            Self::Completions(args) => completions::run(args),
+            Self::Man(args) => man::run(args),
         }
     }
 }
@@ -144,10 +155,10 @@ pub fn command() -> clap::Command {
 
 /// Runs one command line and returns its exit code.
 #[must_use]
-pub fn run() -> ExitCode {
+pub(crate) fn run() -> ExitCode {
+    completions::answer_shell();
     let cli = Cli::parse();
-    let outcome = Session::open(&cli.global).and_then(|session| cli.command.run(&session));
-    match outcome {
+    match cli.command.run(&cli.global) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => ending(&error),
     }

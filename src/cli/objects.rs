@@ -13,9 +13,9 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
-use super::endpoints;
 use super::session::{Session, say};
 use super::sort::Sort;
+use super::{endpoints, pods};
 use crate::model::{Namespace, ObjectName, PetName};
 use crate::net::ServiceRecord;
 use crate::problem::Result;
@@ -74,6 +74,19 @@ impl Item {
         format!("{}/{}", self.sort().singular(), self.name())
     }
 
+    fn into_pet(self) -> Option<Pod> {
+        match self {
+            Self::Pet(pod) => Some(*pod),
+            Self::Set(_)
+            | Self::Service(_)
+            | Self::Claim(_)
+            | Self::Endpoints(_)
+            | Self::Revision(_)
+            | Self::ConfigMap(_)
+            | Self::Secret(_) => None,
+        }
+    }
+
     /// Returns the object as JSON, with its `apiVersion` and `kind`.
     pub(crate) fn to_json(&self) -> Result<Value> {
         let value = match self {
@@ -93,7 +106,11 @@ impl Item {
 impl Session {
     /// Returns every object of a sort in a namespace, in the order of names and ordinals.
     pub(crate) fn items(&self, sort: Sort, namespace: &Namespace) -> Result<Vec<Item>> {
-        let mut names = self.names_of(sort, namespace)?;
+        let names = self.names_of(sort, namespace)?;
+        Ok(self.read_all(sort, namespace, names))
+    }
+
+    fn read_all(&self, sort: Sort, namespace: &Namespace, mut names: Vec<ObjectName>) -> Vec<Item> {
         names.sort_by_cached_key(|name| place_of(name.as_str()));
         let mut items = Vec::with_capacity(names.len());
         for name in names {
@@ -105,7 +122,7 @@ impl Session {
                 )),
             }
         }
-        Ok(items)
+        items
     }
 
     /// Returns one object, or nothing where there is none of that name.
@@ -203,21 +220,28 @@ impl Session {
 
     /// Returns the pod of this name as its supervisor made it and its runner sees it.
     pub(crate) fn pet(&self, namespace: &Namespace, name: &ObjectName) -> Result<Option<Pod>> {
-        let files = self.store.layout().pet(namespace, name.as_str());
-        let pod: Option<Pod> = read_json(&files.pod())?;
-        let Some(mut pod) = pod else { return Ok(None) };
-        store::merge_status(&mut pod, read_json(&files.status())?);
-        Ok(Some(pod))
+        pods::find_in(self, namespace, name.as_str())
+    }
+
+    /// Returns every pet of a namespace.
+    pub(crate) fn pets(&self, namespace: &Namespace) -> Result<Vec<Pod>> {
+        let items = self.items(Sort::Pet, namespace)?;
+        Ok(items.into_iter().filter_map(Item::into_pet).collect())
     }
 
     /// Returns the pets that a set owns, lowest ordinal first.
     pub(crate) fn pets_of(&self, namespace: &Namespace, set: &str) -> Result<Vec<Pod>> {
-        let items = self.items(Sort::Pet, namespace)?.into_iter();
-        let pods = items.filter_map(|item| match item {
-            Item::Pet(pod) if owner(&pod.metadata) == Some(set) => Some(*pod),
-            _ => None,
+        // Only its own files are read, however many other sets there are.
+        let mut names = self.names_of(Sort::Pet, namespace)?;
+        names.retain(|name| {
+            let pet: Result<PetName, _> = name.as_str().parse();
+            pet.is_ok_and(|pet| pet.set().as_str() == set)
         });
-        Ok(pods.collect())
+        let items = self.read_all(Sort::Pet, namespace, names);
+        let pets = items.into_iter().filter_map(Item::into_pet);
+        Ok(pets
+            .filter(|pod| owner(&pod.metadata) == Some(set))
+            .collect())
     }
 
     /// Returns a claim; it is bound once its directory is there.
@@ -280,9 +304,7 @@ impl Session {
             let names =
                 store::names_in(&dir).with_context(|| format!("cannot list {}", dir.display()))?;
             let folders = names.iter().filter(|name| dir.join(name).is_dir());
-            // `seen/addresses` is not a namespace unless something is in it.
-            let spaces = folders.filter(|name| *name != "addresses");
-            all.extend(spaces.filter_map(|name| name.parse().ok()));
+            all.extend(folders.filter_map(|name| name.parse().ok()));
         }
         all.sort();
         all.dedup();
@@ -318,11 +340,11 @@ fn bind(claim: &mut PersistentVolumeClaim) {
 }
 
 /// Returns where an object stands among others: `web-2` comes before `web-10`.
-fn place_of(name: &str) -> (String, u32, String) {
+fn place_of(name: &str) -> (String, u32) {
     let pet: Option<PetName> = name.parse().ok();
     match pet {
-        Some(pet) => (pet.set().to_string(), pet.ordinal().0, String::new()),
-        None => (name.to_owned(), 0, String::new()),
+        Some(pet) => (pet.set().to_string(), pet.ordinal().0),
+        None => (name.to_owned(), 0),
     }
 }
 
@@ -335,8 +357,12 @@ fn names_below(dir: &Path, ending: &str) -> Result<Vec<ObjectName>> {
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     let read: io::Result<Option<T>> = store::read_json(path);
     // What does not parse names its path already.
-    read.map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => anyhow::Error::new(error),
-        _ => anyhow::Error::new(error).context(format!("cannot read {}", path.display())),
+    read.map_err(|error| {
+        let named = error.kind() == io::ErrorKind::InvalidData;
+        let error = anyhow::Error::new(error);
+        if named {
+            return error;
+        }
+        error.context(format!("cannot read {}", path.display()))
     })
 }

@@ -10,9 +10,13 @@ use k8s_openapi::api::core::v1::Pod;
 use serde::Deserialize;
 
 use super::session::Session;
-use crate::model::Namespace;
+use crate::model::{Namespace, printer};
 use crate::problem::Result;
 use crate::store::{PetLayout, merge_status, read_json};
+
+/// The status word of a pet whose runner was killed and has no successor yet.
+const LOST: &str = "Unknown";
+const LOST_WHY: &str = "its runner is gone, and `petset start` brings it back";
 
 /// Returns the pod of this name with its runner's status in it; nothing where it does not run.
 pub(crate) fn find(session: &Session, name: &str) -> Result<Option<Pod>> {
@@ -27,8 +31,8 @@ pub(crate) fn find_in(session: &Session, namespace: &Namespace, name: &str) -> R
             return Ok(None);
         };
         merge_status(&mut pod, read_json(&files.status())?);
-        if !is_kept(&files) {
-            unready(&mut pod);
+        if !has_ended(&pod) && !is_kept(&files) {
+            lost(&mut pod);
         }
         Ok(Some(pod))
     };
@@ -48,12 +52,28 @@ pub(crate) fn has_ended(pod: &Pod) -> bool {
     matches!(phase, Some("Succeeded" | "Failed"))
 }
 
-fn unready(pod: &mut Pod) {
-    let conditions = pod.status.as_mut().and_then(|s| s.conditions.as_mut());
-    for condition in conditions.into_iter().flatten() {
-        if condition.type_ == "Ready" {
+/// Marks what nobody keeps: whatever was seen last, nothing of it is known any more.
+fn lost(pod: &mut Pod) {
+    let status = pod.status.get_or_insert_default();
+    status.reason = Some(LOST.to_owned());
+    status.message = Some(LOST_WHY.to_owned());
+    for condition in status.conditions.iter_mut().flatten() {
+        if matches!(condition.type_.as_str(), "Ready" | "ContainersReady") {
             condition.status = "False".to_owned();
         }
+    }
+    let init = status.init_container_statuses.iter_mut().flatten();
+    let all = init.chain(status.container_statuses.iter_mut().flatten());
+    all.for_each(|container| container.ready = false);
+}
+
+/// Says in one sentence why a pet is not ready; nothing where it is.
+pub(crate) fn why_not_ready(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref();
+    let lost = status.filter(|status| status.reason.as_deref() == Some(LOST));
+    match lost.and_then(|status| status.message.clone()) {
+        Some(message) => Some(message),
+        None => printer::why_not_ready(pod),
     }
 }
 
@@ -68,7 +88,7 @@ struct Runner {
 
 /// Tells whether somebody keeps the pet: its runner is the process that it says it is. One that
 /// has said nothing yet is believed.
-fn is_kept(files: &PetLayout) -> bool {
+pub(crate) fn is_kept(files: &PetLayout) -> bool {
     let Ok(Some(runner)) = read_json::<Runner>(&files.runner()) else {
         return true;
     };

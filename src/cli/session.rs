@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -25,11 +26,7 @@ pub(crate) struct Session {
 impl Session {
     /// Opens the state directory that the command line or the environment names.
     pub(crate) fn open(global: &Global) -> Result<Self> {
-        let root = match &global.state_dir {
-            Some(dir) => dir.clone(),
-            None => store::default_root()?,
-        };
-        let store = Store::open(store::absolute(&root)?)?;
+        let store = Store::open(root_of(global)?)?;
         let namespace = global
             .namespace
             .clone()
@@ -133,6 +130,15 @@ impl Session {
         );
         Problem::new(Kind::NotFound, message).hint(hint)
     }
+}
+
+/// Returns the state directory that the command line or the environment names.
+pub(crate) fn root_of(global: &Global) -> Result<PathBuf> {
+    let root = match &global.state_dir {
+        Some(dir) => dir.clone(),
+        None => store::default_root()?,
+    };
+    store::absolute(&root)
 }
 
 /// Within a pet, its own namespace is the default.

@@ -108,8 +108,7 @@ impl Asked {
         for name in rest {
             if name.contains('/') {
                 let message = format!("{name:?} has a sort before its name already");
-                let hint = format!("write `petset {verb} {} {name}`", sorts[0].singular());
-                let hint = hint.replace(&format!(" {} ", sorts[0].singular()), " ");
+                let hint = format!("write `petset {verb} {name}`");
                 return Err(Problem::invalid(message).hint(hint).into());
             }
             let name: ObjectName = name.parse()?;

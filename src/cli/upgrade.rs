@@ -11,7 +11,7 @@ use super::render;
 use super::session::{Session, say};
 use super::waiting::{Goal, WaitArgs};
 use crate::manifest::{self, Object};
-use crate::model::{SetName, set_command, set_env, set_image, set_partition};
+use crate::model::{Set, SetName, Strategy, set_command, set_env, set_image, set_partition};
 use crate::problem::{Problem, Result};
 use crate::store::{Edit, Kept, identity};
 
@@ -67,6 +67,12 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     for set in &sets {
         let name = set.metadata.name.as_deref().unwrap_or_default();
         render::line(&format!("statefulset.apps/{name} upgraded"))?;
+        if Set::of(set)?.strategy == Strategy::OnDelete {
+            say(format!(
+                "note: {name} has the update strategy OnDelete: a pet changes when you restart \
+                 it, such as with `petset restart {name}-0`"
+            ));
+        }
     }
     let goals: Vec<Goal> = sets.into_iter().map(Goal::Settled).collect();
     session.wait(&goals, &args.wait)

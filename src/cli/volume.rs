@@ -11,6 +11,7 @@ use super::render::{self, Format};
 use super::session::Session;
 use crate::model::ObjectName;
 use crate::problem::Result;
+pub(crate) use found::in_words;
 use found::{Volume, Volumes};
 
 /// List, find and remove the volumes that pets keep

@@ -12,10 +12,11 @@ use k8s_openapi::api::core::v1::Pod;
 use super::lookout::Lookout;
 use super::names::Target;
 use super::objects::{Item, owner};
+use super::pods;
 use super::render;
 use super::session::Session;
 use super::waiting::{Goal, Progress, Voice, refuse_if_hopeless};
-use crate::model::{ObjectName, PetName, SetName, printer};
+use crate::model::{ObjectName, PetName, SetName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Wanted};
 use crate::supervisor;
@@ -103,6 +104,15 @@ fn subject(session: &Session, target: &Target, wish: &Wish) -> Result<Subject> {
             Ok(as_pet(pod))
         }
     }
+}
+
+/// Says how far a set is from being gone.
+fn until_gone(name: &SetName, set: &StatefulSet) -> String {
+    if set.metadata.deletion_timestamp.is_none() {
+        return format!("{name} is not being deleted");
+    }
+    let left = set.status.as_ref().map_or(0, |status| status.replicas);
+    format!("{name}: {left} left")
 }
 
 /// Tells whether a set wants a pet of this name.
@@ -213,7 +223,7 @@ impl<'a> Waiter<'a> {
         let set = self.session.set(&self.session.namespace, &object)?;
         let same = set.filter(|set| set.metadata.uid.as_ref() == uid);
         if let Wish::Delete = self.args.wish {
-            return Ok(same.map(|_| format!("{name} is still there")));
+            return Ok(same.map(|set| until_gone(name, &set)));
         }
         let set = same
             .ok_or_else(|| Problem::new(Kind::Conflict, format!("{name} was deleted meanwhile")))?;
@@ -245,6 +255,11 @@ impl<'a> Waiter<'a> {
         }
         let waiting = report.and_then(|report| report.waiting.into_iter().next());
         let count = format!("{name}: {ready} of {wanted} ready");
+        if self.session.store.is_stopped() {
+            return Ok(Some(format!(
+                "{count}; everything is stopped, `petset start` starts it"
+            )));
+        }
         Ok(Some(match waiting {
             Some(waiting) => match waiting.pet {
                 Some(pet) => format!("{count}, waiting for {pet}: {}", waiting.why),
@@ -258,7 +273,10 @@ impl<'a> Waiter<'a> {
         let pod = self.session.pet(&self.session.namespace, name)?;
         if let Wish::Delete = self.args.wish {
             let same = pod.filter(|pod| pod.metadata.uid.as_ref() == uid && uid.is_some());
-            return Ok(same.map(|_| format!("{name} is still there")));
+            return Ok(same.map(|pod| match pod.metadata.deletion_timestamp {
+                Some(_) => format!("{name} is stopping"),
+                None => format!("{name} is not being deleted"),
+            }));
         }
         let Some(pod) = pod else {
             if is_to_come(self.session, name)? {
@@ -269,7 +287,7 @@ impl<'a> Waiter<'a> {
         match &self.args.wish {
             Wish::Is(wish) => wish.progress(&Item::Pet(pod.into())),
             Wish::Ready | Wish::Settled | Wish::Delete => {
-                let Some(why) = printer::why_not_ready(&pod) else {
+                let Some(why) = pods::why_not_ready(&pod) else {
                     return Ok(None);
                 };
                 self.refuse_if_stuck(&pod)?;

@@ -79,6 +79,11 @@ impl Blocks {
         Err(self.exhausted())
     }
 
+    /// Returns the state directory that has claimed a block, as far as the registry knows.
+    pub(crate) fn holder(&self, block: Block) -> Option<PathBuf> {
+        fs::read_link(self.entry(block)).ok()
+    }
+
     /// Gives up whatever the state directory at `state` has claimed.
     pub(crate) fn release(&self, state: &Path) {
         let state = fs::canonicalize(state).unwrap_or_else(|_| state.to_owned());

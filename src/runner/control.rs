@@ -1,15 +1,12 @@
 //! The runner's control socket: what others may ask of it, and how they do.
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::{self, PetLayout};
+use crate::store::{self, PetLayout, WhenBusy};
 
 /// What a runner may be asked, as one JSON datagram.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,40 +27,14 @@ pub(crate) fn tell(pet: &PetLayout, what: &Control) -> io::Result<()> {
     send(&pet.control(), &serde_json::to_vec(what)?)
 }
 
-/// Sends a datagram to the socket at `path`, however long the path is.
+/// Sends a datagram to the socket at `path`, unless its owner is too busy to listen.
 pub(super) fn send(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let (_directory, short) = shorten(path)?;
-    let socket = UnixDatagram::unbound()?;
-    socket.set_nonblocking(true)?;
-    socket.send_to(bytes, short).map(|_| ())
+    store::send_to(path, bytes, WhenBusy::GiveUp)
 }
 
 /// Binds the control socket of a pet in the place of one that a dead runner left.
 pub(super) fn bind(pet: &PetLayout) -> io::Result<UnixDatagram> {
-    let path = pet.control();
-    let (_directory, short) = shorten(&path)?;
-    let socket = match UnixDatagram::bind(&short) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            store::remove(&path)?;
-            UnixDatagram::bind(&short)?
-        }
-        bound => bound?,
-    };
-    socket.set_nonblocking(true)?;
-    Ok(socket)
-}
-
-/// Returns a name for `path` that fits into a socket address, as long as the file is open.
-fn shorten(path: &Path) -> io::Result<(File, PathBuf)> {
-    let parent = path.parent().unwrap_or(Path::new("/"));
-    let only_name = rustix::fs::OFlags::PATH.bits().cast_signed();
-    let directory = OpenOptions::new()
-        .read(true)
-        .custom_flags(only_name)
-        .open(parent)?;
-    let short = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
-    let name = path.file_name().unwrap_or_default();
-    Ok((directory, short.join(name)))
+    store::listen_at(&pet.control())
 }
 
 /// Takes everything that waits in the socket; what cannot be understood is left out.

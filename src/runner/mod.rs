@@ -24,6 +24,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::fs::FlockOperation;
 
@@ -33,12 +34,15 @@ use crate::sys;
 
 pub(crate) use container::Launch;
 pub(crate) use control::{Control, tell};
-pub(crate) use tree::{Identity, identity_of};
 
 /// The word that makes the program a runner: `petset runner <state-dir> <namespace> <pod>`.
 pub(crate) const VERB: &str = "runner";
 /// The exit code of a runner whose pet has a runner already.
 pub(crate) const BUSY: u8 = 75;
+
+/// How long a lock may outlive a runner that was killed while it started a process: the new
+/// process holds it too until it executes its program, or finds that its parent is gone.
+const HANDOVER: Duration = Duration::from_millis(300);
 
 /// Starts the runner of a pod whose `pod.json` is in place. It outlives the caller.
 pub(crate) fn start(layout: &Layout, namespace: &Namespace, pod: &str) -> io::Result<Child> {
@@ -53,14 +57,6 @@ pub(crate) fn start(layout: &Layout, namespace: &Namespace, pod: &str) -> io::Re
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-}
-
-/// Returns whether a runner holds this pet's lock.
-pub(crate) fn is_kept(pet: &PetLayout) -> bool {
-    match File::open(pet.lock()) {
-        Ok(file) => lock(&file).is_err(),
-        Err(_) => false,
-    }
 }
 
 /// Keeps one pet until its end; `args` are what follows [`VERB`].
@@ -106,7 +102,13 @@ fn take_lock(pet: &PetLayout) -> io::Result<File> {
         .truncate(false)
         .mode(0o600)
         .open(pet.lock())?;
-    lock(&file)?;
+    let until = Instant::now() + HANDOVER;
+    while let Err(busy) = lock(&file) {
+        if Instant::now() > until {
+            return Err(busy);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
     Ok(file)
 }
 

@@ -1,10 +1,10 @@
 //! Starting a process of a container: its own session, dying with the runner, with errors that
 //! name the stage.
 
+use std::env;
 use std::ffi::CString;
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::container::Launch;
@@ -32,22 +32,32 @@ pub(super) fn spawn(launch: &Launch, argv: &[String], output: PipeWriter) -> Res
     sys::detach(&mut command, directory);
     match command.spawn() {
         Ok(child) => Ok(child.id()),
-        Err(error) => Err(explain(error, program, &launch.cwd)),
+        Err(error) => Err(explain(error, program, launch)),
     }
 }
 
-fn explain(error: io::Error, program: &str, directory: &Path) -> String {
+fn explain(error: io::Error, program: &str, launch: &Launch) -> String {
     let (stage, error) = Stage::of(error);
     match stage {
         Stage::Detaching => format!("detaching: {error}"),
         Stage::ChangingDirectory => {
-            format!("changing directory: {}: {error}", directory.display())
+            format!("changing directory: {}: {error}", launch.cwd.display())
         }
-        Stage::Executing if error.kind() == io::ErrorKind::NotFound && !program.contains('/') => {
+        Stage::Executing if !program.contains('/') && !is_on_path(program, launch) => {
             format!("executing {program:?}: executable file not found in $PATH")
         }
         Stage::Executing => format!("executing {program:?}: {error}"),
     }
+}
+
+/// The error alone does not tell: a folder of PATH that may not be entered hides that the
+/// program is in none.
+fn is_on_path(program: &str, launch: &Launch) -> bool {
+    let path = launch.env.iter().find(|(name, _)| name == "PATH");
+    let mut folders = path
+        .into_iter()
+        .flat_map(|(_, path)| env::split_paths(path));
+    folders.any(|folder| folder.join(program).exists())
 }
 
 /// Makes a pipe whose reading end never blocks.

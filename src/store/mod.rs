@@ -12,6 +12,7 @@ mod paths;
 mod pods;
 mod report;
 mod settings;
+mod socket;
 mod watch;
 
 use std::path::{Path, PathBuf};
@@ -30,6 +31,7 @@ pub(crate) use paths::{Layout, PetLayout, Wanted};
 pub(crate) use pods::merge_status;
 pub(crate) use report::{SetReport, Waiting};
 pub(crate) use settings::{BackOff, Settings, parse_duration};
+pub(crate) use socket::{WhenBusy, listen_at, send_to};
 pub(crate) use watch::{Noticed, Watch};
 
 use crate::problem::{Kind, Problem, Result};

@@ -13,11 +13,12 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 
-use super::pets::Runner;
-use super::world::{Key, load_seen, load_wanted};
-use super::{CLAIMS_MESSAGE, POD_MESSAGE, Supervisor, log};
+use super::pets::{Incarnation, Runner};
+use super::world::{Key, load_seen, load_wanted, set_key};
+use super::{POD_MESSAGE, Supervisor, log};
 use crate::model::{Namespace, ObjectName};
 use crate::problem::Result;
+use crate::store::journal::{self, Severity};
 use crate::store::{self, Noticed, Wanted, merge_status, names_in, read_json};
 
 /// What a watched directory is.
@@ -27,6 +28,8 @@ pub(super) enum Spot {
     Wanted,
     /// The objects of one kind.
     Kind(Namespace, Wanted),
+    /// The records of claims: `petset volume rm` takes one away.
+    Claims(Namespace),
     /// One pet.
     Pet(Key),
 }
@@ -145,9 +148,6 @@ impl Supervisor {
         while let Ok(length) = self.socket.recv(&mut message) {
             // A runner says that it has written a status, which is noticed anyhow.
             nudged |= !message[..length].starts_with(POD_MESSAGE);
-            if &message[..length] == CLAIMS_MESSAGE {
-                self.world.forget_removed_claims(self.store.layout());
-            }
         }
         if drain(&self.signals.end) {
             self.signals.quit = true;
@@ -183,6 +183,10 @@ impl Supervisor {
                 self.note_wanted(*kind, &(namespace.clone(), object));
                 Ok(())
             }
+            Spot::Claims(namespace) => {
+                self.note_claim(namespace, name);
+                Ok(())
+            }
             Spot::Pet(key) if name == "status.json" => {
                 self.note_status(key);
                 Ok(())
@@ -202,6 +206,14 @@ impl Supervisor {
             Wanted::Service => drop(self.stirred.insert(key.0.clone())),
             Wanted::Eviction => self.set_of_pet_is_due(key),
             Wanted::PersistentVolumeClaim | Wanted::ConfigMap | Wanted::Secret | Wanted::Pod => {}
+        }
+    }
+
+    /// A claim that somebody removed with its data is to be made anew for the next pet.
+    fn note_claim(&mut self, namespace: &Namespace, file: &str) {
+        let gone = !self.store.layout().claims(namespace).join(file).exists();
+        if let Some(claim) = file.strip_suffix(".json").filter(|_| gone) {
+            self.world.place_mut(namespace).claims.remove(claim);
         }
     }
 
@@ -227,10 +239,7 @@ impl Supervisor {
     /// Marks the set that a pet belongs to, or would belong to, for the next turn.
     pub(super) fn set_of_pet_is_due(&mut self, key: &Key) {
         self.stirred.insert(key.0.clone());
-        let set = key.1.as_str().rsplit_once('-').map(|(set, _)| set);
-        if let Some(set) = set.and_then(|set| set.parse::<ObjectName>().ok()) {
-            self.due.insert((key.0.clone(), set));
-        }
+        self.due.insert(set_key(key));
     }
 
     /// Reaps every process that has ended: runners, and orphans of runners that died.
@@ -259,21 +268,21 @@ impl Supervisor {
     fn note_runner_ended(&mut self, key: &Key, well: Option<bool>) {
         self.note_status(key);
         let files = self.store.layout().pet(&key.0, key.1.as_str());
-        let well = well.unwrap_or_else(|| {
-            matches!(
-                super::pets::Incarnation::find(&files),
-                Ok(super::pets::Incarnation::Done)
-            )
-        });
+        let well = match (well, Incarnation::find(&files)) {
+            // Another supervisor's runner was there first: it is the one.
+            (_, Ok(Incarnation::Alive(pidfd))) => {
+                if let Some(pet) = self.world.pet_mut(key) {
+                    pet.runner = Runner::Adopted(pidfd);
+                }
+                return;
+            }
+            (Some(well), _) => well,
+            (None, found) => matches!(found, Ok(Incarnation::Done)),
+        };
         if !well {
             self.end_orphans();
             let message = "the runner of this pet ended unexpectedly; a new one takes over";
-            self.pet_event(
-                key,
-                store::journal::Severity::Warning,
-                "RunnerDied",
-                message,
-            );
+            self.pet_event(key, Severity::Warning, "RunnerDied", message);
         }
         if let Some(pet) = self.world.pet_mut(key) {
             pet.runner_ended(well);
@@ -293,9 +302,13 @@ impl Supervisor {
             let orphans = children()
                 .into_iter()
                 .filter(|pid| !runners.contains(pid) && is_alive(*pid));
-            let killed = orphans.map(|pid| kill_process(pid, Signal::KILL)).count();
-            if killed == 0 {
+            let orphans: Vec<Pid> = orphans.collect();
+            if orphans.is_empty() {
                 return;
+            }
+            for pid in orphans {
+                // One that is gone meanwhile needs no signal.
+                let _ = kill_process(pid, Signal::KILL);
             }
             // A killed process hands its own children over when it is gone: look again then.
             std::thread::sleep(Duration::from_millis(1));
@@ -361,6 +374,9 @@ impl Supervisor {
                 store::make_dir(&dir)?;
                 self.watch.add(&dir, Spot::Kind(namespace.clone(), kind))?;
             }
+            let claims = layout.claims(&namespace);
+            store::make_dir(&claims)?;
+            self.watch.add(&claims, Spot::Claims(namespace.clone()))?;
             self.read_wanted(&namespace)?;
             self.world.place_mut(&namespace).watched = true;
         }
@@ -390,13 +406,7 @@ impl Supervisor {
     }
 
     /// Writes an event of a set.
-    pub(super) fn set_event(
-        &self,
-        key: &Key,
-        severity: store::journal::Severity,
-        reason: &str,
-        message: &str,
-    ) {
+    pub(super) fn set_event(&self, key: &Key, severity: Severity, reason: &str, message: &str) {
         self.event(
             key,
             key.1.as_str(),
@@ -408,13 +418,7 @@ impl Supervisor {
     }
 
     /// Writes an event of a pet.
-    pub(super) fn pet_event(
-        &self,
-        key: &Key,
-        severity: store::journal::Severity,
-        reason: &str,
-        message: &str,
-    ) {
+    pub(super) fn pet_event(&self, key: &Key, severity: Severity, reason: &str, message: &str) {
         let owner = key
             .1
             .as_str()
@@ -439,7 +443,7 @@ impl Supervisor {
             .filter(|(_, end)| end.parse::<u32>().is_ok());
         let owner = set.map_or(key.1.as_str(), |(set, _)| set);
         let object = format!("persistentvolumeclaim/{claim}");
-        let severity = store::journal::Severity::Normal;
+        let severity = Severity::Normal;
         self.event(key, owner, object, severity, "Deleted", message);
     }
 
@@ -448,11 +452,11 @@ impl Supervisor {
         key: &Key,
         owner: &str,
         object: String,
-        severity: store::journal::Severity,
+        severity: Severity,
         reason: &str,
         message: &str,
     ) {
-        let event = store::journal::Event {
+        let event = journal::Event {
             time: Timestamp::now(),
             severity,
             reason: reason.to_owned(),
@@ -460,7 +464,7 @@ impl Supervisor {
             message: message.to_owned(),
         };
         let path = self.store.layout().journal(&key.0, owner);
-        if let Err(error) = store::journal::append(&path, &event) {
+        if let Err(error) = journal::append(&path, &event) {
             log(&format!("cannot write {}: {error}", path.display()));
         }
     }

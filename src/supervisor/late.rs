@@ -20,39 +20,54 @@ const RETRY: Duration = Duration::from_secs(1);
 /// What a file is to hold; nothing: it is to be gone.
 type Wish = Option<Vec<u8>>;
 
+#[derive(Debug)]
+enum Word {
+    Write(PathBuf, Wish),
+    /// Tell when everything that was asked for before has been tried.
+    Tell(Sender<()>),
+}
+
 /// A thread that writes files durably, in the order they came.
 #[derive(Debug)]
 pub(super) struct Late {
     /// Taken at the end only.
-    wishes: Option<Sender<(PathBuf, Wish)>>,
+    words: Option<Sender<Word>>,
     writer: Option<JoinHandle<()>>,
 }
 
 impl Late {
     pub(super) fn start() -> io::Result<Self> {
-        let (wishes, heard) = channel();
+        let (words, heard) = channel();
         let writer = thread::Builder::new().stack_size(256 << 10);
         let writer = writer.spawn(move || write_all(&heard))?;
         Ok(Self {
-            wishes: Some(wishes),
+            words: Some(words),
             writer: Some(writer),
         })
     }
 
     /// Lets the file at `path` hold these bytes, soon.
     pub(super) fn replace(&self, path: PathBuf, bytes: Vec<u8>) {
-        self.wish(path, Some(bytes));
+        self.say(Word::Write(path, Some(bytes)));
     }
 
     /// Lets the file at `path` be gone, soon, whatever was asked for before.
     pub(super) fn remove(&self, path: PathBuf) {
-        self.wish(path, None);
+        self.say(Word::Write(path, None));
     }
 
-    fn wish(&self, path: PathBuf, wish: Wish) {
-        if let Some(wishes) = &self.wishes {
-            // It ends only with this.
-            let _ = wishes.send((path, wish));
+    /// Waits until everything that was asked for is written, or has failed for now.
+    pub(super) fn catch_up(&self) {
+        let (told, done) = channel();
+        self.say(Word::Tell(told));
+        // An end without a word would be as good.
+        let _ = done.recv();
+    }
+
+    fn say(&self, word: Word) {
+        if let Some(words) = &self.words {
+            // The thread ends only with this.
+            let _ = words.send(word);
         }
     }
 }
@@ -60,12 +75,12 @@ impl Late {
 impl Drop for Late {
     /// Waits until everything is written, or has failed once more.
     fn drop(&mut self) {
-        self.wishes = None;
+        self.words = None;
         let _ = self.writer.take().map(JoinHandle::join);
     }
 }
 
-fn write_all(heard: &Receiver<(PathBuf, Wish)>) {
+fn write_all(heard: &Receiver<Word>) {
     let mut open: BTreeMap<PathBuf, Wish> = BTreeMap::new();
     loop {
         let next = if open.is_empty() {
@@ -74,9 +89,18 @@ fn write_all(heard: &Receiver<(PathBuf, Wish)>) {
             heard.recv_timeout(RETRY)
         };
         let over = matches!(next, Err(RecvTimeoutError::Disconnected));
-        open.extend(next);
-        open.extend(heard.try_iter());
+        let mut waiting = Vec::new();
+        for word in next.into_iter().chain(heard.try_iter()) {
+            match word {
+                Word::Write(path, wish) => drop(open.insert(path, wish)),
+                Word::Tell(told) => waiting.push(told),
+            }
+        }
         open.retain(|path, wish| !write(path, wish.as_deref()));
+        for told in waiting {
+            // Whoever waits no more need not hear it.
+            let _ = told.send(());
+        }
         if over {
             return;
         }
@@ -106,6 +130,8 @@ mod tests {
         late.replace(path("web.json"), b"one".to_vec());
         late.replace(path("web.json"), b"two".to_vec());
         late.replace(path("gone.json"), b"one".to_vec());
+        late.catch_up();
+        assert!(path("gone.json").exists());
         late.remove(path("gone.json"));
         drop(late);
         let read = |name| store::read(&path(name)).unwrap();

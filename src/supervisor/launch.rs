@@ -3,12 +3,11 @@
 //! A supervisor that runs has its socket bound; a message that arrives is proof that it lives.
 //! One that died leaves a socket behind that refuses messages, and then a new one is started.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::SUPERVISOR_ARGUMENT;
 use crate::problem::Result;
-use crate::store::{self, Layout, Lock};
+use crate::store::{self, Layout, Lock, WhenBusy};
 
 /// What a supervisor says on its standard output once it can be found.
 pub(super) const GREETING: &[u8] = b"ready\n";
@@ -36,17 +35,18 @@ pub(crate) fn nudge(layout: &Layout) -> Result<()> {
         .with_context(|| format!("cannot start the supervisor of {}", layout.root().display()))
 }
 
-/// Tells the supervisor, if one runs, to end; its pets go on.
+/// Tells whether a supervisor runs.
 pub(crate) fn is_running(layout: &Layout) -> bool {
     Lock::is_held(&layout.supervisor_lock()).unwrap_or(false)
 }
 
 /// Sends a message to the supervisor, if one runs.
-pub(crate) fn send(layout: &Layout, message: &[u8]) -> io::Result<()> {
-    let socket = UnixDatagram::unbound()?;
-    socket.set_write_timeout(Some(PATIENCE))?;
-    let path = short_path(&layout.supervisor_socket())?;
-    socket.send_to(message, &path.path).map(drop)
+pub(super) fn send(layout: &Layout, message: &[u8]) -> io::Result<()> {
+    store::send_to(
+        &layout.supervisor_socket(),
+        message,
+        WhenBusy::Wait(PATIENCE),
+    )
 }
 
 /// Returns a descriptor that becomes readable when the running supervisor ends, if one runs.
@@ -55,34 +55,6 @@ pub(crate) fn lifeline(layout: &Layout) -> Option<OwnedFd> {
     let pid = Pid::from_raw(pid.trim().parse().ok()?)?;
     let lifeline = pidfd_open(pid, PidfdFlags::empty()).ok()?;
     is_running(layout).then_some(lifeline)
-}
-
-/// A path to a socket that fits into an address, however long its directory's name is.
-pub(super) struct ShortPath {
-    pub(super) path: PathBuf,
-    /// Kept open as long as the path is used.
-    _directory: Option<File>,
-}
-
-/// Shortens the path of a socket to what `sockaddr_un` can hold (107 bytes, unix(7)): a long one
-/// is reached through an open descriptor of its directory.
-pub(super) fn short_path(path: &Path) -> io::Result<ShortPath> {
-    if path.as_os_str().len() <= 107 {
-        return Ok(ShortPath {
-            path: path.to_owned(),
-            _directory: None,
-        });
-    }
-    let directory = File::open(path.parent().unwrap_or(path))?;
-    let name = path.file_name().unwrap_or_default();
-    let number = std::os::fd::AsRawFd::as_raw_fd(&directory);
-    let path = Path::new("/proc/self/fd")
-        .join(number.to_string())
-        .join(name);
-    Ok(ShortPath {
-        path,
-        _directory: Some(directory),
-    })
 }
 
 fn start(layout: &Layout) -> Result<()> {

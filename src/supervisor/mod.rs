@@ -36,14 +36,11 @@ use late::Late;
 use publish::Names;
 use world::{Key, World};
 
-pub(crate) use launch::{is_running, lifeline, nudge, own_program, send};
+pub(crate) use launch::{is_running, lifeline, nudge, own_program};
 pub(crate) use perform::new_uid;
 
 /// The first argument that makes this program a supervisor in the background.
 pub(crate) const SUPERVISOR_ARGUMENT: &str = "supervisor";
-
-/// Says that records of claims were removed.
-pub(crate) const CLAIMS_MESSAGE: &[u8] = b"claims";
 
 /// Begins what a runner says when it has written its pet's status.
 const POD_MESSAGE: &[u8] = b"pod ";
@@ -262,10 +259,5 @@ fn take_over(layout: &Layout) -> Result<Option<Lock>> {
 
 fn bind(layout: &Layout) -> Result<UnixDatagram> {
     let path = layout.supervisor_socket();
-    let wish = || format!("cannot make {}", path.display());
-    store::remove(&path).with_context(wish)?;
-    let short = launch::short_path(&path).with_context(wish)?;
-    let socket = UnixDatagram::bind(&short.path).with_context(wish)?;
-    socket.set_nonblocking(true).with_context(wish)?;
-    Ok(socket)
+    store::listen_at(&path).with_context(|| format!("cannot make {}", path.display()))
 }

@@ -11,7 +11,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use super::Supervisor;
 use super::pets::Pet;
 use super::world::Key;
-use crate::model::{Ordinal, Reason, Set, Step, claim_for, claim_name, pod_for};
+use crate::model::{
+    Deletion, ObjectName, Ordinal, Reason, Set, Step, claim_for, claim_name, pod_for,
+};
 use crate::problem::Result;
 use crate::store::journal::Severity;
 use crate::store::{self, Sync, Wanted};
@@ -188,6 +190,7 @@ impl Supervisor {
         pod.metadata.creation_timestamp = Some(Time(now));
         let pet_key = (key.0.clone(), name.parse()?);
         self.locate(&mut pod, &pet_key)?;
+        self.provide_volumes(&pod, &pet_key)?;
         let mut pet = Pet::new(pod);
         let written = pet.write(self.store.layout(), &pet_key);
         written.with_context(|| format!("cannot write the pod {name}"))?;
@@ -201,6 +204,31 @@ impl Supervisor {
         started.with_context(|| format!("cannot start the runner of {name}"))?;
         let message = format!("create Pod {name} in StatefulSet {} successful", key.1);
         self.set_event(key, Severity::Normal, "SuccessfulCreate", &message);
+        Ok(())
+    }
+
+    /// Makes the directories of claims whose data somebody removed by hand.
+    fn provide_volumes(&self, pod: &Pod, key: &Key) -> Result<()> {
+        let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
+        let claims = volumes
+            .into_iter()
+            .flatten()
+            .filter_map(|v| v.persistent_volume_claim.as_ref());
+        for claim in claims {
+            let known = self
+                .world
+                .place(&key.0)
+                .is_some_and(|p| p.claims.contains_key(&claim.claim_name));
+            let dir = self.store.layout().volume(&key.0, &claim.claim_name);
+            if known && !dir.exists() {
+                store::make_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+                let message = format!(
+                    "claim {} had lost its directory; it is empty now",
+                    claim.claim_name
+                );
+                self.pet_event(key, Severity::Warning, "VolumeLost", &message);
+            }
+        }
         Ok(())
     }
 
@@ -224,7 +252,7 @@ impl Supervisor {
     }
 
     /// Asks a pet to stop; it is removed when its runner has ended.
-    fn delete_pet(
+    pub(super) fn delete_pet(
         &mut self,
         key: &Key,
         name: &str,
@@ -313,29 +341,54 @@ impl Supervisor {
     }
 
     /// Forgets a set whose deletion has come to its end.
+    ///
+    /// The wish goes last: whoever waits for the end waits for that, and a supervisor that dies
+    /// before it leaves its successor the rest.
     fn finish(&mut self, key: &Key, set: &Set) -> Result<()> {
-        let orphaned = matches!(set.deletion, Some(crate::model::Deletion::Orphan));
+        let orphaned = matches!(set.deletion, Some(Deletion::Orphan));
         let object = self.set(key)?.clone();
+        if annotated(&object, store::PURGE_ANNOTATION) {
+            self.purge(key, set)?;
+        }
+        self.collect(key, &set.uid)?;
+        let layout = self.store.layout().clone();
+        store::remove(&layout.set_status(&key.0, key.1.as_str()))?;
+        let mut own = Vec::new();
+        if !orphaned {
+            own = self.services_of(key, &set.uid);
+            self.late.remove(layout.revisions(&key.0, key.1.as_str()));
+            self.late.catch_up();
+            self.remove_ruins(key)?;
+        }
         self.store.edit("supervise", None, |edit| {
             let wanted: Option<StatefulSet> = edit.find(&key.0, &key.1)?;
             if wanted.is_some_and(|wanted| wanted.metadata.uid == object.metadata.uid) {
                 edit.forget(&key.0, Wanted::StatefulSet, &key.1);
+                let mut forget = |service| edit.forget(&key.0, Wanted::Service, service);
+                own.iter().for_each(&mut forget);
             }
             Ok(())
         })?;
-        if annotated(&object, store::PURGE_ANNOTATION) {
-            self.purge(key, set)?;
-        }
-        let layout = self.store.layout().clone();
-        store::remove(&layout.set_status(&key.0, key.1.as_str()))?;
         let place = self.world.place_mut(&key.0);
         place.sets.remove(&key.1);
         if !orphaned {
             place.revisions.remove(&key.1);
-            self.late.remove(layout.revisions(&key.0, key.1.as_str()));
-            self.remove_ruins(key)?;
         }
-        self.collect(key, &set.uid)
+        Ok(())
+    }
+
+    /// Returns the services that were made for a set and go with it.
+    fn services_of(&self, key: &Key, owner: &str) -> Vec<ObjectName> {
+        let services = self.world.place(&key.0).map(|place| &place.services);
+        let own = services.into_iter().flatten().filter(|(_, service)| {
+            let owners = service
+                .metadata
+                .owner_references
+                .as_deref()
+                .unwrap_or_default();
+            owners.iter().any(|of| of.uid == owner)
+        });
+        own.map(|(name, _)| name.clone()).collect()
     }
 
     /// Removes every claim of the set, also those of pets that went long ago.

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::world::Key;
+use super::world::{Key, set_key};
 use super::{Supervisor, log};
-use crate::model::{Ordinal, Outcome, PetSeen, Rules, Seen, Set, Step, reconcile};
+use crate::model::{Ordinal, Outcome, PetSeen, Reason, Rules, Seen, Set, Step, reconcile};
 use crate::problem::Result;
 use crate::store::journal::Severity;
 use crate::store::{self, Kept, SetReport, Wanted};
@@ -29,6 +29,7 @@ impl Supervisor {
                 .extract_if(.., |_, at| *at <= now)
                 .map(|(key, _)| key);
             self.due.extend(rung);
+            self.evict_orphans();
             self.tend_pets(now);
             if self.due.is_empty() {
                 break;
@@ -60,16 +61,40 @@ impl Supervisor {
             } else {
                 Ok(())
             };
-            if let Err(error) = done {
-                log(&format!("{}/{}: {error:#}", key.0, key.1));
-                self.pet_event(
-                    &key,
-                    Severity::Warning,
-                    "FailedStart",
-                    &format!("{error:#}"),
-                );
+            match done {
+                Ok(()) => self.set_of_pet_is_due(&key),
+                Err(error) => {
+                    let why = format!("{error:#}");
+                    log(&format!("{}/{}: {why}", key.0, key.1));
+                    self.pet_event(&key, Severity::Warning, "FailedStart", &why);
+                    self.retry_later(&set_key(&key));
+                }
             }
-            self.set_of_pet_is_due(&key);
+        }
+    }
+
+    /// Stops the pets that are to go and have no set that would see to it.
+    fn evict_orphans(&mut self) {
+        let mut doomed = Vec::new();
+        for (namespace, place) in &self.world.places {
+            for (pod, uid) in &place.evictions {
+                let key = (namespace.clone(), pod.clone());
+                let set = set_key(&key).1;
+                let pet = place
+                    .pets
+                    .get(pod)
+                    .filter(|pet| pet.uid() == uid && !pet.is_terminating());
+                if pet.is_some() && !place.sets.contains_key(&set) {
+                    doomed.push((key, uid.clone()));
+                }
+            }
+        }
+        for (key, uid) in doomed {
+            let (set, now) = (set_key(&key), Timestamp::now());
+            let asked = self.delete_pet(&set, key.1.as_str(), &uid, Reason::Evicted, now);
+            if let Err(error) = asked {
+                log(&format!("{}/{}: {error:#}", key.0, key.1));
+            }
         }
     }
 

@@ -18,6 +18,16 @@ use crate::store::{Kept, Layout, Store, Wanted, merge_status, names_in, read_jso
 /// An object's namespace and name.
 pub(super) type Key = (Namespace, ObjectName);
 
+/// Returns the key of the set that a pet of this name belongs to, or would belong to (C01).
+pub(super) fn set_key(pet: &Key) -> Key {
+    let name = pet
+        .1
+        .as_str()
+        .rsplit_once('-')
+        .and_then(|(set, _)| set.parse().ok());
+    (pet.0.clone(), name.unwrap_or_else(|| pet.1.clone()))
+}
+
 /// Everything that is known of one namespace.
 #[derive(Debug, Default)]
 pub(super) struct Place {
@@ -79,14 +89,6 @@ impl World {
                 .map(move |name| (namespace.clone(), name.clone()))
         });
         keys.collect()
-    }
-
-    /// Forgets the claims whose records somebody removed: `petset volume rm`.
-    pub(super) fn forget_removed_claims(&mut self, layout: &Layout) {
-        for (namespace, place) in &mut self.places {
-            let kept = |name: &String| layout.claim(namespace, name).exists();
-            place.claims.retain(|name, _| kept(name));
-        }
     }
 
     /// Reads one wanted object again; `Ok(false)` where it is gone now.

@@ -16,6 +16,8 @@ use crate::compare::Order;
 use crate::defaults::default_set;
 use crate::recording::{Action, Recording, Step};
 
+/// Events of one step after which its world is taken to be restless.
+const MAX_EVENTS: usize = 2_000;
 /// Passes at one moment after which a set is taken to be restless.
 const MAX_PASSES: usize = 200;
 
@@ -119,6 +121,8 @@ impl World {
                 }
             }
             self.settle();
+            let restless = self.events.len() > MAX_EVENTS;
+            assert!(!restless, "step {:?} does not come to rest", step.title);
             let ready = |action: &&&Action| action.after_events <= self.events.len();
             if actions.front().filter(ready).is_some() || self.advance() {
                 continue;

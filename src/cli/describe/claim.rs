@@ -3,9 +3,7 @@
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 
 use super::page::Page;
-use crate::cli::objects::Item;
 use crate::cli::session::Session;
-use crate::cli::sort::Sort;
 use crate::cli::words::{joined, or_none};
 use crate::model::{Namespace, ObjectName};
 use crate::problem::Result;
@@ -67,12 +65,9 @@ pub(super) fn write(
 }
 
 fn users(session: &Session, namespace: &Namespace, claim: &str) -> Result<String> {
-    let pets = session.items(Sort::Pet, namespace)?;
-    let using = pets.iter().filter(|item| match item {
-        Item::Pet(pod) => uses(pod, claim),
-        _ => false,
-    });
-    Ok(joined(using.map(Item::name)))
+    let pets = session.pets(namespace)?;
+    let using = pets.iter().filter(|pod| uses(pod, claim));
+    Ok(joined(using.filter_map(|pod| pod.metadata.name.as_deref())))
 }
 
 fn uses(pod: &Pod, claim: &str) -> bool {

@@ -36,6 +36,10 @@ pub(super) fn write(spec: &Container, life: &Life<'_>, level: usize, page: &mut 
     write_ports(spec, level, page);
     write_command(spec, life.launch.as_ref(), level, page);
     let state = status.and_then(|status| status.state.as_ref());
+    let runs = state.is_some_and(|state| state.running.is_some());
+    if let Some(launch) = life.launch.as_ref().filter(|_| runs) {
+        page.field(level, "PID", launch.pid.to_string());
+    }
     write_state("State", state, level, page);
     if let Some(last) = status.and_then(|status| status.last_state.as_ref())
         && last.terminated.is_some()
@@ -73,9 +77,6 @@ fn write_command(spec: &Container, launch: Option<&Launch>, level: usize, page: 
     if let Some(launch) = launch {
         page.field(level, "Runs", quoted(&launch.argv));
         page.field(level, "In Directory", launch.cwd.display().to_string());
-        if launch.pid != 0 {
-            page.field(level, "PID", launch.pid.to_string());
-        }
         return;
     }
     if let Some(command) = &spec.command {

@@ -8,6 +8,7 @@ use super::page::Page;
 use super::volumes::{self, Home};
 use crate::cli::events::Scope;
 use crate::cli::objects::owner;
+use crate::cli::pods;
 use crate::cli::session::Session;
 use crate::cli::words::{NONE, date, or_none};
 use crate::model::{Namespace, ObjectName, printer};
@@ -74,7 +75,7 @@ fn write_status(pod: &Pod, status: &PodStatus, page: &mut Page) {
 
 /// Says why the pet is not ready, and since when.
 fn waits_for(session: &Session, pod: &Pod, namespace: &Namespace, now: Timestamp) -> String {
-    let Some(why) = printer::why_not_ready(pod) else {
+    let Some(why) = pods::why_not_ready(pod) else {
         return NONE.to_owned();
     };
     let since = waiting_since(session, pod, namespace);

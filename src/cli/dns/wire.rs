@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const TRIES: u32 = 2;
 
 /// Asks `server` and returns what it says.
-pub(super) fn ask(server: SocketAddr, question: &Question) -> Result<Lookup> {
+pub(in crate::cli) fn ask(server: SocketAddr, question: &Question) -> Result<Lookup> {
     let id = u16::try_from(std::process::id() & 0xffff).unwrap_or_default();
     let message = query(id, question)?;
     let reply = over_udp(server, &message, id).map_err(|error| silent(server, &error))?;
@@ -24,7 +24,7 @@ pub(super) fn ask(server: SocketAddr, question: &Question) -> Result<Lookup> {
                 .with_context(|| format!("cannot ask {server} over TCP"))?;
             read_reply(&bytes, id)
         }
-        whole => Some(whole),
+        whole @ (Reply::Answer(_) | Reply::Failed(_)) => Some(whole),
     };
     match reply {
         Some(Reply::Answer(found)) => Ok(found),

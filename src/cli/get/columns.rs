@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::cli::endpoints;
 use crate::cli::objects::Item;
+use crate::cli::pods;
 use crate::cli::sort::Sort;
 use crate::cli::words::{age_of, joined, modes, or_none, ports};
 use crate::model::{Namespace, REVISION_LABEL, printer};
@@ -110,7 +111,7 @@ fn more_of_pet(pod: &Pod) -> Vec<String> {
     let ip = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
     let labels = pod.metadata.labels.as_ref();
     let revision = labels.and_then(|labels| labels.get(REVISION_LABEL).cloned());
-    let why = printer::why_not_ready(pod);
+    let why = pods::why_not_ready(pod);
     vec![or_none(ip), or_none(revision), or_none(why)]
 }
 

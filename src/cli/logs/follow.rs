@@ -22,7 +22,7 @@ struct Voice {
 
 /// Shows what is said until the pet is gone, or the set with all its pets.
 pub(super) fn run(session: &Session, args: &Args, whose: &Whose) -> Result<()> {
-    let mut lookout = Lookout::new()?;
+    let mut lookout = Lookout::for_reader()?;
     let mut voices: Vec<Voice> = Vec::new();
     let mut first = true;
     // A pet that is replaced by another of its name is gone.
@@ -68,7 +68,8 @@ fn listen(
         if voices.iter().any(known) {
             continue;
         }
-        if !first && voices.iter().any(|voice| voice.uid == uid) {
+        let alone = matches!(whose, Whose::Pet(_));
+        if alone && !first && voices.iter().any(|voice| voice.uid == uid) {
             let name = pod.metadata.name.as_deref().unwrap_or_default();
             say(format!("{name}: now container {container:?}"));
         }

@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
+use crate::cli::pods;
 use crate::model::printer;
 use crate::problem::{Kind, Problem, Result};
 
@@ -106,7 +107,7 @@ pub(super) fn expect_started(pod: &Pod, container: &str) -> Result<()> {
     let reason = reason.unwrap_or_else(|| printer::pod_status_word(pod));
     let message =
         format!("container \"{container}\" in pod \"{name}\" is waiting to start: {reason}");
-    let why = printer::why_not_ready(pod).unwrap_or(reason);
+    let why = pods::why_not_ready(pod).unwrap_or(reason);
     let hint = format!("{name} waits: {why}; follow it with `petset logs -f {name}`");
     Err(Problem::new(Kind::Failed, message).hint(hint).into())
 }

@@ -200,7 +200,7 @@ pub(super) fn size_of(path: &Path) -> u64 {
 }
 
 /// Writes a number of bytes for people: `3.1 MiB`.
-pub(super) fn in_words(bytes: u64) -> String {
+pub(crate) fn in_words(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let (mut tenths, mut unit) = (u128::from(bytes) * 10, 0);
     while tenths >= 10_240 && unit + 1 < UNITS.len() {

@@ -186,8 +186,6 @@ fn remove(session: &Session, edit: &mut Edit<'_>, names: &[&str]) -> Result<()> 
             &volume.name.parse()?,
         );
     }
-    // A supervisor that runs learns that they are gone; none has to run for it.
-    let _ = supervisor::send(layout, supervisor::CLAIMS_MESSAGE);
     Ok(())
 }
 

@@ -86,7 +86,11 @@ impl FieldWish {
         let json = item.to_json()?;
         let found = json.pointer(&self.pointer).map(|value| match value {
             Value::String(text) => text.clone(),
-            other => other.to_string(),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Array(_)
+            | Value::Object(_) => value.to_string(),
         });
         let is = match (&found, &self.value) {
             (Some(found), Some(wanted)) => found == wanted,

@@ -11,7 +11,10 @@
 //! repeated quickly at first, so that a server which comes up in 20 ms is ready in 30 ms.
 
 mod container;
+mod event;
+mod notes;
 mod probe;
+mod run;
 mod status;
 mod stop;
 #[cfg(test)]
@@ -22,9 +25,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 
-use container::{Container, Role, Run, State, Wait};
-pub use container::{Exit, Failure};
+use container::{Container, Role, State};
+pub use event::{Action, Event, Hook, Place, Report};
 pub use probe::{Kind as ProbeKind, Outcome};
+use run::Run;
+pub use run::{Exit, Failure};
 use stop::PodStop;
 
 /// One instant on both clocks.
@@ -77,132 +82,11 @@ impl BackOff {
     }
 }
 
-/// Where a container stands in its pod: the init containers first, then the main ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place(pub usize);
-
-/// A lifecycle hook.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hook {
-    /// Runs beside the main process; the container is not running before it ends.
-    PostStart,
-    /// Runs before the main process is told to end.
-    PreStop,
-}
-
-/// What happened to the pod.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// Nothing: a deadline may have passed.
-    Tick,
-    /// The pod's volumes are in place, or why not.
-    Prepared(Result<(), String>),
-    /// The container's main process runs.
-    Started {
-        /// The container.
-        place: Place,
-        /// Its main process.
-        pid: u32,
-    },
-    /// The container's main process could not be started.
-    StartFailed {
-        /// The container.
-        place: Place,
-        /// Why.
-        failure: Failure,
-    },
-    /// The container's main process ended; others of its tree may remain.
-    Ended {
-        /// The container.
-        place: Place,
-        /// How it ended.
-        exit: Exit,
-        /// What it said last (V53).
-        message: Option<String>,
-    },
-    /// Nothing remains of the container's tree: always after `Ended`.
-    Gone(Place),
-    /// A hook ended.
-    Hooked {
-        /// The container.
-        place: Place,
-        /// Which hook.
-        hook: Hook,
-        /// Whether it succeeded.
-        outcome: Result<(), String>,
-    },
-    /// A probe ended.
-    Probed {
-        /// The container.
-        place: Place,
-        /// Which probe.
-        kind: ProbeKind,
-        /// The run it was asked for in [`Action::Probe`]: a late answer is ignored.
-        run: u32,
-        /// What it said.
-        outcome: Outcome,
-    },
-    /// The pod is to stop; a repetition may only shorten the grace.
-    Stop {
-        /// The time it has to stop by itself; zero kills at once.
-        grace: Duration,
-    },
-    /// One container is to be restarted, without back-off.
-    Restart(Place),
-    /// What is waited for may have changed: try again now.
-    Reload,
-}
-
-/// What the runner is to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Put the pod's volumes in place; answered by [`Event::Prepared`].
-    Prepare,
-    /// Start the container; answered by [`Event::Started`] or [`Event::StartFailed`].
-    Start(Place),
-    /// Send the stop signal to the main process, or, where it has ended, to all that is left.
-    Terminate(Place),
-    /// Kill the container's whole tree, and go on until it is gone.
-    Kill(Place),
-    /// Run a hook; answered by [`Event::Hooked`].
-    Hook {
-        /// The container.
-        place: Place,
-        /// Which hook.
-        hook: Hook,
-    },
-    /// Run a probe once; answered by [`Event::Probed`].
-    Probe {
-        /// The container.
-        place: Place,
-        /// Which probe.
-        kind: ProbeKind,
-        /// To be handed back in the answer.
-        run: u32,
-    },
-    /// Write an event into the journal.
-    Report(Report),
-    /// All is over: kill whatever is left, and end.
-    Finish,
-}
-
-/// An event for the journal, in the kubelet's words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
-    /// Whether it wants attention.
-    pub warning: bool,
-    /// One word, such as `Killing`.
-    pub reason: &'static str,
-    /// A sentence.
-    pub message: String,
-}
-
 /// The machine of one pod.
 #[derive(Debug)]
 pub struct Pet {
     /// What is said in the pod's name: `web-0_default(uid)`.
     title: String,
-    policy: String,
     grace: Duration,
     back_off: BackOff,
     containers: Vec<Container>,
@@ -255,7 +139,6 @@ impl Pet {
         let containers: Vec<Container> = first.chain(main).collect();
         let mut pet = Self {
             title: title(pod),
-            policy,
             grace: seconds(spec.termination_grace_period_seconds.unwrap_or(30)),
             back_off,
             inits: inits.len(),
@@ -343,219 +226,6 @@ impl Pet {
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.stop.is_some()
-    }
-
-    fn note(&mut self, event: Event) {
-        match event {
-            Event::Tick => {}
-            Event::Prepared(outcome) => self.note_prepared(outcome),
-            Event::Started { place, pid } => self.note_started(place, pid),
-            Event::StartFailed { place, failure } => self.note_start_failed(place, failure),
-            Event::Ended {
-                place,
-                exit,
-                message,
-            } => self.note_ended(place, exit, message),
-            Event::Gone(place) => self.note_gone(place),
-            Event::Hooked {
-                place,
-                hook,
-                outcome,
-            } => self.note_hooked(place, hook, outcome),
-            Event::Probed {
-                place,
-                kind,
-                run,
-                outcome,
-            } => self.note_probed(place, kind, run, outcome),
-            Event::Stop { grace } => self.note_stop(grace),
-            Event::Restart(place) => self.restart(place),
-            Event::Reload => self.retry_now(),
-        }
-    }
-
-    fn note_prepared(&mut self, outcome: Result<(), String>) {
-        let failures = match self.volumes {
-            Volumes::Missing { failures, .. } => failures,
-            Volumes::Asked | Volumes::Ready => 0,
-        };
-        self.volumes = match outcome {
-            Ok(()) => Volumes::Ready,
-            Err(message) => {
-                self.report(true, "FailedMount", message);
-                Volumes::Missing {
-                    failures: failures + 1,
-                    again: self.now.mono + self.back_off.doubled(failures),
-                }
-            }
-        };
-    }
-
-    fn note_started(&mut self, place: Place, pid: u32) {
-        let now = self.now;
-        let Some(container) = self.containers.get_mut(place.0) else {
-            return;
-        };
-        container.begin_run();
-        container.state = State::Running(Run::new(now, pid, container.post_start));
-        let name = container.name.clone();
-        if container.post_start {
-            let hook = Hook::PostStart;
-            self.actions.push(Action::Hook { place, hook });
-        } else {
-            container.begin_probing(now.mono);
-        }
-        self.report(false, "Started", format!("Started container {name}"));
-    }
-
-    fn note_start_failed(&mut self, place: Place, failure: Failure) {
-        let now = self.now;
-        let back_off = self.back_off;
-        let Some(container) = self.containers.get_mut(place.0) else {
-            return;
-        };
-        let ended = container.start_failed(&failure, back_off, now);
-        let message = container.failure_words(&failure);
-        if let Some(ended) = ended {
-            self.conclude(place, ended);
-        }
-        self.report(true, "Failed", message);
-    }
-
-    fn note_ended(&mut self, place: Place, exit: Exit, message: Option<String>) {
-        let now = self.now;
-        let Some(run) = self.run_mut(place) else {
-            return;
-        };
-        let ended = run.ended(exit, message, now);
-        run.ended = Some(ended);
-        let due = match &run.stop {
-            None => Some(Action::Kill(place)),
-            Some(stop) => stop.after_end(place),
-        };
-        self.actions.extend(due);
-    }
-
-    fn note_gone(&mut self, place: Place) {
-        let ended = self.run_mut(place).and_then(|run| run.ended.take());
-        if let Some(ended) = ended {
-            self.conclude(place, ended);
-        }
-    }
-
-    /// Decides what becomes of a container whose run is over.
-    fn conclude(&mut self, place: Place, ended: container::Ended) {
-        let now = self.now;
-        let (back_off, stopping) = (self.back_off, self.stop.is_some());
-        let container = &mut self.containers[place.0];
-        let delay = container.conclude(ended, stopping, back_off);
-        if let Some(delay) = delay.filter(|delay| !delay.is_zero()) {
-            let words = format!(
-                "Back-off restarting failed container {} in pod {}",
-                container.name, self.title
-            );
-            self.report(true, "BackOff", words);
-            self.wake_at(now.mono + delay);
-        }
-    }
-
-    fn note_hooked(&mut self, place: Place, hook: Hook, outcome: Result<(), String>) {
-        match hook {
-            Hook::PostStart => self.note_post_start(place, outcome),
-            Hook::PreStop => self.note_pre_stop(place, outcome),
-        }
-    }
-
-    fn note_post_start(&mut self, place: Place, outcome: Result<(), String>) {
-        let now = self.now;
-        let Some(run) = self.run_mut(place) else {
-            return;
-        };
-        if !run.hook_pending || run.stop.is_some() || run.ended.is_some() {
-            return;
-        }
-        match outcome {
-            Ok(()) => {
-                run.hook_pending = false;
-                self.containers[place.0].begin_probing(now.mono);
-            }
-            Err(message) => {
-                let words = format!("PostStartHook failed: {message}");
-                self.report(true, "FailedPostStartHook", words);
-                self.stop_unwell(place, self.grace);
-            }
-        }
-    }
-
-    fn note_probed(&mut self, place: Place, kind: ProbeKind, run: u32, outcome: Outcome) {
-        let now = self.now.mono;
-        let Some(container) = self.containers.get_mut(place.0) else {
-            return;
-        };
-        let current = container.runs == run;
-        let Some(probe) = container.probe_mut(kind).filter(|_| current) else {
-            return;
-        };
-        let verdict = probe.note(&outcome, now);
-        let grace = probe.grace;
-        let name = container.name.clone();
-        if verdict.worth_telling {
-            self.report(true, "Unhealthy", outcome.words(kind));
-        }
-        let fatal = match kind {
-            ProbeKind::Readiness => false,
-            ProbeKind::Liveness | ProbeKind::Startup => verdict.turned == Some(false),
-        };
-        if fatal && self.run_mut(place).is_some_and(|run| run.stop.is_none()) {
-            let words = format!(
-                "Container {name} failed {} probe, will be restarted",
-                kind.word()
-            );
-            self.report(false, "Killing", words);
-            self.stop_unwell(place, grace.unwrap_or(self.grace));
-        }
-    }
-
-    /// Restarts one container: ends it with grace where it runs, and starts it without back-off.
-    fn restart(&mut self, place: Place) {
-        let now = self.now.mono;
-        let grace = self.grace;
-        let Some(container) = self.containers.get_mut(place.0) else {
-            return;
-        };
-        if self.stop.is_some() {
-            return;
-        }
-        container.failures = 0;
-        match &mut container.state {
-            State::Waiting { until, .. } => *until = now,
-            State::Starting => {}
-            State::Running(run) => {
-                run.asked = true;
-                if run.stop.is_none() {
-                    let words = format!("Stopping container {}", container.name);
-                    self.report(false, "Killing", words);
-                    self.begin_stop(place, grace);
-                }
-            }
-            State::Ended(_) => container.wait_for_restart(now),
-        }
-    }
-
-    /// Tries at once what waits for the world to change.
-    fn retry_now(&mut self) {
-        let now = self.now.mono;
-        for container in &mut self.containers {
-            if let State::Waiting { why, until, .. } = &mut container.state {
-                match why {
-                    Wait::Image { .. } | Wait::Config { .. } => *until = now,
-                    Wait::Turn | Wait::CrashLoop { .. } => {}
-                }
-            }
-        }
-        if let Volumes::Missing { again, .. } = &mut self.volumes {
-            *again = now;
-        }
     }
 
     fn advance(&mut self) {

@@ -6,7 +6,8 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::Pet;
-use super::container::{Container, Role, State, Wait, container_id, halfway};
+use super::container::{Container, Role, State, Wait, halfway};
+use super::run::container_id;
 
 impl Pet {
     pub(super) fn refresh_status(&mut self) {

@@ -800,6 +800,10 @@ fn unused_revisions_beyond_the_limit_are_forgotten() {
         "forget old, forget bad"
     );
     assert_eq!(steps(&limit(Some(1)), "ready ready"), "forget old");
+    assert_eq!(
+        steps(&limit(Some(0)), "bad:ready ready"),
+        "stop 0, forget old"
+    );
     assert_eq!(steps(&limit(None), "ready ready"), "");
     assert_eq!(
         steps(&limit(Some(0)), "old:ready ready"),

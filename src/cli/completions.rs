@@ -1,0 +1,197 @@
+//! `petset completions`, and what a shell gets when it asks what could come next.
+
+use std::any::TypeId;
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Command, ValueEnum};
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use clap_complete::env::{CompleteEnv, Shells};
+
+use super::names::{SetRef, Target};
+use super::render;
+use crate::model::Namespace;
+use crate::problem::Result;
+use crate::store::{self, Layout, Wanted, names_in};
+
+/// The variable through which a shell asks.
+const ASKED_THROUGH: &str = "PETSET_COMPLETE";
+
+/// Print the completion script of a shell
+///
+/// The script asks petset itself what could come next, so the names of sets and pets are
+/// completed as they are at that moment.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  petset completions bash > ~/.local/share/bash-completion/completions/petset
+  petset completions zsh > ~/.zfunc/_petset
+  petset completions fish > ~/.config/fish/completions/petset.fish")]
+pub(crate) struct Args {
+    /// Shell to print it for
+    shell: Shell,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Shell {
+    Bash,
+    Elvish,
+    Fish,
+    Powershell,
+    Zsh,
+}
+
+impl Shell {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Bash => "bash",
+            Self::Elvish => "elvish",
+            Self::Fish => "fish",
+            Self::Powershell => "powershell",
+            Self::Zsh => "zsh",
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let name = args.shell.name();
+    let mut script = Vec::new();
+    if let Some(shell) = Shells::builtins().completer(name) {
+        shell.write_registration(ASKED_THROUGH, "petset", "petset", "petset", &mut script)?;
+    }
+    render::bytes(&script)
+}
+
+/// Answers a shell that asks what could come next, and ends the program; returns at once where
+/// nobody asks.
+pub(super) fn answer_shell() {
+    if std::env::var_os(ASKED_THROUGH).is_some() {
+        CompleteEnv::with_factory(with_live_names)
+            .var(ASKED_THROUGH)
+            .complete();
+    }
+}
+
+/// The command line, in which each argument that names a set or a pet knows those that exist.
+fn with_live_names() -> Command {
+    enliven(super::command())
+}
+
+fn enliven(command: Command) -> Command {
+    let command = command.mut_args(|arg| {
+        let kind = arg.get_value_parser().type_id();
+        if kind == TypeId::of::<SetRef>() {
+            arg.add(ArgValueCompleter::new(sets))
+        } else if kind == TypeId::of::<Target>() {
+            arg.add(ArgValueCompleter::new(sets_and_pets))
+        } else if arg.get_id() == "claims" || arg.get_id() == "claim" {
+            arg.add(ArgValueCompleter::new(claims))
+        } else {
+            arg
+        }
+    });
+    command.mut_subcommands(enliven)
+}
+
+fn sets(current: &OsStr) -> Vec<CompletionCandidate> {
+    let place = Place::of_command_line();
+    candidates(current, place.map(|place| place.sets()))
+}
+
+fn sets_and_pets(current: &OsStr) -> Vec<CompletionCandidate> {
+    let place = Place::of_command_line();
+    let both = place.map(|place| [place.sets(), place.pets()].concat());
+    candidates(current, both)
+}
+
+fn claims(current: &OsStr) -> Vec<CompletionCandidate> {
+    let place = Place::of_command_line();
+    candidates(current, place.map(|place| place.claims()))
+}
+
+fn candidates(current: &OsStr, names: Option<Vec<String>>) -> Vec<CompletionCandidate> {
+    let current = current.to_string_lossy();
+    let names = names.unwrap_or_default().into_iter();
+    let fitting = names.filter(|name| name.starts_with(current.as_ref()));
+    fitting.map(CompletionCandidate::new).collect()
+}
+
+/// Where names are looked for: what the half-written command line says of it.
+struct Place {
+    layout: Layout,
+    namespace: Namespace,
+}
+
+impl Place {
+    fn of_command_line() -> Option<Self> {
+        let words: Vec<String> = std::env::args().collect();
+        let named = value_of(&words, &["--namespace", "-n"]);
+        let named = named.or_else(|| std::env::var("PETSET_NAMESPACE").ok());
+        let namespace = named.and_then(|name| name.parse().ok()).unwrap_or_default();
+        let root = match value_of(&words, &["--state-dir"]) {
+            Some(root) => PathBuf::from(root),
+            None => store::default_root().ok()?,
+        };
+        let layout = Layout::new(root);
+        Some(Self { layout, namespace })
+    }
+
+    fn sets(&self) -> Vec<String> {
+        let dir = self
+            .layout
+            .wanted_kind(&self.namespace, Wanted::StatefulSet);
+        without_ending(&dir, ".yaml")
+    }
+
+    fn pets(&self) -> Vec<String> {
+        names_in(&self.layout.pets_of(&self.namespace)).unwrap_or_default()
+    }
+
+    fn claims(&self) -> Vec<String> {
+        without_ending(&self.layout.claims(&self.namespace), ".json")
+    }
+}
+
+fn without_ending(dir: &std::path::Path, ending: &str) -> Vec<String> {
+    let files = names_in(dir).unwrap_or_default();
+    let names = files.iter().filter_map(|file| file.strip_suffix(ending));
+    names.map(str::to_owned).collect()
+}
+
+/// Returns the value of an option, written as `--option value` or `--option=value`.
+fn value_of(words: &[String], options: &[&str]) -> Option<String> {
+    let mut found = None;
+    for (place, word) in words.iter().enumerate() {
+        let (option, value) = match word.split_once('=') {
+            Some((option, value)) => (option, Some(value.to_owned())),
+            None => (word.as_str(), words.get(place + 1).cloned()),
+        };
+        if options.contains(&option) {
+            found = value;
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_of_a_half_written_line_are_understood() {
+        let words = ["petset", "-n", "db", "--state-dir=/tmp/s", "scale", ""].map(str::to_owned);
+        assert_eq!(
+            value_of(&words, &["--namespace", "-n"]).as_deref(),
+            Some("db")
+        );
+        assert_eq!(
+            value_of(&words, &["--state-dir"]).as_deref(),
+            Some("/tmp/s")
+        );
+        assert_eq!(value_of(&words, &["--nope"]), None);
+    }
+
+    #[test]
+    fn every_verb_survives_being_enlivened() {
+        with_live_names().debug_assert();
+    }
+}

@@ -1,0 +1,159 @@
+//! Checks of the machine: addresses, limits, and what its kernel offers.
+
+use std::fs;
+use std::net::{TcpListener, UdpSocket};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::process::{PidfdFlags, Resource, getpid, getrlimit, pidfd_open};
+
+use super::super::dns::known_block;
+use super::{Finding, Patient};
+use crate::net::address::Block;
+use crate::net::block::Blocks;
+use crate::store::Watch;
+
+/// A supervisor watches one directory a pet and a few a namespace.
+const FEW_WATCHES: u64 = 8192;
+const FEW_FILES: u64 = 1024;
+
+pub(super) fn findings(patient: &Patient) -> Vec<Finding> {
+    vec![
+        addresses(patient),
+        inotify(),
+        files(),
+        pidfd(),
+        children(),
+        cgroups(),
+        namespaces(),
+    ]
+}
+
+fn addresses(patient: &Patient) -> Finding {
+    const CHECK: &str = "addresses";
+    let root = patient.layout.root();
+    let known = known_block(&patient.layout, &patient.settings);
+    let block = known.unwrap_or_else(|| Block::preferred(root));
+    let net = format!("127.{}.0.0/16", block.number());
+    // An address that is never given to a pet.
+    let ip = block.reserved(254);
+    let bound = UdpSocket::bind((ip, 0)).and_then(|_udp| TcpListener::bind((ip, 0)));
+    if let Err(error) = bound {
+        return Finding::broken(
+            CHECK,
+            format!("{ip} cannot be bound: {error}"),
+            format!("give the loopback interface the block: ip address add {net} dev lo"),
+        );
+    }
+    match Blocks::of_this_machine().holder(block) {
+        Some(holder) if holder != root && known.is_some() => Finding::note(
+            CHECK,
+            format!("{net} is also claimed by {}", holder.display()),
+            "one of the two moves when its supervisor starts; or set address-block in petset.toml",
+        ),
+        Some(_) | None if known.is_some() => Finding::ok(CHECK, format!("{net} can be bound")),
+        Some(_) | None => Finding::ok(CHECK, "loopback addresses can be bound"),
+    }
+}
+
+fn inotify() -> Finding {
+    const CHECK: &str = "inotify";
+    let limit = |name: &str| number(&format!("/proc/sys/fs/inotify/{name}"));
+    let raise =
+        "raise it: sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=1024";
+    let tried = Watch::new().and_then(|mut watch| watch.add(Path::new("/"), ()));
+    if let Err(error) = tried {
+        return Finding::broken(
+            CHECK,
+            format!("no directory can be watched: {error}"),
+            raise,
+        );
+    }
+    let (watches, instances) = (limit("max_user_watches"), limit("max_user_instances"));
+    let words = |limit: Option<u64>| limit.map_or_else(|| "?".to_owned(), |n| n.to_string());
+    let result = format!("{} watches, {} instances", words(watches), words(instances));
+    match watches {
+        Some(few) if few < FEW_WATCHES => Finding::note(CHECK, result, raise),
+        Some(_) | None => Finding::ok(CHECK, result),
+    }
+}
+
+fn number(path: &str) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+fn files() -> Finding {
+    const CHECK: &str = "open files";
+    match getrlimit(Resource::Nofile).current {
+        Some(few) if few < FEW_FILES => Finding::note(
+            CHECK,
+            format!("at most {few} a process"),
+            "raise it before many pets: ulimit -n 4096",
+        ),
+        Some(limit) => Finding::ok(CHECK, format!("at most {limit} a process")),
+        None => Finding::ok(CHECK, "no limit"),
+    }
+}
+
+fn pidfd() -> Finding {
+    const CHECK: &str = "pidfd";
+    match pidfd_open(getpid(), PidfdFlags::empty()) {
+        Ok(_) => Finding::ok(CHECK, "supported"),
+        Err(error) => Finding::broken(
+            CHECK,
+            format!("processes cannot be watched: {error}"),
+            "petset needs Linux 5.3 or newer, and a sandbox that allows pidfd_open",
+        ),
+    }
+}
+
+fn children() -> Finding {
+    const CHECK: &str = "process lists";
+    let list = format!("/proc/self/task/{}/children", std::process::id());
+    if Path::new(&list).exists() {
+        return Finding::ok(CHECK, "the kernel lists the children of a process");
+    }
+    if Path::new("/proc/self/stat").exists() {
+        let result = "the kernel does not list children, so /proc is searched";
+        return Finding::note(
+            CHECK,
+            result,
+            "nothing to do; stopping many pets takes longer",
+        );
+    }
+    Finding::broken(
+        CHECK,
+        "/proc is not there",
+        "mount it: mount -t proc proc /proc",
+    )
+}
+
+fn cgroups() -> Finding {
+    const CHECK: &str = "cgroup v2";
+    match fs::read_to_string("/sys/fs/cgroup/cgroup.controllers") {
+        Ok(controllers) => Finding::ok(CHECK, format!("available: {}", controllers.trim())),
+        Err(_) => Finding::ok(
+            CHECK,
+            "not available; resource limits are not enforced anyway",
+        ),
+    }
+}
+
+/// User namespaces are for the isolation to come; nothing needs them yet.
+fn namespaces() -> Finding {
+    const CHECK: &str = "user namespaces";
+    if number("/proc/sys/user/max_user_namespaces") == Some(0) {
+        return Finding::ok(CHECK, "switched off; pets run as plain processes anyway");
+    }
+    let tried = Command::new("unshare")
+        .args(["--user", "--map-root-user", "true"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    match tried {
+        Ok(status) if status.success() => Finding::ok(CHECK, "allowed"),
+        Ok(_) => Finding::ok(CHECK, "not allowed; pets run as plain processes anyway"),
+        Err(_) => Finding::ok(CHECK, "not known: there is no unshare to try with"),
+    }
+}

@@ -1,0 +1,146 @@
+//! Checks of what runs: the supervisor, its DNS server, and what dead pets left behind.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::super::dns::{known_server, wire};
+use super::super::pods;
+use super::{Finding, Patient};
+use crate::net::dns::{Kind, Lookup, Question};
+use crate::store::{PetLayout, names_in, read, read_json};
+use crate::supervisor;
+
+pub(super) fn findings(patient: &Patient) -> Vec<Finding> {
+    let pets = pets_of(patient);
+    let running = supervisor::is_running(&patient.layout);
+    vec![
+        supervisor_of(patient, running, &pets),
+        server(patient, running),
+        unkept(running, &pets),
+        processes(patient, &pets),
+    ]
+}
+
+/// One pet of any namespace.
+struct Pet {
+    name: String,
+    uid: String,
+    files: PetLayout,
+}
+
+fn pets_of(patient: &Patient) -> Vec<Pet> {
+    let layout = &patient.layout;
+    let mut pets = Vec::new();
+    for namespace in names_in(&layout.pets()).unwrap_or_default() {
+        let Ok(namespace) = namespace.parse() else {
+            continue;
+        };
+        for name in names_in(&layout.pets_of(&namespace)).unwrap_or_default() {
+            let files = layout.pet(&namespace, &name);
+            let pod: Option<Pod> = read_json(&files.pod()).ok().flatten();
+            let uid = pod.and_then(|pod| pod.metadata.uid);
+            pets.extend(uid.map(|uid| Pet { name, uid, files }));
+        }
+    }
+    pets
+}
+
+fn supervisor_of(patient: &Patient, running: bool, pets: &[Pet]) -> Finding {
+    const CHECK: &str = "supervisor";
+    let log = patient.layout.supervisor_log();
+    if running {
+        let pid = read(&patient.layout.supervisor_pid()).ok().flatten();
+        let pid = pid.map_or_else(String::new, |pid| format!(" as process {}", pid.trim()));
+        return Finding::ok(CHECK, format!("runs{pid}"));
+    }
+    if pets.is_empty() {
+        return Finding::ok(CHECK, "does not run, and no pet needs it");
+    }
+    let result = format!("does not run, and {} pets are without it", pets.len());
+    let advice = format!("start it with `petset start`; see {}", log.display());
+    Finding::note(CHECK, result, advice)
+}
+
+fn server(patient: &Patient, running: bool) -> Finding {
+    const CHECK: &str = "DNS server";
+    let Some(server) = known_server(&patient.layout, &patient.settings) else {
+        return Finding::ok(CHECK, "no pet ever ran, so there is none");
+    };
+    if !running {
+        return Finding::ok(CHECK, format!("listens on {server} while a pet runs"));
+    }
+    let domain = &patient.settings.cluster_domain;
+    let question = Question::new(format!("dns-version.{domain}"), Kind::Txt);
+    match wire::ask(server, &question) {
+        Ok(Lookup::Found(_)) => Finding::ok(CHECK, format!("answers on {server}")),
+        Ok(Lookup::NoData | Lookup::NxDomain) => Finding::broken(
+            CHECK,
+            format!("somebody else answers on {server}"),
+            "let petset listen elsewhere: dns-listen in petset.toml",
+        ),
+        Err(error) => Finding::broken(
+            CHECK,
+            error.to_string(),
+            "let petset listen elsewhere: dns-listen in petset.toml",
+        ),
+    }
+}
+
+fn unkept(running: bool, pets: &[Pet]) -> Finding {
+    const CHECK: &str = "pets";
+    let unkept = pets.iter().filter(|pet| !pods::is_kept(&pet.files));
+    let unkept: Vec<&str> = unkept.map(|pet| pet.name.as_str()).collect();
+    match (unkept.as_slice(), running) {
+        ([], _) => Finding::ok(
+            CHECK,
+            format!("{} exist, and none is without a runner", pets.len()),
+        ),
+        (unkept, true) => Finding::note(
+            CHECK,
+            format!("the supervisor starts runners for {}", unkept.join(", ")),
+            "look again in a moment",
+        ),
+        (unkept, false) => Finding::note(
+            CHECK,
+            format!("nobody keeps {}", unkept.join(", ")),
+            "bring them back with `petset start`",
+        ),
+    }
+}
+
+/// Looks for processes that carry the mark of a pet that is no more.
+fn processes(patient: &Patient, pets: &[Pet]) -> Finding {
+    const CHECK: &str = "leftovers";
+    let lost = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let lost = lost.filter_map(|entry| {
+        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let uid = mark_of(&entry.path(), patient.layout.root())?;
+        let known = pets.iter().any(|pet| pet.uid == uid);
+        (!known).then(|| pid.to_string())
+    });
+    let lost: Vec<String> = lost.collect();
+    if lost.is_empty() {
+        return Finding::ok(CHECK, "no process outlives its pet");
+    }
+    Finding::broken(
+        CHECK,
+        format!("processes of pets that are gone: {}", lost.join(" ")),
+        format!("look at them with ps, then kill {}", lost.join(" ")),
+    )
+}
+
+/// Returns the uid of the pod that a process was started for, if that was of this state directory.
+fn mark_of(process: &Path, root: &Path) -> Option<String> {
+    let environment = fs::read(process.join("environ")).ok()?;
+    let value = |name: &str| {
+        let mut words = environment.split(|byte| *byte == 0);
+        words.find_map(|word| word.strip_prefix(name.as_bytes()))
+    };
+    let ours = value("PETSET_STATE_DIR=")? == OsStr::as_bytes(root.as_os_str());
+    let uid = value("PETSET_POD_UID=").filter(|_| ours)?;
+    Some(String::from_utf8_lossy(uid).into_owned())
+}

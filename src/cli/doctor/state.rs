@@ -1,0 +1,215 @@
+//! Checks of the state directory: can it be written, locked, and understood.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use super::super::volume::in_words;
+use super::{Finding, Patient};
+use crate::model::image::Catalogue;
+use crate::problem::Problem;
+use crate::store::{Attempt, Lock, Settings, read};
+
+/// With less free space than this, writing a status may fail at any moment.
+const TOO_LITTLE: u64 = 16 << 20;
+const LITTLE: u64 = 256 << 20;
+
+pub(super) fn findings(patient: &Patient) -> Vec<Finding> {
+    let mut found = vec![writable(patient)];
+    if patient.exists() {
+        found.push(private(patient));
+        found.push(locks(patient));
+        found.push(holder(patient));
+        found.push(format(patient));
+    }
+    found.push(space(patient));
+    found.push(settings(patient));
+    found.push(images(patient));
+    found
+}
+
+fn writable(patient: &Patient) -> Finding {
+    const CHECK: &str = "state directory";
+    let root = patient.layout.root();
+    let place = existing(root);
+    let tried = tempfile::Builder::new()
+        .prefix(".doctor")
+        .tempfile_in(&place)
+        .and_then(|mut file| io::Write::write_all(&mut file, b"petset"));
+    let shown = root.display();
+    match tried {
+        Ok(()) if place == root => Finding::ok(CHECK, format!("{shown} can be written")),
+        Ok(()) => Finding::ok(CHECK, format!("{shown} is made by the first create")),
+        Err(error) => Finding::broken(
+            CHECK,
+            format!("{} cannot be written: {error}", place.display()),
+            "name another with --state-dir or PETSET_STATE_DIR",
+        ),
+    }
+}
+
+/// Returns the directory, or what exists of the way to it.
+fn existing(root: &Path) -> PathBuf {
+    let mut above = root.ancestors();
+    let found = above.find(|dir| dir.is_dir());
+    found.unwrap_or(Path::new("/")).to_owned()
+}
+
+fn private(patient: &Patient) -> Finding {
+    const CHECK: &str = "privacy";
+    let root = patient.layout.root();
+    match fs::metadata(root) {
+        Ok(meta) if meta.permissions().mode() & 0o077 == 0 => {
+            Finding::ok(CHECK, "nobody else can look into the state directory")
+        }
+        Ok(meta) => Finding::note(
+            CHECK,
+            format!("its mode is {:o}", meta.permissions().mode() & 0o7777),
+            format!("if others share this machine: chmod 700 {}", root.display()),
+        ),
+        Err(error) => Finding::broken(CHECK, error.to_string(), ""),
+    }
+}
+
+/// A file system on which locks exclude nobody would let two supervisors run.
+fn locks(patient: &Patient) -> Finding {
+    const CHECK: &str = "locking";
+    let try_locks = || -> io::Result<bool> {
+        let dir = tempfile::Builder::new()
+            .prefix(".doctor")
+            .tempdir_in(patient.layout.root())?;
+        let path = dir.path().join("lock");
+        let first = Lock::attempt(&path, "petset doctor")?;
+        let second = Lock::attempt(&path, "petset doctor")?;
+        Ok(matches!(
+            (first, second),
+            (Attempt::Locked(_), Attempt::Busy(_))
+        ))
+    };
+    let advice = "keep the state directory on a local file system";
+    match try_locks() {
+        Ok(true) => Finding::ok(CHECK, "a lock keeps others out"),
+        Ok(false) => Finding::broken(CHECK, "two can hold one lock", advice),
+        Err(error) => Finding::broken(CHECK, error.to_string(), advice),
+    }
+}
+
+fn holder(patient: &Patient) -> Finding {
+    const CHECK: &str = "lock";
+    let path = patient.layout.lock();
+    if !path.exists() {
+        return Finding::ok(CHECK, "free");
+    }
+    match Lock::attempt(&path, "`petset doctor`") {
+        Ok(Attempt::Locked(_)) => Finding::ok(CHECK, "free"),
+        Ok(Attempt::Busy(holder)) => Finding::note(
+            CHECK,
+            format!("held by {holder}"),
+            "if that does not end, end it; a lock goes with its process",
+        ),
+        Err(error) => Finding::broken(CHECK, error.to_string(), ""),
+    }
+}
+
+fn format(patient: &Patient) -> Finding {
+    const CHECK: &str = "format";
+    let path = patient.layout.format();
+    let fault = patient.fault.as_ref().filter(|_| !settings_fault(patient));
+    match (fault, read(&path)) {
+        (Some(fault), _) => {
+            let (why, advice) = in_words_of(fault);
+            Finding::broken(CHECK, why, advice)
+        }
+        (None, Ok(Some(version))) => Finding::ok(CHECK, format!("layout {}", version.trim())),
+        (None, Ok(None)) => Finding::ok(CHECK, "nothing was created in it yet"),
+        (None, Err(error)) => Finding::broken(CHECK, error.to_string(), ""),
+    }
+}
+
+fn settings_fault(patient: &Patient) -> bool {
+    let text = read(&patient.layout.settings());
+    text.is_ok_and(|text| Settings::parse(&text.unwrap_or_default()).is_err())
+}
+
+/// Returns the last cause of an error, and its first hint.
+fn in_words_of(error: &anyhow::Error) -> (String, String) {
+    let problem = error.downcast_ref::<Problem>();
+    let hint = problem.and_then(|problem| problem.hints.first().cloned());
+    (error.root_cause().to_string(), hint.unwrap_or_default())
+}
+
+fn space(patient: &Patient) -> Finding {
+    const CHECK: &str = "free space";
+    let place = existing(patient.layout.root());
+    let stat = match rustix::fs::statvfs(&place) {
+        Ok(stat) => stat,
+        Err(error) => return Finding::broken(CHECK, error.to_string(), ""),
+    };
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let advice = format!("make room on the file system of {}", place.display());
+    if stat.f_files > 0 && stat.f_favail == 0 {
+        return Finding::broken(CHECK, "no further file can be made", advice);
+    }
+    match free {
+        0..TOO_LITTLE => Finding::broken(CHECK, in_words(free), advice),
+        TOO_LITTLE..LITTLE => Finding::note(CHECK, in_words(free), advice),
+        _ => Finding::ok(CHECK, in_words(free)),
+    }
+}
+
+fn settings(patient: &Patient) -> Finding {
+    const CHECK: &str = "petset.toml";
+    let path = patient.layout.settings();
+    match read(&path).map(|text| text.map(|text| Settings::parse(&text))) {
+        Ok(None) => Finding::ok(CHECK, "absent: the defaults hold"),
+        Ok(Some(Ok(_))) => Finding::ok(CHECK, "valid"),
+        Ok(Some(Err(fault))) => {
+            let (_, advice) = in_words_of(&fault);
+            Finding::broken(CHECK, one_line(&fault.to_string()), advice)
+        }
+        Err(error) => Finding::broken(CHECK, error.to_string(), ""),
+    }
+}
+
+fn images(patient: &Patient) -> Finding {
+    const CHECK: &str = "images.toml";
+    let own = patient.layout.images();
+    let mut files = Vec::new();
+    for path in [Some(own.clone()), user_images()].into_iter().flatten() {
+        match read(&path) {
+            Ok(text) => files.extend(text.map(|text| (path, text))),
+            Err(error) => {
+                return Finding::broken(CHECK, format!("{}: {error}", path.display()), "");
+            }
+        }
+    }
+    match Catalogue::new(&files, &own, "petset") {
+        Ok(_) if files.is_empty() => Finding::ok(CHECK, "absent: the built-in catalogue holds"),
+        Ok(_) => {
+            let names: Vec<String> = files
+                .iter()
+                .map(|(path, _)| path.display().to_string())
+                .collect();
+            Finding::ok(CHECK, format!("valid: {}", names.join(", ")))
+        }
+        Err(fault) => {
+            let advice = fault.hints.first().cloned().unwrap_or_default();
+            Finding::broken(CHECK, one_line(&fault.message), advice)
+        }
+    }
+}
+
+/// The part of the image catalogue that is the user's own, whatever the state directory.
+fn user_images() -> Option<PathBuf> {
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty());
+    let home = || set("HOME").map(|home| PathBuf::from(home).join(".config"));
+    let config = set("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home)?;
+    Some(config.join("petset/images.toml"))
+}
+
+/// A table has one line for each check.
+fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("; ")
+}

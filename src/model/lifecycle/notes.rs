@@ -1,0 +1,226 @@
+//! What each event changes in a pet, before it is decided what to do next.
+
+use super::container::{State, Wait};
+use super::run::{Ended, Exit, Failure, Run};
+use super::{Action, Event, Hook, Outcome, Pet, Place, ProbeKind, Volumes};
+
+impl Pet {
+    pub(super) fn note(&mut self, event: Event) {
+        match event {
+            Event::Tick => {}
+            Event::Prepared(outcome) => self.note_prepared(outcome),
+            Event::Started { place, pid } => self.note_started(place, pid),
+            Event::StartFailed { place, failure } => self.note_start_failed(place, failure),
+            Event::Ended {
+                place,
+                exit,
+                message,
+            } => self.note_ended(place, exit, message),
+            Event::Gone(place) => self.note_gone(place),
+            Event::Hooked {
+                place,
+                hook,
+                outcome,
+            } => self.note_hooked(place, hook, outcome),
+            Event::Probed {
+                place,
+                kind,
+                run,
+                outcome,
+            } => self.note_probed(place, kind, run, outcome),
+            Event::Stop { grace } => self.note_stop(grace),
+            Event::Restart(place) => self.restart(place),
+            Event::Reload => self.retry_now(),
+        }
+    }
+
+    pub(super) fn note_prepared(&mut self, outcome: Result<(), String>) {
+        let failures = match self.volumes {
+            Volumes::Missing { failures, .. } => failures,
+            Volumes::Asked | Volumes::Ready => 0,
+        };
+        self.volumes = match outcome {
+            Ok(()) => Volumes::Ready,
+            Err(message) => {
+                self.report(true, "FailedMount", message);
+                Volumes::Missing {
+                    failures: failures + 1,
+                    again: self.now.mono + self.back_off.doubled(failures),
+                }
+            }
+        };
+    }
+
+    pub(super) fn note_started(&mut self, place: Place, pid: u32) {
+        let now = self.now;
+        let Some(container) = self.containers.get_mut(place.0) else {
+            return;
+        };
+        container.begin_run();
+        container.state = State::Running(Run::new(now, pid, container.post_start));
+        let name = container.name.clone();
+        if container.post_start {
+            let hook = Hook::PostStart;
+            self.actions.push(Action::Hook { place, hook });
+        } else {
+            container.begin_probing(now.mono);
+        }
+        self.report(false, "Started", format!("Started container {name}"));
+    }
+
+    pub(super) fn note_start_failed(&mut self, place: Place, failure: Failure) {
+        let now = self.now;
+        let back_off = self.back_off;
+        let Some(container) = self.containers.get_mut(place.0) else {
+            return;
+        };
+        let ended = container.start_failed(&failure, back_off, now);
+        let message = container.failure_words(&failure);
+        if let Some(ended) = ended {
+            self.conclude(place, ended);
+        }
+        self.report(true, "Failed", message);
+    }
+
+    pub(super) fn note_ended(&mut self, place: Place, exit: Exit, message: Option<String>) {
+        let now = self.now;
+        let Some(run) = self.run_mut(place) else {
+            return;
+        };
+        let ended = run.ended(exit, message, now);
+        run.ended = Some(ended);
+        let due = match &run.stop {
+            None => Some(Action::Kill(place)),
+            Some(stop) => stop.after_end(place),
+        };
+        self.actions.extend(due);
+    }
+
+    pub(super) fn note_gone(&mut self, place: Place) {
+        let ended = self.run_mut(place).and_then(|run| run.ended.take());
+        if let Some(ended) = ended {
+            self.conclude(place, ended);
+        }
+    }
+
+    /// Decides what becomes of a container whose run is over.
+    pub(super) fn conclude(&mut self, place: Place, ended: Ended) {
+        let now = self.now;
+        let (back_off, stopping) = (self.back_off, self.stop.is_some());
+        let container = &mut self.containers[place.0];
+        let delay = container.conclude(ended, stopping, back_off);
+        if let Some(delay) = delay.filter(|delay| !delay.is_zero()) {
+            let words = format!(
+                "Back-off restarting failed container {} in pod {}",
+                container.name, self.title
+            );
+            self.report(true, "BackOff", words);
+            self.wake_at(now.mono + delay);
+        }
+    }
+
+    pub(super) fn note_hooked(&mut self, place: Place, hook: Hook, outcome: Result<(), String>) {
+        match hook {
+            Hook::PostStart => self.note_post_start(place, outcome),
+            Hook::PreStop => self.note_pre_stop(place, outcome),
+        }
+    }
+
+    pub(super) fn note_post_start(&mut self, place: Place, outcome: Result<(), String>) {
+        let now = self.now;
+        let Some(run) = self.run_mut(place) else {
+            return;
+        };
+        if !run.hook_pending || run.stop.is_some() || run.ended.is_some() {
+            return;
+        }
+        match outcome {
+            Ok(()) => {
+                run.hook_pending = false;
+                self.containers[place.0].begin_probing(now.mono);
+            }
+            Err(message) => {
+                let words = format!("PostStartHook failed: {message}");
+                self.report(true, "FailedPostStartHook", words);
+                self.stop_unwell(place, self.grace);
+            }
+        }
+    }
+
+    pub(super) fn note_probed(
+        &mut self,
+        place: Place,
+        kind: ProbeKind,
+        run: u32,
+        outcome: Outcome,
+    ) {
+        let now = self.now.mono;
+        let Some(container) = self.containers.get_mut(place.0) else {
+            return;
+        };
+        let current = container.runs == run;
+        let Some(probe) = container.probe_mut(kind).filter(|_| current) else {
+            return;
+        };
+        let verdict = probe.note(&outcome, now);
+        let grace = probe.grace;
+        let name = container.name.clone();
+        if verdict.worth_telling {
+            self.report(true, "Unhealthy", outcome.words(kind));
+        }
+        let fatal = match kind {
+            ProbeKind::Readiness => false,
+            ProbeKind::Liveness | ProbeKind::Startup => verdict.turned == Some(false),
+        };
+        if fatal && self.run_mut(place).is_some_and(|run| run.stop.is_none()) {
+            let words = format!(
+                "Container {name} failed {} probe, will be restarted",
+                kind.word()
+            );
+            self.report(false, "Killing", words);
+            self.stop_unwell(place, grace.unwrap_or(self.grace));
+        }
+    }
+
+    /// Restarts one container: ends it with grace where it runs, and starts it without back-off.
+    pub(super) fn restart(&mut self, place: Place) {
+        let now = self.now.mono;
+        let grace = self.grace;
+        let Some(container) = self.containers.get_mut(place.0) else {
+            return;
+        };
+        if self.stop.is_some() {
+            return;
+        }
+        container.failures = 0;
+        match &mut container.state {
+            State::Waiting { until, .. } => *until = now,
+            State::Starting => {}
+            State::Running(run) => {
+                run.asked = true;
+                if run.stop.is_none() {
+                    let words = format!("Stopping container {}", container.name);
+                    self.report(false, "Killing", words);
+                    self.begin_stop(place, grace);
+                }
+            }
+            State::Ended(_) => container.wait_for_restart(now),
+        }
+    }
+
+    /// Tries at once what waits for the world to change.
+    pub(super) fn retry_now(&mut self) {
+        let now = self.now.mono;
+        for container in &mut self.containers {
+            if let State::Waiting { why, until, .. } = &mut container.state {
+                match why {
+                    Wait::Image { .. } | Wait::Config { .. } => *until = now,
+                    Wait::Turn | Wait::CrashLoop { .. } => {}
+                }
+            }
+        }
+        if let Volumes::Missing { again, .. } = &mut self.volumes {
+            *again = now;
+        }
+    }
+}

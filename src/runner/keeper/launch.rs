@@ -1,0 +1,204 @@
+//! Starting what the machine asks for: main processes, hooks, probes.
+
+use std::io::PipeReader;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::process::{Process, Purpose};
+use super::{Answer, Keeper};
+use crate::model::lifecycle::{Event, Failure, Hook, Outcome, Place, ProbeKind};
+use crate::runner::hooks::{self, Deed};
+use crate::runner::logs::{self, Outlet};
+use crate::runner::probes::{self, Check};
+use crate::runner::record::Main;
+use crate::runner::{spawn, tree};
+use crate::store::{self, Sync};
+use crate::sys;
+
+impl Keeper {
+    pub(super) fn start(&mut self, place: Place) {
+        let event = match self.try_start(place) {
+            Ok(pid) => Event::Started { place, pid },
+            Err(failure) => Event::StartFailed { place, failure },
+        };
+        self.queue.push_back(event);
+    }
+
+    pub(super) fn try_start(&mut self, place: Place) -> Result<u32, Failure> {
+        let vessel = &self.vessels[place.0];
+        let name = vessel.spec.name.clone();
+        let mut launch = self.supplies.launch(&self.pod, &vessel.spec)?;
+        let fault = |words: String| Failure::Launch(format!("starting {}: {words}", self.name));
+        let (reader, writer) = spawn::pipe().map_err(|it| fault(format!("opening pipes: {it}")))?;
+        let log = self.pet.log(&name);
+        logs::keep_previous(&log, &self.pet.previous_log(&name));
+        let pid = spawn::spawn(&launch, &launch.argv, writer).map_err(fault)?;
+        launch.pid = pid;
+        // Only `exec` and `describe` would miss it.
+        let _ = store::replace_json(&self.pet.launch(&name), &launch, Sync::No);
+        launch.argv = Vec::new();
+        let warnings = std::mem::take(&mut launch.warnings);
+        if self.vessels[place.0].launch.is_none() {
+            self.warn(warnings);
+        }
+        let vessel = &mut self.vessels[place.0];
+        vessel.launch = Some(launch);
+        vessel.outlet = Some(Outlet::new(reader, log));
+        vessel.sessions = vec![pid];
+        (vessel.ending, vessel.killing) = (false, false);
+        vessel.starts += 1;
+        self.remember(pid, place, Purpose::Main, None, None);
+        self.record_main(name, pid);
+        Ok(pid)
+    }
+
+    pub(super) fn record_main(&mut self, name: String, pid: u32) {
+        let process = tree::identity_of(pid).unwrap_or(tree::Identity { pid, start: 0 });
+        let pgid = pid;
+        self.record.containers.retain(|main| main.name != name);
+        self.record.containers.push(Main {
+            name,
+            process,
+            pgid,
+        });
+        self.recorded = false;
+    }
+
+    pub(super) fn remember(
+        &mut self,
+        pid: u32,
+        place: Place,
+        purpose: Purpose,
+        deadline: Option<Duration>,
+        output: Option<PipeReader>,
+    ) {
+        self.processes.push(Process {
+            pid,
+            place,
+            purpose,
+            deadline,
+            timed_out: false,
+            output,
+            words: Vec::new(),
+        });
+    }
+
+    pub(super) fn terminate(&mut self, place: Place) {
+        let signal = hooks::stop_signal(&self.vessels[place.0].spec);
+        let is_main = |it: &&Process| it.place == place && it.purpose == Purpose::Main;
+        match self.processes.iter().find(is_main) {
+            Some(main) => {
+                let _ = sys::signal_process(main.pid, signal);
+            }
+            None => tree::signal_all(&self.tree_of(place), signal),
+        }
+    }
+
+    pub(super) fn begin_hook(&mut self, place: Place, hook: Hook) {
+        let spec = &self.vessels[place.0].spec;
+        let answer = move |outcome| Event::Hooked {
+            place,
+            hook,
+            outcome,
+        };
+        match hooks::deed(spec, hook, &self.ip) {
+            Err(words) => self.queue.push_back(answer(Err(words))),
+            Ok(Deed::Sleep(pause)) => {
+                let at = self.now().mono + pause;
+                let start = self.vessels[place.0].starts;
+                let event = answer(Ok(()));
+                self.sleeps.push((
+                    at,
+                    Answer {
+                        place,
+                        start,
+                        event,
+                    },
+                ));
+            }
+            Ok(Deed::Ask(check)) => {
+                let patience = Duration::from_secs(600);
+                self.ask(place, check, patience, move |it| answer(hooks::outcome(it)));
+            }
+            Ok(Deed::Exec(argv)) => {
+                if let Err(words) = self.execute(place, Purpose::Hook(hook), &argv, None) {
+                    self.queue.push_back(answer(Err(words)));
+                }
+            }
+        }
+    }
+
+    pub(super) fn begin_probe(&mut self, place: Place, kind: ProbeKind, run: u32) {
+        let spec = &self.vessels[place.0].spec;
+        let answer = move |outcome| Event::Probed {
+            place,
+            kind,
+            run,
+            outcome,
+        };
+        let Some(probe) = probes::spec(spec, kind) else {
+            return;
+        };
+        let timeout = probes::timeout(probe);
+        match probes::check(probe, spec, &self.ip) {
+            Err(words) => self.queue.push_back(answer(Outcome::Error(words))),
+            Ok(Check::Exec(argv)) => {
+                let until = Some(self.now().mono + timeout);
+                let purpose = Purpose::Probe { kind, run };
+                if let Err(words) = self.execute(place, purpose, &argv, until) {
+                    self.queue.push_back(answer(Outcome::Error(words)));
+                }
+            }
+            Ok(check) => self.ask(place, check, timeout, answer),
+        }
+    }
+
+    /// Executes a command as a process of the container, for a probe or a hook.
+    pub(super) fn execute(
+        &mut self,
+        place: Place,
+        purpose: Purpose,
+        argv: &[String],
+        deadline: Option<Duration>,
+    ) -> Result<(), String> {
+        let Some(launch) = &self.vessels[place.0].launch else {
+            return Err("the container does not run".to_owned());
+        };
+        let (reader, writer) = spawn::pipe().map_err(|error| error.to_string())?;
+        let pid = spawn::spawn(launch, argv, writer)?;
+        match purpose {
+            // A probe tells by its environment: there may be millions of them.
+            Purpose::Probe { .. } => {}
+            Purpose::Hook(_) | Purpose::Main => self.vessels[place.0].sessions.push(pid),
+        }
+        self.remember(pid, place, purpose, deadline, Some(reader));
+        Ok(())
+    }
+
+    /// Looks at something over the network without keeping the loop waiting.
+    pub(super) fn ask(
+        &mut self,
+        place: Place,
+        check: Check,
+        patience: Duration,
+        event: impl Fn(Outcome) -> Event + Send + 'static,
+    ) {
+        let answer = self.answer.clone();
+        let waker = Arc::clone(&self.waker);
+        let lost = event(Outcome::Error("no thread for it".to_owned()));
+        let start = self.vessels[place.0].starts;
+        let look = move || {
+            let event = event(probes::look(&check, patience));
+            let _ = answer.send(Answer {
+                place,
+                start,
+                event,
+            });
+            let _ = rustix::io::write(&*waker, &[0]);
+        };
+        let thread = std::thread::Builder::new().stack_size(256 << 10);
+        if thread.spawn(look).is_err() {
+            self.queue.push_back(lost);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Seeing processes end: those the runner started, and the trees that they leave behind.
+
+use std::io::Read;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Signal, WaitOptions};
+
+use super::process::{Process, Purpose, exit_of};
+use super::{Keeper, SWEEP};
+use crate::model::lifecycle::{Event, Exit, Outcome, Place};
+use crate::runner::{logs, tree};
+
+impl Keeper {
+    /// Takes the exit codes of all children that have ended, known or not.
+    pub(super) fn reap(&mut self) {
+        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+            let pid = pid.as_raw_nonzero().get().unsigned_abs();
+            let Some(at) = self.processes.iter().position(|it| it.pid == pid) else {
+                continue;
+            };
+            let process = self.processes.swap_remove(at);
+            let event = self.explain_end(process, exit_of(status));
+            self.queue.push_back(event);
+        }
+    }
+
+    pub(super) fn explain_end(&mut self, mut process: Process, exit: Exit) -> Event {
+        let place = process.place;
+        process.listen();
+        match process.purpose {
+            Purpose::Main => Event::Ended {
+                place,
+                exit,
+                message: self.last_words(place, exit),
+            },
+            Purpose::Hook(hook) => Event::Hooked {
+                place,
+                hook,
+                outcome: match exit {
+                    Exit::Code(0) => Ok(()),
+                    Exit::Code(_) | Exit::Signal(_) => Err(process.complaint(exit)),
+                },
+            },
+            Purpose::Probe { kind, run } => Event::Probed {
+                place,
+                kind,
+                run,
+                outcome: match exit {
+                    _ if process.timed_out => Outcome::Failure("command timed out".to_owned()),
+                    Exit::Code(0) => Outcome::Success,
+                    Exit::Code(_) | Exit::Signal(_) => Outcome::Failure(process.complaint(exit)),
+                },
+            },
+        }
+    }
+
+    /// Returns the end of a failed container's log, where its spec wants that (V53).
+    pub(super) fn last_words(&mut self, place: Place, exit: Exit) -> Option<String> {
+        let vessel = &mut self.vessels[place.0];
+        let policy = vessel.spec.termination_message_policy.as_deref();
+        if exit.code() == 0 || policy != Some("FallbackToLogsOnError") {
+            return None;
+        }
+        vessel.outlet.as_mut()?.pump();
+        logs::tail(&self.pet.log(&vessel.spec.name))
+    }
+
+    /// Looks after the trees whose main process has ended, and tells when one is gone.
+    pub(super) fn sweep(&mut self) {
+        for index in 0..self.vessels.len() {
+            let place = Place(index);
+            if !self.vessels[index].ending {
+                continue;
+            }
+            let tree = self.tree_of(place);
+            if self.vessels[index].killing {
+                tree::signal_all(&tree, Signal::KILL);
+            }
+            if !tree.is_empty() {
+                continue;
+            }
+            let vessel = &mut self.vessels[index];
+            (vessel.ending, vessel.killing) = (false, false);
+            if let Some(mut outlet) = vessel.outlet.take() {
+                outlet.pump();
+            }
+            self.queue.push_back(Event::Gone(place));
+        }
+    }
+
+    /// Lists the processes of a container, whoever their parents are.
+    pub(super) fn tree_of(&self, place: Place) -> Vec<u32> {
+        let own = tree::children(std::process::id());
+        let mut tree: Vec<u32> = own
+            .into_iter()
+            .filter(|&pid| self.place_of(pid) == Some(place))
+            .collect();
+        tree::add_descendants(&mut tree);
+        tree
+    }
+
+    /// Returns the container that a child of the runner belongs to. An orphan tells by its
+    /// session or environment; one that hides belongs to the only container there is.
+    pub(super) fn place_of(&self, pid: u32) -> Option<Place> {
+        if let Some(process) = self.processes.iter().find(|it| it.pid == pid) {
+            return Some(process.place);
+        }
+        let session = tree::session_of(pid)?;
+        let by_session = self
+            .vessels
+            .iter()
+            .position(|it| it.sessions.contains(&session));
+        let by_name = || {
+            let name = tree::container_of(pid)?;
+            self.vessels.iter().position(|it| it.spec.name == name)
+        };
+        let only = || {
+            let mut started = (0..self.vessels.len()).filter(|&it| self.has_processes(it));
+            started.next().filter(|_| started.next().is_none())
+        };
+        by_session.or_else(by_name).or_else(only).map(Place)
+    }
+
+    pub(super) fn has_processes(&self, index: usize) -> bool {
+        self.vessels[index].ending || self.processes.iter().any(|it| it.place.0 == index)
+    }
+
+    pub(super) fn kill_everything(&self) {
+        let own = std::process::id();
+        loop {
+            match rustix::process::wait(WaitOptions::NOHANG) {
+                Err(rustix::io::Errno::CHILD) => return,
+                Ok(Some(_)) | Err(_) => continue,
+                Ok(None) => {}
+            }
+            let mut doomed = tree::children(own);
+            tree::add_descendants(&mut doomed);
+            tree::signal_all(&doomed, Signal::KILL);
+            let mut wake = [PollFd::new(&self.wake, PollFlags::IN)];
+            let pause = Timespec {
+                tv_sec: 0,
+                tv_nsec: SWEEP.subsec_nanos().into(),
+            };
+            let _ = poll(&mut wake, Some(&pause));
+            let _ = (&self.wake).read(&mut [0; 64]);
+        }
+    }
+}

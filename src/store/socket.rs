@@ -1,0 +1,82 @@
+//! Sockets in the state directory, however long its name is.
+//!
+//! An address holds 107 bytes of path (unix(7)), and a state directory may lie deep. A socket is
+//! therefore reached through a descriptor of its directory.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::files::remove;
+
+/// What becomes of a message while the receiver is busy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WhenBusy {
+    /// It is not sent, and that is an error.
+    GiveUp,
+    /// The sender waits so long.
+    Wait(Duration),
+}
+
+/// Sends a datagram to the socket at `path`; an error of kind `NotFound` or `ConnectionRefused`
+/// means that nobody listens there.
+pub(crate) fn send_to(path: &Path, message: &[u8], when_busy: WhenBusy) -> io::Result<()> {
+    let (_directory, short) = shorten(path)?;
+    let socket = UnixDatagram::unbound()?;
+    match when_busy {
+        WhenBusy::GiveUp => socket.set_nonblocking(true)?,
+        WhenBusy::Wait(limit) => socket.set_write_timeout(Some(limit))?,
+    }
+    socket.send_to(message, short).map(drop)
+}
+
+/// Binds the socket at `path`, in the place of one that a dead process left. It never blocks.
+///
+/// Whoever calls this holds the lock that makes it the only one to listen there.
+pub(crate) fn listen_at(path: &Path) -> io::Result<UnixDatagram> {
+    let (_directory, short) = shorten(path)?;
+    let socket = match UnixDatagram::bind(&short) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            remove(path)?;
+            UnixDatagram::bind(&short)?
+        }
+        bound => bound?,
+    };
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Returns a name for `path` that fits into a socket address, as long as the file is open.
+fn shorten(path: &Path) -> io::Result<(File, PathBuf)> {
+    let only_name = rustix::fs::OFlags::PATH.bits().cast_signed();
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let directory = OpenOptions::new()
+        .read(true)
+        .custom_flags(only_name)
+        .open(parent)?;
+    let short = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
+    Ok((directory, short.join(path.file_name().unwrap_or_default())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_is_reached_however_deep_it_lies_and_taken_over_from_the_dead() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join("d".repeat(200));
+        std::fs::create_dir(&deep).unwrap();
+        let path = deep.join("socket");
+        assert!(send_to(&path, b"x", WhenBusy::GiveUp).is_err());
+        drop(listen_at(&path).unwrap());
+        let socket = listen_at(&path).unwrap();
+        send_to(&path, b"hello", WhenBusy::GiveUp).unwrap();
+        let mut message = [0; 16];
+        assert_eq!(socket.recv(&mut message).unwrap(), 5);
+    }
+}

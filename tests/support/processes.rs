@@ -1,0 +1,119 @@
+//! The processes of one sandbox: found by whatever ties them to its directory.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::wait_until;
+
+/// A process that belongs to a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) pid: i32,
+    pub(crate) command: String,
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.pid, self.command)
+    }
+}
+
+/// Lists the processes whose command line, environment, working directory or open files name
+/// this directory; commands of the test itself do so too while they run.
+pub(crate) fn of(root: &Path) -> Vec<Process> {
+    let own = std::process::id();
+    let pids = fs::read_dir("/proc").unwrap().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| u32::try_from(*pid) != Ok(own) && belongs(*pid, root))
+        .filter(|pid| is_alive(*pid))
+        .map(|pid| Process {
+            pid,
+            command: command(pid),
+        })
+        .collect()
+}
+
+/// Whether a process runs: one that is dead but not buried does not.
+pub(crate) fn is_alive(pid: i32) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        return false;
+    };
+    let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
+    state.is_some_and(|state| !state.starts_with(['Z', 'X']))
+}
+
+/// Kills a process; one that is gone already is as good.
+pub(crate) fn kill(pid: i32) {
+    signal(pid, Signal::KILL);
+}
+
+/// Sends a signal to a process; one that is gone already hears nothing.
+pub(crate) fn signal(pid: i32, signal: Signal) {
+    let _ = kill_process(Pid::from_raw(pid).unwrap(), signal);
+}
+
+/// Kills everything that belongs to a sandbox: first who would start it again.
+pub(super) fn end(root: &Path, state: &Path) {
+    let pid = fs::read_to_string(state.join("supervisor/pid")).unwrap_or_default();
+    let supervisor = pid.trim().parse::<i32>().ok();
+    let ours = |pid: &i32| of(root).iter().any(|process| process.pid == *pid);
+    if let Some(pid) = supervisor.filter(ours) {
+        kill(pid);
+    }
+    let gone = || {
+        let left = of(root);
+        left.iter().for_each(|process| kill(process.pid));
+        left.is_empty()
+    };
+    if !wait_until(gone, Duration::from_secs(10)) && !std::thread::panicking() {
+        panic!("these processes cannot be ended: {:?}", of(root));
+    }
+}
+
+/// The register of address blocks that all tests of this user share.
+pub(crate) fn blocks() -> PathBuf {
+    let user = rustix::process::getuid().as_raw();
+    std::env::temp_dir().join(format!("petset-test-blocks-{user}"))
+}
+
+/// Takes the entry of a state directory out of the register.
+pub(super) fn release_block(state: &Path) {
+    for entry in fs::read_dir(blocks()).into_iter().flatten().flatten() {
+        if fs::read_link(entry.path()).is_ok_and(|target| target == state) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn command(pid: i32) -> String {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&line)
+        .replace('\0', " ")
+        .trim()
+        .to_owned()
+}
+
+fn belongs(pid: i32, root: &Path) -> bool {
+    let root_bytes = root.as_os_str().as_encoded_bytes();
+    let names = |file: &str| {
+        let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        bytes
+            .windows(root_bytes.len())
+            .any(|part| part == root_bytes)
+    };
+    let is_in = |link: PathBuf| fs::read_link(link).is_ok_and(|target| target.starts_with(root));
+    let opened = || {
+        let open = fs::read_dir(format!("/proc/{pid}/fd"))
+            .into_iter()
+            .flatten();
+        open.flatten().any(|entry| is_in(entry.path()))
+    };
+    names("cmdline")
+        || names("environ")
+        || is_in(PathBuf::from(format!("/proc/{pid}/cwd")))
+        || opened()
+}
