@@ -52,6 +52,7 @@ impl Store {
     pub(crate) fn open(root: impl Into<PathBuf>) -> Result<Self> {
         let layout = Layout::new(root);
         let wish = || format!("cannot use the state directory {}", layout.root().display());
+        check_directory(&layout).with_context(wish)?;
         check_format(&layout).with_context(wish)?;
         let settings = settings_of(&layout).with_context(wish)?;
         Ok(Self { layout, settings })
@@ -132,6 +133,18 @@ pub(crate) fn default_root() -> Result<PathBuf> {
             .hint("name one with --state-dir DIR")
             .into()
     })
+}
+
+/// Refuses what is no directory: read as one, it would look like an empty one.
+fn check_directory(layout: &Layout) -> Result<()> {
+    match std::fs::metadata(layout.root()) {
+        Ok(found) if !found.is_dir() => {
+            Err(Problem::new(Kind::Failed, "it is not a directory").into())
+        }
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Tells whether the state directory exists; one of a newer layout is an error.
