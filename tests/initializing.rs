@@ -31,8 +31,8 @@ fn init_steps_run_one_after_the_other_before_the_main_process() {
     }
     assert_eq!(sandbox.finish("create", create).code, 0);
     sandbox.journal_says(&["step third of web-0", "started web-0"]);
-    let steps = sandbox.ok("exec web-0 -- cat shared/steps");
-    steps.prints("first\nsecond\nthird\n");
+    let steps = fs::read_to_string(sandbox.file("pets/default/web-0/volumes/shared/steps"));
+    assert_eq!(steps.unwrap(), "first\nsecond\nthird\n");
     sandbox
         .ok("logs web-0 -c second")
         .prints("second is done\n");

@@ -1,5 +1,7 @@
 //! Which module may import which: the table that keeps the parts small and able to die alone.
 
+#![expect(clippy::unwrap_used, reason = "a test ends with what is wrong")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,7 +40,7 @@ const ROOT: [&str; 4] = ["Kind", "Problem", "Result", "report"];
 /// Names that one module alone may use, because it owns the package.
 const OWNERS: [(&str, &str); 4] = [
     ("comfy_table", "cli/render.rs"),
-    ("serde_yaml", "manifest/yaml.rs"),
+    ("serde_yaml", "manifest/"),
     ("fs2", "store/lock.rs"),
     ("simple_dns", "net/dns/"),
 ];

@@ -53,13 +53,21 @@ fn a_partition_keeps_the_lower_pets_as_they_are() {
 #[test]
 fn an_upgrade_that_fails_stops_at_its_first_pet_and_the_way_back_is_open() {
     let sandbox = Sandbox::new();
-    sandbox.ok("create -f manifests/three-ordered.yaml");
-    let upgraded = sandbox.fails(5, "upgrade web --image main=example/nothing:v2 -- ");
+    sandbox
+        .ok("create web --replicas 3 --image petset/hello --ready http:/healthz --port http=8080");
+    let lower = (sandbox.main("web-0"), sandbox.main("web-1"));
+    let upgraded = sandbox.fails(5, "upgrade web --image example/unknown:v2");
     upgraded.says("web-2");
-    assert_eq!(sandbox.count("started web-1"), 1);
-    sandbox.ok("upgrade web --image main=example/serve");
-    assert_eq!(sandbox.count("started web-1"), 1);
-    assert_eq!(sandbox.count("started web-2"), 2);
+    assert_eq!(
+        sandbox
+            .ok("get sts web --no-headers")
+            .out
+            .split_whitespace()
+            .nth(1),
+        Some("2/3")
+    );
+    sandbox.ok("upgrade web --image petset/hello");
+    assert_eq!((sandbox.main("web-0"), sandbox.main("web-1")), lower);
 }
 
 #[test]

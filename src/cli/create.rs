@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::files::{self, FileArgs};
 use super::render::{self, Format};
-use super::session::{Session, say};
+use super::session::Session;
 use super::waiting::{Goal, WaitArgs};
 use crate::manifest::{self, Object, Wish};
 use crate::model::SetName;

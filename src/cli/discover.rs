@@ -10,14 +10,14 @@ use clap::Args as ClapArgs;
 
 use super::names::SetRef;
 use super::peers::{self, Lookout, Own, Peer, Peers, Whom};
+use super::render;
 use super::session::{Session, say};
-use super::{render, session};
 use crate::model::ObjectName;
 use crate::problem::{Kind, Problem, Result};
 use crate::store;
 use hooks::Hooks;
 pub(crate) use peer_finder::{PROGRAM as PEER_FINDER, run as run_peer_finder};
-use shape::{Form, Shape, Template};
+use shape::Shape;
 
 const EXAMPLES: &str = "\
 Peers are printed by their full names, such as web-0.web.default.svc.cluster.local; a set without

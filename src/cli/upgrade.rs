@@ -28,7 +28,11 @@ use crate::store::{Edit, Kept, identity};
   petset upgrade -f etcd.yaml")]
 pub(crate) struct Args {
     /// Set to change, such as web or sts/web
-    #[arg(required_unless_present = "filename", conflicts_with = "filename")]
+    #[arg(
+        required_unless_present = "filename",
+        conflicts_with = "filename",
+        requires = "change"
+    )]
     set: Option<SetRef>,
     #[command(flatten)]
     files: FileArgs,
@@ -40,7 +44,7 @@ pub(crate) struct Args {
 
 /// What to change of a set's template.
 #[derive(Debug, ClapArgs)]
-#[group(multiple = true, conflicts_with = "filename")]
+#[group(id = "change", multiple = true, conflicts_with = "filename")]
 struct ChangeArgs {
     /// New image; with several containers, of which one
     #[arg(long = "image", value_name = "[CONTAINER=]REF")]

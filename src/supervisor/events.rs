@@ -13,10 +13,11 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 
+use super::abandoned::withdraw_readiness;
 use super::pets::{Incarnation, Runner};
 use super::world::{Key, load_seen, load_wanted, set_key};
 use super::{Supervisor, log};
-use crate::model::{Namespace, ObjectName};
+use crate::model::Namespace;
 use crate::problem::Result;
 use crate::store::journal::{self, Severity};
 use crate::store::{self, Noticed, Wanted, merge_status, names_in, read_json};
@@ -188,6 +189,9 @@ impl Supervisor {
             }
             Spot::Pet(key) if name == "status.json" => {
                 self.note_status(key);
+                if let Some(pet) = self.world.pet_mut(key) {
+                    pet.runner_works();
+                }
                 Ok(())
             }
             Spot::Pet(_) => Ok(()),
@@ -227,7 +231,6 @@ impl Supervisor {
             Err(error) => return log(&format!("{}/{}: {error}", key.0, key.1)),
         };
         merge_status(&mut pet.pod, status);
-        pet.runner_works();
         if pet.is_terminating() {
             // The wish may have come before the runner listened.
             pet.stop(&layout, key);
@@ -265,7 +268,6 @@ impl Supervisor {
 
     /// Takes note that a runner is gone; `well` is its own word for it, if it was a child.
     fn note_runner_ended(&mut self, key: &Key, well: Option<bool>) {
-        self.note_status(key);
         let files = self.store.layout().pet(&key.0, key.1.as_str());
         let well = match (well, Incarnation::find(&files)) {
             // Another supervisor's runner was there first: it is the one.
@@ -280,9 +282,13 @@ impl Supervisor {
         };
         if !well {
             self.end_orphans();
+            if let Err(error) = withdraw_readiness(&files) {
+                log(&format!("{}/{}: {error}", key.0, key.1));
+            }
             let message = "the runner of this pet ended unexpectedly; a new one takes over";
             self.pet_event(key, Severity::Warning, "RunnerDied", message);
         }
+        self.note_status(key);
         if let Some(pet) = self.world.pet_mut(key) {
             pet.runner_ended(well);
         }
@@ -342,7 +348,7 @@ impl Supervisor {
     /// Watches one pet's directory for the statuses that its runner writes.
     pub(super) fn watch_pet(&mut self, key: &Key) {
         let root = self.store.layout().pet(&key.0, key.1.as_str());
-        if let Err(error) = self.watch.add(root.root(), Spot::Pet(key.clone())) {
+        if let Err(error) = self.watch.add_replaced(root.root(), Spot::Pet(key.clone())) {
             log(&format!("cannot watch {}: {error}", root.root().display()));
         }
     }

@@ -10,6 +10,7 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::abandoned::withdraw_if_dead;
 use super::pets::{Incarnation, Pet};
 use crate::model::{Namespace, ObjectName};
 use crate::problem::Result;
@@ -160,8 +161,9 @@ fn load_pet(layout: &Layout, namespace: &Namespace, name: &ObjectName) -> io::Re
     let Some(mut pod) = read_json::<Pod>(&files.pod())? else {
         return Ok(None);
     };
-    merge_status(&mut pod, read_json(&files.status())?);
     let incarnation = Incarnation::find(&files)?;
+    withdraw_if_dead(&files, &incarnation)?;
+    merge_status(&mut pod, read_json(&files.status())?);
     if matches!(incarnation, Incarnation::OfAnotherBoot) {
         // The machine was started anew: the pet is made again, in its set's order.
         pod.metadata.deletion_timestamp = Some(Time(Timestamp::now()));

@@ -287,12 +287,25 @@ impl Sandbox {
     /// Waits until the daemon of `programs/daemonizes` runs.
     #[track_caller]
     pub(crate) fn until_daemon_runs(&self) {
-        let runs = || {
-            self.processes()
+        self.until("the daemon runs", || !self.daemons().is_empty());
+    }
+
+    /// The pids of what `programs/daemonizes` left running.
+    pub(crate) fn daemons(&self) -> Vec<i32> {
+        let all = self.processes().into_iter();
+        let daemons = all.filter(|it| it.command.contains("sleep 0.1; done daemon "));
+        daemons.map(|it| it.pid).collect()
+    }
+
+    /// Waits until neither supervisor nor runners are left.
+    #[track_caller]
+    pub(crate) fn assert_nothing_left_but_pets(&self) {
+        self.until("no process of petset is left", || {
+            !self
+                .processes()
                 .iter()
-                .any(|it| it.command.contains(" daemon "))
-        };
-        self.until("the daemon runs", runs);
+                .any(|it| it.command.contains("petset "))
+        });
     }
 
     /// The supervisor's pid, while there is one.
