@@ -158,3 +158,19 @@ fn the_state_directory_is_for_its_owner_alone() {
         assert!(!open(&sandbox.file(path)), "{path} is open to others");
     }
 }
+
+#[test]
+fn a_pod_by_itself_is_passed_over_with_a_warning() {
+    let sandbox = Sandbox::new();
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: check}\nspec:\n  containers:\n  \
+               - {name: c, image: busybox, command: [sh]}\n";
+    let file = sandbox.manifest("pod.yaml", pod);
+    sandbox
+        .fails(2, &format!("create -f {file}"))
+        .says("ignored Pod/check")
+        .says("no objects in what was given");
+    sandbox
+        .ok(&format!("validate -f {file} -f manifests/one.yaml"))
+        .says("ignored Pod/check")
+        .says("statefulset.apps/web is valid");
+}

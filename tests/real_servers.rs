@@ -148,14 +148,14 @@ fn an_etcd_cluster_forms_grows_shrinks_and_comes_back_with_its_keys() {
 }
 
 #[test]
-fn an_etcd_cluster_survives_a_stop_lost_volumes_and_its_own_size() {
+fn an_etcd_cluster_survives_stops_crashes_lost_volumes_and_zero_replicas() {
     if !is_installed("etcd", &Etcd::PROGRAMS) {
         return;
     }
     let etcd = Etcd(Sandbox::new());
     etcd.create();
     etcd.put(0, "greeting", "hello");
-    // Members that left may come back, and five that were deleted come back as three of five.
+    // Members that left come back, even to a cluster of which only the volume of etcd-0 is left.
     etcd.0.ok("scale etcd --replicas 1 --timeout 60s");
     etcd.is_whole(1, "hello");
     etcd.0.ok("scale etcd --replicas 0 --timeout 60s");
@@ -167,6 +167,16 @@ fn an_etcd_cluster_survives_a_stop_lost_volumes_and_its_own_size() {
     etcd.0.ok("start --timeout 60s");
     etcd.is_whole(5, "hello");
 
+    // Everything dies at once, as when the machine does.
+    let supervisor = etcd.0.supervisor();
+    etcd.0.kill(supervisor);
+    for pet in 0..5 {
+        etcd.0.kill(etcd.0.runner(&format!("etcd-{pet}")));
+    }
+    etcd.0.ok("start --timeout 60s");
+    etcd.is_whole(5, "hello");
+
+    // Five that are deleted come back as three of five, a majority.
     etcd.0.ok("delete etcd --timeout 60s");
     etcd.create();
     assert_eq!(etcd.ctl(2, "get greeting --print-value-only"), "hello\n");

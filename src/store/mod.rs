@@ -21,7 +21,7 @@ use std::{env, process};
 
 use anyhow::Context;
 
-pub(crate) use addresses::{Given, addresses_given, give_address};
+pub(crate) use addresses::{Given, addresses_given, give_addresses};
 pub(crate) use edit::{Edit, Kept, PURGE_ANNOTATION, SET_ANNOTATION, identity};
 pub(crate) use files::{
     Sync, make_dir, names_in, read, read_json, remove, remove_tree, replace, replace_json,
@@ -76,8 +76,8 @@ impl Store {
         edit: impl FnOnce(&mut Edit<'_>) -> Result<T>,
     ) -> Result<T> {
         let _lock = self.lock(verb, timeout)?;
-        self.establish()?;
         let mut changes = Edit::new(self);
+        self.establish(&mut changes)?;
         let outcome = edit(&mut changes)?;
         changes.commit()?;
         Ok(outcome)
@@ -102,14 +102,12 @@ impl Store {
     }
 
     /// Makes the directory a state directory, if it is not one yet. Call it under the lock.
-    fn establish(&self) -> Result<()> {
+    fn establish(&self, changes: &mut Edit<'_>) -> Result<()> {
         // Somebody may have moved it to a newer layout since it was opened.
-        if check_format(&self.layout)? {
-            return Ok(());
+        if !check_format(&self.layout)? {
+            changes.write(self.layout.format(), format!("{FORMAT}\n").into_bytes());
         }
-        let path = self.layout.format();
-        replace(&path, format!("{FORMAT}\n").as_bytes(), Sync::Yes)
-            .with_context(|| format!("cannot write {}", path.display()))
+        Ok(())
     }
 }
 

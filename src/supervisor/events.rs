@@ -348,7 +348,7 @@ impl Supervisor {
     /// Watches one pet's directory for the statuses that its runner writes.
     pub(super) fn watch_pet(&mut self, key: &Key) {
         let root = self.store.layout().pet(&key.0, key.1.as_str());
-        if let Err(error) = self.watch.add(root.root(), Spot::Pet(key.clone())) {
+        if let Err(error) = self.watch.add_replaced(root.root(), Spot::Pet(key.clone())) {
             log(&format!("cannot watch {}: {error}", root.root().display()));
         }
     }

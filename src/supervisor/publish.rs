@@ -87,6 +87,10 @@ impl Supervisor {
         if self.published.get(key) == Some(&report) {
             return;
         }
+        if settled {
+            // What is reported as done is on the disk.
+            self.late.catch_up();
+        }
         match store::replace_json(&path, &report, Sync::No) {
             Ok(()) => drop(self.published.insert(key.clone(), report.clone())),
             Err(error) => log(&format!("cannot write {}: {error}", path.display())),
@@ -207,6 +211,9 @@ fn is_terminating(pod: &Pod) -> bool {
 
 /// Tells whether a pod will not become ready without somebody's help.
 fn is_stuck(pod: &Pod) -> bool {
+    if pod.metadata.deletion_timestamp.is_some() {
+        return false; // it goes, and what comes after it may do better
+    }
     let status = pod.status.as_ref();
     let lists = status.map(|status| [&status.init_container_statuses, &status.container_statuses]);
     let mut containers = lists.into_iter().flatten().flatten().flatten();

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::world::{Key, set_key};
 use super::{Supervisor, log};
-use crate::model::{Outcome, PetSeen, Reason, Rules, Seen, Set, reconcile};
+use crate::model::{Ordinal, Outcome, PetSeen, Reason, Rules, Seen, Set, Step, reconcile};
 use crate::problem::Result;
 use crate::store::journal::Severity;
 use crate::store::{self, SetReport, Wanted};
@@ -16,6 +16,8 @@ const PASSES: u32 = 50_000;
 /// After a step that failed the next attempt comes soon, then less and less so (R22).
 const RETRY: Duration = Duration::from_millis(5);
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
+/// To how many pets that are still to come addresses are given beforehand.
+const AHEAD: usize = 64;
 
 impl Supervisor {
     /// Brings everything that is due closer to what is wanted, and publishes what is seen.
@@ -153,11 +155,31 @@ impl Supervisor {
         outcome: &Outcome,
         now: Timestamp,
     ) -> Result<bool> {
+        self.give_addresses(key, set, outcome)?;
         let mut changed = false;
         for step in &outcome.steps {
             changed |= self.perform(key, set, step, now)?;
         }
         Ok(changed)
+    }
+
+    /// Gives the pets that are about to be made their addresses, and those soon to follow: the
+    /// disk is waited for once and not for each.
+    fn give_addresses(&mut self, key: &Key, set: &Set, outcome: &Outcome) -> Result<()> {
+        let made = outcome.steps.iter().filter_map(|step| {
+            let Step::CreatePet { ordinal, .. } = step else {
+                return None;
+            };
+            Some(*ordinal)
+        });
+        let made: Vec<Ordinal> = made.collect();
+        let Some(first) = made.first() else {
+            return Ok(());
+        };
+        let soon = set.ordinals().filter(|ordinal| ordinal > first);
+        let pets = made.iter().copied().chain(soon.take(AHEAD));
+        let pets: Vec<String> = pets.map(|ordinal| set.pet_name(ordinal)).collect();
+        self.addresses.give(&key.0, &pets)
     }
 
     /// Gathers what there is of a set.
