@@ -9,7 +9,6 @@
 mod support;
 
 use std::env;
-use std::io::{self, Write};
 use std::path::Path;
 
 use serde_json::Value;
@@ -33,11 +32,7 @@ fn is_installed(server: &str, programs: &[&str]) -> bool {
         !required.split(',').any(|name| name.trim() == server),
         "PETSET_TEST_REQUIRE demands {server}, but PATH has no {missing}"
     );
-    // Not `eprintln!`, which the test harness keeps to itself where a test succeeds.
-    let _ = writeln!(
-        io::stderr(),
-        "skipped: PATH has no {missing}, so {server} is not tested"
-    );
+    support::skipped(&format!("PATH has no {missing}, so {server} is not tested"));
     false
 }
 
