@@ -249,6 +249,9 @@ impl Supervisor {
             match wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) => {
                     let well = status.exit_status() == Some(0);
+                    if self.note_hook_ended(pid, status) {
+                        continue;
+                    }
                     if let Some(key) = self.runner_with(pid) {
                         self.note_runner_ended(&key, Some(well));
                     }
@@ -302,7 +305,8 @@ impl Supervisor {
         while Instant::now() < deadline {
             let orphans = children()
                 .into_iter()
-                .filter(|pid| !runners.contains(pid) && is_alive(*pid));
+                .filter(|pid| !runners.contains(pid) && !self.hooks.contains_key(pid))
+                .filter(|pid| is_alive(*pid));
             let killed = orphans.map(|pid| kill_process(pid, Signal::KILL)).count();
             if killed == 0 {
                 return;

@@ -13,9 +13,10 @@ mod perform;
 mod pets;
 mod publish;
 mod turn;
+mod wishes;
 mod world;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
@@ -66,6 +67,8 @@ struct Supervisor {
     /// When to look again whether there is anything left to do.
     look_again: Option<Instant>,
     names: Names,
+    /// Commands that run in pets which are about to leave.
+    hooks: HashMap<rustix::process::Pid, wishes::RunningHook>,
     /// Namespaces whose services may have other endpoints now.
     stirred: BTreeSet<crate::model::Namespace>,
 }
@@ -165,6 +168,7 @@ impl Supervisor {
             failures: BTreeMap::new(),
             look_again: None,
             names,
+            hooks: HashMap::new(),
             stirred: BTreeSet::new(),
         };
         supervisor.provide_programs()?;

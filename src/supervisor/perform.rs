@@ -75,6 +75,11 @@ impl Supervisor {
                 self.own_pet(key, &set.pet_name(*ordinal), Some(set.owner_reference()))?;
             }
             Step::ReleasePet { ordinal } => self.own_pet(key, &set.pet_name(*ordinal), None)?,
+            Step::RunHook { ordinal, uid: _ } => self.run_hook(key, set, *ordinal)?,
+            Step::RollBack { to, ordinal, why } => {
+                self.roll_back(key, set, to, (*ordinal, why), now)?;
+            }
+            Step::Fulfil { annotation } => self.fulfil(key, set, annotation)?,
             Step::Finish => self.finish(key, set)?,
         }
         Ok(true)

@@ -17,16 +17,18 @@ impl<'a> Pass<'a> {
     pub(super) fn roll(&mut self) {
         let roll = match self.want.strategy {
             Strategy::OnDelete => return,
+            Strategy::RollingUpdate(_) if self.want.wishes.paused => return,
             Strategy::RollingUpdate(roll) => roll.unwrap_or_default(),
         };
+        let left = self.left_before_pause();
         let index = |ordinal: &Ordinal| ordinal.0 - self.want.start;
         let ordinals = self.want.ordinals().rev();
         let moving = ordinals
             .take_while(|ordinal| index(ordinal) >= roll.partition)
             .collect();
         if self.rules.max_unavailable {
-            self.roll_several(moving, self.bound(roll));
-        } else {
+            self.roll_several(moving, self.bound(roll), left);
+        } else if left > 0 {
             self.roll_one(moving);
         }
     }
@@ -54,7 +56,7 @@ impl<'a> Pass<'a> {
     /// (C17).
     ///
     /// With `recover_broken`, those that are unavailable already are replaced first.
-    fn roll_several(&mut self, moving: Vec<Ordinal>, bound: usize) {
+    fn roll_several(&mut self, moving: Vec<Ordinal>, bound: usize, left: usize) {
         let unavailable: BTreeSet<_> = self.unavailable_slots().collect();
         let room = bound.saturating_sub(unavailable.len());
         let mut victims: Vec<_> = moving
@@ -71,7 +73,7 @@ impl<'a> Pass<'a> {
         } else {
             victims.truncate(room);
         }
-        for (ordinal, pet) in victims {
+        for (ordinal, pet) in victims.into_iter().take(left) {
             self.stop(ordinal, pet, Reason::Outdated);
         }
     }
@@ -133,7 +135,11 @@ impl<'a> Pass<'a> {
 
     /// Says whether a pet is not ready at a revision that it should not have.
     fn is_stray(&self, ordinal: Ordinal, pet: &PetSeen) -> bool {
-        let wanted = self.history.target(self.want, ordinal);
+        let wanted = if self.is_kept_back(ordinal) {
+            &self.history.current
+        } else {
+            self.history.target(self.want, ordinal)
+        };
         !self.is_leaving(ordinal, pet) && !pet.is_ready() && pet.revision != wanted
     }
 }
