@@ -15,6 +15,7 @@ pub mod image;
 pub mod lifecycle;
 mod name;
 mod pet;
+pub mod plan;
 pub mod printer;
 pub mod quantity;
 mod reconcile;

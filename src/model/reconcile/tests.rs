@@ -14,7 +14,7 @@ use crate::model::revision::wanted_revision;
 use crate::model::set::{Bound, Retention, Roll, Selector, Strategy};
 use crate::model::{Claims, Namespace, Wishes};
 
-pub(super) const NOW: Timestamp = Timestamp::constant(1_000_000, 0);
+pub(in crate::model) const NOW: Timestamp = Timestamp::constant(1_000_000, 0);
 
 pub(in crate::model) fn ordered(replicas: u32) -> Set {
     let selector = LabelSelector {
@@ -92,7 +92,7 @@ fn revision(name: &str, number: i64) -> ControllerRevision {
 }
 
 /// Reads a world from its pets; the update revision is called `new`.
-pub(super) fn world(want: &Set, pets: &str) -> Seen {
+pub(in crate::model) fn world(want: &Set, pets: &str) -> Seen {
     let mut seen = Seen::default();
     for (index, word) in pets.split_whitespace().enumerate() {
         let ordinal = Ordinal(want.start + u32::try_from(index).unwrap());
