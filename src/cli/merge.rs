@@ -64,7 +64,11 @@ fn keep_restart(old: &StatefulSet, new: &mut StatefulSet) {
 }
 
 fn keep_notes(old: &StatefulSet, new: &mut StatefulSet) {
-    let same = old.spec == new.spec;
+    let rolled = |set: &StatefulSet| {
+        let spec = set.spec.clone().unwrap_or_default();
+        (spec.template, spec.update_strategy)
+    };
+    let same = rolled(old) == rolled(new);
     let notes = old.metadata.annotations.clone().unwrap_or_default();
     let of_file = [PRE_SCALE_DOWN_ANNOTATION, STRICT_ANNOTATION];
     for (key, value) in notes {

@@ -353,7 +353,8 @@ mod tests {
 
     #[test]
     fn a_plan_says_where_it_would_halt() {
-        let (_, halts) = texts(&ordered(2), "stuck -");
-        assert!(halts.unwrap().starts_with("web-0 is not ready"));
+        let want = ordered(2);
+        let plan = plan(&want, &world(&want, "stuck -"), Rules::default(), NOW);
+        assert!(plan.halts.unwrap().starts_with("web-0 is not ready"));
     }
 }

@@ -50,6 +50,8 @@ pub struct Wishes {
     pub together: bool,
     /// What to run in a pet before the set is scaled below it.
     pub pre_scale_down: Option<String>,
+    /// The revision that was taken back last, because it failed.
+    pub failed: Option<String>,
     /// Exactly as Kubernetes does.
     pub strict: bool,
 }
@@ -82,9 +84,16 @@ impl Wishes {
                 .or(roll_back.then_some(DEFAULT_DEADLINE)),
             together: flag(annotations, TOGETHER_ANNOTATION)?,
             pre_scale_down: hook.map(str::to_owned),
+            failed: value(ROLLED_BACK_ANNOTATION).and_then(failed_of),
             strict: flag(annotations, STRICT_ANNOTATION)?,
         })
     }
+}
+
+/// Returns the revision that a note of the supervisor's says has failed.
+fn failed_of(note: &str) -> Option<String> {
+    let note: serde_json::Value = serde_json::from_str(note).ok()?;
+    Some(note["from"].as_str()?.to_owned())
 }
 
 fn flag(annotations: &BTreeMap<String, String>, key: &str) -> Result<bool, Problem> {

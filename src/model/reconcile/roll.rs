@@ -100,7 +100,8 @@ impl<'a> Pass<'a> {
     /// Returns when a pet that an ordered set waits for is replaced instead, if ever: it is not
     /// ready at a revision that it should not have, so waiting may well be in vain (C16).
     ///
-    /// At once, if it is one of no more than may be unavailable, or if none is available anyway.
+    /// At once, if it is one of no more than may be unavailable, if none is available anyway, or if
+    /// it will never be ready as it is.
     /// Otherwise it may only have faltered because its peers are being replaced: it then gets some
     /// time to recover, and all the time that a pet at the right revision needs to come up.
     pub(super) fn replaced_at(&self, ordinal: Ordinal, pet: &PetSeen) -> Option<Timestamp> {
@@ -113,7 +114,8 @@ impl<'a> Pass<'a> {
         }
         let bound = self.bound(roll.unwrap_or_default());
         let down = self.unavailable_slots().count();
-        if down <= bound || down == self.slots.len() {
+        let in_vain = pet.stuck || self.want.wishes.failed.as_ref() == Some(&pet.revision);
+        if in_vain || down <= bound || down == self.slots.len() {
             return Some(self.now);
         }
         let slots = self.want.ordinals().zip(&self.slots);

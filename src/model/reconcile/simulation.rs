@@ -2,9 +2,10 @@
 //!
 //! After every pass the promises are checked, and once the faults end every world has to come to
 //! rest at what is wanted. A failure prints the seed that repeats it: `PETSET_SEED=7 cargo test
-//! random_worlds`; `PETSET_WORLDS` says how many are tried.
+//! random_worlds`; `PETSET_WORLDS` says how many are tried, best with `--profile simulation`.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering as Memory};
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::StatefulSetStatus;
@@ -32,13 +33,24 @@ fn random_worlds_keep_the_promises_and_come_to_rest() {
         Some(seed) => seed..seed + 1,
         None => 0..number("PETSET_WORLDS").unwrap_or(2_000),
     };
-    for seed in seeds {
-        let world = std::panic::catch_unwind(|| World::random(seed).live());
-        assert!(
-            world.is_ok(),
-            "the world of PETSET_SEED={seed} broke a promise"
-        );
-    }
+    let next = AtomicU64::new(seeds.start);
+    let live = || {
+        loop {
+            let seed = next.fetch_add(1, Memory::Relaxed);
+            if seed >= seeds.end {
+                return;
+            }
+            let world = std::panic::catch_unwind(|| World::random(seed).live());
+            assert!(
+                world.is_ok(),
+                "the world of PETSET_SEED={seed} broke a promise"
+            );
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        (0..threads).for_each(|_| drop(scope.spawn(live)));
+    });
 }
 
 /// Numbers that look random and repeat (SplitMix64).
