@@ -11,7 +11,7 @@ use super::files::{self, FileArgs};
 use super::merge::is_same;
 use super::preview::DryRun;
 use super::render::{self, Format};
-use super::session::{Session, say};
+use super::session::Session;
 use super::waiting::{Goal, WaitArgs};
 use crate::manifest::{self, Object, Wish};
 use crate::model::SetName;
@@ -222,7 +222,10 @@ fn exists<T: Kept>(name: &str, is_set: bool) -> Problem {
             .hint("or keep it as it is with --if-not-exists")
     } else {
         problem
-            .hint("it differs from what was given: `petset upgrade -f` replaces it")
+            .hint(
+                "it differs from what was given: `petset upgrade -f` replaces it together with \
+                 its set, `petset delete -f` removes it",
+            )
             .hint("or keep it as it is with --if-not-exists")
     }
 }

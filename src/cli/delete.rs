@@ -10,7 +10,7 @@ use super::files::{self, FileArgs};
 use super::names::Target;
 use super::preview::DryRunArgs;
 use super::render;
-use super::restart::{Named, plan_restart, restart_pet};
+use super::restart::{Named, plan_restart, replace_pet};
 use super::session::{Session, say};
 use super::waiting::{Goal, WaitArgs};
 use crate::manifest::Object;
@@ -83,18 +83,17 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     if args.dry_run.is_on() {
         return preview(session, &sets, &pets, args);
     }
-    let deleted = session.edit("delete", |edit| {
-        let sets = sets.iter().map(|name| mark(session, edit, name, args));
-        sets.filter_map(Result::transpose)
-            .collect::<Result<Vec<_>>>()
-    });
-    finish(
-        session,
-        deleted.context("cannot delete what was named")?,
-        args,
-    )?;
+    if !sets.is_empty() {
+        let deleted = session.edit("delete", |edit| {
+            let sets = sets.iter().map(|name| mark(session, edit, name, args));
+            sets.filter_map(Result::transpose)
+                .collect::<Result<Vec<_>>>()
+        });
+        let deleted = deleted.context("cannot delete what was named")?;
+        finish(session, deleted, args)?;
+    }
     pets.iter()
-        .try_for_each(|name| restart_pet(session, name, &args.wait))
+        .try_for_each(|name| replace_pet(session, name, "deleted", &args.wait))
 }
 
 /// Shows what the deletion of sets and pets would lead to.

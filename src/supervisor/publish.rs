@@ -83,6 +83,10 @@ impl Supervisor {
         if self.published.get(key) == Some(&report) {
             return;
         }
+        if settled {
+            // What is reported as done is on the disk.
+            self.late.catch_up();
+        }
         match store::replace_json(&path, &report, Sync::No) {
             Ok(()) => drop(self.published.insert(key.clone(), report.clone())),
             Err(error) => log(&format!("cannot write {}: {error}", path.display())),
