@@ -230,13 +230,11 @@ fn a_pet_hands_over_before_it_leaves_and_stays_if_it_cannot() {
 #[test]
 fn members_that_wait_for_each_other_are_started_together() {
     let sandbox = Sandbox::new();
-    // A member that has its data is ready when two others are up, as in a quorum.
+    // A member of a cluster that has been formed is ready when two of its members run.
     let text = std::fs::read_to_string(support::testdata().join("manifests/three-ordered.yaml"));
-    let probe = "readinessProbe:\n          periodSeconds: 1\n          exec:\n            command: \
-                 [sh, -c, 'test ! -e $TMPDIR/formed || test $(ls $TMPDIR | grep -c ^up-) -ge 2']\n        \
-                 command: [sh, -c, 'trap \"rm $TMPDIR/up-$POD_NAME; exit 0\" TERM; touch \
-                 $TMPDIR/up-$POD_NAME; while :; do sleep 1000 & wait $!; done']";
-    let text = text.unwrap().replace("command: [serve]", probe);
+    let probe = "command: [sh, -c, 'is-up && { test ! -e $TMPDIR/formed || \
+                 test $($PETSET get pets web -o name | wc -l) -ge 2; }']";
+    let text = text.unwrap().replace("command: [is-up]", probe);
     let file = sandbox.manifest("quorum.yaml", &text);
     sandbox.ok(&format!("create -f {file}"));
     sandbox.open("formed");
