@@ -151,6 +151,7 @@ fn answers(table: &mut Table, runs: usize) {
     ];
     let alone: Vec<Duration> = looks.map(|look| state.often(look, runs)).into();
     state.add_sets(MANY_SETS - 1);
+    state.wait_for_rest();
     let among: Vec<Duration> = looks.map(|look| state.often(look, runs)).into();
     let bare = median(
         (0..runs)
@@ -220,6 +221,25 @@ impl State {
         let mut create = self.petset("create -f");
         create.arg(&path);
         run(create);
+    }
+
+    /// Waits until the supervisor has nothing to do, so that it disturbs nothing.
+    fn wait_for_rest(&self) {
+        let pid = fs::read_to_string(self.dir.path().join("state/supervisor/pid")).unwrap();
+        let spent = || {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap();
+            let words: Vec<String> = stat.split(' ').map(str::to_owned).collect();
+            (words[13].clone(), words[14].clone())
+        };
+        let mut before = spent();
+        loop {
+            thread::sleep(Duration::from_millis(300));
+            let now = spent();
+            if now == before {
+                return;
+            }
+            before = now;
+        }
     }
 
     fn memory(&self) -> Memory {

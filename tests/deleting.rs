@@ -182,3 +182,15 @@ fn a_deleted_pet_is_made_again() {
     sandbox.journal_says(&["stopped web-1", "started web-1"]);
     assert_eq!(sandbox.count("started web-0"), 1);
 }
+
+#[test]
+fn a_set_deleted_at_any_moment_of_its_start_is_gone() {
+    let sandbox = Sandbox::new();
+    for delay in 0..16 {
+        sandbox.ok("create -f manifests/init-alpha-annotation.yaml --no-wait");
+        std::thread::sleep(std::time::Duration::from_millis(delay * 3));
+        sandbox.ok("delete web --timeout 20s");
+        assert!(sandbox.pets().is_empty());
+    }
+    sandbox.assert_nothing_left();
+}

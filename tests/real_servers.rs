@@ -9,7 +9,6 @@
 mod support;
 
 use std::env;
-use std::io::{self, Write};
 use std::path::Path;
 
 use serde_json::Value;
@@ -31,10 +30,9 @@ fn is_installed(server: &str, programs: &[&str]) -> bool {
     let required = env::var("PETSET_TEST_REQUIRE").unwrap_or_default();
     assert!(
         !required.split(',').any(|name| name.trim() == server),
-        "PETSET_TEST_REQUIRE demands {server}, but {missing} is not on PATH"
+        "PETSET_TEST_REQUIRE demands {server}, but PATH has no {missing}"
     );
-    // Not `eprintln!`, which the test harness keeps to itself where a test succeeds.
-    let _ = writeln!(io::stderr(), "skipped: {missing} is not on PATH ({server})");
+    support::skipped(&format!("PATH has no {missing}, so {server} is not tested"));
     false
 }
 

@@ -334,3 +334,46 @@ fn a_wish_that_no_supervisor_saw_is_fulfilled_by_the_next_one() {
     sandbox.ok("create -f manifests/one.yaml -n other");
     sandbox.journal_says(&["stopped web-2", "stopped web-1"]);
 }
+
+/// Random numbers that a printed seed brings back.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}
+
+#[test]
+fn whatever_is_killed_while_sets_come_and_go_everything_comes_to_rest() {
+    let seed = std::env::var("PETSET_TEST_SEED").ok();
+    let seed = seed.and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(|| u64::from(std::process::id()) * 7919);
+    println!("PETSET_TEST_SEED={seed}");
+    let mut dice = Dice(seed | 1);
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/eight-parallel.yaml --no-wait");
+    for _ in 0..25 {
+        let words = match dice.below(4) {
+            0 => format!("upgrade web --env N={} --no-wait", dice.below(1000)),
+            1 => format!("restart pod/web-{} --no-wait", dice.below(5)),
+            _ => format!("scale web --replicas {} --no-wait", dice.below(6)),
+        };
+        // The pet may not be there; a supervisor may be killed while it starts.
+        sandbox.run(&words);
+        thread::sleep(Duration::from_millis(dice.below(60)));
+        let all = sandbox.processes();
+        if !all.is_empty() && dice.below(3) > 0 {
+            let chosen = dice.below(all.len() as u64);
+            processes::kill(all[usize::try_from(chosen).unwrap()].pid);
+        }
+    }
+    sandbox.ok("scale web --replicas 3");
+    sandbox.ok("wait web");
+    assert_eq!(sandbox.pets(), ["web-0", "web-1", "web-2"]);
+    sandbox.ok("delete web");
+    sandbox.assert_nothing_left();
+}

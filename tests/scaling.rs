@@ -96,3 +96,25 @@ fn addresses_stay_with_their_identities() {
     sandbox.ok("scale web --replicas 3");
     assert_eq!(sandbox.pod("web-2")["status"]["podIP"], before);
 }
+
+#[test]
+fn a_set_edited_while_its_supervisor_is_about_to_end_is_not_forgotten() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create web --image petset/hello");
+    for delay in 0..16 {
+        sandbox.ok("scale web --replicas 0 --timeout 20s");
+        std::thread::sleep(std::time::Duration::from_millis(delay));
+        sandbox.ok("scale web --replicas 1 --timeout 20s");
+    }
+}
+
+#[test]
+fn a_set_scaled_up_and_down_before_anything_is_ready_comes_to_rest() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create web --image petset/hello --replicas 5 --parallel --no-wait");
+    for replicas in [0, 4, 1, 3, 0, 2] {
+        sandbox.ok(&format!("scale web --replicas {replicas} --no-wait"));
+    }
+    sandbox.ok("wait web --timeout 20s");
+    assert_eq!(sandbox.pets(), ["web-0", "web-1"]);
+}

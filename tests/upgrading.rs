@@ -148,3 +148,27 @@ fn restarting_a_set_replaces_its_pets_one_by_one() {
     assert_eq!(sandbox.count("started web-1"), 3);
     assert_eq!(sandbox.count("started web-0"), 2);
 }
+
+#[test]
+fn a_wish_to_restart_a_pet_that_is_gone_is_forgotten() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/three-ordered.yaml");
+    sandbox.kill(sandbox.supervisor());
+    let wishes = sandbox.file("wanted/default/eviction");
+    fs::create_dir_all(&wishes).unwrap();
+    fs::write(
+        wishes.join("web-7.yaml"),
+        "11111111-2222-3333-4444-555555555555",
+    )
+    .unwrap();
+    fs::write(
+        wishes.join("web-1.yaml"),
+        "11111111-2222-3333-4444-555555555555",
+    )
+    .unwrap();
+    sandbox.ok("restart pod/web-2 --no-wait");
+    sandbox.ok("scale web --replicas 2");
+    let empty = || fs::read_dir(&wishes).unwrap().count() == 0;
+    sandbox.until("the wishes are forgotten", empty);
+    assert_eq!(sandbox.count("started web-1"), 1);
+}
