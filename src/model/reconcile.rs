@@ -224,10 +224,11 @@ impl<'a> Pass<'a> {
 
     /// Brings one wanted ordinal forward; breaks off an ordered pass that has to wait for it.
     fn fill(&mut self, ordinal: Ordinal) -> ControlFlow<()> {
-        match self.bring_up(ordinal) {
-            Break(()) if self.want.wishes.together => Continue(()),
-            flow => flow,
+        let flow = self.bring_up(ordinal);
+        if self.want.wishes.together {
+            return Continue(());
         }
+        flow
     }
 
     /// Takes the wish to start all pets at once back when that is done.
