@@ -250,6 +250,9 @@ impl Supervisor {
             match wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) => {
                     let well = status.exit_status() == Some(0);
+                    if self.note_hook_ended(pid, status) {
+                        continue;
+                    }
                     if let Some(key) = self.runner_with(pid) {
                         self.note_runner_ended(&key, Some(well));
                     }
@@ -306,7 +309,8 @@ impl Supervisor {
         while Instant::now() < deadline {
             let orphans = children()
                 .into_iter()
-                .filter(|pid| !runners.contains(pid) && is_alive(*pid));
+                .filter(|pid| !runners.contains(pid) && !self.hooks.contains_key(pid))
+                .filter(|pid| is_alive(*pid));
             let orphans: Vec<Pid> = orphans.collect();
             if orphans.is_empty() {
                 return;

@@ -15,9 +15,10 @@ mod perform;
 mod pets;
 mod publish;
 mod turn;
+mod wishes;
 mod world;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
@@ -73,6 +74,8 @@ struct Supervisor {
     /// When to look again whether there is anything left to do.
     look_again: Option<Instant>,
     names: Names,
+    /// Commands that run in pets which are about to leave.
+    hooks: HashMap<rustix::process::Pid, wishes::RunningHook>,
     /// Writes what need not be there at once.
     late: Late,
     /// Namespaces whose services may have other endpoints now.
@@ -174,6 +177,7 @@ impl Supervisor {
             failures: BTreeMap::new(),
             look_again: None,
             names,
+            hooks: HashMap::new(),
             late: Late::start().context("cannot start the thread that writes")?,
             stirred: BTreeSet::new(),
         };
