@@ -239,9 +239,20 @@ fn is_same<T: Kept>(found: &T, given: &T) -> Result<bool> {
         meta.creation_timestamp = None;
         meta.generation = None;
         meta.owner_references = None;
-        Ok(serde_json::to_value(&object)?)
+        let mut object = serde_json::to_value(&object)?;
+        forget_address(&mut object);
+        Ok(object)
     };
     Ok(bare(found)? == bare(given)?)
+}
+
+/// A virtual address is the state directory's to give.
+fn forget_address(object: &mut Value) {
+    let spec = object.get_mut("spec").and_then(Value::as_object_mut);
+    if let Some(spec) = spec.filter(|spec| spec.get("clusterIP") != Some(&Value::from("None"))) {
+        spec.remove("clusterIP");
+        spec.remove("clusterIPs");
+    }
 }
 
 /// Gives a new object what the API server would give it.

@@ -104,7 +104,7 @@ impl Keeper {
         let pod = read_pod(&pet)?;
         let uid = pod.metadata.uid.clone().unwrap_or_default();
         if let Some(record) = Record::of_predecessor(&pet) {
-            tree::kill_leftovers(&record, &uid);
+            tree::kill_leftovers(&record, &uid, layout.root(), pet.root());
         }
         let record = Record::own()?;
         record.write(&pet)?;

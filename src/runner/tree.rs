@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read};
+use std::path::Path;
 
 use rustix::process::{Pid, PidfdFlags, Signal};
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,9 @@ use serde::{Deserialize, Serialize};
 use super::container::{CONTAINER_VARIABLE, UID_VARIABLE};
 use super::record::Record;
 use crate::sys;
+
+/// The variable that says which state directory a process belongs to.
+const STATE_VARIABLE: &str = "PETSET_STATE_DIR";
 
 /// A process: its number counts only together with the time it started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,9 +127,9 @@ fn variable_of(pid: u32, name: &str) -> Option<String> {
 }
 
 /// Kills whatever a dead runner of this pod left behind, and returns once it is gone.
-pub(super) fn kill_leftovers(record: &Record, uid: &str) {
+pub(super) fn kill_leftovers(record: &Record, uid: &str, root: &Path, pet: &Path) {
     loop {
-        let left = leftovers(record, uid);
+        let left = leftovers(record, uid, root, pet);
         let doomed: Vec<_> = left.into_iter().filter_map(kill_for_sure).collect();
         if doomed.is_empty() {
             return;
@@ -144,6 +148,20 @@ pub(super) fn kill_leftovers(record: &Record, uid: &str) {
     }
 }
 
+/// Tells whether a process belongs to the same pet of another state directory: one that was
+/// copied has the records and uids of its original. `pet` is the pet's directory in this one.
+fn is_of_another(pid: u32, root: &Path, pet: &Path) -> bool {
+    let Some(says) = variable_of(pid, STATE_VARIABLE) else {
+        return false;
+    };
+    // A directory that was moved is gone from where it was.
+    let Ok(other) = Path::new(&says).canonicalize() else {
+        return false;
+    };
+    let pet = pet.strip_prefix(root).unwrap_or(pet);
+    other != root && other.join(pet).exists()
+}
+
 /// Kills the process that has this number and start time, and returns what to wait for.
 fn kill_for_sure(process: Identity) -> Option<std::os::fd::OwnedFd> {
     let pid = Pid::from_raw(i32::try_from(process.pid).ok()?)?;
@@ -156,7 +174,7 @@ fn kill_for_sure(process: Identity) -> Option<std::os::fd::OwnedFd> {
     Some(handle)
 }
 
-fn leftovers(record: &Record, uid: &str) -> Vec<Identity> {
+fn leftovers(record: &Record, uid: &str, root: &Path, pet: &Path) -> Vec<Identity> {
     let all: HashMap<u32, Stat> = processes()
         .filter_map(|pid| Some((pid, stat(pid).ok()?)))
         .filter(|(_, stat)| stat.state != b'Z')
@@ -170,7 +188,7 @@ fn leftovers(record: &Record, uid: &str) -> Vec<Identity> {
             same && stat.session == main.process.pid && stat.start >= main.process.start
         });
         let marked = || !uid.is_empty() && variable_of(pid, UID_VARIABLE).as_deref() == Some(uid);
-        if pid != own && (recorded || marked()) {
+        if pid != own && (recorded || marked()) && !is_of_another(pid, root, pet) {
             found.push(pid);
         }
     }

@@ -12,6 +12,7 @@ mod launch;
 mod perform;
 mod pets;
 mod publish;
+mod services;
 mod turn;
 mod world;
 
@@ -66,6 +67,11 @@ struct Supervisor {
     /// When to look again whether there is anything left to do.
     look_again: Option<Instant>,
     names: Names,
+    proxy: services::Proxy,
+    /// Services that got no address, and why.
+    refused: BTreeMap<Key, String>,
+    /// Sets whose service does not exist.
+    unserved: BTreeSet<Key>,
     /// Namespaces whose services may have other endpoints now.
     stirred: BTreeSet<crate::model::Namespace>,
 }
@@ -165,10 +171,15 @@ impl Supervisor {
             failures: BTreeMap::new(),
             look_again: None,
             names,
+            proxy: services::Proxy::default(),
+            refused: BTreeMap::new(),
+            unserved: BTreeSet::new(),
             stirred: BTreeSet::new(),
         };
         supervisor.provide_programs()?;
         supervisor.look_at_everything()?;
+        supervisor.leave_foreign_pets();
+        supervisor.give_services_addresses();
         supervisor.publish_endpoints();
         supervisor.names.loaded();
         Ok(Some(supervisor))

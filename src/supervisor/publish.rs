@@ -52,6 +52,11 @@ impl Names {
         }
     }
 
+    /// Returns the records of all services.
+    pub(super) fn records(&self) -> impl Iterator<Item = &ServiceRecord> {
+        self.records.values()
+    }
+
     /// From now on the absence of a name means that there is no such name.
     pub(super) fn loaded(&self) {
         let mut zone = self.zone.write().unwrap_or_else(PoisonError::into_inner);

@@ -20,6 +20,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(10);
 impl Supervisor {
     /// Brings everything that is due closer to what is wanted, and publishes what is seen.
     pub(super) fn turn(&mut self) {
+        self.give_services_addresses();
         loop {
             let now = Instant::now();
             let rung = self
@@ -37,6 +38,7 @@ impl Supervisor {
         }
         self.tend_claims();
         self.publish_endpoints();
+        self.tend_proxy();
     }
 
     /// Starts the runners that are due, and removes the pets that have come to their end.
@@ -84,6 +86,7 @@ impl Supervisor {
             Ok(set) => set,
             Err(problem) => return log(&format!("{}/{}: {problem}", key.0, key.1)),
         };
+        self.note_missing_service(key);
         set.stopped = self.world.stopped;
         let rules = if self.store.settings().strict {
             Rules::strict()
@@ -294,6 +297,7 @@ impl Supervisor {
             .into_iter()
             .chain(runners)
             .chain(self.look_again)
+            .chain(self.proxy.rests_until())
             .min()
     }
 }
