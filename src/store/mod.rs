@@ -30,7 +30,7 @@ pub(crate) use lock::{Attempt, Lock};
 pub(crate) use paths::{Layout, PetLayout, Wanted};
 pub(crate) use pods::merge_status;
 pub(crate) use report::{SetReport, Waiting};
-pub(crate) use settings::{BackOff, Settings, parse_duration};
+pub(crate) use settings::{BackOff, DnsForward, Settings, parse_duration};
 pub(crate) use socket::{WhenBusy, listen_at, send_to};
 pub(crate) use watch::{Noticed, Watch};
 

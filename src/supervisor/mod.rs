@@ -201,7 +201,7 @@ impl Supervisor {
         let bin = self.store.layout().bin();
         store::make_dir(&bin).with_context(|| format!("cannot make {}", bin.display()))?;
         let program = own_program().context("cannot find the program that runs")?;
-        for name in ["petset"] {
+        for name in ["petset", "peer-finder"] {
             let link = bin.join(name);
             if fs::read_link(&link).is_ok_and(|target| target == program) {
                 continue;

@@ -418,3 +418,58 @@ fn the_whole_zone_can_be_listed() {
     let nginx = "A A SRV SRV SRV SRV A SRV A SRV";
     assert_eq!(kinds.join(" "), format!("{own} CNAME {nginx} PTR PTR"));
 }
+
+/// Writes out everything a zone says, the serial aside.
+fn all_of(zone: &Zone) -> Vec<String> {
+    let mut all: Vec<String> = zone
+        .records()
+        .iter()
+        .filter(|record| record.value.kind() != Kind::Soa)
+        .map(|record| format!("{} {}", record.name, record.value))
+        .collect();
+    all.sort_unstable();
+    all
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_zone_that_follows_changes_says_what_one_made_anew_says(
+        steps in proptest::collection::vec(
+            proptest::collection::vec((0..4_u8, 0..3_u8, proptest::bool::ANY), 0..6), 1..8),
+        clustered in proptest::bool::ANY,
+    ) {
+        let kind = if clustered { "127.5.240.1" } else { "headless" };
+        let mut zone = Zone::new("cluster.local", []);
+        for step in steps {
+            let endpoint = |(y, host, ready): &(u8, u8, bool)| {
+                let mark = if *ready { "" } else { "?" };
+                match host {
+                    0 => format!("127.5.1.{y}{mark}"),
+                    _ => format!("pet-{host}=127.5.1.{y}{mark}"),
+                }
+            };
+            let endpoints: Vec<String> = step.iter().map(endpoint).collect();
+            let record = service("pets", kind, &endpoints.join(" "));
+            zone.replace(record.clone());
+            let anew = Zone::new("cluster.local", [record]);
+            proptest::prop_assert_eq!(all_of(&zone), all_of(&anew));
+        }
+    }
+}
+
+#[test]
+fn a_change_of_one_pet_among_ten_thousand_is_cheap() {
+    let mut zone = Zone::new("cluster.local", [pets(10_000)]);
+    let mut record = pets(10_000);
+    let mut spent = Vec::new();
+    for index in [0, 5_000, 9_999, 1, 2, 3, 4, 5, 6] {
+        record.endpoints[index].ready = false;
+        let copy = record.clone();
+        let start = std::time::Instant::now();
+        assert!(zone.replace(copy));
+        spent.push(start.elapsed());
+    }
+    spent.sort_unstable();
+    // 9 ms before changes were followed, and that in a release build; now it is below 1 ms.
+    assert!(spent[0] < std::time::Duration::from_millis(9), "{spent:?}");
+}
