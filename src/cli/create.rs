@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::files::{self, FileArgs};
 use super::render::{self, Format};
-use super::session::{Session, say};
+use super::session::Session;
 use super::waiting::{Goal, WaitArgs};
 use crate::manifest::{self, Object, Wish};
 use crate::model::SetName;
@@ -225,7 +225,10 @@ fn exists<T: Kept>(name: &str, is_set: bool) -> Problem {
             .hint("or keep it as it is with --if-not-exists")
     } else {
         problem
-            .hint("it differs from what was given: `petset upgrade -f` replaces it")
+            .hint(
+                "it differs from what was given: `petset upgrade -f` replaces it together with \
+                 its set, `petset delete -f` removes it",
+            )
             .hint("or keep it as it is with --if-not-exists")
     }
 }

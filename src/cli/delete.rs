@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::files::{self, FileArgs};
 use super::names::Target;
 use super::render;
-use super::restart::{Named, restart_pet};
+use super::restart::{Named, replace_pet};
 use super::session::{Session, say};
 use super::waiting::{Goal, WaitArgs};
 use crate::manifest::Object;
@@ -77,18 +77,17 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
             Err(error) => return Err(error.context(format!("cannot delete {}", target.name()))),
         }
     }
-    let deleted = session.edit("delete", |edit| {
-        let sets = sets.iter().map(|name| mark(session, edit, name, args));
-        sets.filter_map(Result::transpose)
-            .collect::<Result<Vec<_>>>()
-    });
-    finish(
-        session,
-        deleted.context("cannot delete what was named")?,
-        args,
-    )?;
+    if !sets.is_empty() {
+        let deleted = session.edit("delete", |edit| {
+            let sets = sets.iter().map(|name| mark(session, edit, name, args));
+            sets.filter_map(Result::transpose)
+                .collect::<Result<Vec<_>>>()
+        });
+        let deleted = deleted.context("cannot delete what was named")?;
+        finish(session, deleted, args)?;
+    }
     pets.iter()
-        .try_for_each(|name| restart_pet(session, name, &args.wait))
+        .try_for_each(|name| replace_pet(session, name, "deleted", &args.wait))
 }
 
 fn delete_files(session: &Session, args: &Args) -> Result<()> {

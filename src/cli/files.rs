@@ -19,10 +19,11 @@ pub(crate) struct FileArgs {
 /// Reads and checks all objects of the files, and says what will not be acted on.
 pub(crate) fn read(session: &Session, files: &[PathBuf]) -> Result<Vec<Object>> {
     let sources = manifest::sources(files)?;
-    let loaded = manifest::load(&sources, &session.namespace)?;
+    let mut loaded = manifest::load(&sources, &session.namespace)?;
     for warning in &loaded.warnings {
         say(format!("warning: {warning}"));
     }
+    loaded.objects.retain(is_of_use);
     for object in &loaded.objects {
         check(session, object)?;
     }
@@ -35,6 +36,20 @@ pub(crate) fn read(session: &Session, files: &[PathBuf]) -> Result<Vec<Object>> 
     Ok(loaded.objects)
 }
 
+/// Tells whether petset acts on an object. Charts bring pods along that test them, and those are
+/// passed over as other kinds are.
+fn is_of_use(object: &Object) -> bool {
+    let Object::Pod(pod) = object else {
+        return true;
+    };
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    say(format!(
+        "warning: ignored Pod/{name}: petset runs sets and what belongs to them; make it a \
+         StatefulSet with `replicas: 1`"
+    ));
+    false
+}
+
 fn check(session: &Session, object: &Object) -> Result<(), Problem> {
     let (given, wished) = (object.namespace(), session.namespace.as_str());
     if session.namespace_given && given != wished {
@@ -42,13 +57,6 @@ fn check(session: &Session, object: &Object) -> Result<(), Problem> {
             "the namespace from the provided object {given:?} does not match the namespace {wished:?}"
         );
         return Err(Problem::invalid(message).hint(format!("pass -n {given}, or leave it out")));
-    }
-    if let Object::Pod(pod) = object {
-        let name = pod.metadata.name.as_deref().unwrap_or_default();
-        let message =
-            format!("pod {name}: petset runs the pods of sets, not yet pods by themselves");
-        let hint = "make it a StatefulSet with `replicas: 1`";
-        return Err(Problem::invalid(message).hint(hint));
     }
     Ok(())
 }

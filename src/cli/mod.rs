@@ -155,7 +155,7 @@ pub fn command() -> clap::Command {
 
 /// Runs one command line and returns its exit code.
 #[must_use]
-pub fn run() -> ExitCode {
+pub(crate) fn run() -> ExitCode {
     completions::answer_shell();
     let cli = Cli::parse();
     match cli.command.run(&cli.global) {

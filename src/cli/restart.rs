@@ -28,7 +28,7 @@ pub(crate) struct Args {
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     match session.resolve(&args.target)? {
         Named::Set(name) => restart_set(session, &name, &args.wait),
-        Named::Pet(name) => restart_pet(session, &name, &args.wait),
+        Named::Pet(name) => replace_pet(session, &name, "restarted", &args.wait),
     }
 }
 
@@ -39,8 +39,14 @@ fn restart_set(session: &Session, name: &SetName, wait: &WaitArgs) -> Result<()>
     session.wait(&[Goal::Settled(set)], wait)
 }
 
-/// Asks that one pet be replaced, as `kubectl delete pod` would.
-pub(crate) fn restart_pet(session: &Session, name: &ObjectName, wait: &WaitArgs) -> Result<()> {
+/// Asks that one pet be replaced, as `kubectl delete pod` would; one without a set goes for good.
+/// `done` is what the result says of it.
+pub(crate) fn replace_pet(
+    session: &Session,
+    name: &ObjectName,
+    done: &str,
+    wait: &WaitArgs,
+) -> Result<()> {
     let namespace = &session.namespace;
     let pod = session.store.layout().pet(namespace, name.as_str()).pod();
     let pod: Option<Pod> = store::read_json(&pod)?;
@@ -57,7 +63,7 @@ pub(crate) fn restart_pet(session: &Session, name: &ObjectName, wait: &WaitArgs)
         edit.evict(namespace, name, &uid);
         Ok(())
     })?;
-    render::line(&format!("pod/{name} restarted"))?;
+    render::line(&format!("pod/{name} {done}"))?;
     let goal = set.map(|set| Goal::Replaced {
         set,
         pet: name.clone(),

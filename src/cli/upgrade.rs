@@ -28,7 +28,11 @@ use crate::store::{Edit, Kept, identity};
   petset upgrade -f etcd.yaml")]
 pub(crate) struct Args {
     /// Set to change, such as web or sts/web
-    #[arg(required_unless_present = "filename", conflicts_with = "filename")]
+    #[arg(
+        required_unless_present = "filename",
+        conflicts_with = "filename",
+        requires = "change"
+    )]
     set: Option<SetRef>,
     #[command(flatten)]
     files: FileArgs,
@@ -40,7 +44,7 @@ pub(crate) struct Args {
 
 /// What to change of a set's template.
 #[derive(Debug, ClapArgs)]
-#[group(required = true, multiple = true, conflicts_with = "filename")]
+#[group(id = "change", multiple = true, conflicts_with = "filename")]
 struct ChangeArgs {
     /// New image; with several containers, of which one
     #[arg(long = "image", value_name = "[CONTAINER=]REF")]
@@ -57,6 +61,15 @@ struct ChangeArgs {
     /// New command, with its arguments
     #[arg(last = true, value_name = "CMD")]
     command: Vec<String>,
+}
+
+impl ChangeArgs {
+    const fn is_empty(&self) -> bool {
+        self.images.is_empty()
+            && self.envs.is_empty()
+            && self.partition.is_none()
+            && self.command.is_empty()
+    }
 }
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
@@ -79,6 +92,14 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
 }
 
 fn change(session: &Session, name: &SetName, args: &ChangeArgs) -> Result<StatefulSet> {
+    if args.is_empty() {
+        let message = format!("nothing is given that is to change in {name}");
+        let hint = format!(
+            "say what, such as `petset upgrade {name} --image REF`, --env K=V, --partition N or \
+             -- CMD; `petset restart {name}` replaces the pets as they are"
+        );
+        return Err(Problem::invalid(message).hint(hint).into());
+    }
     let container = args.container.as_deref();
     let edited = session.edit_set("upgrade", name, |set| {
         let before = set.clone();
@@ -166,4 +187,20 @@ fn replace_object<T: Kept>(edit: &mut Edit<'_>, new: &T) -> Result<()> {
         new.owner_references.clone_from(&old.owner_references);
     }
     edit.put(&object)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_file_by_itself_says_what_to_change() {
+        let parsed = |words: &[&str]| {
+            let all = ["petset", "upgrade"].iter().chain(words);
+            crate::cli::command().try_get_matches_from(all).is_ok()
+        };
+        assert!(parsed(&["-f", "web.yaml"]));
+        assert!(parsed(&["web", "--env", "A=1"]));
+        assert!(!parsed(&["web", "-f", "web.yaml"]));
+        assert!(!parsed(&["-f", "web.yaml", "--env", "A=1"]));
+        assert!(!parsed(&["--env", "A=1"]));
+    }
 }

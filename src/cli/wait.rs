@@ -261,10 +261,7 @@ impl<'a> Waiter<'a> {
             )));
         }
         Ok(Some(match waiting {
-            Some(waiting) => match waiting.pet {
-                Some(pet) => format!("{count}, waiting for {pet}: {}", waiting.why),
-                None => format!("{count}, {}", waiting.why),
-            },
+            Some(waiting) => format!("{count}; {}", waiting.why),
             None => count,
         }))
     }

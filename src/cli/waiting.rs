@@ -12,6 +12,7 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::PodSpec;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
@@ -20,6 +21,10 @@ use crate::model::{Namespace, ObjectName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, SetReport, Wanted, Watch};
 use crate::supervisor;
+
+/// A pet without a readiness probe counts as ready as soon as it is started (V41), and a program
+/// with a wrong option ends just after that: a verb that starts pets looks once more so much later.
+const AFTERTHOUGHT: Duration = Duration::from_millis(150);
 
 /// A line about what is waited for is printed only when it has been true for so long.
 const PATIENCE: Duration = Duration::from_millis(700);
@@ -58,6 +63,20 @@ impl Goal {
             Self::Settled(set) | Self::Gone(set) | Self::Stopped(set) => set,
             Self::Replaced { set, .. } => set,
         }
+    }
+
+    /// Tells whether it may be reached by pets that only have been started, and end at once.
+    fn is_rash(&self) -> bool {
+        let spec = self.set().spec.as_ref();
+        let pod = spec
+            .filter(|spec| spec.replicas != Some(0))
+            .and_then(|s| s.template.spec.as_ref());
+        let unprobed = |pod: &PodSpec| {
+            pod.containers
+                .iter()
+                .any(|one| one.readiness_probe.is_none())
+        };
+        self.needs_pets() && pod.is_some_and(unprobed)
     }
 
     /// Tells whether pets have to run for it.
@@ -160,7 +179,7 @@ pub(super) fn refuse_if_hopeless(set: &ObjectName, report: &SetReport) -> Result
     let Some((pet, why)) = stuck.filter_map(|w| Some((w.pet.as_ref()?, &w.why))).next() else {
         return Ok(());
     };
-    let message = format!("{pet} does not become ready: {why}");
+    let message = why.clone();
     let look = format!("look at it with `petset describe {pet}` and `petset logs {pet}`");
     let mend = format!(
         "petset keeps trying; mend it with `petset upgrade {set} ...`, or take it away with \
@@ -235,9 +254,13 @@ impl<'a> Waiter<'a> {
 
     fn wait(mut self, goals: &[Goal], timeout: Duration) -> Result<()> {
         let deadline = Instant::now() + timeout;
+        let rash = goals.iter().any(Goal::is_rash);
         loop {
             let Some(waiting) = self.next_unreached(goals)? else {
-                return Ok(());
+                if !rash || self.lasts(goals)? {
+                    return Ok(());
+                }
+                continue;
             };
             self.voice.waits_for(&waiting);
             if Instant::now() >= deadline {
@@ -248,6 +271,18 @@ impl<'a> Waiter<'a> {
             }
             self.sleep(deadline)?;
         }
+    }
+
+    /// Tells whether the goals that are reached now stay so for a moment.
+    fn lasts(&mut self, goals: &[Goal]) -> Result<bool> {
+        let soon = Instant::now() + AFTERTHOUGHT;
+        while Instant::now() < soon {
+            self.sleep(soon)?;
+            if self.next_unreached(goals)?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Returns what the first goal waits for that is not reached.

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::{
-    Container, ContainerStatus, PersistentVolumeClaimVolumeSource, Pod, PodCondition, PodStatus,
-    Volume,
+    PersistentVolumeClaimVolumeSource, Pod, PodCondition, PodStatus, Volume,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::claim::claim_name;
+use super::printer::why_not_ready;
 use super::revision::template_of;
 use super::set::{Set, controller_reference};
 use super::{Ordinal, PetName};
@@ -109,7 +109,7 @@ impl PetSeen {
             waiting: match (ready, held) {
                 (true, _) => String::new(),
                 (false, true) => format!("annotation {INITIALIZED_ANNOTATION} is \"false\""),
-                (false, false) => waiting_words(pod, &status),
+                (false, false) => why_not_ready(pod).unwrap_or_default(),
             },
         }
     }
@@ -135,91 +135,6 @@ fn is_held(meta: &ObjectMeta) -> bool {
             "false" | "False" | "FALSE" | "f" | "F" | "0"
         )
     })
-}
-
-/// Says in words what keeps a pod from being ready: the first init step, then the first main
-/// container that is not where it should be.
-fn waiting_words(pod: &Pod, status: &PodStatus) -> String {
-    let mut init = status.init_container_statuses.iter().flatten();
-    let mut main = status.container_statuses.iter().flatten();
-    let step = init.find_map(|step| init_words(pod, step));
-    let words = step.or_else(|| main.find_map(|container| main_words(pod, container)));
-    words
-        .or_else(|| status.message.clone())
-        .or_else(|| status.reason.clone())
-        .or_else(|| ready_condition(status)?.message.clone())
-        .unwrap_or_else(|| "it has not started yet".to_owned())
-}
-
-fn init_words(pod: &Pod, step: &ContainerStatus) -> Option<String> {
-    let state = step.state.clone().unwrap_or_default();
-    let name = &step.name;
-    if let Some(ended) = &state.terminated {
-        let code = ended.exit_code;
-        return (code != 0).then(|| format!("init step {name} failed with exit code {code}"));
-    }
-    if state.running.is_some() {
-        let spec = container(pod, name);
-        let sidecar = spec.is_some_and(|spec| spec.restart_policy.as_deref() == Some("Always"));
-        let done = sidecar && step.started == Some(true);
-        return (!done).then(|| format!("init step {name} is running"));
-    }
-    let waiting = state.waiting.unwrap_or_default();
-    let reason = waiting
-        .reason
-        .unwrap_or_else(|| "PodInitializing".to_owned());
-    Some(with_message(
-        format!("init step {name} is waiting ({reason})"),
-        waiting.message,
-    ))
-}
-
-fn main_words(pod: &Pod, status: &ContainerStatus) -> Option<String> {
-    let state = status.state.clone().unwrap_or_default();
-    let name = &status.name;
-    if let Some(waiting) = state.waiting {
-        let reason = waiting
-            .reason
-            .unwrap_or_else(|| "ContainerCreating".to_owned());
-        return Some(with_message(
-            format!("{name} is waiting ({reason})"),
-            waiting.message,
-        ));
-    }
-    if let Some(ended) = state.terminated {
-        return Some(format!("{name} ended with exit code {}", ended.exit_code));
-    }
-    if status.ready {
-        return None;
-    }
-    let spec = container(pod, name);
-    let starting = status.started == Some(false);
-    Some(match spec {
-        Some(spec) if starting && spec.startup_probe.is_some() => {
-            format!("the startup probe of {name} has not succeeded yet")
-        }
-        Some(spec) if spec.readiness_probe.is_some() => {
-            format!("the readiness probe of {name} has not succeeded")
-        }
-        Some(_) | None => format!("{name} is not ready"),
-    })
-}
-
-fn container<'a>(pod: &'a Pod, name: &str) -> Option<&'a Container> {
-    let spec = pod.spec.as_ref()?;
-    let mut all = spec
-        .init_containers
-        .iter()
-        .flatten()
-        .chain(&spec.containers);
-    all.find(|container| container.name == name)
-}
-
-fn with_message(words: String, message: Option<String>) -> String {
-    match message.filter(|message| !message.is_empty()) {
-        Some(message) => format!("{words}: {message}"),
-        None => words,
-    }
 }
 
 impl Set {
@@ -320,43 +235,10 @@ mod tests {
         PetSeen::of(&serde_json::from_value(pod).unwrap())
     }
 
-    fn waiting(status: Value) -> String {
-        let containers = json!([{"name": "db", "readinessProbe": {}, "startupProbe": {}}]);
-        seen(json!({"spec": {"containers": containers}, "status": status})).waiting
-    }
-
     #[test]
-    fn what_keeps_a_pet_from_being_ready_is_said_in_words() {
-        let main = |status: Value| waiting(json!({"containerStatuses": [status]}));
-        let status = |state: Value, started: bool| {
-            json!({"name": "db", "image": "", "imageID": "", "ready": false, "restartCount": 0,
-                "started": started, "state": state})
-        };
-        let back_off = json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 2s"}});
-        assert_eq!(
-            main(status(back_off, false)),
-            "db is waiting (CrashLoopBackOff): back-off 2s"
-        );
-        assert_eq!(
-            main(status(json!({"terminated": {"exitCode": 3}}), false)),
-            "db ended with exit code 3"
-        );
-        let running = json!({"running": {}});
-        assert_eq!(
-            main(status(running.clone(), false)),
-            "the startup probe of db has not succeeded yet"
-        );
-        assert_eq!(
-            main(status(running.clone(), true)),
-            "the readiness probe of db has not succeeded"
-        );
-        let mut step = status(running, false);
-        step["name"] = "fetch".into();
-        assert_eq!(
-            waiting(json!({"initContainerStatuses": [step]})),
-            "init step fetch is running"
-        );
-        assert_eq!(waiting(json!({})), "it has not started yet");
+    fn a_pet_says_what_keeps_it_from_being_ready() {
+        let pet = seen(json!({"status": {}}));
+        assert_eq!(pet.waiting, "its runner has not started yet");
     }
 
     #[test]

@@ -34,8 +34,8 @@ fn parse(line: &str) -> Option<Given> {
     })
 }
 
-/// Adds a line, durably: an address must never be given to another, power loss or not.
-pub(crate) fn give_address(list: &Path, given: &Given) -> io::Result<()> {
+/// Adds lines, durably: an address must never be given to another, power loss or not.
+pub(crate) fn give_addresses(list: &Path, given: &[Given]) -> io::Result<()> {
     make_dir(list.parent().unwrap_or(list))?;
     let mut file = OpenOptions::new()
         .create(true)
@@ -43,9 +43,11 @@ pub(crate) fn give_address(list: &Path, given: &Given) -> io::Result<()> {
         .mode(0o600)
         .open(list)?;
     // A line that was torn before must not swallow this one.
-    let line = format!("{} {} {} .\n", given.ip, given.namespace, given.pod);
-    let torn = torn_end(list)?;
-    file.write_all(if torn { format!("\n{line}") } else { line }.as_bytes())?;
+    let mut lines = String::from(if torn_end(list)? { "\n" } else { "" });
+    for Given { ip, namespace, pod } in given {
+        lines.push_str(&format!("{ip} {namespace} {pod} .\n"));
+    }
+    file.write_all(lines.as_bytes())?;
     file.sync_data()
 }
 
@@ -68,14 +70,14 @@ mod tests {
             namespace: "default".to_owned(),
             pod: pod.to_owned(),
         };
-        give_address(&layout.addresses(), &given("web-0", 1)).unwrap();
+        give_addresses(&layout.addresses(), &[given("web-0", 1)]).unwrap();
         let mut text = read(&layout.addresses()).unwrap().unwrap();
         text.push_str("127.7.1.2 default we");
         std::fs::write(layout.addresses(), text).unwrap();
-        give_address(&layout.addresses(), &given("web-1", 3)).unwrap();
+        give_addresses(&layout.addresses(), &[given("web-1", 3), given("web-2", 4)]).unwrap();
         assert_eq!(
             addresses_given(&layout.addresses()).unwrap(),
-            [given("web-0", 1), given("web-1", 3)]
+            [given("web-0", 1), given("web-1", 3), given("web-2", 4)]
         );
     }
 }

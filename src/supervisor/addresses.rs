@@ -27,33 +27,45 @@ struct Kept {
 }
 
 impl Kept {
-    fn open(list: PathBuf, block: Block, pool: Pool) -> Result<Self> {
-        let given = store::addresses_given(&list)
-            .with_context(|| format!("cannot read {}", list.display()))?;
-        let given = given
-            .into_iter()
-            .map(|given| (given.ip, identity(&given.namespace, &given.pod)));
+    fn new(list: PathBuf, block: Block, pool: Pool, given: Vec<Given>) -> Self {
+        let given = given.into_iter().map(|given| {
+            let Given { ip, namespace, pod } = given;
+            (ip, Identity { namespace, pod })
+        });
         let given = address::Addresses::new(block, pool, given);
-        Ok(Self { list, given })
+        Self { list, given }
     }
 
     fn of(&mut self, identity: &Identity) -> Result<Ipv4Addr> {
-        if let Some(known) = self.given.find(identity) {
-            return Ok(known);
-        }
-        let ip = self.given.allot(identity)?;
-        self.write(ip, identity)?;
-        Ok(ip)
+        self.give(std::slice::from_ref(identity))?;
+        Ok(self.given.allot(identity)?)
     }
 
-    fn write(&self, ip: Ipv4Addr, identity: &Identity) -> Result<()> {
-        let line = Given {
-            ip,
-            namespace: identity.namespace.clone(),
-            pod: identity.pod.clone(),
-        };
-        store::give_address(&self.list, &line)
-            .with_context(|| format!("cannot write {}", self.list.display()))
+    /// Gives an address to each that has none: the disk is waited for once.
+    fn give(&mut self, all: &[Identity]) -> Result<()> {
+        let new = all.iter().filter(|it| self.given.find(it).is_none());
+        let new: Vec<Identity> = new.cloned().collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let mut lines = Vec::new();
+        for identity in &new {
+            let ip = self.given.allot(identity)?;
+            let Identity { namespace, pod } = identity.clone();
+            lines.push(Given { ip, namespace, pod });
+        }
+        self.write(&lines)
+    }
+
+    fn write(&mut self, lines: &[Given]) -> Result<()> {
+        let written = store::give_addresses(&self.list, lines);
+        if written.is_err() {
+            // What is not written down was not given.
+            for Given { namespace, pod, .. } in lines {
+                self.given.take_back(&identity(namespace, pod));
+            }
+        }
+        written.with_context(|| format!("cannot write {}", self.list.display()))
     }
 }
 
@@ -68,20 +80,30 @@ impl Addresses {
     /// Claims the state directory's block on this machine and reads what was given out before.
     pub(super) fn open(store: &Store) -> Result<Self> {
         let layout = store.layout();
+        let read = |list: &Path| {
+            store::addresses_given(list).with_context(|| format!("cannot read {}", list.display()))
+        };
+        let (pets, services) = (layout.addresses(), layout.service_addresses());
+        let (to_pets, to_services) = (read(&pets)?, read(&services)?);
+        // What was given is durable; the block's own file is quicker to read for everybody else.
+        let last = to_pets
+            .last()
+            .and_then(|given| Block::new(given.ip.octets()[1]));
         let has = store
             .settings()
             .address_block
             .and_then(Block::new)
-            .or_else(|| block_of(layout.root()));
+            .or_else(|| block_of(layout.root()))
+            .or(last);
         let block = Blocks::of_this_machine().claim(layout.root(), has, block_of)?;
         if block_of(layout.root()) != Some(block) {
             let path = layout.block();
-            store::replace(&path, format!("{}\n", block.number()).as_bytes(), Sync::Yes)
+            store::replace(&path, format!("{}\n", block.number()).as_bytes(), Sync::No)
                 .with_context(|| format!("cannot write {}", path.display()))?;
         }
         Ok(Self {
-            pets: Kept::open(layout.addresses(), block, Pool::Pets)?,
-            services: Kept::open(layout.service_addresses(), block, Pool::Services)?,
+            pets: Kept::new(pets, block, Pool::Pets, to_pets),
+            services: Kept::new(services, block, Pool::Services, to_services),
         })
     }
 
@@ -94,6 +116,12 @@ impl Addresses {
         self.pets.of(&identity(namespace.as_str(), pod))
     }
 
+    /// Gives these pets their addresses, as far as they have none.
+    pub(super) fn give(&mut self, namespace: &Namespace, pods: &[String]) -> Result<()> {
+        let all = pods.iter().map(|pod| identity(namespace.as_str(), pod));
+        self.pets.give(&all.collect::<Vec<_>>())
+    }
+
     /// Returns the virtual address of a service: the one it asks for where it can have that, and
     /// always the same one.
     pub(super) fn address_of_service(
@@ -104,13 +132,13 @@ impl Addresses {
     ) -> Result<Ipv4Addr> {
         let identity = identity(namespace.as_str(), service);
         let known = self.services.given.find(&identity);
-        match wish {
-            Some(wish) if known.is_none() && self.services.given.allot_wish(&identity, wish) => {
-                self.services.write(wish, &identity)?;
-                Ok(wish)
-            }
-            Some(_) | None => self.services.of(&identity),
+        if let Some(ip) = wish.filter(|_| known.is_none())
+            && self.services.given.allot_wish(&identity, ip)
+        {
+            let Identity { namespace, pod } = identity.clone();
+            self.services.write(&[Given { ip, namespace, pod }])?;
         }
+        self.services.of(&identity)
     }
 }
 

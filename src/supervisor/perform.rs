@@ -93,8 +93,8 @@ impl Supervisor {
             .entry(key.1.clone())
             .or_default();
         change(revisions);
-        store::replace_json(&path, revisions, Sync::Yes)
-            .with_context(|| format!("cannot write {}", path.display()))
+        self.late.replace(path, serde_json::to_vec(revisions)?);
+        Ok(())
     }
 
     fn create_claim(
@@ -194,8 +194,9 @@ impl Supervisor {
         let mut pet = Pet::new(pod);
         let written = pet.write(self.store.layout(), &pet_key);
         written.with_context(|| format!("cannot write the pod {name}"))?;
-        let started = pet.start(self.store.layout(), &pet_key);
+        // Watched before it starts, so that its first status is not missed.
         self.watch_pet(&pet_key);
+        let started = pet.start(self.store.layout(), &pet_key);
         self.world
             .place_mut(&key.0)
             .pets
@@ -251,7 +252,7 @@ impl Supervisor {
     }
 
     /// Asks a pet to stop; it is removed when its runner has ended.
-    fn delete_pet(
+    pub(super) fn delete_pet(
         &mut self,
         key: &Key,
         name: &str,
@@ -355,7 +356,8 @@ impl Supervisor {
         let mut own = Vec::new();
         if !orphaned {
             own = self.services_of(key, &set.uid);
-            store::remove(&layout.revisions(&key.0, key.1.as_str()))?;
+            self.late.remove(layout.revisions(&key.0, key.1.as_str()));
+            self.late.catch_up();
             self.remove_ruins(key)?;
         }
         self.store.edit("supervise", None, |edit| {

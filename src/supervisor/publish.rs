@@ -93,6 +93,10 @@ impl Supervisor {
         if self.published.get(key) == Some(&report) {
             return;
         }
+        if settled {
+            // What is reported as done is on the disk.
+            self.late.catch_up();
+        }
         match store::replace_json(&path, &report, Sync::No) {
             Ok(()) => drop(self.published.insert(key.clone(), report.clone())),
             Err(error) => log(&format!("cannot write {}: {error}", path.display())),
@@ -120,7 +124,7 @@ impl Supervisor {
             };
             let pet = set.pet_name(*ordinal);
             let pod = self.pod(key, &pet);
-            let stuck = pod.is_some_and(is_stuck);
+            let stuck = pod.is_some_and(|pod| !is_terminating(pod) && is_stuck(pod));
             Some(Waiting {
                 pet: Some(pet),
                 why: why.clone(),
@@ -205,8 +209,16 @@ fn is_complete(set: &Set, outcome: &Outcome) -> bool {
     set.deletion.is_none() && status.replicas == wished && available == wished
 }
 
+/// Tells whether a pod is on its way out, so that what it was stuck in does not matter any more.
+fn is_terminating(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_some()
+}
+
 /// Tells whether a pod will not become ready without somebody's help.
 fn is_stuck(pod: &Pod) -> bool {
+    if pod.metadata.deletion_timestamp.is_some() {
+        return false; // it goes, and what comes after it may do better
+    }
     let status = pod.status.as_ref();
     let lists = status.map(|status| [&status.init_container_statuses, &status.container_statuses]);
     let mut containers = lists.into_iter().flatten().flatten().flatten();

@@ -113,10 +113,7 @@ fn write_state(
     let lines = waiting.iter().map(|waiting| {
         let since = printer::age(now.duration_since(waiting.since));
         let stuck = if waiting.stuck { ", stuck" } else { "" };
-        match &waiting.pet {
-            Some(pet) => format!("{pet}: {} (for {since}{stuck})", waiting.why),
-            None => format!("{} (for {since}{stuck})", waiting.why),
-        }
+        format!("{} (for {since}{stuck})", waiting.why)
     });
     let lines: Vec<String> = lines.collect();
     page.list(0, "Waits For", &lines);
