@@ -23,6 +23,8 @@ impl Supervisor {
     /// Brings everything that is due closer to what is wanted, and publishes what is seen.
     pub(super) fn turn(&mut self) {
         self.give_services_addresses();
+        // A pet that has become ready resolves before anything waits for that.
+        self.publish_endpoints();
         loop {
             let now = Instant::now();
             let rung = self
@@ -162,6 +164,9 @@ impl Supervisor {
         let mut changed = false;
         for step in &outcome.steps {
             changed |= self.perform(key, set, step, now)?;
+        }
+        if changed {
+            self.stirred.insert(key.0.clone());
         }
         Ok(changed)
     }

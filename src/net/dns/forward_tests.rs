@@ -105,10 +105,14 @@ fn ask(server: &Server, query: &[u8]) -> (RCODE, Vec<String>, bool) {
 fn read(reply: &[u8]) -> (RCODE, Vec<String>, bool) {
     let reply = Packet::parse(reply).unwrap();
     assert_eq!(reply.id(), 0x4321);
-    let answers = reply.answers.iter().map(|record| match &record.rdata {
-        RData::A(a) => std::net::Ipv4Addr::from(a.address).to_string(),
-        RData::CNAME(name) => name.0.to_string(),
-        other => panic!("{other:?}"),
+    let answers = reply.answers.iter().map(|record| {
+        if let RData::A(a) = &record.rdata {
+            return std::net::Ipv4Addr::from(a.address).to_string();
+        }
+        let RData::CNAME(name) = &record.rdata else {
+            panic!("{record:?}");
+        };
+        name.0.to_string()
     });
     let truncated = reply.has_flags(PacketFlag::TRUNCATION);
     (reply.rcode(), answers.collect(), truncated)

@@ -77,7 +77,7 @@ impl Server {
             serve_udp(&udp, &udp_zone, &udp_quit, &mut forward);
         })?;
         server.spawn("dns-tcp", move || {
-            tcp::serve(&tcp, &zone, &quit, &upstreams)
+            tcp::serve(&tcp, &zone, &quit, &upstreams);
         })?;
         Ok(server)
     }

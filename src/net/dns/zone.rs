@@ -294,7 +294,8 @@ impl Zone {
         }
     }
 
-    /// The names an address leads back to: that of a service, else those of its endpoints.
+    /// The names an address leads back to: that of a service, else those of its endpoints,
+    /// first the ones that somebody chose.
     fn names_of(&self, ip: IpAddr) -> Vec<String> {
         let owners = self.owners.get(&ip).map(Vec::as_slice).unwrap_or_default();
         let is_own = owners.iter().any(|owner| owner.endpoint.is_none());
@@ -304,14 +305,15 @@ impl Zone {
                 continue;
             };
             match owner.endpoint.map(|index| &record.endpoints[index]) {
-                None => names.insert(record.fqdn(&self.domain)),
+                None => names.insert((false, record.fqdn(&self.domain))),
                 Some(endpoint) if endpoint.ready && !is_own => {
-                    names.insert(record.endpoint_fqdn(endpoint, &self.domain))
+                    let name = record.endpoint_fqdn(endpoint, &self.domain);
+                    names.insert((endpoint.hostname.is_none(), name))
                 }
                 Some(_) => false,
             };
         }
-        names.into_iter().collect()
+        names.into_iter().map(|(_, name)| name).collect()
     }
 
     fn record_of(&self, owner: &Owner) -> Option<&ServiceRecord> {

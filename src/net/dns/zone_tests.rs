@@ -1,4 +1,27 @@
 //! What CoreDNS is tested for, replayed (N20-N53), and what is ours alone.
+//!
+//! Which test holds which row of the catalogue:
+//!
+//! | rows | test |
+//! | --- | --- |
+//! | N01, N20-N36, N38, N40 | `coredns_cases_are_answered_as_coredns_does`, the row beside each case |
+//! | N02-N04, V27 | `a_service_has_one_address_for_life_and_pets_are_told_of_it` in tests/serving.rs |
+//! | N05, N06 | `a_headless_service_is_there_while_an_endpoint_is_ready` |
+//! | N07, N17 | `every_port_counts_at_the_bare_name_whether_it_has_a_name_or_not` |
+//! | N08, N50-N52 | `addresses_lead_back_to_names` |
+//! | N09, N34 | `aliases_are_followed_but_not_for_ever`; N33 with a resolver: `forward_tests` |
+//! | N10-N13 | `record_tests`: hostnames, readiness, `publishNotReadyAddresses` and its annotations |
+//! | N14 | `named_target_ports_are_resolved_pod_by_pod` in `record_tests` |
+//! | N15, N16 | the TTL of 5 s and the weights are part of the CoreDNS cases |
+//! | N37 | `nothing_is_denied_before_everything_is_known` |
+//! | N41 | `a_name_is_spelled_in_the_answer_as_it_was_asked` |
+//! | N42 | not offered: an empty service with an address is there, as by default in CoreDNS |
+//! | N43-N45 | `addresses_spelled_as_pods_resolve_as_far_as_they_may` |
+//! | N53 | the same CoreDNS cases, and `lookup`'s tests |
+//! | N54 | not offered, as in CoreDNS since 1.9 |
+//! | N60 | `a_short_name_is_found_by_the_search_path_from_one_record` in `lookup` |
+//! | N61-N65 | files of a pet with a private network: not here |
+//! | N66 | `the_apex_has_an_soa_that_forbids_to_remember_what_is_missing` |
 
 use super::fixture::{coredns, pets, portless, service};
 use super::*;
