@@ -20,6 +20,7 @@ mod message;
 mod message_tests;
 mod node;
 mod query;
+mod quick;
 mod server;
 #[cfg(test)]
 mod server_tests;

@@ -303,6 +303,13 @@ impl Node {
         Some(same.filter(|index| self.ready.contains(index)).collect())
     }
 
+    /// Returns the addresses that go by a host name, given in lower case.
+    pub(super) fn addresses_of(&self, host: &str) -> Option<impl Iterator<Item = IpAddr>> {
+        let same = self.hosts.get(host)?.iter();
+        let listed = same.filter(|index| self.ready.contains(index));
+        Some(listed.map(|&index| self.record.endpoints[index].ip))
+    }
+
     /// Returns each port of some endpoints.
     pub(super) fn entries_of(&self, endpoints: &[usize]) -> Vec<Entry> {
         let entries = endpoints.iter().flat_map(|&index| {

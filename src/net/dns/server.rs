@@ -18,6 +18,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::forward::{Delivery, Forward};
 use super::message::{Reply, Transport, consider};
+use super::quick;
 use super::tcp;
 use super::zone::Zone;
 
@@ -182,10 +183,18 @@ fn take_turn(
     forward: &mut Forward,
 ) {
     let socket = &sockets[index];
+    let mut quick_reply = [0; quick::ROOM];
     for _ in 0..TURN {
         let Ok((length, asker)) = socket.recv_from(buffer) else {
             return;
         };
+        let known = zone.read().unwrap_or_else(PoisonError::into_inner);
+        let quick = quick::answer(&known, &buffer[..length], &mut quick_reply);
+        drop(known);
+        if let Some(length) = quick {
+            let _ = socket.send_to(&quick_reply[..length], asker);
+            continue;
+        }
         match reply_to(zone, &buffer[..length], Transport::Udp, forward.is_on()) {
             Some(Reply::Here(reply)) => drop(socket.send_to(&reply, asker)),
             Some(Reply::Elsewhere(elsewhere)) => {

@@ -112,6 +112,15 @@ impl Zone {
         &self.domain
     }
 
+    pub(super) const fn ttl(&self) -> u32 {
+        self.ttl
+    }
+
+    /// Tells whether what is missing does not exist.
+    pub(super) const fn is_loaded(&self) -> bool {
+        self.loaded
+    }
+
     /// Takes in the services there are; from now on what is missing does not exist.
     pub(crate) fn load(&mut self, records: impl IntoIterator<Item = ServiceRecord>) {
         for record in records {
