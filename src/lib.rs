@@ -42,6 +42,9 @@ pub fn main() -> ExitCode {
         Some((role, [root])) if role == supervisor::SUPERVISOR_ARGUMENT => {
             supervisor::run_in_background(Path::new(root))
         }
+        Some((role, [root])) if role == net::proxy::PROXY_ARGUMENT => {
+            net::proxy::run(Path::new(root))
+        }
         Some((role, rest)) if role == hello::HELLO_ARGUMENT => hello::run(rest),
         Some((role, rest)) if role == runner::VERB => runner::run(rest),
         Some(_) | None => cli::run(),

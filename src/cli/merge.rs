@@ -97,5 +97,16 @@ pub(crate) fn bare<T: Kept>(object: &T) -> Result<Value> {
     } = object.metadata_mut();
     (*uid, *generation) = (None, None);
     (*creation_timestamp, *owner_references) = (None, None);
-    Ok(serde_json::to_value(&object)?)
+    let mut object = serde_json::to_value(&object)?;
+    forget_address(&mut object);
+    Ok(object)
+}
+
+/// A virtual address is the state directory's to give.
+fn forget_address(object: &mut Value) {
+    let spec = object.get_mut("spec").and_then(Value::as_object_mut);
+    if let Some(spec) = spec.filter(|spec| spec.get("clusterIP") != Some(&Value::from("None"))) {
+        spec.remove("clusterIP");
+        spec.remove("clusterIPs");
+    }
 }

@@ -220,7 +220,7 @@ fn of_pod(pod: &Pod) -> Peer {
 /// A pet that does not exist (yet); if it ever did, its address is known.
 fn absent(session: &Session, name: &PetName, template: &PodSpec) -> Peer {
     let name = name.to_string();
-    let given = store::addresses_given(session.store.layout()).unwrap_or_default();
+    let given = store::addresses_given(&session.store.layout().addresses()).unwrap_or_default();
     let own =
         |given: &&store::Given| given.pod == name && given.namespace == session.namespace.as_str();
     Peer {

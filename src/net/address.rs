@@ -1,7 +1,8 @@
 //! Which address a pet has: one for its identity, for ever, out of its state directory's block.
 //!
 //! A state directory has the block 127.b.0.0/16 on the host and 10.b.0.0/16 inside a private
-//! network; a pet's last two numbers are the same in both. 127.b.0.y is kept for petset itself.
+//! network; the last two numbers are the same in both. 127.b.0.y is kept for petset itself, the
+//! rows from 240 up are for services, and those between are for pets.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
@@ -14,10 +15,40 @@ use crate::problem::{Kind, Problem};
 
 const FIRST_BLOCK: u8 = 1;
 const LAST_BLOCK: u8 = 254;
-/// The first of the addresses that pets get, and the number of them: x from 1 to 255, y from 1
-/// to 254.
-const ROWS: u32 = 255;
+/// How many addresses a row 127.b.x.0/24 has for use: y from 1 to 254.
 const COLUMNS: u32 = 254;
+
+/// Who the addresses of a part of the block are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pool {
+    /// x from 1 to 239.
+    Pets,
+    /// x from 240 to 255.
+    Services,
+}
+
+impl Pool {
+    const fn first_row(self) -> u32 {
+        match self {
+            Self::Pets => 1,
+            Self::Services => 240,
+        }
+    }
+
+    const fn size(self) -> u32 {
+        match self {
+            Self::Pets => 239 * COLUMNS,
+            Self::Services => 16 * COLUMNS,
+        }
+    }
+
+    /// Tells whether an address is in this part of whichever block.
+    pub(crate) fn holds(self, ip: Ipv4Addr) -> bool {
+        let [_, _, x, y] = ip.octets();
+        let rows = self.first_row()..self.first_row() + self.size() / COLUMNS;
+        rows.contains(&u32::from(x)) && (1..=254).contains(&y)
+    }
+}
 
 /// The addresses of one state directory: 127.b.0.0/16. Never 127.0, which is everybody's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,6 +93,12 @@ impl Block {
         ["127", "10"].map(|net| format!("{}.{net}.in-addr.arpa", self.0))
     }
 
+    /// Tells whether an address is of this block, as it is on the host.
+    pub(crate) fn holds(self, ip: Ipv4Addr) -> bool {
+        let [net, b, ..] = ip.octets();
+        (net, b) == (127, self.0)
+    }
+
     fn host(self, place: Place) -> Ipv4Addr {
         let [x, y] = place;
         Ipv4Addr::new(127, self.0, x, y)
@@ -84,10 +121,11 @@ pub(crate) struct Identity {
 /// The last two numbers of an address.
 type Place = [u8; 2];
 
-/// All addresses ever given out by one state directory.
+/// All addresses of one pool that a state directory ever gave out.
 #[derive(Debug, Clone)]
 pub(crate) struct Addresses {
     block: Block,
+    pool: Pool,
     owners: BTreeMap<Place, Identity>,
     places: HashMap<Identity, Place>,
     /// All numbers below it are taken.
@@ -97,9 +135,14 @@ pub(crate) struct Addresses {
 impl Addresses {
     /// Takes up what was given out before. Only the last two numbers count, so that a state
     /// directory that had to move to another block keeps them.
-    pub(crate) fn new(block: Block, given: impl IntoIterator<Item = (Ipv4Addr, Identity)>) -> Self {
+    pub(crate) fn new(
+        block: Block,
+        pool: Pool,
+        given: impl IntoIterator<Item = (Ipv4Addr, Identity)>,
+    ) -> Self {
         let mut addresses = Self {
             block,
+            pool,
             owners: BTreeMap::new(),
             places: HashMap::new(),
             next: 0,
@@ -135,13 +178,38 @@ impl Addresses {
         if let Some(ip) = self.find(identity) {
             return Ok(ip);
         }
-        let free =
-            (self.next..ROWS * COLUMNS).find(|number| !self.owners.contains_key(&place(*number)));
+        let mut left = self.next..self.pool.size();
+        let free = left.find(|number| !self.owners.contains_key(&self.place(*number)));
         let number = free.ok_or_else(|| self.full(identity))?;
         self.next = number + 1;
-        self.owners.insert(place(number), identity.clone());
-        self.places.insert(identity.clone(), place(number));
-        Ok(self.block.host(place(number)))
+        let place = self.place(number);
+        self.take(place, identity);
+        Ok(self.block.host(place))
+    }
+
+    /// Gives an identity that has no address the one it asks for, if nobody ever had that;
+    /// tells whether it has it now.
+    pub(crate) fn allot_wish(&mut self, identity: &Identity, wish: Ipv4Addr) -> bool {
+        if let Some(known) = self.find(identity) {
+            return known == wish;
+        }
+        let [_, _, x, y] = wish.octets();
+        let free = self.block.holds(wish) && self.pool.holds(wish) && self.owner(wish).is_none();
+        if free {
+            self.take([x, y], identity);
+        }
+        free
+    }
+
+    fn take(&mut self, place: Place, identity: &Identity) {
+        self.owners.insert(place, identity.clone());
+        self.places.insert(identity.clone(), place);
+    }
+
+    /// Numbers the places of the pool, leaving out every y that is 0 or 255.
+    fn place(&self, number: u32) -> Place {
+        let (row, column) = (number / COLUMNS, number % COLUMNS + 1);
+        [self.pool.first_row() + row, column].map(|part| u8::try_from(part).unwrap_or(u8::MAX))
     }
 
     /// Forgets what was allotted to an identity that has not heard of it.
@@ -155,19 +223,18 @@ impl Addresses {
     fn full(&self, identity: &Identity) -> Problem {
         let Identity { namespace, pod } = identity;
         let b = self.block.number();
-        let all = ROWS * COLUMNS;
+        let all = self.pool.size();
+        let whose = match self.pool {
+            Pool::Pets => "pet",
+            Pool::Services => "service",
+        };
         let message = format!(
-            "no address is left for {namespace}/{pod}: all {all} of 127.{b}.0.0/16 have been given to other pets"
+            "no address is left for {namespace}/{pod}: all {all} of 127.{b}.0.0/16 for {whose}s have been given to others"
         );
-        Problem::new(Kind::Failed, message)
-            .hint("an address is never given to another pet; use another state directory")
+        let hint =
+            format!("an address is never given to another {whose}; use another state directory");
+        Problem::new(Kind::Failed, message).hint(hint)
     }
-}
-
-/// Numbers the places from 1.1 to 255.254, leaving out every y that is 0 or 255.
-fn place(number: u32) -> Place {
-    let (row, column) = (number / COLUMNS + 1, number % COLUMNS + 1);
-    [row, column].map(|part| u8::try_from(part).unwrap_or(u8::MAX))
 }
 
 #[cfg(test)]
@@ -210,7 +277,7 @@ mod tests {
     #[test]
     fn an_identity_keeps_its_address_and_nobody_else_gets_it() {
         let given = [(ip("127.5.1.2"), pet(7)), (ip("127.5.1.1"), pet(3))];
-        let mut addresses = Addresses::new(Block(5), given);
+        let mut addresses = Addresses::new(Block(5), Pool::Pets, given);
         assert_eq!(addresses.allot(&pet(7)).unwrap(), ip("127.5.1.2"));
         assert_eq!(addresses.allot(&pet(0)).unwrap(), ip("127.5.1.3"));
         assert_eq!(addresses.allot(&pet(0)).unwrap(), ip("127.5.1.3"));
@@ -220,7 +287,7 @@ mod tests {
 
     #[test]
     fn an_address_that_was_taken_back_is_free_again() {
-        let mut addresses = Addresses::new(Block(5), []);
+        let mut addresses = Addresses::new(Block(5), Pool::Pets, []);
         addresses.allot(&pet(0)).unwrap();
         addresses.allot(&pet(1)).unwrap();
         addresses.take_back(&pet(0));
@@ -230,29 +297,59 @@ mod tests {
 
     #[test]
     fn a_state_directory_that_moves_to_another_block_keeps_the_last_numbers() {
-        let mut addresses = Addresses::new(Block(9), [(ip("127.5.1.2"), pet(7))]);
+        let mut addresses = Addresses::new(Block(9), Pool::Pets, [(ip("127.5.1.2"), pet(7))]);
         assert_eq!(addresses.allot(&pet(7)).unwrap(), ip("127.9.1.2"));
         assert_eq!(Block(9).internal(ip("127.9.1.2")), ip("10.9.1.2"));
     }
 
     #[test]
     fn a_full_block_is_refused_clearly() {
-        let mut addresses = Addresses::new(Block(5), []);
+        let mut addresses = Addresses::new(Block(5), Pool::Pets, []);
         let mut last = ip("127.5.0.0");
-        for number in 0..ROWS * COLUMNS {
+        for number in 0..Pool::Pets.size() {
             let next = addresses.allot(&pet(number)).unwrap();
             let [_, _, _, y] = next.octets();
             assert!(next > last && y != 0 && y != 255, "{next}");
             last = next;
+        }
+        assert_eq!(last, ip("127.5.239.254"));
+        let problem = addresses.allot(&pet(70_000)).unwrap_err();
+        assert!(
+            problem
+                .message
+                .starts_with("no address is left for default/web-70000: all 60706"),
+            "{problem}"
+        );
+        assert_eq!(addresses.allot(&pet(0)).unwrap(), ip("127.5.1.1"));
+    }
+
+    #[test]
+    fn a_service_gets_an_address_that_no_pet_can_have() {
+        let mut addresses = Addresses::new(Block(5), Pool::Services, []);
+        assert_eq!(addresses.allot(&pet(0)).unwrap(), ip("127.5.240.1"));
+        assert!(addresses.allot_wish(&pet(1), ip("127.5.240.2")));
+        assert!(!addresses.allot_wish(&pet(2), ip("127.5.240.1")), "taken");
+        assert!(
+            !addresses.allot_wish(&pet(2), ip("127.6.240.9")),
+            "of another block"
+        );
+        assert!(!addresses.allot_wish(&pet(2), ip("127.5.239.9")), "a pet's");
+        assert!(
+            !addresses.allot_wish(&pet(1), ip("127.5.240.9")),
+            "it has one"
+        );
+        assert_eq!(addresses.allot(&pet(2)).unwrap(), ip("127.5.240.3"));
+        let mut last = ip("127.5.0.0");
+        for number in 3..Pool::Services.size() {
+            last = addresses.allot(&pet(number)).unwrap();
         }
         assert_eq!(last, ip("127.5.255.254"));
         let problem = addresses.allot(&pet(70_000)).unwrap_err();
         assert!(
             problem
                 .message
-                .starts_with("no address is left for default/web-70000: all 64770"),
+                .contains("all 4064 of 127.5.0.0/16 for services"),
             "{problem}"
         );
-        assert_eq!(addresses.allot(&pet(0)).unwrap(), ip("127.5.1.1"));
     }
 }

@@ -29,6 +29,9 @@ pub(crate) struct ServiceRecord {
     pub(crate) ports: Vec<ServicePort>,
     #[serde(default)]
     pub(crate) publish_not_ready: bool,
+    /// How many seconds a client stays with the pet it got (`sessionAffinity: ClientIP`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) affinity: Option<u32>,
     /// One for each address of each pod, in the order of the pods' ordinals.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) endpoints: Vec<Endpoint>,
@@ -145,6 +148,7 @@ pub(crate) fn endpoints(service: &Service, pods: &[&Pod]) -> ServiceRecord {
         kind: kind_of(spec),
         ports: spec.ports.iter().flatten().filter_map(port_of).collect(),
         publish_not_ready: publishes_not_ready(service, spec),
+        affinity: affinity_of(spec),
         endpoints: Vec::new(),
     };
     if matches!(record.kind, ServiceKind::ExternalName { .. }) {
@@ -208,6 +212,16 @@ fn protocol_of(protocol: Option<&str>) -> &str {
     protocol
         .filter(|protocol| !protocol.is_empty())
         .unwrap_or("TCP")
+}
+
+/// How long a client stays where Kubernetes is told nothing else: three hours.
+const AFFINITY: u32 = 10_800;
+
+fn affinity_of(spec: &ServiceSpec) -> Option<u32> {
+    let config = spec.session_affinity_config.as_ref();
+    let seconds = config.and_then(|config| config.client_ip.as_ref()?.timeout_seconds);
+    let seconds = seconds.and_then(|seconds| u32::try_from(seconds).ok());
+    (spec.session_affinity.as_deref() == Some("ClientIP")).then(|| seconds.unwrap_or(AFFINITY))
 }
 
 fn publishes_not_ready(service: &Service, spec: &ServiceSpec) -> bool {

@@ -100,7 +100,7 @@ impl Keeper {
         let uid = pod.metadata.uid.clone().unwrap_or_default();
         if let Some(record) = Record::of_predecessor(&pet) {
             let spared = supervisor(&layout);
-            tree::kill_leftovers(&record, &uid, spared);
+            tree::kill_leftovers(&record, &uid, spared, (layout.root(), pet.root()));
         }
         let record = Record::own()?;
         record.write(&pet)?;

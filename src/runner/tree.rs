@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read};
+use std::path::Path;
 
 use rustix::process::{Pid, PidfdFlags, Signal};
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,9 @@ use super::brand;
 use super::container::{CONTAINER_VARIABLE, UID_VARIABLE};
 use super::record::Record;
 use crate::sys;
+
+/// The variable that says which state directory a process belongs to.
+const STATE_VARIABLE: &str = "PETSET_STATE_DIR";
 
 /// A process: its number counts only together with the time it started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,9 +129,14 @@ fn variable_of(pid: u32, name: &str) -> Option<String> {
 }
 
 /// Kills whatever a dead runner of this pod left behind, and returns once it is gone.
-pub(super) fn kill_leftovers(record: &Record, uid: &str, spared: Option<u32>) {
+pub(super) fn kill_leftovers(
+    record: &Record,
+    uid: &str,
+    spared: Option<u32>,
+    home: (&Path, &Path),
+) {
     loop {
-        let left = leftovers(record, uid, spared);
+        let left = leftovers(record, uid, spared, home);
         let doomed: Vec<_> = left.into_iter().filter_map(kill_for_sure).collect();
         if doomed.is_empty() {
             return;
@@ -146,6 +155,20 @@ pub(super) fn kill_leftovers(record: &Record, uid: &str, spared: Option<u32>) {
     }
 }
 
+/// Tells whether a process belongs to the same pet of another state directory: one that was
+/// copied has the records and uids of its original. `pet` is the pet's directory in this one.
+fn is_of_another(pid: u32, root: &Path, pet: &Path) -> bool {
+    let Some(says) = variable_of(pid, STATE_VARIABLE) else {
+        return false;
+    };
+    // A directory that was moved is gone from where it was.
+    let Ok(other) = Path::new(&says).canonicalize() else {
+        return false;
+    };
+    let pet = pet.strip_prefix(root).unwrap_or(pet);
+    other != root && other.join(pet).exists()
+}
+
 /// Kills the process that has this number and start time, and returns what to wait for.
 fn kill_for_sure(process: Identity) -> Option<std::os::fd::OwnedFd> {
     let pid = Pid::from_raw(i32::try_from(process.pid).ok()?)?;
@@ -158,7 +181,12 @@ fn kill_for_sure(process: Identity) -> Option<std::os::fd::OwnedFd> {
     Some(handle)
 }
 
-fn leftovers(record: &Record, uid: &str, spared: Option<u32>) -> Vec<Identity> {
+fn leftovers(
+    record: &Record,
+    uid: &str,
+    spared: Option<u32>,
+    (root, pet): (&Path, &Path),
+) -> Vec<Identity> {
     let all: HashMap<u32, Stat> = processes()
         .filter_map(|pid| Some((pid, stat(pid).ok()?)))
         .filter(|(_, stat)| stat.state != b'Z')
@@ -174,7 +202,8 @@ fn leftovers(record: &Record, uid: &str, spared: Option<u32>) -> Vec<Identity> {
         });
         let marked = || !uid.is_empty() && variable_of(pid, UID_VARIABLE).as_deref() == Some(uid);
         let branded = || record.brand.is_some() && brand::of(pid) == record.brand;
-        if ours(pid) && (recorded || marked() || branded()) {
+        let traced = ours(pid) && (recorded || marked() || branded());
+        if traced && !is_of_another(pid, root, pet) {
             found.push(pid);
         }
     }

@@ -1,12 +1,13 @@
-//! Which address was given to which pet: a list that only grows, one line an identity.
+//! Which address was given to which pet or service: a list that only grows, one line an identity.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use super::files::read;
-use super::{Layout, make_dir};
+use super::make_dir;
 
 /// One line of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +18,8 @@ pub(crate) struct Given {
 }
 
 /// Returns every address that was ever given; a torn last line is left out.
-pub(crate) fn addresses_given(layout: &Layout) -> io::Result<Vec<Given>> {
-    let text = read(&layout.addresses())?.unwrap_or_default();
+pub(crate) fn addresses_given(list: &Path) -> io::Result<Vec<Given>> {
+    let text = read(list)?.unwrap_or_default();
     Ok(text.lines().filter_map(parse).collect())
 }
 
@@ -34,16 +35,15 @@ fn parse(line: &str) -> Option<Given> {
 }
 
 /// Adds lines, durably: an address must never be given to another, power loss or not.
-pub(crate) fn give_addresses(layout: &Layout, given: &[Given]) -> io::Result<()> {
-    let path = layout.addresses();
-    make_dir(&layout.seen())?;
+pub(crate) fn give_addresses(list: &Path, given: &[Given]) -> io::Result<()> {
+    make_dir(list.parent().unwrap_or(list))?;
     let mut file = OpenOptions::new()
         .create(true)
         .append(true)
         .mode(0o600)
-        .open(path)?;
+        .open(list)?;
     // A line that was torn before must not swallow this one.
-    let mut lines = String::from(if torn_end(layout)? { "\n" } else { "" });
+    let mut lines = String::from(if torn_end(list)? { "\n" } else { "" });
     for Given { ip, namespace, pod } in given {
         lines.push_str(&format!("{ip} {namespace} {pod} .\n"));
     }
@@ -51,14 +51,15 @@ pub(crate) fn give_addresses(layout: &Layout, given: &[Given]) -> io::Result<()>
     file.sync_data()
 }
 
-fn torn_end(layout: &Layout) -> io::Result<bool> {
-    let text = read(&layout.addresses())?.unwrap_or_default();
+fn torn_end(list: &Path) -> io::Result<bool> {
+    let text = read(list)?.unwrap_or_default();
     Ok(!text.is_empty() && !text.ends_with('\n'))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Layout;
 
     #[test]
     fn a_torn_line_is_left_out_and_harms_no_other() {
@@ -69,13 +70,13 @@ mod tests {
             namespace: "default".to_owned(),
             pod: pod.to_owned(),
         };
-        give_addresses(&layout, &[given("web-0", 1)]).unwrap();
+        give_addresses(&layout.addresses(), &[given("web-0", 1)]).unwrap();
         let mut text = read(&layout.addresses()).unwrap().unwrap();
         text.push_str("127.7.1.2 default we");
         std::fs::write(layout.addresses(), text).unwrap();
-        give_addresses(&layout, &[given("web-1", 3), given("web-2", 4)]).unwrap();
+        give_addresses(&layout.addresses(), &[given("web-1", 3), given("web-2", 4)]).unwrap();
         assert_eq!(
-            addresses_given(&layout).unwrap(),
+            addresses_given(&layout.addresses()).unwrap(),
             [given("web-0", 1), given("web-1", 3), given("web-2", 4)]
         );
     }

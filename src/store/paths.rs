@@ -125,6 +125,12 @@ impl Layout {
         self.endpoints(namespace).join(format!("{service}.json"))
     }
 
+    /// Where the ports of a service are offered that could not be offered as they are.
+    pub(crate) fn detours(&self, namespace: &Namespace, service: &str) -> PathBuf {
+        self.seen_in(namespace, "detours")
+            .join(format!("{service}.json"))
+    }
+
     pub(crate) fn claims(&self, namespace: &Namespace) -> PathBuf {
         self.seen_in(namespace, "claims")
     }
@@ -150,6 +156,11 @@ impl Layout {
     /// Which address was given to which pet, one line each.
     pub(crate) fn addresses(&self) -> PathBuf {
         self.seen().join("addresses")
+    }
+
+    /// Which virtual address was given to which service, one line each.
+    pub(crate) fn service_addresses(&self) -> PathBuf {
+        self.seen().join("service-addresses")
     }
 
     pub(crate) fn pets(&self) -> PathBuf {
@@ -189,6 +200,11 @@ impl Layout {
 
     pub(crate) fn supervisor_socket(&self) -> PathBuf {
         self.supervisor().join("socket")
+    }
+
+    /// Held by the proxy for life.
+    pub(crate) fn proxy_lock(&self) -> PathBuf {
+        self.supervisor().join("proxy.lock")
     }
 
     pub(crate) fn supervisor_log(&self) -> PathBuf {

@@ -1,5 +1,6 @@
 //! The settings of a state directory: `petset.toml`, every key optional.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -20,7 +21,9 @@ pub(crate) struct Settings {
     pub(crate) lock_timeout: Duration,
     pub(crate) back_off: BackOff,
     /// Where the DNS server listens, such as `127.0.0.1:5353`; nowhere where it is absent.
-    pub(crate) dns_listen: Option<std::net::SocketAddr>,
+    pub(crate) dns_listen: Option<SocketAddr>,
+    /// Whom the DNS server asks for names of other zones; nobody where it is absent.
+    pub(crate) dns_forward: DnsForward,
     /// `true`: a set behaves exactly as under Kubernetes' controller, known traps included.
     pub(crate) strict: bool,
 }
@@ -40,6 +43,35 @@ pub(crate) struct BackOff {
     pub(crate) cap: Duration,
 }
 
+/// Whom the DNS server asks for names of other zones.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected true, false, or a list such as [\"192.0.2.1\"]"
+)]
+pub(crate) enum DnsForward {
+    /// The host's resolvers, or nobody.
+    Switch(bool),
+    /// These, in this order: addresses, with a port where it is not 53.
+    To(Vec<Resolver>),
+}
+
+/// The address of a resolver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Resolver(pub(crate) SocketAddr);
+
+impl TryFrom<String> for Resolver {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let bare = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
+        let address = bare.or_else(|_| text.parse());
+        let wish = || format!("{text:?} is no address such as 192.0.2.1 or 192.0.2.1:5353");
+        address.map(Self).map_err(|_| wish())
+    }
+}
+
 impl Default for BackOff {
     fn default() -> Self {
         Self {
@@ -57,6 +89,7 @@ impl Default for Settings {
             lock_timeout: Duration::from_secs(10),
             back_off: BackOff::default(),
             dns_listen: None,
+            dns_forward: DnsForward::Switch(false),
             strict: false,
         }
     }
@@ -67,7 +100,7 @@ impl Settings {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let settings: Self = toml::from_str(text).map_err(|fault| {
             let known = "known keys: cluster-domain, address-block, lock-timeout, back-off.start, \
-                         back-off.cap, dns-listen, strict";
+                         back-off.cap, dns-listen, dns-forward, strict";
             Problem::invalid(fault.to_string().trim_end().to_owned()).hint(known)
         })?;
         settings.check()?;
@@ -141,6 +174,20 @@ mod tests {
             fault.contains("line 2") && fault.contains("cluster-domian"),
             "{fault}"
         );
+    }
+
+    #[test]
+    fn other_zones_are_asked_of_nobody_of_the_host_or_of_whom_is_named() {
+        let asked = |text: &str| Settings::parse(text).map(|settings| settings.dns_forward);
+        assert_eq!(asked("").unwrap(), DnsForward::Switch(false));
+        assert_eq!(
+            asked("dns-forward = true").unwrap(),
+            DnsForward::Switch(true)
+        );
+        let two = ["192.0.2.1:53", "[2001:db8::1]:5353"].map(|at| Resolver(at.parse().unwrap()));
+        let text = "dns-forward = ['192.0.2.1', '[2001:db8::1]:5353']";
+        assert_eq!(asked(text).unwrap(), DnsForward::To(two.into()));
+        assert!(asked("dns-forward = ['home']").is_err());
     }
 
     #[test]

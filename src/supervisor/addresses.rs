@@ -1,12 +1,13 @@
-//! The addresses of this state directory: its block on this machine, and one for each identity.
+//! The addresses of this state directory: its block on this machine, and one for each identity,
+//! pet or service.
 
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
 use crate::model::Namespace;
-use crate::net::address::{self, Block, Identity};
+use crate::net::address::{self, Block, Identity, Pool};
 use crate::net::block::Blocks;
 use crate::problem::Result;
 use crate::store::{self, Given, Layout, Store, Sync};
@@ -14,17 +15,78 @@ use crate::store::{self, Given, Layout, Store, Sync};
 /// The addresses, kept in the state directory.
 #[derive(Debug)]
 pub(super) struct Addresses {
-    layout: Layout,
+    pets: Kept,
+    services: Kept,
+}
+
+/// Addresses of one pool, and the list they are kept in.
+#[derive(Debug)]
+struct Kept {
+    list: PathBuf,
     given: address::Addresses,
+}
+
+impl Kept {
+    fn new(list: PathBuf, block: Block, pool: Pool, given: Vec<Given>) -> Self {
+        let given = given.into_iter().map(|given| {
+            let Given { ip, namespace, pod } = given;
+            (ip, Identity { namespace, pod })
+        });
+        let given = address::Addresses::new(block, pool, given);
+        Self { list, given }
+    }
+
+    fn of(&mut self, identity: &Identity) -> Result<Ipv4Addr> {
+        self.give(std::slice::from_ref(identity))?;
+        Ok(self.given.allot(identity)?)
+    }
+
+    /// Gives an address to each that has none: the disk is waited for once.
+    fn give(&mut self, all: &[Identity]) -> Result<()> {
+        let new = all.iter().filter(|it| self.given.find(it).is_none());
+        let new: Vec<Identity> = new.cloned().collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let mut lines = Vec::new();
+        for identity in &new {
+            let ip = self.given.allot(identity)?;
+            let Identity { namespace, pod } = identity.clone();
+            lines.push(Given { ip, namespace, pod });
+        }
+        self.write(&lines)
+    }
+
+    fn write(&mut self, lines: &[Given]) -> Result<()> {
+        let written = store::give_addresses(&self.list, lines);
+        if written.is_err() {
+            // What is not written down was not given.
+            for Given { namespace, pod, .. } in lines {
+                self.given.take_back(&identity(namespace, pod));
+            }
+        }
+        written.with_context(|| format!("cannot write {}", self.list.display()))
+    }
+}
+
+fn identity(namespace: &str, name: &str) -> Identity {
+    Identity {
+        namespace: namespace.to_owned(),
+        pod: name.to_owned(),
+    }
 }
 
 impl Addresses {
     /// Claims the state directory's block on this machine and reads what was given out before.
     pub(super) fn open(store: &Store) -> Result<Self> {
-        let layout = store.layout().clone();
-        let given = store::addresses_given(&layout).context("cannot read the addresses given")?;
+        let layout = store.layout();
+        let read = |list: &Path| {
+            store::addresses_given(list).with_context(|| format!("cannot read {}", list.display()))
+        };
+        let (pets, services) = (layout.addresses(), layout.service_addresses());
+        let (to_pets, to_services) = (read(&pets)?, read(&services)?);
         // What was given is durable; the block's own file is quicker to read for everybody else.
-        let last = given
+        let last = to_pets
             .last()
             .and_then(|given| Block::new(given.ip.octets()[1]));
         let has = store
@@ -39,61 +101,44 @@ impl Addresses {
             store::replace(&path, format!("{}\n", block.number()).as_bytes(), Sync::No)
                 .with_context(|| format!("cannot write {}", path.display()))?;
         }
-        let given = given.into_iter().map(|given| {
-            (
-                given.ip,
-                Identity {
-                    namespace: given.namespace,
-                    pod: given.pod,
-                },
-            )
-        });
         Ok(Self {
-            given: address::Addresses::new(block, given),
-            layout,
+            pets: Kept::new(pets, block, Pool::Pets, to_pets),
+            services: Kept::new(services, block, Pool::Services, to_services),
         })
     }
 
     pub(super) const fn block(&self) -> Block {
-        self.given.block()
+        self.pets.given.block()
     }
 
     /// Returns the address of a pet: the same one for ever.
     pub(super) fn address_of(&mut self, namespace: &Namespace, pod: &str) -> Result<Ipv4Addr> {
-        let identity = identity(namespace, pod);
-        if self.given.find(&identity).is_none() {
-            self.give(namespace, &[pod.to_owned()])?;
-        }
-        Ok(self.given.allot(&identity)?)
+        self.pets.of(&identity(namespace.as_str(), pod))
     }
 
-    /// Gives these pets their addresses, as far as they have none: the disk is waited for once.
+    /// Gives these pets their addresses, as far as they have none.
     pub(super) fn give(&mut self, namespace: &Namespace, pods: &[String]) -> Result<()> {
-        let all = pods.iter().map(|pod| identity(namespace, pod));
-        let new: Vec<Identity> = all.filter(|it| self.given.find(it).is_none()).collect();
-        if new.is_empty() {
-            return Ok(());
-        }
-        let mut lines = Vec::new();
-        for identity in &new {
-            let ip = self.given.allot(identity)?;
-            let Identity { namespace, pod } = identity.clone();
-            lines.push(Given { ip, namespace, pod });
-        }
-        let written = store::give_addresses(&self.layout, &lines);
-        if written.is_err() {
-            // What is not written down was not given.
-            new.iter()
-                .for_each(|identity| self.given.take_back(identity));
-        }
-        written.context("cannot write the addresses given")
+        let all = pods.iter().map(|pod| identity(namespace.as_str(), pod));
+        self.pets.give(&all.collect::<Vec<_>>())
     }
-}
 
-fn identity(namespace: &Namespace, pod: &str) -> Identity {
-    Identity {
-        namespace: namespace.to_string(),
-        pod: pod.to_owned(),
+    /// Returns the virtual address of a service: the one it asks for where it can have that, and
+    /// always the same one.
+    pub(super) fn address_of_service(
+        &mut self,
+        namespace: &Namespace,
+        service: &str,
+        wish: Option<Ipv4Addr>,
+    ) -> Result<Ipv4Addr> {
+        let identity = identity(namespace.as_str(), service);
+        let known = self.services.given.find(&identity);
+        if let Some(ip) = wish.filter(|_| known.is_none())
+            && self.services.given.allot_wish(&identity, ip)
+        {
+            let Identity { namespace, pod } = identity.clone();
+            self.services.write(&[Given { ip, namespace, pod }])?;
+        }
+        self.services.of(&identity)
     }
 }
 

@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PodStatus;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 
 use super::abandoned::withdraw_readiness;
-use super::pets::{Incarnation, Runner};
+use super::pets::{Incarnation, Pet, Runner};
 use super::world::{Key, load_seen, load_wanted, set_key};
 use super::{Supervisor, log};
 use crate::model::Namespace;
@@ -206,7 +207,10 @@ impl Supervisor {
         }
         match kind {
             Wanted::StatefulSet => drop(self.due.insert(key.clone())),
-            Wanted::Service => drop(self.stirred.insert(key.0.clone())),
+            Wanted::Service => {
+                self.stirred.insert(key.0.clone());
+                self.sets_of_service_are_due(key);
+            }
             Wanted::Eviction => self.set_of_pet_is_due(key),
             Wanted::PersistentVolumeClaim | Wanted::ConfigMap | Wanted::Secret | Wanted::Pod => {}
         }
@@ -252,6 +256,9 @@ impl Supervisor {
                     let well = status.exit_status() == Some(0);
                     if self.note_hook_ended(pid, status) {
                         continue;
+                    }
+                    if self.proxy.child() == Some(pid) {
+                        self.proxy.ended();
                     }
                     if let Some(key) = self.runner_with(pid) {
                         self.note_runner_ended(&key, Some(well));
@@ -304,6 +311,7 @@ impl Supervisor {
             .world
             .pets()
             .filter_map(|(_, pet)| pet.child())
+            .chain(self.proxy.child())
             .collect();
         let deadline = Instant::now() + ORPHANS_END_WITHIN;
         while Instant::now() < deadline {
@@ -347,6 +355,44 @@ impl Supervisor {
         }
         self.due.extend(self.world.set_keys());
         Ok(())
+    }
+
+    /// Marks the sets that are known by a service for the next turn.
+    fn sets_of_service_are_due(&mut self, key: &Key) {
+        let sets = self.world.place(&key.0).map(|place| &place.sets);
+        let known_by = sets.into_iter().flatten().filter(|(_, set)| {
+            let spec = set.spec.as_ref();
+            spec.and_then(|spec| spec.service_name.as_deref()) == Some(key.1.as_str())
+        });
+        let due: Vec<Key> = known_by
+            .map(|(set, _)| (key.0.clone(), set.clone()))
+            .collect();
+        self.due.extend(due);
+    }
+
+    /// Takes leave of pets whose addresses are another state directory's: this one was copied,
+    /// and what runs at those addresses is the original's. They are made anew.
+    pub(super) fn leave_foreign_pets(&mut self) {
+        let block = self.addresses.block();
+        let foreign = |pet: &Pet| {
+            let ip = pet
+                .pod
+                .status
+                .as_ref()
+                .and_then(|status| status.pod_ip.as_ref());
+            let ip = ip.and_then(|ip| ip.parse().ok());
+            ip.is_some_and(|ip| !block.holds(ip)) && !matches!(pet.runner, Runner::Adopted(_))
+        };
+        let pets = self.world.places.values_mut();
+        for pet in pets.flat_map(|place| place.pets.values_mut()) {
+            if foreign(pet) {
+                pet.pod
+                    .metadata
+                    .deletion_timestamp
+                    .get_or_insert(Time(Timestamp::now()));
+                pet.runner = Runner::Done;
+            }
+        }
     }
 
     /// Watches one pet's directory for the statuses that its runner writes.
@@ -456,7 +502,7 @@ impl Supervisor {
         self.event(key, owner, object, severity, "Deleted", message);
     }
 
-    fn event(
+    pub(super) fn event(
         &self,
         key: &Key,
         owner: &str,

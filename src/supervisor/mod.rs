@@ -14,6 +14,7 @@ mod launch;
 mod perform;
 mod pets;
 mod publish;
+mod services;
 mod turn;
 mod wishes;
 mod world;
@@ -76,6 +77,11 @@ struct Supervisor {
     names: Names,
     /// Commands that run in pets which are about to leave.
     hooks: HashMap<rustix::process::Pid, wishes::RunningHook>,
+    proxy: services::Proxy,
+    /// Services that got no address, and why.
+    refused: BTreeMap<Key, String>,
+    /// Sets whose service does not exist.
+    unserved: BTreeSet<Key>,
     /// Writes what need not be there at once.
     late: Late,
     /// Namespaces whose services may have other endpoints now.
@@ -178,12 +184,17 @@ impl Supervisor {
             look_again: None,
             names,
             hooks: HashMap::new(),
+            proxy: services::Proxy::default(),
+            refused: BTreeMap::new(),
+            unserved: BTreeSet::new(),
             late: Late::start().context("cannot start the thread that writes")?,
             stirred: BTreeSet::new(),
         };
         supervisor.provide_programs()?;
         supervisor.look_at_everything()?;
         supervisor.distrust_reports();
+        supervisor.leave_foreign_pets();
+        supervisor.give_services_addresses();
         supervisor.publish_endpoints();
         supervisor.names.loaded();
         Ok(Some(supervisor))
@@ -207,7 +218,7 @@ impl Supervisor {
         let bin = self.store.layout().bin();
         store::make_dir(&bin).with_context(|| format!("cannot make {}", bin.display()))?;
         let program = own_program().context("cannot find the program that runs")?;
-        for name in ["petset"] {
+        for name in ["petset", "peer-finder"] {
             let link = bin.join(name);
             if fs::read_link(&link).is_ok_and(|target| target == program) {
                 continue;

@@ -305,10 +305,13 @@ impl Supervisor {
         pet.pod.metadata.deletion_grace_period_seconds = Some(grace);
         pet.write(&layout, &pet_key)
             .with_context(|| format!("cannot write the pod {name}"))?;
-        if pet.is_over() {
-            self.remove_pet(&pet_key)?;
-        } else {
-            pet.stop(&layout, &pet_key);
+        // Nobody new is sent to it before it is told to stop.
+        self.stirred.insert(key.0.clone());
+        self.publish_endpoints();
+        match self.world.pet_mut(&pet_key) {
+            Some(pet) if pet.is_over() => self.remove_pet(&pet_key)?,
+            Some(pet) => pet.stop(&layout, &pet_key),
+            None => {}
         }
         let message = format!(
             "delete Pod {name} in StatefulSet {} successful: {why}",

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::world::Key;
 use super::{Supervisor, log};
 use crate::model::{Outcome, Set, Step};
-use crate::net::dns::{Server, Zone};
+use crate::net::dns::{Server, Zone, upstreams};
 use crate::net::{ServiceRecord, endpoints};
 use crate::store::{self, SetReport, Settings, Sync, Waiting};
 
@@ -37,7 +37,8 @@ impl Names {
         let own = SocketAddr::from((block.reserved(53), DNS_PORT));
         let listen = settings.dns_listen.unwrap_or(own);
         let zone = Arc::new(RwLock::new(zone.with_servers([listen.ip()])));
-        let server = Server::start(&[listen], Arc::clone(&zone));
+        let upstreams = upstreams(settings, &[listen]);
+        let server = Server::start_forwarding(&[listen], Arc::clone(&zone), &upstreams);
         let server = server
             .map_err(|error| log(&format!("no DNS on {listen}: {error}")))
             .ok();
@@ -46,6 +47,11 @@ impl Names {
             records: BTreeMap::new(),
             _server: server,
         }
+    }
+
+    /// Returns the records of all services.
+    pub(super) fn records(&self) -> impl Iterator<Item = &ServiceRecord> {
+        self.records.values()
     }
 
     /// From now on the absence of a name means that there is no such name.
@@ -121,18 +127,17 @@ impl Supervisor {
         }
     }
 
+    /// Names resolve first; the files, which take longer, come after.
     fn publish_record(&mut self, key: Key, record: ServiceRecord) {
+        let copy = record.clone();
+        let zone = &self.names.zone;
+        zone.write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(copy);
         let path = self.store.layout().service_record(&key.0, key.1.as_str());
         if let Err(error) = store::replace_json(&path, &record, Sync::No) {
             return log(&format!("cannot write {}: {error}", path.display()));
         }
-        let mut zone = self
-            .names
-            .zone
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        zone.replace(record.clone());
-        drop(zone);
         self.names.records.insert(key, record);
     }
 

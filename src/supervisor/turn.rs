@@ -22,6 +22,9 @@ const AHEAD: usize = 64;
 impl Supervisor {
     /// Brings everything that is due closer to what is wanted, and publishes what is seen.
     pub(super) fn turn(&mut self) {
+        self.give_services_addresses();
+        // A pet that has become ready resolves before anything waits for that.
+        self.publish_endpoints();
         loop {
             let now = Instant::now();
             let rung = self
@@ -40,6 +43,7 @@ impl Supervisor {
         }
         self.tend_claims();
         self.publish_endpoints();
+        self.tend_proxy();
     }
 
     /// Starts the runners that are due, and removes the pets that have come to their end.
@@ -111,6 +115,7 @@ impl Supervisor {
             Ok(set) => set,
             Err(problem) => return log(&format!("{}/{}: {problem}", key.0, key.1)),
         };
+        self.note_missing_service(key);
         set.stopped = self.world.stopped;
         let rules = Rules::for_set(&mut set, self.store.settings().strict);
         for _ in 0..PASSES {
@@ -157,6 +162,9 @@ impl Supervisor {
         let mut changed = false;
         for step in &outcome.steps {
             changed |= self.perform(key, set, step, now)?;
+        }
+        if changed {
+            self.stirred.insert(key.0.clone());
         }
         Ok(changed)
     }
@@ -341,6 +349,7 @@ impl Supervisor {
             .into_iter()
             .chain(runners)
             .chain(self.look_again)
+            .chain(self.proxy.rests_until())
             .min()
     }
 }

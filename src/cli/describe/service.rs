@@ -7,7 +7,9 @@ use super::page::Page;
 use crate::cli::session::Session;
 use crate::cli::words::{NONE, or_none};
 use crate::model::{Namespace, ObjectName};
+use crate::net::proxy::Detours;
 use crate::problem::Result;
+use crate::store;
 
 pub(super) fn write(session: &Session, service: &Service, page: &mut Page) -> Result<()> {
     let meta = &service.metadata;
@@ -37,6 +39,13 @@ pub(super) fn write(session: &Session, service: &Service, page: &mut Page) -> Re
         };
         page.field(0, "TargetPort", format!("{target}/{protocol}"));
     }
+    let layout = session.store.layout();
+    let detours = store::read_json::<Detours>(&layout.detours(&namespace, name.as_str()))?;
+    for detour in detours.unwrap_or_default().ports {
+        page.field(0, "Offered At", format!("{detour}: {}", detour.why));
+    }
+    let affinity = spec.session_affinity.as_deref().unwrap_or("None");
+    page.field(0, "Session Affinity", affinity);
     let publishes = spec.publish_not_ready_addresses.unwrap_or(false);
     page.field(0, "Publishes Not Ready", publishes.to_string());
     write_endpoints(session, &namespace, &name, domain, page)

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetStatus};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Service};
 
 use super::container;
 use super::page::Page;
@@ -37,7 +37,8 @@ pub(super) fn write(
     page.field(0, "Selector", selector(&spec));
     page.pairs(0, "Labels", "=", meta.labels.as_ref());
     page.pairs(0, "Annotations", ": ", meta.annotations.as_ref());
-    write_wish(&spec, &status, page);
+    let service = service(session, &namespace, &spec)?;
+    write_wish(&spec, &status, &service, page);
     page.field(0, "Pods Status", phases(&pods));
     write_state(session, set, report.as_ref(), now, page);
     write_pets(&pods, page);
@@ -47,7 +48,19 @@ pub(super) fn write(
     Ok(())
 }
 
-fn write_wish(spec: &StatefulSetSpec, status: &StatefulSetStatus, page: &mut Page) {
+/// Names the service that the set is known by, and says so if it does not exist.
+fn service(session: &Session, namespace: &Namespace, spec: &StatefulSetSpec) -> Result<String> {
+    let Some(name) = spec.service_name.as_deref().filter(|name| !name.is_empty()) else {
+        return Ok(NONE.to_owned());
+    };
+    let found: Option<Service> = session.store.find(namespace, &name.parse()?)?;
+    Ok(match found {
+        Some(_) => name.to_owned(),
+        None => format!("{name} (does not exist: the pets have no names)"),
+    })
+}
+
+fn write_wish(spec: &StatefulSetSpec, status: &StatefulSetStatus, service: &str, page: &mut Page) {
     let desired = spec.replicas.unwrap_or(1);
     page.field(
         0,
@@ -66,7 +79,7 @@ fn write_wish(spec: &StatefulSetSpec, status: &StatefulSetStatus, page: &mut Pag
     }
     let policy = spec.pod_management_policy.as_deref();
     page.field(0, "Pod Management", policy.unwrap_or("OrderedReady"));
-    page.field(0, "Service", or_none(spec.service_name.clone()));
+    page.field(0, "Service", service);
     let current = or_none(status.current_revision.clone());
     match &status.update_revision {
         Some(update) if *update != current => {

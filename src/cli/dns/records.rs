@@ -140,7 +140,7 @@ pub(super) fn needed(session: &Session, need: &Need) -> Result<Vec<ServiceRecord
 /// The owner of an address is known from the list of those given, and its services from its
 /// namespace.
 fn by_address(session: &Session, ip: IpAddr) -> Result<Vec<ServiceRecord>> {
-    let given = store::addresses_given(session.store.layout())?;
+    let given = store::addresses_given(&session.store.layout().addresses())?;
     let owner = given.into_iter().find(|given| IpAddr::V4(given.ip) == ip);
     let found = match owner {
         Some(owner) => of_namespace(session, &owner.namespace.parse()?)?,

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::super::session::{Session, say};
 use super::{records, reversed};
 use crate::model::Namespace;
-use crate::net::dns::{Server, Zone};
+use crate::net::dns::{Server, Zone, upstreams};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Noticed, Watch};
 
@@ -44,7 +44,8 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<()> {
     let zone = reversed(session, zone).with_servers(args.listen.iter().map(SocketAddr::ip));
     let mut desk = Desk::new(session, Arc::new(RwLock::new(zone)))?;
     desk.read_everything()?;
-    let server = Server::start(&args.listen, Arc::clone(&desk.zone))
+    let upstreams = upstreams(session.store.settings(), &args.listen);
+    let server = Server::start_forwarding(&args.listen, Arc::clone(&desk.zone), &upstreams)
         .with_context(|| format!("cannot listen on {}", listed(&args.listen)))?;
     say(format!(
         "Answering DNS questions on {}.",

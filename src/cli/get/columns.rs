@@ -11,7 +11,8 @@ use crate::cli::pods;
 use crate::cli::sort::Sort;
 use crate::cli::words::{age_of, joined, modes, or_none, ports};
 use crate::model::{Namespace, REVISION_LABEL, printer};
-use crate::store::Layout;
+use crate::net::proxy::Detours;
+use crate::store::{self, Layout};
 
 /// Returns the headings of a table of this sort.
 pub(super) fn headings(sort: Sort, wide: bool) -> Vec<&'static str> {
@@ -30,7 +31,7 @@ pub(super) fn headings(sort: Sort, wide: bool) -> Vec<&'static str> {
                 "PORT(S)",
                 "AGE",
             ],
-            &["SELECTOR"],
+            &["SELECTOR", "OFFERED AT"],
         ),
         Sort::Claim => (
             &[
@@ -60,7 +61,10 @@ pub(super) fn cells(layout: &Layout, item: &Item, wide: bool, now: Timestamp) ->
     let (mut cells, more) = match item {
         Item::Set(set) => (vec![name, ready(set), age], more_of_set(set)),
         Item::Pet(pod) => (pet(pod, name, age, now), more_of_pet(pod)),
-        Item::Service(service) => (self::service(service, name, age), more_of_service(service)),
+        Item::Service(service) => {
+            let more = more_of_service(layout, service, &name);
+            (self::service(service, name, age), more)
+        }
         Item::Claim(claim) => (self::claim(layout, claim, name, age), more_of_claim(claim)),
         Item::Endpoints(ends) => (vec![name, endpoints::summary(ends), age], Vec::new()),
         Item::Revision(revision) => (self::revision(revision, name, age), Vec::new()),
@@ -123,14 +127,21 @@ fn service(service: &Service, name: String, age: String) -> Vec<String> {
     vec![name, kind, address, external, ports(&spec), age]
 }
 
-fn more_of_service(service: &Service) -> Vec<String> {
+fn more_of_service(layout: &Layout, service: &Service, name: &str) -> Vec<String> {
     let selector = service
         .spec
         .as_ref()
         .and_then(|spec| spec.selector.as_ref());
     let pairs = selector.into_iter().flatten();
     let pairs: Vec<String> = pairs.map(|(key, value)| format!("{key}={value}")).collect();
-    vec![joined(pairs.iter().map(String::as_str))]
+    let namespace = namespace_of(&service.metadata);
+    let detours = store::read_json::<Detours>(&layout.detours(&namespace, name));
+    let ports = detours.ok().flatten().unwrap_or_default().ports;
+    let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
+    vec![
+        joined(pairs.iter().map(String::as_str)),
+        or_none(Some(ports.join(",")).filter(|ports| !ports.is_empty())),
+    ]
 }
 
 fn claim(layout: &Layout, claim: &PersistentVolumeClaim, name: String, age: String) -> Vec<String> {

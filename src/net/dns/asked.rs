@@ -54,18 +54,23 @@ impl Asked<'_> {
         }
     }
 
-    /// Adds an SRV record for each entry, and the addresses of their targets (N07, N14, N16).
-    pub(super) fn add_srv(&self, rows: &mut Rows, node: &Node, entries: &[Entry]) {
+    /// Adds an SRV record for each of `count` entries, and the addresses of their targets (N07, N14, N16).
+    pub(super) fn add_srv(
+        &self,
+        rows: &mut Rows,
+        node: &Node,
+        (count, entries): (usize, impl Iterator<Item = Entry>),
+    ) {
         if !self.kind.takes(Kind::Srv) {
             return;
         }
-        let weight = weight_of(entries.len());
+        let weight = weight_of(count);
         let (mut seen, mut addressed) = (HashSet::new(), HashSet::new());
         for entry in entries {
             if rows.answers.len() >= self.most {
                 return;
             }
-            let target = self.target(node, entry);
+            let target = self.target(node, &entry);
             if addressed.insert((target.clone(), entry.ip)) {
                 rows.additional
                     .push(self.row(&target, Value::address(entry.ip)));

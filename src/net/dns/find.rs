@@ -69,8 +69,8 @@ impl Zone {
             (ServiceKind::ExternalName { name }, []) => Some(self.alias(asked, name)),
             (ServiceKind::ExternalName { .. }, _) => None,
             (_, []) => {
-                let mut rows = asked.rows(node.addresses.iter().map(|ip| Value::address(*ip)));
-                asked.add_srv(&mut rows, node, &node.entries);
+                let mut rows = asked.rows(node.addresses(asked.kind).map(Value::address));
+                asked.add_srv(&mut rows, node, node.entries());
                 Some(rows)
             }
             (_, [protocol]) if protocol.starts_with('_') => {
@@ -82,7 +82,8 @@ impl Zone {
                     .iter()
                     .map(|&index| node.record.endpoints[index].ip);
                 let mut rows = asked.rows(ips.map(Value::address));
-                asked.add_srv(&mut rows, node, &node.entries_of(endpoints));
+                let entries = node.entries_of(&endpoints);
+                asked.add_srv(&mut rows, node, (entries.len(), entries.into_iter()));
                 Some(rows)
             }
             (_, [protocol, port]) => {

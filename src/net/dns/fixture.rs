@@ -24,6 +24,7 @@ pub(super) fn service(name: &str, kind: &str, endpoints: &str) -> ServiceRecord 
         kind: kind_of(kind),
         ports,
         publish_not_ready: false,
+        affinity: None,
         endpoints: endpoints
             .split_whitespace()
             .map(|text| endpoint(text, &http))

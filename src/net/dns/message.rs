@@ -4,9 +4,10 @@
 //! name for, which a server must answer nevertheless, so those four bytes are read here.
 
 use simple_dns::rdata::{A, AAAA, CNAME, NS, OPT, PTR, RData, SOA, SRV, TXT};
-use simple_dns::{CLASS, Name, Packet, PacketFlag, RCODE, ResourceRecord};
+use simple_dns::{CLASS, Name, Packet, PacketFlag, RCODE, ResourceRecord, TYPE};
 
 use super::answer::{Answer, Kind, Question, Record, SOA_TIMES, Status, Value};
+use super::elsewhere::Elsewhere;
 use super::zone::Zone;
 
 /// How a question came, which decides how long its answer may be.
@@ -29,6 +30,7 @@ const MOST_RECORDS_ASKED: u16 = 16;
 const FORMAT_ERROR: u8 = 1;
 const NOT_IMPLEMENTED: u8 = 4;
 const OPCODE_AND_RD: u8 = 0b0111_1001;
+const RECURSION_DESIRED: u8 = 1;
 const RESPONSE: u8 = 0b1000_0000;
 const RESERVED: u8 = 0b0100_0000;
 const CLASS_IN: u16 = 1;
@@ -37,17 +39,38 @@ const KNOWN: [u8; 4] = [0, 1, 0, 1];
 /// Not for questions: transfers of the zone, whole or in part.
 const TRANSFERS: [u16; 2] = [251, 252];
 
+/// What is to be done about a message.
+pub(super) enum Reply {
+    Here(Vec<u8>),
+    /// Somebody else has to be asked first.
+    Elsewhere(Elsewhere),
+}
+
 /// Answers one message; nothing where it deserves no answer: it is a fragment or itself one.
 pub(crate) fn answer(zone: &Zone, query: &[u8], transport: Transport) -> Option<Vec<u8>> {
+    match consider(zone, query, transport, false)? {
+        Reply::Here(reply) => Some(reply),
+        Reply::Elsewhere(elsewhere) => Some(elsewhere.own_reply()),
+    }
+}
+
+/// Answers one message, or says what others have to be asked, if it `may` be passed on.
+pub(super) fn consider(
+    zone: &Zone,
+    query: &[u8],
+    transport: Transport,
+    may: bool,
+) -> Option<Reply> {
     let is_query = query.len() >= HEADER && query[2] & RESPONSE == 0;
     if !is_query {
         return None;
     }
     if query[2] & OPCODE_AND_RD & !1 != 0 {
-        return Some(refusal(query, NOT_IMPLEMENTED));
+        return Some(Reply::Here(refusal(query, NOT_IMPLEMENTED)));
     }
-    let reply = Asked::read(query).and_then(|asked| asked.answer(zone, transport));
-    Some(reply.unwrap_or_else(|| refusal(query, FORMAT_ERROR)))
+    let may = may && query[2] & RECURSION_DESIRED != 0;
+    let reply = Asked::read(query).and_then(|asked| asked.answer(zone, query, transport, may));
+    Some(reply.unwrap_or_else(|| Reply::Here(refusal(query, FORMAT_ERROR))))
 }
 
 /// A message that is not understood gets nothing but its own identity back.
@@ -95,7 +118,13 @@ impl Asked {
         u16::from_be_bytes([self.asked[2], self.asked[3]])
     }
 
-    fn answer(&self, zone: &Zone, transport: Transport) -> Option<Vec<u8>> {
+    fn answer(
+        &self,
+        zone: &Zone,
+        message: &[u8],
+        transport: Transport,
+        may: bool,
+    ) -> Option<Reply> {
         let query = Packet::parse(&self.message).ok()?;
         let mut more = query.additional_records.iter();
         if more.any(|record| matches!(record.rdata, RData::OPT(_))) {
@@ -103,6 +132,10 @@ impl Asked {
         }
         let room = room_for(transport, query.opt());
         let answer = self.ask(zone, &query, room / LEAST_RECORD + 1)?;
+        let is_ours = self.class() != CLASS_IN || TRANSFERS.contains(&self.kind());
+        if may && !is_ours && answer.status == Status::Refused {
+            return Some(Reply::Elsewhere(Elsewhere::whole(message)));
+        }
         let mut reply = reply_to(&query);
         if query.opt().is_some_and(|opt| opt.version != 0) {
             *reply.rcode_mut() = RCODE::BADVERS;
@@ -111,7 +144,17 @@ impl Asked {
         }
         let mut bytes = write_within(reply, room)?;
         bytes[self.at..self.at + 4].copy_from_slice(&self.asked);
-        Some(bytes)
+        let alias = open_alias(&answer).filter(|_| may);
+        let kind = TYPE::from(self.kind());
+        Some(
+            match alias.filter(|_| !matches!(kind, TYPE::CNAME | TYPE::Unknown(_))) {
+                None => Reply::Here(bytes),
+                Some(target) => match Elsewhere::behind(bytes.clone(), target, kind, room) {
+                    Some(elsewhere) => Reply::Elsewhere(elsewhere),
+                    None => Reply::Here(bytes),
+                },
+            },
+        )
     }
 
     fn ask(&self, zone: &Zone, query: &Packet<'_>, most: usize) -> Option<Answer> {
@@ -122,6 +165,26 @@ impl Asked {
         let question = Question::new(name, Kind::from_code(self.kind()));
         Some(zone.answer(&question, most))
     }
+}
+
+/// Returns the name that an answer ends with without saying what that is.
+fn open_alias(answer: &Answer) -> Option<&str> {
+    match &answer.answers.last()?.value {
+        Value::Cname(target) => Some(target),
+        Value::A(_)
+        | Value::Aaaa(_)
+        | Value::Srv { .. }
+        | Value::Ptr(_)
+        | Value::Txt(_)
+        | Value::Ns(_)
+        | Value::Soa { .. } => None,
+    }
+}
+
+/// Returns where the one question of a message ends.
+pub(super) fn end_of_question(message: &[u8]) -> Option<usize> {
+    let end = end_of_name(message)? + 4;
+    (message.len() >= end && message.get(4..6) == Some(&[0, 1])).then_some(end)
 }
 
 /// Finds where the name asked for ends; it may not be a pointer, having nothing to point to.
@@ -227,7 +290,7 @@ fn rdata(value: &Value) -> Option<RData<'_>> {
 
 /// Writes the reply so that it fits: what is additional goes first, then the asker is told to
 /// come again by TCP and gets what there is room for.
-fn write_within(mut reply: Packet<'_>, room: usize) -> Option<Vec<u8>> {
+pub(super) fn write_within(mut reply: Packet<'_>, room: usize) -> Option<Vec<u8>> {
     loop {
         let bytes = reply.build_bytes_vec_compressed().ok()?;
         if bytes.len() <= room {

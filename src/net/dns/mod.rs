@@ -7,15 +7,20 @@
 mod answer;
 mod arpa;
 mod asked;
+mod elsewhere;
 mod find;
 #[cfg(test)]
 mod fixture;
+mod forward;
+#[cfg(test)]
+mod forward_tests;
 mod lookup;
 mod message;
 #[cfg(test)]
 mod message_tests;
 mod node;
 mod query;
+mod quick;
 mod server;
 #[cfg(test)]
 mod server_tests;
@@ -26,6 +31,7 @@ mod zone;
 mod zone_tests;
 
 pub(crate) use answer::{Answer, Kind, Question, Record, Status, Value};
+pub(crate) use forward::upstreams;
 pub(crate) use lookup::{Lookup, Need, lookup, needed, questions, search_path};
 pub(crate) use message::{Transport, answer};
 pub(crate) use query::{Reply, query, read_reply};

@@ -1,22 +1,29 @@
-//! One service, indexed so that a question costs the same however many endpoints it has.
+//! One service, indexed so that a question costs the same however many endpoints it has, and a
+//! change costs what has changed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use crate::net::record::{ServiceKind, ServiceRecord};
+use super::answer::Kind;
+use crate::net::record::{Endpoint, ServiceKind, ServiceRecord};
 
 /// A service and the names below it, in lower case.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) record: ServiceRecord,
-    /// What the service's own name resolves to.
-    pub(super) addresses: Vec<IpAddr>,
-    /// What it answers to SRV: each port of each address.
-    pub(super) entries: Vec<Entry>,
-    /// The same by `_port._protocol`, for ports that have a name.
-    named: HashMap<String, Vec<Entry>>,
-    /// Which of the record's ready endpoints go by a host name.
+    /// The service's own addresses; where there are none, its name stands for its endpoints.
+    own: Vec<IpAddr>,
+    /// The ready endpoints, in the order of the record; of several that go by one name and one
+    /// address the first.
+    ready: BTreeSet<usize>,
+    /// Which of the ready endpoints go by a host name.
     hosts: HashMap<String, Vec<usize>>,
+    /// How many addresses of each kind the service's name has.
+    addresses: Families,
+    /// How many answers there are to SRV: each port of each address.
+    entries: usize,
+    /// The same by `_port._protocol`, for ports that have a name.
+    named: HashMap<String, usize>,
 }
 
 /// One port of one address.
@@ -28,101 +35,257 @@ pub(super) struct Entry {
     pub(super) port: u16,
 }
 
+/// A place in a record's list of endpoints whose address is another now.
+#[derive(Debug)]
+pub(super) struct Moved {
+    pub(super) index: usize,
+    pub(super) from: Option<IpAddr>,
+    pub(super) to: Option<IpAddr>,
+}
+
+#[derive(Debug, Default)]
+struct Families {
+    v4: usize,
+    v6: usize,
+}
+
+impl Families {
+    const fn of(&mut self, ip: IpAddr) -> &mut usize {
+        match ip {
+            IpAddr::V4(_) => &mut self.v4,
+            IpAddr::V6(_) => &mut self.v6,
+        }
+    }
+}
+
 impl Node {
-    pub(super) fn new(record: ServiceRecord) -> Self {
-        let mut node = Self {
-            addresses: Vec::new(),
-            entries: Vec::new(),
-            named: HashMap::new(),
-            hosts: HashMap::new(),
-            record,
+    pub(super) fn new(mut record: ServiceRecord) -> Self {
+        let endpoints = std::mem::take(&mut record.endpoints);
+        let own = match &record.kind {
+            ServiceKind::ClusterIp { addresses } => addresses.clone(),
+            ServiceKind::ExternalName { .. } | ServiceKind::Headless => Vec::new(),
         };
-        node.index_hosts();
-        match &node.record.kind {
-            ServiceKind::ExternalName { .. } => {}
-            ServiceKind::ClusterIp { addresses } if !addresses.is_empty() => {
-                node.addresses.clone_from(addresses);
-                node.index_own_ports();
-            }
-            ServiceKind::ClusterIp { .. } | ServiceKind::Headless => node.index_endpoints(),
+        let mut node = Self {
+            record,
+            own,
+            ready: BTreeSet::new(),
+            hosts: HashMap::new(),
+            addresses: Families::default(),
+            entries: 0,
+            named: HashMap::new(),
+        };
+        node.count_own();
+        for endpoint in endpoints {
+            node.record.endpoints.push(endpoint);
+            node.enter(node.record.endpoints.len() - 1);
         }
         node
     }
 
-    fn index_hosts(&mut self) {
-        let endpoints = &self.record.endpoints;
-        for (index, endpoint) in endpoints.iter().enumerate() {
-            if !endpoint.ready {
-                continue;
+    /// Takes in the same service with other endpoints, and returns where addresses changed;
+    /// nothing where nothing did. Gives the record back if it is another kind of service.
+    pub(super) fn follow(
+        &mut self,
+        record: ServiceRecord,
+    ) -> Result<Option<Vec<Moved>>, Box<ServiceRecord>> {
+        let names = |record: &ServiceRecord| (record.namespace.clone(), record.name.clone());
+        let same = (&self.record.kind, &self.record.ports) == (&record.kind, &record.ports);
+        if !same || names(&self.record) != names(&record) {
+            return Err(Box::new(record));
+        }
+        self.record.publish_not_ready = record.publish_not_ready;
+        self.record.affinity = record.affinity;
+        let mut moved = Vec::new();
+        let mut changed = false;
+        let length = record.endpoints.len();
+        for (index, endpoint) in record.endpoints.into_iter().enumerate() {
+            if self.record.endpoints.get(index) != Some(&endpoint) {
+                changed = true;
+                moved.extend(self.put(index, endpoint));
             }
-            let same = self.hosts.entry(endpoint.host().to_ascii_lowercase());
-            let same = same.or_default();
-            if !same.iter().any(|&other| endpoints[other].ip == endpoint.ip) {
-                same.push(index);
+        }
+        while self.record.endpoints.len() > length {
+            changed = true;
+            let index = self.record.endpoints.len() - 1;
+            self.leave(index);
+            let from = self.record.endpoints.pop().map(|gone| gone.ip);
+            moved.push(Moved {
+                index,
+                from,
+                to: None,
+            });
+        }
+        Ok(changed.then_some(moved))
+    }
+
+    /// Puts an endpoint in its place, which is that of another or right after the last.
+    fn put(&mut self, index: usize, endpoint: Endpoint) -> Option<Moved> {
+        let to = Some(endpoint.ip);
+        let from = self.record.endpoints.get(index).map(|old| old.ip);
+        if from.is_some() {
+            self.leave(index);
+            self.record.endpoints[index] = endpoint;
+        } else {
+            self.record.endpoints.push(endpoint);
+        }
+        self.enter(index);
+        (from != to).then_some(Moved { index, from, to })
+    }
+
+    fn count_own(&mut self) {
+        for ip in self.own.clone() {
+            *self.addresses.of(ip) += 1;
+        }
+        for port in &self.record.ports {
+            self.entries += self.own.len();
+            if !port.name.is_empty() && !self.own.is_empty() {
+                let named = self.named.entry(key(&port.name, &port.protocol));
+                *named.or_default() += self.own.len();
             }
         }
     }
 
-    fn index_own_ports(&mut self) {
-        let ports = self.record.ports.clone();
-        for port in &ports {
-            for ip in self.addresses.clone() {
-                let port_number = port.port;
-                self.add(
-                    &port.name,
-                    &port.protocol,
-                    Entry {
-                        endpoint: None,
-                        ip,
-                        port: port_number,
-                    },
-                );
+    /// Notes an endpoint by its name, if it is ready.
+    fn enter(&mut self, index: usize) {
+        let endpoint = &self.record.endpoints[index];
+        if !endpoint.ready {
+            return;
+        }
+        let host = endpoint.host().to_ascii_lowercase();
+        let same = self.hosts.entry(host.clone()).or_default();
+        same.push(index);
+        same.sort_unstable();
+        self.list_again(&host);
+    }
+
+    fn leave(&mut self, index: usize) {
+        let endpoint = &self.record.endpoints[index];
+        if !endpoint.ready {
+            return;
+        }
+        let host = endpoint.host().to_ascii_lowercase();
+        self.unlist(index);
+        let Some(same) = self.hosts.get_mut(&host) else {
+            return;
+        };
+        same.retain(|other| *other != index);
+        if same.is_empty() {
+            self.hosts.remove(&host);
+        } else {
+            self.list_again(&host);
+        }
+    }
+
+    /// Lists, of the endpoints that go by a host name, the first with each address.
+    fn list_again(&mut self, host: &str) {
+        let same = self.hosts.get(host).cloned().unwrap_or_default();
+        for (place, &index) in same.iter().enumerate() {
+            let ip = self.record.endpoints[index].ip;
+            let mut before = same[..place].iter();
+            if before.any(|&other| self.record.endpoints[other].ip == ip) {
+                self.unlist(index);
+            } else {
+                self.list(index);
             }
         }
     }
 
-    fn index_endpoints(&mut self) {
-        let mut ready: Vec<usize> = self.hosts.values().flatten().copied().collect();
-        ready.sort_unstable();
-        for index in ready {
-            let endpoint = &self.record.endpoints[index];
-            let ip = endpoint.ip;
-            self.addresses.push(ip);
-            for port in endpoint.ports.clone() {
-                let entry = Entry {
-                    endpoint: Some(index),
-                    ip,
-                    port: port.port,
-                };
-                self.add(&port.name, &port.protocol, entry);
+    fn list(&mut self, index: usize) {
+        if !self.ready.insert(index) || !self.own.is_empty() {
+            return;
+        }
+        let endpoint = &self.record.endpoints[index];
+        *self.addresses.of(endpoint.ip) += 1;
+        self.entries += endpoint.ports.len();
+        for port in endpoint.ports.iter().filter(|port| !port.name.is_empty()) {
+            *self
+                .named
+                .entry(key(&port.name, &port.protocol))
+                .or_default() += 1;
+        }
+    }
+
+    fn unlist(&mut self, index: usize) {
+        if !self.ready.remove(&index) || !self.own.is_empty() {
+            return;
+        }
+        let endpoint = &self.record.endpoints[index];
+        *self.addresses.of(endpoint.ip) -= 1;
+        self.entries -= endpoint.ports.len();
+        for port in endpoint.ports.iter().filter(|port| !port.name.is_empty()) {
+            let key = key(&port.name, &port.protocol);
+            if let Some(count) = self.named.get_mut(&key) {
+                *count -= 1;
+                if *count == 0 {
+                    self.named.remove(&key);
+                }
             }
         }
     }
 
-    fn add(&mut self, port: &str, protocol: &str, entry: Entry) {
-        self.entries.push(entry);
-        if !port.is_empty() {
-            self.named
-                .entry(key(port, protocol))
-                .or_default()
-                .push(entry);
-        }
+    /// The endpoints that the service's own name stands for.
+    fn listed(&self) -> impl Iterator<Item = (usize, &Endpoint)> {
+        let ready = self.ready.iter().filter(|_| self.own.is_empty());
+        ready.map(|&index| (index, &self.record.endpoints[index]))
+    }
+
+    /// Returns what the service's own name resolves to when it is asked for this kind.
+    pub(super) fn addresses(&self, kind: Kind) -> impl Iterator<Item = IpAddr> {
+        let any = (kind.takes(Kind::A) && self.addresses.v4 > 0)
+            || (kind.takes(Kind::Aaaa) && self.addresses.v6 > 0);
+        let listed = self.listed().map(|(_, endpoint)| endpoint.ip);
+        let all = self.own.iter().copied().chain(listed);
+        all.take(if any { usize::MAX } else { 0 })
+    }
+
+    /// Returns each port of each address of the service's own name, and how many they are.
+    pub(super) fn entries(&self) -> (usize, impl Iterator<Item = Entry>) {
+        let own = self.own.iter().flat_map(|ip| {
+            let entry = |port: u16| own_entry(*ip, port);
+            self.record.ports.iter().map(move |port| entry(port.port))
+        });
+        let listed = self.listed().flat_map(|(index, endpoint)| {
+            let entry = move |port: u16| entry_of(index, endpoint, port);
+            endpoint.ports.iter().map(move |port| entry(port.port))
+        });
+        (self.entries, own.chain(listed))
     }
 
     /// Whether the service's own name exists: a headless one without a ready endpoint does not.
     pub(super) fn is_there(&self) -> bool {
         match &self.record.kind {
             ServiceKind::ExternalName { name } => name.parse::<IpAddr>().is_err(),
-            ServiceKind::ClusterIp { addresses } if !addresses.is_empty() => true,
-            ServiceKind::ClusterIp { .. } | ServiceKind::Headless => !self.addresses.is_empty(),
+            ServiceKind::ClusterIp { .. } | ServiceKind::Headless => {
+                !self.own.is_empty() || !self.ready.is_empty()
+            }
         }
     }
 
-    /// Returns the entries of `_port._protocol`, given in lower case.
-    pub(super) fn port(&self, port: &str, protocol: &str) -> Option<&[Entry]> {
-        self.named
-            .get(&format!("{port}.{protocol}"))
-            .map(Vec::as_slice)
+    /// Returns the entries of `_port._protocol`, given in lower case, and how many they are.
+    pub(super) fn port(
+        &self,
+        port: &str,
+        protocol: &str,
+    ) -> Option<(usize, impl Iterator<Item = Entry>)> {
+        let count = *self.named.get(&format!("{port}.{protocol}"))?;
+        let names = (port[1..].to_owned(), protocol[1..].to_owned());
+        let is_it = move |name: &str, protocol: &str| {
+            name.eq_ignore_ascii_case(&names.0) && protocol.eq_ignore_ascii_case(&names.1)
+        };
+        let is_own = is_it.clone();
+        let own = self.own.iter().flat_map(move |ip| {
+            let is_own = is_own.clone();
+            let ports = self.record.ports.iter();
+            let ports = ports.filter(move |port| is_own(&port.name, &port.protocol));
+            ports.map(|port| own_entry(*ip, port.port))
+        });
+        let listed = self.listed().flat_map(move |(index, endpoint)| {
+            let is_it = is_it.clone();
+            let ports = endpoint.ports.iter();
+            let ports = ports.filter(move |port| is_it(&port.name, &port.protocol));
+            ports.map(move |port| entry_of(index, endpoint, port.port))
+        });
+        Some((count, own.chain(listed)))
     }
 
     /// Whether a named port has this protocol, given as `_tcp`.
@@ -135,19 +298,23 @@ impl Node {
     }
 
     /// Returns which endpoints go by a host name, given in lower case.
-    pub(super) fn host(&self, host: &str) -> Option<&[usize]> {
-        self.hosts.get(host).map(Vec::as_slice)
+    pub(super) fn host(&self, host: &str) -> Option<Vec<usize>> {
+        let same = self.hosts.get(host)?.iter().copied();
+        Some(same.filter(|index| self.ready.contains(index)).collect())
+    }
+
+    /// Returns the addresses that go by a host name, given in lower case.
+    pub(super) fn addresses_of(&self, host: &str) -> Option<impl Iterator<Item = IpAddr>> {
+        let same = self.hosts.get(host)?.iter();
+        let listed = same.filter(|index| self.ready.contains(index));
+        Some(listed.map(|&index| self.record.endpoints[index].ip))
     }
 
     /// Returns each port of some endpoints.
     pub(super) fn entries_of(&self, endpoints: &[usize]) -> Vec<Entry> {
         let entries = endpoints.iter().flat_map(|&index| {
             let endpoint = &self.record.endpoints[index];
-            let entry = move |port: u16| Entry {
-                endpoint: Some(index),
-                ip: endpoint.ip,
-                port,
-            };
+            let entry = move |port: u16| entry_of(index, endpoint, port);
             endpoint.ports.iter().map(move |port| entry(port.port))
         });
         entries.collect()
@@ -163,6 +330,22 @@ impl Node {
             .collect();
         labels.sort_unstable();
         labels
+    }
+}
+
+const fn own_entry(ip: IpAddr, port: u16) -> Entry {
+    Entry {
+        endpoint: None,
+        ip,
+        port,
+    }
+}
+
+const fn entry_of(index: usize, endpoint: &Endpoint, port: u16) -> Entry {
+    Entry {
+        endpoint: Some(index),
+        ip: endpoint.ip,
+        port,
     }
 }
 

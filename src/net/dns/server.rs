@@ -9,13 +9,16 @@ use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::message::{Transport, answer};
+use super::forward::{Delivery, Forward};
+use super::message::{Reply, Transport, consider};
+use super::quick;
 use super::tcp;
 use super::zone::Zone;
 
@@ -43,6 +46,15 @@ impl Server {
     ///
     /// Only loopback addresses are accepted: petset opens no port to the network.
     pub(crate) fn start(addresses: &[SocketAddr], zone: Arc<RwLock<Zone>>) -> io::Result<Self> {
+        Self::start_forwarding(addresses, zone, &[])
+    }
+
+    /// Does so, and asks `upstreams` for names of other zones.
+    pub(crate) fn start_forwarding(
+        addresses: &[SocketAddr],
+        zone: Arc<RwLock<Zone>>,
+        upstreams: &[SocketAddr],
+    ) -> io::Result<Self> {
         let pairs: Vec<(UdpSocket, TcpListener)> = addresses
             .iter()
             .map(|address| bind(*address))
@@ -60,8 +72,14 @@ impl Server {
             threads: Vec::new(),
         };
         let (udp_quit, udp_zone) = (Arc::clone(&quit), Arc::clone(&zone));
-        server.spawn("dns-udp", move || serve_udp(&udp, &udp_zone, &udp_quit))?;
-        server.spawn("dns-tcp", move || tcp::serve(&tcp, &zone, &quit))?;
+        let mut forward = Forward::new(upstreams);
+        let upstreams: Arc<[SocketAddr]> = upstreams.into();
+        server.spawn("dns-udp", move || {
+            serve_udp(&udp, &udp_zone, &udp_quit, &mut forward);
+        })?;
+        server.spawn("dns-tcp", move || {
+            tcp::serve(&tcp, &zone, &quit, &upstreams);
+        })?;
         Ok(server)
     }
 
@@ -114,44 +132,88 @@ fn is_loopback(ip: IpAddr) -> bool {
     ip.is_loopback()
 }
 
-fn serve_udp(sockets: &[UdpSocket], zone: &RwLock<Zone>, quit: &OwnedFd) {
+fn serve_udp(sockets: &[UdpSocket], zone: &RwLock<Zone>, quit: &OwnedFd, forward: &mut Forward) {
     let mut buffer = vec![0; LARGEST_QUERY];
     loop {
-        let mut polled: Vec<PollFd> = sockets
-            .iter()
+        let all = sockets.iter().chain(forward.sockets());
+        let mut polled: Vec<PollFd> = all
             .map(|socket| PollFd::new(socket, PollFlags::IN))
             .collect();
         polled.push(PollFd::new(quit, PollFlags::IN));
-        if wait(&mut polled, None).is_err() {
+        if wait(&mut polled, time_left(forward).as_ref()).is_err() {
             return;
         }
-        if polled.last().is_some_and(|quit| !quit.revents().is_empty()) {
+        let ready: Vec<bool> = polled.iter().map(|fd| !fd.revents().is_empty()).collect();
+        drop(polled);
+        if ready.last() == Some(&true) {
             return;
         }
-        for (socket, polled) in sockets.iter().zip(&polled) {
-            if !polled.revents().is_empty() {
-                take_turn(socket, zone, &mut buffer);
+        for (index, ready) in ready[..sockets.len()].iter().enumerate() {
+            if *ready {
+                take_turn(sockets, index, zone, &mut buffer, forward);
             }
+        }
+        if forward.is_on() {
+            deliver(sockets, forward.receive());
+            deliver(sockets, forward.hurry(Instant::now()));
         }
     }
 }
 
+/// Returns how long a resolver has that was asked.
+fn time_left(forward: &Forward) -> Option<Timespec> {
+    let left = forward
+        .deadline()?
+        .saturating_duration_since(Instant::now());
+    Timespec::try_from(left + Duration::from_millis(1)).ok()
+}
+
+fn deliver(sockets: &[UdpSocket], deliveries: impl IntoIterator<Item = Delivery>) {
+    for (index, asker, reply) in deliveries {
+        let _ = sockets[index].send_to(&reply, asker);
+    }
+}
+
 /// Answers what has come in on one socket; what cannot be sent at once is lost, as UDP allows.
-fn take_turn(socket: &UdpSocket, zone: &RwLock<Zone>, buffer: &mut [u8]) {
+fn take_turn(
+    sockets: &[UdpSocket],
+    index: usize,
+    zone: &RwLock<Zone>,
+    buffer: &mut [u8],
+    forward: &mut Forward,
+) {
+    let socket = &sockets[index];
+    let mut quick_reply = [0; quick::ROOM];
     for _ in 0..TURN {
         let Ok((length, asker)) = socket.recv_from(buffer) else {
             return;
         };
-        if let Some(reply) = reply_to(zone, &buffer[..length], Transport::Udp) {
-            let _ = socket.send_to(&reply, asker);
+        let known = zone.read().unwrap_or_else(PoisonError::into_inner);
+        let quick = quick::answer(&known, &buffer[..length], &mut quick_reply);
+        drop(known);
+        if let Some(length) = quick {
+            let _ = socket.send_to(&quick_reply[..length], asker);
+            continue;
+        }
+        match reply_to(zone, &buffer[..length], Transport::Udp, forward.is_on()) {
+            Some(Reply::Here(reply)) => drop(socket.send_to(&reply, asker)),
+            Some(Reply::Elsewhere(elsewhere)) => {
+                deliver(sockets, forward.ask(elsewhere, (index, asker)));
+            }
+            None => {}
         }
     }
 }
 
 /// Answers a message; one that brings the answering code down is as if it had not come.
-pub(super) fn reply_to(zone: &RwLock<Zone>, query: &[u8], transport: Transport) -> Option<Vec<u8>> {
+pub(super) fn reply_to(
+    zone: &RwLock<Zone>,
+    query: &[u8],
+    transport: Transport,
+    may: bool,
+) -> Option<Reply> {
     let zone = zone.read().unwrap_or_else(PoisonError::into_inner);
-    catch_unwind(AssertUnwindSafe(|| answer(&zone, query, transport)))
+    catch_unwind(AssertUnwindSafe(|| consider(&zone, query, transport, may)))
         .ok()
         .flatten()
 }

@@ -1,14 +1,18 @@
 //! DNS by TCP: messages with their length in front, many clients, one thread.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::sync::RwLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, RwLock};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 
-use super::message::Transport;
+use super::elsewhere::Elsewhere;
+use super::forward;
+use super::message::{Reply, Transport};
 use super::server::{reply_to, wait};
 use super::zone::Zone;
 
@@ -19,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long nobody is accepted after the system could not give another descriptor.
 const PAUSE: Duration = Duration::from_millis(100);
 const LARGEST_QUERY: usize = 4096;
+/// How many questions may wait for other servers at once; more are refused.
+const MOST_WAITING: usize = 16;
 
 /// A client that is connected.
 struct Client {
@@ -40,7 +46,12 @@ enum Fate {
 /// Serves until the other end of `quit` is closed.
 ///
 /// Everyone has one question answered in turn, so that nobody waits for one who asks a lot.
-pub(super) fn serve(listeners: &[TcpListener], zone: &RwLock<Zone>, quit: &OwnedFd) {
+pub(super) fn serve(
+    listeners: &[TcpListener],
+    zone: &RwLock<Zone>,
+    quit: &OwnedFd,
+    upstreams: &Arc<[SocketAddr]>,
+) {
     let mut clients: Vec<Client> = Vec::new();
     let mut accept_from = Instant::now();
     loop {
@@ -55,7 +66,7 @@ pub(super) fn serve(listeners: &[TcpListener], zone: &RwLock<Zone>, quit: &Owned
         let mut moved = moved.iter();
         clients.retain_mut(|client| {
             let moved = moved.next() == Some(&true);
-            client.proceed(moved, zone) == Fate::Stays
+            client.proceed(moved, zone, upstreams) == Fate::Stays
         });
         for (listener, came) in listeners.iter().zip(came) {
             if *came && accept(listener, &mut clients).is_err() {
@@ -149,7 +160,7 @@ impl Client {
     }
 
     /// Does what can be done without waiting; `moved` says that the socket is ready.
-    fn proceed(&mut self, moved: bool, zone: &RwLock<Zone>) -> Fate {
+    fn proceed(&mut self, moved: bool, zone: &RwLock<Zone>, upstreams: &Arc<[SocketAddr]>) -> Fate {
         let done = match (moved, self.outgoing.is_empty()) {
             (false, _) => Ok(Fate::Stays),
             (true, false) => self.send(),
@@ -157,7 +168,7 @@ impl Client {
             (true, true) => self.receive(),
         };
         match done {
-            Ok(Fate::Stays) => self.answer(zone),
+            Ok(Fate::Stays) => self.answer(zone, upstreams),
             Ok(Fate::Goes) => Fate::Goes,
             Err(error) => fate_after(&error),
         }
@@ -196,7 +207,7 @@ impl Client {
     }
 
     /// Answers the first question, if it is complete.
-    fn answer(&mut self, zone: &RwLock<Zone>) -> Fate {
+    fn answer(&mut self, zone: &RwLock<Zone>, upstreams: &Arc<[SocketAddr]>) -> Fate {
         let length = self.announced();
         if length.is_some_and(|length| length == 0 || length > LARGEST_QUERY) {
             return Fate::Goes;
@@ -205,7 +216,13 @@ impl Client {
             return Fate::Stays;
         };
         let query: Vec<u8> = self.incoming.drain(..2 + length).skip(2).collect();
-        let reply = reply_to(zone, &query, Transport::Tcp);
+        let reply = match reply_to(zone, &query, Transport::Tcp, !upstreams.is_empty()) {
+            Some(Reply::Elsewhere(elsewhere)) => {
+                return self.hand_over(elsewhere, Arc::clone(upstreams));
+            }
+            Some(Reply::Here(reply)) => Some(reply),
+            None => None,
+        };
         let size = reply
             .as_ref()
             .and_then(|reply| u16::try_from(reply.len()).ok());
@@ -215,6 +232,37 @@ impl Client {
         self.outgoing.extend_from_slice(&size.to_be_bytes());
         self.outgoing.extend_from_slice(&reply);
         self.send().unwrap_or_else(|error| fate_after(&error))
+    }
+}
+
+/// How many threads wait for other servers.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+
+impl Client {
+    /// Lets a thread of its own ask others and answer the client, whose connection ends with
+    /// that: asking by TCP is rare, and nobody else shall wait for it.
+    fn hand_over(&self, elsewhere: Elsewhere, upstreams: Arc<[SocketAddr]>) -> Fate {
+        let Ok(mut stream) = self.stream.try_clone() else {
+            return Fate::Goes;
+        };
+        let waiting = WAITING.fetch_add(1, Ordering::Relaxed);
+        let answer = move || {
+            let reply = match waiting < MOST_WAITING {
+                true => forward::ask_by_tcp(&elsewhere, &upstreams),
+                false => elsewhere.own_reply(),
+            };
+            let length = u16::try_from(reply.len()).unwrap_or(0).to_be_bytes();
+            let ready = stream
+                .set_nonblocking(false)
+                .and_then(|()| stream.set_write_timeout(Some(PATIENCE)));
+            let _ = ready.and_then(|()| stream.write_all(&[&length, reply.as_slice()].concat()));
+            WAITING.fetch_sub(1, Ordering::Relaxed);
+        };
+        let thread = thread::Builder::new().name("dns-forward".to_owned());
+        if thread.spawn(answer).is_err() {
+            WAITING.fetch_sub(1, Ordering::Relaxed);
+        }
+        Fate::Goes
     }
 }
 

@@ -12,7 +12,7 @@ use super::DEFAULT_TTL;
 use super::answer::{Answer, Kind, Question, Record, Status, Value};
 use super::arpa::{self, Arpa};
 use super::asked::Asked;
-use super::node::Node;
+use super::node::{Moved, Node};
 use crate::net::record::{ServiceKind, ServiceRecord};
 
 /// Whether names such as `10-1-2-3.default.pod` resolve (N43-N45).
@@ -112,6 +112,15 @@ impl Zone {
         &self.domain
     }
 
+    pub(super) const fn ttl(&self) -> u32 {
+        self.ttl
+    }
+
+    /// Tells whether what is missing does not exist.
+    pub(super) const fn is_loaded(&self) -> bool {
+        self.loaded
+    }
+
     /// Takes in the services there are; from now on what is missing does not exist.
     pub(crate) fn load(&mut self, records: impl IntoIterator<Item = ServiceRecord>) {
         for record in records {
@@ -120,16 +129,21 @@ impl Zone {
         self.loaded = true;
     }
 
-    /// Takes in a service anew; returns whether anything changed.
+    /// Takes in a service anew; returns whether anything changed. It costs what has changed.
     pub(crate) fn replace(&mut self, record: ServiceRecord) -> bool {
         let key = key_of(&record.name, &record.namespace);
-        if self
-            .services
-            .get(&key)
-            .is_some_and(|node| node.record == record)
-        {
-            return false;
-        }
+        let record = match self.services.get_mut(&key) {
+            None => record,
+            Some(node) => match node.follow(record) {
+                Ok(None) => return false,
+                Ok(Some(moved)) => {
+                    self.own_moved(&key, moved);
+                    self.serial = self.serial.wrapping_add(1);
+                    return true;
+                }
+                Err(record) => *record,
+            },
+        };
         self.remove(&record.namespace, &record.name);
         let namespace = record.namespace.to_ascii_lowercase();
         *self.namespaces.entry(namespace).or_default() += 1;
@@ -164,6 +178,26 @@ impl Zone {
         }
         self.serial = self.serial.wrapping_add(1);
         true
+    }
+
+    /// Notes which addresses lead to other endpoints of this service now.
+    fn own_moved(&mut self, key: &str, moved: Vec<Moved>) {
+        let service: Arc<str> = key.into();
+        for Moved { index, from, to } in moved {
+            if let Some(owners) = from.and_then(|ip| self.owners.get_mut(&ip)) {
+                owners.retain(|owner| *owner.service != *key || owner.endpoint != Some(index));
+            }
+            if let Some(ip) = from.filter(|ip| self.owners.get(ip).is_some_and(Vec::is_empty)) {
+                self.owners.remove(&ip);
+            }
+            if let Some(ip) = to {
+                let owner = Owner {
+                    service: Arc::clone(&service),
+                    endpoint: Some(index),
+                };
+                self.owners.entry(ip).or_default().push(owner);
+            }
+        }
     }
 
     /// Notes which addresses lead back to this service.
@@ -269,7 +303,8 @@ impl Zone {
         }
     }
 
-    /// The names an address leads back to: that of a service, else those of its endpoints.
+    /// The names an address leads back to: that of a service, else those of its endpoints,
+    /// first the ones that somebody chose.
     fn names_of(&self, ip: IpAddr) -> Vec<String> {
         let owners = self.owners.get(&ip).map(Vec::as_slice).unwrap_or_default();
         let is_own = owners.iter().any(|owner| owner.endpoint.is_none());
@@ -279,14 +314,15 @@ impl Zone {
                 continue;
             };
             match owner.endpoint.map(|index| &record.endpoints[index]) {
-                None => names.insert(record.fqdn(&self.domain)),
+                None => names.insert((false, record.fqdn(&self.domain))),
                 Some(endpoint) if endpoint.ready && !is_own => {
-                    names.insert(record.endpoint_fqdn(endpoint, &self.domain))
+                    let name = record.endpoint_fqdn(endpoint, &self.domain);
+                    names.insert((endpoint.hostname.is_none(), name))
                 }
                 Some(_) => false,
             };
         }
-        names.into_iter().collect()
+        names.into_iter().map(|(_, name)| name).collect()
     }
 
     fn record_of(&self, owner: &Owner) -> Option<&ServiceRecord> {

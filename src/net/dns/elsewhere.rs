@@ -1,0 +1,93 @@
+//! A question that only another server can answer, wholly or in part.
+
+use simple_dns::{Name, Packet, PacketFlag, TYPE};
+
+use super::message::write_within;
+
+/// What to ask, and what to make of the answer.
+#[derive(Debug)]
+pub(super) struct Elsewhere {
+    /// The message to send; its first two bytes are whoever's who sends it.
+    pub(super) query: Vec<u8>,
+    /// The identity of the message that asked us.
+    id: [u8; 2],
+    /// What we say if nobody answers.
+    own: Vec<u8>,
+    /// Our answer is an alias, and theirs goes behind it; what fits to the asker, in bytes.
+    behind_alias: Option<usize>,
+}
+
+const HEADER: usize = 12;
+const RESPONSE: u8 = 0b1000_0000;
+const SERVER_FAILURE: u8 = 2;
+
+impl Elsewhere {
+    /// The message goes on as it came.
+    pub(super) fn whole(query: &[u8]) -> Self {
+        let id = [query[0], query[1]];
+        let mut own = query[..HEADER].to_vec();
+        own[2] = RESPONSE | (own[2] & 0b0111_1001);
+        own[3] = SERVER_FAILURE;
+        own[4..].fill(0);
+        let query = query.to_vec();
+        Self {
+            query,
+            id,
+            own,
+            behind_alias: None,
+        }
+    }
+
+    /// Our own reply says that the name is another one; what that `target` is, others know.
+    pub(super) fn behind(own: Vec<u8>, target: &str, kind: TYPE, room: usize) -> Option<Self> {
+        let id = [own[0], own[1]];
+        let mut packet = Packet::new_query(0);
+        packet.set_flags(PacketFlag::RECURSION_DESIRED);
+        let name = Name::new(target).ok()?;
+        let class = simple_dns::CLASS::IN.into();
+        let question = simple_dns::Question::new(name, kind.into(), class, false);
+        packet.questions.push(question);
+        let query = packet.build_bytes_vec().ok()?;
+        Some(Self {
+            query,
+            id,
+            own,
+            behind_alias: Some(room),
+        })
+    }
+
+    /// Tells whether a message is a reply to this very question.
+    pub(super) fn is_answered_by(&self, reply: &[u8]) -> bool {
+        let question = |message: &[u8]| {
+            let end = super::message::end_of_question(message)?;
+            Some(message[HEADER..end].to_ascii_lowercase())
+        };
+        reply.len() >= HEADER
+            && reply[2] & RESPONSE != 0
+            && question(reply).is_some_and(|asked| Some(asked) == question(&self.query))
+    }
+
+    /// What goes back to the asker after this reply.
+    pub(super) fn reply(&self, theirs: &[u8]) -> Vec<u8> {
+        match self.behind_alias {
+            Some(room) => self
+                .joined(theirs, room)
+                .unwrap_or_else(|| self.own.clone()),
+            None => [&self.id, &theirs[2..]].concat(),
+        }
+    }
+
+    pub(super) fn own_reply(&self) -> Vec<u8> {
+        self.own.clone()
+    }
+
+    fn joined(&self, theirs: &[u8], room: usize) -> Option<Vec<u8>> {
+        let (mut own, theirs) = (Packet::parse(&self.own).ok()?, Packet::parse(theirs).ok()?);
+        *own.rcode_mut() = theirs.rcode();
+        if theirs.has_flags(PacketFlag::TRUNCATION) {
+            own.set_flags(PacketFlag::TRUNCATION);
+        }
+        own.answers.extend(theirs.answers);
+        write_within(own, room)
+    }
+}

@@ -1,0 +1,153 @@
+//! One client connected to one pet: bytes are carried both ways until both have said all.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Instant;
+
+use rustix::event::epoll::EventFlags;
+
+use super::socket;
+
+/// How often one side is read before others have their turn.
+const ROUNDS: usize = 4;
+
+/// One end of a link.
+#[derive(Debug)]
+pub(super) struct Side {
+    pub(super) stream: TcpStream,
+    /// What the engine waits for on it now; nothing where it is not registered.
+    pub(super) awaited: EventFlags,
+    /// What it did not take yet.
+    pending: Vec<u8>,
+    /// It will say nothing more.
+    ended: bool,
+    /// It has been told that it will be told nothing more.
+    shut: bool,
+}
+
+/// A client and its pet.
+#[derive(Debug)]
+pub(super) struct Link {
+    /// The engine's number of the port that the client came to.
+    pub(super) port: u64,
+    pub(super) from: SocketAddr,
+    pub(super) client: Side,
+    pub(super) pet: Side,
+    /// The pets that were tried, the last one being the one above.
+    pub(super) tried: Vec<SocketAddr>,
+    /// Until when the pet has to accept; nothing once it has.
+    pub(super) connecting: Option<Instant>,
+}
+
+/// How a link goes on.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Stays,
+    /// Both sides have said all, and know it.
+    Ends,
+}
+
+impl Side {
+    pub(super) const fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            awaited: EventFlags::empty(),
+            pending: Vec::new(),
+            ended: false,
+            shut: false,
+        }
+    }
+
+    /// Sends what can be sent now, and keeps the rest.
+    fn send(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.stream.write(bytes) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(length) => bytes = &bytes[length..],
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.pending.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let pending = std::mem::take(&mut self.pending);
+        self.send(&pending)
+    }
+
+    /// It takes nothing more: whoever talks to it need not go on.
+    fn deafen(&mut self, other: &mut Self) {
+        self.pending = Vec::new();
+        self.shut = true;
+        other.ended = true;
+    }
+
+    fn wants(&self, other: &Self) -> EventFlags {
+        let mut wants = EventFlags::empty();
+        wants.set(EventFlags::IN, !self.ended && other.pending.is_empty());
+        wants.set(EventFlags::OUT, !self.pending.is_empty());
+        wants
+    }
+}
+
+/// Carries what one side says to the other.
+fn carry(from: &mut Side, to: &mut Side, buffer: &mut [u8]) -> io::Result<()> {
+    if to.flush().is_err() {
+        to.deafen(from);
+    }
+    for _ in 0..ROUNDS {
+        if from.ended || !to.pending.is_empty() {
+            break;
+        }
+        match from.stream.read(buffer) {
+            Ok(0) => from.ended = true,
+            Ok(length) => {
+                if to.send(&buffer[..length]).is_err() {
+                    to.deafen(from);
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if from.ended && to.pending.is_empty() && !to.shut {
+        to.shut = true;
+        let _ = to.stream.shutdown(Shutdown::Write);
+    }
+    Ok(())
+}
+
+impl Link {
+    /// Does what can be done without waiting. An error means that one side broke off, and the
+    /// other must learn it.
+    pub(super) fn proceed(&mut self, buffer: &mut [u8]) -> io::Result<Fate> {
+        if self.connecting.is_some() {
+            return Ok(Fate::Stays);
+        }
+        carry(&mut self.client, &mut self.pet, buffer)?;
+        carry(&mut self.pet, &mut self.client, buffer)?;
+        let over = self.client.shut && self.pet.shut;
+        Ok(if over { Fate::Ends } else { Fate::Stays })
+    }
+
+    /// Returns what has to be waited for on the client and on the pet.
+    pub(super) fn wants(&self) -> (EventFlags, EventFlags) {
+        if self.connecting.is_some() {
+            return (EventFlags::empty(), EventFlags::OUT);
+        }
+        (self.client.wants(&self.pet), self.pet.wants(&self.client))
+    }
+
+    /// Breaks it off, so that neither side takes what it got for everything.
+    pub(super) fn reset(self) {
+        socket::reset(&self.client.stream);
+        socket::reset(&self.pet.stream);
+    }
+}

@@ -1,0 +1,184 @@
+//! Services: their virtual addresses, the proxy that offers them, and sets that lack theirs.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::{Service, ServiceSpec};
+use rustix::process::Pid;
+
+use super::launch::own_program;
+use super::world::Key;
+use super::{Supervisor, log};
+use crate::net::ServiceKind;
+use crate::net::address::Pool;
+use crate::net::proxy::PROXY_ARGUMENT;
+use crate::problem::Result;
+use crate::store::Layout;
+use crate::store::journal::Severity;
+
+/// How long a proxy that failed rests before the next one: the first comes at once.
+const REST: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_secs(60);
+
+/// The proxy that this supervisor started. An earlier one may live still; then this one waits
+/// for its end.
+#[derive(Debug, Default)]
+pub(super) struct Proxy {
+    child: Option<Pid>,
+    failures: u32,
+    rests_until: Option<Instant>,
+}
+
+impl Proxy {
+    pub(super) const fn child(&self) -> Option<Pid> {
+        self.child
+    }
+
+    /// Returns when the next one is started.
+    pub(super) const fn rests_until(&self) -> Option<Instant> {
+        self.rests_until
+    }
+
+    /// Notes that it has ended.
+    pub(super) fn ended(&mut self) {
+        self.child = None;
+        let rest = REST.saturating_mul(self.failures).min(LONGEST_REST);
+        self.rests_until = (!rest.is_zero()).then(|| Instant::now() + rest);
+        self.failures += 1;
+    }
+
+    fn start(&mut self, layout: &Layout) -> io::Result<()> {
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(layout.supervisor_log())?;
+        let mut command = Command::new(own_program()?);
+        command.arg(PROXY_ARGUMENT).arg(layout.root());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
+        self.rests_until = None;
+        self.child = Some(Pid::from_child(&command.spawn()?));
+        Ok(())
+    }
+}
+
+impl Supervisor {
+    /// Gives each service that may have changed its virtual address, before a pet starts that is
+    /// told of it.
+    pub(super) fn give_services_addresses(&mut self) {
+        let mut without: Vec<(Key, Option<String>)> = Vec::new();
+        for namespace in &self.stirred {
+            let services = self.world.place(namespace).map(|place| &place.services);
+            for (name, service) in services.into_iter().flatten() {
+                if let Some(spec) = service.spec.as_ref().filter(|spec| wants_address(spec)) {
+                    without.push(((namespace.clone(), name.clone()), spec.cluster_ip.clone()));
+                }
+            }
+        }
+        for (key, asked) in without {
+            if let Err(error) = self.give_service_address(&key, asked.as_deref()) {
+                let why = format!("{error:#}");
+                if self.refused.get(&key) != Some(&why) {
+                    self.service_event(&key, Severity::Warning, "FailedAllocation", &why);
+                    self.refused.insert(key, why);
+                }
+            }
+        }
+    }
+
+    fn give_service_address(&mut self, key: &Key, asked: Option<&str>) -> Result<()> {
+        let asked = asked.filter(|asked| !asked.is_empty());
+        let wish: Option<Ipv4Addr> = asked.and_then(|asked| asked.parse().ok());
+        let ip = self
+            .addresses
+            .address_of_service(&key.0, key.1.as_str(), wish)?;
+        if wish == Some(ip) {
+            return Ok(());
+        }
+        self.write_service_address(key, ip)?;
+        let place = self.world.place_mut(&key.0);
+        if let Some(service) = place.services.get_mut(&key.1) {
+            set_address(service, ip);
+        }
+        // One of another block comes with a state directory that was copied.
+        let foreign = wish.is_none_or(|wish| !wish.is_loopback() || !Pool::Services.holds(wish));
+        if let Some(asked) = asked.filter(|_| foreign) {
+            let message = format!("{asked} is no address of this state directory: it has {ip}");
+            self.service_event(key, Severity::Warning, "ClusterIPChanged", &message);
+        }
+        Ok(())
+    }
+
+    /// Writes a service's address into what is wanted, as the API server does.
+    fn write_service_address(&self, (namespace, name): &Key, ip: Ipv4Addr) -> Result<()> {
+        self.store.edit("supervise", None, |edit| {
+            if let Some(mut service) = edit.find::<Service>(namespace, name)? {
+                set_address(&mut service, ip);
+                edit.put(&service)?;
+            }
+            Ok(())
+        })
+    }
+
+    pub(super) fn service_event(&self, key: &Key, severity: Severity, reason: &str, message: &str) {
+        let object = format!("service/{}", key.1);
+        self.event(key, key.1.as_str(), object, severity, reason, message);
+    }
+
+    /// Says once that the service a set is known by does not exist.
+    pub(super) fn note_missing_service(&mut self, key: &Key) {
+        let place = self.world.place(&key.0);
+        let set = place.and_then(|place| place.sets.get(&key.1));
+        let service = set
+            .and_then(|set| set.spec.as_ref()?.service_name.as_deref())
+            .filter(|service| !service.is_empty());
+        let there = |service: &str| place.is_some_and(|place| place.services.contains_key(service));
+        let Some(service) = service.filter(|service| !there(service)) else {
+            self.unserved.remove(key);
+            return;
+        };
+        let message = format!(
+            "service {service:?} does not exist: its pets have no names until it is created"
+        );
+        if self.unserved.insert(key.clone()) {
+            self.set_event(key, Severity::Warning, "NoService", &message);
+        }
+    }
+
+    /// Starts the proxy when there is anything for it to offer.
+    pub(super) fn tend_proxy(&mut self) {
+        let now = Instant::now();
+        let rests = self.proxy.rests_until.is_some_and(|until| until > now);
+        if self.proxy.child.is_some() || rests {
+            return;
+        }
+        let offers = |kind: &ServiceKind| matches!(kind, ServiceKind::ClusterIp { addresses } if !addresses.is_empty());
+        let mut records = self.names.records();
+        if !records.any(|record| offers(&record.kind) && !record.endpoints.is_empty()) {
+            return;
+        }
+        drop(records);
+        if let Err(error) = self.proxy.start(self.store.layout()) {
+            log(&format!("cannot start the proxy of services: {error}"));
+            self.proxy.ended();
+        }
+    }
+}
+
+/// Tells whether a service has a virtual address, or is to have one.
+fn wants_address(spec: &ServiceSpec) -> bool {
+    spec.type_.as_deref() != Some("ExternalName") && spec.cluster_ip.as_deref() != Some("None")
+}
+
+fn set_address(service: &mut Service, ip: Ipv4Addr) {
+    let spec = service.spec.get_or_insert_default();
+    spec.cluster_ip = Some(ip.to_string());
+    spec.cluster_ips = Some(vec![ip.to_string()]);
+}

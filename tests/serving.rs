@@ -1,0 +1,300 @@
+//! Services with a virtual address: who gets one, who is behind it, and that it outlives what
+//! happens behind it.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+use support::{PATIENCE, Sandbox, processes};
+
+/// Asks for a page and returns what came, status line included.
+fn visit(at: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&at, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: front\r\n\r\n")?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page)?;
+    Ok(page)
+}
+
+fn is_well(at: SocketAddr) -> bool {
+    visit(at, "/healthz").is_ok_and(|page| page.starts_with("HTTP/1.1 200"))
+}
+
+fn service(sandbox: &Sandbox, name: &str) -> Value {
+    let found = sandbox.ok(&format!("get svc {name} -o json"));
+    serde_json::from_str(&found.out).unwrap()
+}
+
+/// Where a service is offered, once it is.
+fn address_of(sandbox: &Sandbox, name: &str, port: u16) -> SocketAddr {
+    let mut ip = None;
+    sandbox.until(&format!("{name} has an address"), || {
+        let service = service(sandbox, name);
+        ip = service["spec"]["clusterIP"]
+            .as_str()
+            .and_then(|ip| ip.parse().ok());
+        ip.is_some()
+    });
+    SocketAddr::new(ip.unwrap(), port)
+}
+
+/// The manifest of the service alone.
+fn front(sandbox: &Sandbox) -> String {
+    let text = "apiVersion: v1\nkind: Service\nmetadata: {name: front}\nspec: {selector: {app: \
+                web}, ports: [{name: http, port: 8000, targetPort: hello}]}\n";
+    sandbox.manifest("front.yaml", text)
+}
+
+fn pets_that_answer(at: SocketAddr, visits: usize) -> Vec<String> {
+    let mut pets: Vec<String> = (0..visits)
+        .filter_map(|_| {
+            let page = visit(at, "/").ok()?;
+            let (_, rest) = page.split_once("Hello from ")?;
+            Some(rest.split_once(',')?.0.to_owned())
+        })
+        .collect();
+    pets.sort_unstable();
+    pets.dedup();
+    pets
+}
+
+#[test]
+fn no_request_fails_while_the_set_behind_a_service_is_upgraded() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/front.yaml");
+    let at = address_of(&sandbox, "front", 8000);
+    sandbox.until("the service answers", || is_well(at));
+    let (over, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let load = || {
+        let mut failed = Vec::new();
+        while !over.load(Ordering::Relaxed) {
+            match visit(at, "/healthz") {
+                Ok(page) if page.ends_with("ok\n") => {}
+                other => failed.push(format!("{other:?}")),
+            }
+            asked.fetch_add(1, Ordering::Relaxed);
+            thread::sleep(Duration::from_millis(1));
+        }
+        failed
+    };
+    let failed: Vec<String> = thread::scope(|scope| {
+        let clients: Vec<_> = (0..4).map(|_| scope.spawn(load)).collect();
+        sandbox.ok("upgrade web --env GREETING=hello");
+        over.store(true, Ordering::Relaxed);
+        clients
+            .into_iter()
+            .flat_map(|client| client.join().unwrap())
+            .collect()
+    });
+    let asked = asked.into_inner();
+    assert!(asked > 100, "only {asked} requests");
+    assert!(
+        failed.is_empty(),
+        "{} of {asked} failed: {failed:?}",
+        failed.len()
+    );
+    sandbox.ok("delete web");
+    sandbox.assert_nothing_left();
+}
+
+#[test]
+fn a_service_has_one_address_for_life_and_pets_are_told_of_it() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/front.yaml");
+    let at = address_of(&sandbox, "front", 8000);
+    let [_, b, x, y] = match at {
+        SocketAddr::V4(at) => at.ip().octets(),
+        SocketAddr::V6(_) => panic!("{at}"),
+    };
+    assert!(x >= 240, "{at} could be a pet's");
+    sandbox.ok("get svc front").says(&at.ip().to_string());
+    sandbox.ok("dns query front").says(&at.ip().to_string());
+    sandbox
+        .ok("dns query _http._tcp.front SRV")
+        .says("0 100 8000 front.default.svc.cluster.local.");
+    sandbox
+        .ok(&format!("dns query {y}.{x}.{b}.127.in-addr.arpa PTR"))
+        .says("front.default.svc.cluster.local.");
+    let told = sandbox.ok("exec web-0 -- env").out;
+    for line in [
+        format!("FRONT_SERVICE_HOST={}", at.ip()),
+        "FRONT_SERVICE_PORT=8000".to_owned(),
+        "FRONT_SERVICE_PORT_HTTP=8000".to_owned(),
+        format!("FRONT_PORT_8000_TCP=tcp://{at}"),
+    ] {
+        assert!(told.lines().any(|it| it == line), "no {line} in {told}");
+    }
+    assert!(
+        !told.contains("WEB_SERVICE_HOST"),
+        "a headless service has none"
+    );
+    let front = front(&sandbox);
+    sandbox
+        .ok(&format!("create -f {front}"))
+        .says("service/front unchanged");
+    sandbox.ok(&format!("delete -f {front}"));
+    sandbox.until("nobody answers any more", || {
+        TcpStream::connect(at).is_err()
+    });
+    sandbox.ok(&format!("create -f {front}"));
+    assert_eq!(address_of(&sandbox, "front", 8000), at);
+    sandbox.until("the service answers again", || is_well(at));
+}
+
+#[test]
+fn a_service_follows_its_pets_and_refuses_when_none_is_ready() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/front.yaml");
+    let at = address_of(&sandbox, "front", 8000);
+    sandbox.until("both answer", || {
+        pets_that_answer(at, 4) == ["web-0", "web-1"]
+    });
+    sandbox.ok("scale web --replicas 3");
+    sandbox.until("the third answers", || pets_that_answer(at, 6).len() == 3);
+    sandbox.ok("scale web --replicas 1");
+    assert_eq!(pets_that_answer(at, 4), ["web-0"]);
+    sandbox.ok("scale web --replicas 0");
+    sandbox.until("clients are refused", || TcpStream::connect(at).is_err());
+    sandbox.assert_nothing_left();
+    sandbox.ok("scale web --replicas 1");
+    sandbox.until("it answers again", || is_well(at));
+}
+
+#[test]
+fn connections_outlive_a_supervisor_that_is_killed_and_a_killed_proxy_is_replaced() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/front.yaml");
+    let at = address_of(&sandbox, "front", 8000);
+    sandbox.until("the service answers", || is_well(at));
+    let proxy = || {
+        let all = sandbox.processes();
+        let proxies = all
+            .iter()
+            .filter(|process| process.command.contains(" proxy "));
+        proxies.map(|process| process.pid).collect::<Vec<i32>>()
+    };
+    let [first] = proxy()[..] else {
+        sandbox.fail("there is not one proxy");
+    };
+    let mut open = TcpStream::connect(at).unwrap();
+    open.set_read_timeout(Some(PATIENCE)).unwrap();
+    sandbox.kill(sandbox.supervisor());
+    assert!(is_well(at), "nobody supervises, and the service goes on");
+    sandbox.ok("scale web --replicas 3");
+    write!(open, "GET /healthz HTTP/1.1\r\n\r\n").unwrap();
+    let mut page = String::new();
+    open.read_to_string(&mut page).unwrap();
+    assert!(page.ends_with("ok\n"), "{page:?}");
+    sandbox.until("the third answers", || pets_that_answer(at, 6).len() == 3);
+    assert!(proxy().contains(&first));
+    sandbox.kill(Some(first));
+    sandbox.until("another proxy serves", || is_well(at));
+    for pid in proxy() {
+        processes::kill(pid);
+    }
+    sandbox.until("yet another proxy serves", || is_well(at));
+    sandbox.ok("delete web");
+    sandbox.assert_nothing_left();
+}
+
+#[test]
+fn a_port_that_cannot_be_had_is_offered_elsewhere_and_that_is_said() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/front.yaml");
+    let at = address_of(&sandbox, "front", 8000);
+    let front = front(&sandbox);
+    sandbox.ok(&format!("delete -f {front}"));
+    let mut taken = None;
+    sandbox.until("the port is free", || {
+        taken = TcpListener::bind(at).ok();
+        taken.is_some()
+    });
+    sandbox.ok(&format!("create -f {front}"));
+    let elsewhere = SocketAddr::new(at.ip(), 16000);
+    sandbox.until_says("get svc front -o wide", &format!("8000/TCP at {elsewhere}"));
+    sandbox.events_say(&["PortNotOffered"]);
+    sandbox.ok("describe svc front").says("Offered At");
+    assert!(is_well(elsewhere));
+}
+
+#[test]
+fn services_and_pets_may_come_in_any_order_and_select_pets_of_several_sets() {
+    let sandbox = Sandbox::new();
+    let set = |name: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: {name}}}\nspec:\n  \
+             serviceName: {name}\n  replicas: 1\n  selector: {{matchLabels: {{app: {name}}}}}\n  \
+             template:\n    metadata: {{labels: {{app: {name}, tier: front}}}}\n    spec:\n      \
+             containers:\n      - {{name: main, image: petset/hello, ports: [{{name: http, \
+             containerPort: 8080}}], readinessProbe: {{httpGet: {{path: /healthz, port: http}}}}}}\n"
+        )
+    };
+    let one = sandbox.manifest("one.yaml", &set("one"));
+    let other = sandbox.manifest("other.yaml", &set("other"));
+    let both = "apiVersion: v1\nkind: Service\nmetadata: {name: both}\nspec: {selector: {tier: \
+                front}, ports: [{port: 8000, targetPort: http}]}\n---\n\
+                apiVersion: v1\nkind: Service\nmetadata: {name: one}\nspec: {clusterIP: None, \
+                selector: {app: one}, ports: [{name: http, port: 8080}]}\n---\n\
+                apiVersion: v1\nkind: Service\nmetadata: {name: other-name}\nspec: {type: \
+                ExternalName, externalName: one.default.svc.cluster.local}\n";
+    let both = sandbox.manifest("both.yaml", both);
+    sandbox.ok(&format!("create -f {one}"));
+    sandbox.events_say(&["service \"one\" does not exist"]);
+    sandbox.ok("describe sts one").says("does not exist");
+    sandbox.ok(&format!("create -f {both}"));
+    let at = address_of(&sandbox, "both", 8000);
+    sandbox.until("the first set answers", || {
+        pets_that_answer(at, 2) == ["one-0"]
+    });
+    sandbox.ok(&format!("create -f {other}"));
+    sandbox.until("both sets answer", || {
+        pets_that_answer(at, 4) == ["one-0", "other-0"]
+    });
+    sandbox.until_says("dns query one-0.one", "127.");
+    sandbox.until_says("dns query other-name", "one.default.svc.cluster.local.");
+    assert_eq!(service(&sandbox, "one")["spec"]["clusterIP"], "None");
+    assert_eq!(
+        service(&sandbox, "other-name")["spec"]["clusterIP"],
+        Value::Null
+    );
+    sandbox.ok("get endpoints both").says(":8080,127.");
+}
+
+#[test]
+fn a_copied_state_directory_gets_a_block_of_its_own_and_leaves_the_original_alone() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/front.yaml");
+    let at = address_of(&sandbox, "front", 8000);
+    sandbox.until("the service answers", || is_well(at));
+    let before: Vec<_> = ["web-0", "web-1"].map(|pet| sandbox.main(pet)).into();
+    let copy = sandbox.scratch().join("copy");
+    let copied = Command::new("cp")
+        .arg("-a")
+        .arg(sandbox.state())
+        .arg(&copy)
+        .status();
+    assert!(copied.unwrap().success());
+    let there = format!("--state-dir {}", copy.display());
+    sandbox.ok(&format!("scale web --replicas 3 {there}"));
+    let address = |words: &str| sandbox.ok(&format!("dns query web-0.web {words}")).out;
+    assert_ne!(address(""), address(&there));
+    let services = sandbox.ok(&format!("get svc front -o json {there}")).out;
+    let services: Value = serde_json::from_str(&services).unwrap();
+    let other = services["spec"]["clusterIP"].as_str().unwrap();
+    let other = SocketAddr::new(other.parse().unwrap(), 8000);
+    assert_ne!(other, at);
+    sandbox.until("the copy answers", || pets_that_answer(other, 6).len() == 3);
+    assert_eq!(pets_that_answer(at, 4), ["web-0", "web-1"]);
+    let now: Vec<_> = ["web-0", "web-1"].map(|pet| sandbox.main(pet)).into();
+    assert_eq!(now, before, "the original's pets run on");
+    sandbox.ok(&format!("delete web {there}"));
+}
