@@ -3,6 +3,8 @@
 //! The specification is the comment of [`reconcile`]. Performing the steps, and trying again what
 //! failed, is left to the caller.
 
+#[cfg(test)]
+mod catalogue_tests;
 mod leave;
 mod mishap;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! After every pass the promises are checked, and once the faults end every world has to come to
 //! rest at what is wanted. A failure prints the seed that repeats it: `PETSET_SEED=7 cargo test
-//! random_worlds`; `PETSET_WORLDS` says how many are tried, best with `--profile simulation`.
+//! random_worlds`; `PETSET_WORLDS` says how many are tried.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering as Memory};

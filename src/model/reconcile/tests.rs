@@ -47,7 +47,7 @@ pub(in crate::model) fn ordered(replicas: u32) -> Set {
     }
 }
 
-fn parallel(replicas: u32) -> Set {
+pub(super) fn parallel(replicas: u32) -> Set {
     Set {
         policy: Policy::Parallel,
         ..ordered(replicas)
