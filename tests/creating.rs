@@ -174,3 +174,10 @@ fn a_pod_by_itself_is_passed_over_with_a_warning() {
         .says("ignored Pod/check")
         .says("statefulset.apps/web is valid");
 }
+
+#[test]
+fn a_strict_set_says_so_in_its_annotations() {
+    let sandbox = Sandbox::new();
+    let shown = sandbox.ok("create web --image petset/hello --strict --dry-run -o yaml");
+    shown.says("petset.dev/strict: 'true'");
+}

@@ -14,7 +14,7 @@ use super::render::{self, Format};
 use super::session::Session;
 use super::waiting::{Goal, WaitArgs};
 use crate::manifest::{self, Object, Wish};
-use crate::model::SetName;
+use crate::model::{STRICT_ANNOTATION, SetName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{Edit, Kept, identity};
 use crate::supervisor::new_uid;
@@ -42,6 +42,11 @@ pub(crate) struct Args {
     /// A set that exists already is a success, and stays as it is
     #[arg(long)]
     if_not_exists: bool,
+    /// Let the sets behave exactly as under Kubernetes' controller, known traps included
+    ///
+    /// It becomes their annotation petset.dev/strict.
+    #[arg(long)]
+    strict: bool,
     /// Only show what would be created
     #[arg(long, value_name = "client", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
     dry_run: Option<DryRun>,
@@ -90,6 +95,9 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
         Some(name) => manifest::generate(name, &session.namespace, &wish(&args.wish))?,
         None => files::read(session, &args.files.filename)?,
     };
+    if args.strict {
+        objects.iter_mut().for_each(make_strict);
+    }
     if args.dry_run.is_some() {
         return show_all(&objects, args.output, " (dry run)");
     }
@@ -120,6 +128,13 @@ fn wish(args: &WishArgs) -> Wish {
         ready: args.ready.clone(),
         parallel: args.parallel,
         command: args.command.clone(),
+    }
+}
+
+fn make_strict(object: &mut Object) {
+    if let Object::StatefulSet(set) = object {
+        let annotations = set.metadata.annotations.get_or_insert_default();
+        annotations.insert(STRICT_ANNOTATION.to_owned(), "true".to_owned());
     }
 }
 
