@@ -9,7 +9,6 @@
 mod support;
 
 use std::env;
-use std::io::{self, Write};
 use std::path::Path;
 
 use serde_json::Value;
@@ -33,11 +32,7 @@ fn is_installed(server: &str, programs: &[&str]) -> bool {
         !required.split(',').any(|name| name.trim() == server),
         "PETSET_TEST_REQUIRE demands {server}, but PATH has no {missing}"
     );
-    // Not `eprintln!`, which the test harness keeps to itself where a test succeeds.
-    let _ = writeln!(
-        io::stderr(),
-        "skipped: PATH has no {missing}, so {server} is not tested"
-    );
+    support::skipped(&format!("PATH has no {missing}, so {server} is not tested"));
     false
 }
 
@@ -148,6 +143,65 @@ fn an_etcd_cluster_forms_grows_shrinks_and_comes_back_with_its_keys() {
     etcd.0.assert_nothing_left();
     let left = etcd.0.ok("get all");
     left.prints("").says("No resources found");
+}
+
+#[test]
+fn an_etcd_cluster_answers_while_an_upgrade_fails_and_goes_back() {
+    if !is_installed("etcd", &Etcd::PROGRAMS) {
+        return;
+    }
+    let etcd = Etcd(Sandbox::new());
+    etcd.create();
+    etcd.put(1, "greeting", "hello");
+    let answers = || etcd.ctl(0, "get greeting --print-value-only") == "hello\n";
+    let crash = "--timeout 60s -- sh -c 'echo not a good build; exit 3'";
+
+    let halted = etcd
+        .0
+        .fails(5, &format!("upgrade etcd --progress-deadline 3s {crash}"));
+    halted.says("etcd-2").says("| not a good build");
+    assert!(answers());
+    etcd.0.ok("rollout undo etcd --timeout 60s");
+    etcd.is_whole(3, "hello");
+
+    let rollback = "upgrade etcd --on-failure rollback --progress-deadline 3s";
+    etcd.0.fails(6, &format!("{rollback} {crash}"));
+    etcd.is_whole(3, "hello");
+
+    // The same without anybody who waits for it, and with another supervisor half-way.
+    let good = etcd.0.main("etcd-2");
+    let upgrade = etcd.0.start(&format!("{rollback} {crash}"));
+    etcd.0
+        .until("etcd-2 is replaced", || etcd.0.main("etcd-2") != good);
+    drop(upgrade);
+    etcd.0.kill(etcd.0.supervisor());
+    etcd.0.ok("wait etcd --for settled --timeout 60s");
+    etcd.0.until("it has gone back", || {
+        etcd.0
+            .ok("get sts etcd -o yaml")
+            .out
+            .contains("petset.dev/rolled-back")
+    });
+    etcd.0.ok("wait etcd --for settled --timeout 60s");
+    etcd.is_whole(3, "hello");
+
+    etcd.0
+        .ok("upgrade etcd --env ETCD_SNAPSHOT_COUNT=5000 --canary 1 --timeout 60s");
+    let count = |pet: u32| {
+        let words = format!("exec etcd-{pet} -- printenv ETCD_SNAPSHOT_COUNT");
+        etcd.0.run(&words).code
+    };
+    assert_eq!((count(0), count(1), count(2)), (1, 1, 0));
+    etcd.0.ok("rollout promote etcd --timeout 60s");
+    assert_eq!((count(0), count(1), count(2)), (0, 0, 0));
+
+    etcd.0
+        .ok("upgrade etcd --env ETCD_SNAPSHOT_COUNT- --pause-after 2 --timeout 60s");
+    etcd.0.kill(etcd.0.supervisor());
+    etcd.0.ok("rollout pause etcd");
+    assert_eq!((count(0), count(1), count(2)), (0, 1, 1));
+    etcd.0.ok("rollout resume etcd --timeout 60s");
+    etcd.is_whole(3, "hello");
 }
 
 #[test]

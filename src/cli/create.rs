@@ -1,13 +1,15 @@
 //! `petset create`
 
 use anyhow::Context;
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::Args as ClapArgs;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use serde_json::Value;
 
 use super::files::{self, FileArgs};
+use super::merge::is_same;
+use super::preview::DryRun;
 use super::render::{self, Format};
 use super::session::Session;
 use super::waiting::{Goal, WaitArgs};
@@ -48,11 +50,6 @@ pub(crate) struct Args {
     output: Option<Format>,
     #[command(flatten)]
     wait: WaitArgs,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum DryRun {
-    Client,
 }
 
 /// What a set without a manifest is made of.
@@ -230,31 +227,6 @@ fn exists<T: Kept>(name: &str, is_set: bool) -> Problem {
                  its set, `petset delete -f` removes it",
             )
             .hint("or keep it as it is with --if-not-exists")
-    }
-}
-
-/// Tells whether two objects ask for the same, whatever the state directory added to one.
-fn is_same<T: Kept>(found: &T, given: &T) -> Result<bool> {
-    let bare = |object: &T| -> Result<Value> {
-        let mut object = object.clone();
-        let meta = object.metadata_mut();
-        meta.uid = None;
-        meta.creation_timestamp = None;
-        meta.generation = None;
-        meta.owner_references = None;
-        let mut object = serde_json::to_value(&object)?;
-        forget_address(&mut object);
-        Ok(object)
-    };
-    Ok(bare(found)? == bare(given)?)
-}
-
-/// A virtual address is the state directory's to give.
-fn forget_address(object: &mut Value) {
-    let spec = object.get_mut("spec").and_then(Value::as_object_mut);
-    if let Some(spec) = spec.filter(|spec| spec.get("clusterIP") != Some(&Value::from("None"))) {
-        spec.remove("clusterIP");
-        spec.remove("clusterIPs");
     }
 }
 

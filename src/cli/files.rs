@@ -6,6 +6,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 
 use super::session::{Session, say};
 use crate::manifest::{self, Object};
+use crate::model::Set;
 use crate::problem::{Problem, Result};
 
 /// The files that a verb reads.
@@ -57,6 +58,9 @@ fn check(session: &Session, object: &Object) -> Result<(), Problem> {
             "the namespace from the provided object {given:?} does not match the namespace {wished:?}"
         );
         return Err(Problem::invalid(message).hint(format!("pass -n {given}, or leave it out")));
+    }
+    if let Object::StatefulSet(set) = object {
+        Set::of(set)?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The command line: what it accepts, and one file a verb.
 
+mod apply;
 mod completions;
 mod create;
 mod delete;
@@ -15,12 +16,15 @@ mod get;
 mod logs;
 mod lookout;
 mod man;
+mod merge;
 mod names;
 mod objects;
 mod peers;
 mod pods;
+mod preview;
 mod render;
 mod restart;
+mod rollout;
 mod scale;
 mod session;
 mod sort;
@@ -95,8 +99,11 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Create(create::Args),
+    Apply(apply::ApplyArgs),
+    Diff(apply::DiffArgs),
     Scale(scale::Args),
     Upgrade(upgrade::Args),
+    Rollout(rollout::Args),
     Restart(restart::Args),
     Delete(delete::Args),
     Stop(stop::StopArgs),
@@ -123,6 +130,9 @@ impl Command {
         let open = || Session::open(global);
         match self {
             Self::Create(args) => create::run(&open()?, args),
+            Self::Apply(args) => apply::apply(&open()?, args),
+            Self::Diff(args) => apply::diff(&open()?, args),
+            Self::Rollout(args) => rollout::run(&open()?, args),
             Self::Scale(args) => scale::run(&open()?, args),
             Self::Upgrade(args) => upgrade::run(&open()?, args),
             Self::Restart(args) => restart::run(&open()?, args),

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::{
-    PersistentVolumeClaimVolumeSource, Pod, PodCondition, PodStatus, Volume,
+    ContainerStatus, PersistentVolumeClaimVolumeSource, Pod, PodCondition, PodStatus, Volume,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::{Deserialize, Serialize};
 
 use super::claim::claim_name;
 use super::printer::why_not_ready;
@@ -24,6 +25,13 @@ pub const POD_INDEX_LABEL: &str = "apps.kubernetes.io/pod-index";
 pub const REVISION_LABEL: &str = "controller-revision-hash";
 /// PetSets of Kubernetes 1.3: `"false"` holds the set at this pet, for debugging (C81, D06).
 pub const INITIALIZED_ANNOTATION: &str = "pod.alpha.kubernetes.io/initialized";
+
+/// On a pod: how far the command is that runs before it goes for good, as JSON ([`Hook`]).
+pub const HOOK_ANNOTATION: &str = "petset.dev/pre-scale-down-outcome";
+
+/// A container that was restarted so often in vain will not mend itself (31 s with the default
+/// back-off).
+const HOPELESS_RESTARTS: i32 = 6;
 
 /// A pet as it is now: what its set needs to know of its pod.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -50,6 +58,32 @@ pub struct PetSeen {
     pub terminating: bool,
     /// What keeps it from being ready, in words; empty if it is ready.
     pub waiting: String,
+    /// It will not become ready without somebody's help: a crash loop, an image that is missing.
+    pub stuck: bool,
+    /// How far the command is that runs in it before it goes for good.
+    pub hook: Option<Hook>,
+}
+
+/// The command that runs in a pet before its set is scaled below it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hook {
+    /// The generation of the set that it ran for; each one asks anew.
+    pub generation: i64,
+    /// What became of it.
+    pub outcome: HookOutcome,
+}
+
+/// What became of the command that runs in a leaving pet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum HookOutcome {
+    /// It runs.
+    Running,
+    /// The pet may go.
+    Done,
+    /// The pet may not go, and this is why.
+    Failed(String),
 }
 
 /// Where a pod's life stands.
@@ -111,6 +145,8 @@ impl PetSeen {
                 (false, true) => format!("annotation {INITIALIZED_ANNOTATION} is \"false\""),
                 (false, false) => why_not_ready(pod).unwrap_or_default(),
             },
+            stuck: is_stuck(&status),
+            hook: hook_of(meta),
         }
     }
 
@@ -124,6 +160,30 @@ impl PetSeen {
 fn ready_condition(status: &PodStatus) -> Option<&PodCondition> {
     let mut conditions = status.conditions.iter().flatten();
     conditions.find(|condition| condition.type_ == "Ready")
+}
+
+/// Reads how far the pet's hook is; nonsense counts as not begun.
+fn hook_of(meta: &ObjectMeta) -> Option<Hook> {
+    let noted = meta.annotations.as_ref()?.get(HOOK_ANNOTATION)?;
+    serde_json::from_str(noted).ok()
+}
+
+/// Tells whether a pod will not become ready without somebody's help.
+fn is_stuck(status: &PodStatus) -> bool {
+    let lists = [&status.init_container_statuses, &status.container_statuses];
+    lists.into_iter().flatten().flatten().any(is_hopeless)
+}
+
+fn is_hopeless(container: &ContainerStatus) -> bool {
+    let state = container.state.as_ref();
+    let waiting = state.and_then(|state| state.waiting.as_ref());
+    match waiting.and_then(|waiting| waiting.reason.as_deref()) {
+        Some("CrashLoopBackOff") => container.restart_count >= HOPELESS_RESTARTS,
+        Some(
+            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "CreateContainerConfigError",
+        ) => true,
+        _ => false,
+    }
 }
 
 fn is_held(meta: &ObjectMeta) -> bool {

@@ -14,6 +14,7 @@ mod report;
 mod settings;
 mod socket;
 mod watch;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -33,6 +34,7 @@ pub(crate) use report::{SetReport, Waiting};
 pub(crate) use settings::{DnsForward, Settings, parse_duration};
 pub(crate) use socket::{WhenBusy, listen_at, send_to};
 pub(crate) use watch::{Noticed, Watch};
+pub(crate) use words::last_words;
 
 use crate::problem::{Kind, Problem, Result};
 

@@ -254,6 +254,9 @@ impl Supervisor {
             match wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) => {
                     let well = status.exit_status() == Some(0);
+                    if self.note_hook_ended(pid, status) {
+                        continue;
+                    }
                     if self.proxy.child() == Some(pid) {
                         self.proxy.ended();
                     }
@@ -314,7 +317,8 @@ impl Supervisor {
         while Instant::now() < deadline {
             let orphans = children()
                 .into_iter()
-                .filter(|pid| !runners.contains(pid) && is_alive(*pid));
+                .filter(|pid| !runners.contains(pid) && !self.hooks.contains_key(pid))
+                .filter(|pid| is_alive(*pid));
             let orphans: Vec<Pid> = orphans.collect();
             if orphans.is_empty() {
                 return;

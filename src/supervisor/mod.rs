@@ -16,9 +16,10 @@ mod pets;
 mod publish;
 mod services;
 mod turn;
+mod wishes;
 mod world;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
@@ -74,6 +75,8 @@ struct Supervisor {
     /// When to look again whether there is anything left to do.
     look_again: Option<Instant>,
     names: Names,
+    /// Commands that run in pets which are about to leave.
+    hooks: HashMap<rustix::process::Pid, wishes::RunningHook>,
     proxy: services::Proxy,
     /// Services that got no address, and why.
     refused: BTreeMap<Key, String>,
@@ -180,6 +183,7 @@ impl Supervisor {
             failures: BTreeMap::new(),
             look_again: None,
             names,
+            hooks: HashMap::new(),
             proxy: services::Proxy::default(),
             refused: BTreeMap::new(),
             unserved: BTreeSet::new(),

@@ -75,6 +75,11 @@ impl Supervisor {
                 self.own_pet(key, &set.pet_name(*ordinal), Some(set.owner_reference()))?;
             }
             Step::ReleasePet { ordinal } => self.own_pet(key, &set.pet_name(*ordinal), None)?,
+            Step::RunHook { ordinal, uid: _ } => self.run_hook(key, set, *ordinal)?,
+            Step::RollBack { to, ordinal, why } => {
+                self.roll_back(key, set, to, (*ordinal, why), now)?;
+            }
+            Step::Fulfil { annotation } => self.fulfil(key, set, annotation)?,
             Step::Finish => self.finish(key, set)?,
         }
         Ok(true)
@@ -174,6 +179,7 @@ impl Supervisor {
         revision: &str,
         now: Timestamp,
     ) -> Result<()> {
+        self.grow_claims(key, ordinal)?;
         let set = self.set(key)?;
         let revisions = self
             .world
@@ -204,6 +210,29 @@ impl Supervisor {
         started.with_context(|| format!("cannot start the runner of {name}"))?;
         let message = format!("create Pod {name} in StatefulSet {} successful", key.1);
         self.set_event(key, Severity::Normal, "SuccessfulCreate", &message);
+        Ok(())
+    }
+
+    /// Lets the claims of a pet ask for as much as their templates do now.
+    fn grow_claims(&mut self, key: &Key, ordinal: Ordinal) -> Result<()> {
+        let spec = self.set(key)?.spec.as_ref();
+        let templates = spec.and_then(|spec| spec.volume_claim_templates.clone());
+        for template in templates.unwrap_or_default() {
+            let name = template.metadata.name.unwrap_or_default();
+            let name = claim_name(&name, key.1.as_str(), ordinal);
+            let path = self.store.layout().claim(&key.0, &name);
+            let Some(claim) = self.world.place_mut(&key.0).claims.get_mut(&name) else {
+                continue;
+            };
+            let wished = template.spec.and_then(|spec| spec.resources);
+            let asked = claim.spec.as_mut().map(|spec| &mut spec.resources);
+            let Some(asked) = asked.filter(|asked| wished.is_some() && **asked != wished) else {
+                continue;
+            };
+            *asked = wished;
+            store::replace_json(&path, claim, Sync::No)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
         Ok(())
     }
 

@@ -117,16 +117,14 @@ impl Supervisor {
         };
         self.note_missing_service(key);
         set.stopped = self.world.stopped;
-        let rules = if self.store.settings().strict {
-            Rules::strict()
-        } else {
-            Rules::default()
-        };
+        let rules = Rules::for_set(&mut set, self.store.settings().strict);
         for _ in 0..PASSES {
             let now = Timestamp::now();
             let seen = self.seen(key, &set);
             let outcome = reconcile(&set, &seen, rules, now);
+            let changes_set = outcome.steps.iter().any(Step::changes_set);
             match self.perform_all(key, &set, &outcome, now) {
+                Ok(true) if changes_set => return,
                 Ok(true)
                     if self
                         .world
@@ -215,7 +213,9 @@ impl Supervisor {
             let Some(ordinal) = set.ordinal_of(name.as_str()) else {
                 continue;
             };
-            seen.pets.insert(ordinal, PetSeen::of(&pet.pod));
+            let mut pet_seen = PetSeen::of(&pet.pod);
+            self.forget_lost_hook(&mut pet_seen);
+            seen.pets.insert(ordinal, pet_seen);
             if place
                 .evictions
                 .get(name)

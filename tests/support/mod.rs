@@ -434,3 +434,9 @@ impl Drop for Background {
 pub(crate) fn testdata() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata")
 }
+
+/// Says why a test does nothing here.
+pub(crate) fn skipped(why: &str) {
+    // Not `eprintln!`, which the test harness keeps to itself where a test succeeds.
+    let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("skipped: {why}\n"));
+}

@@ -133,7 +133,7 @@ fn write_pets(pods: &[Pod], page: &mut Page) {
     }
 }
 
-fn write_template(spec: &StatefulSetSpec, page: &mut Page) {
+pub(super) fn write_template(spec: &StatefulSetSpec, page: &mut Page) {
     page.heading(0, "Pod Template");
     let meta = spec.template.metadata.clone().unwrap_or_default();
     page.pairs(1, "Labels", "=", meta.labels.as_ref());
