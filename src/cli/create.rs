@@ -12,7 +12,7 @@ use super::render::{self, Format};
 use super::session::{Session, say};
 use super::waiting::{Goal, WaitArgs};
 use crate::manifest::{self, Object, Wish};
-use crate::model::SetName;
+use crate::model::{ISOLATION_ANNOTATION, SetName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{Edit, Kept, identity};
 use crate::supervisor::new_uid;
@@ -46,6 +46,10 @@ pub(crate) struct Args {
     /// How to show what is created
     #[arg(short, long, value_name = "FORMAT")]
     output: Option<Format>,
+    /// How much pets are kept apart from the host: as containers are (full), where possible
+    /// (auto), or not at all
+    #[arg(long, value_name = "LEVEL", value_parser = ["auto", "full", "none"])]
+    isolation: Option<String>,
     #[command(flatten)]
     wait: WaitArgs,
 }
@@ -93,6 +97,9 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
         Some(name) => manifest::generate(name, &session.namespace, &wish(&args.wish))?,
         None => files::read(session, &args.files.filename)?,
     };
+    if let Some(level) = &args.isolation {
+        isolate(&mut objects, level);
+    }
     if args.dry_run.is_some() {
         return show_all(&objects, args.output, " (dry run)");
     }
@@ -123,6 +130,16 @@ fn wish(args: &WishArgs) -> Wish {
         ready: args.ready.clone(),
         parallel: args.parallel,
         command: args.command.clone(),
+    }
+}
+
+/// Notes in the sets how much their pets are kept apart.
+fn isolate(objects: &mut [Object], level: &str) {
+    for object in objects {
+        if let Object::StatefulSet(set) = object {
+            let notes = set.metadata.annotations.get_or_insert_default();
+            notes.insert(ISOLATION_ANNOTATION.to_owned(), level.to_owned());
+        }
     }
 }
 

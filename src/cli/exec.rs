@@ -15,7 +15,7 @@ use super::restart::Named;
 use super::session::{PassedThrough, Session, say};
 use crate::model::{ObjectName, printer};
 use crate::problem::{Kind, Problem, Result};
-use crate::runner::Launch;
+use crate::runner::{Launch, isolation};
 use crate::store;
 
 /// The exit codes of a shell for a program that cannot be started, and for one that is missing.
@@ -60,6 +60,9 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     let Some((program, rest)) = args.command.split_first() else {
         return Err(Problem::invalid("there is no program to run").into());
     };
+    if isolation::is_full(&pod) {
+        return visit(&launch, &args.command);
+    }
     if !launch.cwd.is_dir() {
         let message = format!("the working directory {} is gone", launch.cwd.display());
         return Err(Problem::new(Kind::Failed, message).into());
@@ -71,6 +74,22 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
         .current_dir(&launch.cwd)
         .exec();
     Err(refuse(program, &error))
+}
+
+/// Runs the program in the namespaces of the container, and ends as it ends.
+fn visit(launch: &Launch, command: &[String]) -> Result<()> {
+    let program = command.first().map(String::as_str).unwrap_or_default();
+    match isolation::visit(launch, command) {
+        Err(error) => Err(refuse(program, &error)),
+        Ok(status) => match (status.exit_status(), status.terminating_signal()) {
+            (Some(0), _) => Ok(()),
+            (Some(code), _) => Err(PassedThrough(u8::try_from(code).unwrap_or(1)).into()),
+            (None, signal) => {
+                let code = 128 + signal.unwrap_or(0);
+                Err(PassedThrough(u8::try_from(code).unwrap_or(1)).into())
+            }
+        },
+    }
 }
 
 /// Says why a program did not start, and ends as a shell would.

@@ -26,6 +26,7 @@ use process::Process;
 
 use super::container::{Launch, Supplies};
 use super::control::{self, Control};
+use super::isolation::{Isolation, Room, Surroundings, is_full};
 use super::logs::Outlet;
 use super::record::Record;
 use super::{spawn, tree};
@@ -54,6 +55,8 @@ struct Answer {
 struct Vessel {
     spec: Container,
     launch: Option<Launch>,
+    /// What its processes see mounted, where that is not what the host has.
+    room: Option<Room>,
     outlet: Option<Outlet>,
     /// The sessions that its processes lead.
     sessions: Vec<u32>,
@@ -69,6 +72,7 @@ struct Vessel {
 pub(super) struct Keeper {
     layout: Layout,
     supplies: Supplies,
+    isolation: Isolation,
     pet: PetLayout,
     namespace: Namespace,
     name: String,
@@ -131,7 +135,8 @@ impl Keeper {
             ip: ip.unwrap_or_else(|| "127.0.0.1".to_owned()),
             name: name.to_owned(),
             journal,
-            supplies: Supplies::new(store, namespace.clone()),
+            isolation: Isolation::of(&pod),
+            supplies: Supplies::new(store, namespace.clone(), is_full(&pod)),
             layout,
             pet,
             namespace,
@@ -218,6 +223,8 @@ impl Keeper {
     }
 
     fn prepare(&mut self) -> Result<(), String> {
+        let around = surroundings(&self.pod, &self.ip, &self.pet, &self.supplies);
+        self.isolation.prepare(&around)?;
         let warnings = self.supplies.prepare(&self.pod)?;
         self.warn(warnings);
         Ok(())
@@ -379,6 +386,23 @@ impl Keeper {
         let _ = self.record.write(&self.pet);
         let _ = store::remove(&self.pet.control());
         self.write_status();
+    }
+}
+
+/// Collects what a sandbox is made from.
+fn surroundings<'a>(
+    pod: &'a Pod,
+    ip: &'a str,
+    pet: &'a PetLayout,
+    supplies: &'a Supplies,
+) -> Surroundings<'a> {
+    Surroundings {
+        pod,
+        ip,
+        pet,
+        state: supplies.state(),
+        cluster_domain: supplies.cluster_domain(),
+        program: supplies.program(),
     }
 }
 

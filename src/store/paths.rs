@@ -254,6 +254,11 @@ impl PetLayout {
         self.root.join("volumes")
     }
 
+    /// Where a container's root is built, seen by nobody but that container.
+    pub(crate) fn sandbox(&self) -> PathBuf {
+        self.root.join("sandbox")
+    }
+
     /// A container's working directory, with its mounts as links below it.
     pub(crate) fn container_root(&self, container: &str) -> PathBuf {
         self.root.join("root").join(container)

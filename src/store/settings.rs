@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer};
 
+use crate::model::Isolation;
 use crate::problem::{Problem, Result};
 
 /// What `petset.toml` may say. An unknown key is an error, so that a typo is not ignored.
@@ -21,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) back_off: BackOff,
     /// Where the DNS server listens, such as `127.0.0.1:5353`; nowhere where it is absent.
     pub(crate) dns_listen: Option<std::net::SocketAddr>,
+    /// How much pets are kept apart from the host, where a set does not say.
+    pub(crate) isolation: Isolation,
     /// `true`: a set behaves exactly as under Kubernetes' controller, known traps included.
     pub(crate) strict: bool,
 }
@@ -57,6 +60,7 @@ impl Default for Settings {
             lock_timeout: Duration::from_secs(10),
             back_off: BackOff::default(),
             dns_listen: None,
+            isolation: Isolation::default(),
             strict: false,
         }
     }
@@ -67,7 +71,7 @@ impl Settings {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let settings: Self = toml::from_str(text).map_err(|fault| {
             let known = "known keys: cluster-domain, address-block, lock-timeout, back-off.start, \
-                         back-off.cap, dns-listen, strict";
+                         back-off.cap, dns-listen, isolation, strict";
             Problem::invalid(fault.to_string().trim_end().to_owned()).hint(known)
         })?;
         settings.check()?;

@@ -66,6 +66,8 @@ struct Supervisor {
     /// When to look again whether there is anything left to do.
     look_again: Option<Instant>,
     names: Names,
+    /// Whether this machine can isolate pets, once that has been tried.
+    can_isolate: Option<bool>,
     /// Namespaces whose services may have other endpoints now.
     stirred: BTreeSet<crate::model::Namespace>,
 }
@@ -165,6 +167,7 @@ impl Supervisor {
             failures: BTreeMap::new(),
             look_again: None,
             names,
+            can_isolate: None,
             stirred: BTreeSet::new(),
         };
         supervisor.provide_programs()?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::process::{Process, Purpose};
-use super::{Answer, Keeper};
+use super::{Answer, Keeper, surroundings};
 use crate::model::lifecycle::{Event, Failure, Hook, Outcome, Place, ProbeKind};
 use crate::runner::hooks::{self, Deed};
 use crate::runner::logs::{self, Outlet};
@@ -32,7 +32,11 @@ impl Keeper {
         let (reader, writer) = spawn::pipe().map_err(|it| fault(format!("opening pipes: {it}")))?;
         let log = self.pet.log(&name);
         logs::keep_previous(&log, &self.pet.previous_log(&name));
-        let pid = spawn::spawn(&launch, &launch.argv, writer).map_err(fault)?;
+        let around = surroundings(&self.pod, &self.ip, &self.pet, &self.supplies);
+        let room = self.isolation.furnish(&launch, &around);
+        let room = room.map_err(fault)?;
+        let door = self.isolation.door(room.as_ref()).map_err(fault)?;
+        let pid = spawn::spawn(&launch, &launch.argv, writer, door).map_err(fault)?;
         launch.pid = pid;
         // Only `exec` and `describe` would miss it.
         let _ = store::replace_json(&self.pet.launch(&name), &launch, Sync::No);
@@ -43,6 +47,7 @@ impl Keeper {
         }
         let vessel = &mut self.vessels[place.0];
         vessel.launch = Some(launch);
+        vessel.room = room;
         vessel.outlet = Some(Outlet::new(reader, log));
         vessel.sessions = vec![pid];
         (vessel.ending, vessel.killing) = (false, false);
@@ -165,7 +170,8 @@ impl Keeper {
             return Err("the container does not run".to_owned());
         };
         let (reader, writer) = spawn::pipe().map_err(|error| error.to_string())?;
-        let pid = spawn::spawn(launch, argv, writer)?;
+        let door = self.isolation.door(self.vessels[place.0].room.as_ref())?;
+        let pid = spawn::spawn(launch, argv, writer, door)?;
         match purpose {
             // A probe tells by its environment: there may be millions of them.
             Purpose::Probe { .. } => {}

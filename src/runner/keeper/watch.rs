@@ -90,7 +90,12 @@ impl Keeper {
 
     /// Lists the processes of a container, whoever their parents are.
     pub(super) fn tree_of(&self, place: Place) -> Vec<u32> {
-        let own = tree::children(std::process::id());
+        let mut own = tree::children(std::process::id());
+        // In a sandbox, orphans are the children of its first process.
+        if let Some(init) = self.isolation.init() {
+            own.retain(|&pid| pid != init);
+            own.extend(tree::children(init));
+        }
         let mut tree: Vec<u32> = own
             .into_iter()
             .filter(|&pid| self.place_of(pid) == Some(place))
