@@ -352,3 +352,55 @@ pub(crate) fn ignore_keys() {
         signal(number.as_raw(), IGNORE);
     }
 }
+
+/// Tells whether this process needs a user namespace to have namespaces at all.
+pub(crate) fn is_ordinary() -> bool {
+    let powers = rustix::thread::capabilities(None);
+    !powers.is_ok_and(|powers| {
+        powers
+            .effective
+            .contains(rustix::thread::CapabilitySet::SYS_ADMIN)
+    })
+}
+
+/// A program that is to be started without allocating.
+#[derive(Debug)]
+pub(crate) struct Program {
+    path: std::ffi::CString,
+    words: Vec<std::ffi::CString>,
+    variables: Vec<std::ffi::CString>,
+}
+
+impl Program {
+    /// Prepares to start `path` with these words and variables; a word with a NUL is empty.
+    pub(crate) fn new(path: &str, words: &[&std::ffi::OsStr], variables: &[String]) -> Self {
+        use std::os::unix::ffi::OsStrExt;
+        let word = |bytes: &[u8]| std::ffi::CString::new(bytes).unwrap_or_default();
+        Self {
+            path: word(path.as_bytes()),
+            words: words.iter().map(|it| word(it.as_bytes())).collect(),
+            variables: variables.iter().map(|it| word(it.as_bytes())).collect(),
+        }
+    }
+
+    /// Starts it as a child of this process's parent, with its output going to `output`.
+    #[expect(unsafe_code, reason = "std starts only children")]
+    pub(crate) fn start_beside(&self, output: &std::os::fd::OwnedFd) -> io::Result<u32> {
+        let pointers = |list: &[std::ffi::CString]| -> Vec<*const libc::c_char> {
+            let all = list.iter().map(|it| it.as_ptr());
+            all.chain(std::iter::once(std::ptr::null())).collect()
+        };
+        let (words, variables) = (pointers(&self.words), pointers(&self.variables));
+        let how = Fork {
+            sibling: true,
+            ..Fork::CHILD
+        };
+        if let Some(pid) = fork(how)? {
+            return Ok(pid);
+        }
+        let _ = rustix::stdio::dup2_stdout(output);
+        // SAFETY: the lists end with a null, and what they point to lives in `self`.
+        unsafe { libc::execve(self.path.as_ptr(), words.as_ptr(), variables.as_ptr()) };
+        leave(127)
+    }
+}

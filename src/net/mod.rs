@@ -1,11 +1,13 @@
 //! What a pet is called and where it is found: addresses, endpoints of services, and DNS.
 //!
 //! [`address`], [`record`] and most of [`dns`] are pure; [`block`] keeps two state directories of
-//! one machine apart, and [`dns::Server`] is what listens.
+//! one machine apart, [`dns::Server`] is what listens, and [`hub`] holds a private network.
 
 pub(crate) mod address;
 pub(crate) mod block;
 pub(crate) mod dns;
+pub(crate) mod hub;
+mod netlink;
 mod record;
 #[cfg(test)]
 mod record_tests;

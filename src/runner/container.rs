@@ -131,8 +131,8 @@ impl Supplies {
         })
     }
 
-    pub(super) fn state(&self) -> &Path {
-        self.store.layout().root()
+    pub(super) fn layout(&self) -> &store::Layout {
+        self.store.layout()
     }
 
     pub(super) fn cluster_domain(&self) -> &str {

@@ -26,7 +26,7 @@ use process::Process;
 
 use super::container::{Launch, Supplies};
 use super::control::{self, Control};
-use super::isolation::{Isolation, Room, Surroundings, is_full};
+use super::isolation::{self, Isolation, Room, Surroundings, is_full};
 use super::logs::Outlet;
 use super::record::Record;
 use super::{spawn, tree};
@@ -245,7 +245,7 @@ impl Keeper {
             .filter_map(|it| it.outlet.as_ref()?.pipe());
         let outputs = self.processes.iter().filter_map(|it| it.output.as_ref());
         let own = [self.wake.as_fd(), self.control.as_fd()];
-        let all = own.into_iter();
+        let all = own.into_iter().chain(self.isolation.lifeline());
         let all = all.chain(outlets.map(AsFd::as_fd));
         let all = all.chain(outputs.map(AsFd::as_fd));
         let mut all: Vec<PollFd<'_>> = all
@@ -289,8 +289,24 @@ impl Keeper {
             }
         }
         self.listen_to_outputs();
+        self.stay_connected();
         self.reap();
         self.keep_time();
+    }
+
+    /// Joins the private network again if who held it has died.
+    fn stay_connected(&mut self) {
+        let Some(lifeline) = self.isolation.lifeline() else {
+            return;
+        };
+        let mut ended = [PollFd::from_borrowed_fd(lifeline, PollFlags::IN)];
+        if poll(&mut ended, Some(&Timespec::default())) != Ok(1) {
+            return;
+        }
+        let around = surroundings(&self.pod, &self.ip, &self.pet, &self.supplies);
+        if let Err(fault) = self.isolation.heal(&around) {
+            self.warn(vec![fault]);
+        }
     }
 
     fn take_answers(&mut self, answers: Vec<Answer>) {
@@ -400,7 +416,8 @@ fn surroundings<'a>(
         pod,
         ip,
         pet,
-        state: supplies.state(),
+        layout: supplies.layout(),
+        door: door_of(pod),
         cluster_domain: supplies.cluster_domain(),
         program: supplies.program(),
     }
@@ -408,7 +425,32 @@ fn surroundings<'a>(
 
 fn read_pod(pet: &PetLayout) -> std::io::Result<Pod> {
     let pod = store::read_json(&pet.pod())?;
-    pod.ok_or_else(|| std::io::ErrorKind::NotFound.into())
+    let mut pod: Pod = pod.ok_or(std::io::ErrorKind::NotFound)?;
+    // The supervisor knows the address that the host finds the pet at; in its own network it
+    // has another.
+    if isolation::has_network(&pod) {
+        isolation::move_inside(&mut pod);
+    }
+    Ok(pod)
+}
+
+/// Returns where the host finds the pet, and the ports it declares, if it has its own network.
+fn door_of(pod: &Pod) -> Option<(std::net::Ipv4Addr, Vec<u16>)> {
+    let ip = isolation::has_network(pod).then(|| isolation::outer_ip(pod))??;
+    let spec = pod.spec.as_ref()?;
+    let containers = spec
+        .init_containers
+        .iter()
+        .flatten()
+        .chain(&spec.containers);
+    let ports = containers.flat_map(|container| container.ports.iter().flatten());
+    let tcp = ports.filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP");
+    let mut ports: Vec<u16> = tcp
+        .filter_map(|port| port.container_port.try_into().ok())
+        .collect();
+    ports.sort_unstable();
+    ports.dedup();
+    Some((ip, ports))
 }
 
 fn vessels(pod: &Pod) -> Vec<Vessel> {

@@ -175,6 +175,20 @@ impl Layout {
         self.volumes(namespace).join(claim)
     }
 
+    /// Where the private network of full isolation is held.
+    pub(crate) fn network(&self) -> PathBuf {
+        self.root.join("network")
+    }
+
+    /// Held while a process is started that holds the network.
+    pub(crate) fn network_lock(&self) -> PathBuf {
+        self.network().join("lock")
+    }
+
+    pub(crate) fn network_socket(&self) -> PathBuf {
+        self.network().join("socket")
+    }
+
     pub(crate) fn supervisor(&self) -> PathBuf {
         self.root.join("supervisor")
     }

@@ -1,6 +1,9 @@
-//! The files that tell a pet who and where it is: `/etc/hosts`, `/etc/hostname` (N64, N65).
+//! The files that tell a pet who and where it is: `/etc/hosts`, `/etc/hostname` (N64, N65) and
+//! `/etc/resolv.conf` (N60-N63).
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::net::Ipv4Addr;
 
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 
@@ -66,6 +69,111 @@ pub(super) fn hosts(pod: &Pod, ip: &str, cluster_domain: &str) -> String {
     text
 }
 
+/// Returns where the names of the private network are told, by an address of a pet in it.
+pub(super) fn name_server(ip: Ipv4Addr) -> Ipv4Addr {
+    let [_, b, ..] = ip.octets();
+    Ipv4Addr::new(10, b, 0, 53)
+}
+
+/// The most of each that a resolver takes (N63).
+const SERVERS: usize = 3;
+const SEARCHES: usize = 32;
+
+/// Returns the pod's `/etc/resolv.conf` (N60-N63); `own` is the host's. Without a server of its
+/// own the pod is in the host's network.
+pub(super) fn resolver(
+    pod: &Pod,
+    server: Option<Ipv4Addr>,
+    cluster_domain: &str,
+    own: &str,
+) -> String {
+    let spec = pod.spec.as_ref();
+    let policy = spec.and_then(|spec| spec.dns_policy.as_deref());
+    let mut resolver = Resolver::read(own);
+    match (policy, server) {
+        (Some("None"), _) => resolver = Resolver::default(),
+        (Some("Default"), _) | (_, None) => {}
+        (_, Some(server)) => resolver.prefer(pod, server, cluster_domain),
+    }
+    if let Some(config) = spec.and_then(|spec| spec.dns_config.as_ref()) {
+        resolver
+            .servers
+            .extend(config.nameservers.iter().flatten().cloned());
+        resolver
+            .searches
+            .extend(config.searches.iter().flatten().cloned());
+        for option in config.options.iter().flatten() {
+            let name = option.name.as_deref().unwrap_or_default();
+            let value = option.value.as_ref().map(|value| format!(":{value}"));
+            resolver.set(name, &format!("{name}{}", value.unwrap_or_default()));
+        }
+    }
+    resolver.text()
+}
+
+/// What a `resolv.conf` says.
+#[derive(Debug, Default)]
+struct Resolver {
+    servers: Vec<String>,
+    searches: Vec<String>,
+    options: Vec<String>,
+}
+
+impl Resolver {
+    fn read(text: &str) -> Self {
+        let mut resolver = Self::default();
+        for line in text.lines() {
+            let mut words = line.split_whitespace().map(str::to_owned);
+            match words.next().as_deref() {
+                Some("nameserver") => resolver.servers.extend(words.next()),
+                Some("search") => resolver.searches = words.collect(),
+                Some("options") => resolver.options.extend(words),
+                Some(_) | None => {}
+            }
+        }
+        resolver
+    }
+
+    /// Puts the cluster's names before the host's.
+    fn prefer(&mut self, pod: &Pod, server: Ipv4Addr, domain: &str) {
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
+        let own = std::mem::take(&mut self.searches);
+        self.servers = vec![server.to_string()];
+        self.searches = vec![
+            format!("{namespace}.svc.{domain}"),
+            format!("svc.{domain}"),
+            domain.to_owned(),
+        ];
+        self.searches.extend(own);
+        self.options = vec!["ndots:5".to_owned()];
+    }
+
+    /// Sets an option in the place of one that has the same name.
+    fn set(&mut self, name: &str, option: &str) {
+        let same = |other: &String| other.split(':').next() == Some(name);
+        self.options.retain(|other| !same(other));
+        self.options.push(option.to_owned());
+    }
+
+    fn text(mut self) -> String {
+        let mut text = String::new();
+        let mut seen = BTreeSet::new();
+        self.servers.retain(|server| seen.insert(server.clone()));
+        self.searches.retain(|search| seen.insert(search.clone()));
+        self.searches.truncate(SEARCHES);
+        if !self.searches.is_empty() {
+            let _ = writeln!(text, "search {}", self.searches.join(" "));
+        }
+        for server in self.servers.iter().take(SERVERS) {
+            let _ = writeln!(text, "nameserver {server}");
+        }
+        if !self.options.is_empty() {
+            let _ = writeln!(text, "options {}", self.options.join(" "));
+        }
+        text
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +201,37 @@ mod tests {
         let text = hosts(&pod, "10.7.1.1", "z");
         assert!(text.ends_with("\n\n# Entries added by HostAliases.\n1.2.3.4\ta\tb\n"));
         assert_eq!(host_name(&pod, "z"), "web-0.s.shop.svc.z");
+    }
+
+    #[test]
+    fn names_of_the_cluster_come_before_the_hosts() {
+        let own = "nameserver 9.9.9.9\nsearch home\noptions edns0\n";
+        let server = Some(Ipv4Addr::new(10, 7, 0, 53));
+        let config = json!({"nameservers": ["10.0.0.11"], "searches": ["my.domain"],
+            "options": [{"name": "ndots", "value": "3"}]});
+        let plain = pod(json!({"containers": []}));
+        assert_eq!(
+            resolver(&plain, server, "z", own),
+            "search shop.svc.z svc.z z home\nnameserver 10.7.0.53\noptions ndots:5\n"
+        );
+        assert_eq!(
+            resolver(
+                &pod(json!({"containers": [], "dnsConfig": config})),
+                server,
+                "z",
+                own
+            ),
+            "search shop.svc.z svc.z z home my.domain\n\
+             nameserver 10.7.0.53\nnameserver 10.0.0.11\noptions ndots:3\n"
+        );
+        let none = pod(json!({"containers": [], "dnsPolicy": "None", "dnsConfig": config}));
+        let text = resolver(&none, server, "z", own);
+        assert!(
+            text.starts_with("search my.domain\nnameserver 10.0.0.11\n"),
+            "{text}"
+        );
+        let hosts = pod(json!({"containers": [], "dnsPolicy": "Default"}));
+        assert!(resolver(&hosts, server, "z", own).contains("nameserver 9.9.9.9"));
     }
 
     #[test]

@@ -13,8 +13,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
-use rustix::thread::{CapabilitySet, ThreadNameSpaceType as Entered};
+use rustix::thread::ThreadNameSpaceType as Entered;
 
+use super::dialer::{self, Dialer};
+use super::network::Network;
 use super::plan::{self, Site};
 use super::step::Step;
 use super::{Room, Surroundings, files, needed};
@@ -34,39 +36,72 @@ const TELLS_PID: i32 = -2;
 pub(crate) struct Sandbox {
     pid: u32,
     init: OwnedFd,
-    /// Closing it ends everything in the sandbox.
-    _link: OwnedFd,
+    /// Closing it ends everything in the sandbox; it is asked for sockets.
+    dialer: Dialer,
+    network: Option<Network>,
     ordinary: bool,
 }
 
 impl Sandbox {
     /// Makes the namespaces of a pet.
     pub(super) fn make(around: &Surroundings<'_>) -> Result<Self, String> {
-        let ordinary = is_ordinary();
-        let birth = Birth::new(around, ordinary);
-        let mut spaces = Spaces::NEWPID | Spaces::NEWUTS | Spaces::NEWIPC;
-        spaces.set(Spaces::NEWUSER, ordinary);
+        let ordinary = sys::is_ordinary();
         let fault = |error: io::Error| format!("creating the sandbox: {error}");
+        let mut network = None;
+        if around.door.is_some() {
+            let joined = Network::join(around.layout, None);
+            network = Some(joined.map_err(|error| format!("joining the network: {error}"))?);
+        }
+        let birth = Birth::new(around, ordinary && network.is_none(), network.is_some());
         let (link, theirs) = link().map_err(fault)?;
-        let how = Fork {
-            spaces,
-            sibling: false,
-        };
-        let Some(pid) = sys::fork(how).map_err(fault)? else {
-            birth.live(theirs.as_fd());
+        let Some(_) = sys::fork(Fork::CHILD).map_err(fault)? else {
+            let user = network.as_ref().and_then(Network::user);
+            birth.give(user, theirs.as_fd());
         };
         drop(theirs);
-        let init = open_process(pid).map_err(fault)?;
-        if let Some((stage, error)) = outcome(&link).map_err(fault)? {
+        let mut words = [listen(&link), listen(&link)];
+        words.sort_by_key(|word| word.as_ref().is_ok_and(|word| code(*word) != TELLS_PID));
+        let [pid, outcome] = words;
+        let pid = number(pid.map_err(fault)?);
+        if let Some((stage, error)) = fault_of(outcome.map_err(fault)?) {
             let stage = STAGES.get(stage).copied().unwrap_or("its birth");
             return Err(format!("creating the sandbox: {stage}: {error}"));
         }
-        Ok(Self {
+        let mut sandbox = Self {
             pid,
-            init,
-            _link: link,
+            init: open_process(pid).map_err(fault)?,
+            dialer: Dialer::new(link),
+            network,
             ordinary,
-        })
+        };
+        sandbox.attach(around)?;
+        Ok(sandbox)
+    }
+
+    fn attach(&mut self, around: &Surroundings<'_>) -> Result<(), String> {
+        let (Some(network), Some((ip, ports))) = (&mut self.network, &around.door) else {
+            return Ok(());
+        };
+        let attached = network.attach(self.pid, *ip, ports).map(drop);
+        attached.map_err(|error| format!("joining the network: {error}"))
+    }
+
+    /// Joins the network again whose holder has died.
+    pub(super) fn heal(&mut self, around: &Surroundings<'_>) -> Result<(), String> {
+        let Some(before) = &self.network else {
+            return Ok(());
+        };
+        let joined = Network::join(around.layout, Some(before));
+        self.network = Some(joined.map_err(|error| format!("joining the network: {error}"))?);
+        self.attach(around)
+    }
+
+    pub(super) fn dialer(&self) -> Option<Dialer> {
+        self.network.as_ref().map(|_| self.dialer.clone())
+    }
+
+    pub(super) fn lifeline(&self) -> Option<BorrowedFd<'_>> {
+        self.network.as_ref().map(Network::lifeline)
     }
 
     pub(super) const fn pid(&self) -> u32 {
@@ -83,6 +118,7 @@ impl Sandbox {
             | Entered::HOST_NAME_AND_NIS_DOMAIN_NAME
             | Entered::INTER_PROCESS_COMMUNICATION;
         spaces.set(Entered::USER, self.ordinary);
+        spaces.set(Entered::NETWORK, self.network.is_some());
         spaces
     }
 
@@ -100,7 +136,7 @@ impl Sandbox {
         made.map_err(|error| format!("{}: {error}", staging.display()))?;
         let steps = plan::plan(&Site {
             staging: &staging,
-            state: around.state,
+            state: around.layout.root(),
             ordinary: self.ordinary,
             etc: &etc(around),
             mounts: &launch.mounts,
@@ -179,17 +215,11 @@ fn build(steps: &[Step], link: BorrowedFd<'_>) -> ! {
     let _ = rustix::net::recv(link, &mut [0; 1], RecvFlags::empty());
     sys::leave(0)
 }
-/// Tells whether this process needs a user namespace to have namespaces at all.
-pub(super) fn is_ordinary() -> bool {
-    let powers = rustix::thread::capabilities(None);
-    !powers.is_ok_and(|powers| powers.effective.contains(CapabilitySet::SYS_ADMIN))
-}
-
 /// Lets the users that servers drop to use fresh claims. Who may come so far is decided by the
 /// state directory; what a server has made its own stays as it is.
 fn open_claims(launch: &Launch, around: &Surroundings<'_>) {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
-    let volumes = around.state.join("volumes");
+    let volumes = around.layout.root().join("volumes");
     for mount in &launch.mounts {
         let Ok(found) = std::fs::metadata(&mount.path) else {
             continue;
@@ -205,34 +235,72 @@ fn open_claims(launch: &Launch, around: &Surroundings<'_>) {
 fn etc(around: &Surroundings<'_>) -> Vec<(&'static str, String)> {
     let domain = around.cluster_domain;
     let name = files::host_name(around.pod, domain);
-    let resolver = std::fs::read_to_string("/etc/resolv.conf");
+    let own = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let server = around.door.as_ref().map(|(ip, _)| files::name_server(*ip));
     vec![
         ("hosts", files::hosts(around.pod, around.ip, domain)),
         ("hostname", format!("{name}\n")),
-        ("resolv.conf", resolver.unwrap_or_default()),
+        (
+            "resolv.conf",
+            files::resolver(around.pod, server, domain, &own),
+        ),
     ]
 }
 
 /// What the first process of a sandbox sets up.
 struct Birth {
+    spaces: Spaces,
     /// What to write to the maps of users and groups.
     maps: Option<[CString; 2]>,
     host_name: String,
+    network: bool,
 }
 
 /// The stages of a birth, for its errors.
-const STAGES: [&str; 3] = ["mapping the user", "leaving the session", "naming the host"];
+const STAGES: [&str; 4] = [
+    "mapping the user",
+    "leaving the session",
+    "naming the host",
+    "freeing low ports",
+];
 
 impl Birth {
-    fn new(around: &Surroundings<'_>, ordinary: bool) -> Self {
-        let user = rustix::process::geteuid().as_raw();
+    /// Prepares a birth in a user namespace of its own (`user`) or in that of the network.
+    fn new(around: &Surroundings<'_>, user: bool, network: bool) -> Self {
+        let mut spaces = Spaces::NEWPID | Spaces::NEWUTS | Spaces::NEWIPC;
+        spaces.set(Spaces::NEWUSER, user);
+        spaces.set(Spaces::NEWNET, network);
+        let uid = rustix::process::geteuid().as_raw();
         let group = rustix::process::getegid().as_raw();
         // A user who saw themselves as root would be expected to be able to become others.
         let map = |id: u32| CString::new(format!("{id} {id} 1\n")).unwrap_or_default();
         Self {
-            maps: ordinary.then(|| [map(user), map(group)]),
+            spaces,
+            maps: user.then(|| [map(uid), map(group)]),
             host_name: files::host_name(around.pod, around.cluster_domain),
+            network,
         }
+    }
+
+    /// Forks the first process of the sandbox, in the network's user namespace if there is one.
+    fn give(&self, user: Option<BorrowedFd<'_>>, link: BorrowedFd<'_>) -> ! {
+        let kind = Some(rustix::thread::LinkNameSpaceType::User);
+        let entered = user.map_or(Ok(()), |user| {
+            rustix::thread::move_into_link_name_space(user, kind)
+        });
+        let how = Fork {
+            spaces: self.spaces,
+            sibling: true,
+        };
+        match entered.map_err(Into::into).and_then(|()| sys::fork(how)) {
+            Ok(None) => self.live(link),
+            Ok(Some(pid)) => say(link, word(usize::try_from(pid).unwrap_or(0), TELLS_PID)),
+            Err(error) => {
+                say(link, word(0, TELLS_PID));
+                say(link, word(usize::MAX, error.raw_os_error().unwrap_or(0)));
+            }
+        }
+        sys::leave(0)
     }
 
     /// Is the first process of the sandbox, to its end.
@@ -240,7 +308,7 @@ impl Birth {
         sys::close_all_but(link);
         sys::reset_signals();
         sys::ignore_children();
-        let stages = [Self::map, Self::part, Self::name];
+        let stages = [Self::map, Self::part, Self::name, Self::free_ports];
         let mut stages = stages.iter().enumerate();
         let fault =
             stages.find_map(|(at, stage)| Some(word(at, stage(self).err()?.raw_os_error())));
@@ -248,11 +316,23 @@ impl Birth {
         if fault.is_some() {
             sys::leave(1);
         }
-        while !matches!(
-            rustix::net::recv(link, &mut [0; 1], RecvFlags::empty()),
-            Ok((0, _)) | Err(rustix::io::Errno::CONNRESET | rustix::io::Errno::BADF)
-        ) {}
-        sys::leave(0)
+        let mut wish = [0; 1];
+        loop {
+            match rustix::net::recv(link, &mut wish, RecvFlags::empty()) {
+                Ok((0, _)) => sys::leave(0),
+                Ok(_) => dialer::answer(link, wish[0]),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => sys::leave(1),
+            }
+        }
+    }
+
+    /// Lets everybody bind every port: all of them are the pet's.
+    fn free_ports(&self) -> rustix::io::Result<()> {
+        match self.network {
+            true => write(c"/proc/sys/net/ipv4/ip_unprivileged_port_start", b"0"),
+            false => Ok(()),
+        }
     }
 
     fn map(&self) -> rustix::io::Result<()> {
@@ -304,11 +384,6 @@ fn number(word: Word) -> u32 {
 
 fn say(link: BorrowedFd<'_>, word: Word) {
     let _ = rustix::net::send(link, &word, SendFlags::NOSIGNAL);
-}
-
-/// Returns how a forked process fared: nothing, if well.
-fn outcome(link: &OwnedFd) -> io::Result<Option<(usize, io::Error)>> {
-    listen(link).map(fault_of)
 }
 
 /// Returns how far a process came that failed, and why.

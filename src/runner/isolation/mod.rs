@@ -5,17 +5,21 @@
 //! Processes of the pet are children of the runner all the same, so that exit codes, logs, probes
 //! and hooks work as without isolation; when the runner dies, pid 1 does, and with it everything.
 
+mod dialer;
 mod files;
 mod full;
+mod network;
 mod plan;
 mod step;
 mod visit;
 
-use std::os::fd::OwnedFd;
+use std::net::Ipv4Addr;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Pod;
 
+pub(in crate::runner) use dialer::Dialer;
 pub(super) use full::Sandbox;
 pub(crate) use visit::visit;
 
@@ -45,7 +49,9 @@ pub(super) struct Surroundings<'a> {
     pub(super) pod: &'a Pod,
     pub(super) ip: &'a str,
     pub(super) pet: &'a PetLayout,
-    pub(super) state: &'a Path,
+    pub(super) layout: &'a Layout,
+    /// The ports that the pet declares, and the address at which the host finds them.
+    pub(super) door: Option<(Ipv4Addr, Vec<u16>)>,
     pub(super) cluster_domain: &'a str,
     pub(super) program: &'a Path,
 }
@@ -66,6 +72,22 @@ impl Isolation {
             self.sandbox = Some(Sandbox::make(around)?);
         }
         Ok(())
+    }
+
+    /// Returns how to reach the pet from within its own network, if it has one.
+    pub(super) fn dialer(&self) -> Option<Dialer> {
+        self.sandbox.as_ref().and_then(Sandbox::dialer)
+    }
+
+    /// Returns what becomes readable when the network has to be joined again.
+    pub(super) fn lifeline(&self) -> Option<BorrowedFd<'_>> {
+        self.sandbox.as_ref().and_then(Sandbox::lifeline)
+    }
+
+    /// Joins the network again, if who held it has died.
+    pub(super) fn heal(&mut self, around: &Surroundings<'_>) -> Result<(), String> {
+        let sandbox = self.sandbox.as_mut();
+        sandbox.map_or(Ok(()), |sandbox| sandbox.heal(around))
     }
 
     /// Returns the pid of the sandbox's first process.
@@ -103,6 +125,34 @@ pub(crate) fn is_full(pod: &Pod) -> bool {
     notes.and_then(|notes| notes.get(ISOLATION_ANNOTATION)) == Some(&"full".to_owned())
 }
 
+/// Tells whether a pod is in the private network, rather than in the host's.
+pub(super) fn has_network(pod: &Pod) -> bool {
+    let spec = pod.spec.as_ref();
+    is_full(pod) && !spec.is_some_and(|spec| spec.host_network == Some(true))
+}
+
+/// Puts the address that a pod has in the private network in the place of the host's.
+pub(super) fn move_inside(pod: &mut Pod) {
+    let Some(status) = &mut pod.status else {
+        return;
+    };
+    let inner = |ip: &mut String| {
+        if let Some(rest) = ip.strip_prefix("127.") {
+            *ip = format!("10.{rest}");
+        }
+    };
+    status.pod_ip.iter_mut().for_each(inner);
+    let all = status.pod_ips.iter_mut().flatten();
+    all.for_each(|one| inner(&mut one.ip));
+}
+
+/// Returns the address at which the host finds a pod of the private network.
+pub(super) fn outer_ip(pod: &Pod) -> Option<Ipv4Addr> {
+    let ip = pod.status.as_ref()?.pod_ip.as_ref()?;
+    let [_, b, x, y] = ip.parse::<Ipv4Addr>().ok()?.octets();
+    Some(Ipv4Addr::new(127, b, x, y))
+}
+
 /// Lists programs that a container needs to see wherever they are: those on its PATH, and its own.
 fn needed(launch: &Launch, program: &Path) -> Vec<PathBuf> {
     let path = launch.env.iter().find(|(name, _)| name == "PATH");
@@ -135,7 +185,8 @@ pub(crate) fn attempt() -> Result<(), String> {
         pod: &pod,
         ip: "127.0.0.1",
         pet: &pet,
-        state: layout.root(),
+        layout: &layout,
+        door: None,
         cluster_domain: "cluster.local",
         program: &program,
     };

@@ -193,8 +193,9 @@ impl Keeper {
         let waker = Arc::clone(&self.waker);
         let lost = event(Outcome::Error("no thread for it".to_owned()));
         let start = self.vessels[place.0].starts;
+        let dialer = self.isolation.dialer();
         let look = move || {
-            let event = event(probes::look(&check, patience));
+            let event = event(probes::look(&check, patience, dialer.as_ref()));
             let _ = answer.send(Answer {
                 place,
                 start,
