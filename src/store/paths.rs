@@ -185,6 +185,11 @@ impl Layout {
         self.network().join("lock")
     }
 
+    /// The process that holds the network.
+    pub(crate) fn network_pid(&self) -> PathBuf {
+        self.network().join("pid")
+    }
+
     pub(crate) fn network_socket(&self) -> PathBuf {
         self.network().join("socket")
     }

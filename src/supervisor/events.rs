@@ -298,11 +298,18 @@ impl Supervisor {
             .pets()
             .filter_map(|(_, pet)| pet.child())
             .collect();
+        let layout = self.store.layout();
+        // Who holds the private network was started by a runner, but for all of them.
+        let holder = || {
+            let text = store::read(&layout.network_pid()).ok().flatten()?;
+            Pid::from_raw(text.trim().parse().ok()?)
+        };
         let deadline = Instant::now() + ORPHANS_END_WITHIN;
         while Instant::now() < deadline {
             let orphans = children()
                 .into_iter()
-                .filter(|pid| !runners.contains(pid) && is_alive(*pid));
+                .filter(|pid| !runners.contains(pid) && is_alive(*pid))
+                .filter(|pid| holder() != Some(*pid));
             let killed = orphans.map(|pid| kill_process(pid, Signal::KILL)).count();
             if killed == 0 {
                 return;

@@ -158,6 +158,8 @@ fn own_user(taken: Option<&Taken>) -> io::Result<()> {
 
 fn listen(layout: &Layout) -> io::Result<UnixListener> {
     store::make_dir(&layout.network())?;
+    let pid = format!("{}\n", std::process::id());
+    store::replace(&layout.network_pid(), pid.as_bytes(), store::Sync::No)?;
     store::wait_at(&layout.network_socket())
 }
 

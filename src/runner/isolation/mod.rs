@@ -29,6 +29,9 @@ use crate::model::ISOLATION_ANNOTATION;
 use crate::store::{Layout, PetLayout};
 use crate::sys::Door;
 
+/// Tells a pet the number of its private network's block.
+pub(crate) const NETWORK_VARIABLE: &str = "PETSET_NETWORK_BLOCK";
+
 /// What a container sees mounted, for one run.
 #[derive(Debug)]
 pub(super) struct Room {
@@ -132,7 +135,7 @@ pub(super) fn has_network(pod: &Pod) -> bool {
 }
 
 /// Puts the address that a pod has in the private network in the place of the host's.
-pub(super) fn move_inside(pod: &mut Pod) {
+pub(crate) fn move_inside(pod: &mut Pod) {
     let Some(status) = &mut pod.status else {
         return;
     };
@@ -151,6 +154,13 @@ pub(super) fn outer_ip(pod: &Pod) -> Option<Ipv4Addr> {
     let ip = pod.status.as_ref()?.pod_ip.as_ref()?;
     let [_, b, x, y] = ip.parse::<Ipv4Addr>().ok()?.octets();
     Some(Ipv4Addr::new(127, b, x, y))
+}
+
+/// Returns what a container's environment says beside what it always does.
+pub(super) fn variables(pod: &Pod) -> Option<(String, String)> {
+    let ip = has_network(pod).then(|| outer_ip(pod))??;
+    let [_, block, ..] = ip.octets();
+    Some((NETWORK_VARIABLE.to_owned(), block.to_string()))
 }
 
 /// Lists programs that a container needs to see wherever they are: those on its PATH, and its own.

@@ -28,7 +28,7 @@ const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 /// What root could reach the host by.
 const KERNEL: [&str; 5] = ["sys", "sysrq-trigger", "irq", "bus", "fs"];
 /// What pets may read of the state directory.
-const READABLE: [&str; 4] = ["format", "petset.toml", "images.toml", "seen"];
+const READABLE: [&str; 5] = ["format", "petset.toml", "images.toml", "seen", "pets"];
 /// A directory with more mounts below it is shown as it is, read-only.
 const MANY_MOUNTS: usize = 64;
 const MOST_LINKS: u32 = 40;

@@ -11,7 +11,7 @@ use crate::runner::hooks::{self, Deed};
 use crate::runner::logs::{self, Outlet};
 use crate::runner::probes::{self, Check};
 use crate::runner::record::Main;
-use crate::runner::{spawn, tree};
+use crate::runner::{isolation, spawn, tree};
 use crate::store::{self, Sync};
 use crate::sys;
 
@@ -29,6 +29,7 @@ impl Keeper {
         let name = vessel.spec.name.clone();
         let mut launch = self.supplies.launch(&self.pod, &vessel.spec)?;
         let fault = |words: String| Failure::Launch(format!("starting {}: {words}", self.name));
+        launch.env.extend(isolation::variables(&self.pod));
         let (reader, writer) = spawn::pipe().map_err(|it| fault(format!("opening pipes: {it}")))?;
         let log = self.pet.log(&name);
         logs::keep_previous(&log, &self.pet.previous_log(&name));
