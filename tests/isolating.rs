@@ -27,6 +27,23 @@ fn inside(sandbox: &Sandbox, pet: &str, script: &str) -> String {
     outcome.out.trim_end().to_owned()
 }
 
+/// Waits until a script succeeds in a pet.
+fn until_inside(sandbox: &Sandbox, pet: &str, script: &str) {
+    let words = ["exec", pet, "--", "sh", "-c", script];
+    let well = || {
+        sandbox
+            .command_of(&words)
+            .output()
+            .unwrap()
+            .status
+            .success()
+    };
+    assert!(
+        wait_until(well, PATIENCE),
+        "{script} does not succeed in {pet}"
+    );
+}
+
 /// The address at which the host finds a pet of the first set of a sandbox.
 fn door(sandbox: &Sandbox, pet: u8) -> String {
     let block = fs::read_to_string(sandbox.file("seen/block")).unwrap();
@@ -216,7 +233,7 @@ fn a_runner_that_is_killed_takes_its_pet_along_and_both_come_back() {
         now.len() >= 2 && !now.iter().any(|pid| runner.contains(pid))
     };
     assert!(wait_until(back, PATIENCE), "no new runner");
-    sandbox.ok("wait db --timeout 20s");
+    until_inside(&sandbox, "db-0", "pidof sleep");
     let count = inside(&sandbox, "db-0", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '");
     assert_eq!(count.matches("sleep 3333").count(), 1, "{count}");
     sandbox.ok("delete db");
@@ -236,8 +253,7 @@ fn nothing_is_left_when_everything_is_killed_and_the_next_command_carries_on() {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     assert!(!mounts.contains(sandbox.state().to_str().unwrap()));
     sandbox.ok("start --timeout 30s");
-    sandbox.ok("wait web --timeout 30s");
-    assert!(inside(&sandbox, "web-0", "getent hosts web-1.web").starts_with("10."));
+    until_inside(&sandbox, "web-0", "getent hosts web-1.web | grep ^10");
     sandbox.ok("delete web --purge");
     sandbox.assert_nothing_left();
 }
@@ -290,4 +306,16 @@ fn three_redis_pets_bind_everything_and_replicate() {
     assert!(seen.contains(&format!("ip={ip}")), "{seen}");
     sandbox.ok("delete db --purge");
     sandbox.assert_nothing_left();
+}
+
+#[test]
+fn without_isolation_a_command_that_names_its_mount_path_is_refused() {
+    let sandbox = Sandbox::new();
+    let words = "create db --volume data:/petset-test --isolation none";
+    let command = "-- sh -c 'rm -rf /petset-test/x; exec sleep 1000'";
+    let refused = sandbox.fails(2, &format!("{words} {command}"));
+    refused.says("container db names its mount path /petset-test");
+    sandbox.ok(&format!("{words} --host-paths {command}"));
+    sandbox.ok("delete db");
+    sandbox.ok("doctor").says("isolation");
 }

@@ -135,7 +135,7 @@ fn launch_of(session: &Session, pod: &Pod, container: &str) -> Result<Launch> {
     let launch: Option<Launch> =
         store::read_json(&path).with_context(|| format!("cannot read {}", path.display()))?;
     match launch {
-        Some(launch) if runs && is_alive(launch.pid) => Ok(launch),
+        Some(launch) if runs && is_alive(session, pod, launch.pid) => Ok(launch),
         Some(_) | None => Err(not_running(pod, container).into()),
     }
 }
@@ -145,8 +145,15 @@ fn is_running(status: &ContainerStatus) -> bool {
     state.is_some_and(|state| state.running.is_some())
 }
 
-fn is_alive(pid: u32) -> bool {
-    std::path::Path::new(&format!("/proc/{pid}")).exists()
+/// Tells whether a main process is still the one that the runner started: its number may be
+/// another's by now.
+fn is_alive(session: &Session, pod: &Pod, pid: u32) -> bool {
+    let path = session.files(pod).runner();
+    let record: Option<serde_json::Value> = store::read_json(&path).unwrap_or_default();
+    let mains = record.as_ref().and_then(|it| it["containers"].as_array());
+    let main = mains.into_iter().flatten().find(|it| it["pid"] == pid);
+    let start = main.and_then(|it| it["start"].as_u64());
+    start.is_none_or(|start| pods::started(pid) == Some(start)) && pods::started(pid).is_some()
 }
 
 fn not_running(pod: &Pod, container: &str) -> Problem {

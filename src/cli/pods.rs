@@ -99,7 +99,7 @@ pub(crate) fn is_kept(files: &PetLayout) -> bool {
 }
 
 /// Returns when a process was started, in clock ticks since boot; nothing for a dead one.
-fn started(pid: u32) -> Option<u64> {
+pub(crate) fn started(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may hold anything, so fields count from its end.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();

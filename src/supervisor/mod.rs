@@ -72,6 +72,12 @@ struct Supervisor {
     stirred: BTreeSet<crate::model::Namespace>,
 }
 
+/// Tries for real whether this machine can isolate pets.
+pub(crate) fn can_isolate() -> std::result::Result<(), String> {
+    crate::runner::isolation::attempt()?;
+    crate::net::hub::attempt()
+}
+
 /// Runs the supervisor of the state directory at `root` in the background: it leaves the session,
 /// the working directory and every inherited descriptor of whoever started it, and says on its
 /// standard output when it can be found.

@@ -16,7 +16,6 @@ use crate::model::{
     claim_name, pod_for,
 };
 use crate::problem::Result;
-use crate::runner;
 use crate::store::journal::Severity;
 use crate::store::{self, Sync, Wanted};
 
@@ -251,7 +250,7 @@ impl Supervisor {
     /// Tells whether this machine can isolate pets: tried once.
     fn can_isolate(&mut self) -> bool {
         *self.can_isolate.get_or_insert_with(|| {
-            let outcome = runner::isolation::attempt();
+            let outcome = super::can_isolate();
             let outcome = outcome.inspect_err(|fault| log(&format!("no isolation: {fault}")));
             outcome.is_ok()
         })

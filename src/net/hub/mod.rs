@@ -16,6 +16,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -33,6 +34,9 @@ use porter::Porter;
 
 /// The word that makes the program hold a network: `petset network <state-dir>`.
 pub(crate) const VERB: &str = "network";
+
+/// In the place of a state directory: only find out whether it can be done.
+const TRY: &str = "try";
 
 const BRIDGE: &str = "petset";
 /// How long it waits for the next pet when none is left.
@@ -71,16 +75,42 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
     sys::close_inherited();
     let taken = left_open();
     match args {
-        [root] => match hold(Path::new(root), taken) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                let words = format!("the network cannot be made: {error:#}\n");
-                let _ = io::stdout().write_all(words.as_bytes());
-                ExitCode::FAILURE
-            }
-        },
+        [word] if word == TRY => finish(try_network()),
+        [root] => finish(hold(Path::new(root), taken)),
         _ => ExitCode::from(2),
     }
+}
+
+fn finish(outcome: crate::Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let words = format!("the network cannot be made: {error:#}\n");
+            let _ = io::stdout().write_all(words.as_bytes());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Tries for real, in a process of its own, whether this machine can have a private network.
+pub(crate) fn attempt() -> Result<(), String> {
+    let mut command = std::process::Command::new("/proc/self/exe");
+    let tried = command.arg0("petset").args([VERB, TRY]).output();
+    let tried = tried.map_err(|error| error.to_string())?;
+    match tried.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&tried.stdout).trim().to_owned()),
+    }
+}
+
+fn try_network() -> crate::Result<()> {
+    own_user(None)?;
+    enter(None)?;
+    let netlink = Netlink::open()?;
+    netlink.add_bridge(BRIDGE, [0x02, 0x50, 0x45, 0x54, 0, 1])?;
+    let own: OwnedFd = File::open("/proc/self/ns/net")?.into();
+    netlink.add_pair("p0.0", device(BRIDGE)?, "eth0", own.as_fd())?;
+    Ok(())
 }
 
 /// The namespaces of a network that is to be taken over.

@@ -56,7 +56,7 @@ impl Dialer {
         recvmsg(&*link, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)?;
         let mut sockets = control.drain().filter_map(|message| match message {
             RecvAncillaryMessage::ScmRights(mut sockets) => sockets.next(),
-            _ => None,
+            RecvAncillaryMessage::ScmCredentials(_) | _ => None,
         });
         let socket = sockets.next();
         socket.ok_or_else(|| io::Error::other("the pet's network has no socket to give"))

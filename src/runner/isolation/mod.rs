@@ -131,7 +131,7 @@ pub(crate) fn is_full(pod: &Pod) -> bool {
 /// Tells whether a pod is in the private network, rather than in the host's.
 pub(super) fn has_network(pod: &Pod) -> bool {
     let spec = pod.spec.as_ref();
-    is_full(pod) && !spec.is_some_and(|spec| spec.host_network == Some(true))
+    is_full(pod) && spec.is_none_or(|spec| spec.host_network != Some(true))
 }
 
 /// Puts the address that a pod has in the private network in the place of the host's.
