@@ -4,16 +4,15 @@
 //! pet, and only the [`model`] decides. `store` is the state directory that they share,
 //! `manifest` reads Kubernetes YAML, `net` gives pets their addresses and names.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "modules are written ahead of the verbs that use them"
-)]
-
 mod cli;
 mod hello;
 mod manifest;
 pub mod model;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "parts wait for the services of the next change"
+)]
 mod net;
 mod problem;
 mod runner;

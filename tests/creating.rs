@@ -4,7 +4,11 @@
 
 mod support;
 
-use support::Sandbox;
+use std::fs;
+use std::io::Write;
+use std::process::Stdio;
+
+use support::{Sandbox, processes};
 
 #[test]
 fn pets_start_in_order_and_create_returns_when_all_are_ready() {
@@ -15,4 +19,158 @@ fn pets_start_in_order_and_create_returns_when_all_are_ready() {
     assert_eq!(sandbox.pets(), ["web-0", "web-1", "web-2"]);
     sandbox.ok("delete web").says("Kept the volumes");
     sandbox.assert_nothing_left();
+}
+
+#[test]
+fn a_pet_starts_only_when_the_one_before_it_is_ready() {
+    let sandbox = Sandbox::new();
+    let mut create = sandbox.start("create -f manifests/gated.yaml");
+    for ordinal in 0..3 {
+        let pet = format!("web-{ordinal}");
+        sandbox.journal_says(&[&format!("started {pet}")]);
+        sandbox.until_says("get sts web --no-headers", &format!("{ordinal}/3"));
+        assert_eq!(sandbox.pets().len(), ordinal + 1);
+        assert!(create.runs(), "create did not wait for {pet}");
+        sandbox.open(&format!("ready-{pet}"));
+    }
+    assert_eq!(sandbox.finish("create", create).code, 0);
+}
+
+#[test]
+fn a_parallel_set_starts_all_pets_at_once() {
+    let sandbox = Sandbox::new();
+    let create = sandbox.start("create -f manifests/gated-parallel.yaml");
+    sandbox.until("all have started", || sandbox.journal().len() == 3);
+    (0..3).for_each(|ordinal| sandbox.open(&format!("ready-web-{ordinal}")));
+    assert_eq!(sandbox.finish("create", create).code, 0);
+}
+
+#[test]
+fn a_set_that_exists_is_a_conflict_unless_that_is_expected() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/one.yaml");
+    let again = sandbox.fails(4, "create -f manifests/one.yaml");
+    again.says("statefulsets.apps \"web\" already exists");
+    again.says("--if-not-exists");
+    sandbox.ok("create -f manifests/one.yaml --if-not-exists");
+    assert_eq!(sandbox.count("started web-0"), 1);
+}
+
+#[test]
+fn without_waiting_create_returns_at_once_and_the_work_goes_on() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/gated.yaml --no-wait");
+    sandbox.journal_says(&["started web-0"]);
+    sandbox.open("ready-web-0");
+    sandbox.journal_says(&["started web-1"]);
+}
+
+#[test]
+fn a_wait_that_takes_too_long_says_for_what_and_the_work_goes_on() {
+    let sandbox = Sandbox::new();
+    let created = sandbox.fails(124, "create -f manifests/gated.yaml --timeout 1s");
+    created.says("web-0");
+    sandbox.open("ready-web-0");
+    sandbox.journal_says(&["started web-1"]);
+}
+
+#[test]
+fn an_interrupted_create_says_how_to_look_and_the_work_goes_on() {
+    let sandbox = Sandbox::new();
+    let create = sandbox.start("create -f manifests/gated.yaml");
+    sandbox.journal_says(&["started web-0"]);
+    processes::signal(create.pid(), rustix::process::Signal::INT);
+    let outcome = sandbox.finish("create", create);
+    assert_eq!(outcome.code, 130, "{}", outcome.transcript());
+    outcome.says("petset get");
+    sandbox.open("ready-web-0");
+    sandbox.journal_says(&["started web-1"]);
+}
+
+#[test]
+fn a_manifest_may_come_from_the_standard_input() {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command("create -f -");
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut create = command.spawn().unwrap();
+    let text = fs::read(support::testdata().join("manifests/one.yaml")).unwrap();
+    create.stdin.take().unwrap().write_all(&text).unwrap();
+    assert!(create.wait().unwrap().success());
+    sandbox.journal_says(&["started web-0"]);
+}
+
+#[test]
+fn what_a_dry_run_prints_creates_the_same_set() {
+    let sandbox = Sandbox::new();
+    let words = "create web --replicas 2 --port http=8080 --volume data --dry-run -o yaml -- serve";
+    let printed = sandbox.ok(words);
+    assert!(sandbox.pets().is_empty());
+    sandbox.assert_nothing_left();
+    let manifest = sandbox.manifest("web.yaml", &printed.out);
+    sandbox.ok(&format!("create -f {manifest}"));
+    sandbox.journal_says(&["started web-0", "started web-1"]);
+    assert!(sandbox.file("volumes/default/data-web-1").is_dir());
+}
+
+#[test]
+fn a_pet_whose_image_is_unknown_halts_create_and_says_what_to_add() {
+    let sandbox = Sandbox::new();
+    let created = sandbox.fails(5, "create web --image example/unknown:v1");
+    created.says("web-0").says("images.toml");
+    sandbox.ok("describe pod web-0").says("images.toml");
+    let status = sandbox.status_of("web-0").unwrap();
+    assert!(
+        ["ErrImagePull", "ImagePullBackOff"].contains(&status.as_str()),
+        "{status}"
+    );
+    sandbox.ok("delete web --timeout 20s");
+}
+
+#[test]
+fn sets_of_one_name_in_two_namespaces_do_not_disturb_each_other() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/three-ordered.yaml");
+    sandbox.ok("-n other create -f manifests/three-ordered.yaml");
+    sandbox.ok("-n other delete web --purge");
+    assert_eq!(sandbox.pets().len(), 3);
+    assert!(sandbox.file("volumes/default/data-web-2").is_dir());
+    assert!(!sandbox.file("volumes/other/data-web-2").exists());
+}
+
+#[test]
+fn the_state_directory_is_for_its_owner_alone() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/three-ordered.yaml");
+    let open = |path: &std::path::Path| {
+        use std::os::unix::fs::PermissionsExt;
+        fs::symlink_metadata(path).unwrap().permissions().mode() & 0o077 != 0
+    };
+    for path in [
+        "",
+        "wanted",
+        "seen",
+        "pets/default/web-0",
+        "volumes/default/data-web-0",
+    ] {
+        assert!(!open(&sandbox.file(path)), "{path} is open to others");
+    }
+}
+
+#[test]
+fn a_pod_by_itself_is_passed_over_with_a_warning() {
+    let sandbox = Sandbox::new();
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: check}\nspec:\n  containers:\n  \
+               - {name: c, image: busybox, command: [sh]}\n";
+    let file = sandbox.manifest("pod.yaml", pod);
+    sandbox
+        .fails(2, &format!("create -f {file}"))
+        .says("ignored Pod/check")
+        .says("no objects in what was given");
+    sandbox
+        .ok(&format!("validate -f {file} -f manifests/one.yaml"))
+        .says("ignored Pod/check")
+        .says("statefulset.apps/web is valid");
 }

@@ -2,10 +2,9 @@
 
 mod handmade;
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use handmade::{Reaped, World, eventually, ok, said};
+use handmade::{Lines, Reaped, World, eventually, ok, said};
 
 fn petset() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_petset"))
@@ -78,6 +77,10 @@ fn a_service_that_publishes_what_is_not_ready_has_it_listed() {
     assert_eq!(
         ok(world.petset("discover web -o name")),
         "web-0\nweb-1\nweb-2\n"
+    );
+    assert_eq!(
+        ok(world.petset("discover web -o name --ready-only")),
+        "web-0\nweb-1\n"
     );
 }
 
@@ -156,12 +159,12 @@ fn waiting_ends_when_enough_are_ready_and_says_who_is_missing_when_it_is_too_lat
 fn a_watch_prints_the_list_whenever_it_changes() {
     let world = World::with_web();
     let mut child = world.start_in(0, petset(), "discover --watch -o name");
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let lines = Lines::of(child.stdout.take().unwrap());
     let _reaped = Reaped(child);
-    let mut list = || -> Vec<String> {
+    let list = || -> Vec<String> {
         let mut list = Vec::new();
         loop {
-            match lines.next().unwrap().unwrap() {
+            match lines.next() {
                 line if line.is_empty() => return list,
                 line => list.push(line),
             }

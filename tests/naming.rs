@@ -2,10 +2,9 @@
 
 mod handmade;
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use handmade::{Reaped, World, eventually, ok, said};
+use handmade::{Lines, Reaped, World, eventually, ok, said};
 
 #[test]
 fn a_name_is_answered_from_the_files_as_the_pets_are_now() {
@@ -113,9 +112,9 @@ fn a_server_in_the_foreground_follows_the_files() {
     let world = World::with_web();
     let program = Path::new(env!("CARGO_BIN_EXE_petset"));
     let mut child = world.start_in(0, program, "dns serve --listen 127.0.0.1:0");
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let lines = Lines::of(child.stderr.take().unwrap());
     let _reaped = Reaped(child);
-    let said_first = lines.next().unwrap().unwrap();
+    let said_first = lines.next();
     let server = said_first
         .trim_end_matches('.')
         .rsplit(' ')

@@ -61,7 +61,7 @@ fn report() -> Value {
         "uid": "uid-web", "settled": false, "stopped": false,
         "status": {"replicas": 2, "readyReplicas": 1, "observedGeneration": 1,
                    "currentRevision": REVISION, "updateRevision": REVISION},
-        "waiting": [{"pet": "web-1", "why": "container c: back-off 20s restarting",
+        "waiting": [{"pet": "web-1", "why": "web-1 is not ready: container c: back-off 20s restarting",
                      "since": ago(3 * DAY), "stuck": false}],
     })
 }
@@ -459,7 +459,7 @@ fn a_set_a_service_and_a_claim_are_described() {
     for part in [
         "Replicas:           2 desired | 2 total\n",
         "State:              not settled\n",
-        "Waits For:          web-1: container c: back-off 20s restarting (for 3d)\n",
+        "Waits For:          web-1 is not ready: container c: back-off 20s restarting (for 3d)\n",
         "  web-1  0/1    CrashLoopBackOff  127.84.1.1\n",
         "Events:             <none>\n",
     ] {
@@ -701,7 +701,7 @@ fn a_wait_ends_when_it_is_so_and_says_what_is_missing_when_it_is_late() {
     let late = said(world.petset("wait web --timeout 0s"));
     assert_eq!(late.code, 124);
     assert!(
-        late.err.contains("web: 1 of 2 ready, waiting for web-1: "),
+        late.err.contains("web: 1 of 2 ready; web-1 is not ready: "),
         "{}",
         late.err
     );
@@ -731,7 +731,7 @@ fn a_wait_for_a_pet_that_cannot_become_ready_halts() {
     let halted = said(world.petset("wait web"));
     assert_eq!(halted.code, 5);
     assert!(
-        halted.err.contains("web-1 does not become ready"),
+        halted.err.contains("error: web-1 is not ready"),
         "{}",
         halted.err
     );

@@ -717,21 +717,6 @@ fn a_talkative_process_is_never_held_up_by_its_log() {
 }
 
 #[test]
-fn the_supervisor_is_told_of_every_change() {
-    let mut pod = Sandbox::new(json!({"containers": [shell("main", "exec sleep 1000")]}));
-    fs::create_dir_all(pod.file("supervisor")).unwrap();
-    let dir = File::open(pod.file("supervisor")).unwrap();
-    let path = format!("/proc/self/fd/{}/socket", dir.as_raw_fd());
-    let supervisor = UnixDatagram::bind(path).unwrap();
-    supervisor.set_read_timeout(Some(PATIENCE)).unwrap();
-    pod.start();
-    let mut words = [0; 100];
-    let length = supervisor.recv(&mut words).unwrap();
-    assert_eq!(&words[..length], b"pod default/web-0");
-    assert_eq!(main_state(&pod.until_ready())["waiting"], Value::Null);
-}
-
-#[test]
 fn an_idle_runner_uses_no_processor_time() {
     let pod = running(json!({"containers": [shell("main", "exec sleep 1000")]}));
     pod.until_ready();

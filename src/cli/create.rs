@@ -1,15 +1,17 @@
 //! `petset create`
 
 use anyhow::Context;
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::Args as ClapArgs;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use serde_json::Value;
 
 use super::files::{self, FileArgs};
+use super::merge::is_same;
+use super::preview::DryRun;
 use super::render::{self, Format};
-use super::session::{Session, say};
+use super::session::Session;
 use super::waiting::{Goal, WaitArgs};
 use crate::manifest::{self, Object, Wish};
 use crate::model::{HostPath, ISOLATION_ANNOTATION, Isolation, SetName, host_paths};
@@ -55,11 +57,6 @@ pub(crate) struct Args {
     host_paths: bool,
     #[command(flatten)]
     wait: WaitArgs,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum DryRun {
-    Client,
 }
 
 /// What a set without a manifest is made of.
@@ -287,23 +284,12 @@ fn exists<T: Kept>(name: &str, is_set: bool) -> Problem {
             .hint("or keep it as it is with --if-not-exists")
     } else {
         problem
-            .hint("it differs from what was given: `petset upgrade -f` replaces it")
+            .hint(
+                "it differs from what was given: `petset upgrade -f` replaces it together with \
+                 its set, `petset delete -f` removes it",
+            )
             .hint("or keep it as it is with --if-not-exists")
     }
-}
-
-/// Tells whether two objects ask for the same, whatever the state directory added to one.
-fn is_same<T: Kept>(found: &T, given: &T) -> Result<bool> {
-    let bare = |object: &T| -> Result<Value> {
-        let mut object = object.clone();
-        let meta = object.metadata_mut();
-        meta.uid = None;
-        meta.creation_timestamp = None;
-        meta.generation = None;
-        meta.owner_references = None;
-        Ok(serde_json::to_value(&object)?)
-    };
-    Ok(bare(found)? == bare(given)?)
 }
 
 /// Gives a new object what the API server would give it.

@@ -8,8 +8,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::files::{self, FileArgs};
 use super::names::Target;
+use super::preview::DryRunArgs;
 use super::render;
-use super::restart::{Named, restart_pet};
+use super::restart::{Named, plan_restart, replace_pet};
 use super::session::{Session, say};
 use super::waiting::{Goal, WaitArgs};
 use crate::manifest::Object;
@@ -52,6 +53,8 @@ pub(crate) struct Args {
     #[arg(long)]
     ignore_not_found: bool,
     #[command(flatten)]
+    dry_run: DryRunArgs,
+    #[command(flatten)]
     wait: WaitArgs,
 }
 
@@ -77,22 +80,43 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
             Err(error) => return Err(error.context(format!("cannot delete {}", target.name()))),
         }
     }
-    let deleted = session.edit("delete", |edit| {
-        let sets = sets.iter().map(|name| mark(session, edit, name, args));
-        sets.filter_map(Result::transpose)
-            .collect::<Result<Vec<_>>>()
-    });
-    finish(
-        session,
-        deleted.context("cannot delete what was named")?,
-        args,
-    )?;
+    if args.dry_run.is_on() {
+        return preview(session, &sets, &pets, args);
+    }
+    if !sets.is_empty() {
+        let deleted = session.edit("delete", |edit| {
+            let sets = sets.iter().map(|name| mark(session, edit, name, args));
+            sets.filter_map(Result::transpose)
+                .collect::<Result<Vec<_>>>()
+        });
+        let deleted = deleted.context("cannot delete what was named")?;
+        finish(session, deleted, args)?;
+    }
     pets.iter()
-        .try_for_each(|name| restart_pet(session, name, &args.wait))
+        .try_for_each(|name| replace_pet(session, name, "deleted", &args.wait))
+}
+
+/// Shows what the deletion of sets and pets would lead to.
+fn preview(session: &Session, sets: &[SetName], pets: &[ObjectName], args: &Args) -> Result<()> {
+    let mut plans = Vec::new();
+    for name in sets {
+        let mut set = session.expect_set(name)?;
+        doom(&mut set, args);
+        plans.push(session.plan(&set, false)?);
+    }
+    for pet in pets {
+        plans.extend(plan_restart(session, pet)?);
+    }
+    args.dry_run.show(&plans)
 }
 
 fn delete_files(session: &Session, args: &Args) -> Result<()> {
     let objects = files::read(session, &args.files.filename)?;
+    if args.dry_run.is_on() {
+        let names =
+            files::sets(&objects).filter_map(|set| set.metadata.name.as_ref()?.parse().ok());
+        return preview(session, &names.collect::<Vec<_>>(), &[], args);
+    }
     let deleted = session.edit("delete", |edit| {
         let mut sets = Vec::new();
         for object in &objects {
@@ -161,6 +185,13 @@ fn mark_in(
         }
         return Err(session.not_found("statefulsets.apps", name.as_str()).into());
     };
+    doom(&mut set, args);
+    edit.put(&set)?;
+    Ok(Some(set))
+}
+
+/// Writes on a set that it is to go, and how.
+fn doom(set: &mut StatefulSet, args: &Args) {
     set.metadata
         .deletion_timestamp
         .get_or_insert_with(|| Time(Timestamp::now()));
@@ -173,8 +204,6 @@ fn mark_in(
             .get_or_insert_default()
             .insert(store::PURGE_ANNOTATION.to_owned(), "true".to_owned());
     }
-    edit.put(&set)?;
-    Ok(Some(set))
 }
 
 /// Waits for the sets' end, and says what is left of them.

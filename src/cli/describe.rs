@@ -10,6 +10,7 @@ mod volumes;
 
 use clap::Args as ClapArgs;
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::StatefulSetSpec;
 
 use super::objects::Item;
 use super::render;
@@ -53,6 +54,13 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
         .map(|item| describe(session, item, now))
         .collect();
     render::text(&pages?.join("\n\n"))
+}
+
+/// Describes the pod template of a set, as `rollout history --revision` shows it.
+pub(crate) fn template(spec: &StatefulSetSpec) -> String {
+    let mut page = Page::default();
+    set::write_template(spec, &mut page);
+    page.to_string()
 }
 
 /// Writes out one object.

@@ -10,20 +10,20 @@ use clap::Args as ClapArgs;
 
 use super::names::SetRef;
 use super::peers::{self, Lookout, Own, Peer, Peers, Whom};
+use super::render;
 use super::session::{Session, say};
-use super::{render, session};
 use crate::model::ObjectName;
 use crate::problem::{Kind, Problem, Result};
 use crate::store;
 use hooks::Hooks;
 pub(crate) use peer_finder::{PROGRAM as PEER_FINDER, run as run_peer_finder};
-use shape::{Form, Shape, Template};
+use shape::Shape;
 
 const EXAMPLES: &str = "\
 Peers are printed by their full names, such as web-0.web.default.svc.cluster.local; a set without
 a serviceName has no such names, so its pets are printed by their addresses. A pet that is about to
 stop does not count as ready. Where the service publishes pets that are not ready
-(publishNotReadyAddresses), they are listed too, as DNS would.
+(publishNotReadyAddresses), they are listed too, as DNS would; --ready-only leaves them out.
 
 Placeholders of --format: {name} {fqdn} {ip} {ordinal} {ready} {status} {namespace}, {port} for the
 port of --port, {port:NAME} for any other; {{ and }} stand for { and }; \\n and \\t as usual.
@@ -56,7 +56,7 @@ pub(crate) struct Args {
     /// List the pets that are not ready too, and those still to come
     #[arg(long)]
     all: bool,
-    /// List ready pets only, which is the default
+    /// List ready pets only, even where the service publishes others
     #[arg(long, conflicts_with = "all")]
     ready_only: bool,
     /// Leave out the pet that asks
@@ -209,7 +209,13 @@ impl<'a> Inquiry<'a> {
 
     /// Returns the peers that were asked for.
     fn chosen<'p>(&self, peers: &'p Peers) -> Vec<&'p Peer> {
-        let wanted = |peer: &&Peer| self.args.all || peer.published;
+        let wanted = |peer: &&Peer| {
+            if self.args.ready_only {
+                peer.ready
+            } else {
+                peer.published || self.args.all
+            }
+        };
         let namespace = &self.session.namespace;
         let is_own = |peer: &Peer| {
             let own = self.own.as_ref();

@@ -6,6 +6,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 
 use super::session::{Session, say};
 use crate::manifest::{self, Object};
+use crate::model::Set;
 use crate::problem::{Problem, Result};
 
 /// The files that a verb reads.
@@ -19,10 +20,11 @@ pub(crate) struct FileArgs {
 /// Reads and checks all objects of the files, and says what will not be acted on.
 pub(crate) fn read(session: &Session, files: &[PathBuf]) -> Result<Vec<Object>> {
     let sources = manifest::sources(files)?;
-    let loaded = manifest::load(&sources, &session.namespace)?;
+    let mut loaded = manifest::load(&sources, &session.namespace)?;
     for warning in &loaded.warnings {
         say(format!("warning: {warning}"));
     }
+    loaded.objects.retain(is_of_use);
     for object in &loaded.objects {
         check(session, object)?;
     }
@@ -35,6 +37,20 @@ pub(crate) fn read(session: &Session, files: &[PathBuf]) -> Result<Vec<Object>> 
     Ok(loaded.objects)
 }
 
+/// Tells whether petset acts on an object. Charts bring pods along that test them, and those are
+/// passed over as other kinds are.
+fn is_of_use(object: &Object) -> bool {
+    let Object::Pod(pod) = object else {
+        return true;
+    };
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    say(format!(
+        "warning: ignored Pod/{name}: petset runs sets and what belongs to them; make it a \
+         StatefulSet with `replicas: 1`"
+    ));
+    false
+}
+
 fn check(session: &Session, object: &Object) -> Result<(), Problem> {
     let (given, wished) = (object.namespace(), session.namespace.as_str());
     if session.namespace_given && given != wished {
@@ -43,12 +59,8 @@ fn check(session: &Session, object: &Object) -> Result<(), Problem> {
         );
         return Err(Problem::invalid(message).hint(format!("pass -n {given}, or leave it out")));
     }
-    if let Object::Pod(pod) = object {
-        let name = pod.metadata.name.as_deref().unwrap_or_default();
-        let message =
-            format!("pod {name}: petset runs the pods of sets, not yet pods by themselves");
-        let hint = "make it a StatefulSet with `replicas: 1`";
-        return Err(Problem::invalid(message).hint(hint));
+    if let Object::StatefulSet(set) = object {
+        Set::of(set)?;
     }
     Ok(())
 }

@@ -10,12 +10,12 @@ use clap::Args as ClapArgs;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::events;
 use super::lookout::Lookout;
-use super::objects::{Item, owner};
+use super::objects::Item;
 use super::render::{self, Columns, Format};
 use super::session::{Session, say};
 use super::sort::{Asked, Sort};
-use super::{events, names};
 use crate::model::{Namespace, Selector};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Wanted};

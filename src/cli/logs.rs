@@ -8,7 +8,6 @@ use clap::Args as ClapArgs;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::names::Target;
-use super::render;
 use super::restart::Named;
 use super::session::{Session, say};
 use crate::model::{ObjectName, SetName};

@@ -24,7 +24,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let Some(dir) = &args.dir else {
         let mut page = Vec::new();
-        Man::new(super::command()).render(&mut page)?;
+        Man::new(super::command().disable_help_subcommand(true)).render(&mut page)?;
         return render::bytes(&page);
     };
     let wish = || format!("cannot write the manual pages to {}", dir.display());

@@ -1,5 +1,6 @@
 //! The command line: what it accepts, and one file a verb.
 
+mod apply;
 mod completions;
 mod create;
 mod delete;
@@ -16,12 +17,15 @@ mod inside;
 mod logs;
 mod lookout;
 mod man;
+mod merge;
 mod names;
 mod objects;
 mod peers;
 mod pods;
+mod preview;
 mod render;
 mod restart;
+mod rollout;
 mod scale;
 mod session;
 mod sort;
@@ -96,8 +100,11 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Create(create::Args),
+    Apply(apply::ApplyArgs),
+    Diff(apply::DiffArgs),
     Scale(scale::Args),
     Upgrade(upgrade::Args),
+    Rollout(rollout::Args),
     Restart(restart::Args),
     Delete(delete::Args),
     Stop(stop::StopArgs),
@@ -124,6 +131,9 @@ impl Command {
         let open = || Session::open(global);
         match self {
             Self::Create(args) => create::run(&open()?, args),
+            Self::Apply(args) => apply::apply(&open()?, args),
+            Self::Diff(args) => apply::diff(&open()?, args),
+            Self::Rollout(args) => rollout::run(&open()?, args),
             Self::Scale(args) => scale::run(&open()?, args),
             Self::Upgrade(args) => upgrade::run(&open()?, args),
             Self::Restart(args) => restart::run(&open()?, args),
@@ -156,7 +166,7 @@ pub fn command() -> clap::Command {
 
 /// Runs one command line and returns its exit code.
 #[must_use]
-pub fn run() -> ExitCode {
+pub(crate) fn run() -> ExitCode {
     completions::answer_shell();
     let cli = Cli::parse();
     match cli.command.run(&cli.global) {

@@ -310,13 +310,14 @@ impl<'a> Lookout<'a> {
     /// Watches the directories of the pets; returns whether one of them was not watched before.
     fn watch_pets(&mut self, peers: &Peers) -> bool {
         let mut fresh = false;
-        for peer in peers.all.iter().filter(|peer| !peer.status.is_empty()) {
+        for peer in &peers.all {
             let files = self
                 .session
                 .store
                 .layout()
                 .pet(&self.session.namespace, &peer.name);
-            // One that cannot be watched is going away, which is noticed one level above.
+            // One that is not there is noticed one level above when it comes. One that is may
+            // still be empty, and what comes into it is noticed here.
             fresh |= self.watch.add_new(files.root(), ()).unwrap_or(false);
         }
         fresh

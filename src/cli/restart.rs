@@ -7,11 +7,14 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::names::Target;
+use super::preview::DryRunArgs;
 use super::render;
 use super::session::Session;
 use super::waiting::{Goal, WaitArgs};
-use crate::model::{ObjectName, PetName, SetName, restart};
-use crate::problem::Result;
+use crate::model::plan::Plan;
+use crate::model::rollout::annotate;
+use crate::model::{ObjectName, PetName, SetName, TOGETHER_ANNOTATION, restart};
+use crate::problem::{Problem, Result};
 use crate::store;
 
 /// Replace the pets of a set one after the other, or one pet at once
@@ -21,15 +24,95 @@ use crate::store;
 pub(crate) struct Args {
     /// Set or pet to restart, such as web or pod/web-0
     target: Target,
+    /// Stop all pets of the set and start them at once: for members that wait for each other
+    #[arg(long)]
+    parallel: bool,
+    #[command(flatten)]
+    dry_run: DryRunArgs,
     #[command(flatten)]
     wait: WaitArgs,
 }
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
-    match session.resolve(&args.target)? {
-        Named::Set(name) => restart_set(session, &name, &args.wait),
-        Named::Pet(name) => restart_pet(session, &name, &args.wait),
+    if args.parallel {
+        return restart_together(session, args);
     }
+    restart_target(session, &args.target, &args.dry_run, &args.wait)
+}
+
+/// Replaces the pets of a set one after the other, or one pet at once.
+pub(crate) fn restart_target(
+    session: &Session,
+    target: &Target,
+    dry_run: &DryRunArgs,
+    wait: &WaitArgs,
+) -> Result<()> {
+    match session.resolve(target)? {
+        Named::Set(name) if dry_run.is_on() => session.preview(&name, dry_run, |set| {
+            restart(set, Timestamp::now()).map(drop)
+        }),
+        Named::Set(name) => restart_set(session, &name, wait),
+        Named::Pet(name) if dry_run.is_on() => {
+            let plan = plan_restart(session, &name)?;
+            dry_run.show(&plan.into_iter().collect::<Vec<_>>())
+        }
+        Named::Pet(name) => replace_pet(session, &name, "restarted", wait),
+    }
+}
+
+/// Stops all pets of a set and starts them together, whatever the set's policy is.
+fn restart_together(session: &Session, args: &Args) -> Result<()> {
+    let Named::Set(name) = session.resolve(&args.target)? else {
+        let message = format!("{} is a single pet", args.target.name());
+        return Err(Problem::invalid(message)
+            .hint("--parallel is for sets")
+            .into());
+    };
+    let mut set = session.expect_set(&name)?;
+    if session.is_strict(&set) {
+        let message = format!("{name} is strict: its pets start as its pod management policy says");
+        return Err(Problem::invalid(message).into());
+    }
+    let pods = session.pets_of(&session.namespace, name.as_str())?;
+    let pets = pods.into_iter().filter_map(|pod| {
+        let name: ObjectName = pod.metadata.name?.parse().ok()?;
+        Some((name, pod.metadata.uid?))
+    });
+    let pets: Vec<(ObjectName, String)> = pets.collect();
+    if args.dry_run.is_on() {
+        annotate(&mut set, TOGETHER_ANNOTATION, Some("true"));
+        let uids: Vec<String> = pets.into_iter().map(|(_, uid)| uid).collect();
+        return args.dry_run.show(&[session.plan_evictions(&set, &uids)?]);
+    }
+    let edited = session.edit(&format!("restart {name}"), |edit| {
+        let mut set = session.expect_set(&name)?;
+        annotate(&mut set, TOGETHER_ANNOTATION, Some("true"));
+        edit.put(&set)?;
+        for (pet, uid) in &pets {
+            edit.evict(&session.namespace, pet, uid);
+        }
+        Ok(set)
+    });
+    let set = edited.with_context(|| format!("cannot restart {name}"))?;
+    render::line(&format!("statefulset.apps/{name} restarted"))?;
+    let goals = pets.into_iter().map(|(pet, uid)| Goal::Replaced {
+        set: set.clone(),
+        pet,
+        uid,
+    });
+    session.wait(&goals.collect::<Vec<_>>(), &args.wait)
+}
+
+/// Plans the replacement of one pet; one without a set has no plan.
+pub(crate) fn plan_restart(session: &Session, name: &ObjectName) -> Result<Option<Plan>> {
+    let pod = session.pet(&session.namespace, name)?;
+    let pod = pod.ok_or_else(|| session.not_found("pods", name.as_str()))?;
+    let set = name.as_str().parse::<PetName>()?;
+    let set: ObjectName = set.set().as_str().parse()?;
+    let set: Option<StatefulSet> = session.store.find(&session.namespace, &set)?;
+    let uid = pod.metadata.uid.unwrap_or_default();
+    set.map(|set| session.plan_evictions(&set, &[uid]))
+        .transpose()
 }
 
 fn restart_set(session: &Session, name: &SetName, wait: &WaitArgs) -> Result<()> {
@@ -39,8 +122,14 @@ fn restart_set(session: &Session, name: &SetName, wait: &WaitArgs) -> Result<()>
     session.wait(&[Goal::Settled(set)], wait)
 }
 
-/// Asks that one pet be replaced, as `kubectl delete pod` would.
-pub(crate) fn restart_pet(session: &Session, name: &ObjectName, wait: &WaitArgs) -> Result<()> {
+/// Asks that one pet be replaced, as `kubectl delete pod` would; one without a set goes for good.
+/// `done` is what the result says of it.
+pub(crate) fn replace_pet(
+    session: &Session,
+    name: &ObjectName,
+    done: &str,
+    wait: &WaitArgs,
+) -> Result<()> {
     let namespace = &session.namespace;
     let pod = session.store.layout().pet(namespace, name.as_str()).pod();
     let pod: Option<Pod> = store::read_json(&pod)?;
@@ -57,7 +146,7 @@ pub(crate) fn restart_pet(session: &Session, name: &ObjectName, wait: &WaitArgs)
         edit.evict(namespace, name, &uid);
         Ok(())
     })?;
-    render::line(&format!("pod/{name} restarted"))?;
+    render::line(&format!("pod/{name} {done}"))?;
     let goal = set.map(|set| Goal::Replaced {
         set,
         pet: name.clone(),

@@ -2,34 +2,56 @@
 
 use anyhow::Context;
 use clap::Args as ClapArgs;
+use k8s_openapi::api::apps::v1::StatefulSet;
 
 use super::names::SetRef;
+use super::preview::DryRunArgs;
 use super::render;
 use super::session::{Session, say};
 use super::waiting::{Goal, WaitArgs};
-use crate::model::{Change, scale_to};
-use crate::problem::Result;
+use crate::model::{Change, Set, SetName, scale_to};
+use crate::problem::{Problem, Result};
 
 /// Change how many pets a set runs
 ///
 /// Pets are added from the lowest missing ordinal up, each ready before the next, and removed
 /// from the highest down. The volumes of removed pets stay, and are found again on scale-up.
+/// A set with the annotation petset.dev/pre-scale-down runs that command in each pet before it
+/// leaves; where it fails, the pet stays.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
     /// Set to change, such as web or sts/web
     set: SetRef,
     /// Number of pets to run
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    replicas: u32,
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        required_unless_present = "delete"
+    )]
+    replicas: Option<u32>,
+    /// Refused, with the reason: which pet goes is not a matter of choice
+    #[arg(long, value_name = "PET", conflicts_with = "replicas", hide = true)]
+    delete: Option<String>,
+    #[command(flatten)]
+    dry_run: DryRunArgs,
     #[command(flatten)]
     wait: WaitArgs,
 }
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     let SetRef(name) = &args.set;
-    let edited = session.edit_set("scale", name, |set| scale_to(set, args.replicas));
+    if let Some(pet) = &args.delete {
+        return refuse_choice(session, name, pet);
+    }
+    let replicas = args.replicas.unwrap_or_default();
+    if args.dry_run.is_on() {
+        let change = |set: &mut StatefulSet| scale_to(set, replicas).map(drop);
+        return session.preview(name, &args.dry_run, change);
+    }
+    let edited = session.edit_set("scale", name, |set| scale_to(set, replicas));
     let (set, Change { from, to }) =
-        edited.with_context(|| format!("cannot scale {name} to {}", args.replicas))?;
+        edited.with_context(|| format!("cannot scale {name} to {replicas}"))?;
     if from == to {
         say(format!("{name} has {to} replicas already."));
     } else {
@@ -37,4 +59,24 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     }
     session.wait(&[Goal::Settled(set)], &args.wait)?;
     render::line(&format!("statefulset.apps/{name} scaled"))
+}
+
+/// Explains why no single pet can be taken out of a set.
+fn refuse_choice(session: &Session, name: &SetName, pet: &str) -> Result<()> {
+    let set = Set::of(&session.expect_set(name)?)?;
+    let message = format!(
+        "cannot remove {pet} alone: the pets of a set are numbered without gaps, so that their \
+         names can be known from the number of replicas, and only the highest can go"
+    );
+    let problem = Problem::invalid(message);
+    let problem = match set.ordinals().next_back() {
+        Some(last) => problem.hint(format!(
+            "`petset scale {name} --replicas {}` removes {}",
+            set.replicas - 1,
+            set.pet_name(last)
+        )),
+        None => problem,
+    };
+    let hint = format!("`petset restart {pet}` replaces {pet}, with its name and its volumes");
+    Err(problem.hint(hint).into())
 }

@@ -1,19 +1,26 @@
 //! `petset upgrade`
 
+use std::time::Duration;
+
 use anyhow::Context;
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum};
 use k8s_openapi::api::apps::v1::StatefulSet;
 
 use super::create::establish;
 use super::files::{self, FileArgs};
 use super::names::SetRef;
+use super::preview::DryRunArgs;
 use super::render;
+use super::rollout::held_note;
 use super::session::{Session, say};
 use super::waiting::{Goal, WaitArgs};
 use crate::manifest::{self, Object};
-use crate::model::{Set, SetName, Strategy, set_command, set_env, set_image, set_partition};
+use crate::model::{
+    ON_FAILURE_ANNOTATION, PAUSE_AFTER_ANNOTATION, PROGRESS_DEADLINE_ANNOTATION, Set, SetName,
+    Strategy, rollout, set_command, set_env, set_image, set_partition,
+};
 use crate::problem::{Problem, Result};
-use crate::store::{Edit, Kept, identity};
+use crate::store::{self, Edit, Kept, identity};
 
 /// Change what the pets of a set run, one pet after the other
 ///
@@ -25,22 +32,32 @@ use crate::store::{Edit, Kept, identity};
 #[command(after_help = "Examples:
   petset upgrade db --image mydb:v2
   petset upgrade etcd --env ETCD_LOG_LEVEL=debug --partition 2
+  petset upgrade db --image mydb:v3 --on-failure rollback --progress-deadline 30s
+  petset upgrade db --image mydb:v3 --canary 1
   petset upgrade -f etcd.yaml")]
 pub(crate) struct Args {
     /// Set to change, such as web or sts/web
-    #[arg(required_unless_present = "filename", conflicts_with = "filename")]
+    #[arg(
+        required_unless_present = "filename",
+        conflicts_with = "filename",
+        requires = "change"
+    )]
     set: Option<SetRef>,
     #[command(flatten)]
     files: FileArgs,
     #[command(flatten)]
     change: ChangeArgs,
     #[command(flatten)]
+    roll: RollArgs,
+    #[command(flatten)]
+    dry_run: DryRunArgs,
+    #[command(flatten)]
     wait: WaitArgs,
 }
 
 /// What to change of a set's template.
 #[derive(Debug, ClapArgs)]
-#[group(required = true, multiple = true, conflicts_with = "filename")]
+#[group(id = "change", multiple = true, conflicts_with = "filename")]
 struct ChangeArgs {
     /// New image; with several containers, of which one
     #[arg(long = "image", value_name = "[CONTAINER=]REF")]
@@ -59,10 +76,71 @@ struct ChangeArgs {
     command: Vec<String>,
 }
 
+/// How the new template is rolled out.
+#[derive(Debug, ClapArgs)]
+struct RollArgs {
+    /// What to do when a pet does not become ready: leave the others alone, or go back
+    ///
+    /// A rollback is the supervisor's work: it happens although this command is killed. It ends
+    /// with exit code 6, a halt with exit code 5.
+    #[arg(long, value_name = "halt|rollback")]
+    on_failure: Option<OnFailure>,
+    /// How long a pet may take to become ready; 5m where it is to go back
+    #[arg(long, value_name = "DURATION", value_parser = store::parse_duration)]
+    progress_deadline: Option<Duration>,
+    /// Let only the N highest pets have the new template, until `rollout promote`
+    #[arg(long, value_name = "N", conflicts_with_all = ["partition", "pause_after"])]
+    canary: Option<u32>,
+    /// Pause when N pets have been replaced, until `rollout resume`
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pause_after: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OnFailure {
+    Halt,
+    Rollback,
+}
+
+impl RollArgs {
+    /// Writes on the set how it shall roll; what an earlier upgrade wrote there goes.
+    fn wish(&self, session: &Session, set: &mut StatefulSet) -> Result<(), Problem> {
+        let Self {
+            on_failure,
+            progress_deadline,
+            canary,
+            pause_after,
+        } = self;
+        let none = on_failure.is_none()
+            && progress_deadline.is_none()
+            && canary.is_none()
+            && pause_after.is_none();
+        if !none && session.is_strict(set) {
+            let message = "a strict set knows no --on-failure, --progress-deadline, --canary and \
+                           --pause-after, as Kubernetes does not";
+            return Err(Problem::invalid(message).hint("--partition does what a canary does"));
+        }
+        rollout::forget_failure(set);
+        let word = on_failure.map(|wish| match wish {
+            OnFailure::Halt => "halt",
+            OnFailure::Rollback => "rollback",
+        });
+        let deadline = progress_deadline.map(|limit| format!("{}ms", limit.as_millis()));
+        let pause_after = pause_after.map(|pets| pets.to_string());
+        rollout::annotate(set, ON_FAILURE_ANNOTATION, word);
+        rollout::annotate(set, PROGRESS_DEADLINE_ANNOTATION, deadline.as_deref());
+        rollout::annotate(set, PAUSE_AFTER_ANNOTATION, pause_after.as_deref());
+        canary.map_or(Ok(()), |pets| rollout::set_canary(set, pets))
+    }
+}
+
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
+    if args.dry_run.is_on() {
+        return preview(session, args);
+    }
     let sets = match &args.set {
-        Some(SetRef(name)) => vec![change(session, name, &args.change)?],
-        None => replace(session, &args.files)?,
+        Some(SetRef(name)) => vec![change(session, name, &args.change, &args.roll)?],
+        None => replace(session, &args.files, &args.roll)?,
     };
     for set in &sets {
         let name = set.metadata.name.as_deref().unwrap_or_default();
@@ -74,28 +152,85 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
             ));
         }
     }
-    let goals: Vec<Goal> = sets.into_iter().map(Goal::Settled).collect();
-    session.wait(&goals, &args.wait)
+    let goals: Vec<Goal> = sets.iter().cloned().map(Goal::Settled).collect();
+    session.wait(&goals, &args.wait)?;
+    sets.iter().try_for_each(|set| say_what_holds(session, set))
 }
 
-fn change(session: &Session, name: &SetName, args: &ChangeArgs) -> Result<StatefulSet> {
-    let container = args.container.as_deref();
-    let edited = session.edit_set("upgrade", name, |set| {
-        let before = set.clone();
-        for image in &args.images {
+/// Says why not all pets have the new template, where that was wished.
+fn say_what_holds(session: &Session, set: &StatefulSet) -> Result<()> {
+    let (namespace, name) = identity(&set.metadata)?;
+    let note = session.set(&namespace, &name)?.as_ref().and_then(held_note);
+    note.into_iter().for_each(say);
+    Ok(())
+}
+
+fn preview(session: &Session, args: &Args) -> Result<()> {
+    if let Some(SetRef(name)) = &args.set {
+        return session.preview(name, &args.dry_run, |set| {
+            args.change.make(set)?;
+            args.roll.wish(session, set)
+        });
+    }
+    let mut plans = Vec::new();
+    for new in files::sets(&files::read(session, &args.files.filename)?) {
+        let (namespace, name) = identity(&new.metadata)?;
+        let old: Option<StatefulSet> = session.store.find(&namespace, &name)?;
+        let old = old.ok_or_else(|| session.not_found("statefulsets.apps", name.as_str()))?;
+        let mut set = session.merged(&old, new, true)?;
+        args.roll.wish(session, &mut set)?;
+        plans.push(session.plan(&set, session.store.is_stopped())?);
+    }
+    args.dry_run.show(&plans)
+}
+
+impl ChangeArgs {
+    const fn is_empty(&self) -> bool {
+        self.images.is_empty()
+            && self.envs.is_empty()
+            && self.partition.is_none()
+            && self.command.is_empty()
+    }
+
+    /// Changes the set, if there is anything that is to change.
+    fn make(&self, set: &mut StatefulSet) -> Result<(), Problem> {
+        let name = set.metadata.name.clone().unwrap_or_default();
+        if self.is_empty() {
+            let message = format!("nothing is given that is to change in {name}");
+            let hint = format!(
+                "say what, such as `petset upgrade {name} --image REF`, --env K=V, --partition N \
+                 or -- CMD; `petset restart {name}` replaces the pets as they are"
+            );
+            return Err(Problem::invalid(message).hint(hint));
+        }
+        let container = self.container.as_deref();
+        for image in &self.images {
             set_image(set, image)?;
         }
-        for env in &args.envs {
+        for env in &self.envs {
             set_env(set, container, env)?;
         }
-        if let Some(partition) = args.partition {
+        if let Some(partition) = self.partition {
             set_partition(set, partition)?;
         }
-        if !args.command.is_empty() {
-            set_command(set, container, &args.command)?;
+        if !self.command.is_empty() {
+            set_command(set, container, &self.command)?;
         }
-        manifest::check(set)?;
-        Ok(*set == before)
+        manifest::check(set)
+    }
+}
+
+fn change(
+    session: &Session,
+    name: &SetName,
+    args: &ChangeArgs,
+    roll: &RollArgs,
+) -> Result<StatefulSet> {
+    let edited = session.edit_set("upgrade", name, |set| {
+        let before = set.spec.clone();
+        args.make(set)?;
+        roll.wish(session, set)?;
+        Ok(set.spec == before)
     });
     let (set, unchanged) = edited.with_context(|| format!("cannot upgrade {name}"))?;
     if unchanged {
@@ -105,7 +240,7 @@ fn change(session: &Session, name: &SetName, args: &ChangeArgs) -> Result<Statef
 }
 
 /// Puts what the files say in place of what is there.
-fn replace(session: &Session, args: &FileArgs) -> Result<Vec<StatefulSet>> {
+fn replace(session: &Session, args: &FileArgs, roll: &RollArgs) -> Result<Vec<StatefulSet>> {
     let objects = files::read(session, &args.filename)?;
     if files::sets(&objects).next().is_none() {
         let message = "no StatefulSet in what was given with --filename";
@@ -115,7 +250,7 @@ fn replace(session: &Session, args: &FileArgs) -> Result<Vec<StatefulSet>> {
         let mut sets = Vec::new();
         for object in &objects {
             match object {
-                Object::StatefulSet(set) => sets.push(replace_set(session, edit, set)?),
+                Object::StatefulSet(set) => sets.push(replace_set(session, edit, set, roll)?),
                 Object::Service(service) => replace_object(edit, service.as_ref())?,
                 Object::ConfigMap(map) => replace_object(edit, map.as_ref())?,
                 Object::Secret(secret) => replace_object(edit, secret.as_ref())?,
@@ -128,11 +263,15 @@ fn replace(session: &Session, args: &FileArgs) -> Result<Vec<StatefulSet>> {
     replaced.context("cannot upgrade to what was given")
 }
 
-fn replace_set(session: &Session, edit: &mut Edit<'_>, new: &StatefulSet) -> Result<StatefulSet> {
+fn replace_set(
+    session: &Session,
+    edit: &mut Edit<'_>,
+    new: &StatefulSet,
+    roll: &RollArgs,
+) -> Result<StatefulSet> {
     let (namespace, name) = identity(&new.metadata)?;
     let found: Option<StatefulSet> = edit.find(&namespace, &name)?;
     let old = found.ok_or_else(|| session.not_found("statefulsets.apps", name.as_str()))?;
-    let mut set = new.clone();
     let replicas = |set: &StatefulSet| set.spec.as_ref().and_then(|spec| spec.replicas);
     if replicas(&old) != replicas(new) {
         let (now, file) = (replicas(&old).unwrap_or(1), replicas(new).unwrap_or(1));
@@ -141,16 +280,12 @@ fn replace_set(session: &Session, edit: &mut Edit<'_>, new: &StatefulSet) -> Res
              `petset scale {name} --replicas {file}`"
         ));
     }
-    if let Some(spec) = &mut set.spec {
-        spec.replicas = replicas(&old);
+    let mut set = session.merged(&old, new, true)?;
+    let before = set.spec.clone();
+    roll.wish(session, &mut set)?;
+    if set.spec != before && before == old.spec {
+        set.metadata.generation = old.metadata.generation.map(|of| of + 1);
     }
-    manifest::check_update(&old, &set)?;
-    let changed = set.spec != old.spec;
-    set.metadata.uid.clone_from(&old.metadata.uid);
-    set.metadata
-        .creation_timestamp
-        .clone_from(&old.metadata.creation_timestamp);
-    set.metadata.generation = old.metadata.generation.map(|of| of + i64::from(changed));
     edit.put(&set)?;
     Ok(set)
 }
@@ -166,4 +301,20 @@ fn replace_object<T: Kept>(edit: &mut Edit<'_>, new: &T) -> Result<()> {
         new.owner_references.clone_from(&old.owner_references);
     }
     edit.put(&object)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_file_by_itself_says_what_to_change() {
+        let parsed = |words: &[&str]| {
+            let all = ["petset", "upgrade"].iter().chain(words);
+            crate::cli::command().try_get_matches_from(all).is_ok()
+        };
+        assert!(parsed(&["-f", "web.yaml"]));
+        assert!(parsed(&["web", "--env", "A=1"]));
+        assert!(!parsed(&["web", "-f", "web.yaml"]));
+        assert!(!parsed(&["-f", "web.yaml", "--env", "A=1"]));
+        assert!(!parsed(&["--env", "A=1"]));
+    }
 }

@@ -251,7 +251,7 @@ impl<'a> Waiter<'a> {
         let report = self.session.report(&namespace, name.as_str())?;
         let report = report.filter(|report| set.metadata.uid.as_deref() == Some(&report.uid));
         if let Some(report) = report.as_ref().filter(|_| observed) {
-            refuse_if_hopeless(&name, report)?;
+            refuse_if_hopeless(self.session, &namespace, &name, report)?;
         }
         let waiting = report.and_then(|report| report.waiting.into_iter().next());
         let count = format!("{name}: {ready} of {wanted} ready");
@@ -261,10 +261,7 @@ impl<'a> Waiter<'a> {
             )));
         }
         Ok(Some(match waiting {
-            Some(waiting) => match waiting.pet {
-                Some(pet) => format!("{count}, waiting for {pet}: {}", waiting.why),
-                None => format!("{count}, {}", waiting.why),
-            },
+            Some(waiting) => format!("{count}; {}", waiting.why),
             None => count,
         }))
     }
@@ -306,6 +303,7 @@ impl<'a> Waiter<'a> {
         report
             .waiting
             .retain(|waiting| waiting.pet == pod.metadata.name);
-        refuse_if_hopeless(&set.parse()?, &report)
+        let namespace = &self.session.namespace;
+        refuse_if_hopeless(self.session, namespace, &set.parse()?, &report)
     }
 }

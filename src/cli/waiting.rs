@@ -12,14 +12,21 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::PodSpec;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use super::render::clean;
 use super::session::{PassedThrough, Session, say};
+use crate::model::rollout::{self, RolledBack};
 use crate::model::{Namespace, ObjectName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, SetReport, Wanted, Watch};
 use crate::supervisor;
+
+/// A pet without a readiness probe counts as ready as soon as it is started (V41), and a program
+/// with a wrong option ends just after that: a verb that starts pets looks once more so much later.
+const AFTERTHOUGHT: Duration = Duration::from_millis(150);
 
 /// A line about what is waited for is printed only when it has been true for so long.
 const PATIENCE: Duration = Duration::from_millis(700);
@@ -58,6 +65,20 @@ impl Goal {
             Self::Settled(set) | Self::Gone(set) | Self::Stopped(set) => set,
             Self::Replaced { set, .. } => set,
         }
+    }
+
+    /// Tells whether it may be reached by pets that only have been started, and end at once.
+    fn is_rash(&self) -> bool {
+        let spec = self.set().spec.as_ref();
+        let pod = spec
+            .filter(|spec| spec.replicas != Some(0))
+            .and_then(|s| s.template.spec.as_ref());
+        let unprobed = |pod: &PodSpec| {
+            pod.containers
+                .iter()
+                .any(|one| one.readiness_probe.is_none())
+        };
+        self.needs_pets() && pod.is_some_and(unprobed)
     }
 
     /// Tells whether pets have to run for it.
@@ -118,13 +139,15 @@ impl Session {
         let of_now = |report: &SetReport| report.uid == uid && !report.stopped;
         let current = report.filter(|report| of_now(report) && seen(report) >= generation);
         if current.as_ref().is_some_and(|report| report.settled) {
+            self.expect_not_rolled_back(set)?;
             return Ok(Progress::Reached);
         }
         self.expect_still_wanted(set)?;
         let Some(report) = current else {
             return Ok(Progress::Waiting(format!("{name}: not looked at yet")));
         };
-        refuse_if_hopeless(&name, &report)?;
+        let (namespace, _) = store::identity(&set.metadata)?;
+        refuse_if_hopeless(self, &namespace, &name, &report)?;
         Ok(Progress::Waiting(describe(&name, wished, &report)))
     }
 
@@ -141,6 +164,37 @@ impl Session {
         Err(Problem::new(Kind::Conflict, format!("{name} was deleted meanwhile")).into())
     }
 
+    /// An upgrade that the supervisor took back has failed, although the set is at rest.
+    fn expect_not_rolled_back(&self, set: &StatefulSet) -> Result<()> {
+        let (namespace, name) = store::identity(&set.metadata)?;
+        let wanted: Option<StatefulSet> = self.store.find(&namespace, &name)?;
+        let note = wanted.as_ref().and_then(rollout::rolled_back);
+        let ours = |note: &RolledBack| Some(note.generation) == set.metadata.generation;
+        let Some(note) = note.filter(ours) else {
+            return Ok(());
+        };
+        let RolledBack {
+            from,
+            to,
+            pet,
+            why,
+            log,
+            ..
+        } = note;
+        let message = format!("{name} went back from {from} to {to}, because {why}");
+        let look = format!("what failed is in `petset rollout history {name}`");
+        let problem = Problem::new(Kind::RolledBack, message + &quoted(&pet, &log));
+        Err(problem.hint(look).into())
+    }
+
+    /// Returns the last lines that a pet has said, if it is there.
+    fn last_words(&self, namespace: &Namespace, pet: &str) -> Vec<String> {
+        let name: Option<ObjectName> = pet.parse().ok();
+        let pod = name.and_then(|name| self.pet(namespace, &name).ok()?);
+        let files = self.store.layout().pet(namespace, pet);
+        pod.map_or_else(Vec::new, |pod| store::last_words(&files, &pod))
+    }
+
     fn until_gone(&self, set: &StatefulSet, report: Option<SetReport>) -> Result<Progress> {
         let (namespace, name) = store::identity(&set.metadata)?;
         let wanted: Option<StatefulSet> = self.store.find(&namespace, &name)?;
@@ -154,13 +208,30 @@ impl Session {
     }
 }
 
+/// Puts the last lines of a pet's log below a message.
+fn quoted(pet: &str, lines: &[String]) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    let lines = lines.iter().map(|line| format!("\n    | {}", clean(line)));
+    format!("; the last lines of {pet}:{}", lines.collect::<String>())
+}
+
 /// Halts when a pet can never become ready without somebody's help.
-pub(super) fn refuse_if_hopeless(set: &ObjectName, report: &SetReport) -> Result<()> {
+///
+/// The last words of the pet are part of the message: most often they say it all.
+pub(super) fn refuse_if_hopeless(
+    session: &Session,
+    namespace: &Namespace,
+    set: &ObjectName,
+    report: &SetReport,
+) -> Result<()> {
     let stuck = report.waiting.iter().filter(|waiting| waiting.stuck);
     let Some((pet, why)) = stuck.filter_map(|w| Some((w.pet.as_ref()?, &w.why))).next() else {
         return Ok(());
     };
-    let message = format!("{pet} does not become ready: {why}");
+    let words = session.last_words(namespace, pet);
+    let message = why.clone() + &quoted(pet, &words);
     let look = format!("look at it with `petset describe {pet}` and `petset logs {pet}`");
     let mend = format!(
         "petset keeps trying; mend it with `petset upgrade {set} ...`, or take it away with \
@@ -235,9 +306,13 @@ impl<'a> Waiter<'a> {
 
     fn wait(mut self, goals: &[Goal], timeout: Duration) -> Result<()> {
         let deadline = Instant::now() + timeout;
+        let rash = goals.iter().any(Goal::is_rash);
         loop {
             let Some(waiting) = self.next_unreached(goals)? else {
-                return Ok(());
+                if !rash || self.lasts(goals)? {
+                    return Ok(());
+                }
+                continue;
             };
             self.voice.waits_for(&waiting);
             if Instant::now() >= deadline {
@@ -248,6 +323,18 @@ impl<'a> Waiter<'a> {
             }
             self.sleep(deadline)?;
         }
+    }
+
+    /// Tells whether the goals that are reached now stay so for a moment.
+    fn lasts(&mut self, goals: &[Goal]) -> Result<bool> {
+        let soon = Instant::now() + AFTERTHOUGHT;
+        while Instant::now() < soon {
+            self.sleep(soon)?;
+            if self.next_unreached(goals)?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Returns what the first goal waits for that is not reached.

@@ -111,13 +111,6 @@ impl Faults {
         self.add(path, with_detail("Forbidden", detail));
     }
 
-    /// Notes `fault` if there is one.
-    pub(crate) fn invalid_if(&mut self, path: &str, value: &str, fault: Option<String>) {
-        if let Some(fault) = fault {
-            self.invalid_text(path, value, &fault);
-        }
-    }
-
     /// Adds others.
     pub(crate) fn extend(&mut self, others: Self) {
         self.0.extend(others.0);

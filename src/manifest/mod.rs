@@ -29,11 +29,11 @@ mod validate;
 mod warnings;
 pub(crate) mod yaml;
 
-pub(crate) use defaults::{
-    default_claim, default_pod, default_secret, default_service, default_stateful_set,
-};
-pub(crate) use generate::{NO_IMAGE, Wish, generate};
-pub(crate) use load::{Loaded, load};
-pub(crate) use object::{Object, ObjectKind};
-pub(crate) use source::{Source, sources};
+#[cfg(test)]
+use {load::Loaded, object::ObjectKind, source::Source};
+
+pub(crate) use generate::{Wish, generate};
+pub(crate) use load::load;
+pub(crate) use object::Object;
+pub(crate) use source::sources;
 pub(crate) use update::{check, check_update};

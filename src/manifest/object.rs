@@ -38,19 +38,6 @@ impl ObjectKind {
         }
     }
 
-    /// Returns the name as paths and `kubectl` output have it: `statefulset`.
-    #[must_use]
-    pub(crate) const fn singular(self) -> &'static str {
-        match self {
-            Self::ConfigMap => "configmap",
-            Self::Secret => "secret",
-            Self::PersistentVolumeClaim => "persistentvolumeclaim",
-            Self::Service => "service",
-            Self::StatefulSet => "statefulset",
-            Self::Pod => "pod",
-        }
-    }
-
     /// Returns the name as the API server's messages have it: `StatefulSet.apps`.
     #[must_use]
     pub(crate) const fn qualified(self) -> &'static str {

@@ -1,7 +1,9 @@
 //! What may change of a set that exists (C32).
 
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
+use super::quantity::Quantity;
 use super::validate::validate_stateful_set;
 use crate::problem::Problem;
 
@@ -20,7 +22,13 @@ pub(crate) fn check(set: &StatefulSet) -> Result<(), Problem> {
 }
 
 /// Checks that `new` may take the place of `old`; both are complete.
-pub(crate) fn check_update(old: &StatefulSet, new: &StatefulSet) -> Result<(), Problem> {
+///
+/// Unless that shall be as strict as the API server, claim templates may be added and enlarged.
+pub(crate) fn check_update(
+    old: &StatefulSet,
+    new: &StatefulSet,
+    strict: bool,
+) -> Result<(), Problem> {
     let name = |set: &StatefulSet| set.metadata.name.clone().unwrap_or_default();
     let (old_name, new_name) = (name(old), name(new));
     if old_name != new_name {
@@ -31,7 +39,11 @@ pub(crate) fn check_update(old: &StatefulSet, new: &StatefulSet) -> Result<(), P
     }
     let mut faults = validate_stateful_set(new, true);
     let fixed = |set: &StatefulSet| set.spec.as_ref().map(fixed_part);
-    if fixed(old) != fixed(new) {
+    let (mut before, after) = (fixed(old), fixed(new));
+    if !strict && let (Some(before), Some(after)) = (&mut before, &after) {
+        grow_claims(before, after);
+    }
+    if before != after {
         faults.forbidden("spec", FORBIDDEN);
     }
     match faults.0.as_slice() {
@@ -43,6 +55,34 @@ pub(crate) fn check_update(old: &StatefulSet, new: &StatefulSet) -> Result<(), P
             faults.about("StatefulSet.apps", &new_name),
         )),
     }
+}
+
+/// Lets the claim templates of `old` become those of `new` as far as they were added or enlarged.
+fn grow_claims(old: &mut StatefulSetSpec, new: &StatefulSetSpec) {
+    let name = |claim: &PersistentVolumeClaim| claim.metadata.name.clone();
+    let wanted = new.volume_claim_templates.as_deref().unwrap_or_default();
+    let mut grown = old.volume_claim_templates.take().unwrap_or_default();
+    for claim in &mut grown {
+        let same = wanted.iter().find(|other| name(other) == name(claim));
+        if let Some(same) = same.filter(|same| size(same) >= size(claim))
+            && let (Some(spec), Some(wished)) = (&mut claim.spec, &same.spec)
+        {
+            spec.resources.clone_from(&wished.resources);
+        }
+    }
+    let known: Vec<_> = grown.iter().map(name).collect();
+    let added = wanted.iter().filter(|claim| !known.contains(&name(claim)));
+    grown.extend(added.cloned());
+    // Their order means nothing.
+    grown.sort_by_key(|claim| wanted.iter().position(|other| name(other) == name(claim)));
+    old.volume_claim_templates = (!grown.is_empty()).then_some(grown);
+}
+
+/// Returns how much a claim asks for, in a unit that is good for comparisons.
+fn size(claim: &PersistentVolumeClaim) -> Option<i128> {
+    let resources = claim.spec.as_ref()?.resources.as_ref()?;
+    let size = resources.requests.as_ref()?.get("storage")?;
+    size.0.parse().ok().map(Quantity::nanos)
 }
 
 /// Returns the spec without what may change.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{
     RollingUpdateStatefulSetStrategy, StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy,
 };
-use k8s_openapi::api::core::v1::{Container, EnvVar};
+use k8s_openapi::api::core::v1::{Container, EnvVar, PodTemplateSpec};
 
 use super::MAX_REPLICAS;
 use crate::problem::{Kind, Problem};
@@ -189,6 +189,15 @@ pub fn restart(set: &mut StatefulSet, now: Timestamp) -> Result<Change<Option<St
     let to = format!("{now:.0}");
     let from = annotations.insert(RESTARTED_ANNOTATION.to_owned(), to.clone());
     Ok(Change { from, to: Some(to) })
+}
+
+/// Replaces what the pets of the set are made from.
+pub(super) fn replace_template(
+    set: &mut StatefulSet,
+    template: PodTemplateSpec,
+) -> Result<(), Problem> {
+    spec_of(set)?.template = template;
+    Ok(())
 }
 
 fn spec_of(set: &mut StatefulSet) -> Result<&mut StatefulSetSpec, Problem> {

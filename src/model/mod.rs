@@ -16,13 +16,16 @@ mod isolation;
 pub mod lifecycle;
 mod name;
 mod pet;
+pub mod plan;
 pub mod printer;
 pub mod quantity;
 mod reconcile;
 mod revision;
+pub mod rollout;
 mod set;
 mod status;
 mod step;
+mod wish;
 
 pub use name::{
     MAX_LABEL, MAX_REPLICAS, MAX_SET_NAME, Namespace, ObjectName, Ordinal, PetName, SetName,
@@ -35,8 +38,8 @@ pub use edit::{
 };
 pub use isolation::{HostPath, ISOLATION_ANNOTATION, Isolation, host_paths};
 pub use pet::{
-    INITIALIZED_ANNOTATION, POD_INDEX_LABEL, POD_NAME_LABEL, PetSeen, Phase, REVISION_LABEL,
-    pod_for,
+    HOOK_ANNOTATION, Hook, HookOutcome, INITIALIZED_ANNOTATION, POD_INDEX_LABEL, POD_NAME_LABEL,
+    PetSeen, Phase, REVISION_LABEL, pod_for,
 };
 pub use reconcile::reconcile;
 pub use revision::{HASH_LABEL, hash_of, template_of};
@@ -44,3 +47,8 @@ pub use set::{
     Bound, Deletion, Keep, ORPHAN_FINALIZER, Policy, Retention, Roll, Selector, Set, Strategy,
 };
 pub use step::{Outcome, Reason, Rules, Seen, Step};
+pub use wish::{
+    CANARY_ANNOTATION, ON_FAILURE_ANNOTATION, OWN_PREFIX, PAUSE_AFTER_ANNOTATION,
+    PAUSED_ANNOTATION, PRE_SCALE_DOWN_ANNOTATION, PROGRESS_DEADLINE_ANNOTATION,
+    ROLLED_BACK_ANNOTATION, STRICT_ANNOTATION, TOGETHER_ANNOTATION, Wishes,
+};

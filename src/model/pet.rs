@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::{
-    Container, ContainerStatus, PersistentVolumeClaimVolumeSource, Pod, PodCondition, PodStatus,
-    Volume,
+    ContainerStatus, PersistentVolumeClaimVolumeSource, Pod, PodCondition, PodStatus, Volume,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::{Deserialize, Serialize};
 
 use super::claim::claim_name;
+use super::printer::why_not_ready;
 use super::revision::template_of;
 use super::set::{Set, controller_reference};
 use super::{Ordinal, PetName};
@@ -24,6 +25,13 @@ pub const POD_INDEX_LABEL: &str = "apps.kubernetes.io/pod-index";
 pub const REVISION_LABEL: &str = "controller-revision-hash";
 /// PetSets of Kubernetes 1.3: `"false"` holds the set at this pet, for debugging (C81, D06).
 pub const INITIALIZED_ANNOTATION: &str = "pod.alpha.kubernetes.io/initialized";
+
+/// On a pod: how far the command is that runs before it goes for good, as JSON ([`Hook`]).
+pub const HOOK_ANNOTATION: &str = "petset.dev/pre-scale-down-outcome";
+
+/// A container that was restarted so often in vain will not mend itself (31 s with the default
+/// back-off).
+const HOPELESS_RESTARTS: i32 = 6;
 
 /// A pet as it is now: what its set needs to know of its pod.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -50,6 +58,32 @@ pub struct PetSeen {
     pub terminating: bool,
     /// What keeps it from being ready, in words; empty if it is ready.
     pub waiting: String,
+    /// It will not become ready without somebody's help: a crash loop, an image that is missing.
+    pub stuck: bool,
+    /// How far the command is that runs in it before it goes for good.
+    pub hook: Option<Hook>,
+}
+
+/// The command that runs in a pet before its set is scaled below it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hook {
+    /// The generation of the set that it ran for; each one asks anew.
+    pub generation: i64,
+    /// What became of it.
+    pub outcome: HookOutcome,
+}
+
+/// What became of the command that runs in a leaving pet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum HookOutcome {
+    /// It runs.
+    Running,
+    /// The pet may go.
+    Done,
+    /// The pet may not go, and this is why.
+    Failed(String),
 }
 
 /// Where a pod's life stands.
@@ -109,8 +143,10 @@ impl PetSeen {
             waiting: match (ready, held) {
                 (true, _) => String::new(),
                 (false, true) => format!("annotation {INITIALIZED_ANNOTATION} is \"false\""),
-                (false, false) => waiting_words(pod, &status),
+                (false, false) => why_not_ready(pod).unwrap_or_default(),
             },
+            stuck: is_stuck(&status),
+            hook: hook_of(meta),
         }
     }
 
@@ -126,6 +162,30 @@ fn ready_condition(status: &PodStatus) -> Option<&PodCondition> {
     conditions.find(|condition| condition.type_ == "Ready")
 }
 
+/// Reads how far the pet's hook is; nonsense counts as not begun.
+fn hook_of(meta: &ObjectMeta) -> Option<Hook> {
+    let noted = meta.annotations.as_ref()?.get(HOOK_ANNOTATION)?;
+    serde_json::from_str(noted).ok()
+}
+
+/// Tells whether a pod will not become ready without somebody's help.
+fn is_stuck(status: &PodStatus) -> bool {
+    let lists = [&status.init_container_statuses, &status.container_statuses];
+    lists.into_iter().flatten().flatten().any(is_hopeless)
+}
+
+fn is_hopeless(container: &ContainerStatus) -> bool {
+    let state = container.state.as_ref();
+    let waiting = state.and_then(|state| state.waiting.as_ref());
+    match waiting.and_then(|waiting| waiting.reason.as_deref()) {
+        Some("CrashLoopBackOff") => container.restart_count >= HOPELESS_RESTARTS,
+        Some(
+            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "CreateContainerConfigError",
+        ) => true,
+        _ => false,
+    }
+}
+
 fn is_held(meta: &ObjectMeta) -> bool {
     let annotation = meta.annotations.as_ref();
     let value = annotation.and_then(|all| all.get(INITIALIZED_ANNOTATION));
@@ -135,91 +195,6 @@ fn is_held(meta: &ObjectMeta) -> bool {
             "false" | "False" | "FALSE" | "f" | "F" | "0"
         )
     })
-}
-
-/// Says in words what keeps a pod from being ready: the first init step, then the first main
-/// container that is not where it should be.
-fn waiting_words(pod: &Pod, status: &PodStatus) -> String {
-    let mut init = status.init_container_statuses.iter().flatten();
-    let mut main = status.container_statuses.iter().flatten();
-    let step = init.find_map(|step| init_words(pod, step));
-    let words = step.or_else(|| main.find_map(|container| main_words(pod, container)));
-    words
-        .or_else(|| status.message.clone())
-        .or_else(|| status.reason.clone())
-        .or_else(|| ready_condition(status)?.message.clone())
-        .unwrap_or_else(|| "it has not started yet".to_owned())
-}
-
-fn init_words(pod: &Pod, step: &ContainerStatus) -> Option<String> {
-    let state = step.state.clone().unwrap_or_default();
-    let name = &step.name;
-    if let Some(ended) = &state.terminated {
-        let code = ended.exit_code;
-        return (code != 0).then(|| format!("init step {name} failed with exit code {code}"));
-    }
-    if state.running.is_some() {
-        let spec = container(pod, name);
-        let sidecar = spec.is_some_and(|spec| spec.restart_policy.as_deref() == Some("Always"));
-        let done = sidecar && step.started == Some(true);
-        return (!done).then(|| format!("init step {name} is running"));
-    }
-    let waiting = state.waiting.unwrap_or_default();
-    let reason = waiting
-        .reason
-        .unwrap_or_else(|| "PodInitializing".to_owned());
-    Some(with_message(
-        format!("init step {name} is waiting ({reason})"),
-        waiting.message,
-    ))
-}
-
-fn main_words(pod: &Pod, status: &ContainerStatus) -> Option<String> {
-    let state = status.state.clone().unwrap_or_default();
-    let name = &status.name;
-    if let Some(waiting) = state.waiting {
-        let reason = waiting
-            .reason
-            .unwrap_or_else(|| "ContainerCreating".to_owned());
-        return Some(with_message(
-            format!("{name} is waiting ({reason})"),
-            waiting.message,
-        ));
-    }
-    if let Some(ended) = state.terminated {
-        return Some(format!("{name} ended with exit code {}", ended.exit_code));
-    }
-    if status.ready {
-        return None;
-    }
-    let spec = container(pod, name);
-    let starting = status.started == Some(false);
-    Some(match spec {
-        Some(spec) if starting && spec.startup_probe.is_some() => {
-            format!("the startup probe of {name} has not succeeded yet")
-        }
-        Some(spec) if spec.readiness_probe.is_some() => {
-            format!("the readiness probe of {name} has not succeeded")
-        }
-        Some(_) | None => format!("{name} is not ready"),
-    })
-}
-
-fn container<'a>(pod: &'a Pod, name: &str) -> Option<&'a Container> {
-    let spec = pod.spec.as_ref()?;
-    let mut all = spec
-        .init_containers
-        .iter()
-        .flatten()
-        .chain(&spec.containers);
-    all.find(|container| container.name == name)
-}
-
-fn with_message(words: String, message: Option<String>) -> String {
-    match message.filter(|message| !message.is_empty()) {
-        Some(message) => format!("{words}: {message}"),
-        None => words,
-    }
 }
 
 impl Set {
@@ -320,43 +295,10 @@ mod tests {
         PetSeen::of(&serde_json::from_value(pod).unwrap())
     }
 
-    fn waiting(status: Value) -> String {
-        let containers = json!([{"name": "db", "readinessProbe": {}, "startupProbe": {}}]);
-        seen(json!({"spec": {"containers": containers}, "status": status})).waiting
-    }
-
     #[test]
-    fn what_keeps_a_pet_from_being_ready_is_said_in_words() {
-        let main = |status: Value| waiting(json!({"containerStatuses": [status]}));
-        let status = |state: Value, started: bool| {
-            json!({"name": "db", "image": "", "imageID": "", "ready": false, "restartCount": 0,
-                "started": started, "state": state})
-        };
-        let back_off = json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 2s"}});
-        assert_eq!(
-            main(status(back_off, false)),
-            "db is waiting (CrashLoopBackOff): back-off 2s"
-        );
-        assert_eq!(
-            main(status(json!({"terminated": {"exitCode": 3}}), false)),
-            "db ended with exit code 3"
-        );
-        let running = json!({"running": {}});
-        assert_eq!(
-            main(status(running.clone(), false)),
-            "the startup probe of db has not succeeded yet"
-        );
-        assert_eq!(
-            main(status(running.clone(), true)),
-            "the readiness probe of db has not succeeded"
-        );
-        let mut step = status(running, false);
-        step["name"] = "fetch".into();
-        assert_eq!(
-            waiting(json!({"initContainerStatuses": [step]})),
-            "init step fetch is running"
-        );
-        assert_eq!(waiting(json!({})), "it has not started yet");
+    fn a_pet_says_what_keeps_it_from_being_ready() {
+        let pet = seen(json!({"status": {}}));
+        assert_eq!(pet.waiting, "its runner has not started yet");
     }
 
     #[test]

@@ -4,11 +4,14 @@
 //! failed, is left to the caller.
 
 mod leave;
+mod mishap;
+#[cfg(test)]
+mod mishap_tests;
 mod roll;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow::{self, Break, Continue};
@@ -19,7 +22,7 @@ use super::claim::{claim_name, owners_to_set, wanted_owner};
 use super::history::History;
 use super::set::{Deletion, Keep, Policy, Set};
 use super::step::{Outcome, Reason, Rules, Seen, Step};
-use super::{ClaimSeen, Ordinal, PetSeen, Phase, status};
+use super::{ClaimSeen, Ordinal, PetSeen, Phase, TOGETHER_ANNOTATION, status};
 
 /// Lists the steps that bring what is seen closer to what is wanted, most urgent first.
 ///
@@ -70,6 +73,7 @@ pub fn reconcile(want: &Set, seen: &Seen, rules: Rules, now: Timestamp) -> Outco
         None if want.stopped => {
             let _ = pass.empty(Reason::Stopped);
         }
+        None if pass.roll_back() => {}
         None => {
             // How far it came does not matter: the steps say it.
             let _ = pass.keep();
@@ -206,6 +210,7 @@ impl<'a> Pass<'a> {
         for ordinal in self.want.ordinals() {
             self.fill(ordinal)?;
         }
+        self.end_together();
         let condemned = self.condemned.clone();
         for (ordinal, pet) in &condemned {
             self.own_claims(*ordinal, pet, true);
@@ -219,6 +224,27 @@ impl<'a> Pass<'a> {
 
     /// Brings one wanted ordinal forward; breaks off an ordered pass that has to wait for it.
     fn fill(&mut self, ordinal: Ordinal) -> ControlFlow<()> {
+        let flow = self.bring_up(ordinal);
+        if self.want.wishes.together {
+            return Continue(());
+        }
+        flow
+    }
+
+    /// Takes the wish to start all pets at once back when that is done.
+    fn end_together(&mut self) {
+        let up = |ordinal| match self.slot(ordinal) {
+            Slot::Own(pet) => !self.is_unavailable(ordinal, pet),
+            Slot::Free | Slot::Foreign(_) => false,
+        };
+        if self.want.wishes.together && self.want.ordinals().all(up) {
+            self.steps.push(Step::Fulfil {
+                annotation: TOGETHER_ANNOTATION,
+            });
+        }
+    }
+
+    fn bring_up(&mut self, ordinal: Ordinal) -> ControlFlow<()> {
         let pet = match self.slot(ordinal) {
             Slot::Free => {
                 self.create(ordinal);
@@ -231,7 +257,7 @@ impl<'a> Pass<'a> {
                     "exists already"
                 };
                 let why = format!("{} {why}, and does not belong to this set", pet.name);
-                self.wait(ordinal, why);
+                self.wait(ordinal, why, false);
                 return self.hold();
             }
             Slot::Own(pet) => pet,
@@ -256,12 +282,12 @@ impl<'a> Pass<'a> {
                         "{name} is not ready: {}; it is replaced at {at:.0}",
                         pet.waiting
                     );
-                    self.wait(ordinal, why);
+                    self.wait(ordinal, why, pet.stuck);
                     return Break(());
                 }
                 None => {}
             }
-            self.wait_for(ordinal, pet);
+            self.wait_to_start_others(ordinal, pet);
             self.hold()?;
         }
         self.own_claims(ordinal, pet, false);
@@ -278,16 +304,17 @@ impl<'a> Pass<'a> {
             .find(in_the_way)
         {
             let why = format!("{pet} cannot start: claim {} is being deleted", claim.name);
-            return self.wait(ordinal, why);
+            return self.wait(ordinal, why, false);
         }
         self.create_claims(ordinal);
-        let revision = self
-            .history
-            .revision_for(self.want, ordinal, self.seen, self.rules);
-        self.steps.push(Step::CreatePet {
-            ordinal,
-            revision: revision.to_owned(),
-        });
+        let revision = if self.is_kept_back(ordinal) {
+            &self.history.current
+        } else {
+            self.history
+                .revision_for(self.want, ordinal, self.seen, self.rules)
+        };
+        let revision = revision.to_owned();
+        self.steps.push(Step::CreatePet { ordinal, revision });
         if self.want.retention.when_deleted == Keep::Delete {
             let owner = self.want.owner_reference();
             for (_, name, claim) in claims {
@@ -352,7 +379,9 @@ impl<'a> Pass<'a> {
             self.wait_for(lowest, other);
             return Break(());
         }
-        self.stop(ordinal, pet, Reason::ScaledDown);
+        if self.may_leave(ordinal, pet) {
+            self.stop(ordinal, pet, Reason::ScaledDown);
+        }
         self.hold()
     }
 
@@ -381,6 +410,10 @@ impl<'a> Pass<'a> {
             .own_pets()
             .filter_map(|(_, pet)| pet.available_at(self.want, self.now));
         let wake_at = available
+            .chain(
+                self.own_pets()
+                    .filter_map(|(o, pet)| self.overdue_at(o, pet)),
+            )
             .filter(|at| *at > self.now)
             .chain(self.wake_at)
             .min();
@@ -453,8 +486,12 @@ impl<'a> Pass<'a> {
         });
     }
 
-    fn wait(&mut self, ordinal: Ordinal, why: String) {
-        self.steps.push(Step::Await { ordinal, why });
+    fn wait(&mut self, ordinal: Ordinal, why: String, stuck: bool) {
+        self.steps.push(Step::Await {
+            ordinal,
+            why,
+            stuck,
+        });
     }
 
     /// Says what a pet is waited for.
@@ -468,6 +505,7 @@ impl<'a> Pass<'a> {
             None => format!("{name} is not ready: {}", pet.waiting),
             Some(at) => format!("{name} is ready, and available at {at:.0} (minReadySeconds)"),
         };
-        self.wait(ordinal, why);
+        let stuck = !pet.terminating && (pet.stuck || self.is_overdue(ordinal, pet));
+        self.wait(ordinal, why, stuck);
     }
 }

@@ -14,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
+use super::wish::{OWN_PREFIX, Wishes};
 use super::{Namespace, Ordinal, SetName, revision};
 use crate::problem::Problem;
 
@@ -56,12 +57,14 @@ pub struct Set {
     pub patch: Value,
     /// Labels of the pod template; revisions carry them.
     pub template_labels: BTreeMap<String, String>,
-    /// Annotations of the set; revisions carry them.
+    /// Annotations of the set but for petset's own; revisions carry them.
     pub annotations: BTreeMap<String, String>,
     /// Whether it is being deleted, and what of its pets then.
     pub deletion: Option<Deletion>,
     /// `petset stop`: pets go in reverse order; replicas and claims stay as they are.
     pub stopped: bool,
+    /// What its own annotations ask for.
+    pub wishes: Wishes,
 }
 
 /// Whether pets come and go one after the other.
@@ -221,6 +224,7 @@ impl Set {
             .ok_or_else(|| Problem::invalid("spec: Required value"))?;
         let template = spec.template.metadata.as_ref();
         let claims = spec.volume_claim_templates.iter().flatten();
+        let annotations = meta.annotations.clone().unwrap_or_default();
         Ok(Self {
             name: meta.name.clone().unwrap_or_default().parse()?,
             namespace: meta.namespace.as_deref().unwrap_or("default").parse()?,
@@ -243,9 +247,14 @@ impl Set {
             template_labels: template
                 .and_then(|meta| meta.labels.clone())
                 .unwrap_or_default(),
-            annotations: meta.annotations.clone().unwrap_or_default(),
+            annotations: annotations
+                .iter()
+                .filter(|(key, _)| !key.starts_with(OWN_PREFIX))
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
             deletion: deletion_of(meta),
             stopped: false,
+            wishes: Wishes::of(&annotations)?,
         })
     }
 

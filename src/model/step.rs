@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::claim::Claims;
 use super::set::Set;
+use super::wish::Wishes;
 use super::{ClaimSeen, Ordinal, PetSeen};
 
 /// What there is of a set now.
@@ -63,6 +64,16 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// Returns the rules for a set; a strict one has no wishes of petset's own.
+    #[must_use]
+    pub fn for_set(set: &mut Set, strict: bool) -> Self {
+        if strict || set.wishes.strict {
+            set.wishes = Wishes::default();
+            return Self::strict();
+        }
+        Self::default()
+    }
+
     /// Exactly as Kubernetes 1.36 does by default.
     #[must_use]
     pub const fn strict() -> Self {
@@ -176,6 +187,29 @@ pub enum Step {
         ordinal: Ordinal,
         /// For what, as a sentence without a full stop.
         why: String,
+        /// It will not pass without somebody's help.
+        stuck: bool,
+    },
+    /// Run the set's command for it in a pet that is to go for good.
+    RunHook {
+        /// The pet.
+        ordinal: Ordinal,
+        /// Which run of it.
+        uid: String,
+    },
+    /// Put the template of an earlier revision in place of the wanted one, because a pet failed.
+    RollBack {
+        /// The revision to go back to.
+        to: String,
+        /// The pet that failed.
+        ordinal: Ordinal,
+        /// What is wrong with it, as a sentence without a full stop.
+        why: String,
+    },
+    /// Take an annotation off the set: what it asked for is done.
+    Fulfil {
+        /// The annotation.
+        annotation: &'static str,
     },
     /// The set is gone: remove it, its status and its revisions.
     Finish,
@@ -215,6 +249,12 @@ impl fmt::Display for Reason {
 }
 
 impl Step {
+    /// Says whether the step changes what is wanted of the set, so that it has to be read again.
+    #[must_use]
+    pub fn changes_set(&self) -> bool {
+        matches!(self, Self::RollBack { .. } | Self::Fulfil { .. })
+    }
+
     /// Returns the reason and message of the event that tells of the step once it is done (C21).
     #[must_use]
     pub fn event(&self, set: &Set) -> Option<(&'static str, String)> {
@@ -248,6 +288,9 @@ impl Step {
             | Self::AdoptPet { .. }
             | Self::ReleasePet { .. }
             | Self::Await { .. }
+            | Self::RunHook { .. }
+            | Self::RollBack { .. }
+            | Self::Fulfil { .. }
             | Self::Finish => None,
         }
     }

@@ -144,6 +144,14 @@ impl Addresses {
         Ok(self.block.host(place(number)))
     }
 
+    /// Forgets what was allotted to an identity that has not heard of it.
+    pub(crate) fn take_back(&mut self, identity: &Identity) {
+        if let Some(place) = self.places.remove(identity) {
+            self.owners.remove(&place);
+            self.next = 0;
+        }
+    }
+
     fn full(&self, identity: &Identity) -> Problem {
         let Identity { namespace, pod } = identity;
         let b = self.block.number();
@@ -208,6 +216,16 @@ mod tests {
         assert_eq!(addresses.allot(&pet(0)).unwrap(), ip("127.5.1.3"));
         assert_eq!(addresses.owner(ip("127.5.1.1")), Some(&pet(3)));
         assert_eq!(addresses.find(&pet(9)), None);
+    }
+
+    #[test]
+    fn an_address_that_was_taken_back_is_free_again() {
+        let mut addresses = Addresses::new(Block(5), []);
+        addresses.allot(&pet(0)).unwrap();
+        addresses.allot(&pet(1)).unwrap();
+        addresses.take_back(&pet(0));
+        assert_eq!(addresses.allot(&pet(2)).unwrap(), ip("127.5.1.1"));
+        assert_eq!(addresses.allot(&pet(3)).unwrap(), ip("127.5.1.3"));
     }
 
     #[test]

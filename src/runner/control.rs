@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,12 +23,7 @@ pub(crate) enum Control {
 /// Asks the runner of a pet; an error of kind `NotFound` or `ConnectionRefused` means that it
 /// has none.
 pub(crate) fn tell(pet: &PetLayout, what: &Control) -> io::Result<()> {
-    send(&pet.control(), &serde_json::to_vec(what)?)
-}
-
-/// Sends a datagram to the socket at `path`, unless its owner is too busy to listen.
-pub(super) fn send(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    store::send_to(path, bytes, WhenBusy::GiveUp)
+    store::send_to(&pet.control(), &serde_json::to_vec(what)?, WhenBusy::GiveUp)
 }
 
 /// Binds the control socket of a pet in the place of one that a dead runner left.

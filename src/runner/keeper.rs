@@ -38,9 +38,6 @@ use crate::store::{self, Layout, PetLayout, Store};
 const SWEEP: Duration = Duration::from_millis(50);
 /// The pause before what could not be written, since the disk is full, is tried again.
 const REWRITE: Duration = Duration::from_secs(1);
-/// The pauses before a supervisor that did not take a message is told again.
-const NUDGE: Duration = Duration::from_millis(10);
-const LONGEST_NUDGE: Duration = Duration::from_secs(2);
 
 /// Something that a container's run waits for, and the run that does.
 #[derive(Debug)]
@@ -74,7 +71,6 @@ pub(super) struct Keeper {
     supplies: Supplies,
     isolation: Isolation,
     pet: PetLayout,
-    namespace: Namespace,
     name: String,
     journal: std::path::PathBuf,
     pod: Pod,
@@ -90,7 +86,6 @@ pub(super) struct Keeper {
     written: Option<PodStatus>,
     /// When what could not be written is tried again.
     rewrite: Option<Duration>,
-    nudge: Option<(Duration, Duration)>,
     control: UnixDatagram,
     wake: PipeReader,
     waker: Arc<OwnedFd>,
@@ -108,7 +103,8 @@ impl Keeper {
         let pod = read_pod(&pet)?;
         let uid = pod.metadata.uid.clone().unwrap_or_default();
         if let Some(record) = Record::of_predecessor(&pet) {
-            tree::kill_leftovers(&record, &uid);
+            let spared = supervisor(&layout);
+            tree::kill_leftovers(&record, &uid, spared);
         }
         let record = Record::own()?;
         record.write(&pet)?;
@@ -136,10 +132,9 @@ impl Keeper {
             name: name.to_owned(),
             journal,
             isolation: Isolation::of(&pod),
-            supplies: Supplies::new(store, namespace.clone(), is_full(&pod)),
+            supplies: Supplies::new(store, namespace, is_full(&pod)),
             layout,
             pet,
-            namespace,
             pod,
             machine,
             born,
@@ -150,7 +145,6 @@ impl Keeper {
             recorded: true,
             written: previous,
             rewrite: None,
-            nudge: None,
             control,
             wake,
             waker,
@@ -261,9 +255,8 @@ impl Keeper {
         let sweep = killing.then(|| self.now().mono + SWEEP);
         let deadlines = self.processes.iter().filter_map(|it| it.deadline);
         let sleeps = self.sleeps.iter().map(|(at, _)| *at);
-        let nudge = self.nudge.map(|(at, _)| at);
         let own = sweep.into_iter().chain(self.rewrite);
-        let all = deadlines.chain(sleeps).chain(nudge).chain(own);
+        let all = deadlines.chain(sleeps).chain(own);
         all.chain(self.machine.deadline()).min()
     }
 
@@ -376,7 +369,7 @@ impl Keeper {
                 process.deadline = None;
                 process.timed_out = true;
                 let mut doomed = vec![process.pid];
-                tree::add_descendants(&mut doomed);
+                tree::add_descendants(&mut doomed, supervisor(&self.layout));
                 tree::signal_all(&doomed, Signal::KILL);
             }
         }
@@ -385,11 +378,6 @@ impl Keeper {
         self.take_answers(due);
         if self.machine.deadline().is_some_and(|at| at <= now) {
             self.queue.push_back(Event::Tick);
-        }
-        if let Some((at, pause)) = self.nudge
-            && at <= now
-        {
-            self.nudge_supervisor(pause);
         }
     }
 
@@ -421,6 +409,13 @@ fn surroundings<'a>(
         cluster_domain: supplies.cluster_domain(),
         program: supplies.program(),
     }
+}
+
+/// Returns the pid of the supervisor. Where a pet's program was the first that needed one, it runs
+/// below that pet's runner, and must not go with it: all other pets would go along.
+pub(super) fn supervisor(layout: &Layout) -> Option<u32> {
+    let pid = store::read(&layout.supervisor_pid()).ok()??;
+    pid.trim().parse().ok()
 }
 
 fn read_pod(pet: &PetLayout) -> std::io::Result<Pod> {

@@ -5,6 +5,7 @@
 //! HTTP and TCP probes get threads, and those live as long as one probe. It leaves to the
 //! supervisor what a pod is made of (`pod.json`), and to the machine every decision.
 
+mod brand;
 mod container;
 mod control;
 mod hooks;

@@ -4,6 +4,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use super::brand;
 use super::tree::{self, Identity};
 use crate::store::{self, PetLayout, Sync};
 
@@ -17,6 +18,9 @@ pub(crate) struct Record {
     /// Whether it ended in peace: nothing can be left of it.
     pub(crate) clean: bool,
     pub(crate) containers: Vec<Main>,
+    /// What its processes have in common, see [`brand`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) brand: Option<u64>,
 }
 
 /// The main process of a container, which leads a session of its own.
@@ -29,13 +33,14 @@ pub(crate) struct Main {
 }
 
 impl Record {
-    /// Describes this process, which has started nothing yet.
+    /// Describes this process, which has started nothing yet, and brands it.
     pub(crate) fn own() -> io::Result<Self> {
         Ok(Self {
             runner: tree::identity_of(std::process::id())?,
             boot_id: boot_id(),
             clean: false,
             containers: Vec::new(),
+            brand: brand::apply(),
         })
     }
 

@@ -11,6 +11,7 @@ use std::io::{self, Read};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use serde::{Deserialize, Serialize};
 
+use super::brand;
 use super::container::{CONTAINER_VARIABLE, UID_VARIABLE};
 use super::record::Record;
 use crate::sys;
@@ -92,12 +93,13 @@ fn processes() -> impl Iterator<Item = u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// Adds to `found` everything below the processes that are in it.
-pub(super) fn add_descendants(found: &mut Vec<u32>) {
+/// Adds to `found` everything below the processes that are in it, except `spared` and what is
+/// below that.
+pub(super) fn add_descendants(found: &mut Vec<u32>, spared: Option<u32>) {
     let mut next = 0;
     while next < found.len() {
         for child in children(found[next]) {
-            if !found.contains(&child) {
+            if !found.contains(&child) && Some(child) != spared {
                 found.push(child);
             }
         }
@@ -123,9 +125,9 @@ fn variable_of(pid: u32, name: &str) -> Option<String> {
 }
 
 /// Kills whatever a dead runner of this pod left behind, and returns once it is gone.
-pub(super) fn kill_leftovers(record: &Record, uid: &str) {
+pub(super) fn kill_leftovers(record: &Record, uid: &str, spared: Option<u32>) {
     loop {
-        let left = leftovers(record, uid);
+        let left = leftovers(record, uid, spared);
         let doomed: Vec<_> = left.into_iter().filter_map(kill_for_sure).collect();
         if doomed.is_empty() {
             return;
@@ -156,12 +158,13 @@ fn kill_for_sure(process: Identity) -> Option<std::os::fd::OwnedFd> {
     Some(handle)
 }
 
-fn leftovers(record: &Record, uid: &str) -> Vec<Identity> {
+fn leftovers(record: &Record, uid: &str, spared: Option<u32>) -> Vec<Identity> {
     let all: HashMap<u32, Stat> = processes()
         .filter_map(|pid| Some((pid, stat(pid).ok()?)))
         .filter(|(_, stat)| stat.state != b'Z')
         .collect();
     let own = std::process::id();
+    let ours = |pid: u32| pid != own && Some(pid) != spared;
     let mut found: Vec<u32> = Vec::new();
     for (&pid, stat) in &all {
         let recorded = record.containers.iter().any(|main| {
@@ -170,7 +173,8 @@ fn leftovers(record: &Record, uid: &str) -> Vec<Identity> {
             same && stat.session == main.process.pid && stat.start >= main.process.start
         });
         let marked = || !uid.is_empty() && variable_of(pid, UID_VARIABLE).as_deref() == Some(uid);
-        if pid != own && (recorded || marked()) {
+        let branded = || record.brand.is_some() && brand::of(pid) == record.brand;
+        if ours(pid) && (recorded || marked() || branded()) {
             found.push(pid);
         }
     }
@@ -179,7 +183,7 @@ fn leftovers(record: &Record, uid: &str) -> Vec<Identity> {
         let parent = found[next];
         let below = all.iter().filter(|(_, stat)| stat.parent == parent);
         let below: Vec<u32> = below.map(|(&pid, _)| pid).collect();
-        let new = below.into_iter().filter(|pid| *pid != own);
+        let new = below.into_iter().filter(|&pid| ours(pid));
         let new: Vec<u32> = new.filter(|pid| !found.contains(pid)).collect();
         found.extend(new);
         next += 1;

@@ -23,7 +23,9 @@ use crate::model::{Namespace, ObjectName, label_fault};
 use crate::store::{Layout, PetLayout, make_dir};
 
 use self::payload::Payload;
-pub(crate) use mounts::{Mount, Mounted};
+pub(crate) use mounts::Mount;
+#[cfg(test)]
+use mounts::Mounted;
 
 /// Why a volume or a mount is not there: reason `FailedMount` if it comes from [`prepare`],
 /// `CreateContainerConfigError` if it comes from a container's mounts.

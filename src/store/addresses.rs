@@ -33,8 +33,8 @@ fn parse(line: &str) -> Option<Given> {
     })
 }
 
-/// Adds a line, durably: an address must never be given to another, power loss or not.
-pub(crate) fn give_address(layout: &Layout, given: &Given) -> io::Result<()> {
+/// Adds lines, durably: an address must never be given to another, power loss or not.
+pub(crate) fn give_addresses(layout: &Layout, given: &[Given]) -> io::Result<()> {
     let path = layout.addresses();
     make_dir(&layout.seen())?;
     let mut file = OpenOptions::new()
@@ -43,9 +43,11 @@ pub(crate) fn give_address(layout: &Layout, given: &Given) -> io::Result<()> {
         .mode(0o600)
         .open(path)?;
     // A line that was torn before must not swallow this one.
-    let line = format!("{} {} {} .\n", given.ip, given.namespace, given.pod);
-    let torn = torn_end(layout)?;
-    file.write_all(if torn { format!("\n{line}") } else { line }.as_bytes())?;
+    let mut lines = String::from(if torn_end(layout)? { "\n" } else { "" });
+    for Given { ip, namespace, pod } in given {
+        lines.push_str(&format!("{ip} {namespace} {pod} .\n"));
+    }
+    file.write_all(lines.as_bytes())?;
     file.sync_data()
 }
 
@@ -67,14 +69,14 @@ mod tests {
             namespace: "default".to_owned(),
             pod: pod.to_owned(),
         };
-        give_address(&layout, &given("web-0", 1)).unwrap();
+        give_addresses(&layout, &[given("web-0", 1)]).unwrap();
         let mut text = read(&layout.addresses()).unwrap().unwrap();
         text.push_str("127.7.1.2 default we");
         std::fs::write(layout.addresses(), text).unwrap();
-        give_address(&layout, &given("web-1", 3)).unwrap();
+        give_addresses(&layout, &[given("web-1", 3), given("web-2", 4)]).unwrap();
         assert_eq!(
             addresses_given(&layout).unwrap(),
-            [given("web-0", 1), given("web-1", 3)]
+            [given("web-0", 1), given("web-1", 3), given("web-2", 4)]
         );
     }
 }

@@ -3,7 +3,8 @@
 //! An [`Edit`] lives as long as the lock: it collects changes, and [`Store::edit`] writes them
 //! together when the edit succeeded. An edit that fails changes nothing.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -12,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::files::{self, Sync};
+use super::files::{self, Staged};
 use super::paths::Wanted;
 use super::{Layout, Store};
 use crate::manifest::yaml;
@@ -69,6 +70,15 @@ enum Change {
     Remove(PathBuf),
 }
 
+impl Change {
+    fn written(&self) -> Option<(&Path, &[u8])> {
+        match self {
+            Self::Write(path, bytes) => Some((path, bytes)),
+            Self::Remove(_) => None,
+        }
+    }
+}
+
 impl<'a> Edit<'a> {
     pub(super) const fn new(store: &'a Store) -> Self {
         Self {
@@ -122,21 +132,41 @@ impl<'a> Edit<'a> {
         &self.store.layout
     }
 
-    fn write(&mut self, path: PathBuf, bytes: Vec<u8>) {
+    pub(super) fn write(&mut self, path: PathBuf, bytes: Vec<u8>) {
         self.changes.push(Change::Write(path, bytes));
     }
 
-    /// Writes the changes, in the order they were made.
+    /// Writes the changes, in the order they were made. The waits for the disk are two, however
+    /// many files there are: for what they hold, then for their names.
     pub(super) fn commit(self) -> Result<()> {
+        let wish = |path: &Path| format!("cannot write {}", path.display());
+        let mut written = Vec::new();
+        for (path, bytes) in self.changes.iter().filter_map(Change::written) {
+            let staged = Staged::write(path, bytes).with_context(|| wish(path))?;
+            written.push((path, staged));
+        }
+        files::at_once(&written, |(path, staged)| {
+            staged.sync().with_context(|| wish(path))
+        })?;
+        let mut written = written.into_iter();
         for change in &self.changes {
             match change {
-                Change::Write(path, bytes) => files::replace(path, bytes, Sync::Yes)
-                    .with_context(|| format!("cannot write {}", path.display()))?,
+                Change::Write(path, _) => {
+                    let staged = written.next().map(|(_, staged)| staged);
+                    staged
+                        .map_or(Ok(()), Staged::put)
+                        .with_context(|| wish(path))?;
+                }
                 Change::Remove(path) => files::remove(path)
                     .with_context(|| format!("cannot remove {}", path.display()))?,
             }
         }
-        Ok(())
+        let paths = self.changes.iter().filter_map(Change::written);
+        let folders: BTreeSet<&Path> = paths.filter_map(|(path, _)| path.parent()).collect();
+        let folders: Vec<&Path> = folders.into_iter().collect();
+        files::at_once(&folders, |folder| {
+            files::sync_dir(folder).with_context(|| wish(folder))
+        })
     }
 }
 

@@ -14,6 +14,7 @@ mod report;
 mod settings;
 mod socket;
 mod watch;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,7 +22,7 @@ use std::{env, process};
 
 use anyhow::Context;
 
-pub(crate) use addresses::{Given, addresses_given, give_address};
+pub(crate) use addresses::{Given, addresses_given, give_addresses};
 pub(crate) use edit::{Edit, Kept, PURGE_ANNOTATION, SET_ANNOTATION, identity};
 pub(crate) use files::{
     Sync, make_dir, names_in, read, read_json, remove, remove_tree, replace, replace_json,
@@ -30,9 +31,10 @@ pub(crate) use lock::{Attempt, Lock};
 pub(crate) use paths::{Layout, PetLayout, Wanted};
 pub(crate) use pods::merge_status;
 pub(crate) use report::{SetReport, Waiting};
-pub(crate) use settings::{BackOff, Settings, parse_duration};
+pub(crate) use settings::{Settings, parse_duration};
 pub(crate) use socket::{WhenBusy, connect_to, listen_at, send_to, wait_at};
 pub(crate) use watch::{Noticed, Watch};
+pub(crate) use words::last_words;
 
 use crate::problem::{Kind, Problem, Result};
 
@@ -52,6 +54,7 @@ impl Store {
     pub(crate) fn open(root: impl Into<PathBuf>) -> Result<Self> {
         let layout = Layout::new(root);
         let wish = || format!("cannot use the state directory {}", layout.root().display());
+        check_directory(&layout).with_context(wish)?;
         check_format(&layout).with_context(wish)?;
         let settings = settings_of(&layout).with_context(wish)?;
         Ok(Self { layout, settings })
@@ -75,8 +78,8 @@ impl Store {
         edit: impl FnOnce(&mut Edit<'_>) -> Result<T>,
     ) -> Result<T> {
         let _lock = self.lock(verb, timeout)?;
-        self.establish()?;
         let mut changes = Edit::new(self);
+        self.establish(&mut changes)?;
         let outcome = edit(&mut changes)?;
         changes.commit()?;
         Ok(outcome)
@@ -101,14 +104,12 @@ impl Store {
     }
 
     /// Makes the directory a state directory, if it is not one yet. Call it under the lock.
-    fn establish(&self) -> Result<()> {
+    fn establish(&self, changes: &mut Edit<'_>) -> Result<()> {
         // Somebody may have moved it to a newer layout since it was opened.
-        if check_format(&self.layout)? {
-            return Ok(());
+        if !check_format(&self.layout)? {
+            changes.write(self.layout.format(), format!("{FORMAT}\n").into_bytes());
         }
-        let path = self.layout.format();
-        replace(&path, format!("{FORMAT}\n").as_bytes(), Sync::Yes)
-            .with_context(|| format!("cannot write {}", path.display()))
+        Ok(())
     }
 }
 
@@ -134,6 +135,18 @@ pub(crate) fn default_root() -> Result<PathBuf> {
             .hint("name one with --state-dir DIR")
             .into()
     })
+}
+
+/// Refuses what is no directory: read as one, it would look like an empty one.
+fn check_directory(layout: &Layout) -> Result<()> {
+    match std::fs::metadata(layout.root()) {
+        Ok(found) if !found.is_dir() => {
+            Err(Problem::new(Kind::Failed, "it is not a directory").into())
+        }
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Tells whether the state directory exists; one of a newer layout is an error.

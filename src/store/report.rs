@@ -27,7 +27,7 @@ pub(crate) struct Waiting {
     /// The pet that is waited for, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pet: Option<String>,
-    /// Why, as a sentence without its subject: `init container wait-db is running (1 of 3)`.
+    /// Why, as a sentence: `web-1 is not ready: init container wait-db is running (1 of 3)`.
     pub(crate) why: String,
     pub(crate) since: Timestamp,
     /// It will not pass without somebody's help: an image that is not there, a crash loop.

@@ -46,15 +46,24 @@ impl<M: Clone> Watch<M> {
         self.add_for(dir, mark, WatchFlags::MODIFY)
     }
 
+    /// Watches a directory for files that are replaced in one piece, and for nothing else: of
+    /// sockets, locks and temporary files there, nobody is woken.
+    pub(crate) fn add_replaced(&mut self, dir: &Path, mark: M) -> io::Result<()> {
+        self.add_flags(dir, mark, WatchFlags::MOVED_TO)
+    }
+
     fn add_for(&mut self, dir: &Path, mark: M, more: WatchFlags) -> io::Result<()> {
         let flags = WatchFlags::MOVED_TO
             | WatchFlags::MOVED_FROM
             | WatchFlags::CREATE
             | WatchFlags::DELETE
             | WatchFlags::CLOSE_WRITE
-            | WatchFlags::ONLYDIR
             | more;
-        let watch = inotify::add_watch(&self.inotify, dir, flags)?;
+        self.add_flags(dir, mark, flags)
+    }
+
+    fn add_flags(&mut self, dir: &Path, mark: M, flags: WatchFlags) -> io::Result<()> {
+        let watch = inotify::add_watch(&self.inotify, dir, flags | WatchFlags::ONLYDIR)?;
         self.marks.insert(watch, mark);
         Ok(())
     }
@@ -124,5 +133,17 @@ mod tests {
             [Noticed::Entry(7, "web.json".to_owned())]
         );
         assert_eq!(watch.noticed().unwrap(), []);
+    }
+
+    #[test]
+    fn who_waits_for_replaced_files_is_not_woken_by_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut watch = Watch::new().unwrap();
+        watch.add_replaced(dir.path(), 7).unwrap();
+        std::fs::write(dir.path().join("lock"), "").unwrap();
+        assert_eq!(watch.noticed().unwrap(), []);
+        replace(&dir.path().join("status.json"), b"x", Sync::No).unwrap();
+        let status = Noticed::Entry(7, "status.json".to_owned());
+        assert_eq!(watch.noticed().unwrap(), [status]);
     }
 }

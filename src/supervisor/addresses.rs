@@ -22,18 +22,23 @@ impl Addresses {
     /// Claims the state directory's block on this machine and reads what was given out before.
     pub(super) fn open(store: &Store) -> Result<Self> {
         let layout = store.layout().clone();
+        let given = store::addresses_given(&layout).context("cannot read the addresses given")?;
+        // What was given is durable; the block's own file is quicker to read for everybody else.
+        let last = given
+            .last()
+            .and_then(|given| Block::new(given.ip.octets()[1]));
         let has = store
             .settings()
             .address_block
             .and_then(Block::new)
-            .or_else(|| block_of(layout.root()));
+            .or_else(|| block_of(layout.root()))
+            .or(last);
         let block = Blocks::of_this_machine().claim(layout.root(), has, block_of)?;
         if block_of(layout.root()) != Some(block) {
             let path = layout.block();
-            store::replace(&path, format!("{}\n", block.number()).as_bytes(), Sync::Yes)
+            store::replace(&path, format!("{}\n", block.number()).as_bytes(), Sync::No)
                 .with_context(|| format!("cannot write {}", path.display()))?;
         }
-        let given = store::addresses_given(&layout).context("cannot read the addresses given")?;
         let given = given.into_iter().map(|given| {
             (
                 given.ip,
@@ -55,21 +60,40 @@ impl Addresses {
 
     /// Returns the address of a pet: the same one for ever.
     pub(super) fn address_of(&mut self, namespace: &Namespace, pod: &str) -> Result<Ipv4Addr> {
-        let identity = Identity {
-            namespace: namespace.to_string(),
-            pod: pod.to_owned(),
-        };
-        if let Some(known) = self.given.find(&identity) {
-            return Ok(known);
+        let identity = identity(namespace, pod);
+        if self.given.find(&identity).is_none() {
+            self.give(namespace, &[pod.to_owned()])?;
         }
-        let ip = self.given.allot(&identity)?;
-        let line = Given {
-            ip,
-            namespace: identity.namespace,
-            pod: identity.pod,
-        };
-        store::give_address(&self.layout, &line).context("cannot write the addresses given")?;
-        Ok(ip)
+        Ok(self.given.allot(&identity)?)
+    }
+
+    /// Gives these pets their addresses, as far as they have none: the disk is waited for once.
+    pub(super) fn give(&mut self, namespace: &Namespace, pods: &[String]) -> Result<()> {
+        let all = pods.iter().map(|pod| identity(namespace, pod));
+        let new: Vec<Identity> = all.filter(|it| self.given.find(it).is_none()).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let mut lines = Vec::new();
+        for identity in &new {
+            let ip = self.given.allot(identity)?;
+            let Identity { namespace, pod } = identity.clone();
+            lines.push(Given { ip, namespace, pod });
+        }
+        let written = store::give_addresses(&self.layout, &lines);
+        if written.is_err() {
+            // What is not written down was not given.
+            new.iter()
+                .for_each(|identity| self.given.take_back(identity));
+        }
+        written.context("cannot write the addresses given")
+    }
+}
+
+fn identity(namespace: &Namespace, pod: &str) -> Identity {
+    Identity {
+        namespace: namespace.to_string(),
+        pod: pod.to_owned(),
     }
 }
 

@@ -13,11 +13,13 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 
-use super::pets::Runner;
-use super::world::{Key, load_seen, load_wanted};
+use super::abandoned::withdraw_readiness;
+use super::pets::{Incarnation, Runner};
+use super::world::{Key, load_seen, load_wanted, set_key};
 use super::{Supervisor, log};
-use crate::model::{Namespace, ObjectName};
+use crate::model::Namespace;
 use crate::problem::Result;
+use crate::store::journal::{self, Severity};
 use crate::store::{self, Noticed, Wanted, merge_status, names_in, read_json};
 
 /// What a watched directory is.
@@ -187,6 +189,9 @@ impl Supervisor {
             }
             Spot::Pet(key) if name == "status.json" => {
                 self.note_status(key);
+                if let Some(pet) = self.world.pet_mut(key) {
+                    pet.runner_works();
+                }
                 Ok(())
             }
             Spot::Pet(_) => Ok(()),
@@ -226,7 +231,6 @@ impl Supervisor {
             Err(error) => return log(&format!("{}/{}: {error}", key.0, key.1)),
         };
         merge_status(&mut pet.pod, status);
-        pet.runner_works();
         if pet.is_terminating() {
             // The wish may have come before the runner listened.
             pet.stop(&layout, key);
@@ -237,10 +241,7 @@ impl Supervisor {
     /// Marks the set that a pet belongs to, or would belong to, for the next turn.
     pub(super) fn set_of_pet_is_due(&mut self, key: &Key) {
         self.stirred.insert(key.0.clone());
-        let set = key.1.as_str().rsplit_once('-').map(|(set, _)| set);
-        if let Some(set) = set.and_then(|set| set.parse::<ObjectName>().ok()) {
-            self.due.insert((key.0.clone(), set));
-        }
+        self.due.insert(set_key(key));
     }
 
     /// Reaps every process that has ended: runners, and orphans of runners that died.
@@ -249,6 +250,9 @@ impl Supervisor {
             match wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) => {
                     let well = status.exit_status() == Some(0);
+                    if self.note_hook_ended(pid, status) {
+                        continue;
+                    }
                     if let Some(key) = self.runner_with(pid) {
                         self.note_runner_ended(&key, Some(well));
                     }
@@ -267,24 +271,27 @@ impl Supervisor {
 
     /// Takes note that a runner is gone; `well` is its own word for it, if it was a child.
     fn note_runner_ended(&mut self, key: &Key, well: Option<bool>) {
-        self.note_status(key);
         let files = self.store.layout().pet(&key.0, key.1.as_str());
-        let well = well.unwrap_or_else(|| {
-            matches!(
-                super::pets::Incarnation::find(&files),
-                Ok(super::pets::Incarnation::Done)
-            )
-        });
+        let well = match (well, Incarnation::find(&files)) {
+            // Another supervisor's runner was there first: it is the one.
+            (_, Ok(Incarnation::Alive(pidfd))) => {
+                if let Some(pet) = self.world.pet_mut(key) {
+                    pet.runner = Runner::Adopted(pidfd);
+                }
+                return;
+            }
+            (Some(well), _) => well,
+            (None, found) => matches!(found, Ok(Incarnation::Done)),
+        };
         if !well {
             self.end_orphans();
+            if let Err(error) = withdraw_readiness(&files) {
+                log(&format!("{}/{}: {error}", key.0, key.1));
+            }
             let message = "the runner of this pet ended unexpectedly; a new one takes over";
-            self.pet_event(
-                key,
-                store::journal::Severity::Warning,
-                "RunnerDied",
-                message,
-            );
+            self.pet_event(key, Severity::Warning, "RunnerDied", message);
         }
+        self.note_status(key);
         if let Some(pet) = self.world.pet_mut(key) {
             pet.runner_ended(well);
         }
@@ -308,11 +315,15 @@ impl Supervisor {
         while Instant::now() < deadline {
             let orphans = children()
                 .into_iter()
-                .filter(|pid| !runners.contains(pid) && is_alive(*pid))
-                .filter(|pid| holder() != Some(*pid));
-            let killed = orphans.map(|pid| kill_process(pid, Signal::KILL)).count();
-            if killed == 0 {
+                .filter(|pid| !runners.contains(pid) && !self.hooks.contains_key(pid))
+                .filter(|pid| is_alive(*pid) && holder() != Some(*pid));
+            let orphans: Vec<Pid> = orphans.collect();
+            if orphans.is_empty() {
                 return;
+            }
+            for pid in orphans {
+                // One that is gone meanwhile needs no signal.
+                let _ = kill_process(pid, Signal::KILL);
             }
             // A killed process hands its own children over when it is gone: look again then.
             std::thread::sleep(Duration::from_millis(1));
@@ -347,7 +358,7 @@ impl Supervisor {
     /// Watches one pet's directory for the statuses that its runner writes.
     pub(super) fn watch_pet(&mut self, key: &Key) {
         let root = self.store.layout().pet(&key.0, key.1.as_str());
-        if let Err(error) = self.watch.add(root.root(), Spot::Pet(key.clone())) {
+        if let Err(error) = self.watch.add_replaced(root.root(), Spot::Pet(key.clone())) {
             log(&format!("cannot watch {}: {error}", root.root().display()));
         }
     }
@@ -410,13 +421,7 @@ impl Supervisor {
     }
 
     /// Writes an event of a set.
-    pub(super) fn set_event(
-        &self,
-        key: &Key,
-        severity: store::journal::Severity,
-        reason: &str,
-        message: &str,
-    ) {
+    pub(super) fn set_event(&self, key: &Key, severity: Severity, reason: &str, message: &str) {
         self.event(
             key,
             key.1.as_str(),
@@ -428,13 +433,7 @@ impl Supervisor {
     }
 
     /// Writes an event of a pet.
-    pub(super) fn pet_event(
-        &self,
-        key: &Key,
-        severity: store::journal::Severity,
-        reason: &str,
-        message: &str,
-    ) {
+    pub(super) fn pet_event(&self, key: &Key, severity: Severity, reason: &str, message: &str) {
         let owner = key
             .1
             .as_str()
@@ -459,7 +458,7 @@ impl Supervisor {
             .filter(|(_, end)| end.parse::<u32>().is_ok());
         let owner = set.map_or(key.1.as_str(), |(set, _)| set);
         let object = format!("persistentvolumeclaim/{claim}");
-        let severity = store::journal::Severity::Normal;
+        let severity = Severity::Normal;
         self.event(key, owner, object, severity, "Deleted", message);
     }
 
@@ -468,11 +467,11 @@ impl Supervisor {
         key: &Key,
         owner: &str,
         object: String,
-        severity: store::journal::Severity,
+        severity: Severity,
         reason: &str,
         message: &str,
     ) {
-        let event = store::journal::Event {
+        let event = journal::Event {
             time: Timestamp::now(),
             severity,
             reason: reason.to_owned(),
@@ -480,7 +479,7 @@ impl Supervisor {
             message: message.to_owned(),
         };
         let path = self.store.layout().journal(&key.0, owner);
-        if let Err(error) = store::journal::append(&path, &event) {
+        if let Err(error) = journal::append(&path, &event) {
             log(&format!("cannot write {}: {error}", path.display()));
         }
     }

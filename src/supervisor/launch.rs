@@ -7,6 +7,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -21,6 +22,9 @@ use crate::store::{self, Layout, Lock, WhenBusy};
 /// What a supervisor says on its standard output once it can be found.
 pub(super) const GREETING: &[u8] = b"ready\n";
 
+/// How often a supervisor is started that gets killed before it says a word.
+const ATTEMPTS: u32 = 5;
+
 /// How long a message may wait for a busy supervisor.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -31,7 +35,7 @@ pub(crate) fn nudge(layout: &Layout) -> Result<()> {
     if send(layout, b"wanted").is_ok() {
         return Ok(());
     }
-    start(layout)
+    start(layout, ATTEMPTS)
         .with_context(|| format!("cannot start the supervisor of {}", layout.root().display()))
 }
 
@@ -57,7 +61,8 @@ pub(crate) fn lifeline(layout: &Layout) -> Option<OwnedFd> {
     is_running(layout).then_some(lifeline)
 }
 
-fn start(layout: &Layout) -> Result<()> {
+/// Starts a supervisor; one that somebody kills at once is started again.
+fn start(layout: &Layout, attempts: u32) -> Result<()> {
     store::make_dir(&layout.supervisor())?;
     let log = OpenOptions::new()
         .create(true)
@@ -84,6 +89,9 @@ fn start(layout: &Layout) -> Result<()> {
         return Ok(());
     }
     let status = child.wait()?;
+    if status.signal().is_some() && attempts > 1 {
+        return start(layout, attempts - 1);
+    }
     let said = String::from_utf8_lossy(&said);
     if said.trim().is_empty() {
         bail!(

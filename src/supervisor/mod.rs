@@ -5,17 +5,20 @@
 //! runners write), on its socket, on signals and on the runners of earlier supervisors. What it
 //! keeps in memory can all be read again, so that it may be killed at any instant.
 
+mod abandoned;
 mod addresses;
 mod ending;
 mod events;
+mod late;
 mod launch;
 mod perform;
 mod pets;
 mod publish;
 mod turn;
+mod wishes;
 mod world;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
@@ -31,6 +34,7 @@ use crate::store::{self, Attempt, Layout, Lock, SetReport, Store, Watch};
 use crate::sys;
 use addresses::Addresses;
 use events::{Signals, Spot};
+use late::Late;
 use publish::Names;
 use world::{Key, World};
 
@@ -39,6 +43,10 @@ pub(crate) use perform::new_uid;
 
 /// The first argument that makes this program a supervisor in the background.
 pub(crate) const SUPERVISOR_ARGUMENT: &str = "supervisor";
+
+/// A turn that took more of the processor than this is followed by a rest.
+const SHORT_TURN: Duration = Duration::from_micros(300);
+const LONGEST_REST: Duration = Duration::from_millis(10);
 
 /// How long a starting supervisor waits for one that is just ending.
 const HANDOVER: Duration = Duration::from_secs(5);
@@ -68,6 +76,10 @@ struct Supervisor {
     names: Names,
     /// Whether this machine can isolate pets, once that has been tried.
     can_isolate: Option<bool>,
+    /// Commands that run in pets which are about to leave.
+    hooks: HashMap<rustix::process::Pid, wishes::RunningHook>,
+    /// Writes what need not be there at once.
+    late: Late,
     /// Namespaces whose services may have other endpoints now.
     stirred: BTreeSet<crate::model::Namespace>,
 }
@@ -174,10 +186,13 @@ impl Supervisor {
             look_again: None,
             names,
             can_isolate: None,
+            hooks: HashMap::new(),
+            late: Late::start().context("cannot start the thread that writes")?,
             stirred: BTreeSet::new(),
         };
         supervisor.provide_programs()?;
         supervisor.look_at_everything()?;
+        supervisor.distrust_reports();
         supervisor.publish_endpoints();
         supervisor.names.loaded();
         Ok(Some(supervisor))
@@ -186,10 +201,12 @@ impl Supervisor {
     /// Takes turns until nothing is left to do.
     fn run(mut self) -> Result<()> {
         loop {
+            let begun = processor_time();
             self.turn();
             if self.signals.quit || self.ends()? {
                 return Ok(());
             }
+            rest_after(processor_time().saturating_sub(begun));
             self.wait()?;
         }
     }
@@ -212,6 +229,22 @@ impl Supervisor {
         }
         Ok(())
     }
+}
+
+/// Rests after a turn that was work, so that what happens meanwhile makes one more turn and not
+/// a hundred: pets that all come up at once would each have all of them looked at.
+fn rest_after(work: Duration) {
+    if work > SHORT_TURN {
+        std::thread::sleep((work * 2).min(LONGEST_REST));
+    }
+}
+
+/// Returns how long this thread has run on a processor.
+fn processor_time() -> Duration {
+    let clock = rustix::time::ClockId::ThreadCPUTime;
+    rustix::time::clock_gettime(clock)
+        .try_into()
+        .unwrap_or_default()
 }
 
 /// Takes the supervisor's lock, or finds out that another supervisor lives and tells it to look.

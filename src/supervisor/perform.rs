@@ -76,6 +76,11 @@ impl Supervisor {
                 self.own_pet(key, &set.pet_name(*ordinal), Some(set.owner_reference()))?;
             }
             Step::ReleasePet { ordinal } => self.own_pet(key, &set.pet_name(*ordinal), None)?,
+            Step::RunHook { ordinal, uid: _ } => self.run_hook(key, set, *ordinal)?,
+            Step::RollBack { to, ordinal, why } => {
+                self.roll_back(key, set, to, (*ordinal, why), now)?;
+            }
+            Step::Fulfil { annotation } => self.fulfil(key, set, annotation)?,
             Step::Finish => self.finish(key, set)?,
         }
         Ok(true)
@@ -94,8 +99,8 @@ impl Supervisor {
             .entry(key.1.clone())
             .or_default();
         change(revisions);
-        store::replace_json(&path, revisions, Sync::Yes)
-            .with_context(|| format!("cannot write {}", path.display()))
+        self.late.replace(path, serde_json::to_vec(revisions)?);
+        Ok(())
     }
 
     fn create_claim(
@@ -175,6 +180,7 @@ impl Supervisor {
         revision: &str,
         now: Timestamp,
     ) -> Result<()> {
+        self.grow_claims(key, ordinal)?;
         let set = self.set(key)?;
         let revisions = self
             .world
@@ -196,8 +202,9 @@ impl Supervisor {
         let mut pet = Pet::new(pod);
         let written = pet.write(self.store.layout(), &pet_key);
         written.with_context(|| format!("cannot write the pod {name}"))?;
-        let started = pet.start(self.store.layout(), &pet_key);
+        // Watched before it starts, so that its first status is not missed.
         self.watch_pet(&pet_key);
+        let started = pet.start(self.store.layout(), &pet_key);
         self.world
             .place_mut(&key.0)
             .pets
@@ -205,6 +212,29 @@ impl Supervisor {
         started.with_context(|| format!("cannot start the runner of {name}"))?;
         let message = format!("create Pod {name} in StatefulSet {} successful", key.1);
         self.set_event(key, Severity::Normal, "SuccessfulCreate", &message);
+        Ok(())
+    }
+
+    /// Lets the claims of a pet ask for as much as their templates do now.
+    fn grow_claims(&mut self, key: &Key, ordinal: Ordinal) -> Result<()> {
+        let spec = self.set(key)?.spec.as_ref();
+        let templates = spec.and_then(|spec| spec.volume_claim_templates.clone());
+        for template in templates.unwrap_or_default() {
+            let name = template.metadata.name.unwrap_or_default();
+            let name = claim_name(&name, key.1.as_str(), ordinal);
+            let path = self.store.layout().claim(&key.0, &name);
+            let Some(claim) = self.world.place_mut(&key.0).claims.get_mut(&name) else {
+                continue;
+            };
+            let wished = template.spec.and_then(|spec| spec.resources);
+            let asked = claim.spec.as_mut().map(|spec| &mut spec.resources);
+            let Some(asked) = asked.filter(|asked| wished.is_some() && **asked != wished) else {
+                continue;
+            };
+            *asked = wished;
+            store::replace_json(&path, claim, Sync::No)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
         Ok(())
     }
 
@@ -276,7 +306,7 @@ impl Supervisor {
     }
 
     /// Asks a pet to stop; it is removed when its runner has ended.
-    fn delete_pet(
+    pub(super) fn delete_pet(
         &mut self,
         key: &Key,
         name: &str,
@@ -380,7 +410,8 @@ impl Supervisor {
         let mut own = Vec::new();
         if !orphaned {
             own = self.services_of(key, &set.uid);
-            store::remove(&layout.revisions(&key.0, key.1.as_str()))?;
+            self.late.remove(layout.revisions(&key.0, key.1.as_str()));
+            self.late.catch_up();
             self.remove_ruins(key)?;
         }
         self.store.edit("supervise", None, |edit| {

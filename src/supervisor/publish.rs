@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::Pod;
 
 use super::world::Key;
 use super::{Supervisor, log};
@@ -16,10 +16,6 @@ use crate::store::{self, SetReport, Settings, Sync, Waiting};
 
 /// The port of the DNS server on its own loopback address, where the settings name no other.
 const DNS_PORT: u16 = 5353;
-
-/// A container that was restarted so often in vain will not mend itself (31 s with the default
-/// back-off).
-const HOPELESS_RESTARTS: i32 = 6;
 
 /// The names that are served, and the server.
 #[derive(Debug)]
@@ -74,7 +70,7 @@ impl Supervisor {
         let mut report = SetReport {
             uid: set.uid.clone(),
             status: outcome.status.clone(),
-            waiting: self.waiting(key, set, outcome, failure, now),
+            waiting: waiting(set, outcome, failure, now),
             settled,
             stopped: set.stopped,
         };
@@ -87,47 +83,15 @@ impl Supervisor {
         if self.published.get(key) == Some(&report) {
             return;
         }
+        if settled {
+            // What is reported as done is on the disk.
+            self.late.catch_up();
+        }
         match store::replace_json(&path, &report, Sync::No) {
             Ok(()) => drop(self.published.insert(key.clone(), report.clone())),
             Err(error) => log(&format!("cannot write {}: {error}", path.display())),
         }
         self.reports.insert(key.clone(), report);
-    }
-
-    fn waiting(
-        &self,
-        key: &Key,
-        set: &Set,
-        outcome: &Outcome,
-        failure: Option<String>,
-        now: Timestamp,
-    ) -> Vec<Waiting> {
-        let failure = failure.map(|why| Waiting {
-            pet: None,
-            why,
-            since: now,
-            stuck: false,
-        });
-        let awaited = outcome.steps.iter().filter_map(|step| {
-            let Step::Await { ordinal, why } = step else {
-                return None;
-            };
-            let pet = set.pet_name(*ordinal);
-            let pod = self.pod(key, &pet);
-            let stuck = pod.is_some_and(is_stuck);
-            Some(Waiting {
-                pet: Some(pet),
-                why: why.clone(),
-                since: now,
-                stuck,
-            })
-        });
-        failure.into_iter().chain(awaited).collect()
-    }
-
-    fn pod(&self, key: &Key, name: &str) -> Option<&Pod> {
-        let place = self.world.place(&key.0)?;
-        place.pets.get(name).map(|pet| &pet.pod)
     }
 
     /// Publishes the endpoints of the services that may have changed.
@@ -200,24 +164,29 @@ fn is_complete(set: &Set, outcome: &Outcome) -> bool {
     set.deletion.is_none() && status.replicas == wished && available == wished
 }
 
-/// Tells whether a pod will not become ready without somebody's help.
-fn is_stuck(pod: &Pod) -> bool {
-    let status = pod.status.as_ref();
-    let lists = status.map(|status| [&status.init_container_statuses, &status.container_statuses]);
-    let mut containers = lists.into_iter().flatten().flatten().flatten();
-    containers.any(is_hopeless)
-}
-
-fn is_hopeless(container: &ContainerStatus) -> bool {
-    let waiting = container
-        .state
-        .as_ref()
-        .and_then(|state| state.waiting.as_ref());
-    match waiting.and_then(|waiting| waiting.reason.as_deref()) {
-        Some("CrashLoopBackOff") => container.restart_count >= HOPELESS_RESTARTS,
-        Some(
-            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "CreateContainerConfigError",
-        ) => true,
-        _ => false,
-    }
+/// Lists what a set waits for.
+fn waiting(set: &Set, outcome: &Outcome, failure: Option<String>, now: Timestamp) -> Vec<Waiting> {
+    let failure = failure.map(|why| Waiting {
+        pet: None,
+        why,
+        since: now,
+        stuck: false,
+    });
+    let awaited = outcome.steps.iter().filter_map(|step| {
+        let Step::Await {
+            ordinal,
+            why,
+            stuck,
+        } = step
+        else {
+            return None;
+        };
+        Some(Waiting {
+            pet: Some(set.pet_name(*ordinal)),
+            why: why.clone(),
+            since: now,
+            stuck: *stuck,
+        })
+    });
+    failure.into_iter().chain(awaited).collect()
 }

@@ -4,18 +4,20 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::world::Key;
+use super::world::{Key, set_key};
 use super::{Supervisor, log};
-use crate::model::{Ordinal, Outcome, PetSeen, Rules, Seen, Set, Step, reconcile};
+use crate::model::{Ordinal, Outcome, PetSeen, Reason, Rules, Seen, Set, Step, reconcile};
 use crate::problem::Result;
 use crate::store::journal::Severity;
-use crate::store::{self, Kept, SetReport, Wanted};
+use crate::store::{self, SetReport, Wanted};
 
 /// More passes than this without coming to rest are a bug, and must not burn a core.
 const PASSES: u32 = 50_000;
 /// After a step that failed the next attempt comes soon, then less and less so (R22).
 const RETRY: Duration = Duration::from_millis(5);
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
+/// To how many pets that are still to come addresses are given beforehand.
+const AHEAD: usize = 64;
 
 impl Supervisor {
     /// Brings everything that is due closer to what is wanted, and publishes what is seen.
@@ -27,6 +29,7 @@ impl Supervisor {
                 .extract_if(.., |_, at| *at <= now)
                 .map(|(key, _)| key);
             self.due.extend(rung);
+            self.evict_orphans();
             self.tend_pets(now);
             if self.due.is_empty() {
                 break;
@@ -58,16 +61,40 @@ impl Supervisor {
             } else {
                 Ok(())
             };
-            if let Err(error) = done {
-                log(&format!("{}/{}: {error:#}", key.0, key.1));
-                self.pet_event(
-                    &key,
-                    Severity::Warning,
-                    "FailedStart",
-                    &format!("{error:#}"),
-                );
+            match done {
+                Ok(()) => self.set_of_pet_is_due(&key),
+                Err(error) => {
+                    let why = format!("{error:#}");
+                    log(&format!("{}/{}: {why}", key.0, key.1));
+                    self.pet_event(&key, Severity::Warning, "FailedStart", &why);
+                    self.retry_later(&set_key(&key));
+                }
             }
-            self.set_of_pet_is_due(&key);
+        }
+    }
+
+    /// Stops the pets that are to go and have no set that would see to it.
+    fn evict_orphans(&mut self) {
+        let mut doomed = Vec::new();
+        for (namespace, place) in &self.world.places {
+            for (pod, uid) in &place.evictions {
+                let key = (namespace.clone(), pod.clone());
+                let set = set_key(&key).1;
+                let pet = place
+                    .pets
+                    .get(pod)
+                    .filter(|pet| pet.uid() == uid && !pet.is_terminating());
+                if pet.is_some() && !place.sets.contains_key(&set) {
+                    doomed.push((key, uid.clone()));
+                }
+            }
+        }
+        for (key, uid) in doomed {
+            let (set, now) = (set_key(&key), Timestamp::now());
+            let asked = self.delete_pet(&set, key.1.as_str(), &uid, Reason::Evicted, now);
+            if let Err(error) = asked {
+                log(&format!("{}/{}: {error:#}", key.0, key.1));
+            }
         }
     }
 
@@ -85,16 +112,14 @@ impl Supervisor {
             Err(problem) => return log(&format!("{}/{}: {problem}", key.0, key.1)),
         };
         set.stopped = self.world.stopped;
-        let rules = if self.store.settings().strict {
-            Rules::strict()
-        } else {
-            Rules::default()
-        };
+        let rules = Rules::for_set(&mut set, self.store.settings().strict);
         for _ in 0..PASSES {
             let now = Timestamp::now();
             let seen = self.seen(key, &set);
             let outcome = reconcile(&set, &seen, rules, now);
+            let changes_set = outcome.steps.iter().any(Step::changes_set);
             match self.perform_all(key, &set, &outcome, now) {
+                Ok(true) if changes_set => return,
                 Ok(true)
                     if self
                         .world
@@ -128,11 +153,31 @@ impl Supervisor {
         outcome: &Outcome,
         now: Timestamp,
     ) -> Result<bool> {
+        self.give_addresses(key, set, outcome)?;
         let mut changed = false;
         for step in &outcome.steps {
             changed |= self.perform(key, set, step, now)?;
         }
         Ok(changed)
+    }
+
+    /// Gives the pets that are about to be made their addresses, and those soon to follow: the
+    /// disk is waited for once and not for each.
+    fn give_addresses(&mut self, key: &Key, set: &Set, outcome: &Outcome) -> Result<()> {
+        let made = outcome.steps.iter().filter_map(|step| {
+            let Step::CreatePet { ordinal, .. } = step else {
+                return None;
+            };
+            Some(*ordinal)
+        });
+        let made: Vec<Ordinal> = made.collect();
+        let Some(first) = made.first() else {
+            return Ok(());
+        };
+        let soon = set.ordinals().filter(|ordinal| ordinal > first);
+        let pets = made.iter().copied().chain(soon.take(AHEAD));
+        let pets: Vec<String> = pets.map(|ordinal| set.pet_name(ordinal)).collect();
+        self.addresses.give(&key.0, &pets)
     }
 
     /// Gathers what there is of a set.
@@ -160,7 +205,9 @@ impl Supervisor {
             let Some(ordinal) = set.ordinal_of(name.as_str()) else {
                 continue;
             };
-            seen.pets.insert(ordinal, PetSeen::of(&pet.pod));
+            let mut pet_seen = PetSeen::of(&pet.pod);
+            self.forget_lost_hook(&mut pet_seen);
+            seen.pets.insert(ordinal, pet_seen);
             if place
                 .evictions
                 .get(name)
@@ -181,7 +228,7 @@ impl Supervisor {
     }
 
     /// Returns the last report of a set, also one that an earlier supervisor published.
-    fn report_of(&mut self, key: &Key) -> Option<&SetReport> {
+    pub(super) fn report_of(&mut self, key: &Key) -> Option<&SetReport> {
         if !self.reports.contains_key(key) {
             let path = self.store.layout().set_status(&key.0, key.1.as_str());
             if let Ok(Some(report)) = store::read_json(&path) {

@@ -10,6 +10,7 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::abandoned::withdraw_if_dead;
 use super::pets::{Incarnation, Pet};
 use crate::model::{Namespace, ObjectName};
 use crate::problem::Result;
@@ -17,6 +18,16 @@ use crate::store::{Kept, Layout, Store, Wanted, merge_status, names_in, read_jso
 
 /// An object's namespace and name.
 pub(super) type Key = (Namespace, ObjectName);
+
+/// Returns the key of the set that a pet of this name belongs to, or would belong to (C01).
+pub(super) fn set_key(pet: &Key) -> Key {
+    let name = pet
+        .1
+        .as_str()
+        .rsplit_once('-')
+        .and_then(|(set, _)| set.parse().ok());
+    (pet.0.clone(), name.unwrap_or_else(|| pet.1.clone()))
+}
 
 /// Everything that is known of one namespace.
 #[derive(Debug, Default)]
@@ -150,8 +161,9 @@ fn load_pet(layout: &Layout, namespace: &Namespace, name: &ObjectName) -> io::Re
     let Some(mut pod) = read_json::<Pod>(&files.pod())? else {
         return Ok(None);
     };
-    merge_status(&mut pod, read_json(&files.status())?);
     let incarnation = Incarnation::find(&files)?;
+    withdraw_if_dead(&files, &incarnation)?;
+    merge_status(&mut pod, read_json(&files.status())?);
     if matches!(incarnation, Incarnation::OfAnotherBoot) {
         // The machine was started anew: the pet is made again, in its set's order.
         pod.metadata.deletion_timestamp = Some(Time(Timestamp::now()));

@@ -1,6 +1,7 @@
 //! A state directory written by hand: what commands read, without anybody who runs.
 
 #![allow(dead_code, reason = "each test program uses its own part of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -219,6 +220,29 @@ pub(crate) fn ok(command: Command) -> String {
     let said = said(command);
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
     said.out
+}
+
+/// The lines that a process says, each waited for no longer than a minute.
+pub(crate) struct Lines(std::sync::mpsc::Receiver<String>);
+
+impl Lines {
+    pub(crate) fn of(stream: impl std::io::Read + Send + 'static) -> Self {
+        use std::io::BufRead;
+        let (said, heard) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let lines = std::io::BufReader::new(stream).lines();
+            lines
+                .map_while(Result::ok)
+                .try_for_each(|line| said.send(line))
+        });
+        Self(heard)
+    }
+
+    pub(crate) fn next(&self) -> String {
+        self.0
+            .recv_timeout(Duration::from_secs(60))
+            .expect("another line")
+    }
 }
 
 /// Waits until a condition holds; a minute is for ever.

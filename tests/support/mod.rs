@@ -42,7 +42,8 @@ pub(crate) fn wait_until(mut condition: impl FnMut() -> bool, limit: Duration) -
 
 /// A state directory, and all that runs for it.
 pub(crate) struct Sandbox {
-    dir: tempfile::TempDir,
+    /// Removed at last, with all that is in it.
+    _dir: tempfile::TempDir,
     root: PathBuf,
     variables: Vec<(String, String)>,
     /// Everything that was said so far.
@@ -59,7 +60,7 @@ impl Sandbox {
         let root = dir.path().canonicalize().unwrap();
         fs::create_dir(root.join("tmp")).unwrap();
         Self {
-            dir,
+            _dir: dir,
             root,
             variables: Vec::new(),
             session: RefCell::default(),
@@ -273,6 +274,40 @@ impl Sandbox {
         });
     }
 
+    /// Lets pass who waits for this word: a file of that name in the scratch directory.
+    pub(crate) fn open(&self, word: &str) {
+        fs::write(self.scratch().join(word), "").unwrap();
+    }
+
+    /// Takes the word back.
+    pub(crate) fn shut(&self, word: &str) {
+        fs::remove_file(self.scratch().join(word)).unwrap();
+    }
+
+    /// Waits until the daemon of `programs/daemonizes` runs.
+    #[track_caller]
+    pub(crate) fn until_daemon_runs(&self) {
+        self.until("the daemon runs", || !self.daemons().is_empty());
+    }
+
+    /// The pids of what `programs/daemonizes` left running.
+    pub(crate) fn daemons(&self) -> Vec<i32> {
+        let all = self.processes().into_iter();
+        let daemons = all.filter(|it| it.command.contains("sleep 0.1; done daemon "));
+        daemons.map(|it| it.pid).collect()
+    }
+
+    /// Waits until neither supervisor nor runners are left.
+    #[track_caller]
+    pub(crate) fn assert_nothing_left_but_pets(&self) {
+        self.until("no process of petset is left", || {
+            !self
+                .processes()
+                .iter()
+                .any(|it| it.command.contains("petset "))
+        });
+    }
+
     /// The supervisor's pid, while there is one.
     pub(crate) fn supervisor(&self) -> Option<i32> {
         let pid = fs::read_to_string(self.file("supervisor/pid")).ok()?;
@@ -294,8 +329,20 @@ impl Sandbox {
     pub(crate) fn main(&self, pet: &str) -> Option<i32> {
         let record = fs::read(self.file(&format!("pets/default/{pet}/runner.json"))).ok()?;
         let record: Value = serde_json::from_slice(&record).ok()?;
-        let pid = i32::try_from(record["containers"][0]["pid"].as_i64()?).ok()?;
+        // Init containers that have ended may be listed before it.
+        let main = record["containers"].as_array()?.last()?;
+        let pid = i32::try_from(main["pid"].as_i64()?).ok()?;
         processes::is_alive(pid).then_some(pid)
+    }
+
+    /// The pid of the container that was started last.
+    pub(crate) fn newest_main(&self, pet: &str) -> Option<i32> {
+        let record = fs::read(self.file(&format!("pets/default/{pet}/runner.json"))).ok()?;
+        let record: Value = serde_json::from_slice(&record).ok()?;
+        let newest = record["containers"].as_array()?.last()?["pid"].as_i64()?;
+        i32::try_from(newest)
+            .ok()
+            .filter(|pid| processes::is_alive(*pid))
     }
 
     /// Kills a process that has to be there, and waits until it is gone.
@@ -342,8 +389,15 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         processes::end(&self.root, &self.state());
         processes::release_block(&self.state());
-        // What a test took the permissions from could not be removed otherwise.
-        let _ = self.dir.path();
+        let twice = self
+            .journal()
+            .iter()
+            .any(|line| line.starts_with("violation"));
+        assert!(
+            !twice || std::thread::panicking(),
+            "an identity ran twice: {:?}",
+            self.journal()
+        );
     }
 }
 
@@ -379,4 +433,10 @@ impl Drop for Background {
 /// The directory of manifests, programs and golden transcripts.
 pub(crate) fn testdata() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata")
+}
+
+/// Says why a test does nothing here.
+pub(crate) fn skipped(why: &str) {
+    // Not `eprintln!`, which the test harness keeps to itself where a test succeeds.
+    let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("skipped: {why}\n"));
 }

@@ -48,7 +48,12 @@ pub(crate) fn is_alive(pid: i32) -> bool {
 
 /// Kills a process; one that is gone already is as good.
 pub(crate) fn kill(pid: i32) {
-    let _ = kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL);
+    signal(pid, Signal::KILL);
+}
+
+/// Sends a signal to a process; one that is gone already hears nothing.
+pub(crate) fn signal(pid: i32, signal: Signal) {
+    let _ = kill_process(Pid::from_raw(pid).unwrap(), signal);
 }
 
 /// Kills everything that belongs to a sandbox: first who would start it again.

@@ -263,6 +263,9 @@ impl World {
             Do::AdoptPet { ordinal } => self.own_pod(&format!("{name}-{ordinal}"), Some(owner)),
             Do::ReleasePet { ordinal } => self.own_pod(&format!("{name}-{ordinal}"), None),
             Do::Await { .. } => {}
+            Do::RunHook { .. } | Do::RollBack { .. } | Do::Fulfil { .. } => {
+                unreachable!("the recorded sets have no wishes of petset's own")
+            }
             Do::Finish => self.remove_set(&name, &owner.uid),
         }
     }

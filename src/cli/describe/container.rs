@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::page::Page;
-use crate::cli::words::{NONE, date, joined, or_none};
+use crate::cli::words::{NONE, date, or_none};
 use crate::runner::Launch;
 
 /// What is known of a container that was to be started.
@@ -261,9 +261,4 @@ fn write_mounts(spec: &Container, launch: Option<&Launch>, level: usize, page: &
             None => page.row(level + 1, &[&text]),
         }
     }
-}
-
-/// Lists names with commas between them.
-pub(super) fn names(containers: &[Container]) -> String {
-    joined(containers.iter().map(|container| container.name.as_str()))
 }

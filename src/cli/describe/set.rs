@@ -100,10 +100,7 @@ fn write_state(
     let lines = waiting.iter().map(|waiting| {
         let since = printer::age(now.duration_since(waiting.since));
         let stuck = if waiting.stuck { ", stuck" } else { "" };
-        match &waiting.pet {
-            Some(pet) => format!("{pet}: {} (for {since}{stuck})", waiting.why),
-            None => format!("{} (for {since}{stuck})", waiting.why),
-        }
+        format!("{} (for {since}{stuck})", waiting.why)
     });
     let lines: Vec<String> = lines.collect();
     page.list(0, "Waits For", &lines);
@@ -123,7 +120,7 @@ fn write_pets(pods: &[Pod], page: &mut Page) {
     }
 }
 
-fn write_template(spec: &StatefulSetSpec, page: &mut Page) {
+pub(super) fn write_template(spec: &StatefulSetSpec, page: &mut Page) {
     page.heading(0, "Pod Template");
     let meta = spec.template.metadata.clone().unwrap_or_default();
     page.pairs(1, "Labels", "=", meta.labels.as_ref());

@@ -33,7 +33,8 @@ enum Resolver {
     SystemdResolved,
     Dnsmasq,
     /// Files in /etc/resolver, as on macOS
-    EtcResolver,
+    #[value(name = "etc-resolver")]
+    Macos,
     /// No resolver at all: lines in /etc/hosts
     Hosts,
 }
@@ -41,7 +42,7 @@ enum Resolver {
 const ALL: [Resolver; 4] = [
     Resolver::SystemdResolved,
     Resolver::Dnsmasq,
-    Resolver::EtcResolver,
+    Resolver::Macos,
     Resolver::Hosts,
 ];
 
@@ -77,7 +78,7 @@ impl Place<'_> {
         match resolver {
             Resolver::SystemdResolved => self.systemd_resolved(),
             Resolver::Dnsmasq => self.dnsmasq(),
-            Resolver::EtcResolver => self.etc_resolver(),
+            Resolver::Macos => self.etc_resolver(),
             Resolver::Hosts => self.hosts(),
         }
     }
@@ -156,7 +157,7 @@ mod tests {
         );
         let dnsmasq = place.advice(Resolver::Dnsmasq);
         assert!(dnsmasq.contains("server=/cluster.local/127.84.0.53#5353\n"));
-        let resolver = place.advice(Resolver::EtcResolver);
+        let resolver = place.advice(Resolver::Macos);
         assert!(resolver.contains("nameserver 127.84.0.53\nport 5353\n"));
         assert!(
             place

@@ -24,7 +24,7 @@ pub(in crate::cli) fn ask(server: SocketAddr, question: &Question) -> Result<Loo
                 .with_context(|| format!("cannot ask {server} over TCP"))?;
             read_reply(&bytes, id)
         }
-        whole => Some(whole),
+        whole @ (Reply::Answer(_) | Reply::Failed(_)) => Some(whole),
     };
     match reply {
         Some(Reply::Answer(found)) => Ok(found),

@@ -13,6 +13,8 @@ use crate::problem::Result;
 
 /// How much is read at once.
 const CHUNK: usize = 64 << 10;
+/// No log has more parts; runners keep fewer.
+const MOST_PARTS: usize = 10;
 
 /// One container's log, and how far it has been shown.
 pub(super) struct Speaker {
@@ -34,20 +36,22 @@ impl Speaker {
         }
     }
 
-    /// Shows what there is, or its last lines; tells whether there is a log at all.
+    /// Shows what there is now, or its last lines; tells whether there is a log at all.
+    ///
+    /// What is written meanwhile is left for later: a fast writer would never let it end.
     pub(super) fn begin(&mut self, tail: Option<usize>) -> Result<bool> {
         let mut parts = self.parts()?;
         if let Some(lines) = tail {
             let (part, offset) = self.named(start_of_tail(&parts, lines))?;
             parts.drain(..part);
             if let Some(first) = parts.first_mut() {
-                self.named(first.seek(SeekFrom::Start(offset)))?;
+                self.named(first.file.seek(SeekFrom::Start(offset)))?;
             }
         }
         let found = !parts.is_empty();
         for part in parts {
-            self.file = Some(part);
-            self.drain()?;
+            self.file = Some(part.file);
+            self.drain(part.length)?;
         }
         Ok(found)
     }
@@ -55,12 +59,12 @@ impl Speaker {
     /// Shows what has come since.
     pub(super) fn go_on(&mut self) -> Result<()> {
         loop {
-            self.drain()?;
+            self.drain(u64::MAX)?;
             let Some(next) = self.next_part()? else {
                 return Ok(());
             };
             // It may have grown until it was put aside.
-            self.drain()?;
+            self.drain(u64::MAX)?;
             self.file = Some(next);
         }
     }
@@ -74,10 +78,13 @@ impl Speaker {
         self.speak(&[])
     }
 
-    fn drain(&mut self) -> Result<()> {
+    /// Shows the rest of the file, up to an offset in it.
+    fn drain(&mut self, end: u64) -> Result<()> {
         let mut buffer = vec![0; CHUNK];
         while let Some(file) = &mut self.file {
-            match file.read(&mut buffer) {
+            let left = file.stream_position().map(|at| end.saturating_sub(at));
+            let left = usize::try_from(left.unwrap_or(u64::MAX)).unwrap_or(CHUNK);
+            match file.read(&mut buffer[..left.min(CHUNK)]) {
                 Ok(0) => break,
                 Ok(length) => self.speak(&buffer[..length])?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -111,13 +118,13 @@ impl Speaker {
             Some(file) => Some(self.named(file.metadata())?.ino()),
             None => None,
         };
-        let is_reached = |part: &File| part.metadata().ok().map(|it| it.ino()) == reached;
+        let is_reached = |part: &Part| Some(part.inode) == reached;
         // One that is not among them belongs to the run before: this run is read from its start.
         let next = parts.iter().position(is_reached).map_or(0, |at| at + 1);
-        Ok((next < parts.len()).then(|| parts.swap_remove(next)))
+        Ok((next < parts.len()).then(|| parts.swap_remove(next).file))
     }
 
-    fn parts(&self) -> Result<Vec<File>> {
+    fn parts(&self) -> Result<Vec<Part>> {
         self.named(open_parts(&self.log))
     }
 
@@ -126,66 +133,74 @@ impl Speaker {
     }
 }
 
+/// One file of a log, and how long it was when it was opened.
+struct Part {
+    file: File,
+    inode: u64,
+    length: u64,
+}
+
 /// Opens the parts of a log, oldest first.
 ///
 /// They are opened from the newest to the oldest, the way in which they move when one is put
 /// aside meanwhile: none is missed, and one that is met twice is left out.
-fn open_parts(log: &Path) -> io::Result<Vec<File>> {
-    let mut parts: Vec<(u64, File)> = Vec::new();
-    for number in 0.. {
+fn open_parts(log: &Path) -> io::Result<Vec<Part>> {
+    let mut parts: Vec<Part> = Vec::new();
+    for number in 0..MOST_PARTS {
         let mut path = log.as_os_str().to_owned();
         if number > 0 {
             path.push(format!(".{number}"));
         }
         let file = match File::open(&path) {
             Ok(file) => file,
-            // Between two moves the newest may be missing.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && number == 0 => continue,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+            // Also between two moves, while older ones are there.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
-        let inode = file.metadata()?.ino();
-        if parts.iter().all(|(known, _)| *known != inode) {
-            parts.push((inode, file));
+        let metadata = file.metadata()?;
+        let (inode, length) = (metadata.ino(), metadata.len());
+        if parts.iter().all(|part| part.inode != inode) {
+            parts.push(Part {
+                file,
+                inode,
+                length,
+            });
         }
     }
-    Ok(parts.into_iter().rev().map(|(_, file)| file).collect())
+    parts.reverse();
+    Ok(parts)
 }
 
 /// Returns the part and the offset in it where the last `lines` lines begin. Reads backwards, no
 /// further than needed.
-fn start_of_tail(parts: &[File], lines: usize) -> io::Result<(usize, u64)> {
-    if lines == 0 {
-        let last = parts.len().saturating_sub(1);
-        let end = parts
-            .last()
-            .map_or(Ok(0), |part| part.metadata().map(|it| it.len()))?;
-        return Ok((last, end));
-    }
+fn start_of_tail(parts: &[Part], lines: usize) -> io::Result<(usize, u64)> {
+    let Some(last) = parts.last().filter(|_| lines == 0) else {
+        return start_of_lines(parts, lines);
+    };
+    Ok((parts.len() - 1, last.length))
+}
+
+fn start_of_lines(parts: &[Part], lines: usize) -> io::Result<(usize, u64)> {
     let mut left = lines;
     // A newline at the very end does not begin another line.
     let mut at_end = true;
     let mut buffer = vec![0; CHUNK];
     for (number, part) in parts.iter().enumerate().rev() {
-        let mut end = part.metadata()?.len();
+        let mut end = part.length;
         while end > 0 {
             let length = end.min(CHUNK as u64);
             let start = end - length;
             let chunk = &mut buffer[..usize::try_from(length).unwrap_or(CHUNK)];
-            part.read_exact_at(chunk, start)?;
-            for (at, _) in chunk
-                .iter()
-                .enumerate()
-                .rev()
-                .filter(|(_, byte)| **byte == b'\n')
-            {
-                let position = start + at as u64;
-                if std::mem::take(&mut at_end) && position + 1 == part.metadata()?.len() {
+            part.file.read_exact_at(chunk, start)?;
+            let newlines = chunk.iter().enumerate().rev();
+            for (at, _) in newlines.filter(|(_, byte)| **byte == b'\n') {
+                let after = start + at as u64 + 1;
+                if std::mem::take(&mut at_end) && after == part.length {
                     continue;
                 }
                 left -= 1;
                 if left == 0 {
-                    return Ok((number, position + 1));
+                    return Ok((number, after));
                 }
             }
             at_end = false;
@@ -214,7 +229,8 @@ mod tests {
         let mut files = open_parts(&log).unwrap();
         let (part, offset) = start_of_tail(&files, lines).unwrap();
         let mut text = String::new();
-        for (number, file) in files.iter_mut().enumerate().skip(part) {
+        let files = files.iter_mut().map(|part| &mut part.file);
+        for (number, file) in files.enumerate().skip(part) {
             let start = if number == part { offset } else { 0 };
             file.seek(SeekFrom::Start(start)).unwrap();
             file.read_to_string(&mut text).unwrap();

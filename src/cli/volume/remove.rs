@@ -15,7 +15,6 @@ use super::found::{Status, Volume, Volumes, in_words, size_of};
 use crate::model::ObjectName;
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Edit, Wanted};
-use crate::supervisor;
 
 /// Remove volumes, with all that is in them
 ///

@@ -222,7 +222,7 @@ fn an_update_is_accepted_or_refused_as_the_api_server_does() {
         let Some(Object::StatefulSet(new)) = new else {
             panic!("{name}: not decoded");
         };
-        let found = check_update(&old, &new)
+        let found = check_update(&old, &new, true)
             .err()
             .map(|problem| problem.message);
         assert_eq!(found.as_deref(), case["message"].as_str(), "{name}");

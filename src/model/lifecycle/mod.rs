@@ -95,6 +95,8 @@ pub struct Pet {
     /// The init container whose turn it is; past the last one all are done, once and for all.
     turn: usize,
     volumes: Volumes,
+    /// Why the volumes could not be put in place, the last time that was tried.
+    unmounted: Option<String>,
     stop: Option<PodStop>,
     active_until: Option<Duration>,
     finished: bool,
@@ -148,6 +150,7 @@ impl Pet {
                 failures: 0,
                 again: now.mono,
             },
+            unmounted: None,
             stop: None,
             active_until: spec
                 .active_deadline_seconds

@@ -39,6 +39,7 @@ impl Pet {
             Volumes::Missing { failures, .. } => failures,
             Volumes::Asked | Volumes::Ready => 0,
         };
+        self.unmounted = outcome.clone().err();
         self.volumes = match outcome {
             Ok(()) => Volumes::Ready,
             Err(message) => {

@@ -75,7 +75,7 @@ impl Pet {
             "ContainerCreating"
         };
         let (reason, message) = match why {
-            Wait::Turn => (turn, None),
+            Wait::Turn => (turn, self.unmounted.clone()),
             Wait::Config { message } => ("CreateContainerConfigError", Some(message.clone())),
             Wait::Image { message } if self.now.mono < halfway(since, until) => {
                 ("ErrImagePull", Some(message.clone()))

@@ -714,7 +714,17 @@ fn missing_volumes_are_tried_again_before_anything_starts() {
     assert!(matches!(&said[..], [Action::Report(report)] if report.reason == "FailedMount"));
     let again = pet.deadline().unwrap();
     assert_eq!(again, Duration::from_secs(1));
+    assert_eq!(waiting_message(&pet).as_deref(), Some("no claim"));
     assert_eq!(pet.next(Event::Tick, at(again)), [Action::Prepare]);
+    pet.next(Event::Prepared(Ok(())), at(again));
+    assert_eq!(waiting_message(&pet), None);
+}
+
+/// What the first container's status says it waits for, beyond the reason.
+fn waiting_message(pet: &Pet) -> Option<String> {
+    let containers = pet.status().container_statuses.as_ref()?;
+    let waiting = containers.first()?.state.as_ref()?.waiting.as_ref()?;
+    waiting.message.clone()
 }
 
 #[test]

@@ -143,7 +143,9 @@ fn probe_fault(pod: &Pod, container: &str) -> Option<String> {
 
 fn why_waiting(container: &ContainerStatus, waiting: &ContainerStateWaiting) -> Fault {
     let message = waiting.message.as_deref().unwrap_or_default();
+    // An example may follow on lines of its own; `describe` shows it.
     let first_line = message.lines().next().unwrap_or_default();
+    let first_line = first_line.trim_end_matches(", for example:");
     match reason_of(waiting) {
         Some("CrashLoopBackOff") => Fault::Named(backing_off(container, message)),
         Some("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName") => {

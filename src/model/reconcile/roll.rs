@@ -17,16 +17,18 @@ impl<'a> Pass<'a> {
     pub(super) fn roll(&mut self) {
         let roll = match self.want.strategy {
             Strategy::OnDelete => return,
+            Strategy::RollingUpdate(_) if self.want.wishes.paused => return,
             Strategy::RollingUpdate(roll) => roll.unwrap_or_default(),
         };
+        let left = self.left_before_pause();
         let index = |ordinal: &Ordinal| ordinal.0 - self.want.start;
         let ordinals = self.want.ordinals().rev();
         let moving = ordinals
             .take_while(|ordinal| index(ordinal) >= roll.partition)
             .collect();
         if self.rules.max_unavailable {
-            self.roll_several(moving, self.bound(roll));
-        } else {
+            self.roll_several(moving, self.bound(roll), left);
+        } else if left > 0 {
             self.roll_one(moving);
         }
     }
@@ -54,7 +56,7 @@ impl<'a> Pass<'a> {
     /// (C17).
     ///
     /// With `recover_broken`, those that are unavailable already are replaced first.
-    fn roll_several(&mut self, moving: Vec<Ordinal>, bound: usize) {
+    fn roll_several(&mut self, moving: Vec<Ordinal>, bound: usize, left: usize) {
         let unavailable: BTreeSet<_> = self.unavailable_slots().collect();
         let room = bound.saturating_sub(unavailable.len());
         let mut victims: Vec<_> = moving
@@ -71,7 +73,7 @@ impl<'a> Pass<'a> {
         } else {
             victims.truncate(room);
         }
-        for (ordinal, pet) in victims {
+        for (ordinal, pet) in victims.into_iter().take(left) {
             self.stop(ordinal, pet, Reason::Outdated);
         }
     }
@@ -98,7 +100,8 @@ impl<'a> Pass<'a> {
     /// Returns when a pet that an ordered set waits for is replaced instead, if ever: it is not
     /// ready at a revision that it should not have, so waiting may well be in vain (C16).
     ///
-    /// At once, if it is one of no more than may be unavailable, or if none is available anyway.
+    /// At once, if it is one of no more than may be unavailable, if none is available anyway, or if
+    /// it will never be ready as it is.
     /// Otherwise it may only have faltered because its peers are being replaced: it then gets some
     /// time to recover, and all the time that a pet at the right revision needs to come up.
     pub(super) fn replaced_at(&self, ordinal: Ordinal, pet: &PetSeen) -> Option<Timestamp> {
@@ -111,7 +114,8 @@ impl<'a> Pass<'a> {
         }
         let bound = self.bound(roll.unwrap_or_default());
         let down = self.unavailable_slots().count();
-        if down <= bound || down == self.slots.len() {
+        let in_vain = pet.stuck || self.want.wishes.failed.as_ref() == Some(&pet.revision);
+        if in_vain || down <= bound || down == self.slots.len() {
             return Some(self.now);
         }
         let slots = self.want.ordinals().zip(&self.slots);
@@ -133,7 +137,11 @@ impl<'a> Pass<'a> {
 
     /// Says whether a pet is not ready at a revision that it should not have.
     fn is_stray(&self, ordinal: Ordinal, pet: &PetSeen) -> bool {
-        let wanted = self.history.target(self.want, ordinal);
+        let wanted = if self.is_kept_back(ordinal) {
+            &self.history.current
+        } else {
+            self.history.target(self.want, ordinal)
+        };
         !self.is_leaving(ordinal, pet) && !pet.is_ready() && pet.revision != wanted
     }
 }

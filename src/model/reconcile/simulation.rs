@@ -2,16 +2,21 @@
 //!
 //! After every pass the promises are checked, and once the faults end every world has to come to
 //! rest at what is wanted. A failure prints the seed that repeats it: `PETSET_SEED=7 cargo test
-//! random_worlds`; `PETSET_WORLDS` says how many are tried.
+//! random_worlds`; `PETSET_WORLDS` says how many are tried, best with `--profile simulation`.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering as Memory};
 use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::StatefulSetStatus;
 use serde_json::json;
 
 use super::tests::{NOW, ordered};
 use super::*;
+use crate::model::pet::{Hook, HookOutcome};
 use crate::model::set::{Bound, Retention, Roll, Strategy};
 use crate::model::step::Reason;
+use crate::model::wish::Wishes;
 
 const TURNS: u32 = 60;
 /// Turns after which a world without faults has to be at rest.
@@ -28,13 +33,24 @@ fn random_worlds_keep_the_promises_and_come_to_rest() {
         Some(seed) => seed..seed + 1,
         None => 0..number("PETSET_WORLDS").unwrap_or(2_000),
     };
-    for seed in seeds {
-        let world = std::panic::catch_unwind(|| World::random(seed).live());
-        assert!(
-            world.is_ok(),
-            "the world of PETSET_SEED={seed} broke a promise"
-        );
-    }
+    let next = AtomicU64::new(seeds.start);
+    let live = || {
+        loop {
+            let seed = next.fetch_add(1, Memory::Relaxed);
+            if seed >= seeds.end {
+                return;
+            }
+            let world = std::panic::catch_unwind(|| World::random(seed).live());
+            assert!(
+                world.is_ok(),
+                "the world of PETSET_SEED={seed} broke a promise"
+            );
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        (0..threads).for_each(|_| drop(scope.spawn(live)));
+    });
 }
 
 /// Numbers that look random and repeat (SplitMix64).
@@ -74,6 +90,10 @@ struct World {
     now: Timestamp,
     made: u32,
     finished: bool,
+    /// The status as it was last published: what a supervisor that starts anew reads.
+    published: StatefulSetStatus,
+    /// The faults have ended.
+    mended: bool,
 }
 
 impl World {
@@ -110,6 +130,8 @@ impl World {
             now,
             made: 0,
             finished: false,
+            published: StatefulSetStatus::default(),
+            mended: false,
         }
     }
 
@@ -121,13 +143,14 @@ impl World {
             if self.dice.once_in(4) {
                 self.fault();
             }
+            let heard = self.dice.once_in(8).then(|| self.seen.pets.clone());
             self.kubelet(3);
             let limit = if self.dice.once_in(5) {
                 self.dice.roll(4) as usize
             } else {
                 usize::MAX
             };
-            self.pass(limit);
+            self.deaf_pass(heard, limit);
         }
         self.mend();
         let mut quiet = 0;
@@ -145,7 +168,7 @@ impl World {
     fn edit(&mut self) {
         let dice = &mut self.dice;
         let want = &mut self.want;
-        match dice.roll(9) {
+        match dice.roll(13) {
             0 | 1 => want.replicas = dice.small(7),
             2 => want.start = dice.small(4),
             3 => want.patch = json!(format!("v{}", dice.roll(4))),
@@ -158,6 +181,17 @@ impl World {
             }
             6 => want.stopped = dice.once_in(2),
             7 => want.min_ready = Duration::from_secs(dice.roll(2) * 5),
+            8 => want.wishes.paused = dice.once_in(2),
+            9 => want.wishes.pause_after = Some(dice.small(4)).filter(|most| *most > 0),
+            10 => {
+                want.wishes.roll_back = dice.once_in(2);
+                want.wishes.progress_deadline = Some(Duration::from_secs(60));
+            }
+            11 => {
+                let hook = dice.once_in(2).then(|| "leave".to_owned());
+                want.wishes.pre_scale_down = hook;
+            }
+            12 => want.wishes.together = dice.once_in(2),
             _ => {
                 let bound = Bound::Count(1 + dice.small(3));
                 let roll = Roll {
@@ -172,6 +206,9 @@ impl World {
             }
         }
         want.generation += 1;
+        if self.rules == Rules::strict() {
+            want.wishes = Wishes::default();
+        }
     }
 
     fn fault(&mut self) {
@@ -181,14 +218,50 @@ impl World {
         }
         let ordinal = ordinals[self.dice.roll(ordinals.len() as u64) as usize];
         let pet = self.seen.pets.get_mut(&ordinal).unwrap();
-        match self.dice.roll(6) {
+        match self.dice.roll(9) {
             0 => (pet.ready, pet.phase) = (false, Phase::Failed),
             1 => (pet.ready, pet.unready_since) = (false, Some(self.now)),
             2 => drop(self.seen.evict.insert(pet.uid.clone())),
             3 => pet.terminating = true,
             4 => self.now -= jiff::SignedDuration::from_secs(3600),
+            5 => self.now += jiff::SignedDuration::from_secs(3600),
+            6 => self.restart_supervisor(),
+            7 => pet.stuck = !pet.ready,
             _ if self.dice.once_in(4) => self.want.deletion = Some(Deletion::Drain),
             _ => pet.owner = None,
+        }
+    }
+
+    /// A supervisor that is killed knows no more than what was written down.
+    fn restart_supervisor(&mut self) {
+        self.seen.status = self.published.clone();
+        for pet in self.seen.pets.values_mut() {
+            let runs = |hook: &mut Hook| hook.outcome == HookOutcome::Running;
+            pet.hook.take_if(|hook| runs(hook));
+        }
+    }
+
+    /// Makes a pass; what pets told since `heard` has not arrived.
+    fn deaf_pass(&mut self, heard: Option<BTreeMap<Ordinal, PetSeen>>, limit: usize) {
+        let Some(heard) = heard else {
+            self.pass(limit);
+            return;
+        };
+        let mut told = Vec::new();
+        for (ordinal, pet) in &mut self.seen.pets {
+            let old = heard.get(ordinal).filter(|old| old.uid == pet.uid);
+            if let Some(old) = old.filter(|old| old.terminating == pet.terminating) {
+                told.push((*ordinal, std::mem::replace(pet, old.clone())));
+            }
+        }
+        self.pass(limit);
+        for (ordinal, truth) in told {
+            let place = self.seen.pets.get_mut(&ordinal);
+            let Some(pet) = place.filter(|pet| pet.uid == truth.uid) else {
+                continue;
+            };
+            (pet.phase, pet.ready, pet.stuck) = (truth.phase, truth.ready, truth.stuck);
+            (pet.ready_since, pet.unready_since) = (truth.ready_since, truth.unready_since);
         }
     }
 
@@ -209,7 +282,15 @@ impl World {
                 Phase::Pending if good => pet.phase = Phase::Running,
                 Phase::Running if good && !pet.ready => {
                     (pet.ready, pet.ready_since) = (true, Some(self.now));
+                    (pet.stuck, pet.unready_since) = (false, None);
                 }
+                Phase::Running if hook_runs(pet) => {
+                    let well = self.mended || !self.dice.once_in(4);
+                    let failed = || HookOutcome::Failed("failed".to_owned());
+                    let hook = pet.hook.as_mut().unwrap();
+                    hook.outcome = if well { HookOutcome::Done } else { failed() };
+                }
+                Phase::Pending if !good && !pet.stuck => pet.stuck = true,
                 Phase::Pending | Phase::Running | Phase::Failed | Phase::Succeeded => continue,
             }
             moved = true;
@@ -231,6 +312,9 @@ impl World {
         }
         if limit == usize::MAX {
             self.seen.status = outcome.status;
+        }
+        if !active {
+            self.published = self.seen.status.clone();
         }
         active
     }
@@ -271,6 +355,27 @@ impl World {
             }
             Step::ReleasePet { ordinal } => self.seen.pets.get_mut(&ordinal).unwrap().owner = None,
             Step::Await { .. } => {}
+            Step::RunHook { ordinal, uid } => {
+                let pet = self.seen.pets.get_mut(&ordinal).unwrap();
+                assert_eq!((&pet.uid, pet.terminating), (&uid, false));
+                pet.hook = Some(Hook {
+                    generation: self.want.generation,
+                    outcome: HookOutcome::Running,
+                });
+            }
+            Step::RollBack { to, .. } => {
+                let revision = self.revision(&to).data.clone().unwrap();
+                assert_ne!(self.want.patch, revision.0, "it is what is wanted");
+                self.want.patch = revision.0;
+                self.want.generation += 1;
+                self.want.wishes.roll_back = false;
+                self.want.wishes.paused = false;
+                self.want.wishes.pause_after = None;
+            }
+            Step::Fulfil { annotation } => {
+                assert_eq!(annotation, TOGETHER_ANNOTATION);
+                self.want.wishes.together = false;
+            }
             Step::Finish => self.finished = true,
         }
     }
@@ -314,6 +419,10 @@ impl World {
         self.want.strategy = Strategy::RollingUpdate(roll);
         self.want.patch = json!("good");
         self.want.stopped = false;
+        self.want.wishes.paused = false;
+        self.want.wishes.pause_after = None;
+        self.want.generation += 1;
+        self.mended = true;
     }
 
     fn is_available(&self, ordinal: Ordinal) -> bool {
@@ -323,7 +432,7 @@ impl World {
 
     /// Checks the promises for what a pass wants to do.
     fn check(&self, outcome: &Outcome) {
-        let ordered = self.want.policy == Policy::OrderedReady;
+        let ordered = ordered_now(&self.want);
         let mut stops = 0;
         for step in &outcome.steps {
             if let Step::CreatePet { ordinal, .. } = step {
@@ -350,6 +459,7 @@ impl World {
         };
         assert!(!ordered || stops <= bound, "{:?}", outcome.steps);
         self.check_bound(outcome, bound);
+        self.check_pause(outcome);
         let settled = self.is_settled() || self.want.deletion.is_some();
         assert!(
             settled || !outcome.steps.is_empty(),
@@ -362,18 +472,49 @@ impl World {
 
     fn check_stop(&self, ordinal: Ordinal, why: Reason) {
         match why {
-            Reason::ScaledDown => assert!(!self.want.has(ordinal)),
+            Reason::ScaledDown => {
+                assert!(!self.want.has(ordinal));
+                let pet = &self.seen.pets[&ordinal];
+                let hook = pet.hook.as_ref();
+                let done = hook.is_some_and(|hook| hook.outcome == HookOutcome::Done);
+                let wished = self.want.wishes.pre_scale_down.is_some();
+                assert!(done || !wished || pet.phase != Phase::Running, "{pet:?}");
+            }
             Reason::Outdated | Reason::Broken => {
                 let partition = match self.want.strategy {
                     Strategy::RollingUpdate(roll) => roll.unwrap_or_default().partition,
                     Strategy::OnDelete => panic!("a roll on delete"),
                 };
+                assert!(why == Reason::Broken || !self.want.wishes.paused);
                 assert!(why == Reason::Broken || ordinal.0 - self.want.start >= partition);
             }
             Reason::Stopped => assert!(self.want.stopped),
             Reason::SetDeleted => assert!(self.want.deletion.is_some()),
             Reason::Ended | Reason::Evicted => {}
         }
+    }
+
+    /// A roll that shall pause moves no more pets than it may.
+    fn check_pause(&self, outcome: &Outcome) {
+        let Some(most) = self.want.wishes.pause_after else {
+            return;
+        };
+        let rolled = |step: &&Step| {
+            matches!(
+                step,
+                Step::DeletePet {
+                    why: Reason::Outdated,
+                    ..
+                }
+            )
+        };
+        let rolled = outcome.steps.iter().filter(rolled).count();
+        let update = outcome.status.update_revision.as_ref();
+        let pets = self.seen.pets.iter();
+        let moved = pets.filter(|(ordinal, pet)| {
+            self.want.has(**ordinal) && Some(&pet.revision) == update && pet.owner.is_some()
+        });
+        assert!(rolled == 0 || moved.count() + rolled <= most as usize);
     }
 
     /// A roll takes no more available pets down than may be unavailable.
@@ -389,7 +530,7 @@ impl World {
             .ordinals()
             .filter(|ordinal| !self.is_available(*ordinal))
             .count();
-        let counted = self.want.policy == Policy::OrderedReady || self.rules.max_unavailable;
+        let counted = ordered_now(&self.want) || self.rules.max_unavailable;
         assert!(
             taken == 0 || !counted || down + taken <= bound,
             "{:?}",
@@ -457,6 +598,15 @@ impl World {
             assert_eq!(outdated, None);
         }
     }
+}
+
+fn ordered_now(want: &Set) -> bool {
+    want.policy == Policy::OrderedReady && !want.wishes.together
+}
+
+fn hook_runs(pet: &PetSeen) -> bool {
+    let hook = pet.hook.as_ref();
+    hook.is_some_and(|hook| hook.outcome == HookOutcome::Running)
 }
 
 fn bad_hash() -> String {

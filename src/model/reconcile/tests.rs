@@ -12,11 +12,11 @@ use serde_json::json;
 use super::*;
 use crate::model::revision::wanted_revision;
 use crate::model::set::{Bound, Retention, Roll, Selector, Strategy};
-use crate::model::{Claims, Namespace};
+use crate::model::{Claims, Namespace, Wishes};
 
-pub(super) const NOW: Timestamp = Timestamp::constant(1_000_000, 0);
+pub(in crate::model) const NOW: Timestamp = Timestamp::constant(1_000_000, 0);
 
-pub(super) fn ordered(replicas: u32) -> Set {
+pub(in crate::model) fn ordered(replicas: u32) -> Set {
     let selector = LabelSelector {
         match_labels: Some([("app".to_owned(), "web".to_owned())].into()),
         match_expressions: None,
@@ -43,6 +43,7 @@ pub(super) fn ordered(replicas: u32) -> Set {
         annotations: [].into(),
         deletion: None,
         stopped: false,
+        wishes: Wishes::default(),
     }
 }
 
@@ -53,7 +54,7 @@ fn parallel(replicas: u32) -> Set {
     }
 }
 
-fn with_roll(partition: u32, max_unavailable: u32, set: Set) -> Set {
+pub(super) fn with_roll(partition: u32, max_unavailable: u32, set: Set) -> Set {
     let max_unavailable = Some(Bound::Count(max_unavailable));
     let roll = Roll {
         partition,
@@ -91,7 +92,7 @@ fn revision(name: &str, number: i64) -> ControllerRevision {
 }
 
 /// Reads a world from its pets; the update revision is called `new`.
-fn world(want: &Set, pets: &str) -> Seen {
+pub(in crate::model) fn world(want: &Set, pets: &str) -> Seen {
     let mut seen = Seen::default();
     for (index, word) in pets.split_whitespace().enumerate() {
         let ordinal = Ordinal(want.start + u32::try_from(index).unwrap());
@@ -128,7 +129,7 @@ fn pet(want: &Set, ordinal: Ordinal, revision: &str, state: &str) -> PetSeen {
         "starting" => Phase::Pending,
         "failed" => Phase::Failed,
         "ended" => Phase::Succeeded,
-        "ready" | "fresh" | "stopping" | "unready" => Phase::Running,
+        "ready" | "fresh" | "stopping" | "unready" | "stuck" => Phase::Running,
         other => panic!("no state {other}"),
     };
     let age = if state == "fresh" { 1 } else { 1000 };
@@ -144,10 +145,12 @@ fn pet(want: &Set, ordinal: Ordinal, revision: &str, state: &str) -> PetSeen {
         unready_since: (!ready).then(|| Timestamp::constant(1_000_000 - 20, 0)),
         terminating: state == "stopping",
         waiting: "its readiness probe failed".to_owned(),
+        stuck: state == "stuck",
+        hook: None,
     }
 }
 
-fn steps(want: &Set, pets: &str) -> String {
+pub(super) fn steps(want: &Set, pets: &str) -> String {
     steps_in(want, &world(want, pets), Rules::default())
 }
 
@@ -155,7 +158,7 @@ fn strict_steps(want: &Set, pets: &str) -> String {
     steps_in(want, &world(want, pets), Rules::strict())
 }
 
-fn steps_in(want: &Set, seen: &Seen, rules: Rules) -> String {
+pub(super) fn steps_in(want: &Set, seen: &Seen, rules: Rules) -> String {
     let outcome = reconcile(want, seen, rules, NOW);
     let words: Vec<_> = outcome.steps.iter().map(words).collect();
     words.join(", ")
@@ -180,11 +183,14 @@ fn words(step: &Step) -> String {
         Step::AdoptPet { ordinal } => format!("adopt {ordinal}"),
         Step::ReleasePet { ordinal } => format!("release {ordinal}"),
         Step::Await { ordinal, .. } => format!("await {ordinal}"),
+        Step::RunHook { ordinal, .. } => format!("hook {ordinal}"),
+        Step::RollBack { to, ordinal, .. } => format!("roll back to {to} for {ordinal}"),
+        Step::Fulfil { annotation } => format!("fulfil {annotation}"),
         Step::Finish => "finish".to_owned(),
     }
 }
 
-fn claims(of: &[(&str, Option<(&str, &str)>)]) -> Claims {
+pub(super) fn claims(of: &[(&str, Option<(&str, &str)>)]) -> Claims {
     let claims = of.iter().map(|(name, owner)| {
         let owners = owner.map(|(kind, uid)| {
             let named = if kind == "Pod" { "web-1" } else { "web" };
@@ -452,7 +458,8 @@ fn an_outdated_pet_may_recover_while_another_is_down() {
         outcome.steps,
         [Step::Await {
             ordinal: Ordinal(1),
-            why
+            why,
+            stuck: false
         }]
     );
     seen.pets.get_mut(&Ordinal(1)).unwrap().unready_since = Some(Timestamp::UNIX_EPOCH);
@@ -532,7 +539,8 @@ fn a_claim_that_is_being_deleted_holds_its_pet_back() {
         outcome.steps,
         [Step::Await {
             ordinal: Ordinal(0),
-            why
+            why,
+            stuck: false
         }]
     );
 }
@@ -743,7 +751,8 @@ fn waiting_is_said_in_words() {
         outcome.steps,
         [Step::Await {
             ordinal: Ordinal(0),
-            why
+            why,
+            stuck: false
         }]
     );
     let outcome = reconcile(&want, &world(&want, "stopping -"), Rules::default(), NOW);
@@ -752,7 +761,8 @@ fn waiting_is_said_in_words() {
         outcome.steps,
         [Step::Await {
             ordinal: Ordinal(0),
-            why
+            why,
+            stuck: false
         }]
     );
 }

@@ -1,12 +1,9 @@
 //! Telling the world: the status, the record, the journal, and the supervisor.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
-use super::{Keeper, LONGEST_NUDGE, NUDGE, REWRITE};
+use super::{Keeper, REWRITE};
 use crate::model::lifecycle::Report;
-use crate::runner::control;
 use crate::store::{self, Sync, journal};
 
 impl Keeper {
@@ -51,22 +48,11 @@ impl Keeper {
         self.rewrite = (!told || !self.recorded).then_some(now + REWRITE);
     }
 
+    /// Replaces the status file; the supervisor, if one runs, watches for that.
     pub(super) fn write_status(&mut self) {
         let status = self.machine.status();
         if store::replace_json(&self.pet.status(), status, Sync::No).is_ok() {
             self.written = Some(status.clone());
         }
-        self.nudge_supervisor(NUDGE);
-    }
-
-    /// Tells the supervisor to look; one that is too busy to listen is told again later.
-    pub(super) fn nudge_supervisor(&mut self, pause: Duration) {
-        let words = format!("pod {}/{}", self.namespace, self.name);
-        let sent = control::send(&self.layout.supervisor_socket(), words.as_bytes());
-        let busy = |error: std::io::Error| error.kind() == std::io::ErrorKind::WouldBlock;
-        self.nudge = sent.is_err_and(busy).then(|| {
-            let longer = (pause * 2).min(LONGEST_NUDGE);
-            (self.now().mono + pause, longer)
-        });
     }
 }

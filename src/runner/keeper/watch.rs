@@ -6,7 +6,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, WaitOptions};
 
 use super::process::{Process, Purpose, exit_of};
-use super::{Keeper, SWEEP};
+use super::{Keeper, SWEEP, supervisor};
 use crate::model::lifecycle::{Event, Exit, Outcome, Place};
 use crate::runner::{logs, tree};
 
@@ -90,17 +90,18 @@ impl Keeper {
 
     /// Lists the processes of a container, whoever their parents are.
     pub(super) fn tree_of(&self, place: Place) -> Vec<u32> {
+        let spared = supervisor(&self.layout);
         let mut own = tree::children(std::process::id());
         // In a sandbox, orphans are the children of its first process.
         if let Some(init) = self.isolation.init() {
             own.retain(|&pid| pid != init);
             own.extend(tree::children(init));
         }
+        let own = own.into_iter();
         let mut tree: Vec<u32> = own
-            .into_iter()
-            .filter(|&pid| self.place_of(pid) == Some(place))
+            .filter(|&pid| Some(pid) != spared && self.place_of(pid) == Some(place))
             .collect();
-        tree::add_descendants(&mut tree);
+        tree::add_descendants(&mut tree, spared);
         tree
     }
 
@@ -138,8 +139,13 @@ impl Keeper {
                 Ok(Some(_)) | Err(_) => continue,
                 Ok(None) => {}
             }
+            let spared = supervisor(&self.layout);
             let mut doomed = tree::children(own);
-            tree::add_descendants(&mut doomed);
+            doomed.retain(|&pid| Some(pid) != spared);
+            if doomed.is_empty() && spared.is_some() {
+                return;
+            }
+            tree::add_descendants(&mut doomed, spared);
             tree::signal_all(&doomed, Signal::KILL);
             let mut wake = [PollFd::new(&self.wake, PollFlags::IN)];
             let pause = Timespec {

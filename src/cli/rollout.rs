@@ -1,0 +1,350 @@
+//! `petset rollout`
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::{Args as ClapArgs, Subcommand};
+use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet, StatefulSetSpec};
+
+use super::describe;
+use super::lookout::Lookout;
+use super::names::{SetRef, Target};
+use super::preview::DryRunArgs;
+use super::render;
+use super::restart;
+use super::session::{Session, say};
+use super::waiting::{Goal, WaitArgs, refuse_if_hopeless};
+use crate::model::rollout::{
+    self, Standing, is_canary, pause, promote, resume, revision_to_undo, sort_revisions, undo,
+};
+use crate::model::{Namespace, ObjectName, SetName, template_of};
+use crate::problem::{Kind, Problem, Result};
+use crate::store;
+use crate::supervisor;
+
+/// The annotation in which kubectl keeps why a revision was made.
+const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
+
+/// Look at, hold, promote and take back the roll-out of a new template
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Status(StatusArgs),
+    History(HistoryArgs),
+    Undo(UndoArgs),
+    /// Replace the pets of a set one after the other
+    Restart(RestartArgs),
+    /// Hold every pet at the revision it has
+    ///
+    /// Scaling goes on, and so does the replacement of pets that are lost.
+    Pause(SetArgs),
+    /// Let a roll-out that was paused go on
+    Resume(ChangeArgs),
+    /// Let all pets have what the canaries have
+    Promote(ChangeArgs),
+}
+
+/// Tell how far a roll-out is, until it is done
+#[derive(Debug, ClapArgs)]
+struct StatusArgs {
+    /// Set, such as web or sts/web
+    set: SetRef,
+    /// Look on until it is done; --watch=false tells how far it is now
+    #[arg(short, long, value_name = "true|false", num_args = 0..=1, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    watch: bool,
+    /// How long to look on; without it, as long as it takes
+    #[arg(long, value_name = "DURATION", value_parser = store::parse_duration)]
+    timeout: Option<Duration>,
+}
+
+/// List the revisions of a set, or show one
+#[derive(Debug, ClapArgs)]
+struct HistoryArgs {
+    /// Set, such as web or sts/web
+    set: SetRef,
+    /// Show the template of this revision
+    #[arg(long, value_name = "N")]
+    revision: Option<i64>,
+}
+
+/// Go back to an earlier template
+///
+/// The pets are replaced from the highest ordinal down; one that is broken goes first. The
+/// earlier template keeps the name of its revision. A canary and a pause end with it.
+#[derive(Debug, ClapArgs)]
+struct UndoArgs {
+    /// Set, such as web or sts/web
+    set: SetRef,
+    /// Number of the revision to go back to; without it, the one before
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    to_revision: i64,
+    #[command(flatten)]
+    dry_run: DryRunArgs,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+struct RestartArgs {
+    /// Set, such as web or sts/web
+    set: SetRef,
+    #[command(flatten)]
+    dry_run: DryRunArgs,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+struct SetArgs {
+    /// Set, such as web or sts/web
+    set: SetRef,
+}
+
+#[derive(Debug, ClapArgs)]
+struct ChangeArgs {
+    /// Set, such as web or sts/web
+    set: SetRef,
+    #[command(flatten)]
+    dry_run: DryRunArgs,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
+    match &args.verb {
+        Verb::Status(args) => status(session, args),
+        Verb::History(args) => history(session, args),
+        Verb::Undo(args) => take_back(session, args),
+        Verb::Restart(args) => {
+            let target = Target::Set(args.set.0.clone());
+            restart::restart_target(session, &target, &args.dry_run, &args.wait)
+        }
+        Verb::Pause(args) => hold(session, &args.set.0),
+        Verb::Resume(args) => go_on(session, args),
+        Verb::Promote(args) => widen(session, args),
+    }
+}
+
+fn status(session: &Session, args: &StatusArgs) -> Result<()> {
+    let SetRef(name) = &args.set;
+    let deadline = args.timeout.map(|timeout| Instant::now() + timeout);
+    let layout = session.store.layout();
+    let namespace = &session.namespace;
+    let mut lookout = Lookout::for_reader()?;
+    let wanted = layout.wanted_kind(namespace, store::Wanted::StatefulSet);
+    lookout.at([&layout.set_statuses(namespace), &wanted])?;
+    lookout.guard(supervisor::lifeline(layout));
+    let (mut said, mut held) = (String::new(), false);
+    loop {
+        let object: ObjectName = name.as_str().parse()?;
+        let found = session.set(namespace, &object)?;
+        let set = found.ok_or_else(|| session.not_found("statefulsets.apps", name.as_str()))?;
+        let status = set.status.clone().unwrap_or_default();
+        let Standing { line, done } = rollout::standing(&set, &status)?;
+        if line != said {
+            render::line(&line)?;
+            said = line;
+        }
+        if done || !args.watch {
+            return Ok(());
+        }
+        refuse_if_stuck(session, namespace, &object, &set)?;
+        if !held && let Some(note) = held_note(&set) {
+            say(note);
+            held = true;
+        }
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            let message = "timed out waiting for the condition";
+            return Err(Problem::new(Kind::TimedOut, message).into());
+        }
+        lookout.wait(deadline)?;
+        if lookout.lost() {
+            supervisor::nudge(layout)?;
+            lookout.guard(supervisor::lifeline(layout));
+        }
+    }
+}
+
+/// A roll-out that stands still for good is not looked at for ever.
+fn refuse_if_stuck(
+    session: &Session,
+    namespace: &Namespace,
+    name: &ObjectName,
+    set: &StatefulSet,
+) -> Result<()> {
+    let report = session.report(namespace, name.as_str())?;
+    let current = report.filter(|report| set.metadata.uid.as_ref() == Some(&report.uid));
+    current.map_or(Ok(()), |report| {
+        refuse_if_hopeless(session, namespace, name, &report)
+    })
+}
+
+/// Says why a roll-out stands still although nothing is wrong.
+pub(crate) fn held_note(set: &StatefulSet) -> Option<String> {
+    let name = set.metadata.name.as_deref().unwrap_or_default();
+    let status = set.status.clone().unwrap_or_default();
+    if status.update_revision == status.current_revision {
+        return None;
+    }
+    let updated = status.updated_replicas.unwrap_or_default();
+    let replicas = set.spec.as_ref().and_then(|spec| spec.replicas);
+    let count = format!("{updated} of {} pets are updated", replicas.unwrap_or(1));
+    if rollout::annotation(set, crate::model::PAUSED_ANNOTATION) == Some("true")
+        || rollout::annotation(set, crate::model::PAUSE_AFTER_ANNOTATION).is_some()
+    {
+        return Some(format!(
+            "note: {name} is paused: {count}; go on with `petset rollout resume {name}`"
+        ));
+    }
+    is_canary(set).then(|| {
+        format!(
+            "note: {name} has canaries: {count}; go on with `petset rollout promote {name}`, or \
+             back with `petset rollout undo {name}`"
+        )
+    })
+}
+
+fn history(session: &Session, args: &HistoryArgs) -> Result<()> {
+    let SetRef(name) = &args.set;
+    let set = session.expect_set(name)?;
+    let revisions = session.revisions_of(name)?;
+    let Some(number) = args.revision.filter(|number| *number > 0) else {
+        render::line(&format!("statefulset.apps/{name} "))?;
+        let rows: Vec<Vec<String>> = revisions.iter().map(row).collect();
+        render::table(&["REVISION", "CHANGE-CAUSE"], &rows)?;
+        return render::line("");
+    };
+    let mut found = revisions.iter().filter(|one| one.revision == number);
+    let Some(revision) = found.next() else {
+        let message = "unable to find the specified revision";
+        let hint = format!("see which there are with `petset rollout history {name}`");
+        return Err(Problem::new(Kind::NotFound, message).hint(hint).into());
+    };
+    let spec = StatefulSetSpec {
+        template: template_of(revision)?,
+        ..set.spec.unwrap_or_default()
+    };
+    render::line(&format!("statefulset.apps/{name} with revision #{number}"))?;
+    render::line(&describe::template(&spec))
+}
+
+fn row(revision: &ControllerRevision) -> Vec<String> {
+    let annotations = revision.metadata.annotations.as_ref();
+    let cause = annotations.and_then(|all| all.get(CHANGE_CAUSE)).cloned();
+    vec![
+        revision.revision.to_string(),
+        cause.unwrap_or_else(|| "<none>".to_owned()),
+    ]
+}
+
+fn take_back(session: &Session, args: &UndoArgs) -> Result<()> {
+    let SetRef(name) = &args.set;
+    let revisions = session.revisions_of(name)?;
+    let number = Some(args.to_revision).filter(|number| *number != 0);
+    let change = |set: &mut StatefulSet| {
+        let to = revision_to_undo(set, &revisions, number)?;
+        Ok((undo(set, to)?, to.revision))
+    };
+    if args.dry_run.is_on() {
+        return session.preview(name, &args.dry_run, |set| change(set).map(drop));
+    }
+    let edited = session.edit_set("rollout undo", name, change);
+    let (set, (differed, to)) = edited.with_context(|| format!("cannot take {name} back"))?;
+    if !differed {
+        return render::line(&format!(
+            "statefulset.apps/{name} skipped rollback (current template already matches revision \
+             {to})"
+        ));
+    }
+    render::line(&format!("statefulset.apps/{name} rolled back"))?;
+    session.wait(&[Goal::Settled(set)], &args.wait)
+}
+
+fn hold(session: &Session, name: &SetName) -> Result<()> {
+    let edited = session.edit_set("rollout pause", name, |set| {
+        if session.is_strict(set) {
+            let message = format!("statefulsets.apps \"{name}\" pausing is not supported");
+            return Err(Problem::invalid(message).hint("this set is strict, as Kubernetes is"));
+        }
+        if pause(set) {
+            return Ok(());
+        }
+        let message = format!("statefulsets.apps \"{name}\" is already paused");
+        Err(Problem::new(Kind::Conflict, message))
+    });
+    edited.with_context(|| format!("cannot pause {name}"))?;
+    render::line(&format!("statefulset.apps/{name} paused"))
+}
+
+fn go_on(session: &Session, args: &ChangeArgs) -> Result<()> {
+    let SetRef(name) = &args.set;
+    let change = |set: &mut StatefulSet| {
+        if resume(set) {
+            return Ok(());
+        }
+        let message = format!("statefulsets.apps \"{name}\" is not paused");
+        Err(Problem::new(Kind::Conflict, message))
+    };
+    changed(session, args, "resume", "resumed", change)
+}
+
+fn widen(session: &Session, args: &ChangeArgs) -> Result<()> {
+    let SetRef(name) = &args.set;
+    let change = |set: &mut StatefulSet| {
+        if promote(set)? {
+            return Ok(());
+        }
+        let message = format!("{name} has no canaries: all of its pets may have the new template");
+        Err(Problem::new(Kind::Conflict, message))
+    };
+    changed(session, args, "promote", "promoted", change)
+}
+
+fn changed(
+    session: &Session,
+    args: &ChangeArgs,
+    verb: &str,
+    done: &str,
+    change: impl FnOnce(&mut StatefulSet) -> Result<(), Problem>,
+) -> Result<()> {
+    let SetRef(name) = &args.set;
+    if args.dry_run.is_on() {
+        return session.preview(name, &args.dry_run, change);
+    }
+    // The supervisor's last report speaks of the pause: a new generation tells the two apart.
+    let edited = session.edit_set(&format!("rollout {verb}"), name, |set| {
+        change(set)?;
+        let generation = set.metadata.generation.unwrap_or_default();
+        set.metadata.generation = Some(generation + 1);
+        Ok(())
+    });
+    let (set, ()) = edited.with_context(|| format!("cannot {verb} {name}"))?;
+    render::line(&format!("statefulset.apps/{name} {done}"))?;
+    session.wait(&[Goal::Settled(set)], &args.wait)
+}
+
+impl Session {
+    /// Returns the revisions of a set, oldest first.
+    fn revisions_of(&self, name: &SetName) -> Result<Vec<ControllerRevision>> {
+        let set = self.expect_set(name)?;
+        let path = self
+            .store
+            .layout()
+            .revisions(&self.namespace, name.as_str());
+        let found: Option<Vec<ControllerRevision>> =
+            store::read_json(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut revisions = found.unwrap_or_default();
+        let own = |revision: &ControllerRevision| {
+            let mut owners = revision.metadata.owner_references.iter().flatten();
+            owners.any(|owner| set.metadata.uid.as_ref() == Some(&owner.uid))
+        };
+        revisions.retain(own);
+        sort_revisions(&mut revisions);
+        Ok(revisions)
+    }
+}

@@ -1,0 +1,360 @@
+//! What a set would do: every step to what is wanted, in a world where nothing goes wrong.
+//!
+//! The steps are those of [`reconcile`], performed on values: a pet that is started becomes
+//! ready, one that is stopped is gone. A pet that is stuck now stays stuck, and the plan ends
+//! where it would be waited for.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::pet::{Hook, HookOutcome};
+use super::{ClaimSeen, Ordinal, PetSeen, Phase, Rules, Seen, Set, Step, Wishes, reconcile};
+
+/// Passes after which a plan is cut off: more than any set needs.
+const PASSES: usize = 100_000;
+
+/// The steps of a set, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// The set.
+    pub set: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// What is done, in this order.
+    pub steps: Vec<Planned>,
+    /// Why it comes to a halt before everything is as it is wanted; nothing if it does not.
+    pub halts: Option<String>,
+}
+
+/// One step of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Planned {
+    /// What is done, in one word, such as `startPet`.
+    pub step: &'static str,
+    /// What it is done to: a pet, a claim or a revision.
+    pub object: String,
+    /// All of it in words.
+    pub text: String,
+}
+
+/// Lists the steps that bring what is seen to what is wanted.
+#[must_use]
+pub fn plan(want: &Set, seen: &Seen, rules: Rules, now: Timestamp) -> Plan {
+    let mut world = World {
+        want: want.clone(),
+        seen: seen.clone(),
+        now,
+        made: 0,
+        steps: Vec::new(),
+        finished: false,
+    };
+    let halts = world.live(rules);
+    Plan {
+        set: want.name.to_string(),
+        namespace: want.namespace.to_string(),
+        steps: world.steps,
+        halts,
+    }
+}
+
+/// The values on which the steps are performed.
+struct World {
+    want: Set,
+    seen: Seen,
+    now: Timestamp,
+    made: u32,
+    steps: Vec<Planned>,
+    finished: bool,
+}
+
+impl World {
+    /// Makes passes until nothing moves any more; returns what is still waited for then.
+    fn live(&mut self, rules: Rules) -> Option<String> {
+        for _ in 0..PASSES {
+            let outcome = reconcile(&self.want, &self.seen, rules, self.now);
+            let mut moved = outcome.status != self.seen.status;
+            self.seen.status = outcome.status;
+            let mut waiting = None;
+            for step in outcome.steps {
+                if let Step::Await { why, .. } = step {
+                    waiting = waiting.or(Some(why));
+                    continue;
+                }
+                moved = true;
+                self.perform(step);
+            }
+            if self.finished {
+                return None;
+            }
+            if self.go_on() || moved {
+                continue;
+            }
+            match outcome.wake_at {
+                Some(at) if at > self.now && waiting.is_some() => self.now = at,
+                Some(_) | None => return waiting,
+            }
+        }
+        Some("it does not come to rest".to_owned())
+    }
+
+    /// Lets pets do what they are expected to; says whether any did.
+    fn go_on(&mut self) -> bool {
+        let before = self.seen.pets.len();
+        self.seen.pets.retain(|_, pet| !pet.terminating);
+        let mut moved = self.seen.pets.len() != before;
+        let pets = &self.seen.pets;
+        let claims = self.seen.claims.len();
+        self.seen.claims.retain(|_, claim| {
+            let owner = claim.pod_owner().map(|owner| owner.uid.as_str());
+            let used = pets.values().any(|pet| Some(pet.uid.as_str()) == owner);
+            !claim.terminating || used
+        });
+        moved |= self.seen.claims.len() != claims;
+        for (ordinal, pet) in &mut self.seen.pets {
+            if let Some(hook) = pet
+                .hook
+                .as_mut()
+                .filter(|hook| hook.outcome == HookOutcome::Running)
+            {
+                hook.outcome = HookOutcome::Done;
+                moved = true;
+            }
+            let ended = matches!(pet.phase, Phase::Failed | Phase::Succeeded);
+            if pet.is_ready() || pet.stuck || ended {
+                continue;
+            }
+            (pet.phase, pet.ready, pet.ready_since) = (Phase::Running, true, Some(self.now));
+            let name = format!("{}-{ordinal}", self.want.name);
+            let text = format!("wait until {name} is ready");
+            self.steps.push(Planned::new("awaitPet", name, text));
+            moved = true;
+        }
+        moved
+    }
+
+    fn perform(&mut self, step: Step) {
+        self.steps.extend(Planned::of(&step, &self.want));
+        let uid = self.want.uid.clone();
+        match step {
+            Step::CreateRevision(revision) => self.seen.revisions.push(*revision),
+            Step::RenumberRevision { name, number } => {
+                let named = self.revision(&name);
+                named.for_each(|revision| revision.revision = number);
+            }
+            Step::AdoptRevision { name } => {
+                let owner = self.want.owner_reference();
+                let named = self.revision(&name);
+                named.for_each(|one| one.metadata.owner_references = Some(vec![owner.clone()]));
+            }
+            Step::ReleaseRevision { name } => {
+                let named = self.revision(&name);
+                named.for_each(|revision| revision.metadata.owner_references = None);
+            }
+            Step::DeleteRevision { name } => {
+                let other = |name_of: &Option<String>| name_of.as_ref() != Some(&name);
+                self.seen.revisions.retain(|one| other(&one.metadata.name));
+            }
+            Step::CreateClaim { claim, .. } => {
+                let made = ClaimSeen {
+                    name: claim.clone(),
+                    ..ClaimSeen::default()
+                };
+                self.seen.claims.insert(claim, made);
+            }
+            Step::OwnClaim { claim, owners } => {
+                if let Some(claim) = self.seen.claims.get_mut(&claim) {
+                    claim.owners = owners;
+                }
+            }
+            Step::DeleteClaim { claim } => drop(self.seen.claims.remove(&claim)),
+            Step::CreatePet { ordinal, revision } => self.create(ordinal, revision),
+            Step::DeletePet { ordinal, .. } => {
+                self.pet(ordinal, |pet| pet.terminating = true);
+            }
+            Step::AdoptPet { ordinal } => self.pet(ordinal, |pet| pet.owner = Some(uid)),
+            Step::ReleasePet { ordinal } => self.pet(ordinal, |pet| pet.owner = None),
+            Step::RunHook { ordinal, .. } => {
+                let (generation, outcome) = (self.want.generation, HookOutcome::Running);
+                let hook = Hook {
+                    generation,
+                    outcome,
+                };
+                self.pet(ordinal, |pet| pet.hook = Some(hook));
+            }
+            Step::RollBack { to, .. } => self.roll_back(&to),
+            Step::Fulfil { .. } => self.want.wishes.together = false,
+            Step::Await { .. } => {}
+            Step::Finish => self.finished = true,
+        }
+    }
+
+    fn revision(
+        &mut self,
+        name: &str,
+    ) -> impl Iterator<Item = &mut k8s_openapi::api::apps::v1::ControllerRevision> {
+        let all = self.seen.revisions.iter_mut();
+        all.filter(move |one| one.metadata.name.as_deref() == Some(name))
+    }
+
+    fn pet(&mut self, ordinal: Ordinal, change: impl FnOnce(&mut PetSeen)) {
+        self.seen.pets.get_mut(&ordinal).map(change);
+    }
+
+    fn roll_back(&mut self, to: &str) {
+        let patch = self.revision(to).find_map(|one| one.data.clone());
+        if let Some(patch) = patch {
+            self.want.patch = patch.0;
+        }
+        self.want.wishes = Wishes {
+            pre_scale_down: self.want.wishes.pre_scale_down.take(),
+            ..Wishes::default()
+        };
+    }
+
+    fn create(&mut self, ordinal: Ordinal, revision: String) {
+        self.made += 1;
+        let pet = PetSeen {
+            name: self.want.pet_name(ordinal),
+            uid: format!("planned-{}", self.made),
+            labels: self.want.template_labels.clone(),
+            owner: Some(self.want.uid.clone()),
+            revision,
+            unready_since: Some(self.now),
+            ..PetSeen::default()
+        };
+        self.seen.pets.insert(ordinal, pet);
+    }
+}
+
+impl Planned {
+    const fn new(step: &'static str, object: String, text: String) -> Self {
+        Self { step, object, text }
+    }
+
+    /// Tells a step in words; what is mere bookkeeping is left out.
+    fn of(step: &Step, set: &Set) -> Option<Self> {
+        let told =
+            |step, object: &str, text: String| Some(Self::new(step, object.to_owned(), text));
+        match step {
+            Step::CreateRevision(revision) => {
+                let name = revision.metadata.name.clone().unwrap_or_default();
+                told("createRevision", &name, format!("record revision {name}"))
+            }
+            Step::CreateClaim { claim, .. } => {
+                told("createClaim", claim, format!("make claim {claim}"))
+            }
+            Step::DeleteClaim { claim } => {
+                let text = format!("remove claim {claim} and what is in it");
+                told("deleteClaim", claim, text)
+            }
+            Step::CreatePet { ordinal, revision } => {
+                let pet = set.pet_name(*ordinal);
+                told(
+                    "startPet",
+                    &pet,
+                    format!("start {pet} at revision {revision}"),
+                )
+            }
+            Step::DeletePet { ordinal, why, .. } => {
+                let pet = set.pet_name(*ordinal);
+                told("stopPet", &pet, format!("stop {pet}: {why}"))
+            }
+            Step::ReleasePet { ordinal } => {
+                let pet = set.pet_name(*ordinal);
+                told(
+                    "releasePet",
+                    &pet,
+                    format!("let {pet} go, and leave it running"),
+                )
+            }
+            Step::AdoptPet { ordinal } => {
+                let pet = set.pet_name(*ordinal);
+                told("adoptPet", &pet, format!("adopt {pet}"))
+            }
+            Step::RunHook { ordinal, .. } => {
+                let pet = set.pet_name(*ordinal);
+                let text = format!("run the pre-scale-down hook in {pet}");
+                told("runHook", &pet, text)
+            }
+            Step::RollBack { to, why, .. } => {
+                told("rollBack", to, format!("go back to revision {to}: {why}"))
+            }
+            Step::Finish => {
+                let name = set.name.as_str();
+                told("finish", name, format!("forget the set {name}"))
+            }
+            Step::RenumberRevision { .. }
+            | Step::AdoptRevision { .. }
+            | Step::ReleaseRevision { .. }
+            | Step::DeleteRevision { .. }
+            | Step::OwnClaim { .. }
+            | Step::Fulfil { .. }
+            | Step::Await { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reconcile::tests::{NOW, ordered, world};
+    use super::*;
+    use crate::model::Deletion;
+
+    fn texts(want: &Set, pets: &str) -> (Vec<String>, Option<String>) {
+        let mut seen = world(want, pets);
+        // What `ordered` wants is recorded under its real name here.
+        seen.revisions.clear();
+        let plan = plan(want, &seen, Rules::default(), NOW);
+        let texts = plan.steps.into_iter().map(|step| step.text);
+        (texts.collect(), plan.halts)
+    }
+
+    #[test]
+    fn a_new_set_is_planned_pet_by_pet() {
+        let mut want = ordered(2);
+        want.claim_templates = vec!["data".to_owned()];
+        let (steps, halts) = texts(&want, "- -");
+        let revision = steps[0].rsplit(' ').next().unwrap().to_owned();
+        let planned = [
+            format!("record revision {revision}"),
+            "make claim data-web-0".to_owned(),
+            format!("start web-0 at revision {revision}"),
+            "wait until web-0 is ready".to_owned(),
+            "make claim data-web-1".to_owned(),
+            format!("start web-1 at revision {revision}"),
+            "wait until web-1 is ready".to_owned(),
+        ];
+        assert_eq!((steps, halts), (planned.to_vec(), None));
+    }
+
+    #[test]
+    fn a_roll_is_planned_from_the_top_down() {
+        let want = ordered(2);
+        let (steps, halts) = texts(&want, "old:ready old:ready");
+        let firsts: Vec<_> = steps.iter().map(|text| &text[..10]).collect();
+        let planned = ["record rev", "stop web-1", "start web-", "wait until"];
+        assert_eq!(firsts[..4], planned);
+        assert_eq!(firsts[4..], ["stop web-0", "start web-", "wait until"]);
+        assert_eq!(halts, None);
+    }
+
+    #[test]
+    fn a_deleted_set_is_planned_to_its_end() {
+        let mut want = ordered(2);
+        want.deletion = Some(Deletion::Drain);
+        let (steps, halts) = texts(&want, "ready ready");
+        let planned = [
+            "stop web-1: the set is being deleted",
+            "stop web-0: the set is being deleted",
+            "forget the set web",
+        ];
+        assert_eq!((steps, halts), (planned.map(str::to_owned).to_vec(), None));
+    }
+
+    #[test]
+    fn a_plan_says_where_it_would_halt() {
+        let want = ordered(2);
+        let plan = plan(&want, &world(&want, "stuck -"), Rules::default(), NOW);
+        assert!(plan.halts.unwrap().starts_with("web-0 is not ready"));
+    }
+}

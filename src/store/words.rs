@@ -1,0 +1,78 @@
+//! The last words of a pet that failed: the end of its container's log.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+
+use super::PetLayout;
+
+/// How many lines count as the last ones, and how much of the file is looked at for them.
+const LINES: usize = 10;
+const REACH: u64 = 8 << 10;
+
+/// Returns the last lines of the container that keeps a pod from being ready.
+pub(crate) fn last_words(files: &PetLayout, pod: &Pod) -> Vec<String> {
+    let Some(container) = culprit(pod) else {
+        return Vec::new();
+    };
+    let lines = tail(&files.log(&container));
+    if lines.is_empty() {
+        return tail(&files.previous_log(&container));
+    }
+    lines
+}
+
+/// Names the first init step that has not succeeded, else the first main container not ready.
+fn culprit(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref()?;
+    let succeeded = |container: &&ContainerStatus| {
+        let state = container.state.as_ref();
+        let ended = state.and_then(|state| state.terminated.as_ref());
+        ended.is_some_and(|ended| ended.exit_code == 0) || container.started == Some(true)
+    };
+    let mut init = status.init_container_statuses.iter().flatten();
+    let mut main = status.container_statuses.iter().flatten();
+    let step = init.find(|step| !succeeded(step));
+    let culprit = step.or_else(|| main.find(|container| !container.ready));
+    culprit.map(|container| container.name.clone())
+}
+
+/// Returns the last lines of a file; one that cannot be read has none.
+fn tail(path: &Path) -> Vec<String> {
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(REACH)))?;
+        let mut bytes = Vec::new();
+        file.take(REACH).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    let last = lines.len().saturating_sub(LINES);
+    lines[last..]
+        .iter()
+        .map(|line| (*line).to_owned())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_words_are_a_few_whole_lines() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.log");
+        assert!(tail(&path).is_empty());
+        let lines: Vec<String> = (0..5000).map(|line| format!("line {line}")).collect();
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        assert_eq!(tail(&path), lines[4990..]);
+    }
+}

@@ -1,0 +1,225 @@
+//! Doing what the annotations of a set ask for: rolling back, running a hook in a leaving pet.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::{Command, Stdio};
+
+use anyhow::Context;
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use rustix::process::{Pid, WaitStatus};
+
+use super::world::Key;
+use super::{Supervisor, launch, log};
+use crate::model::rollout::{self, RolledBack};
+use crate::model::{HOOK_ANNOTATION, Hook, HookOutcome, Ordinal, PetSeen, Set};
+use crate::problem::{Problem, Result};
+use crate::store::journal::Severity;
+use crate::store::{self, Wanted};
+
+/// A hook that runs: in which pet, and which run of it.
+#[derive(Debug)]
+pub(super) struct RunningHook {
+    pet: Key,
+    uid: String,
+    generation: i64,
+}
+
+impl Supervisor {
+    /// Puts the template of an earlier revision in place of one whose pet failed.
+    ///
+    /// A set that somebody has just changed is left to that change.
+    pub(super) fn roll_back(
+        &mut self,
+        key: &Key,
+        set: &Set,
+        to: &str,
+        (ordinal, why): (Ordinal, &str),
+        now: Timestamp,
+    ) -> Result<()> {
+        let pet = set.pet_name(ordinal);
+        let place = self.world.place(&key.0);
+        let pod = place.and_then(|place| place.pets.get(pet.as_str()));
+        let files = self.store.layout().pet(&key.0, &pet);
+        let words = pod.map(|pet| store::last_words(&files, &pet.pod));
+        let revisions = place.and_then(|place| place.revisions.get(&key.1));
+        let mut revisions = revisions.into_iter().flatten();
+        let revision = revisions
+            .find(|one| one.metadata.name.as_deref() == Some(to))
+            .cloned()
+            .with_context(|| format!("{} has lost its revision {to}", key.1))?;
+        let from = self.reports.get(key).map(|report| &report.status);
+        let from = from.and_then(|status| status.update_revision.clone());
+        let note = RolledBack {
+            generation: set.generation,
+            from: from.unwrap_or_default(),
+            to: to.to_owned(),
+            pet,
+            why: why.to_owned(),
+            log: words.unwrap_or_default(),
+            time: now,
+        };
+        let done = self.edit_set(key, set, |set| {
+            rollout::roll_back(set, &revision, &note)?;
+            set.metadata.generation = Some(note.generation + 1);
+            Ok(())
+        })?;
+        if done {
+            let message = format!("{why}; going back to {to}");
+            self.set_event(key, Severity::Warning, "RolledBack", &message);
+        }
+        Ok(())
+    }
+
+    /// Takes an annotation off the set, now that what it asked for is done.
+    pub(super) fn fulfil(&mut self, key: &Key, set: &Set, annotation: &str) -> Result<()> {
+        self.edit_set(key, set, |set| {
+            rollout::annotate(set, annotation, None);
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// Changes a wanted set that is still the one that was looked at; says whether it was.
+    fn edit_set(
+        &mut self,
+        key: &Key,
+        seen: &Set,
+        change: impl FnOnce(&mut StatefulSet) -> Result<(), Problem>,
+    ) -> Result<bool> {
+        let store = self.store.clone();
+        let changed = store.edit("supervise", None, |edit| {
+            let wanted: Option<StatefulSet> = edit.find(&key.0, &key.1)?;
+            let same = |wanted: &StatefulSet| {
+                let meta = &wanted.metadata;
+                meta.uid.as_ref() == Some(&seen.uid) && meta.generation == Some(seen.generation)
+            };
+            let Some(mut wanted) = wanted.filter(same) else {
+                return Ok(None);
+            };
+            change(&mut wanted)?;
+            edit.put(&wanted)?;
+            Ok(Some(wanted))
+        })?;
+        self.due.insert(key.clone());
+        let done = changed.is_some();
+        match changed {
+            Some(wanted) => {
+                let place = self.world.place_mut(&key.0);
+                place.sets.insert(key.1.clone(), wanted);
+            }
+            // What is known of it is outdated.
+            None => drop(self.world.refresh(&store, Wanted::StatefulSet, key)?),
+        }
+        Ok(done)
+    }
+
+    /// Runs the set's command for it in a pet that is about to leave.
+    pub(super) fn run_hook(&mut self, key: &Key, set: &Set, ordinal: Ordinal) -> Result<()> {
+        let Some(command) = &set.wishes.pre_scale_down else {
+            return Ok(());
+        };
+        let pet = (key.0.clone(), set.pet_name(ordinal).parse()?);
+        let child = self
+            .spawn_hook(&pet, command)
+            .with_context(|| format!("cannot run the pre-scale-down hook of {}", pet.1))?;
+        let uid = self.world.pet_mut(&pet).map(|pet| pet.uid().to_owned());
+        let hook = RunningHook {
+            uid: uid.unwrap_or_default(),
+            generation: set.generation,
+            pet,
+        };
+        self.note_hook(&hook, HookOutcome::Running)?;
+        self.hooks.insert(child, hook);
+        Ok(())
+    }
+
+    /// Starts the command as `petset exec` would. What it says stays with the pet's logs.
+    fn spawn_hook(&self, pet: &Key, command: &str) -> io::Result<Pid> {
+        let layout = self.store.layout();
+        let path = hook_log(&layout.pet(&pet.0, pet.1.as_str()));
+        store::make_dir(path.parent().unwrap_or(&path))?;
+        let log = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(path)?;
+        let child = Command::new(launch::own_program()?)
+            .arg("exec")
+            .arg(pet.1.as_str())
+            .args(["--namespace", pet.0.as_str(), "--state-dir"])
+            .arg(layout.root())
+            .args(["--", "/bin/sh", "-c", command])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        Ok(Pid::from_child(&child))
+    }
+
+    /// Takes note that a hook has ended, if this was one; says whether it was.
+    pub(super) fn note_hook_ended(&mut self, pid: Pid, status: WaitStatus) -> bool {
+        let Some(hook) = self.hooks.remove(&pid) else {
+            return false;
+        };
+        let outcome = match status.exit_status() {
+            Some(0) => HookOutcome::Done,
+            Some(code) => HookOutcome::Failed(self.complaint(&hook.pet, code)),
+            None => HookOutcome::Failed("was killed".to_owned()),
+        };
+        if let HookOutcome::Failed(why) = &outcome {
+            let message = format!("the pre-scale-down hook {why}");
+            self.pet_event(&hook.pet, Severity::Warning, "FailedPreScaleDown", &message);
+        }
+        if let Err(error) = self.note_hook(&hook, outcome) {
+            log(&format!("{}/{}: {error:#}", hook.pet.0, hook.pet.1));
+        }
+        self.set_of_pet_is_due(&hook.pet);
+        true
+    }
+
+    fn complaint(&self, pet: &Key, code: i32) -> String {
+        let path = hook_log(&self.store.layout().pet(&pet.0, pet.1.as_str()));
+        let said = fs::read(path).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        match said.lines().rfind(|line| !line.trim().is_empty()) {
+            Some(last) => format!("failed with exit code {code}: {last}"),
+            None => format!("failed with exit code {code}"),
+        }
+    }
+
+    /// Notes on the pet how far its hook is.
+    fn note_hook(&mut self, hook: &RunningHook, outcome: HookOutcome) -> Result<()> {
+        let layout = self.store.layout().clone();
+        let Some(pet) = self.world.pet_mut(&hook.pet) else {
+            return Ok(());
+        };
+        if pet.uid() != hook.uid {
+            return Ok(());
+        }
+        let generation = hook.generation;
+        let text = serde_json::to_string(&Hook {
+            generation,
+            outcome,
+        })?;
+        let annotations = pet.pod.metadata.annotations.get_or_insert_default();
+        annotations.insert(HOOK_ANNOTATION.to_owned(), text);
+        pet.write(&layout, &hook.pet)
+            .with_context(|| format!("cannot write the pod {}", hook.pet.1))
+    }
+
+    /// Forgets a hook that an earlier supervisor ran: nobody knows what became of it.
+    pub(super) fn forget_lost_hook(&self, pet: &mut PetSeen) {
+        let running = |hook: &Hook| hook.outcome == HookOutcome::Running;
+        let mut known = self.hooks.values();
+        if pet.hook.as_ref().is_some_and(running) && !known.any(|hook| hook.uid == pet.uid) {
+            pet.hook = None;
+        }
+    }
+}
+
+fn hook_log(files: &store::PetLayout) -> std::path::PathBuf {
+    files.logs().join("pre-scale-down.txt")
+}

@@ -1,0 +1,196 @@
+//! `delete`: the order it goes in, what stays, and everything that may come in between.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::fs;
+
+use support::Sandbox;
+
+#[test]
+fn a_set_is_deleted_from_the_highest_ordinal_down_and_its_volumes_stay() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/three-ordered.yaml");
+    let deleted = sandbox.ok("delete web");
+    deleted.matches("delete-three-ordered.txt");
+    sandbox.journal_says(&["stopped web-2", "stopped web-1", "stopped web-0"]);
+    assert!(sandbox.file("volumes/default/data-web-0").is_dir());
+    sandbox.assert_nothing_left();
+}
+
+#[test]
+fn a_set_created_again_finds_its_data() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/three-ordered.yaml");
+    fs::write(sandbox.file("volumes/default/data-web-1/note"), "mine").unwrap();
+    sandbox.ok("delete web");
+    sandbox.ok("create -f manifests/three-ordered.yaml");
+    sandbox.ok("exec web-1 -- cat data/note").prints("mine");
+}
+
+#[test]
+fn purging_removes_the_data_too() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/three-ordered.yaml");
+    sandbox.ok("delete web --purge");
+    assert!(!sandbox.file("volumes/default/data-web-0").exists());
+    sandbox.ok("get pvc").says("No resources found");
+    sandbox.assert_nothing_left();
+}
+
+#[test]
+fn an_orphaned_pet_runs_on_and_is_adopted_again() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/one.yaml");
+    let main = sandbox.main("web-0");
+    sandbox.ok("delete web --cascade=orphan");
+    sandbox.ok("get sts").says("No resources found");
+    assert_eq!(sandbox.main("web-0"), main);
+    sandbox.ok("create -f manifests/one.yaml");
+    assert_eq!(sandbox.main("web-0"), main);
+    assert_eq!(sandbox.count("started web-0"), 1);
+    sandbox.ok("delete web");
+    sandbox.assert_nothing_left();
+}
+
+#[test]
+fn what_ignores_the_request_to_stop_is_killed_after_its_grace() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/ignores-term.yaml");
+    sandbox.journal_says(&["started web-0"]);
+    sandbox.ok("delete web");
+    sandbox.journal_says(&["ignored web-0"]);
+    sandbox.assert_nothing_left();
+}
+
+#[test]
+fn a_pet_in_back_off_is_deleted_at_once() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/crashes.yaml --no-wait");
+    sandbox.until_pet_is("web-0", "CrashLoopBackOff");
+    sandbox.ok("delete web --timeout 20s");
+    sandbox.assert_nothing_left();
+}
+
+#[test]
+fn a_set_that_is_being_deleted_can_be_neither_changed_nor_created() {
+    let sandbox = Sandbox::new();
+    let slow = slow_to_stop(&sandbox);
+    sandbox.ok(&format!("create -f {slow}"));
+    sandbox.journal_says(&["started web-0"]);
+    let delete = sandbox.start("delete web");
+    sandbox.journal_says(&["ignored web-0"]);
+    sandbox
+        .fails(4, "scale web --replicas 3")
+        .says("is being deleted");
+    sandbox
+        .fails(4, "upgrade web -e A=B")
+        .says("is being deleted");
+    sandbox
+        .fails(4, "create -f manifests/one.yaml")
+        .says("still being deleted");
+    assert_eq!(sandbox.status_of("web-0").as_deref(), Some("Terminating"));
+    sandbox.kill(sandbox.main("web-0"));
+    assert_eq!(sandbox.finish("delete", delete).code, 0);
+    sandbox.assert_nothing_left();
+}
+
+/// A pet that takes a minute to be killed.
+fn slow_to_stop(sandbox: &Sandbox) -> String {
+    let text = fs::read_to_string(support::testdata().join("manifests/ignores-term.yaml"));
+    let text = text
+        .unwrap()
+        .replace("PeriodSeconds: 1\n", "PeriodSeconds: 60\n");
+    sandbox.manifest("slow-to-stop.yaml", &text)
+}
+
+#[test]
+fn a_set_whose_deletion_nobody_waits_for_can_be_created_when_it_is_gone() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/three-ordered.yaml");
+    sandbox.ok("delete web --no-wait");
+    sandbox.ok("wait web --for delete");
+    sandbox.ok("create -f manifests/three-ordered.yaml");
+    assert_eq!(sandbox.count("started web-0"), 2);
+}
+
+#[test]
+fn deleting_while_create_waits_ends_both() {
+    let sandbox = Sandbox::new();
+    let create = sandbox.start("create -f manifests/gated.yaml");
+    sandbox.journal_says(&["started web-0"]);
+    sandbox.ok("delete web");
+    let outcome = sandbox.finish("create", create);
+    assert_eq!(outcome.code, 4, "{}", outcome.transcript());
+    outcome.says("was deleted meanwhile");
+    sandbox.assert_nothing_left();
+}
+
+#[test]
+fn a_set_may_be_deleted_by_several_at_once() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/three-ordered.yaml");
+    let deletes: Vec<_> = (0..5)
+        .map(|_| sandbox.start("delete web --ignore-not-found"))
+        .collect();
+    for delete in deletes {
+        let outcome = sandbox.finish("delete", delete);
+        assert_eq!(outcome.code, 0, "{}", outcome.transcript());
+    }
+    sandbox.assert_nothing_left();
+}
+
+#[test]
+fn a_set_that_does_not_exist_cannot_be_deleted() {
+    let sandbox = Sandbox::new();
+    sandbox.fails(3, "delete web").says("not found");
+    sandbox.ok("delete web --ignore-not-found");
+    assert!(
+        !sandbox.state().exists(),
+        "nothing was asked for, and something was made"
+    );
+}
+
+#[test]
+fn a_manifest_is_deleted_with_everything_in_it_but_the_data() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/three-ordered.yaml");
+    sandbox.ok("delete -f manifests/three-ordered.yaml");
+    sandbox.ok("get sts").says("No resources found");
+    sandbox.ok("get svc").says("No resources found");
+    assert!(sandbox.file("volumes/default/data-web-2").is_dir());
+    sandbox.assert_nothing_left();
+}
+
+#[test]
+fn a_daemonised_grandchild_is_ended_with_its_pet() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/daemonizes.yaml");
+    sandbox.until_daemon_runs();
+    sandbox.ok("delete web");
+    sandbox.assert_nothing_left();
+}
+
+#[test]
+fn a_deleted_pet_is_made_again() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/three-ordered.yaml");
+    let before = sandbox.pod("web-1")["metadata"]["uid"].clone();
+    sandbox.ok("delete pod/web-1");
+    assert_ne!(sandbox.pod("web-1")["metadata"]["uid"], before);
+    sandbox.journal_says(&["stopped web-1", "started web-1"]);
+    assert_eq!(sandbox.count("started web-0"), 1);
+}
+
+#[test]
+fn a_set_deleted_at_any_moment_of_its_start_is_gone() {
+    let sandbox = Sandbox::new();
+    for delay in 0..16 {
+        sandbox.ok("create -f manifests/init-alpha-annotation.yaml --no-wait");
+        std::thread::sleep(std::time::Duration::from_millis(delay * 3));
+        sandbox.ok("delete web --timeout 20s");
+        assert!(sandbox.pets().is_empty());
+    }
+    sandbox.assert_nothing_left();
+}

@@ -1,0 +1,80 @@
+//! Probes: what they hold back, and what they bring about.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use support::Sandbox;
+
+#[test]
+fn a_pet_that_is_not_ready_any_more_is_discovered_no_more() {
+    let sandbox = Sandbox::new();
+    (0..3).for_each(|ordinal| sandbox.open(&format!("ready-web-{ordinal}")));
+    sandbox.ok("create -f manifests/gated.yaml");
+    sandbox
+        .ok("discover web -o name")
+        .prints("web-0\nweb-1\nweb-2\n");
+    sandbox.shut("ready-web-1");
+    sandbox.until_says("get sts web --no-headers", "2/3");
+    sandbox
+        .ok("discover web -o name --ready-only")
+        .prints("web-0\nweb-2\n");
+    sandbox.open("ready-web-1");
+    sandbox.until_says("get sts web --no-headers", "3/3");
+    assert_eq!(sandbox.count("started web-1"), 1);
+}
+
+#[test]
+fn a_pet_that_fails_its_liveness_probe_is_restarted_and_keeps_its_identity() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/liveness.yaml");
+    let before = sandbox.pod("web-0")["metadata"]["uid"].clone();
+    sandbox.open("dead");
+    sandbox.until("it was restarted", || sandbox.count("started web-0") >= 2);
+    sandbox.shut("dead");
+    assert_eq!(sandbox.pod("web-0")["metadata"]["uid"], before);
+    sandbox.events_say(&["Liveness probe failed"]);
+}
+
+#[test]
+fn other_probes_wait_for_the_startup_probe() {
+    let sandbox = Sandbox::new();
+    let mut create = sandbox.start("create -f manifests/startup.yaml");
+    sandbox.events_say(&["Startup probe failed"]);
+    sandbox.journal_lacks("probed");
+    assert!(create.runs());
+    sandbox.open("up");
+    assert_eq!(sandbox.finish("create", create).code, 0);
+    sandbox.journal_says(&["probed"]);
+}
+
+#[test]
+fn a_server_is_ready_when_it_answers() {
+    let sandbox = Sandbox::new();
+    let words =
+        "create web --replicas 3 --image petset/hello --port http=8080 --ready http:/healthz";
+    sandbox.ok(words);
+    sandbox
+        .ok("discover web --port http")
+        .says("web-2.web.default.svc.cluster.local:8080");
+    sandbox.ok("delete web");
+    sandbox.assert_nothing_left();
+}
+
+#[test]
+fn a_pet_that_crashes_twice_is_restarted_until_it_serves() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/crashes-twice.yaml --no-wait");
+    sandbox.until_pet_is("web-0", "CrashLoopBackOff");
+    sandbox.journal_says(&["crashed web-0", "crashed web-0", "started web-0"]);
+    sandbox.until_says("get pods --no-headers", "Running");
+    let restarts = sandbox.pod("web-0")["status"]["containerStatuses"][0]["restartCount"].clone();
+    assert_eq!(restarts, 2);
+}
+
+#[test]
+fn pets_that_need_a_second_each_are_ready_in_order() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/ready-after-1s.yaml");
+    sandbox.journal_says(&["started web-0", "started web-1", "started web-2"]);
+}

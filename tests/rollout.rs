@@ -1,0 +1,274 @@
+//! Rolling out, holding, taking back: what happens to a set when a new template comes, and what
+//! becomes of it when the template is bad or a process dies in between.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use serde_json::Value;
+use support::{Sandbox, processes};
+
+/// Three servers that are ready when they answer.
+fn three_servers() -> Sandbox {
+    let sandbox = Sandbox::new();
+    let ready = "--ready http:/healthz --port http=8080";
+    sandbox.ok(&format!(
+        "create web --replicas 3 --image petset/hello {ready}"
+    ));
+    sandbox
+}
+
+/// Tells at which revision each pet is, by the place of that revision in the order given.
+fn revisions(sandbox: &Sandbox) -> Vec<String> {
+    let pets = ["web-0", "web-1", "web-2"];
+    let revision = |pet: &&str| {
+        let label = &sandbox.pod(pet)["metadata"]["labels"]["controller-revision-hash"];
+        label.as_str().unwrap_or_default().to_owned()
+    };
+    pets.iter().map(revision).collect()
+}
+
+fn set(sandbox: &Sandbox) -> Value {
+    serde_json::from_str(&sandbox.ok("get sts web -o json").out).unwrap()
+}
+
+/// A build that ends at once, saying why.
+const CRASH: &str = "-- sh -c 'echo cannot open the database; exit 3'";
+
+#[test]
+fn an_upgrade_to_a_build_that_crashes_halts_at_the_highest_pet_and_says_its_last_words() {
+    let sandbox = three_servers();
+    let lower = (sandbox.main("web-0"), sandbox.main("web-1"));
+    let upgraded = sandbox.fails(
+        5,
+        &format!("upgrade web --on-failure halt --progress-deadline 2s {CRASH}"),
+    );
+    upgraded.says("web-2").says("| cannot open the database");
+    assert_eq!((sandbox.main("web-0"), sandbox.main("web-1")), lower);
+    sandbox.fails(5, "rollout status web --timeout 20s");
+    sandbox
+        .ok("rollout undo web")
+        .says("statefulset.apps/web rolled back");
+    sandbox
+        .ok("rollout status web")
+        .says("partitioned roll out complete: 3 new pods");
+    assert_eq!((sandbox.main("web-0"), sandbox.main("web-1")), lower);
+}
+
+#[test]
+fn a_failed_upgrade_goes_back_by_itself_with_exit_code_6() {
+    let sandbox = three_servers();
+    let before = revisions(&sandbox);
+    let lower = (sandbox.main("web-0"), sandbox.main("web-1"));
+    let upgraded = sandbox.fails(
+        6,
+        &format!("upgrade web --on-failure rollback --progress-deadline 2s {CRASH}"),
+    );
+    upgraded
+        .says("web went back from")
+        .says("| cannot open the database");
+    assert_eq!(revisions(&sandbox), before);
+    assert_eq!((sandbox.main("web-0"), sandbox.main("web-1")), lower);
+    sandbox.events_say(&["RolledBack"]);
+    // The revision keeps its name and gets the next number (C27).
+    let history = sandbox.ok("rollout history web").out;
+    assert!(
+        history.contains("\n2 ") && history.contains("\n3 "),
+        "{history}"
+    );
+}
+
+#[test]
+fn a_rollback_happens_although_command_and_supervisor_are_killed() {
+    let sandbox = three_servers();
+    let before = revisions(&sandbox);
+    let words = format!("upgrade web --on-failure rollback --progress-deadline 2s {CRASH}");
+    let mut upgrade = sandbox.start(&words);
+    sandbox.until("the highest pet was replaced", || {
+        revisions(&sandbox)[2] != before[2] && !revisions(&sandbox)[2].is_empty()
+    });
+    assert!(upgrade.runs());
+    drop(upgrade);
+    processes::kill(sandbox.supervisor().unwrap());
+    sandbox.ok("wait web --for settled");
+    sandbox.until("it went back", || revisions(&sandbox) == before);
+    sandbox.ok("wait web --for settled");
+    let note = &set(&sandbox)["metadata"]["annotations"]["petset.dev/rolled-back"];
+    assert!(note.as_str().unwrap().contains("cannot open the database"));
+}
+
+#[test]
+fn a_corrected_template_replaces_the_broken_pet_first() {
+    let sandbox = three_servers();
+    let lower = sandbox.main("web-0");
+    sandbox.fails(5, "upgrade web --image example/unknown:v2");
+    assert_eq!(sandbox.main("web-0"), lower);
+    sandbox.ok("upgrade web --image petset/hello --env COLOUR=green");
+    sandbox.ok("rollout status web");
+    assert_ne!(sandbox.main("web-0"), lower);
+}
+
+#[test]
+fn a_canary_is_promoted_or_taken_back() {
+    let sandbox = three_servers();
+    let before = revisions(&sandbox);
+    let canary = sandbox.ok("upgrade web --env COLOUR=green --canary 1");
+    canary.says("petset rollout promote web");
+    let now = revisions(&sandbox);
+    assert!(now[2] != before[2] && now[..2] == before[..2]);
+    sandbox.ok("rollout undo web");
+    assert_eq!(revisions(&sandbox), before);
+    sandbox.ok("upgrade web --env COLOUR=green --canary 1");
+    sandbox.ok("rollout promote web").says("promoted");
+    assert_eq!(revisions(&sandbox), vec![now[2].clone(); 3]);
+    sandbox.fails(4, "rollout promote web");
+}
+
+#[test]
+fn a_pause_holds_the_roll_and_lets_scaling_and_replacement_go_on() {
+    let sandbox = three_servers();
+    let before = revisions(&sandbox);
+    let paused = sandbox.ok("upgrade web --env COLOUR=green --pause-after 1");
+    paused.says("petset rollout resume web");
+    sandbox.ok("restart web-0");
+    assert_eq!(revisions(&sandbox)[..2], before[..2]);
+    sandbox.ok("scale web --replicas 4");
+    sandbox.ok("scale web --replicas 3");
+    processes::kill(sandbox.supervisor().unwrap());
+    sandbox.ok("rollout pause web");
+    sandbox.ok("wait web --for settled");
+    assert_eq!(revisions(&sandbox)[..2], before[..2]);
+    sandbox.fails(4, "rollout pause web");
+    sandbox.ok("rollout resume web");
+    assert_eq!(revisions(&sandbox)[0], revisions(&sandbox)[2]);
+    assert_ne!(revisions(&sandbox)[0], before[0]);
+}
+
+#[test]
+fn a_dry_run_shows_the_steps_and_takes_none() {
+    let sandbox = three_servers();
+    let before = set(&sandbox);
+    let plan = sandbox.ok("scale web --replicas 1 --dry-run");
+    plan.prints(
+        "statefulset.apps/web: 2 steps (dry run)\n  1. stop web-2: the set was scaled down\n  \
+         2. stop web-1: the set was scaled down\n",
+    );
+    let plan = sandbox.ok("upgrade web --env A=1 --dry-run -o json").out;
+    let plan: Value = serde_json::from_str(&plan).unwrap();
+    assert_eq!(plan[0]["steps"][1]["step"], "stopPet");
+    assert_eq!(plan[0]["steps"][1]["object"], "web-2");
+    for words in [
+        "restart web",
+        "restart web --parallel",
+        "delete web",
+        "stop",
+    ] {
+        sandbox.ok(&format!("{words} --dry-run"));
+    }
+    assert_eq!(set(&sandbox), before);
+}
+
+#[test]
+fn apply_creates_scales_upgrades_and_repeats_without_effect() {
+    let sandbox = Sandbox::new();
+    let file = "manifests/three-ordered.yaml";
+    sandbox.fails(1, &format!("diff -f {file}"));
+    let applied = sandbox.ok(&format!("apply -f {file}"));
+    applied
+        .says("service/web created")
+        .says("statefulset.apps/web created");
+    let again = sandbox.ok(&format!("apply -f {file}"));
+    again
+        .says("service/web unchanged")
+        .says("statefulset.apps/web unchanged");
+    sandbox.ok(&format!("diff -f {file}")).prints("");
+    sandbox.ok("restart web");
+    sandbox
+        .ok(&format!("apply -f {file}"))
+        .says("statefulset.apps/web unchanged");
+    let text = std::fs::read_to_string(support::testdata().join(file)).unwrap();
+    let text = text
+        .replace("replicas: 3", "replicas: 2")
+        .replace("storage: 1Gi", "storage: 2Gi");
+    let changed = sandbox.manifest("changed.yaml", &text);
+    let differs = sandbox.fails(1, &format!("diff -f {changed}"));
+    differs.says("-  replicas: 3\n+  replicas: 2");
+    sandbox
+        .ok(&format!("apply -f {changed}"))
+        .says("statefulset.apps/web configured");
+    assert_eq!(sandbox.pets(), ["web-0", "web-1"]);
+    let smaller = text.replace("storage: 2Gi", "storage: 1Gi");
+    let smaller = sandbox.manifest("smaller.yaml", &smaller);
+    sandbox
+        .fails(2, &format!("apply -f {smaller}"))
+        .says("are forbidden");
+}
+
+#[test]
+fn a_pet_hands_over_before_it_leaves_and_stays_if_it_cannot() {
+    let sandbox = Sandbox::new();
+    let text = std::fs::read_to_string(support::testdata().join("manifests/three-ordered.yaml"));
+    let hook = "metadata:\n  name: web\n  annotations:\n    petset.dev/pre-scale-down: \
+                'journal left $POD_NAME; test -e $TMPDIR/may-leave'\nspec:\n  serviceName";
+    let text = text
+        .unwrap()
+        .replace("metadata:\n  name: web\nspec:\n  serviceName", hook);
+    let file = sandbox.manifest("hook.yaml", &text);
+    sandbox.ok(&format!("create -f {file}"));
+    let failed = sandbox.fails(5, "scale web --replicas 2");
+    failed.says("web-2 may not leave: its pre-scale-down hook failed with exit code 1");
+    assert_eq!(sandbox.pets().len(), 3);
+    sandbox.journal_lacks("stopped web-2");
+    sandbox.open("may-leave");
+    sandbox.ok("scale web --replicas 1");
+    assert_eq!(sandbox.pets(), ["web-0"]);
+    sandbox.journal_says(&["left web-2", "stopped web-2", "left web-1", "stopped web-1"]);
+    sandbox.ok("restart web");
+    assert_eq!(sandbox.count("left web-0"), 0, "a restart is no scale-down");
+}
+
+#[test]
+fn members_that_wait_for_each_other_are_started_together() {
+    let sandbox = Sandbox::new();
+    // A member of a cluster that has been formed is ready when two of its members run.
+    let text = std::fs::read_to_string(support::testdata().join("manifests/three-ordered.yaml"));
+    let probe = "command: [sh, -c, 'is-up && { test ! -e $TMPDIR/formed || \
+                 test $($PETSET get pets web -o name | wc -l) -ge 2; }']";
+    let text = text.unwrap().replace("command: [is-up]", probe);
+    let file = sandbox.manifest("quorum.yaml", &text);
+    sandbox.ok(&format!("create -f {file}"));
+    sandbox.open("formed");
+    sandbox.ok("stop");
+    let waiting = sandbox.fails(124, "start --timeout 12s");
+    waiting.says("petset restart web --parallel");
+    sandbox
+        .ok("describe web")
+        .says("ran before and start only when it is ready");
+    sandbox.ok("restart web --parallel");
+    assert_eq!(sandbox.pets().len(), 3);
+    sandbox.ok("stop");
+    sandbox.ok("start --parallel");
+    let annotations = &set(&sandbox)["metadata"]["annotations"];
+    assert!(annotations["petset.dev/start-together"].is_null());
+}
+
+#[test]
+fn a_choice_of_pet_is_refused_with_the_reason() {
+    let sandbox = three_servers();
+    let refused = sandbox.fails(2, "scale web --delete web-1");
+    refused.says("numbered without gaps").says("--replicas 2");
+    sandbox.fails(2, "scale web");
+}
+
+#[test]
+fn a_strict_set_knows_no_wishes_of_petsets_own() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir_all(sandbox.state()).unwrap();
+    std::fs::write(sandbox.file("petset.toml"), "strict = true\n").unwrap();
+    sandbox.ok("create web --image petset/hello");
+    sandbox
+        .fails(2, "rollout pause web")
+        .says("pausing is not supported");
+    sandbox.fails(2, "upgrade web --env A=1 --canary 1");
+    sandbox.fails(2, "restart web --parallel");
+}

@@ -1,0 +1,130 @@
+//! `stop` and `start`, and the end of the machine in between.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::fs;
+
+use support::{Sandbox, processes};
+
+#[test]
+fn stopping_ends_everything_in_reverse_order_and_starting_brings_it_back() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/three-ordered.yaml");
+    let address = sandbox.pod("web-1")["status"]["podIP"].clone();
+    sandbox.ok("stop");
+    sandbox.journal_says(&["stopped web-2", "stopped web-1", "stopped web-0"]);
+    sandbox.assert_nothing_left();
+    sandbox.ok("get sts").says("web");
+    sandbox.ok("start");
+    assert_eq!(sandbox.pets(), ["web-0", "web-1", "web-2"]);
+    assert_eq!(sandbox.pod("web-1")["status"]["podIP"], address);
+    assert_eq!(sandbox.count("started web-2"), 2);
+}
+
+#[test]
+fn what_is_asked_for_while_stopped_happens_at_the_start() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/three-ordered.yaml");
+    sandbox.ok("stop");
+    sandbox.ok("scale web --replicas 1").says("petset start");
+    assert!(sandbox.pets().is_empty());
+    sandbox.ok("start");
+    assert_eq!(sandbox.pets(), ["web-0"]);
+}
+
+#[test]
+fn a_set_is_deleted_while_stopped() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/three-ordered.yaml");
+    sandbox.ok("stop");
+    sandbox.ok("delete web");
+    sandbox.ok("get sts").says("No resources found");
+    sandbox.assert_nothing_left();
+}
+
+/// Ends everything at once, and makes it look as if the machine had been started anew.
+fn reboot(sandbox: &Sandbox) {
+    let all = || sandbox.processes();
+    sandbox.supervisor().into_iter().for_each(processes::kill);
+    sandbox.until("everything is dead", || {
+        all().iter().for_each(|it| processes::kill(it.pid));
+        all().is_empty()
+    });
+    for pet in sandbox.pets() {
+        let path = sandbox.file(&format!("pets/default/{pet}/runner.json"));
+        let text = fs::read(&path).unwrap();
+        let mut record: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        record["bootId"] = "00000000-0000-0000-0000-000000000000".into();
+        fs::write(&path, record.to_string()).unwrap();
+    }
+}
+
+#[test]
+fn after_a_reboot_start_brings_everything_back_in_order() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/three-ordered.yaml");
+    let address = sandbox.pod("web-1")["status"]["podIP"].clone();
+    fs::write(sandbox.file("volumes/default/data-web-1/note"), "mine").unwrap();
+    reboot(&sandbox);
+    sandbox.ok("start");
+    assert_eq!(sandbox.count("started web-0"), 2);
+    sandbox.journal_says(&[
+        "started web-2",
+        "started web-0",
+        "started web-1",
+        "started web-2",
+    ]);
+    sandbox.ok("exec web-1 -- cat data/note").prints("mine");
+    assert_eq!(sandbox.pod("web-1")["status"]["podIP"], address);
+}
+
+#[test]
+fn after_a_reboot_any_command_that_changes_something_brings_everything_back() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/three-ordered.yaml");
+    reboot(&sandbox);
+    sandbox.ok("scale web --replicas 2");
+    assert_eq!(sandbox.pets(), ["web-0", "web-1"]);
+    assert_eq!(sandbox.count("started web-1"), 2);
+}
+
+#[test]
+fn a_process_that_has_the_number_of_one_before_the_reboot_is_left_alone() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/one.yaml");
+    let mut bystander = std::process::Command::new("sleep")
+        .arg("1000")
+        .spawn()
+        .unwrap();
+    reboot(&sandbox);
+    let path = sandbox.file("pets/default/web-0/runner.json");
+    let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    record["pid"] = bystander.id().into();
+    record["containers"][0]["pid"] = bystander.id().into();
+    fs::write(&path, record.to_string()).unwrap();
+    sandbox.ok("start");
+    assert!(bystander.try_wait().unwrap().is_none());
+    bystander.kill().unwrap();
+    bystander.wait().unwrap();
+}
+
+#[test]
+fn a_supervisor_in_the_foreground_ends_when_asked_and_leaves_its_pets() {
+    let sandbox = Sandbox::new();
+    let supervise = sandbox.start("supervise");
+    sandbox.until("it runs", || sandbox.supervisor().is_some());
+    assert_eq!(sandbox.supervisor(), Some(supervise.pid()));
+    sandbox.ok("create -f manifests/one.yaml");
+    let main = sandbox.main("web-0");
+    sandbox
+        .fails(4, "supervise")
+        .says("has a supervisor already");
+    processes::signal(supervise.pid(), rustix::process::Signal::TERM);
+    assert_eq!(sandbox.finish("supervise", supervise).code, 0);
+    assert!(main.is_some());
+    assert_eq!(sandbox.main("web-0"), main);
+    sandbox.ok("delete web");
+    sandbox.assert_nothing_left();
+}

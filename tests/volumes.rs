@@ -1,0 +1,80 @@
+//! Volumes: what keeps them, and the few things that take them away.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::fs;
+
+use support::Sandbox;
+
+#[test]
+fn volumes_outlive_scaling_down_deleting_and_the_supervisor() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/three-ordered.yaml");
+    let notes: Vec<_> = (0..3)
+        .map(|ordinal| sandbox.file(&format!("volumes/default/data-web-{ordinal}/note")))
+        .collect();
+    notes
+        .iter()
+        .for_each(|note| fs::write(note, "mine").unwrap());
+    sandbox.ok("scale web --replicas 1");
+    sandbox.ok("upgrade web --env A=B");
+    sandbox.kill(sandbox.supervisor());
+    sandbox.ok("delete web");
+    sandbox.ok("create -f manifests/three-ordered.yaml");
+    sandbox.ok("stop");
+    sandbox.ok("start");
+    assert!(notes.iter().all(|note| fs::read(note).unwrap() == b"mine"));
+}
+
+#[test]
+fn a_retention_policy_that_says_delete_is_obeyed() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/retention-delete.yaml");
+    let volume = |ordinal: u32| sandbox.file(&format!("volumes/default/data-web-{ordinal}"));
+    sandbox.ok("scale web --replicas 2");
+    sandbox.until("the claim is gone", || !volume(2).exists());
+    assert!(volume(0).exists() && volume(1).exists());
+    sandbox.ok("delete web").lacks("Kept the volumes");
+    sandbox.until("the claims are gone", || {
+        !volume(0).exists() && !volume(1).exists()
+    });
+}
+
+#[test]
+fn a_volume_in_use_cannot_be_removed_and_one_that_is_left_can() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/three-ordered.yaml");
+    sandbox.ok("scale web --replicas 2");
+    let used = sandbox.run("volume rm data-web-0 --yes");
+    assert_ne!(used.code, 0, "{}", used.transcript());
+    assert!(sandbox.file("volumes/default/data-web-0").exists());
+    sandbox.ok("volume rm data-web-2 --yes");
+    assert!(!sandbox.file("volumes/default/data-web-2").exists());
+    sandbox.ok("scale web --replicas 3");
+    assert!(sandbox.file("volumes/default/data-web-2").is_dir());
+}
+
+#[test]
+fn a_pet_sees_its_volume_below_its_directory_and_in_its_environment() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/three-ordered.yaml");
+    sandbox
+        .ok("exec web-1 -- sh -c 'echo mine >data/note; echo $PETSET_MOUNT_DATA'")
+        .says("data-web-1");
+    let note = fs::read_to_string(sandbox.file("volumes/default/data-web-1/note"));
+    assert_eq!(note.unwrap(), "mine\n");
+    sandbox.ok("describe pod web-1").says("data-web-1");
+}
+
+#[test]
+fn removing_all_volumes_of_a_deleted_set_leaves_those_of_others() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/three-ordered.yaml");
+    sandbox.ok("create other --image petset/hello --volume data");
+    sandbox.ok("delete web");
+    sandbox.ok("volume rm --set web --yes");
+    assert!(!sandbox.file("volumes/default/data-web-0").exists());
+    assert!(sandbox.file("volumes/default/data-other-0").is_dir());
+}
