@@ -15,7 +15,7 @@ use super::restart::Named;
 use super::session::{PassedThrough, Session, say};
 use crate::model::{ObjectName, printer};
 use crate::problem::{Kind, Problem, Result};
-use crate::runner::Launch;
+use crate::runner::{Launch, isolation};
 use crate::store;
 
 /// The exit codes of a shell for a program that cannot be started, and for one that is missing.
@@ -60,6 +60,9 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     let Some((program, rest)) = args.command.split_first() else {
         return Err(Problem::invalid("there is no program to run").into());
     };
+    if isolation::is_full(&pod) {
+        return visit(&launch, &args.command);
+    }
     if !launch.cwd.is_dir() {
         let message = format!("the working directory {} is gone", launch.cwd.display());
         return Err(Problem::new(Kind::Failed, message).into());
@@ -71,6 +74,22 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
         .current_dir(&launch.cwd)
         .exec();
     Err(refuse(program, &error))
+}
+
+/// Runs the program in the namespaces of the container, and ends as it ends.
+fn visit(launch: &Launch, command: &[String]) -> Result<()> {
+    let program = command.first().map(String::as_str).unwrap_or_default();
+    match isolation::visit(launch, command) {
+        Err(error) => Err(refuse(program, &error)),
+        Ok(status) => match (status.exit_status(), status.terminating_signal()) {
+            (Some(0), _) => Ok(()),
+            (Some(code), _) => Err(PassedThrough(u8::try_from(code).unwrap_or(1)).into()),
+            (None, signal) => {
+                let code = 128 + signal.unwrap_or(0);
+                Err(PassedThrough(u8::try_from(code).unwrap_or(1)).into())
+            }
+        },
+    }
 }
 
 /// Says why a program did not start, and ends as a shell would.
@@ -116,7 +135,7 @@ fn launch_of(session: &Session, pod: &Pod, container: &str) -> Result<Launch> {
     let launch: Option<Launch> =
         store::read_json(&path).with_context(|| format!("cannot read {}", path.display()))?;
     match launch {
-        Some(launch) if runs && is_alive(launch.pid) => Ok(launch),
+        Some(launch) if runs && is_alive(session, pod, launch.pid) => Ok(launch),
         Some(_) | None => Err(not_running(pod, container).into()),
     }
 }
@@ -126,8 +145,15 @@ fn is_running(status: &ContainerStatus) -> bool {
     state.is_some_and(|state| state.running.is_some())
 }
 
-fn is_alive(pid: u32) -> bool {
-    std::path::Path::new(&format!("/proc/{pid}")).exists()
+/// Tells whether a main process is still the one that the runner started: its number may be
+/// another's by now.
+fn is_alive(session: &Session, pod: &Pod, pid: u32) -> bool {
+    let path = session.files(pod).runner();
+    let record: Option<serde_json::Value> = store::read_json(&path).unwrap_or_default();
+    let mains = record.as_ref().and_then(|it| it["containers"].as_array());
+    let main = mains.into_iter().flatten().find(|it| it["pid"] == pid);
+    let start = main.and_then(|it| it["start"].as_u64());
+    start.is_none_or(|start| pods::started(pid) == Some(start)) && pods::started(pid).is_some()
 }
 
 fn not_running(pod: &Pod, container: &str) -> Problem {

@@ -13,6 +13,7 @@ mod events;
 mod exec;
 mod files;
 mod get;
+mod inside;
 mod logs;
 mod lookout;
 mod man;

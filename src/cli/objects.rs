@@ -272,7 +272,9 @@ impl Session {
         namespace: &Namespace,
         name: &ObjectName,
     ) -> Result<Option<ServiceRecord>> {
-        read_json(&self.store.layout().service_record(namespace, name.as_str()))
+        let path = self.store.layout().service_record(namespace, name.as_str());
+        let record: Option<ServiceRecord> = read_json(&path)?;
+        Ok(record.map(super::inside::record))
     }
 
     fn endpoints(&self, namespace: &Namespace, name: &ObjectName) -> Result<Option<Item>> {

@@ -15,6 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use serde::Serialize;
 
+use super::inside;
 use super::pods;
 use super::session::Session;
 use crate::model::{Namespace, ObjectName, PetName, PetSeen, Set, SetName, printer};
@@ -225,7 +226,10 @@ fn absent(session: &Session, name: &PetName, template: &PodSpec) -> Peer {
         |given: &&store::Given| given.pod == name && given.namespace == session.namespace.as_str();
     Peer {
         fqdn: None,
-        ip: given.iter().find(own).map(|given| IpAddr::V4(given.ip)),
+        ip: given
+            .iter()
+            .find(own)
+            .map(|given| inside::ip(IpAddr::V4(given.ip))),
         ordinal: None,
         ready: false,
         ports: ports_of(template),

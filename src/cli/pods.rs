@@ -9,6 +9,7 @@ use anyhow::Context;
 use k8s_openapi::api::core::v1::Pod;
 use serde::Deserialize;
 
+use super::inside;
 use super::session::Session;
 use crate::model::{Namespace, printer};
 use crate::problem::Result;
@@ -31,10 +32,11 @@ pub(crate) fn find_in(session: &Session, namespace: &Namespace, name: &str) -> R
             return Ok(None);
         };
         merge_status(&mut pod, read_json(&files.status())?);
-        if !has_ended(&pod) && !is_kept(&files) {
+        // From within a pet, no process of the host is seen.
+        if !inside::is_here() && !has_ended(&pod) && !is_kept(&files) {
             lost(&mut pod);
         }
-        Ok(Some(pod))
+        Ok(Some(inside::pod(pod)))
     };
     read().with_context(|| format!("cannot read the pet {name}"))
 }
@@ -97,7 +99,7 @@ pub(crate) fn is_kept(files: &PetLayout) -> bool {
 }
 
 /// Returns when a process was started, in clock ticks since boot; nothing for a dead one.
-fn started(pid: u32) -> Option<u64> {
+pub(crate) fn started(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may hold anything, so fields count from its end.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();

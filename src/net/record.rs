@@ -12,6 +12,8 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::{Deserialize, Serialize};
 
+use super::address::Block;
+
 /// The old ways to ask for `publishNotReadyAddresses` (N13).
 pub(super) const TOLERATE_UNREADY: [&str; 2] = [
     "service.alpha.kubernetes.io/tolerate-unready-endpoints",
@@ -100,6 +102,16 @@ pub(crate) struct EndpointPort {
 }
 
 impl ServiceRecord {
+    /// Returns the record with the addresses that hold inside the private network.
+    pub(crate) fn seen_inside(mut self, block: Block) -> Self {
+        for endpoint in &mut self.endpoints {
+            if let IpAddr::V4(ip) = endpoint.ip {
+                endpoint.ip = IpAddr::V4(block.internal(ip));
+            }
+        }
+        self
+    }
+
     /// Returns the endpoints that names resolve to.
     pub(crate) fn ready(&self) -> impl Iterator<Item = &Endpoint> {
         self.endpoints.iter().filter(|endpoint| endpoint.ready)

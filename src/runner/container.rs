@@ -51,18 +51,24 @@ pub(super) struct Supplies {
     program: PathBuf,
     inherited: Vec<(String, String)>,
     capacity: Capacity,
+    full: bool,
     volumes: Option<Volumes>,
     /// What the volumes were made from, for the first container, which starts just then.
     fresh: Option<Sources>,
 }
 
 impl Supplies {
-    pub(super) fn new(store: Store, namespace: Namespace) -> Self {
+    /// Supplies the pods of a namespace; `full` says that mounts are where the manifest wants.
+    pub(super) fn new(store: Store, namespace: Namespace, full: bool) -> Self {
         let root = store.layout().root();
         Self {
             program: program(&store),
             capacity: capacity(root),
-            inherited: inherited().collect(),
+            // Where the host keeps what is temporary is not to be seen from a sandbox.
+            inherited: inherited()
+                .filter(|(name, _)| !full || name != "TMPDIR")
+                .collect(),
+            full,
             store,
             namespace,
             volumes: None,
@@ -75,7 +81,8 @@ impl Supplies {
         let sources = self.sources(pod)?;
         let layout = self.store.layout();
         let made = volumes::prepare(layout, pod, &sources, self.capacity);
-        let made = made.map_err(|fault| fault.message)?;
+        let mut made = made.map_err(|fault| fault.message)?;
+        made.mounted = self.full;
         let warnings = made.warnings.clone();
         self.volumes = Some(made);
         self.fresh = Some(sources);
@@ -122,6 +129,18 @@ impl Supplies {
             warnings: notes.into_iter().flatten().cloned().collect(),
             mounts: mounted.mounts,
         })
+    }
+
+    pub(super) fn layout(&self) -> &store::Layout {
+        self.store.layout()
+    }
+
+    pub(super) fn cluster_domain(&self) -> &str {
+        &self.store.settings().cluster_domain
+    }
+
+    pub(super) fn program(&self) -> &Path {
+        &self.program
     }
 
     /// Forgets what was read for the volumes: a later start reads it anew.

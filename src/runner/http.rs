@@ -4,6 +4,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
+use super::isolation::Dialer;
+
 /// The most that is read of a head; a longer one is not HTTP that we want to know.
 const MOST: usize = 16 << 10;
 const REDIRECTS: usize = 10;
@@ -25,12 +27,17 @@ pub(super) struct Response {
 }
 
 /// Makes a request, following redirects that stay on the host; one that leaves it is returned.
-pub(super) fn fetch(request: &Request, timeout: Duration) -> Result<Response, String> {
+pub(super) fn fetch(
+    request: &Request,
+    timeout: Duration,
+    dialer: Option<&Dialer>,
+) -> Result<Response, String> {
     let until = Instant::now() + timeout;
     let mut request = request.clone();
     for _ in 0..REDIRECTS {
         let url = format!("http://{}:{}{}", request.host, request.port, request.path);
-        let response = once(&request, until).map_err(|fault| format!("Get {url:?}: {fault}"))?;
+        let response =
+            once(&request, until, dialer).map_err(|fault| format!("Get {url:?}: {fault}"))?;
         let location = response.location.as_deref();
         match location.and_then(|location| followed(&request, location)) {
             Some(next) if (300..400).contains(&response.status) => request = next,
@@ -72,8 +79,8 @@ fn absolute(path: &str, location: &str) -> String {
     format!("{folder}{location}")
 }
 
-fn once(request: &Request, until: Instant) -> Result<Response, String> {
-    let mut stream = connect(&request.host, request.port, until)?;
+fn once(request: &Request, until: Instant, dialer: Option<&Dialer>) -> Result<Response, String> {
+    let mut stream = connect(&request.host, request.port, until, dialer)?;
     let words = |error: std::io::Error| explain(&error);
     stream
         .set_write_timeout(Some(left(until)?))
@@ -153,13 +160,23 @@ fn parse(head: &[u8]) -> Result<Response, String> {
 }
 
 /// Connects to a TCP port before the time is over.
-pub(super) fn connect(host: &str, port: u16, until: Instant) -> Result<TcpStream, String> {
+pub(super) fn connect(
+    host: &str,
+    port: u16,
+    until: Instant,
+    dialer: Option<&Dialer>,
+) -> Result<TcpStream, String> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let addresses = (bare, port).to_socket_addrs();
     let addresses = addresses.map_err(|error| format!("dial tcp: lookup {host}: {error}"))?;
     let mut fault = format!("dial tcp: lookup {host}: no such host");
     for address in addresses {
-        match TcpStream::connect_timeout(&address, left(until)?) {
+        let patience = left(until)?;
+        let stream = match dialer {
+            Some(dialer) => dialer.connect(address, patience),
+            None => TcpStream::connect_timeout(&address, patience),
+        };
+        match stream {
             Ok(stream) => return Ok(stream),
             Err(error) => fault = refused(address, &error),
         }
@@ -233,7 +250,7 @@ mod tests {
     #[test]
     fn a_get_looks_as_the_kubelets_does() {
         let (port, server) = serve(&["HTTP/1.1 204 No Content\r\nX: y\r\n\r\n"]);
-        assert_eq!(fetch(&request(port), PATIENCE).unwrap().status, 204);
+        assert_eq!(fetch(&request(port), PATIENCE, None).unwrap().status, 204);
         let asked = server.join().unwrap().remove(0);
         assert!(
             asked.starts_with("GET /healthz?x=1 HTTP/1.1\r\n"),
@@ -254,20 +271,20 @@ mod tests {
             "HTTP/1.1 302 Found\r\nLocation: /other\r\n\r\n",
             "HTTP/1.0 500 Oops\r\n\r\n",
         ]);
-        assert_eq!(fetch(&request(port), PATIENCE).unwrap().status, 500);
+        assert_eq!(fetch(&request(port), PATIENCE, None).unwrap().status, 500);
         assert!(server.join().unwrap()[1].starts_with("GET /other "));
         let (port, _server) = serve(&["HTTP/1.1 302 Found\r\nLocation: http://elsewhere/\r\n\r\n"]);
-        assert_eq!(fetch(&request(port), PATIENCE).unwrap().status, 302);
+        assert_eq!(fetch(&request(port), PATIENCE, None).unwrap().status, 302);
     }
 
     #[test]
     fn silence_and_refusal_are_explained() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let silence = fetch(&request(port), Duration::from_millis(50)).unwrap_err();
+        let silence = fetch(&request(port), Duration::from_millis(50), None).unwrap_err();
         assert!(silence.ends_with("context deadline exceeded"), "{silence}");
         drop(listener);
-        let refusal = fetch(&request(port), PATIENCE).unwrap_err();
+        let refusal = fetch(&request(port), PATIENCE, None).unwrap_err();
         assert!(
             refusal.ends_with("connect: connection refused"),
             "{refusal}"

@@ -26,6 +26,7 @@ use process::Process;
 
 use super::container::{Launch, Supplies};
 use super::control::{self, Control};
+use super::isolation::{self, Isolation, Room, Surroundings, is_full};
 use super::logs::Outlet;
 use super::record::Record;
 use super::{spawn, tree};
@@ -51,6 +52,8 @@ struct Answer {
 struct Vessel {
     spec: Container,
     launch: Option<Launch>,
+    /// What its processes see mounted, where that is not what the host has.
+    room: Option<Room>,
     outlet: Option<Outlet>,
     /// The sessions that its processes lead.
     sessions: Vec<u32>,
@@ -66,6 +69,7 @@ struct Vessel {
 pub(super) struct Keeper {
     layout: Layout,
     supplies: Supplies,
+    isolation: Isolation,
     pet: PetLayout,
     name: String,
     journal: std::path::PathBuf,
@@ -127,7 +131,8 @@ impl Keeper {
             ip: ip.unwrap_or_else(|| "127.0.0.1".to_owned()),
             name: name.to_owned(),
             journal,
-            supplies: Supplies::new(store, namespace),
+            isolation: Isolation::of(&pod),
+            supplies: Supplies::new(store, namespace, is_full(&pod)),
             layout,
             pet,
             pod,
@@ -212,6 +217,8 @@ impl Keeper {
     }
 
     fn prepare(&mut self) -> Result<(), String> {
+        let around = surroundings(&self.pod, &self.ip, &self.pet, &self.supplies);
+        self.isolation.prepare(&around)?;
         let warnings = self.supplies.prepare(&self.pod)?;
         self.warn(warnings);
         Ok(())
@@ -232,7 +239,7 @@ impl Keeper {
             .filter_map(|it| it.outlet.as_ref()?.pipe());
         let outputs = self.processes.iter().filter_map(|it| it.output.as_ref());
         let own = [self.wake.as_fd(), self.control.as_fd()];
-        let all = own.into_iter();
+        let all = own.into_iter().chain(self.isolation.lifeline());
         let all = all.chain(outlets.map(AsFd::as_fd));
         let all = all.chain(outputs.map(AsFd::as_fd));
         let mut all: Vec<PollFd<'_>> = all
@@ -275,8 +282,24 @@ impl Keeper {
             }
         }
         self.listen_to_outputs();
+        self.stay_connected();
         self.reap();
         self.keep_time();
+    }
+
+    /// Joins the private network again if who held it has died.
+    fn stay_connected(&mut self) {
+        let Some(lifeline) = self.isolation.lifeline() else {
+            return;
+        };
+        let mut ended = [PollFd::from_borrowed_fd(lifeline, PollFlags::IN)];
+        if poll(&mut ended, Some(&Timespec::default())) != Ok(1) {
+            return;
+        }
+        let around = surroundings(&self.pod, &self.ip, &self.pet, &self.supplies);
+        if let Err(fault) = self.isolation.heal(&around) {
+            self.warn(vec![fault]);
+        }
     }
 
     fn take_answers(&mut self, answers: Vec<Answer>) {
@@ -370,6 +393,24 @@ impl Keeper {
     }
 }
 
+/// Collects what a sandbox is made from.
+fn surroundings<'a>(
+    pod: &'a Pod,
+    ip: &'a str,
+    pet: &'a PetLayout,
+    supplies: &'a Supplies,
+) -> Surroundings<'a> {
+    Surroundings {
+        pod,
+        ip,
+        pet,
+        layout: supplies.layout(),
+        door: door_of(pod),
+        cluster_domain: supplies.cluster_domain(),
+        program: supplies.program(),
+    }
+}
+
 /// Returns the pid of the supervisor. Where a pet's program was the first that needed one, it runs
 /// below that pet's runner, and must not go with it: all other pets would go along.
 pub(super) fn supervisor(layout: &Layout) -> Option<u32> {
@@ -379,7 +420,32 @@ pub(super) fn supervisor(layout: &Layout) -> Option<u32> {
 
 fn read_pod(pet: &PetLayout) -> std::io::Result<Pod> {
     let pod = store::read_json(&pet.pod())?;
-    pod.ok_or_else(|| std::io::ErrorKind::NotFound.into())
+    let mut pod: Pod = pod.ok_or(std::io::ErrorKind::NotFound)?;
+    // The supervisor knows the address that the host finds the pet at; in its own network it
+    // has another.
+    if isolation::has_network(&pod) {
+        isolation::move_inside(&mut pod);
+    }
+    Ok(pod)
+}
+
+/// Returns where the host finds the pet, and the ports it declares, if it has its own network.
+fn door_of(pod: &Pod) -> Option<(std::net::Ipv4Addr, Vec<u16>)> {
+    let ip = isolation::has_network(pod).then(|| isolation::outer_ip(pod))??;
+    let spec = pod.spec.as_ref()?;
+    let containers = spec
+        .init_containers
+        .iter()
+        .flatten()
+        .chain(&spec.containers);
+    let ports = containers.flat_map(|container| container.ports.iter().flatten());
+    let tcp = ports.filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP");
+    let mut ports: Vec<u16> = tcp
+        .filter_map(|port| port.container_port.try_into().ok())
+        .collect();
+    ports.sort_unstable();
+    ports.dedup();
+    Some((ip, ports))
 }
 
 fn vessels(pod: &Pod) -> Vec<Vessel> {

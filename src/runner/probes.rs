@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::http::{self, Request};
+use super::isolation::Dialer;
 use crate::model::expansion::expand;
 use crate::model::lifecycle::{Outcome, ProbeKind};
 
@@ -128,14 +129,15 @@ fn number(port: &IntOrString, container: &core::Container) -> Result<u16, String
 }
 
 /// Looks once; what is executed cannot come here.
-pub(super) fn look(check: &Check, timeout: Duration) -> Outcome {
+pub(super) fn look(check: &Check, timeout: Duration, dialer: Option<&Dialer>) -> Outcome {
+    let until = Instant::now() + timeout;
     match check {
         Check::Exec(_) => Outcome::Error("not a probe over the network".to_owned()),
-        Check::Tcp { host, port } => match http::connect(host, *port, Instant::now() + timeout) {
+        Check::Tcp { host, port } => match http::connect(host, *port, until, dialer) {
             Ok(_) => Outcome::Success,
             Err(fault) => Outcome::Failure(fault),
         },
-        Check::Http(request) => match http::fetch(request, timeout) {
+        Check::Http(request) => match http::fetch(request, timeout, dialer) {
             Ok(response) if (200..400).contains(&response.status) => Outcome::Success,
             Ok(response) => Outcome::Failure(format!(
                 "HTTP probe failed with statuscode: {}",

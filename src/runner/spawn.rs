@@ -3,17 +3,23 @@
 
 use std::env;
 use std::ffi::CString;
-use std::io::{self, PipeReader, PipeWriter};
+use std::io::{self, PipeReader, PipeWriter, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 
 use super::container::Launch;
-use crate::sys::{self, Stage};
+use crate::sys::{self, Door, Stage};
 
 /// Starts `argv` as a process of the container; its stdout and stderr go to `output`.
 ///
 /// The process is not waited for through std: the runner reaps all its children in one place.
-pub(super) fn spawn(launch: &Launch, argv: &[String], output: PipeWriter) -> Result<u32, String> {
+/// With a `door` it lives behind that.
+pub(super) fn spawn(
+    launch: &Launch,
+    argv: &[String],
+    output: PipeWriter,
+    door: Option<Door>,
+) -> Result<u32, String> {
     let Some((program, args)) = argv.split_first() else {
         return Err("executing: there is no program to start".to_owned());
     };
@@ -29,16 +35,35 @@ pub(super) fn spawn(launch: &Launch, argv: &[String], output: PipeWriter) -> Res
         .stdin(Stdio::null())
         .stdout(output)
         .stderr(errors);
+    let told = match door {
+        Some(door) => {
+            let (reader, writer) = io::pipe().map_err(|error| format!("opening pipes: {error}"))?;
+            sys::go_through(&mut command, door, writer.into());
+            Some(reader)
+        }
+        None => None,
+    };
     sys::detach(&mut command, directory);
-    match command.spawn() {
-        Ok(child) => Ok(child.id()),
-        Err(error) => Err(explain(error, program, launch)),
+    let child = command.spawn();
+    // What std knows the pid of may only have been the one who opened the door.
+    match (child, told) {
+        (Ok(child), None) => Ok(child.id()),
+        (Ok(_), Some(told)) => told_pid(told).map_err(|error| format!("entering: {error}")),
+        (Err(error), _) => Err(explain(error, program, launch)),
     }
+}
+
+/// Reads the pid of what was started behind a door.
+pub(super) fn told_pid(mut told: PipeReader) -> io::Result<u32> {
+    let mut pid = [0; 4];
+    told.read_exact(&mut pid)?;
+    Ok(u32::from_ne_bytes(pid))
 }
 
 fn explain(error: io::Error, program: &str, launch: &Launch) -> String {
     let (stage, error) = Stage::of(error);
     match stage {
+        Stage::Entering => format!("entering its namespaces: {error}"),
         Stage::Detaching => format!("detaching: {error}"),
         Stage::ChangingDirectory => {
             format!("changing directory: {}: {error}", launch.cwd.display())

@@ -90,6 +90,8 @@ enum Sort {
 pub(crate) struct Volumes {
     places: BTreeMap<String, Place>,
     pet: PetLayout,
+    /// Whether they are really mounted, rather than found by links.
+    pub(crate) mounted: bool,
     /// What was left out and why.
     pub(crate) warnings: Vec<String>,
 }
@@ -109,6 +111,7 @@ pub(crate) fn prepare(
     let mut volumes = Volumes {
         places: BTreeMap::new(),
         pet: layout.pet(&namespace, name),
+        mounted: false,
         warnings: Vec::new(),
     };
     let spec = pod.spec.as_ref();

@@ -32,7 +32,7 @@ pub(crate) use paths::{Layout, PetLayout, Wanted};
 pub(crate) use pods::merge_status;
 pub(crate) use report::{SetReport, Waiting};
 pub(crate) use settings::{DnsForward, Settings, parse_duration};
-pub(crate) use socket::{WhenBusy, listen_at, send_to};
+pub(crate) use socket::{WhenBusy, connect_to, listen_at, send_to, wait_at};
 pub(crate) use watch::{Noticed, Watch};
 pub(crate) use words::last_words;
 

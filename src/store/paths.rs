@@ -186,6 +186,25 @@ impl Layout {
         self.volumes(namespace).join(claim)
     }
 
+    /// Where the private network of full isolation is held.
+    pub(crate) fn network(&self) -> PathBuf {
+        self.root.join("network")
+    }
+
+    /// Held while a process is started that holds the network.
+    pub(crate) fn network_lock(&self) -> PathBuf {
+        self.network().join("lock")
+    }
+
+    /// The process that holds the network.
+    pub(crate) fn network_pid(&self) -> PathBuf {
+        self.network().join("pid")
+    }
+
+    pub(crate) fn network_socket(&self) -> PathBuf {
+        self.network().join("socket")
+    }
+
     pub(crate) fn supervisor(&self) -> PathBuf {
         self.root.join("supervisor")
     }
@@ -268,6 +287,11 @@ impl PetLayout {
     /// The ephemeral volumes, which go with the pet.
     pub(crate) fn volumes(&self) -> PathBuf {
         self.root.join("volumes")
+    }
+
+    /// Where a container's root is built, seen by nobody but that container.
+    pub(crate) fn sandbox(&self) -> PathBuf {
+        self.root.join("sandbox")
     }
 
     /// A container's working directory, with its mounts as links below it.

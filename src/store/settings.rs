@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer};
 
+use crate::model::Isolation;
 use crate::problem::{Problem, Result};
 
 /// What `petset.toml` may say. An unknown key is an error, so that a typo is not ignored.
@@ -24,6 +25,8 @@ pub(crate) struct Settings {
     pub(crate) dns_listen: Option<SocketAddr>,
     /// Whom the DNS server asks for names of other zones; nobody where it is absent.
     pub(crate) dns_forward: DnsForward,
+    /// How much pets are kept apart from the host, where a set does not say.
+    pub(crate) isolation: Isolation,
     /// `true`: a set behaves exactly as under Kubernetes' controller, known traps included.
     pub(crate) strict: bool,
 }
@@ -90,6 +93,7 @@ impl Default for Settings {
             back_off: BackOff::default(),
             dns_listen: None,
             dns_forward: DnsForward::Switch(false),
+            isolation: Isolation::default(),
             strict: false,
         }
     }
@@ -100,7 +104,7 @@ impl Settings {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let settings: Self = toml::from_str(text).map_err(|fault| {
             let known = "known keys: cluster-domain, address-block, lock-timeout, back-off.start, \
-                         back-off.cap, dns-listen, dns-forward, strict";
+                         back-off.cap, dns-listen, dns-forward, isolation, strict";
             Problem::invalid(fault.to_string().trim_end().to_owned()).hint(known)
         })?;
         settings.check()?;

@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -48,6 +48,19 @@ pub(crate) fn listen_at(path: &Path) -> io::Result<UnixDatagram> {
     };
     socket.set_nonblocking(true)?;
     Ok(socket)
+}
+
+/// Listens for connections at `path`; whoever listened there before is dead.
+pub(crate) fn wait_at(path: &Path) -> io::Result<UnixListener> {
+    let (_directory, short) = shorten(path)?;
+    remove(path)?;
+    UnixListener::bind(&short)
+}
+
+/// Connects to whoever waits at `path`.
+pub(crate) fn connect_to(path: &Path) -> io::Result<UnixStream> {
+    let (_directory, short) = shorten(path)?;
+    UnixStream::connect(&short)
 }
 
 /// Returns a name for `path` that fits into a socket address, as long as the file is open.

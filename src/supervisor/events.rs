@@ -313,12 +313,18 @@ impl Supervisor {
             .filter_map(|(_, pet)| pet.child())
             .chain(self.proxy.child())
             .collect();
+        let layout = self.store.layout();
+        // Who holds the private network was started by a runner, but for all of them.
+        let holder = || {
+            let text = store::read(&layout.network_pid()).ok().flatten()?;
+            Pid::from_raw(text.trim().parse().ok()?)
+        };
         let deadline = Instant::now() + ORPHANS_END_WITHIN;
         while Instant::now() < deadline {
             let orphans = children()
                 .into_iter()
                 .filter(|pid| !runners.contains(pid) && !self.hooks.contains_key(pid))
-                .filter(|pid| is_alive(*pid));
+                .filter(|pid| is_alive(*pid) && holder() != Some(*pid));
             let orphans: Vec<Pid> = orphans.collect();
             if orphans.is_empty() {
                 return;

@@ -75,6 +75,8 @@ struct Supervisor {
     /// When to look again whether there is anything left to do.
     look_again: Option<Instant>,
     names: Names,
+    /// Whether this machine can isolate pets, once that has been tried.
+    can_isolate: Option<bool>,
     /// Commands that run in pets which are about to leave.
     hooks: HashMap<rustix::process::Pid, wishes::RunningHook>,
     proxy: services::Proxy,
@@ -86,6 +88,12 @@ struct Supervisor {
     late: Late,
     /// Namespaces whose services may have other endpoints now.
     stirred: BTreeSet<crate::model::Namespace>,
+}
+
+/// Tries for real whether this machine can isolate pets.
+pub(crate) fn can_isolate() -> std::result::Result<(), String> {
+    crate::runner::isolation::attempt()?;
+    crate::net::hub::attempt()
 }
 
 /// Runs the supervisor of the state directory at `root` in the background: it leaves the session,
@@ -183,6 +191,7 @@ impl Supervisor {
             failures: BTreeMap::new(),
             look_again: None,
             names,
+            can_isolate: None,
             hooks: HashMap::new(),
             proxy: services::Proxy::default(),
             refused: BTreeMap::new(),

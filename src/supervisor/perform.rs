@@ -8,11 +8,12 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{HostIP, Pod, PodIP, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 
-use super::Supervisor;
 use super::pets::Pet;
 use super::world::Key;
+use super::{Supervisor, log};
 use crate::model::{
-    Deletion, ObjectName, Ordinal, Reason, Set, Step, claim_for, claim_name, pod_for,
+    Deletion, ISOLATION_ANNOTATION, Isolation, ObjectName, Ordinal, Reason, Set, Step, claim_for,
+    claim_name, pod_for,
 };
 use crate::problem::Result;
 use crate::store::journal::Severity;
@@ -195,6 +196,7 @@ impl Supervisor {
         pod.metadata.uid = Some(new_uid()?);
         pod.metadata.creation_timestamp = Some(Time(now));
         let pet_key = (key.0.clone(), name.parse()?);
+        self.isolate(&mut pod, key)?;
         self.locate(&mut pod, &pet_key)?;
         self.provide_volumes(&pod, &pet_key)?;
         let mut pet = Pet::new(pod);
@@ -259,6 +261,29 @@ impl Supervisor {
             }
         }
         Ok(())
+    }
+
+    /// Notes in a pod how much it is kept apart: what its set asks for, or else the settings.
+    fn isolate(&mut self, pod: &mut Pod, key: &Key) -> Result<()> {
+        let asked = Isolation::asked(self.set(key)?.metadata.annotations.as_ref())?;
+        let level = match asked.unwrap_or(self.store.settings().isolation) {
+            Isolation::None => return Ok(()),
+            Isolation::Full => "full",
+            Isolation::Auto if self.can_isolate() => "full",
+            Isolation::Auto => "none",
+        };
+        let notes = pod.metadata.annotations.get_or_insert_default();
+        notes.insert(ISOLATION_ANNOTATION.to_owned(), level.to_owned());
+        Ok(())
+    }
+
+    /// Tells whether this machine can isolate pets: tried once.
+    fn can_isolate(&mut self) -> bool {
+        *self.can_isolate.get_or_insert_with(|| {
+            let outcome = super::can_isolate();
+            let outcome = outcome.inspect_err(|fault| log(&format!("no isolation: {fault}")));
+            outcome.is_ok()
+        })
     }
 
     /// Gives a pod the address that its identity has for ever.

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use anyhow::Context;
 use k8s_openapi::api::core::v1::{Pod, Service};
 
+use super::super::inside;
 use super::super::pods;
 use super::super::session::Session;
 use crate::model::{Namespace, SetName};
@@ -27,7 +28,7 @@ pub(super) fn of_service(
     let record: Option<ServiceRecord> =
         record.with_context(|| format!("cannot read {}", path.display()))?;
     record
-        .map(|record| current(session, namespace, record))
+        .map(|record| current(session, namespace, inside::record(record)))
         .transpose()
 }
 
@@ -141,7 +142,9 @@ pub(super) fn needed(session: &Session, need: &Need) -> Result<Vec<ServiceRecord
 /// namespace.
 fn by_address(session: &Session, ip: IpAddr) -> Result<Vec<ServiceRecord>> {
     let given = store::addresses_given(&session.store.layout().addresses())?;
-    let owner = given.into_iter().find(|given| IpAddr::V4(given.ip) == ip);
+    let owner = given
+        .into_iter()
+        .find(|given| inside::ip(IpAddr::V4(given.ip)) == ip);
     let found = match owner {
         Some(owner) => of_namespace(session, &owner.namespace.parse()?)?,
         // The address of a service itself, perhaps.

@@ -3,7 +3,6 @@
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use rustix::process::{PidfdFlags, Resource, getpid, getrlimit, pidfd_open};
 
@@ -12,6 +11,7 @@ use super::{Finding, Patient};
 use crate::net::address::Block;
 use crate::net::block::Blocks;
 use crate::store::Watch;
+use crate::supervisor;
 
 /// A supervisor watches one directory a pet and a few a namespace.
 const FEW_WATCHES: u64 = 8192;
@@ -25,7 +25,7 @@ pub(super) fn findings(patient: &Patient) -> Vec<Finding> {
         pidfd(),
         children(),
         cgroups(),
-        namespaces(),
+        isolation(),
     ]
 }
 
@@ -139,21 +139,39 @@ fn cgroups() -> Finding {
     }
 }
 
-/// User namespaces are for the isolation to come; nothing needs them yet.
-fn namespaces() -> Finding {
-    const CHECK: &str = "user namespaces";
-    if number("/proc/sys/user/max_user_namespaces") == Some(0) {
-        return Finding::ok(CHECK, "switched off; pets run as plain processes anyway");
-    }
-    let tried = Command::new("unshare")
-        .args(["--user", "--map-root-user", "true"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    match tried {
-        Ok(status) if status.success() => Finding::ok(CHECK, "allowed"),
-        Ok(_) => Finding::ok(CHECK, "not allowed; pets run as plain processes anyway"),
-        Err(_) => Finding::ok(CHECK, "not known: there is no unshare to try with"),
-    }
+/// Isolation is tried as a pet would have it: all namespaces, all mounts, and a network.
+fn isolation() -> Finding {
+    const CHECK: &str = "isolation";
+    let Err(fault) = supervisor::can_isolate() else {
+        return Finding::ok(CHECK, "full: pets can have what containers have");
+    };
+    Finding::note(CHECK, format!("none: {fault}"), how_to_isolate())
+}
+
+/// Names what commonly forbids namespaces to an ordinary user.
+fn how_to_isolate() -> String {
+    let forbids = [
+        (
+            "/proc/sys/user/max_user_namespaces",
+            0,
+            "sysctl user.max_user_namespaces=15000",
+        ),
+        (
+            "/proc/sys/kernel/unprivileged_userns_clone",
+            0,
+            "sysctl kernel.unprivileged_userns_clone=1",
+        ),
+        (
+            "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+            1,
+            "sysctl kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile for petset",
+        ),
+    ];
+    let found = forbids
+        .iter()
+        .find(|(path, value, _)| number(path) == Some(*value));
+    found.map_or_else(
+        || "it needs user namespaces and Linux 5.12; pets run as plain processes".to_owned(),
+        |(_, _, advice)| format!("allow user namespaces: {advice}"),
+    )
 }

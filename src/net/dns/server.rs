@@ -55,6 +55,28 @@ impl Server {
         zone: Arc<RwLock<Zone>>,
         upstreams: &[SocketAddr],
     ) -> io::Result<Self> {
+        match addresses.iter().find(|address| !is_loopback(address.ip())) {
+            Some(address) => {
+                let refused = format!("{address} is not a loopback address");
+                Err(io::Error::new(io::ErrorKind::InvalidInput, refused))
+            }
+            None => Self::listen(addresses, zone, upstreams),
+        }
+    }
+
+    /// Serves at addresses of a network that nobody else is in: the calling thread's.
+    pub(crate) fn start_private(
+        addresses: &[SocketAddr],
+        zone: Arc<RwLock<Zone>>,
+    ) -> io::Result<Self> {
+        Self::listen(addresses, zone, &[])
+    }
+
+    fn listen(
+        addresses: &[SocketAddr],
+        zone: Arc<RwLock<Zone>>,
+        upstreams: &[SocketAddr],
+    ) -> io::Result<Self> {
         let pairs: Vec<(UdpSocket, TcpListener)> = addresses
             .iter()
             .map(|address| bind(*address))
@@ -108,10 +130,6 @@ impl Drop for Server {
 
 /// Takes the same port for UDP and TCP.
 fn bind(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
-    if !is_loopback(address.ip()) {
-        let refused = format!("{address} is not a loopback address");
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, refused));
-    }
     let mut attempts = 0;
     loop {
         let udp = UdpSocket::bind(address)?;

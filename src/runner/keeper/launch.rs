@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::process::{Process, Purpose};
-use super::{Answer, Keeper};
+use super::{Answer, Keeper, surroundings};
 use crate::model::lifecycle::{Event, Failure, Hook, Outcome, Place, ProbeKind};
 use crate::runner::hooks::{self, Deed};
 use crate::runner::logs::{self, Outlet};
 use crate::runner::probes::{self, Check};
 use crate::runner::record::Main;
-use crate::runner::{spawn, tree};
+use crate::runner::{isolation, spawn, tree};
 use crate::store::{self, Sync};
 use crate::sys;
 
@@ -29,10 +29,15 @@ impl Keeper {
         let name = vessel.spec.name.clone();
         let mut launch = self.supplies.launch(&self.pod, &vessel.spec)?;
         let fault = |words: String| Failure::Launch(format!("starting {}: {words}", self.name));
+        launch.env.extend(isolation::variables(&self.pod));
         let (reader, writer) = spawn::pipe().map_err(|it| fault(format!("opening pipes: {it}")))?;
         let log = self.pet.log(&name);
         logs::keep_previous(&log, &self.pet.previous_log(&name));
-        let pid = spawn::spawn(&launch, &launch.argv, writer).map_err(fault)?;
+        let around = surroundings(&self.pod, &self.ip, &self.pet, &self.supplies);
+        let room = self.isolation.furnish(&launch, &around);
+        let room = room.map_err(fault)?;
+        let door = self.isolation.door(room.as_ref()).map_err(fault)?;
+        let pid = spawn::spawn(&launch, &launch.argv, writer, door).map_err(fault)?;
         launch.pid = pid;
         // Only `exec` and `describe` would miss it.
         let _ = store::replace_json(&self.pet.launch(&name), &launch, Sync::No);
@@ -43,6 +48,7 @@ impl Keeper {
         }
         let vessel = &mut self.vessels[place.0];
         vessel.launch = Some(launch);
+        vessel.room = room;
         vessel.outlet = Some(Outlet::new(reader, log));
         vessel.sessions = vec![pid];
         (vessel.ending, vessel.killing) = (false, false);
@@ -165,7 +171,8 @@ impl Keeper {
             return Err("the container does not run".to_owned());
         };
         let (reader, writer) = spawn::pipe().map_err(|error| error.to_string())?;
-        let pid = spawn::spawn(launch, argv, writer)?;
+        let door = self.isolation.door(self.vessels[place.0].room.as_ref())?;
+        let pid = spawn::spawn(launch, argv, writer, door)?;
         match purpose {
             // A probe tells by its environment: there may be millions of them.
             Purpose::Probe { .. } => {}
@@ -187,8 +194,9 @@ impl Keeper {
         let waker = Arc::clone(&self.waker);
         let lost = event(Outcome::Error("no thread for it".to_owned()));
         let start = self.vessels[place.0].starts;
+        let dialer = self.isolation.dialer();
         let look = move || {
-            let event = event(probes::look(&check, patience));
+            let event = event(probes::look(&check, patience, dialer.as_ref()));
             let _ = answer.send(Answer {
                 place,
                 start,

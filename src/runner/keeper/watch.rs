@@ -91,7 +91,13 @@ impl Keeper {
     /// Lists the processes of a container, whoever their parents are.
     pub(super) fn tree_of(&self, place: Place) -> Vec<u32> {
         let spared = supervisor(&self.layout);
-        let own = tree::children(std::process::id()).into_iter();
+        let mut own = tree::children(std::process::id());
+        // In a sandbox, orphans are the children of its first process.
+        if let Some(init) = self.isolation.init() {
+            own.retain(|&pid| pid != init);
+            own.extend(tree::children(init));
+        }
+        let own = own.into_iter();
         let mut tree: Vec<u32> = own
             .filter(|&pid| Some(pid) != spared && self.place_of(pid) == Some(place))
             .collect();

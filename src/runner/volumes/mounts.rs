@@ -46,6 +46,8 @@ struct Aim<'a> {
     /// The mount path below the root, without what does not matter.
     parts: Vec<OsString>,
     target: PathBuf,
+    /// Where the container finds it.
+    shown: PathBuf,
 }
 
 impl Volumes {
@@ -73,7 +75,9 @@ impl Volumes {
         image_cwd: Option<&Path>,
     ) -> Result<Mounted, VolumeError> {
         let root = self.pet.container_root(&container.name);
-        make_dir(&root).map_err(|error| failed(&root, &error))?;
+        if !self.mounted {
+            make_dir(&root).map_err(|error| failed(&root, &error))?;
+        }
         let mounts = container.volume_mounts.iter().flatten();
         let aims = mounts.map(|mount| self.aim(mount, lookup));
         let mut aims = aims.collect::<Result<Vec<_>, _>>()?;
@@ -85,12 +89,19 @@ impl Volumes {
             if !aim.sub_path.is_empty() {
                 make_sub_path(aim, &mut warnings).map_err(VolumeError::new)?;
             }
+            if self.mounted {
+                continue;
+            }
             let mut outer = aims[..at].iter().rev();
             let around = outer.find(|outer| outer.contains(&aim.parts));
             place_link(&root, aim, around, &mut warnings)?;
         }
+        let cwd = match self.mounted {
+            true => plain_working_directory(container, image_cwd),
+            false => working_directory(container, &root, &aims, image_cwd)?,
+        };
         Ok(Mounted {
-            cwd: working_directory(container, &root, &aims, image_cwd)?,
+            cwd,
             mounts: aims.iter().map(Aim::made).collect(),
             variables,
             warnings,
@@ -119,7 +130,12 @@ impl Volumes {
         } else {
             place.path.join(&sub_path)
         };
+        let shown = match self.mounted {
+            true => Path::new("/").join(parts.iter().collect::<PathBuf>()),
+            false => target.clone(),
+        };
         Ok(Aim {
+            shown,
             mount,
             place,
             sub_path,
@@ -183,15 +199,15 @@ fn variables(aims: &[Aim<'_>]) -> Vec<(String, String)> {
     let mut plain: BTreeMap<&str, &Path> = BTreeMap::new();
     let mut named = BTreeMap::new();
     for aim in &ordered {
-        let place = plain.entry(&aim.mount.name).or_insert(&aim.target);
+        let place = plain.entry(&aim.mount.name).or_insert(&aim.shown);
         let name = format!("PETSET_MOUNT_{}", as_variable(&aim.mount.name));
         named.insert(name, place.display().to_string());
     }
     for aim in ordered {
-        if plain[aim.mount.name.as_str()] != aim.target {
+        if plain[aim.mount.name.as_str()] != aim.shown && !aim.sub_path.is_empty() {
             let (volume, sub_path) = (as_variable(&aim.mount.name), as_variable(&aim.sub_path));
             let name = format!("PETSET_MOUNT_{volume}_{sub_path}");
-            let place = aim.target.display().to_string();
+            let place = aim.shown.display().to_string();
             named.entry(name).or_insert(place);
         }
     }
@@ -306,6 +322,13 @@ fn set_link(link: &Path, target: &Path) -> io::Result<()> {
 
 fn failed(path: &Path, error: &io::Error) -> VolumeError {
     VolumeError::new(format!("{}: {error}", path.display()))
+}
+
+/// Finds where a container starts that has a root of its own.
+fn plain_working_directory(container: &Container, image_cwd: Option<&Path>) -> PathBuf {
+    let given = container.working_dir.as_deref();
+    let given = given.filter(|given| !given.is_empty()).map(Path::new);
+    Path::new("/").join(given.or(image_cwd).unwrap_or(Path::new("/")))
 }
 
 /// Finds where the container starts: `workingDir` at or below a mount leads to the volume, a

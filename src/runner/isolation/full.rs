@@ -1,0 +1,427 @@
+//! The sandbox: namespaces held by a process of petset's own, and rooms furnished in them.
+//!
+//! The process is a fork of the runner. It sets up what the namespaces share, buries orphans, and
+//! waits for the runner's end of their link to close.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use rustix::thread::ThreadNameSpaceType as Entered;
+
+use super::dialer::{self, Dialer};
+use super::network::Network;
+use super::plan::{self, Site};
+use super::step::Step;
+use super::{Room, Surroundings, files, needed};
+use crate::runner::container::Launch;
+use crate::sys::{self, Door, Fork, Spaces};
+
+/// How long the kernel may take over a sandbox or a room.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// What a forked process says: how far it came, and the error there.
+type Word = [u8; 8];
+const DONE: Word = [0xff; 8];
+/// In the place of an error: the first number is a pid.
+const TELLS_PID: i32 = -2;
+
+/// The namespaces of one pet.
+#[derive(Debug)]
+pub(crate) struct Sandbox {
+    pid: u32,
+    init: OwnedFd,
+    /// Closing it ends everything in the sandbox; it is asked for sockets.
+    dialer: Dialer,
+    network: Option<Network>,
+    ordinary: bool,
+}
+
+impl Sandbox {
+    /// Makes the namespaces of a pet.
+    pub(super) fn make(around: &Surroundings<'_>) -> Result<Self, String> {
+        let ordinary = sys::is_ordinary();
+        let fault = |error: io::Error| format!("creating the sandbox: {error}");
+        let mut network = None;
+        if around.door.is_some() {
+            let joined = Network::join(around.layout, None);
+            network = Some(joined.map_err(|error| format!("joining the network: {error}"))?);
+        }
+        let birth = Birth::new(around, ordinary && network.is_none(), network.is_some());
+        let (link, theirs) = link().map_err(fault)?;
+        let Some(_) = sys::fork(Fork::CHILD).map_err(fault)? else {
+            let user = network.as_ref().and_then(Network::user);
+            birth.give(user, theirs.as_fd());
+        };
+        drop(theirs);
+        let mut words = [listen(&link), listen(&link)];
+        words.sort_by_key(|word| word.as_ref().is_ok_and(|word| code(*word) != TELLS_PID));
+        let [pid, outcome] = words;
+        let pid = number(pid.map_err(fault)?);
+        if let Some((stage, error)) = fault_of(outcome.map_err(fault)?) {
+            let stage = STAGES.get(stage).copied().unwrap_or("its birth");
+            return Err(format!("creating the sandbox: {stage}: {error}"));
+        }
+        let mut sandbox = Self {
+            pid,
+            init: open_process(pid).map_err(fault)?,
+            dialer: Dialer::new(link),
+            network,
+            ordinary,
+        };
+        sandbox.attach(around)?;
+        Ok(sandbox)
+    }
+
+    fn attach(&mut self, around: &Surroundings<'_>) -> Result<(), String> {
+        let (Some(network), Some((ip, ports))) = (&mut self.network, &around.door) else {
+            return Ok(());
+        };
+        let attached = network.attach(self.pid, *ip, ports).map(drop);
+        attached.map_err(|error| format!("joining the network: {error}"))
+    }
+
+    /// Joins the network again whose holder has died.
+    pub(super) fn heal(&mut self, around: &Surroundings<'_>) -> Result<(), String> {
+        let Some(before) = &self.network else {
+            return Ok(());
+        };
+        let joined = Network::join(around.layout, Some(before));
+        self.network = Some(joined.map_err(|error| format!("joining the network: {error}"))?);
+        self.attach(around)
+    }
+
+    pub(super) fn dialer(&self) -> Option<Dialer> {
+        self.network.as_ref().map(|_| self.dialer.clone())
+    }
+
+    pub(super) fn lifeline(&self) -> Option<BorrowedFd<'_>> {
+        self.network.as_ref().map(Network::lifeline)
+    }
+
+    pub(super) const fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        let mut ended = [PollFd::new(&self.init, PollFlags::IN)];
+        poll(&mut ended, Some(&Timespec::default())) == Ok(0)
+    }
+
+    fn spaces(&self) -> Entered {
+        let mut spaces = Entered::PROCESS_ID
+            | Entered::HOST_NAME_AND_NIS_DOMAIN_NAME
+            | Entered::INTER_PROCESS_COMMUNICATION;
+        spaces.set(Entered::USER, self.ordinary);
+        spaces.set(Entered::NETWORK, self.network.is_some());
+        spaces
+    }
+
+    /// Makes what a container sees mounted.
+    pub(super) fn furnish(
+        &self,
+        launch: &Launch,
+        around: &Surroundings<'_>,
+    ) -> Result<Room, String> {
+        if !self.ordinary {
+            open_claims(launch, around);
+        }
+        let staging = around.pet.sandbox();
+        let made = crate::store::make_dir(&staging);
+        made.map_err(|error| format!("{}: {error}", staging.display()))?;
+        let steps = plan::plan(&Site {
+            staging: &staging,
+            state: around.layout.root(),
+            ordinary: self.ordinary,
+            etc: &etc(around),
+            mounts: &launch.mounts,
+            cwd: &launch.cwd,
+            needed: &needed(launch, around.program),
+            program: around.program,
+        })?;
+        let fault = |error: io::Error| format!("mounting: {error}");
+        let (link, theirs) = link().map_err(fault)?;
+        let Some(_) = sys::fork(Fork::CHILD).map_err(fault)? else {
+            self.enter_and_build(&steps, theirs.as_fd());
+        };
+        drop(theirs);
+        let mut words = [listen(&link), listen(&link)];
+        // The one who builds may be faster than the one who tells who that is.
+        words.sort_by_key(|word| word.as_ref().is_ok_and(|word| code(*word) != TELLS_PID));
+        let [builder, outcome] = words;
+        let builder = number(builder.map_err(fault)?);
+        match fault_of(outcome.map_err(fault)?) {
+            None => Ok(Room {
+                mounts: open_mounts(builder).map_err(fault)?,
+            }),
+            Some((place, error)) => Err(match steps.get(place) {
+                Some(step) => format!("{step}: {error}"),
+                None => format!("entering the sandbox: {error}"),
+            }),
+        }
+    }
+
+    /// Forks into the sandbox, for only a process that is born there may mount its `/proc`, and
+    /// says who builds.
+    fn enter_and_build(&self, steps: &[Step], link: BorrowedFd<'_>) -> ! {
+        let how = Fork {
+            sibling: true,
+            ..Fork::CHILD
+        };
+        let entered = sys::enter(self.init.as_fd(), self.spaces()).map_err(Into::into);
+        match entered.and_then(|()| sys::fork(how)) {
+            Ok(None) => build(steps, link),
+            Ok(Some(pid)) => say(link, word(usize::try_from(pid).unwrap_or(0), TELLS_PID)),
+            Err(error) => {
+                say(link, word(0, TELLS_PID));
+                say(link, word(usize::MAX, error.raw_os_error().unwrap_or(0)));
+            }
+        }
+        sys::leave(0)
+    }
+
+    /// Returns the way to what a container sees.
+    pub(super) fn door(&self, room: &Room) -> io::Result<Door> {
+        Ok(Door {
+            process: self.init.try_clone()?,
+            spaces: self.spaces(),
+            mounts: room.mounts.try_clone()?,
+            harmless: !self.ordinary,
+        })
+    }
+}
+
+/// Takes the steps in a new mount namespace, and keeps that until somebody else does.
+fn build(steps: &[Step], link: BorrowedFd<'_>) -> ! {
+    // Above all the other end of the link, whose closing is waited for below.
+    sys::close_all_but(link);
+    rustix::process::umask(Mode::empty());
+    let fault = match sys::unshare(Spaces::NEWNS) {
+        Err(error) => Some(word(usize::MAX, error.raw_os_error())),
+        Ok(()) => {
+            let mut taken = steps.iter().enumerate();
+            taken.find_map(|(place, step)| {
+                let error = step.take().err()?;
+                Some(word(place, error.raw_os_error().unwrap_or(0)))
+            })
+        }
+    };
+    say(link, fault.unwrap_or(DONE));
+    let _ = rustix::net::recv(link, &mut [0; 1], RecvFlags::empty());
+    sys::leave(0)
+}
+/// Lets the users that servers drop to use fresh claims. Who may come so far is decided by the
+/// state directory; what a server has made its own stays as it is.
+fn open_claims(launch: &Launch, around: &Surroundings<'_>) {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let volumes = around.layout.root().join("volumes");
+    for mount in &launch.mounts {
+        let Ok(found) = std::fs::metadata(&mount.path) else {
+            continue;
+        };
+        let fresh = found.uid() == 0 && found.mode() & 0o7777 == 0o700;
+        if fresh && found.is_dir() && mount.path.starts_with(&volumes) {
+            let open = std::fs::Permissions::from_mode(0o777);
+            let _ = std::fs::set_permissions(&mount.path, open);
+        }
+    }
+}
+
+fn etc(around: &Surroundings<'_>) -> Vec<(&'static str, String)> {
+    let domain = around.cluster_domain;
+    let name = files::host_name(around.pod, domain);
+    let own = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let server = around.door.as_ref().map(|(ip, _)| files::name_server(*ip));
+    vec![
+        ("hosts", files::hosts(around.pod, around.ip, domain)),
+        ("hostname", format!("{name}\n")),
+        (
+            "resolv.conf",
+            files::resolver(around.pod, server, domain, &own),
+        ),
+    ]
+}
+
+/// What the first process of a sandbox sets up.
+struct Birth {
+    spaces: Spaces,
+    /// What to write to the maps of users and groups.
+    maps: Option<[CString; 2]>,
+    host_name: String,
+    network: bool,
+}
+
+/// The stages of a birth, for its errors.
+const STAGES: [&str; 4] = [
+    "mapping the user",
+    "leaving the session",
+    "naming the host",
+    "freeing low ports",
+];
+
+impl Birth {
+    /// Prepares a birth in a user namespace of its own (`user`) or in that of the network.
+    fn new(around: &Surroundings<'_>, user: bool, network: bool) -> Self {
+        let mut spaces = Spaces::NEWPID | Spaces::NEWUTS | Spaces::NEWIPC;
+        spaces.set(Spaces::NEWUSER, user);
+        spaces.set(Spaces::NEWNET, network);
+        let uid = rustix::process::geteuid().as_raw();
+        let group = rustix::process::getegid().as_raw();
+        // A user who saw themselves as root would be expected to be able to become others.
+        let map = |id: u32| CString::new(format!("{id} {id} 1\n")).unwrap_or_default();
+        Self {
+            spaces,
+            maps: user.then(|| [map(uid), map(group)]),
+            host_name: files::host_name(around.pod, around.cluster_domain),
+            network,
+        }
+    }
+
+    /// Forks the first process of the sandbox, in the network's user namespace if there is one.
+    fn give(&self, user: Option<BorrowedFd<'_>>, link: BorrowedFd<'_>) -> ! {
+        let kind = Some(rustix::thread::LinkNameSpaceType::User);
+        let entered = user.map_or(Ok(()), |user| {
+            rustix::thread::move_into_link_name_space(user, kind)
+        });
+        let how = Fork {
+            spaces: self.spaces,
+            sibling: true,
+        };
+        match entered.map_err(Into::into).and_then(|()| sys::fork(how)) {
+            Ok(None) => self.live(link),
+            Ok(Some(pid)) => say(link, word(usize::try_from(pid).unwrap_or(0), TELLS_PID)),
+            Err(error) => {
+                say(link, word(0, TELLS_PID));
+                say(link, word(usize::MAX, error.raw_os_error().unwrap_or(0)));
+            }
+        }
+        sys::leave(0)
+    }
+
+    /// Is the first process of the sandbox, to its end.
+    fn live(&self, link: BorrowedFd<'_>) -> ! {
+        sys::close_all_but(link);
+        sys::reset_signals();
+        sys::ignore_children();
+        let stages = [Self::map, Self::part, Self::name, Self::free_ports];
+        let mut stages = stages.iter().enumerate();
+        let fault =
+            stages.find_map(|(at, stage)| Some(word(at, stage(self).err()?.raw_os_error())));
+        say(link, fault.unwrap_or(DONE));
+        if fault.is_some() {
+            sys::leave(1);
+        }
+        let mut wish = [0; 1];
+        loop {
+            match rustix::net::recv(link, &mut wish, RecvFlags::empty()) {
+                Ok((0, _)) => sys::leave(0),
+                Ok(_) => dialer::answer(link, wish[0]),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => sys::leave(1),
+            }
+        }
+    }
+
+    /// Lets everybody bind every port: all of them are the pet's.
+    fn free_ports(&self) -> rustix::io::Result<()> {
+        match self.network {
+            true => write(c"/proc/sys/net/ipv4/ip_unprivileged_port_start", b"0"),
+            false => Ok(()),
+        }
+    }
+
+    fn map(&self) -> rustix::io::Result<()> {
+        let Some([users, groups]) = &self.maps else {
+            return Ok(());
+        };
+        write(c"/proc/self/setgroups", b"deny")?;
+        write(c"/proc/self/uid_map", users.to_bytes())?;
+        write(c"/proc/self/gid_map", groups.to_bytes())
+    }
+
+    fn part(&self) -> rustix::io::Result<()> {
+        rustix::process::setsid()?;
+        let _ = rustix::thread::set_name(c"petset-init");
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+    }
+
+    fn name(&self) -> rustix::io::Result<()> {
+        rustix::system::sethostname(self.host_name.as_bytes())
+    }
+}
+
+fn write(path: &std::ffi::CStr, text: &[u8]) -> rustix::io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty())?;
+    rustix::io::write(&file, text).map(drop)
+}
+
+/// Makes two connected sockets: what one end says comes out at the other in one piece.
+fn link() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
+    let pair = rustix::net::socketpair(AddressFamily::UNIX, kind, flags, None);
+    pair.map_err(Into::into)
+}
+
+fn word(place: usize, code: i32) -> Word {
+    let place = u32::try_from(place).unwrap_or(u32::MAX - 1).to_ne_bytes();
+    let mut word = [0; 8];
+    word[..4].copy_from_slice(&place);
+    word[4..].copy_from_slice(&code.to_ne_bytes());
+    word
+}
+
+/// Returns the first number of a word.
+fn number(word: Word) -> u32 {
+    let [a, b, c, d, ..] = word;
+    u32::from_ne_bytes([a, b, c, d])
+}
+
+fn say(link: BorrowedFd<'_>, word: Word) {
+    let _ = rustix::net::send(link, &word, SendFlags::NOSIGNAL);
+}
+
+/// Returns how far a process came that failed, and why.
+fn fault_of(word: Word) -> Option<(usize, io::Error)> {
+    let error = io::Error::from_raw_os_error(code(word));
+    let place = usize::try_from(number(word)).unwrap_or(usize::MAX);
+    (word != DONE).then_some((place, error))
+}
+
+fn code(word: Word) -> i32 {
+    let [.., e, f, g, h] = word;
+    i32::from_ne_bytes([e, f, g, h])
+}
+
+/// Receives the next word of a forked process.
+fn listen(link: &OwnedFd) -> io::Result<Word> {
+    let mut ready = [PollFd::new(link, PollFlags::IN)];
+    let patience = Timespec::try_from(PATIENCE).unwrap_or_default();
+    while match poll(&mut ready, Some(&patience)) {
+        Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+        Ok(_) => false,
+        Err(rustix::io::Errno::INTR) => true,
+        Err(error) => return Err(error.into()),
+    } {}
+    let mut word: Word = [0; 8];
+    match rustix::net::recv(link, &mut word, RecvFlags::empty())? {
+        (length, _) if length == word.len() => Ok(word),
+        _ => Err(io::Error::other("a process died that made it")),
+    }
+}
+
+fn open_process(pid: u32) -> io::Result<OwnedFd> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or(io::ErrorKind::InvalidInput)?;
+    pidfd_open(pid, PidfdFlags::empty()).map_err(Into::into)
+}
+
+fn open_mounts(pid: u32) -> io::Result<OwnedFd> {
+    let file = std::fs::File::open(Path::new("/proc").join(pid.to_string()).join("ns/mnt"))?;
+    Ok(file.into())
+}

@@ -1,0 +1,140 @@
+//! A pet's place in the private network of its state directory.
+//!
+//! Who holds the network is another process (`net::hub`); here it is found or started, and asked
+//! to attach a pet. The connection lasts as long as the pet: its end tells that the holder died,
+//! and then the network's namespaces, which are kept open here, are handed to the next one.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::Ipv4Addr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use rustix::fs::FlockOperation;
+use serde::{Deserialize, Serialize};
+
+use crate::store::{self, Layout};
+use crate::sys::{self, Program};
+
+const VERB: &str = "network";
+/// How often somebody is looked for who holds the network.
+const TRIES: u32 = 20;
+
+#[derive(Debug, Deserialize)]
+struct Greeting {
+    pid: u32,
+    tid: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct Wish<'a> {
+    init: u32,
+    ip: Ipv4Addr,
+    ports: &'a [u16],
+}
+
+/// A connection to who holds the network, and the network's namespaces.
+#[derive(Debug)]
+pub(super) struct Network {
+    stream: BufReader<UnixStream>,
+    /// The user namespace that owns it; nothing where that is the machine's.
+    user: Option<OwnedFd>,
+    space: OwnedFd,
+}
+
+impl Network {
+    /// Finds who holds the network, or starts one, which takes over what `before` has open.
+    pub(super) fn join(layout: &Layout, before: Option<&Self>) -> io::Result<Self> {
+        for _ in 0..TRIES {
+            if let Ok(network) = Self::connect(layout) {
+                return Ok(network);
+            }
+            let _lock = lock(layout)?;
+            if let Ok(network) = Self::connect(layout) {
+                return Ok(network);
+            }
+            start(layout, before)?;
+        }
+        Err(io::Error::other("nobody holds the network for long"))
+    }
+
+    fn connect(layout: &Layout) -> io::Result<Self> {
+        let stream = store::connect_to(&layout.network_socket())?;
+        let mut stream = BufReader::with_capacity(256, stream);
+        let mut line = String::new();
+        stream.read_line(&mut line)?;
+        let greeting: Greeting = serde_json::from_str(&line)?;
+        let open = |path: String| File::open(path).map(OwnedFd::from);
+        let user = match sys::is_ordinary() {
+            true => Some(open(format!("/proc/{}/ns/user", greeting.pid))?),
+            false => None,
+        };
+        let space = open(format!(
+            "/proc/{}/task/{}/ns/net",
+            greeting.pid, greeting.tid
+        ))?;
+        Ok(Self {
+            stream,
+            user,
+            space,
+        })
+    }
+
+    /// Returns the user namespace that pets have to be in.
+    pub(super) fn user(&self) -> Option<BorrowedFd<'_>> {
+        self.user.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Attaches a pet. Returns what the host has to know about its ports.
+    pub(super) fn attach(&mut self, init: u32, ip: Ipv4Addr, ports: &[u16]) -> io::Result<String> {
+        let wish = serde_json::to_string(&Wish { init, ip, ports })?;
+        writeln!(self.stream.get_ref(), "{wish}")?;
+        let mut answer = String::new();
+        self.stream.read_line(&mut answer)?;
+        match answer.trim_end().strip_prefix("ok") {
+            Some(notes) => Ok(notes.trim().to_owned()),
+            None if answer.is_empty() => Err(io::ErrorKind::ConnectionReset.into()),
+            None => Err(io::Error::other(answer.trim_end().to_owned())),
+        }
+    }
+
+    /// Becomes readable when who holds the network has died.
+    pub(super) fn lifeline(&self) -> BorrowedFd<'_> {
+        self.stream.get_ref().as_fd()
+    }
+}
+
+fn lock(layout: &Layout) -> io::Result<File> {
+    store::make_dir(&layout.network())?;
+    let mut options = File::options();
+    let file = options
+        .create(true)
+        .append(true)
+        .open(layout.network_lock())?;
+    rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
+    Ok(file)
+}
+
+/// Starts who holds the network: beside this process, for what is below it ends with the pet.
+fn start(layout: &Layout, before: Option<&Network>) -> io::Result<()> {
+    let own = |fd: &OwnedFd| format!("/proc/{}/fd/{}", std::process::id(), fd.as_raw_fd());
+    let taken = before.map(|before| {
+        let user = before.user.as_ref().map(own).unwrap_or_default();
+        format!("PETSET_NETWORK={user} {}", own(&before.space))
+    });
+    let variables: Vec<String> = taken.into_iter().collect();
+    let words: [&OsStr; 3] = ["petset".as_ref(), VERB.as_ref(), layout.root().as_ref()];
+    let program = Program::new("/proc/self/exe", &words, &variables);
+    let (mut reader, writer) = io::pipe()?;
+    let writer: OwnedFd = writer.into();
+    program.start_beside(&writer)?;
+    drop(writer);
+    let mut said = String::new();
+    reader.read_to_string(&mut said)?;
+    match said.trim() {
+        "ready" => Ok(()),
+        "" => Err(io::Error::other("the network's process died")),
+        fault => Err(io::Error::other(fault.to_owned())),
+    }
+}

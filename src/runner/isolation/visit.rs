@@ -1,0 +1,69 @@
+//! Running a program as a process of a container that runs already: `petset exec`.
+
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::Command;
+
+use rustix::process::{Pid, PidfdFlags, WaitOptions, WaitStatus, pidfd_open, waitpid};
+use rustix::thread::ThreadNameSpaceType as Entered;
+
+use crate::runner::{Launch, spawn};
+use crate::sys::{self, Door};
+
+/// Runs a program beside the main process of a container, with this process's terminal and
+/// streams, and returns how it ended.
+pub(crate) fn visit(launch: &Launch, argv: &[String]) -> io::Result<WaitStatus> {
+    let (program, args) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut command = Command::new(program);
+    command
+        .args(args)
+        .env_clear()
+        .envs(launch.env.iter().map(|(name, value)| (name, value)));
+    let (reader, writer) = io::pipe()?;
+    sys::go_through(&mut command, door_of(launch.pid)?, writer.into());
+    let directory = CString::new(launch.cwd.as_os_str().as_bytes())?;
+    sys::begin_in(&mut command, directory);
+    command.spawn().map_err(|error| sys::Stage::of(error).1)?;
+    drop(command);
+    // Ctrl-C is meant for the program, which is in the same group of processes.
+    sys::ignore_keys();
+    let pid = spawn::told_pid(reader)?;
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    loop {
+        match waitpid(pid, WaitOptions::empty()) {
+            Ok(Some((_, status))) => return Ok(status),
+            Ok(None) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Returns the way to where a process lives.
+fn door_of(pid: u32) -> io::Result<Door> {
+    let kinds = [
+        ("user", Entered::USER),
+        ("pid", Entered::PROCESS_ID),
+        ("uts", Entered::HOST_NAME_AND_NIS_DOMAIN_NAME),
+        ("ipc", Entered::INTER_PROCESS_COMMUNICATION),
+        ("net", Entered::NETWORK),
+    ];
+    let theirs = Path::new("/proc").join(pid.to_string()).join("ns");
+    let others = kinds.into_iter().filter(|(name, _)| {
+        let own = fs::read_link(Path::new("/proc/self/ns").join(name));
+        own.ok() != fs::read_link(theirs.join(name)).ok()
+    });
+    let spaces = others.fold(Entered::empty(), |all, (_, kind)| all | kind);
+    let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let number = number.ok_or(io::ErrorKind::NotFound)?;
+    let mounts: OwnedFd = File::open(theirs.join("mnt"))?.into();
+    Ok(Door {
+        process: pidfd_open(number, PidfdFlags::empty())?,
+        spaces,
+        mounts,
+        harmless: !spaces.contains(Entered::USER),
+    })
+}
