@@ -17,7 +17,7 @@ use crate::problem::{Kind, Problem};
 
 const REGISTRY: &str = "/var/tmp/petset-blocks";
 /// Names another registry, so that tests need not share the machine's.
-const OVERRIDE: &str = "PETSET_BLOCKS_DIR";
+pub(crate) const OVERRIDE: &str = "PETSET_BLOCKS_DIR";
 /// Anybody may add an entry; only its owner may remove it.
 const SHARED: u32 = 0o1777;
 
@@ -32,6 +32,8 @@ pub(crate) struct Blocks {
 enum Entry {
     Ours,
     Theirs,
+    /// Of a state directory that is gone, but not ours to remove.
+    Ruin,
 }
 
 impl Blocks {
@@ -64,6 +66,7 @@ impl Blocks {
         if self.prepare().is_err() {
             return Ok(wish);
         }
+        let mut ruins = Vec::new();
         for block in wish.and_others() {
             match self.enter(block, &state, &says) {
                 Ok(Entry::Ours) => {
@@ -73,10 +76,12 @@ impl Blocks {
                     return Ok(block);
                 }
                 Ok(Entry::Theirs) => {}
+                Ok(Entry::Ruin) => ruins.push(block),
                 Err(_) => return Ok(wish),
             }
         }
-        Err(self.exhausted())
+        // Nobody uses a ruin: better that one without an entry of ours than none.
+        ruins.into_iter().next().ok_or_else(|| self.exhausted())
     }
 
     /// Returns the state directory that has claimed a block, as far as the registry knows.
@@ -141,8 +146,11 @@ impl Blocks {
             if target == state {
                 return Ok(Entry::Ours);
             }
-            if !is_stale(&target, block, &says) || !self.remove_stale(&entry, &target) {
+            if !is_stale(&target, block, &says) {
                 return Ok(Entry::Theirs);
+            }
+            if !self.remove_stale(&entry, &target) {
+                return Ok(Entry::Ruin);
             }
         }
     }

@@ -16,6 +16,7 @@ use anyhow::{Context, bail};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::SUPERVISOR_ARGUMENT;
+use crate::net::block;
 use crate::problem::Result;
 use crate::store::{self, Layout, Lock, WhenBusy};
 
@@ -77,7 +78,8 @@ fn start(layout: &Layout, attempts: u32) -> Result<()> {
         .stderr(log);
     // Within a pet, the marks that say which pet a process belongs to must not go on.
     let marks = std::env::vars_os().map(|(name, _)| name);
-    for mark in marks.filter(|name| name.to_string_lossy().starts_with("PETSET_")) {
+    let marks = marks.filter(|name| name.to_string_lossy().starts_with("PETSET_"));
+    for mark in marks.filter(|name| name.as_os_str() != block::OVERRIDE) {
         command.env_remove(mark);
     }
     let mut child = command.spawn()?;
