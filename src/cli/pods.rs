@@ -13,6 +13,7 @@ use super::inside;
 use super::session::Session;
 use crate::model::{Namespace, printer};
 use crate::problem::Result;
+use crate::runner;
 use crate::store::{PetLayout, merge_status, read_json};
 
 /// The status word of a pet whose runner was killed and has no successor yet.
@@ -91,11 +92,10 @@ struct Runner {
 /// Tells whether somebody keeps the pet: its runner is the process that it says it is. One that
 /// has said nothing yet is believed.
 pub(crate) fn is_kept(files: &PetLayout) -> bool {
-    let Ok(Some(runner)) = read_json::<Runner>(&files.runner()) else {
+    let Ok(Some(record)) = read_json::<Runner>(&files.runner()) else {
         return true;
     };
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    boot.trim() == runner.boot_id && started(runner.pid) == Some(runner.start)
+    runner::boot_id() == record.boot_id && started(record.pid) == Some(record.start)
 }
 
 /// Returns when a process was started, in clock ticks since boot; nothing for a dead one.

@@ -36,6 +36,7 @@ use crate::sys;
 
 pub(crate) use container::Launch;
 pub(crate) use control::{Control, tell};
+pub(crate) use record::boot_id;
 
 /// The word that makes the program a runner: `petset runner <state-dir> <namespace> <pod>`.
 pub(crate) const VERB: &str = "runner";

@@ -56,7 +56,8 @@ impl Record {
     }
 }
 
-fn boot_id() -> String {
+/// Returns what tells this boot of the machine from all others.
+pub(crate) fn boot_id() -> String {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
     text.map(|text| text.trim().to_owned()).unwrap_or_default()
 }

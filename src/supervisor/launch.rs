@@ -65,17 +65,8 @@ pub(crate) fn lifeline(layout: &Layout) -> Option<OwnedFd> {
 /// Starts a supervisor; one that somebody kills at once is started again.
 fn start(layout: &Layout, attempts: u32) -> Result<()> {
     store::make_dir(&layout.supervisor())?;
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(layout.supervisor_log())?;
-    let mut command = Command::new(own_program()?);
-    command.arg(SUPERVISOR_ARGUMENT).arg(layout.root());
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(log);
+    let mut command = role(layout, SUPERVISOR_ARGUMENT)?;
+    command.stdout(Stdio::piped());
     // Within a pet, the marks that say which pet a process belongs to must not go on.
     let marks = std::env::vars_os().map(|(name, _)| name);
     let marks = marks.filter(|name| name.to_string_lossy().starts_with("PETSET_"));
@@ -102,6 +93,23 @@ fn start(layout: &Layout, attempts: u32) -> Result<()> {
         );
     }
     bail!("{}", said.trim());
+}
+
+/// Prepares this program in the role that its first argument names; what it cannot do it tells
+/// the supervisor's log.
+pub(super) fn role(layout: &Layout, argument: &str) -> io::Result<Command> {
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(layout.supervisor_log())?;
+    let mut command = Command::new(own_program()?);
+    command.arg(argument).arg(layout.root());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log);
+    Ok(command)
 }
 
 /// Returns the program that runs now, also where its file was replaced meanwhile.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::world::Key;
 use crate::runner;
-use crate::store::{Layout, Lock, PetLayout, Sync, read, read_json, replace_json};
+use crate::store::{Layout, Lock, PetLayout, Sync, read_json, replace_json};
 
 /// How long a runner that failed rests before the next one: the first comes at once.
 const REST: Duration = Duration::from_secs(1);
@@ -70,7 +70,7 @@ impl Incarnation {
             let record: Option<Record> = read_json(&files.runner())?;
             if !Lock::is_held(&files.lock())? {
                 return Ok(match record {
-                    Some(record) if record.boot_id != boot_id() => Self::OfAnotherBoot,
+                    Some(record) if record.boot_id != runner::boot_id() => Self::OfAnotherBoot,
                     Some(record) if record.clean => Self::Done,
                     Some(_) | None => Self::Died,
                 });
@@ -92,14 +92,6 @@ impl Incarnation {
         );
         Err(io::Error::other(message))
     }
-}
-
-/// Returns what tells this boot of the machine from all others.
-pub(super) fn boot_id() -> String {
-    let id = read("/proc/sys/kernel/random/boot_id".as_ref())
-        .ok()
-        .flatten();
-    id.unwrap_or_default().trim().to_owned()
 }
 
 impl Pet {

@@ -1,16 +1,13 @@
 //! Services: their virtual addresses, the proxy that offers them, and sets that lack theirs.
 
-use std::fs::OpenOptions;
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::unix::fs::OpenOptionsExt;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 use rustix::process::Pid;
 
-use super::launch::own_program;
+use super::launch::role;
 use super::world::Key;
 use super::{Supervisor, log};
 use crate::net::ServiceKind;
@@ -52,17 +49,7 @@ impl Proxy {
     }
 
     fn start(&mut self, layout: &Layout) -> io::Result<()> {
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(layout.supervisor_log())?;
-        let mut command = Command::new(own_program()?);
-        command.arg(PROXY_ARGUMENT).arg(layout.root());
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log);
+        let mut command = role(layout, PROXY_ARGUMENT)?;
         self.rests_until = None;
         self.child = Some(Pid::from_child(&command.spawn()?));
         Ok(())
