@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use serde_json::Value;
 
+use super::egress::EgressArgs;
 use super::files::{self, FileArgs};
 use super::merge::is_same;
 use super::preview::DryRun;
@@ -63,6 +64,8 @@ pub(crate) struct Args {
     #[arg(long)]
     host_paths: bool,
     #[command(flatten)]
+    egress: EgressArgs,
+    #[command(flatten)]
     wait: WaitArgs,
 }
 
@@ -107,6 +110,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     if args.strict {
         objects.iter_mut().for_each(make_strict);
     }
+    args.egress.ask(&mut objects)?;
     if let Some(level) = &args.isolation {
         isolate(&mut objects, level);
     }

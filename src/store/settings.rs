@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer};
 
-use crate::model::Isolation;
+use crate::model::{Egress, Isolation};
 use crate::problem::{Problem, Result};
 
 /// What `petset.toml` may say. An unknown key is an error, so that a typo is not ignored.
@@ -27,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) dns_forward: DnsForward,
     /// How much pets are kept apart from the host, where a set does not say.
     pub(crate) isolation: Isolation,
+    /// Whether the world is open to pets of the private network, where a set does not say.
+    pub(crate) egress: Egress,
     /// `true`: a set behaves exactly as under Kubernetes' controller, known traps included.
     pub(crate) strict: bool,
 }
@@ -94,6 +96,7 @@ impl Default for Settings {
             dns_listen: None,
             dns_forward: DnsForward::Switch(false),
             isolation: Isolation::default(),
+            egress: Egress::default(),
             strict: false,
         }
     }
@@ -104,7 +107,7 @@ impl Settings {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let settings: Self = toml::from_str(text).map_err(|fault| {
             let known = "known keys: cluster-domain, address-block, lock-timeout, back-off.start, \
-                         back-off.cap, dns-listen, dns-forward, isolation, strict";
+                         back-off.cap, dns-listen, dns-forward, isolation, egress, strict";
             Problem::invalid(fault.to_string().trim_end().to_owned()).hint(known)
         })?;
         settings.check()?;

@@ -12,8 +12,8 @@ use super::pets::Pet;
 use super::world::Key;
 use super::{Supervisor, log};
 use crate::model::{
-    Deletion, ISOLATION_ANNOTATION, Isolation, ObjectName, Ordinal, Reason, Set, Step, claim_for,
-    claim_name, pod_for,
+    Deletion, EGRESS_ANNOTATION, Egress, ISOLATION_ANNOTATION, Isolation, ObjectName, Ordinal,
+    Reason, Set, Step, claim_for, claim_name, pod_for,
 };
 use crate::problem::Result;
 use crate::store::journal::Severity;
@@ -274,6 +274,10 @@ impl Supervisor {
         };
         let notes = pod.metadata.annotations.get_or_insert_default();
         notes.insert(ISOLATION_ANNOTATION.to_owned(), level.to_owned());
+        let asked = Egress::asked(self.set(key)?.metadata.annotations.as_ref())?;
+        let egress = asked.unwrap_or(self.store.settings().egress);
+        let notes = pod.metadata.annotations.get_or_insert_default();
+        notes.insert(EGRESS_ANNOTATION.to_owned(), egress.word().to_owned());
         Ok(())
     }
 

@@ -26,6 +26,9 @@ pub(crate) enum Pods {
     Verified,
 }
 
+/// The host's own loopback, as a private network knows it.
+const HOST: &str = "host.petset.internal";
+
 /// Everything that names resolve to.
 #[derive(Debug)]
 pub(crate) struct Zone {
@@ -36,6 +39,8 @@ pub(crate) struct Zone {
     pub(super) pods: Pods,
     pub(super) servers: Vec<IpAddr>,
     reverse_zones: Vec<String>,
+    /// Where [`HOST`] is, in a network that knows it.
+    host: Option<IpAddr>,
     /// By `service.namespace`, in lower case.
     pub(super) services: HashMap<String, Node>,
     /// How many services each namespace has.
@@ -71,6 +76,7 @@ impl Zone {
             pods: Pods::Verified,
             servers: Vec::new(),
             reverse_zones: Vec::new(),
+            host: None,
             services: HashMap::new(),
             namespaces: HashMap::new(),
             owners: HashMap::new(),
@@ -95,6 +101,13 @@ impl Zone {
     #[must_use]
     pub(crate) fn with_servers(mut self, servers: impl IntoIterator<Item = IpAddr>) -> Self {
         self.servers = servers.into_iter().collect();
+        self
+    }
+
+    /// Sets the address at which a private network has the host: its name is [`HOST`].
+    #[must_use]
+    pub(crate) fn with_host(mut self, ip: IpAddr) -> Self {
+        self.host = Some(ip);
         self
     }
 
@@ -221,6 +234,9 @@ impl Zone {
     /// Answers a question with at most `most` records, which is more than the asker can take.
     pub(crate) fn answer(&self, question: &Question, most: usize) -> Answer {
         let name = question.name.to_ascii_lowercase();
+        if let Some(ip) = self.host.filter(|_| name == HOST) {
+            return self.the_host(question, ip);
+        }
         let forward = arpa::below(&name, &self.domain);
         if forward.is_none() && arpa::read(&name).is_none() {
             return Answer::bare(Status::Refused);
@@ -250,6 +266,22 @@ impl Zone {
             return self.negative(Status::NoError, asked.zone);
         }
         rows.into_answer()
+    }
+
+    /// Answers for the one name outside the zone; another type than its own has no record.
+    fn the_host(&self, question: &Question, ip: IpAddr) -> Answer {
+        let asked = Asked {
+            owner: &question.name,
+            zone: &question.name,
+            kind: question.kind,
+            ttl: self.ttl,
+            most: 1,
+        };
+        let rows = asked.rows([Value::address(ip)]);
+        match rows.answers.is_empty() {
+            true => self.negative(Status::NoError, &question.name),
+            false => rows.into_answer(),
+        }
     }
 
     /// Says that there is no such name, or no such record, and for how long that holds.

@@ -48,7 +48,7 @@ impl Sandbox {
         let ordinary = sys::is_ordinary();
         let fault = |error: io::Error| format!("creating the sandbox: {error}");
         let mut network = None;
-        if around.door.is_some() {
+        if around.doors.is_some() {
             let joined = Network::join(around.layout, None);
             network = Some(joined.map_err(|error| format!("joining the network: {error}"))?);
         }
@@ -79,10 +79,10 @@ impl Sandbox {
     }
 
     fn attach(&mut self, around: &Surroundings<'_>) -> Result<(), String> {
-        let (Some(network), Some((ip, ports))) = (&mut self.network, &around.door) else {
+        let (Some(network), Some(doors)) = (&mut self.network, &around.doors) else {
             return Ok(());
         };
-        let attached = network.attach(self.pid, *ip, ports).map(drop);
+        let attached = network.attach(self.pid, doors).map(drop);
         attached.map_err(|error| format!("joining the network: {error}"))
     }
 
@@ -236,7 +236,10 @@ fn etc(around: &Surroundings<'_>) -> Vec<(&'static str, String)> {
     let domain = around.cluster_domain;
     let name = files::host_name(around.pod, domain);
     let own = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    let server = around.door.as_ref().map(|(ip, _)| files::name_server(*ip));
+    let server = around
+        .doors
+        .as_ref()
+        .map(|doors| files::name_server(doors.ip));
     vec![
         ("hosts", files::hosts(around.pod, around.ip, domain)),
         ("hostname", format!("{name}\n")),

@@ -21,6 +21,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 pub(in crate::runner) use dialer::Dialer;
 pub(super) use full::Sandbox;
+pub(super) use network::Doors;
 pub(crate) use visit::visit;
 
 use super::container::Launch;
@@ -53,8 +54,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) ip: &'a str,
     pub(super) pet: &'a PetLayout,
     pub(super) layout: &'a Layout,
-    /// The ports that the pet declares, and the address at which the host finds them.
-    pub(super) door: Option<(Ipv4Addr, Vec<u16>)>,
+    /// How the pet and what is outside its network find each other, if it has one.
+    pub(super) doors: Option<Doors>,
     pub(super) cluster_domain: &'a str,
     pub(super) program: &'a Path,
 }
@@ -196,7 +197,7 @@ pub(crate) fn attempt() -> Result<(), String> {
         ip: "127.0.0.1",
         pet: &pet,
         layout: &layout,
-        door: None,
+        doors: None,
         cluster_domain: "cluster.local",
         program: &program,
     };

@@ -32,6 +32,20 @@ struct Wish<'a> {
     init: u32,
     ip: Ipv4Addr,
     ports: &'a [u16],
+    udp: &'a [u16],
+    egress: bool,
+}
+
+/// What of a pet the host is to find, and what the pet is to find.
+#[derive(Debug)]
+pub(in crate::runner) struct Doors {
+    /// The pet's address on the host.
+    pub(in crate::runner) ip: Ipv4Addr,
+    /// The ports that the pet declares, for connections and for datagrams.
+    pub(in crate::runner) tcp: Vec<u16>,
+    pub(in crate::runner) udp: Vec<u16>,
+    /// Whether the world is open to it.
+    pub(in crate::runner) egress: bool,
 }
 
 /// A connection to who holds the network, and the network's namespaces.
@@ -87,8 +101,15 @@ impl Network {
     }
 
     /// Attaches a pet. Returns what the host has to know about its ports.
-    pub(super) fn attach(&mut self, init: u32, ip: Ipv4Addr, ports: &[u16]) -> io::Result<String> {
-        let wish = serde_json::to_string(&Wish { init, ip, ports })?;
+    pub(super) fn attach(&mut self, init: u32, doors: &Doors) -> io::Result<String> {
+        let wish = Wish {
+            init,
+            ip: doors.ip,
+            ports: &doors.tcp,
+            udp: &doors.udp,
+            egress: doors.egress,
+        };
+        let wish = serde_json::to_string(&wish)?;
         writeln!(self.stream.get_ref(), "{wish}")?;
         let mut answer = String::new();
         self.stream.read_line(&mut answer)?;
