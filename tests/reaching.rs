@@ -228,36 +228,42 @@ fn a_pet_reaches_the_host_after_who_holds_the_network_was_killed() {
 /// Runs a test of this file in a network of its own, in which the world is one address. Returns
 /// true there.
 fn in_world(name: &str) -> bool {
-    if let Ok(resolvers) = std::env::var(IN_WORLD) {
-        let steps = format!(
-            "ip link set lo up && ip addr add {WORLD}/32 dev lo \
-             && mount --bind {resolvers} /etc/resolv.conf"
-        );
-        let made = Command::new("sh").args(["-c", &steps]).status().unwrap();
-        assert!(made.success(), "the world cannot be made");
+    if std::env::var_os(IN_WORLD).is_some() {
         return true;
-    }
-    let kinds = match rustix::process::getuid().is_root() {
-        true => "-nm",
-        false => "-rnm",
-    };
-    let tools = Command::new("unshare").args([kinds, "ip", "link"]).output();
-    if !tools.is_ok_and(|outcome| outcome.status.success()) {
-        support::skipped("a world of its own needs unshare and ip");
-        return false;
     }
     let mut resolvers = tempfile::NamedTempFile::new().unwrap();
     writeln!(resolvers, "nameserver 127.0.0.53").unwrap();
     let own = std::env::current_exe().unwrap();
-    let tried = Command::new("unshare")
-        .arg(kinds)
-        .arg(own)
-        .args(["--exact", name, "--nocapture"])
-        .env(IN_WORLD, resolvers.path())
-        .output()
-        .unwrap();
+    let (user, group) = (rustix::process::getuid(), rustix::process::getgid());
+    // An ordinary user is root only for as long as the world is made.
+    let (kinds, back) = match user.is_root() {
+        true => ("-nm", String::new()),
+        false => {
+            let (user, group) = (user.as_raw(), group.as_raw());
+            let back = format!("unshare --user --map-user={user} --map-group={group}");
+            ("-rnm", back)
+        }
+    };
+    let steps = format!(
+        "ip link set lo up && ip addr add {WORLD}/32 dev lo \
+         && mount --bind {resolvers} /etc/resolv.conf \
+         && echo 0 > /proc/sys/net/ipv4/ip_unprivileged_port_start || exit 77; \
+         exec {back} {own} --exact {name} --nocapture",
+        resolvers = resolvers.path().display(),
+        own = own.display(),
+    );
+    let mut command = Command::new("unshare");
+    let command = command.args([kinds, "sh", "-c", &steps]).env(IN_WORLD, "1");
+    let Ok(tried) = command.output() else {
+        support::skipped("a world of its own needs the program unshare");
+        return false;
+    };
     let said = String::from_utf8_lossy(&tried.stdout);
     let faults = String::from_utf8_lossy(&tried.stderr);
+    if tried.status.code() == Some(77) {
+        support::skipped(&format!("a world of its own cannot be made: {faults}"));
+        return false;
+    }
     assert!(tried.status.success(), "{said}{faults}");
     false
 }
