@@ -11,6 +11,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1 as core;
 use serde::{Deserialize, Serialize};
 
+use super::isolation;
 use super::volumes::{self, Mount, Volumes};
 use crate::model::environment::{self, Own, Sources};
 use crate::model::fields::Capacity;
@@ -200,6 +201,10 @@ impl Supplies {
         }
         if wanted.services {
             self.add_services(&mut sources).map_err(fault)?;
+            if isolation::has_network(pod) {
+                let services = sources.services.values_mut();
+                services.for_each(isolation::move_service_inside);
+            }
         }
         Ok(sources)
     }
