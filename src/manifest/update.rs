@@ -1,10 +1,11 @@
-//! What may change of a set that exists (C32).
+//! What may change of a set (C32) or a pod that exists.
 
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaim, Pod, PodSpec};
 
+use super::fault::Faults;
 use super::quantity::Quantity;
-use super::validate::validate_stateful_set;
+use super::validate::{validate_pod, validate_stateful_set};
 use crate::problem::Problem;
 
 const FORBIDDEN: &str = "updates to statefulset spec for fields other than 'replicas', \
@@ -107,4 +108,86 @@ fn fixed_part(spec: &StatefulSetSpec) -> StatefulSetSpec {
         volume_claim_templates: volume_claim_templates.filter(|claims| !claims.is_empty()),
         ..StatefulSetSpec::default()
     }
+}
+
+const FORBIDDEN_OF_POD: &str = "pod updates may not change fields other than \
+     `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,\
+     `spec.tolerations` (only additions to existing tolerations),\
+     `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
+
+/// Checks that `new` may take the place of the pod `old`; both are complete.
+pub(crate) fn check_pod_update(old: &Pod, new: &Pod) -> Result<(), Problem> {
+    let mut faults = validate_pod(new);
+    if let (Some(before), Some(after)) = (&old.spec, &new.spec) {
+        counts(&mut faults, before, after);
+        deadline(&mut faults, before, after);
+        if faults.is_empty() && *after != may_become(before, after) {
+            faults.forbidden("spec", FORBIDDEN_OF_POD);
+        }
+    }
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let name = new.metadata.name.as_deref().unwrap_or_default();
+    let again = format!("for anything else, `petset delete pod/{name}` and create it again");
+    Err(Problem::invalid(faults.about("Pod", name)).hint(again))
+}
+
+fn counts(faults: &mut Faults, old: &PodSpec, new: &PodSpec) {
+    let inits = |spec: &PodSpec| spec.init_containers.as_ref().map_or(0, Vec::len);
+    let pairs = [
+        (
+            "spec.containers",
+            old.containers.len(),
+            new.containers.len(),
+        ),
+        ("spec.initContainers", inits(old), inits(new)),
+    ];
+    for (path, before, after) in pairs {
+        if before != after {
+            faults.forbidden(path, "pod updates may not add or remove containers");
+        }
+    }
+}
+
+fn deadline(faults: &mut Faults, old: &PodSpec, new: &PodSpec) {
+    let path = "spec.activeDeadlineSeconds";
+    match (old.active_deadline_seconds, new.active_deadline_seconds) {
+        (Some(_), None) => {
+            faults.invalid(
+                path,
+                "null",
+                "must not update from a positive integer to nil value",
+            );
+        }
+        (Some(before), Some(after)) if after > before => {
+            faults.invalid(path, after, "must be less than or equal to previous value");
+        }
+        _ => {}
+    }
+}
+
+/// Returns the spec that `old` becomes when all of `new` that may change is taken over.
+fn may_become(old: &PodSpec, new: &PodSpec) -> PodSpec {
+    let mut spec = old.clone();
+    spec.active_deadline_seconds = new.active_deadline_seconds;
+    let take = |mine: &mut Vec<Container>, given: &[Container]| {
+        for (mine, given) in mine.iter_mut().zip(given) {
+            mine.image.clone_from(&given.image);
+        }
+    };
+    take(&mut spec.containers, &new.containers);
+    if let (Some(mine), Some(given)) = (&mut spec.init_containers, &new.init_containers) {
+        take(mine, given);
+    }
+    let (before, after) = (&old.tolerations, &new.tolerations);
+    let kept = |one| after.iter().flatten().any(|other| other == one);
+    if before.iter().flatten().all(kept) {
+        spec.tolerations.clone_from(after);
+    }
+    let grace = |spec: &PodSpec| spec.termination_grace_period_seconds;
+    if grace(old).is_some_and(|seconds| seconds < 0) && grace(new) == Some(1) {
+        spec.termination_grace_period_seconds = Some(1);
+    }
+    spec
 }
