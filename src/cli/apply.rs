@@ -93,7 +93,7 @@ fn wanted_pod(session: &Session, given: &Pod) -> Result<Pod> {
     let (namespace, name) = identity(&given.metadata)?;
     let mut pod = given.clone();
     if let Some(old) = session.bare_pod(&namespace, &name)? {
-        manifest::check_pod_update(&old, given)?;
+        manifest::check_pod_update(&old, &mut pod)?;
         pod.metadata.uid = old.metadata.uid;
     }
     Ok(pod)
@@ -176,7 +176,7 @@ pub(crate) fn diff(session: &Session, args: &DiffArgs) -> Result<()> {
             Object::ConfigMap(map) => sides(&session.store, map.as_ref())?,
             Object::Secret(secret) => sides(&session.store, secret.as_ref())?,
             Object::PersistentVolumeClaim(claim) => sides(&session.store, claim.as_ref())?,
-            Object::Pod(pod) => sides(&session.store, pod.as_ref())?,
+            Object::Pod(pod) => sides(&session.store, &wanted_pod(session, pod)?)?,
         };
         differs |= show(&files::title(object), live.as_ref(), &given)?;
     }

@@ -97,11 +97,11 @@ pub(crate) fn apply(session: &Session, edit: &mut Edit<'_>, pod: &mut Pod) -> Re
         return create(session, edit, pod, false);
     };
     refuse_deleted(&name, Some(&old))?;
+    manifest::check_pod_update(&old, pod)?;
     if is_same(&old, pod)? {
         *pod = old;
         return Ok("unchanged");
     }
-    manifest::check_pod_update(&old, pod)?;
     let (meta, before) = (&mut pod.metadata, &old.metadata);
     meta.uid.clone_from(&before.uid);
     meta.creation_timestamp

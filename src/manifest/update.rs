@@ -3,6 +3,7 @@
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaim, Pod, PodSpec};
 
+use super::defaults::pull_policy;
 use super::fault::Faults;
 use super::quantity::Quantity;
 use super::validate::{validate_pod, validate_stateful_set};
@@ -116,7 +117,10 @@ const FORBIDDEN_OF_POD: &str = "pod updates may not change fields other than \
      `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
 /// Checks that `new` may take the place of the pod `old`; both are complete.
-pub(crate) fn check_pod_update(old: &Pod, new: &Pod) -> Result<(), Problem> {
+///
+/// What a file leaves out stays as it was: a new image brings no other pull policy along.
+pub(crate) fn check_pod_update(old: &Pod, new: &mut Pod) -> Result<(), Problem> {
+    keep_pull_policies(old, new);
     let mut faults = validate_pod(new);
     if let (Some(before), Some(after)) = (&old.spec, &new.spec) {
         counts(&mut faults, before, after);
@@ -131,6 +135,25 @@ pub(crate) fn check_pod_update(old: &Pod, new: &Pod) -> Result<(), Problem> {
     let name = new.metadata.name.as_deref().unwrap_or_default();
     let again = format!("for anything else, `petset delete pod/{name}` and create it again");
     Err(Problem::invalid(faults.about("Pod", name)).hint(again))
+}
+
+fn keep_pull_policies(old: &Pod, new: &mut Pod) {
+    let (Some(before), Some(after)) = (&old.spec, &mut new.spec) else {
+        return;
+    };
+    let known = before.init_containers.iter().flatten();
+    let known: Vec<&Container> = known.chain(&before.containers).collect();
+    let given = after.init_containers.iter_mut().flatten();
+    for container in given.chain(&mut after.containers) {
+        let image = container.image.as_deref().unwrap_or_default();
+        let defaulted = container.image_pull_policy.as_deref() == Some(pull_policy(image));
+        let same = known.iter().find(|one| one.name == container.name);
+        if let Some(same) = same.filter(|_| defaulted) {
+            container
+                .image_pull_policy
+                .clone_from(&same.image_pull_policy);
+        }
+    }
 }
 
 fn counts(faults: &mut Faults, old: &PodSpec, new: &PodSpec) {
@@ -190,4 +213,65 @@ fn may_become(old: &PodSpec, new: &PodSpec) -> PodSpec {
         spec.termination_grace_period_seconds = Some(1);
     }
     spec
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::manifest::defaults::default_pod;
+
+    fn pod(spec: Value) -> Pod {
+        let pod = json!({"metadata": {"name": "p", "namespace": "default"}, "spec": spec});
+        let mut pod = serde_json::from_value(pod).unwrap();
+        default_pod(&mut pod);
+        pod
+    }
+
+    fn with_image(image: &str) -> Pod {
+        pod(json!({"containers": [{"name": "c", "image": image}]}))
+    }
+
+    fn refused(old: &Pod, mut new: Pod) -> String {
+        check_pod_update(old, &mut new).unwrap_err().message
+    }
+
+    #[test]
+    fn a_pod_takes_another_image_and_keeps_its_pull_policy() {
+        let mut new = with_image("busybox:2");
+        check_pod_update(&with_image("busybox"), &mut new).unwrap();
+        let policy = new.spec.unwrap().containers[0].image_pull_policy.clone();
+        assert_eq!(policy.as_deref(), Some("Always"));
+    }
+
+    #[test]
+    fn nothing_else_of_a_pod_may_change() {
+        let old = with_image("busybox");
+        let command = json!({"containers": [{"name": "c", "image": "busybox", "command": ["sh"]}]});
+        let words = refused(&old, pod(command));
+        let start = "Pod \"p\" is invalid: spec: Forbidden: pod updates may not change fields \
+                     other than `spec.containers[*].image`,`spec.initContainers[*].image`,";
+        assert!(words.starts_with(start), "{words}");
+        let two = json!({"containers": [{"name": "c", "image": "a"}, {"name": "d", "image": "b"}]});
+        let words = refused(&old, pod(two));
+        assert_eq!(
+            words,
+            "Pod \"p\" is invalid: spec.containers: Forbidden: pod updates may not add or remove \
+             containers"
+        );
+    }
+
+    #[test]
+    fn a_deadline_only_comes_nearer() {
+        let with = |seconds: Option<i64>| {
+            let mut pod = with_image("busybox");
+            pod.spec.as_mut().unwrap().active_deadline_seconds = seconds;
+            pod
+        };
+        check_pod_update(&with(None), &mut with(Some(9))).unwrap();
+        check_pod_update(&with(Some(9)), &mut with(Some(8))).unwrap();
+        assert!(refused(&with(Some(9)), with(Some(10))).contains("less than or equal to previous"));
+        assert!(refused(&with(Some(9)), with(None)).contains("to nil value"));
+    }
 }

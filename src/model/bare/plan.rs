@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{PodStep, has_ended_for_good, reconcile_pod, refresh, wanted_of};
+use super::{PodStep, reconcile_pod, refresh, wanted_of};
 use crate::model::plan::{Plan, Planned};
 
 /// More steps than any pod needs.
@@ -13,8 +13,10 @@ const STEPS: usize = 16;
 #[must_use]
 pub fn plan_pod(want: &Pod, pet: Option<&Pod>, stopped: bool) -> Plan {
     let name = want.metadata.name.clone().unwrap_or_default();
-    let phase = |pet: &Pod| Some(pet.status.as_ref()?.phase.clone()? != "Running");
-    let ended = |pet: &Pod| has_ended_for_good(pet) && phase(pet).unwrap_or_default();
+    let ended = |pet: &Pod| {
+        let phase = pet.status.as_ref().and_then(|status| status.phase.as_deref());
+        matches!(phase, Some("Succeeded" | "Failed"))
+    };
     let mut world = World {
         over: pet.is_some_and(ended),
         want: Some(want.clone()),
