@@ -1,6 +1,7 @@
 //! The command line: what it accepts, and one file a verb.
 
 mod apply;
+mod bare;
 mod completions;
 mod create;
 mod delete;
