@@ -1,6 +1,5 @@
 //! What a new set's pets reach beside each other.
 
-use super::files;
 use crate::manifest::Object;
 use crate::model::{EGRESS_ANNOTATION, Egress};
 use crate::problem::Result;
@@ -16,11 +15,11 @@ pub(crate) struct EgressArgs {
 }
 
 impl EgressArgs {
-    /// Notes in the sets what is asked for. What they ask for themselves must make sense.
+    /// Notes in sets and pods what is asked for. What they ask for themselves must make sense.
     pub(crate) fn ask(&self, objects: &mut [Object]) -> Result<()> {
         for object in objects.iter_mut() {
-            if let (Object::StatefulSet(set), Some(egress)) = (object, &self.egress) {
-                let notes = set.metadata.annotations.get_or_insert_default();
+            if let (true, Some(egress)) = (is_asked(object), &self.egress) {
+                let notes = object.metadata_mut().annotations.get_or_insert_default();
                 notes.insert(EGRESS_ANNOTATION.to_owned(), egress.clone());
             }
         }
@@ -28,10 +27,20 @@ impl EgressArgs {
     }
 }
 
-/// Refuses sets that ask for what there is not.
+fn is_asked(object: &Object) -> bool {
+    matches!(object, Object::StatefulSet(_) | Object::Pod(_))
+}
+
+/// Refuses sets and pods that ask for what there is not.
 pub(crate) fn check(objects: &[Object]) -> Result<()> {
-    files::sets(objects).try_for_each(|set| {
-        Egress::asked(set.metadata.annotations.as_ref())?;
-        Ok(())
-    })
+    for object in objects.iter().filter(|object| is_asked(object)) {
+        Egress::asked(object.metadata().annotations.as_ref())?;
+        if let Object::StatefulSet(set) = object
+            && let Some(spec) = &set.spec
+            && let Some(metadata) = &spec.template.metadata
+        {
+            Egress::asked(metadata.annotations.as_ref())?;
+        }
+    }
+    Ok(())
 }

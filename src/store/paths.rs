@@ -252,6 +252,11 @@ impl PetLayout {
         self.root.join("status.json")
     }
 
+    /// The ports of its private network that the host finds elsewhere: `80=10080`.
+    pub(crate) fn doors(&self) -> PathBuf {
+        self.root.join("doors.json")
+    }
+
     /// Held by the runner for life: one identity, one process.
     pub(crate) fn lock(&self) -> PathBuf {
         self.root.join("lock")
@@ -292,6 +297,11 @@ impl PetLayout {
     /// Where a container's root is built, seen by nobody but that container.
     pub(crate) fn sandbox(&self) -> PathBuf {
         self.root.join("sandbox")
+    }
+
+    /// What a container's image brings along.
+    pub(crate) fn image(&self, container: &str) -> PathBuf {
+        self.root.join("image").join(container)
     }
 
     /// A container's working directory, with its mounts as links below it.

@@ -26,6 +26,7 @@ pub(super) fn findings(patient: &Patient) -> Vec<Finding> {
         children(),
         cgroups(),
         isolation(),
+        egress(),
     ]
 }
 
@@ -146,6 +147,23 @@ fn isolation() -> Finding {
         return Finding::ok(CHECK, "full: pets can have what containers have");
     };
     Finding::note(CHECK, format!("none: {fault}"), how_to_isolate())
+}
+
+/// The way out of a private network is tried too.
+fn egress() -> Finding {
+    const CHECK: &str = "egress";
+    match crate::net::hub::attempt_egress() {
+        Ok(()) => Finding::ok(
+            CHECK,
+            "auto: isolated pets can reach what this machine reaches",
+        ),
+        Err(fault) => Finding::note(
+            CHECK,
+            format!("none: {fault}"),
+            "isolated pets reach each other; for more the kernel needs nf_tables with tproxy, \
+             and isolation: modprobe nft_tproxy",
+        ),
+    }
 }
 
 /// Names what commonly forbids namespaces to an ordinary user.

@@ -2,7 +2,8 @@
 //!
 //! The process has a foot in both worlds. On the host it listens where pets are to be found,
 //! 127.b.x.y; a thread of it lives in a network of its own, the hub, with a bridge to which each
-//! pet is attached as 10.b.x.y, and there it answers DNS at 10.b.0.53. It is no child of anybody:
+//! pet is attached as 10.b.x.y, and there it answers DNS at 10.b.0.53 and offers services at
+//! 10.b.240.y. It is no child of anybody:
 //! a pet's runner starts it if it is missing. Each runner stays connected while its pet lives;
 //! when the last one has gone, the process ends. Should it be killed, the runners have the
 //! network's namespaces open, and the next process takes them over with every pet attached.
@@ -11,6 +12,8 @@ mod egress;
 mod guests;
 mod names;
 mod porter;
+mod sessions;
+mod tcp;
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -33,19 +36,23 @@ use serde::{Deserialize, Serialize};
 use super::address::Block;
 use super::dns::Sockets;
 use super::netlink::{Netlink, device, there};
+use super::proxy;
 use crate::store::{self, Layout, Store};
 use crate::sys::{self, Spaces};
 use egress::{Egress, Gate};
 use guests::Guests;
-use porter::Porter;
+use porter::{Porter, Ports};
 
 /// The word that makes the program hold a network: `petset network <state-dir>`.
 pub(crate) const VERB: &str = "network";
 
 /// In the place of a state directory: only find out whether it can be done.
 const TRY: &str = "try";
+const TRY_EGRESS: &str = "try-egress";
 
 const BRIDGE: &str = "petset";
+/// What a pet's own end of the wire is called.
+const DEVICE: &str = "eth0";
 /// How long it waits for the next pet when none is left.
 const LINGER: Duration = Duration::from_millis(300);
 const STACK: usize = 128 << 10;
@@ -75,6 +82,18 @@ pub(crate) struct Wish {
     pub(crate) egress: bool,
 }
 
+/// What a runner is told about a pet that is attached.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Notes {
+    /// Ports that the host finds elsewhere: `80=10080`.
+    moved: Vec<String>,
+    /// Ports that the host does not find, and why.
+    missing: Vec<String>,
+    /// Why the world is not open to it although it was to be.
+    closed: Option<String>,
+}
+
 /// What the threads tell the one that decides when to end.
 enum Turn {
     Came,
@@ -87,6 +106,7 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
     let taken = left_open();
     match args {
         [word] if word == TRY => finish(try_network()),
+        [word] if word == TRY_EGRESS => finish(try_egress()),
         [root] => finish(hold(Path::new(root), taken)),
         _ => ExitCode::from(2),
     }
@@ -105,8 +125,12 @@ fn finish(outcome: crate::Result<()>) -> ExitCode {
 
 /// Tries for real, in a process of its own, whether this machine can have a private network.
 pub(crate) fn attempt() -> Result<(), String> {
+    attempt_as(TRY)
+}
+
+fn attempt_as(word: &str) -> Result<(), String> {
     let mut command = std::process::Command::new("/proc/self/exe");
-    let tried = command.arg0("petset").args([VERB, TRY]).output();
+    let tried = command.arg0("petset").args([VERB, word]).output();
     let tried = tried.map_err(|error| error.to_string())?;
     match tried.status.success() {
         true => Ok(()),
@@ -120,7 +144,20 @@ fn try_network() -> crate::Result<()> {
     let netlink = Netlink::open()?;
     netlink.add_bridge(BRIDGE, [0x02, 0x50, 0x45, 0x54, 0, 1])?;
     let own: OwnedFd = File::open("/proc/self/ns/net")?.into();
-    netlink.add_pair("p0.0", device(BRIDGE)?, "eth0", own.as_fd())?;
+    netlink.add_pair("p0.0", device(BRIDGE)?, (DEVICE, [0x0a; 6]), own.as_fd())?;
+    Ok(())
+}
+
+/// Tries for real, in a process of its own, whether the world can be opened to a network.
+pub(crate) fn attempt_egress() -> Result<(), String> {
+    attempt_as(TRY_EGRESS)
+}
+
+fn try_egress() -> crate::Result<()> {
+    own_user(None)?;
+    enter(None)?;
+    let block = Block::new(1).ok_or_else(|| io::Error::other("there is no address block"))?;
+    Inside::make(block)?.gate?;
     Ok(())
 }
 
@@ -152,16 +189,19 @@ fn hold(root: &Path, taken: Option<Taken>) -> crate::Result<()> {
     let socket = listen(&layout)?;
     let names = names::Names::read(&store, block, server(block))?;
     let guests = Arc::new(Guests::new()?);
-    let porter = Porter::new()?;
-    let mut doors = porter.clone();
+    let (porter, stand) = Porter::new()?;
     let (ready, is_ready) = channel();
+    let services = layout.clone();
     let network = taken.map(|taken| taken.network);
     spawn("hub", move || {
         let made = enter(network).and_then(|()| Inside::make(block));
         let is_made = made.is_ok();
         let _ = ready.send(made);
         if is_made {
-            doors.serve();
+            thread::scope(|scope| {
+                scope.spawn(|| proxy::serve_inside(services, block));
+                let _ = stand.serve();
+            });
         }
     })?;
     let inside = is_ready.recv().map_err(io::Error::other)??;
@@ -254,6 +294,7 @@ impl Inside {
         for address in [gateway(block), host(block), server(block)] {
             there(netlink.add_address(bridge, address))?;
         }
+        there(netlink.add_local_network(block.service_network()))?;
         Ok(Self {
             tid: rustix::thread::gettid().as_raw_nonzero().get(),
             sockets: Sockets::open(&[SocketAddr::from((server(block), names::PORT))])?,
@@ -339,18 +380,24 @@ fn serve(stream: UnixStream, greeting: &Greeting, host: &Host) -> crate::Result<
             .join()
             .unwrap_or_else(|_| Err(io::Error::other("it panicked")))
     });
-    let opened = match attached {
-        Ok(()) => host.porter.open(wish.ip, inside, &wish.ports),
-        Err(error) => {
-            host.guests.part(inside, ticket);
-            writeln!(answers, "cannot attach {}: {error}", wish.ip)?;
-            return Ok(());
-        }
+    if let Err(error) = attached {
+        host.guests.part(inside, ticket);
+        writeln!(answers, "cannot attach {}: {error}", wish.ip)?;
+        return Ok(());
+    }
+    let (tcp, udp) = (wish.ports.as_slice(), wish.udp.as_slice());
+    let opened = host
+        .porter
+        .open(ticket, wish.ip, inside, Ports { tcp, udp });
+    let notes = Notes {
+        moved: opened.moved,
+        missing: opened.missing,
+        closed: host.closed.clone().filter(|_| wish.egress),
     };
-    writeln!(answers, "ok {}", opened.join(" "))?;
+    writeln!(answers, "ok {}", serde_json::to_string(&notes)?)?;
     line.clear();
     let _ = wishes.read_line(&mut line);
-    host.porter.close(wish.ip);
+    host.porter.close(ticket);
     host.guests.part(inside, ticket);
     Ok(())
 }
@@ -365,11 +412,14 @@ fn attach(wish: &Wish, block: Block, tid: u32) -> io::Result<()> {
     move_into_link_name_space(own.as_fd(), kind)?;
     let outer = Netlink::open()?;
     let bridge = device(BRIDGE)?;
-    there(outer.add_pair(&format!("p{x}.{y}"), bridge, "eth0", theirs.as_fd()))?;
+    // The address that it had before: its peers remember that for a while after they have spoken.
+    let hardware = [0x0a, 0x50, 0x45, block.number(), x, y];
+    let (port, device_there) = (format!("p{x}.{y}"), (DEVICE, hardware));
+    there(outer.add_pair(&port, bridge, device_there, theirs.as_fd()))?;
     move_into_link_name_space(theirs.as_fd(), kind)?;
     let inner = Netlink::open()?;
     inner.set_up(device("lo")?)?;
-    let eth = device("eth0")?;
+    let eth = device(DEVICE)?;
     there(inner.add_address(eth, ip))?;
     inner.set_up(eth)?;
     match wish.egress {

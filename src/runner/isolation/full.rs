@@ -21,6 +21,7 @@ use super::plan::{self, Site};
 use super::step::Step;
 use super::{Room, Surroundings, files, needed};
 use crate::runner::container::Launch;
+use crate::store;
 use crate::sys::{self, Door, Fork, Spaces};
 
 /// How long the kernel may take over a sandbox or a room.
@@ -40,6 +41,7 @@ pub(crate) struct Sandbox {
     dialer: Dialer,
     network: Option<Network>,
     ordinary: bool,
+    warnings: Vec<String>,
 }
 
 impl Sandbox {
@@ -73,6 +75,7 @@ impl Sandbox {
             dialer: Dialer::new(link),
             network,
             ordinary,
+            warnings: Vec::new(),
         };
         sandbox.attach(around)?;
         Ok(sandbox)
@@ -82,8 +85,21 @@ impl Sandbox {
         let (Some(network), Some(doors)) = (&mut self.network, &around.doors) else {
             return Ok(());
         };
-        let attached = network.attach(self.pid, doors).map(drop);
-        attached.map_err(|error| format!("joining the network: {error}"))
+        let attached = network.attach(self.pid, doors);
+        let notes = attached.map_err(|error| format!("joining the network: {error}"))?;
+        self.warnings = notes.warnings();
+        let place = around.pet.doors();
+        // Only who looks at the pet would miss it.
+        let _ = match notes.moved.is_empty() {
+            true => store::remove(&place),
+            false => store::replace_json(&place, &notes.moved, store::Sync::No),
+        };
+        Ok(())
+    }
+
+    /// Returns what is not as it was to be, once.
+    pub(super) fn warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
     }
 
     /// Joins the network again whose holder has died.
@@ -333,9 +349,22 @@ impl Birth {
     /// Lets everybody bind every port: all of them are the pet's.
     fn free_ports(&self) -> rustix::io::Result<()> {
         match self.network {
-            true => write(c"/proc/sys/net/ipv4/ip_unprivileged_port_start", b"0"),
+            true => {
+                write(c"/proc/sys/net/ipv4/ip_unprivileged_port_start", b"0")?;
+                let _ = self.allow_ping();
+                Ok(())
+            }
             false => Ok(()),
         }
+    }
+
+    /// Lets everybody send pings, as container runtimes do; an ordinary user's namespace knows but
+    /// one group.
+    fn allow_ping(&self) -> rustix::io::Result<()> {
+        let range = c"/proc/sys/net/ipv4/ping_group_range";
+        let group = rustix::process::getegid().as_raw();
+        let own = format!("{group} {group}");
+        write(range, b"0 2147483647").or_else(|_| write(range, own.as_bytes()))
     }
 
     fn map(&self) -> rustix::io::Result<()> {

@@ -17,7 +17,7 @@ use std::net::Ipv4Addr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Service};
 
 pub(in crate::runner) use dialer::Dialer;
 pub(super) use full::Sandbox;
@@ -94,6 +94,12 @@ impl Isolation {
         sandbox.map_or(Ok(()), |sandbox| sandbox.heal(around))
     }
 
+    /// Returns what of the network is not as it was to be, once.
+    pub(super) fn warnings(&mut self) -> Vec<String> {
+        let sandbox = self.sandbox.as_mut();
+        sandbox.map(Sandbox::warnings).unwrap_or_default()
+    }
+
     /// Returns the pid of the sandbox's first process.
     pub(super) fn init(&self) -> Option<u32> {
         self.sandbox.as_ref().map(Sandbox::pid)
@@ -140,14 +146,24 @@ pub(crate) fn move_inside(pod: &mut Pod) {
     let Some(status) = &mut pod.status else {
         return;
     };
-    let inner = |ip: &mut String| {
-        if let Some(rest) = ip.strip_prefix("127.") {
-            *ip = format!("10.{rest}");
-        }
-    };
     status.pod_ip.iter_mut().for_each(inner);
     let all = status.pod_ips.iter_mut().flatten();
     all.for_each(|one| inner(&mut one.ip));
+}
+
+/// Does the same with the virtual addresses of a service.
+pub(super) fn move_service_inside(service: &mut Service) {
+    let Some(spec) = &mut service.spec else {
+        return;
+    };
+    spec.cluster_ip.iter_mut().for_each(inner);
+    spec.cluster_ips.iter_mut().flatten().for_each(inner);
+}
+
+fn inner(ip: &mut String) {
+    if let Some(rest) = ip.strip_prefix("127.") {
+        *ip = format!("10.{rest}");
+    }
 }
 
 /// Returns the address at which the host finds a pod of the private network.

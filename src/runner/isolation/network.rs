@@ -48,6 +48,28 @@ pub(in crate::runner) struct Doors {
     pub(in crate::runner) egress: bool,
 }
 
+/// What has become of a pet's doors.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Notes {
+    /// Ports that the host finds elsewhere: `80=10080`.
+    pub(super) moved: Vec<String>,
+    /// Ports that the host does not find, and why.
+    missing: Vec<String>,
+    /// Why the world is not open to it although it was to be.
+    closed: Option<String>,
+}
+
+impl Notes {
+    /// Says what is not as it was to be.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let missing = self.missing.iter();
+        let missing = missing.map(|port| format!("the host does not find port {port}"));
+        let closed = self.closed.iter();
+        let closed = closed.map(|why| format!("the world cannot be reached from here: {why}"));
+        missing.chain(closed).collect()
+    }
+}
+
 /// A connection to who holds the network, and the network's namespaces.
 #[derive(Debug)]
 pub(super) struct Network {
@@ -100,8 +122,8 @@ impl Network {
         self.user.as_ref().map(AsFd::as_fd)
     }
 
-    /// Attaches a pet. Returns what the host has to know about its ports.
-    pub(super) fn attach(&mut self, init: u32, doors: &Doors) -> io::Result<String> {
+    /// Attaches a pet. Returns what has become of its ports, and of its way out.
+    pub(super) fn attach(&mut self, init: u32, doors: &Doors) -> io::Result<Notes> {
         let wish = Wish {
             init,
             ip: doors.ip,
@@ -114,7 +136,7 @@ impl Network {
         let mut answer = String::new();
         self.stream.read_line(&mut answer)?;
         match answer.trim_end().strip_prefix("ok") {
-            Some(notes) => Ok(notes.trim().to_owned()),
+            Some(notes) => Ok(serde_json::from_str(notes)?),
             None if answer.is_empty() => Err(io::ErrorKind::ConnectionReset.into()),
             None => Err(io::Error::other(answer.trim_end().to_owned())),
         }

@@ -82,7 +82,8 @@ impl Gate {
             tcp: listener.local_addr()?.port(),
             udp: datagrams.local_addr()?.port(),
             mark: MARK,
-        })?;
+        })
+        .map_err(|error| io::Error::other(format!("nf_tables with tproxy: {error}")))?;
         Ok(Self {
             beginnings,
             listener,

@@ -9,7 +9,6 @@
 //! thread that has stayed in the host's network.
 
 mod gate;
-mod sessions;
 mod wire;
 
 use std::collections::HashMap;
@@ -23,14 +22,14 @@ use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
-use rustix::net::sockopt::{set_socket_keepalive, set_tcp_nodelay, socket_error};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
+use rustix::net::sockopt::{set_tcp_nodelay, socket_error};
 
 pub(super) use gate::Gate;
-use sessions::{Pair, Sessions};
 use wire::{Obstacle, Syn};
 
 use super::guests::Guests;
+use super::sessions::{self, Pair, Sessions};
+use super::tcp;
 use super::{gateway, host};
 use crate::net::address::Block;
 use crate::net::proxy::link::{Fate, Side, await_on, carry, reset};
@@ -214,7 +213,7 @@ impl Egress {
             return;
         }
         let id = self.number();
-        let stream = match begin(target) {
+        let stream = match tcp::begin(target) {
             Ok(stream) => stream,
             Err(error) => return self.fail(&syn, error),
         };
@@ -434,20 +433,6 @@ impl Link {
         let over = self.pet.is_shut() && self.world.is_shut();
         Ok(if over { Fate::Ends } else { Fate::Stays })
     }
-}
-
-/// Begins to connect to the world.
-fn begin(to: SocketAddrV4) -> Result<TcpStream, Errno> {
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
-    match connect(&socket, &to) {
-        Ok(()) | Err(Errno::INPROGRESS) => {}
-        Err(error) => return Err(error),
-    }
-    let _ = set_tcp_nodelay(&socket, true);
-    // What has died without a word is noticed one day.
-    let _ = set_socket_keepalive(&socket, true);
-    Ok(socket.into())
 }
 
 /// Returns what a pet is to be told about an error of a datagram.

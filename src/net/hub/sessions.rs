@@ -10,46 +10,46 @@ use std::time::{Duration, Instant};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
 /// A session in which nobody says anything for so long is over.
-pub(super) const IDLE: Duration = Duration::from_secs(60);
+pub(in crate::net::hub) const IDLE: Duration = Duration::from_secs(60);
 /// How many sessions there may be; one more, and the one that was silent longest must go.
 const MOST: usize = 1024;
 
 /// A pet's address, and whom it talks to.
-pub(super) type Pair = (SocketAddrV4, SocketAddrV4);
+pub(in crate::net::hub) type Pair = (SocketAddrV4, SocketAddrV4);
 
 /// All sessions there are.
 #[derive(Debug, Default)]
-pub(super) struct Sessions {
+pub(in crate::net::hub) struct Sessions {
     ids: HashMap<Pair, u64>,
     all: HashMap<u64, Session>,
 }
 
 /// One pet's talk with one address of the world.
 #[derive(Debug)]
-pub(super) struct Session {
-    pub(super) pair: Pair,
-    pub(super) socket: UdpSocket,
+pub(in crate::net::hub) struct Session {
+    pub(in crate::net::hub) pair: Pair,
+    pub(in crate::net::hub) socket: UdpSocket,
     last: Instant,
 }
 
 impl Sessions {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::net::hub) fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
     /// Returns a session's number, if there is one between the two.
-    pub(super) fn between(&self, pair: &Pair) -> Option<u64> {
+    pub(in crate::net::hub) fn between(&self, pair: &Pair) -> Option<u64> {
         self.ids.get(pair).copied()
     }
 
     /// Returns a session that something has just happened in.
-    pub(super) fn awake(&mut self, id: u64) -> Option<&Session> {
+    pub(in crate::net::hub) fn awake(&mut self, id: u64) -> Option<&Session> {
         let session = self.all.get_mut(&id)?;
         session.last = Instant::now();
         Some(session)
     }
 
-    pub(super) fn begin(&mut self, id: u64, pair: Pair, socket: UdpSocket) {
+    pub(in crate::net::hub) fn begin(&mut self, id: u64, pair: Pair, socket: UdpSocket) {
         if self.all.len() >= MOST {
             let silent = self.all.iter().min_by_key(|(_, session)| session.last);
             if let Some(silent) = silent.map(|(id, _)| *id) {
@@ -62,13 +62,13 @@ impl Sessions {
     }
 
     /// Ends the sessions that fit.
-    pub(super) fn end_where(&mut self, fits: impl Fn(&Session) -> bool) {
+    pub(in crate::net::hub) fn end_where(&mut self, fits: impl Fn(&Session) -> bool) {
         let over = self.all.iter().filter(|(_, session)| fits(session));
         let over: Vec<u64> = over.map(|(id, _)| *id).collect();
         over.into_iter().for_each(|id| self.end(id));
     }
 
-    pub(super) fn tidy(&mut self, now: Instant) {
+    pub(in crate::net::hub) fn tidy(&mut self, now: Instant) {
         self.end_where(|session| now.saturating_duration_since(session.last) >= IDLE);
     }
 
@@ -80,7 +80,7 @@ impl Sessions {
 }
 
 /// Makes a socket of this thread's network that talks to one address.
-pub(super) fn open(to: SocketAddrV4) -> io::Result<UdpSocket> {
+pub(in crate::net::hub) fn open(to: SocketAddrV4) -> io::Result<UdpSocket> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket: OwnedFd = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)?;
     connect(&socket, &to)?;
