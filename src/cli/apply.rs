@@ -8,6 +8,7 @@ use similar::TextDiff;
 
 use super::create::establish;
 use super::files::{self, FileArgs};
+use super::isolation::{self, IsolationArgs};
 use super::merge::{bare, is_same};
 use super::preview::DryRunArgs;
 use super::render;
@@ -29,6 +30,8 @@ pub(crate) struct ApplyArgs {
     #[command(flatten)]
     files: FileArgs,
     #[command(flatten)]
+    isolation: IsolationArgs,
+    #[command(flatten)]
     dry_run: DryRunArgs,
     #[command(flatten)]
     wait: WaitArgs,
@@ -47,6 +50,8 @@ pub(crate) fn apply(session: &Session, args: &ApplyArgs) -> Result<()> {
     let mut objects = read(session, &args.files)?;
     // Sets come last, so that what they need is there when the supervisor sees them.
     objects.sort_by_key(|object| matches!(object, Object::StatefulSet(_)));
+    args.isolation.ask(&mut objects);
+    let decision = isolation::decide(session, &mut objects)?;
     if args.dry_run.is_on() {
         return preview(session, args, &objects);
     }
@@ -60,6 +65,7 @@ pub(crate) fn apply(session: &Session, args: &ApplyArgs) -> Result<()> {
     });
     let lines = applied.context("cannot apply what was given")?;
     lines.iter().try_for_each(|line| render::line(line))?;
+    decision.conclude(session);
     let goals: Vec<Goal> = files::sets(&objects).cloned().map(Goal::Settled).collect();
     session.wait(&goals, &args.wait)
 }
@@ -103,7 +109,10 @@ fn put_set(session: &Session, edit: &mut Edit<'_>, set: &mut StatefulSet) -> Res
             "created"
         }
         Some(old) if is_same(old, set)? => return Ok("unchanged"),
-        Some(_) => "configured",
+        Some(_) => {
+            isolation::spare_host(set, None)?;
+            "configured"
+        }
     };
     edit.put(set)?;
     Ok(word)

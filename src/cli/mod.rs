@@ -14,6 +14,7 @@ mod exec;
 mod files;
 mod get;
 mod inside;
+mod isolation;
 mod logs;
 mod lookout;
 mod man;
