@@ -156,6 +156,42 @@ fn a_half_closed_connection_goes_on_and_a_reset_arrives_as_one() {
 }
 
 #[test]
+fn the_host_finds_a_pet_by_datagrams_and_at_low_ports_that_are_told() {
+    let sandbox = Sandbox::new();
+    let serve = "use IO::Socket::INET; my $u = IO::Socket::INET->new(LocalPort => 99, Proto => 'udp') or die; \
+                 while (1) { $u->recv(my $b, 99); $u->send(\"pet: $b\"); }";
+    let manifest = format!(
+        r#"{{"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {{"name": "web"}},
+        "spec": {{"serviceName": "web", "selector": {{"matchLabels": {{"a": "b"}}}},
+        "template": {{"metadata": {{"labels": {{"a": "b"}}}}, "spec": {{"containers": [{{
+          "name": "c", "image": "c", "command": ["perl", "-e", {serve:?}],
+          "ports": [{{"containerPort": 99, "protocol": "UDP"}}]}}]}}}}}}}}"#
+    );
+    let path = sandbox.manifest("web.json", &manifest);
+    sandbox.ok(&format!("create -f {path} --isolation full"));
+    let wide = sandbox.ok("get pods -o wide").out;
+    let own = rustix::process::getuid().is_root();
+    assert_eq!(wide.contains(" 99/udp=10099"), !own, "{wide}");
+    let block = std::fs::read_to_string(sandbox.file("seen/block")).unwrap();
+    let ip: Ipv4Addr = format!("127.{}.1.1", block.trim()).parse().unwrap();
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    socket
+        .set_read_timeout(Some(std::time::Duration::from_millis(200)))
+        .unwrap();
+    socket.connect((ip, if own { 99 } else { 10_099 })).unwrap();
+    let answered = || {
+        let mut buffer = [0; 99];
+        let _ = socket.send(b"asked");
+        socket
+            .recv(&mut buffer)
+            .is_ok_and(|length| &buffer[..length] == b"pet: asked")
+    };
+    assert!(wait_until(answered, PATIENCE), "the pet does not answer");
+    sandbox.ok("delete web");
+    sandbox.assert_nothing_left();
+}
+
+#[test]
 fn a_pet_without_egress_reaches_its_peers_alone_and_is_told_so_at_once() {
     let sandbox = Sandbox::new();
     let tcp = server(Ipv4Addr::LOCALHOST, says("from host"));

@@ -17,6 +17,7 @@ mod files;
 mod get;
 mod image;
 mod inside;
+mod isolation;
 mod logs;
 mod lookout;
 mod man;

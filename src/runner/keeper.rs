@@ -423,6 +423,7 @@ fn surroundings<'a>(
         doors: doors_of(pod),
         cluster_domain: supplies.cluster_domain(),
         program: supplies.program(),
+        shared: supplies.shared_paths(),
     }
 }
 

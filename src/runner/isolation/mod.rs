@@ -58,6 +58,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) doors: Option<Doors>,
     pub(super) cluster_domain: &'a str,
     pub(super) program: &'a Path,
+    /// What of the host every pet sees and may write to.
+    pub(super) shared: &'a [PathBuf],
 }
 
 impl Isolation {
@@ -216,6 +218,7 @@ pub(crate) fn attempt() -> Result<(), String> {
         doors: None,
         cluster_domain: "cluster.local",
         program: &program,
+        shared: &[],
     };
     let launch = Launch {
         cwd: PathBuf::from("/"),
