@@ -185,7 +185,13 @@ impl Session {
             Sort::Service => wanted(store::Wanted::Service),
             Sort::ConfigMap => wanted(store::Wanted::ConfigMap),
             Sort::Secret => wanted(store::Wanted::Secret),
-            Sort::Pet => names_below(&layout.pets_of(namespace), ""),
+            Sort::Pet => {
+                let mut names = names_below(&layout.pets_of(namespace), "")?;
+                names.extend(wanted(store::Wanted::Pod)?);
+                names.sort();
+                names.dedup();
+                Ok(names)
+            }
             Sort::Endpoints => names_below(&layout.endpoints(namespace), ".json"),
             Sort::Claim => {
                 let mut names = names_below(&layout.claims(namespace), ".json")?;
