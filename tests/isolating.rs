@@ -80,7 +80,11 @@ fn a_pet_has_a_name_files_and_processes_of_its_own() {
     assert_eq!(inside(&sandbox, "web-1", "hostname -f"), full);
     let count = inside(&sandbox, "web-1", "ls /proc | grep -c '^[0-9]'");
     assert!(count.parse::<u32>().unwrap() < 10, "{count} processes");
-    assert_eq!(inside(&sandbox, "web-1", "ls /run"), "lock");
+    inside(
+        &sandbox,
+        "web-1",
+        "test -d /run/lock && ! test -e /run/systemd",
+    );
     let user = rustix::process::getuid().as_raw().to_string();
     assert_eq!(inside(&sandbox, "web-1", "id -u"), user);
     inside(
@@ -127,6 +131,63 @@ fn a_claim_is_at_its_mount_path_and_keeps_its_files() {
         "kept"
     );
     sandbox.ok("delete web --purge");
+}
+
+#[test]
+fn a_pet_sees_of_the_state_directory_only_what_discover_needs() {
+    let sandbox = Sandbox::new();
+    let other = Sandbox::new();
+    other.ok("create quiet --isolation none -- sleep 1000");
+    let manifest = r#"{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "word"},
+        "stringData": {"word": "petset-hush"}}"#;
+    let path = sandbox.manifest("secret.json", manifest);
+    sandbox.ok(&format!("create -f {path}"));
+    sandbox.ok(
+        "create db --isolation full --env WORD=petset-hush --volume data:/data \
+                -- sh -c 'echo petset-hush; echo petset-hush > /data/word; exec sleep 1000'",
+    );
+    sandbox.ok(HELLO);
+    let state = sandbox.state();
+    let state = state.display();
+    let seen = inside(
+        &sandbox,
+        "web-0",
+        &format!("ls {state} {state}/pets/default"),
+    );
+    for hidden in ["volumes", "supervisor", "network", "images.toml", "lock"] {
+        assert!(!seen.split_whitespace().any(|it| it == hidden), "{seen}");
+    }
+    let script = format!("! grep -rl petset-hush {state}");
+    inside(&sandbox, "web-0", &script);
+    inside(
+        &sandbox,
+        "web-0",
+        &format!("! touch {state}/pets/default/db-0/pod.json {state}/wanted/x"),
+    );
+    let script = format!("! ls {}/pets 2>/dev/null", other.state().display());
+    inside(&sandbox, "web-0", &script);
+    // What comes later is seen as well.
+    sandbox.ok("scale web --replicas 4");
+    let found = inside(
+        &sandbox,
+        "web-0",
+        "petset discover web; petset get pets; petset get sets; petset dns",
+    );
+    for word in ["web-3", "db-0", "Running", "web.default.svc"] {
+        assert!(found.contains(word), "{word}: {found}");
+    }
+    inside(
+        &sandbox,
+        "web-0",
+        "petset discover web --min 4 --timeout 20s",
+    );
+    sandbox.ok("delete web db --purge");
+    assert!(!sandbox.file("view/pets/default/db-0").exists());
+    assert!(
+        !sandbox
+            .file("view/wanted/default/statefulset/db.yaml")
+            .exists()
+    );
 }
 
 #[test]

@@ -54,6 +54,8 @@ pub struct Launch {
     pub env: Vec<(String, String)>,
     /// The image's working directory.
     pub cwd: Option<PathBuf>,
+    /// The directory that is the image's root; nothing where that is the host's.
+    pub rootfs: Option<PathBuf>,
     /// What a user should know about how the image was understood.
     pub notes: Vec<String>,
 }
@@ -188,6 +190,15 @@ impl Catalogue {
         if launch.argv.is_empty() {
             return Err(self.no_program(image, found));
         }
+        if let Some(root) = entry.rootfs.map(PathBuf::from) {
+            // Its programs are its own affair: a link in it may lead nowhere on the host.
+            if !(disk.exists)(&root) {
+                let fault = format!("{} does not exist", root.display());
+                return Err(self.incomplete(image, found, &[fault]));
+            }
+            launch.rootfs = Some(root);
+            return Ok(launch);
+        }
         let needs = if command.is_empty() {
             &entry.needs[..]
         } else {
@@ -227,9 +238,17 @@ impl Catalogue {
             program: entry.program.as_ref().map(each),
             args: entry.args.as_ref().map(each),
             needs: each(&entry.needs),
-            path: entry.path.iter().map(anchored).collect(),
+            path: match entry.rootfs {
+                Some(_) => entry.path.clone(),
+                None => entry.path.iter().map(anchored).collect(),
+            },
             env: entry.env.iter().map(variable).collect(),
-            cwd: entry.cwd.as_ref().map(anchored),
+            cwd: match entry.rootfs {
+                // Within its own root, a path is what it says.
+                Some(_) => entry.cwd.clone(),
+                None => entry.cwd.as_ref().map(anchored),
+            },
+            rootfs: entry.rootfs.as_ref().map(anchored),
         }
     }
 

@@ -11,6 +11,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1 as core;
 use serde::{Deserialize, Serialize};
 
+use super::user::{self, Names, User};
 use super::volumes::{self, Mount, Volumes};
 use crate::model::environment::{self, Own, Sources};
 use crate::model::fields::Capacity;
@@ -18,6 +19,7 @@ use crate::model::image::{Catalogue, Disk, Launch as Image};
 use crate::model::lifecycle::Failure;
 use crate::model::{Namespace, ObjectName};
 use crate::store::{self, Store, Wanted};
+use crate::sys;
 
 /// Marks every process of a pod: what a dead runner left behind is found by it.
 pub(crate) const UID_VARIABLE: &str = "PETSET_POD_UID";
@@ -38,6 +40,18 @@ pub(crate) struct Launch {
     pub(crate) pid: u32,
     #[serde(default)]
     pub(crate) mounts: Vec<Mount>,
+    /// The directory that it has as its root, instead of the host's.
+    #[serde(default)]
+    pub(crate) rootfs: Option<PathBuf>,
+    /// Who it runs as, if that is not who runs petset.
+    #[serde(default)]
+    pub(crate) user: Option<User>,
+    /// Whether its programs cannot gain rights (`allowPrivilegeEscalation: false`).
+    #[serde(default)]
+    pub(crate) humble: bool,
+    /// Whether its root cannot be changed (`readOnlyRootFilesystem`).
+    #[serde(default)]
+    pub(crate) closed: bool,
     /// What was left out and why.
     #[serde(skip)]
     pub(super) warnings: Vec<String>,
@@ -67,6 +81,7 @@ impl Supplies {
             // Where the host keeps what is temporary is not to be seen from a sandbox.
             inherited: inherited()
                 .filter(|(name, _)| !full || name != "TMPDIR")
+                .map(|it| if full { with_sbin(it) } else { it })
                 .collect(),
             full,
             store,
@@ -80,9 +95,14 @@ impl Supplies {
     pub(super) fn prepare(&mut self, pod: &core::Pod) -> Result<Vec<String>, String> {
         let sources = self.sources(pod)?;
         let layout = self.store.layout();
-        let made = volumes::prepare(layout, pod, &sources, self.capacity);
+        let group = self.fs_group(pod).is_some();
+        let made = volumes::prepare(layout, pod, &sources, self.capacity, group);
         let mut made = made.map_err(|fault| fault.message)?;
         made.mounted = self.full;
+        if let Some(group) = self.fs_group(pod) {
+            let given = made.give(group, self.volumes.is_none(), user::keeps_what_fits(pod));
+            given.map_err(|error| format!("giving the volumes to group {group}: {error}"))?;
+        }
         let warnings = made.warnings.clone();
         self.volumes = Some(made);
         self.fresh = Some(sources);
@@ -100,6 +120,11 @@ impl Supplies {
             return Err(Failure::Config("the volumes are not in place".to_owned()));
         };
         let image = self.resolve(container).map_err(Failure::Image)?;
+        if image.rootfs.is_some() && !self.full {
+            let name = container.image.as_deref().unwrap_or_default();
+            let fault = format!("image {name:?} has a rootfs, which needs isolation full");
+            return Err(Failure::Image(fault));
+        }
         let sources = match fresh {
             Some(sources) => sources,
             None => self.sources(pod).map_err(Failure::Config)?,
@@ -121,14 +146,59 @@ impl Supplies {
         let mounted = mounted.map_err(bad)?;
         made.add(&mounted.variables);
         let notes = [&made.warnings, &mounted.warnings, &image.notes];
-        Ok(Launch {
+        let mut launch = Launch {
             argv: image.expanded(&made),
             env: made.variables(),
             cwd: mounted.cwd,
-            pid: 0,
             warnings: notes.into_iter().flatten().cloned().collect(),
             mounts: mounted.mounts,
-        })
+            rootfs: image.rootfs,
+            ..Launch::default()
+        };
+        if self.full {
+            self.secure(pod, container, &mut launch)
+                .map_err(Failure::Config)?;
+        }
+        Ok(launch)
+    }
+
+    /// Does what the container's `securityContext` asks for, where it has a sandbox.
+    fn secure(
+        &self,
+        pod: &core::Pod,
+        container: &core::Container,
+        launch: &mut Launch,
+    ) -> Result<(), String> {
+        let names = Names::read(launch.rootfs.as_deref().unwrap_or(Path::new("/")));
+        let own = sys::is_ordinary().then(sys::own_ids);
+        let warnings = &mut launch.warnings;
+        launch.user = user::user_of(pod, container, &names, own, warnings)?;
+        let context = container.security_context.as_ref();
+        launch.humble = context.is_some_and(|it| it.allow_privilege_escalation == Some(false));
+        launch.closed = context.is_some_and(|it| it.read_only_root_filesystem == Some(true));
+        let home = |(name, _): &(String, String)| name == "HOME";
+        let host = self.inherited.iter().find(|it| home(it));
+        if let (Some(user), Some(at)) = (&launch.user, launch.env.iter().position(home))
+            && Some(&launch.env[at]) == host
+        {
+            // What the host's user has there is not theirs.
+            launch.env[at].1 = names.home(user.uid).unwrap_or_else(|| "/".to_owned());
+        }
+        if !launch.env.iter().any(|it| home(it)) {
+            let uid = launch
+                .user
+                .as_ref()
+                .map_or(sys::own_ids().0, |user| user.uid);
+            let at = names.home(uid).unwrap_or_else(|| "/".to_owned());
+            launch.env.push(("HOME".to_owned(), at));
+        }
+        Ok(())
+    }
+
+    /// Returns the group that the volumes are given to.
+    fn fs_group(&self, pod: &core::Pod) -> Option<u32> {
+        let able = self.full && !sys::is_ordinary();
+        user::fs_group(pod).filter(|_| able)
     }
 
     pub(super) fn layout(&self) -> &store::Layout {
@@ -245,6 +315,21 @@ fn inherited() -> impl Iterator<Item = (String, String)> {
         let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
         wanted(&name).then_some((name, value))
     })
+}
+
+/// Lets a PATH end with the directories of servers, which an ordinary user's may lack.
+fn with_sbin((name, value): (String, String)) -> (String, String) {
+    if name != "PATH" {
+        return (name, value);
+    }
+    let has = |wanted: &str| value.split(':').any(|folder| folder == wanted);
+    let servers = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+    let missing: String = servers
+        .into_iter()
+        .filter(|folder| !has(folder))
+        .map(|folder| format!(":{folder}"))
+        .collect();
+    (name, value + &missing)
 }
 
 /// Returns where this program is; if it has been replaced, where its successor is.

@@ -17,6 +17,7 @@ mod probes;
 mod record;
 mod spawn;
 mod tree;
+mod user;
 pub(crate) mod volumes;
 
 use std::ffi::OsString;

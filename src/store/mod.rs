@@ -13,6 +13,7 @@ mod pods;
 mod report;
 mod settings;
 mod socket;
+pub(crate) mod view;
 mod watch;
 mod words;
 
@@ -28,7 +29,7 @@ pub(crate) use files::{
     Sync, make_dir, names_in, read, read_json, remove, remove_tree, replace, replace_json,
 };
 pub(crate) use lock::{Attempt, Lock};
-pub(crate) use paths::{Layout, PetLayout, Wanted};
+pub(crate) use paths::{Layout, PetLayout, REGISTRY_OVERRIDE, Wanted, registry};
 pub(crate) use pods::merge_status;
 pub(crate) use report::{SetReport, Waiting};
 pub(crate) use settings::{DnsForward, Settings, parse_duration};

@@ -162,7 +162,7 @@ fn load_pet(layout: &Layout, namespace: &Namespace, name: &ObjectName) -> io::Re
         return Ok(None);
     };
     let incarnation = Incarnation::find(&files)?;
-    withdraw_if_dead(&files, &incarnation)?;
+    withdraw_if_dead(layout, &files, &incarnation)?;
     merge_status(&mut pod, read_json(&files.status())?);
     if matches!(incarnation, Incarnation::OfAnotherBoot) {
         // The machine was started anew: the pet is made again, in its set's order.

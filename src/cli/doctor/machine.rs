@@ -143,7 +143,13 @@ fn cgroups() -> Finding {
 fn isolation() -> Finding {
     const CHECK: &str = "isolation";
     let Err(fault) = supervisor::can_isolate() else {
-        return Finding::ok(CHECK, "full: pets can have what containers have");
+        return match supervisor::lacks_of_isolation().as_slice() {
+            [] => Finding::ok(CHECK, "full: pets can have what containers have"),
+            lacks => {
+                let lacks = format!("full, but {}", lacks.join("; "));
+                Finding::note(CHECK, lacks, "mount volumes where there is a directory")
+            }
+        };
     };
     Finding::note(CHECK, format!("none: {fault}"), how_to_isolate())
 }

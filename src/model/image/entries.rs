@@ -33,6 +33,8 @@ pub(super) struct Entry {
     pub(super) env: BTreeMap<String, String>,
     /// The working directory, unless the manifest gives one.
     pub(super) cwd: Option<String>,
+    /// The directory that a pet with full isolation has as its root, instead of the host's.
+    pub(super) rootfs: Option<String>,
 }
 
 /// A file of the catalogue.

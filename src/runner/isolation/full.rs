@@ -6,7 +6,7 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -19,8 +19,9 @@ use super::dialer::{self, Dialer};
 use super::network::Network;
 use super::plan::{self, Site};
 use super::step::Step;
-use super::{Room, Surroundings, files, needed};
+use super::{Room, Surroundings, files, ids_of, needed};
 use crate::runner::container::Launch;
+use crate::runner::user::{Names, User};
 use crate::sys::{self, Door, Fork, Spaces};
 
 /// How long the kernel may take over a sandbox or a room.
@@ -30,6 +31,8 @@ type Word = [u8; 8];
 const DONE: Word = [0xff; 8];
 /// In the place of an error: the first number is a pid.
 const TELLS_PID: i32 = -2;
+/// Less the number of an error: a step did not work, but could be done without.
+const TELLS_LACK: i32 = -1000;
 
 /// The namespaces of one pet.
 #[derive(Debug)]
@@ -131,14 +134,20 @@ impl Sandbox {
         if !self.ordinary {
             open_claims(launch, around);
         }
+        let shown = crate::store::view::show_addresses(around.layout);
+        shown.map_err(|error| format!("showing the addresses: {error}"))?;
         let staging = around.pet.sandbox();
         let made = crate::store::make_dir(&staging);
         made.map_err(|error| format!("{}: {error}", staging.display()))?;
         let steps = plan::plan(&Site {
             staging: &staging,
             state: around.layout.root(),
+            root: launch.rootfs.as_deref().unwrap_or(Path::new("/")),
+            others: &state_directories(),
             ordinary: self.ordinary,
-            etc: &etc(around),
+            etc: &etc(launch, around),
+            closed: launch.closed,
+            stranger: launch.user.as_ref().is_some_and(|user| user.uid != 0),
             mounts: &launch.mounts,
             cwd: &launch.cwd,
             needed: &needed(launch, around.program),
@@ -150,14 +159,20 @@ impl Sandbox {
             self.enter_and_build(&steps, theirs.as_fd());
         };
         drop(theirs);
-        let mut words = [listen(&link), listen(&link)];
+        let (mut builder, mut outcome, mut lacks) = (None, None, Vec::new());
         // The one who builds may be faster than the one who tells who that is.
-        words.sort_by_key(|word| word.as_ref().is_ok_and(|word| code(*word) != TELLS_PID));
-        let [builder, outcome] = words;
-        let builder = number(builder.map_err(fault)?);
-        match fault_of(outcome.map_err(fault)?) {
+        while builder.is_none() || outcome.is_none() {
+            let word = listen(&link).map_err(fault)?;
+            match code(word) {
+                TELLS_PID => builder = Some(number(word)),
+                code if code <= TELLS_LACK && word != DONE => lacks.push((number(word), code)),
+                _ => outcome = Some(word),
+            }
+        }
+        match outcome.and_then(fault_of) {
             None => Ok(Room {
-                mounts: open_mounts(builder).map_err(fault)?,
+                mounts: open_mounts(builder.unwrap_or(0)).map_err(fault)?,
+                lacks: lacks.iter().filter_map(|it| lack(&steps, *it)).collect(),
             }),
             Some((place, error)) => Err(match steps.get(place) {
                 Some(step) => format!("{step}: {error}"),
@@ -186,14 +201,26 @@ impl Sandbox {
     }
 
     /// Returns the way to what a container sees.
-    pub(super) fn door(&self, room: &Room) -> io::Result<Door> {
+    pub(super) fn door(&self, room: &Room, launch: &Launch) -> io::Result<Door> {
         Ok(Door {
             process: self.init.try_clone()?,
             spaces: self.spaces(),
             mounts: room.mounts.try_clone()?,
             harmless: !self.ordinary,
+            ids: ids_of(launch).filter(|_| !self.ordinary),
+            humble: launch.humble,
         })
     }
+}
+
+/// Says what a container has to do without.
+fn lack(steps: &[Step], (place, code): (u32, i32)) -> Option<String> {
+    let step = steps.get(usize::try_from(place).ok()?)?;
+    let error = io::Error::from_raw_os_error(TELLS_LACK - code);
+    Some(format!(
+        "{step} under an overlay: {error}; nothing below it can be changed, and no volume be \
+         mounted where it has no directory"
+    ))
 }
 
 /// Takes the steps in a new mount namespace, and keeps that until somebody else does.
@@ -205,9 +232,13 @@ fn build(steps: &[Step], link: BorrowedFd<'_>) -> ! {
         Err(error) => Some(word(usize::MAX, error.raw_os_error())),
         Ok(()) => {
             let mut taken = steps.iter().enumerate();
-            taken.find_map(|(place, step)| {
-                let error = step.take().err()?;
-                Some(word(place, error.raw_os_error().unwrap_or(0)))
+            taken.find_map(|(place, step)| match step.take() {
+                Ok(None) => None,
+                Ok(Some(error)) => {
+                    say(link, word(place, TELLS_LACK - error.raw_os_error()));
+                    None
+                }
+                Err(error) => Some(word(place, error.raw_os_error().unwrap_or(0))),
             })
         }
     };
@@ -215,7 +246,20 @@ fn build(steps: &[Step], link: BorrowedFd<'_>) -> ! {
     let _ = rustix::net::recv(link, &mut [0; 1], RecvFlags::empty());
     sys::leave(0)
 }
-/// Lets the users that servers drop to use fresh claims. Who may come so far is decided by the
+
+/// Lists the state directories of this machine, as far as they are known.
+fn state_directories() -> Vec<PathBuf> {
+    let listed = std::fs::read_dir(crate::store::registry());
+    let listed = listed.into_iter().flatten().flatten();
+    let listed = listed.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let usual = home.map(|home| home.join(".local/state/petset"));
+    // Anybody may have put anything on the list; nothing else is hidden for that.
+    let real = |path: &PathBuf| path.is_absolute() && path.join("format").is_file();
+    listed.chain(usual).filter(real).collect()
+}
+
+/// Lets the users that servers drop to use fresh claims, as the provisioners of local clusters do. Who may come so far is decided by the
 /// state directory; what a server has made its own stays as it is.
 fn open_claims(launch: &Launch, around: &Surroundings<'_>) {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -224,7 +268,8 @@ fn open_claims(launch: &Launch, around: &Surroundings<'_>) {
         let Ok(found) = std::fs::metadata(&mount.path) else {
             continue;
         };
-        let fresh = found.uid() == 0 && found.mode() & 0o7777 == 0o700;
+        let empty = std::fs::read_dir(&mount.path).is_ok_and(|mut it| it.next().is_none());
+        let fresh = empty && found.uid() == 0 && found.mode() & 0o7777 == 0o700;
         if fresh && found.is_dir() && mount.path.starts_with(&volumes) {
             let open = std::fs::Permissions::from_mode(0o777);
             let _ = std::fs::set_permissions(&mount.path, open);
@@ -232,19 +277,37 @@ fn open_claims(launch: &Launch, around: &Surroundings<'_>) {
     }
 }
 
-fn etc(around: &Surroundings<'_>) -> Vec<(&'static str, String)> {
+fn etc(launch: &Launch, around: &Surroundings<'_>) -> Vec<(&'static str, String)> {
     let domain = around.cluster_domain;
     let name = files::host_name(around.pod, domain);
     let own = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let server = around.door.as_ref().map(|(ip, _)| files::name_server(*ip));
-    vec![
+    let mut all = vec![
         ("hosts", files::hosts(around.pod, around.ip, domain)),
         ("hostname", format!("{name}\n")),
         (
             "resolv.conf",
             files::resolver(around.pod, server, domain, &own),
         ),
-    ]
+    ];
+    let root = launch.rootfs.as_deref().unwrap_or(Path::new("/"));
+    let lists = introduction(launch, &Names::read(root));
+    let named = ["passwd", "group"].into_iter().zip(lists);
+    all.extend(named.filter_map(|(name, list)| Some((name, list?))));
+    all
+}
+
+/// Returns the passwd and group that know who the container runs as, where its own do not.
+fn introduction(launch: &Launch, names: &Names) -> [Option<String>; 2] {
+    let own = || User {
+        uid: rustix::process::geteuid().as_raw(),
+        gid: rustix::process::getegid().as_raw(),
+        groups: Vec::new(),
+    };
+    let user = launch.user.clone().unwrap_or_else(own);
+    let home = launch.env.iter().find(|(name, _)| name == "HOME");
+    let home = home.map_or("/", |(_, home)| home);
+    names.introduce(user.uid, user.gid, home)
 }
 
 /// What the first process of a sandbox sets up.
