@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use serde_json::Value;
 
+use super::bare;
 use super::files::{self, FileArgs};
 use super::merge::is_same;
 use super::preview::DryRun;
@@ -23,11 +24,12 @@ use crate::supervisor::{can_isolate, new_uid};
 
 /// Create sets and what belongs to them, from manifests or from the command line
 ///
-/// With --filename: StatefulSets, PetSets, Services, ConfigMaps, Secrets and claims, as they are
-/// written for Kubernetes. With a NAME: a set of the command after --, and its headless service;
+/// With --filename: StatefulSets, PetSets, Pods, Services, ConfigMaps, Secrets and claims, as they
+/// are written for Kubernetes. With a NAME: a set of the command after --, and its headless service;
 /// --dry-run -o yaml shows the manifest that it stands for.
 ///
-/// It waits until every pet is ready: in order, each after the one before it.
+/// It waits until every pet is ready: in order, each after the one before it; and until every pod
+/// is ready or has done its work.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   petset create -f etcd.yaml
@@ -118,7 +120,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     }
     let generated = args.name.is_some();
     let created = session.edit("create", |edit| {
-        let created = create(edit, &mut objects, args.if_not_exists)?;
+        let created = create(session, edit, &mut objects, args.if_not_exists)?;
         if generated {
             give_service_to_set(edit, &objects)?;
         }
@@ -153,26 +155,27 @@ fn make_strict(object: &mut Object) {
     }
 }
 
-/// Notes in the sets how much their pets are kept apart.
+/// Notes in the sets and pods how much their pets are kept apart.
 fn isolate(objects: &mut [Object], level: &str) {
     for object in objects {
-        if let Object::StatefulSet(set) = object {
-            let notes = set.metadata.annotations.get_or_insert_default();
+        if matches!(object, Object::StatefulSet(_) | Object::Pod(_)) {
+            let notes = object.metadata_mut().annotations.get_or_insert_default();
             notes.insert(ISOLATION_ANNOTATION.to_owned(), level.to_owned());
         }
     }
 }
 
-/// Refuses sets that would run without isolation, as they ask for or for lack of it, and whose
+/// Refuses sets and pods that would run without isolation, as they ask for or for lack of it, and whose
 /// commands or hooks name their mount paths: they would touch the host's own files.
 fn spare_host(session: &Session, objects: &[Object]) -> Result<()> {
-    for set in files::sets(objects) {
-        let asked = Isolation::asked(set.metadata.annotations.as_ref())?;
-        let found = set
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.template.spec.as_ref());
-        let found = found.map(host_paths).unwrap_or_default();
+    let sets = files::sets(objects).map(|set| {
+        let spec = set.spec.as_ref();
+        (&set.metadata, spec.and_then(|it| it.template.spec.as_ref()))
+    });
+    let pods = files::pods(objects).map(|pod| (&pod.metadata, pod.spec.as_ref()));
+    for (meta, spec) in sets.chain(pods) {
+        let asked = Isolation::asked(meta.annotations.as_ref())?;
+        let found = spec.map(host_paths).unwrap_or_default();
         let (Some(found), Some(lacks)) = (found.first(), lacks_isolation(session, asked)) else {
             continue;
         };
@@ -194,7 +197,7 @@ fn lacks_isolation(session: &Session, asked: Option<Isolation>) -> Option<String
     let settings = session.store.settings().isolation;
     match asked.or((settings == Isolation::Auto).then_some(settings))? {
         Isolation::Full => None,
-        Isolation::None => Some("the set asks for no isolation".to_owned()),
+        Isolation::None => Some("no isolation is asked for".to_owned()),
         Isolation::Auto => {
             let fault = can_isolate().err()?;
             Some(format!("this machine has no isolation ({fault})"))
@@ -204,14 +207,14 @@ fn lacks_isolation(session: &Session, asked: Option<Isolation>) -> Option<String
 
 /// Puts the objects in place. Returns a line for each, and the sets to wait for.
 fn create(
+    session: &Session,
     edit: &mut Edit<'_>,
     objects: &mut [Object],
     if_not_exists: bool,
 ) -> Result<(Vec<String>, Vec<Goal>)> {
     let mut titles = Vec::new();
     let mut goals = Vec::new();
-    // Sets come last, so that what they need is there when the supervisor sees them.
-    objects.sort_by_key(|object| matches!(object, Object::StatefulSet(_)));
+    files::put_runners_last(objects);
     for object in objects {
         let title = files::title(object);
         let found = match object {
@@ -226,7 +229,11 @@ fn create(
             Object::PersistentVolumeClaim(claim) => {
                 place(edit, claim.as_mut(), if_not_exists, false)?
             }
-            Object::Pod(_) => continue,
+            Object::Pod(pod) => {
+                let found = bare::create(session, edit, pod.as_mut(), if_not_exists)?;
+                goals.push(Goal::PodUp(pod.as_ref().clone()));
+                found
+            }
         };
         titles.push(format!("{title} {found}"));
     }

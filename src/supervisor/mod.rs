@@ -7,6 +7,7 @@
 
 mod abandoned;
 mod addresses;
+mod bare;
 mod ending;
 mod events;
 mod late;
@@ -66,6 +67,7 @@ struct Supervisor {
     due: BTreeSet<Key>,
     /// Sets that have to be looked at when a time has come.
     alarms: BTreeMap<Key, Instant>,
+    bare: bare::Bare,
     /// The last report of each set; while it is worked on, ahead of what was published.
     reports: BTreeMap<Key, SetReport>,
     /// The reports as they were published.
@@ -193,6 +195,7 @@ impl Supervisor {
             addresses,
             due: BTreeSet::new(),
             alarms: BTreeMap::new(),
+            bare: bare::Bare::default(),
             reports: BTreeMap::new(),
             published: BTreeMap::new(),
             failures: BTreeMap::new(),

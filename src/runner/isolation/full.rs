@@ -6,7 +6,7 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -16,12 +16,12 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 use rustix::thread::ThreadNameSpaceType as Entered;
 
 use super::dialer::{self, Dialer};
+use super::home;
 use super::network::Network;
 use super::plan::{self, Site};
 use super::step::Step;
 use super::{Room, Surroundings, files, ids_of, needed};
 use crate::runner::container::Launch;
-use crate::runner::user::{Names, User};
 use crate::sys::{self, Door, Fork, Spaces};
 
 /// How long the kernel may take over a sandbox or a room.
@@ -132,7 +132,7 @@ impl Sandbox {
         around: &Surroundings<'_>,
     ) -> Result<Room, String> {
         if !self.ordinary {
-            open_claims(launch, around);
+            home::open_claims(launch, around);
         }
         let shown = crate::store::view::show_addresses(around.layout);
         shown.map_err(|error| format!("showing the addresses: {error}"))?;
@@ -143,9 +143,9 @@ impl Sandbox {
             staging: &staging,
             state: around.layout.root(),
             root: launch.rootfs.as_deref().unwrap_or(Path::new("/")),
-            others: &state_directories(),
+            others: &home::state_directories(),
             ordinary: self.ordinary,
-            etc: &etc(launch, around),
+            etc: &home::etc(launch, around),
             closed: launch.closed,
             stranger: launch.user.as_ref().is_some_and(|user| user.uid != 0),
             mounts: &launch.mounts,
@@ -247,69 +247,6 @@ fn build(steps: &[Step], link: BorrowedFd<'_>) -> ! {
     sys::leave(0)
 }
 
-/// Lists the state directories of this machine, as far as they are known.
-fn state_directories() -> Vec<PathBuf> {
-    let listed = std::fs::read_dir(crate::store::registry());
-    let listed = listed.into_iter().flatten().flatten();
-    let listed = listed.filter_map(|entry| std::fs::read_link(entry.path()).ok());
-    let home = std::env::var_os("HOME").map(PathBuf::from);
-    let usual = home.map(|home| home.join(".local/state/petset"));
-    // Anybody may have put anything on the list; nothing else is hidden for that.
-    let real = |path: &PathBuf| path.is_absolute() && path.join("format").is_file();
-    listed.chain(usual).filter(real).collect()
-}
-
-/// Lets the users that servers drop to use fresh claims, as the provisioners of local clusters do. Who may come so far is decided by the
-/// state directory; what a server has made its own stays as it is.
-fn open_claims(launch: &Launch, around: &Surroundings<'_>) {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
-    let volumes = around.layout.root().join("volumes");
-    for mount in &launch.mounts {
-        let Ok(found) = std::fs::metadata(&mount.path) else {
-            continue;
-        };
-        let empty = std::fs::read_dir(&mount.path).is_ok_and(|mut it| it.next().is_none());
-        let fresh = empty && found.uid() == 0 && found.mode() & 0o7777 == 0o700;
-        if fresh && found.is_dir() && mount.path.starts_with(&volumes) {
-            let open = std::fs::Permissions::from_mode(0o777);
-            let _ = std::fs::set_permissions(&mount.path, open);
-        }
-    }
-}
-
-fn etc(launch: &Launch, around: &Surroundings<'_>) -> Vec<(&'static str, String)> {
-    let domain = around.cluster_domain;
-    let name = files::host_name(around.pod, domain);
-    let own = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    let server = around.door.as_ref().map(|(ip, _)| files::name_server(*ip));
-    let mut all = vec![
-        ("hosts", files::hosts(around.pod, around.ip, domain)),
-        ("hostname", format!("{name}\n")),
-        (
-            "resolv.conf",
-            files::resolver(around.pod, server, domain, &own),
-        ),
-    ];
-    let root = launch.rootfs.as_deref().unwrap_or(Path::new("/"));
-    let lists = introduction(launch, &Names::read(root));
-    let named = ["passwd", "group"].into_iter().zip(lists);
-    all.extend(named.filter_map(|(name, list)| Some((name, list?))));
-    all
-}
-
-/// Returns the passwd and group that know who the container runs as, where its own do not.
-fn introduction(launch: &Launch, names: &Names) -> [Option<String>; 2] {
-    let own = || User {
-        uid: rustix::process::geteuid().as_raw(),
-        gid: rustix::process::getegid().as_raw(),
-        groups: Vec::new(),
-    };
-    let user = launch.user.clone().unwrap_or_else(own);
-    let home = launch.env.iter().find(|(name, _)| name == "HOME");
-    let home = home.map_or("/", |(_, home)| home);
-    names.introduce(user.uid, user.gid, home)
-}
-
 /// What the first process of a sandbox sets up.
 struct Birth {
     spaces: Spaces,
@@ -393,9 +330,22 @@ impl Birth {
     /// Lets everybody bind every port: all of them are the pet's.
     fn free_ports(&self) -> rustix::io::Result<()> {
         match self.network {
-            true => write(c"/proc/sys/net/ipv4/ip_unprivileged_port_start", b"0"),
+            true => {
+                write(c"/proc/sys/net/ipv4/ip_unprivileged_port_start", b"0")?;
+                let _ = self.allow_ping();
+                Ok(())
+            }
             false => Ok(()),
         }
+    }
+
+    /// Lets everybody send pings, as container runtimes do; an ordinary user's namespace knows but
+    /// one group.
+    fn allow_ping(&self) -> rustix::io::Result<()> {
+        let range = c"/proc/sys/net/ipv4/ping_group_range";
+        let group = rustix::process::getegid().as_raw();
+        let own = format!("{group} {group}");
+        write(range, b"0 2147483647").or_else(|_| write(range, own.as_bytes()))
     }
 
     fn map(&self) -> rustix::io::Result<()> {
