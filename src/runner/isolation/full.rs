@@ -149,6 +149,7 @@ impl Sandbox {
             closed: launch.closed,
             stranger: launch.user.as_ref().is_some_and(|user| user.uid != 0),
             mounts: &launch.mounts,
+            shared: around.shared,
             cwd: &launch.cwd,
             needed: &needed(launch, around.program),
             program: around.program,

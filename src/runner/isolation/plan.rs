@@ -47,6 +47,8 @@ pub(super) struct Site<'a> {
     /// Files of `/etc`, by name.
     pub(super) etc: &'a [(&'static str, String)],
     pub(super) mounts: &'a [Mount],
+    /// What of the host is seen at the same path and may be written to.
+    pub(super) shared: &'a [PathBuf],
     pub(super) cwd: &'a Path,
     /// What has to be seen although it may lie where nothing of the host is seen.
     pub(super) needed: &'a [PathBuf],
@@ -64,6 +66,7 @@ pub(super) fn plan(site: &Site<'_>) -> Result<Vec<Step>, String> {
     if site.ordinary {
         plan.open_written();
     }
+    plan.share()?;
     plan.cover_state();
     plan.cover_others();
     plan.show_needed();
@@ -162,6 +165,24 @@ impl<'a> Plan<'a> {
                 None => self.base.extend([Step::Forget(inside(&path)), step]),
             }
         }
+    }
+
+    /// Shows what is shared with the host. The state directory stays covered, also below it.
+    fn share(&mut self) -> Result<(), String> {
+        for path in self.site.shared {
+            let fault = |error| format!("shared-paths: {}: {error}", path.display());
+            let found = fs::metadata(path).map_err(fault)?;
+            let at = self.resolve(path);
+            if self.site.state.starts_with(&at) {
+                return Err(format!(
+                    "shared-paths: {} holds the state directory",
+                    path.display()
+                ));
+            }
+            self.make_mount_point(&at, found.is_dir());
+            self.top.push(bind(path, &at, false));
+        }
+        Ok(())
     }
 
     /// Shows programs that lie where nothing of the host is seen, such as below `/tmp`.
