@@ -190,15 +190,40 @@ fn a_pet_sees_of_the_state_directory_only_what_discover_needs() {
     );
 }
 
+/// Lists what is below a directory: path, size, time of change and mode.
+fn listing(path: &Path) -> Vec<String> {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(entries) = fs::read_dir(path) else {
+        return Vec::new();
+    };
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    let mut lines = Vec::new();
+    for path in paths {
+        let Ok(found) = fs::symlink_metadata(&path) else {
+            continue;
+        };
+        let (size, time, mode) = (found.size(), found.mtime_nsec(), found.mode());
+        lines.push(format!("{} {size} {time} {mode:o}", path.display()));
+        if found.is_dir() {
+            lines.extend(listing(&path));
+        }
+    }
+    lines
+}
+
 #[test]
 fn nothing_a_hook_deletes_or_overwrites_is_the_hosts() {
     let sandbox = Sandbox::new();
+    let other = Sandbox::new();
+    other.ok("create quiet --volume data:/data --isolation none -- sleep 1000");
+    let outside = tempfile::tempdir().unwrap();
     let mut places = vec![
-        sandbox.scratch(),
         PathBuf::from("/tmp"),
         PathBuf::from("/var/tmp"),
-        sandbox.scratch().join("home"),
-        sandbox.scratch().join("other-state"),
+        outside.path().join("home"),
+        other.file("volumes/default/data-quiet-0"),
+        sandbox.file("volumes/default/data-other-0"),
     ];
     if rustix::process::getuid().is_root() {
         places.extend([
@@ -219,7 +244,18 @@ fn nothing_a_hook_deletes_or_overwrites_is_the_hosts() {
         ));
         canaries.push(canary);
     }
-    script.push_str("; echo tried > /data/tried");
+    let state = other.state();
+    script.push_str(&format!(
+        "; rm -rf {0} {1}/volumes {1}/wanted /etc/* /opt /var/spool; echo tried > /data/tried",
+        outside.path().display(),
+        state.display()
+    ));
+    let listed = [
+        outside.path().to_owned(),
+        state.join("volumes"),
+        PathBuf::from("/etc"),
+    ];
+    let before: Vec<String> = listed.iter().flat_map(|path| listing(path)).collect();
     let manifest = format!(
         r#"{{"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {{"name": "db"}},
         "spec": {{"serviceName": "db", "replicas": 1, "selector": {{"matchLabels": {{"a": "b"}}}},
@@ -235,6 +271,10 @@ fn nothing_a_hook_deletes_or_overwrites_is_the_hosts() {
     sandbox.ok(&format!("create -f {path} --isolation full"));
     sandbox.ok("delete db");
     assert!(sandbox.file("volumes/default/data-db-0/tried").exists());
+    let after: Vec<String> = listed.iter().flat_map(|path| listing(path)).collect();
+    assert_eq!(after, before);
+    other.ok("delete quiet --purge");
+    canaries.retain(|canary| !canary.starts_with(&state));
     for canary in canaries {
         assert_eq!(
             fs::read_to_string(&canary).unwrap(),
