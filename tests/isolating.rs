@@ -133,11 +133,10 @@ fn a_claim_is_at_its_mount_path_and_keeps_its_files() {
 fn nothing_a_hook_deletes_or_overwrites_is_the_hosts() {
     let sandbox = Sandbox::new();
     let mut places = vec![
-        sandbox.scratch(),
         PathBuf::from("/tmp"),
         PathBuf::from("/var/tmp"),
-        sandbox.scratch().join("home"),
-        sandbox.scratch().join("other-state"),
+        sandbox.file("../home"),
+        sandbox.file("../other-state"),
     ];
     if rustix::process::getuid().is_root() {
         places.extend([
@@ -315,7 +314,13 @@ fn without_isolation_a_command_that_names_its_mount_path_is_refused() {
     let command = "-- sh -c 'rm -rf /petset-test/x; exec sleep 1000'";
     let refused = sandbox.fails(2, &format!("{words} {command}"));
     refused.says("container db names its mount path /petset-test");
+    refused
+        .says("the set does without isolation")
+        .says("--host-paths");
+    assert!(sandbox.pets().is_empty());
     sandbox.ok(&format!("{words} --host-paths {command}"));
+    let set = sandbox.ok("get sts db -o yaml");
+    set.says("petset.dev/isolation: none")
+        .says("petset.dev/host-paths: 'true'");
     sandbox.ok("delete db");
-    sandbox.ok("doctor").says("isolation");
 }

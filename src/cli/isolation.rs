@@ -7,9 +7,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use super::session::{Session, say};
 use crate::manifest::Object;
 use crate::model::rollout::{annotate, annotation};
-use crate::model::{
-    HOST_PATHS_ANNOTATION, HostPath, ISOLATION_ANNOTATION, Isolation, host_paths,
-};
+use crate::model::{HOST_PATHS_ANNOTATION, HostPath, ISOLATION_ANNOTATION, Isolation, host_paths};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::identity;
 use crate::supervisor::{Ability, way_out};

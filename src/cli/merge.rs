@@ -9,8 +9,8 @@ use super::session::Session;
 use crate::manifest;
 use crate::model::rollout::{annotate, annotation};
 use crate::model::{
-    HOST_PATHS_ANNOTATION, OWN_PREFIX, PAUSED_ANNOTATION, PRE_SCALE_DOWN_ANNOTATION, RESTARTED_ANNOTATION,
-    STRICT_ANNOTATION,
+    HOST_PATHS_ANNOTATION, OWN_PREFIX, PAUSED_ANNOTATION, PRE_SCALE_DOWN_ANNOTATION,
+    RESTARTED_ANNOTATION, STRICT_ANNOTATION,
 };
 use crate::problem::Result;
 use crate::store::Kept;

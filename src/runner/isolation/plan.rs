@@ -29,6 +29,16 @@ const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 const KERNEL: [&str; 5] = ["sys", "sysrq-trigger", "irq", "bus", "fs"];
 /// What pets may read of the state directory.
 const READABLE: [&str; 5] = ["format", "petset.toml", "images.toml", "seen", "pets"];
+/// What petset itself keeps in the state directory.
+const PETSETS: [&str; 7] = [
+    "bin",
+    "network",
+    "pets",
+    "seen",
+    "supervisor",
+    "volumes",
+    "wanted",
+];
 /// A directory with more mounts below it is shown as it is, read-only.
 const MANY_MOUNTS: usize = 64;
 const MOST_LINKS: u32 = 40;
@@ -315,7 +325,10 @@ impl<'a> Plan<'a> {
             let found = fs::metadata(path).map_err(fault)?;
             let at = self.resolve(path);
             if self.site.state.starts_with(&at) {
-                return Err(format!("shared-paths: {} holds the state directory", path.display()));
+                return Err(format!(
+                    "shared-paths: {} holds the state directory",
+                    path.display()
+                ));
             }
             self.make_mount_point(&at, found.is_dir());
             self.top.push(bind(path, &at, false));
@@ -389,11 +402,33 @@ impl<'a> Plan<'a> {
                 continue;
             };
             let unseen = PRIVATE[..2].iter().any(|private| real.starts_with(private));
-            if unseen && !real.starts_with(site.state) && !self.made.contains(&real) {
+            if real.starts_with(site.state) {
+                self.show_covered(&real);
+            } else if unseen && !self.made.contains(&real) {
                 self.make_mount_point(&real, real.is_dir());
                 self.top.push(bind(&real, &real, true));
             }
         }
+    }
+
+    /// Shows what the user put into the state directory, such as programs beside `images.toml`.
+    fn show_covered(&mut self, path: &Path) {
+        let state = self.site.state;
+        let rest = path.strip_prefix(state).unwrap_or(path);
+        let first = rest.components().next();
+        if first.is_none_or(|first| PETSETS.iter().any(|own| first.as_os_str() == *own)) {
+            return;
+        }
+        let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
+        above.retain(|above| above.starts_with(state) && *above != state);
+        for above in above.into_iter().rev() {
+            self.top.push(plain_dir(inside(above), 0o755));
+        }
+        self.top.push(match path.is_dir() {
+            true => plain_dir(inside(path), 0o755),
+            false => empty_file(inside(path)),
+        });
+        self.top.push(bind(path, path, true));
     }
 
     fn mount_volumes(&mut self) -> Result<(), String> {
