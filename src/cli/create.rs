@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use serde_json::Value;
 
+use super::bare;
 use super::files::{self, FileArgs};
 use super::isolation::{self, IsolationArgs};
 use super::merge::is_same;
@@ -22,11 +23,12 @@ use crate::supervisor::new_uid;
 
 /// Create sets and what belongs to them, from manifests or from the command line
 ///
-/// With --filename: StatefulSets, PetSets, Services, ConfigMaps, Secrets and claims, as they are
-/// written for Kubernetes. With a NAME: a set of the command after --, and its headless service;
+/// With --filename: StatefulSets, PetSets, Pods, Services, ConfigMaps, Secrets and claims, as they
+/// are written for Kubernetes. With a NAME: a set of the command after --, and its headless service;
 /// --dry-run -o yaml shows the manifest that it stands for.
 ///
-/// It waits until every pet is ready: in order, each after the one before it.
+/// It waits until every pet is ready: in order, each after the one before it; and until every pod
+/// is ready or has done its work.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   petset create -f etcd.yaml
@@ -110,7 +112,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     let mut objects = decided;
     let generated = args.name.is_some();
     let created = session.edit("create", |edit| {
-        let created = create(edit, &mut objects, args.if_not_exists)?;
+        let created = create(session, edit, &mut objects, args.if_not_exists)?;
         if generated {
             give_service_to_set(edit, &objects)?;
         }
@@ -148,14 +150,14 @@ fn make_strict(object: &mut Object) {
 
 /// Puts the objects in place. Returns a line for each, and the sets to wait for.
 fn create(
+    session: &Session,
     edit: &mut Edit<'_>,
     objects: &mut [Object],
     if_not_exists: bool,
 ) -> Result<(Vec<String>, Vec<Goal>)> {
     let mut titles = Vec::new();
     let mut goals = Vec::new();
-    // Sets come last, so that what they need is there when the supervisor sees them.
-    objects.sort_by_key(|object| matches!(object, Object::StatefulSet(_)));
+    files::put_runners_last(objects);
     for object in objects {
         let title = files::title(object);
         let found = match object {
@@ -170,7 +172,11 @@ fn create(
             Object::PersistentVolumeClaim(claim) => {
                 place(edit, claim.as_mut(), if_not_exists, false)?
             }
-            Object::Pod(_) => continue,
+            Object::Pod(pod) => {
+                let found = bare::create(session, edit, pod.as_mut(), if_not_exists)?;
+                goals.push(Goal::PodUp(pod.as_ref().clone()));
+                found
+            }
         };
         titles.push(format!("{title} {found}"));
     }

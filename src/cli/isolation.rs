@@ -2,11 +2,13 @@
 //! written down in it, so that it never changes by itself.
 
 use clap::Args as ClapArgs;
-use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::session::{Session, say};
 use crate::manifest::Object;
-use crate::model::rollout::{annotate, annotation};
+use crate::model::rollout::{note, put_note};
 use crate::model::{HOST_PATHS_ANNOTATION, HostPath, ISOLATION_ANNOTATION, Isolation, host_paths};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::identity;
@@ -32,26 +34,37 @@ pub(crate) struct IsolationArgs {
 impl IsolationArgs {
     /// Notes in the sets what the command line asks for.
     pub(crate) fn ask(&self, objects: &mut [Object]) {
-        for set in sets_of(objects) {
+        for (meta, _) in running(objects) {
             if let Some(level) = &self.isolation {
-                annotate(set, ISOLATION_ANNOTATION, Some(level));
+                put_note(meta, ISOLATION_ANNOTATION, Some(level));
             }
             if self.host_paths {
-                annotate(set, HOST_PATHS_ANNOTATION, Some("true"));
+                put_note(meta, HOST_PATHS_ANNOTATION, Some("true"));
             }
         }
     }
 }
 
-fn sets_of(objects: &mut [Object]) -> impl Iterator<Item = &mut StatefulSet> {
+/// Lists what runs among the objects, sets and pods: what it is called, and what its pods are.
+fn running(objects: &mut [Object]) -> impl Iterator<Item = (&mut ObjectMeta, Option<&PodSpec>)> {
     objects.iter_mut().filter_map(|object| match object {
-        Object::StatefulSet(set) => Some(set.as_mut()),
+        Object::StatefulSet(set) => {
+            let set = set.as_mut();
+            Some((&mut set.metadata, template(set.spec.as_ref())))
+        }
+        Object::Pod(pod) => {
+            let pod = pod.as_mut();
+            Some((&mut pod.metadata, pod.spec.as_ref()))
+        }
         Object::Service(_)
         | Object::ConfigMap(_)
         | Object::Secret(_)
-        | Object::PersistentVolumeClaim(_)
-        | Object::Pod(_) => None,
+        | Object::PersistentVolumeClaim(_) => None,
     })
+}
+
+fn template(spec: Option<&StatefulSetSpec>) -> Option<&PodSpec> {
+    spec.and_then(|spec| spec.template.spec.as_ref())
 }
 
 /// What was found out about this machine on the way to a decision.
@@ -62,32 +75,48 @@ pub(crate) struct Decision {
     fell_back: bool,
 }
 
-/// Decides for each set that does not exist yet, and notes it there. Refused is what the machine
-/// cannot do, and what would touch the host's own files.
+/// Decides for each set and pod that does not exist yet, and notes it there. Refused is what the
+/// machine cannot do, and what would touch the host's own files.
 pub(crate) fn decide(session: &Session, objects: &mut [Object]) -> Result<Decision> {
     let mut decision = Decision::default();
-    for set in sets_of(objects) {
-        let (namespace, name) = identity(&set.metadata)?;
-        if session
-            .store
-            .find::<StatefulSet>(&namespace, &name)?
-            .is_none()
-        {
-            decision.decide(session, set)?;
+    for object in objects {
+        if !exists(session, object)? {
+            for (meta, spec) in running(std::slice::from_mut(object)) {
+                decision.decide(session, meta, spec)?;
+            }
         }
     }
     Ok(decision)
 }
 
+/// Tells whether a set or pod is there already. Nobody asks about other objects.
+fn exists(session: &Session, object: &Object) -> Result<bool> {
+    let (namespace, name) = identity(object.metadata())?;
+    let store = &session.store;
+    Ok(match object {
+        Object::StatefulSet(_) => store.find::<StatefulSet>(&namespace, &name)?.is_some(),
+        Object::Pod(_) => store.find::<Pod>(&namespace, &name)?.is_some(),
+        Object::Service(_)
+        | Object::ConfigMap(_)
+        | Object::Secret(_)
+        | Object::PersistentVolumeClaim(_) => true,
+    })
+}
+
 impl Decision {
-    fn decide(&mut self, session: &Session, set: &mut StatefulSet) -> Result<()> {
-        let asked = Isolation::asked(set.metadata.annotations.as_ref())?;
+    fn decide(
+        &mut self,
+        session: &Session,
+        meta: &mut ObjectMeta,
+        spec: Option<&PodSpec>,
+    ) -> Result<()> {
+        let asked = Isolation::asked(meta.annotations.as_ref())?;
         let asked = asked.unwrap_or(session.store.settings().isolation);
         let (level, why) = match asked {
             Isolation::None => (asked, None),
             Isolation::Full => {
                 if let Some(lack) = self.lack(session) {
-                    return Err(cannot(set, &lack).into());
+                    return Err(cannot(meta, &lack).into());
                 }
                 (asked, None)
             }
@@ -99,8 +128,8 @@ impl Decision {
                 }
             },
         };
-        annotate(set, ISOLATION_ANNOTATION, Some(&level.to_string()));
-        spare_host(set, why.as_deref())
+        put_note(meta, ISOLATION_ANNOTATION, Some(&level.to_string()));
+        spare_host(meta, spec, why.as_deref())
     }
 
     /// Tells why this machine cannot isolate pets; nothing where it can.
@@ -129,8 +158,8 @@ impl Decision {
     }
 }
 
-fn cannot(set: &StatefulSet, lack: &str) -> Problem {
-    let name = set.metadata.name.as_deref().unwrap_or_default();
+fn cannot(meta: &ObjectMeta, lack: &str) -> Problem {
+    let name = meta.name.as_deref().unwrap_or_default();
     let message = format!("{name} asks for isolation full, and this machine cannot: {lack}");
     Problem::new(Kind::Failed, message)
         .hint(way_out())
@@ -138,22 +167,30 @@ fn cannot(set: &StatefulSet, lack: &str) -> Problem {
         .hint("--isolation auto runs pets as plain processes where it must be")
 }
 
-/// Refuses a set without isolation whose commands or hooks name their mount paths: they would
-/// touch the host's own files. `why` tells what made it do without, if that was not asked for.
-pub(crate) fn spare_host(set: &StatefulSet, why: Option<&str>) -> Result<()> {
-    let none = annotation(set, ISOLATION_ANNOTATION) == Some("none");
-    if !none || annotation(set, HOST_PATHS_ANNOTATION) == Some("true") {
+/// Does what [`spare_host`] does, for a set that is changed.
+pub(crate) fn spare_host_of(set: &StatefulSet) -> Result<()> {
+    spare_host(&set.metadata, template(set.spec.as_ref()), None)
+}
+
+/// Refuses a set or pod without isolation whose commands or hooks name their mount paths: they
+/// would touch the host's own files. `why` tells what made it do without, if that was not asked
+/// for.
+pub(crate) fn spare_host(
+    meta: &ObjectMeta,
+    spec: Option<&PodSpec>,
+    why: Option<&str>,
+) -> Result<()> {
+    let none = note(meta, ISOLATION_ANNOTATION) == Some("none");
+    if !none || note(meta, HOST_PATHS_ANNOTATION) == Some("true") {
         return Ok(());
     }
-    let spec = set.spec.as_ref();
-    let spec = spec.and_then(|spec| spec.template.spec.as_ref());
     let found = spec.map(host_paths).unwrap_or_default();
     let Some(HostPath { container, path }) = found.first() else {
         return Ok(());
     };
     let cause = match why {
         Some(lack) => format!("this machine cannot isolate pets ({lack})"),
-        None => "the set does without isolation".to_owned(),
+        None => "it does without isolation".to_owned(),
     };
     let message = format!(
         "container {container} names its mount path {path}, which would be the host's: {cause}"
@@ -170,20 +207,20 @@ pub(crate) fn spare_host(set: &StatefulSet, why: Option<&str>) -> Result<()> {
         .into())
 }
 
-/// Lets a set that exists keep its level, whatever a file says, and says so where that matters.
-pub(crate) fn keep(old: &StatefulSet, new: &mut StatefulSet) {
-    let Some(level) = annotation(old, ISOLATION_ANNOTATION) else {
+/// Lets what exists keep its level, whatever a file says, and says so where that matters.
+pub(crate) fn keep(old: &ObjectMeta, new: &mut ObjectMeta) {
+    let Some(level) = note(old, ISOLATION_ANNOTATION) else {
         return;
     };
-    let wish = annotation(new, ISOLATION_ANNOTATION);
+    let wish = note(new, ISOLATION_ANNOTATION);
     if let Some(wish) = wish.filter(|wish| *wish != level && *wish != "auto") {
-        let name = new.metadata.name.as_deref().unwrap_or_default();
+        let name = new.name.as_deref().unwrap_or_default();
         say(format!(
             "note: {name} keeps its isolation {level}, where {wish} is asked for now; to change \
              that, delete it and create it again"
         ));
     }
-    annotate(new, ISOLATION_ANNOTATION, Some(level));
+    put_note(new, ISOLATION_ANNOTATION, Some(level));
 }
 
 /// Lists what a pet may use of the programs that were named on the command line: one with a

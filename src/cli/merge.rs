@@ -34,7 +34,7 @@ impl Session {
             spec.replicas = before.replicas;
         }
         manifest::check_update(old, &set, self.is_strict(old))?;
-        isolation::keep(old, &mut set);
+        isolation::keep(&old.metadata, &mut set.metadata);
         keep_notes(old, &mut set);
         let changed = set.spec != old.spec;
         let (meta, before) = (&mut set.metadata, &old.metadata);

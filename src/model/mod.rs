@@ -4,6 +4,7 @@
 //! comes in as an argument. That is what lets the rules be tested by tables, by recordings of a
 //! real control plane, and by simulated worlds.
 
+pub mod bare;
 mod canonical;
 mod claim;
 mod edit;

@@ -8,6 +8,7 @@
 mod abandoned;
 mod ability;
 mod addresses;
+mod bare;
 mod ending;
 mod events;
 mod late;
@@ -68,6 +69,7 @@ struct Supervisor {
     due: BTreeSet<Key>,
     /// Sets that have to be looked at when a time has come.
     alarms: BTreeMap<Key, Instant>,
+    bare: bare::Bare,
     /// The last report of each set; while it is worked on, ahead of what was published.
     reports: BTreeMap<Key, SetReport>,
     /// The reports as they were published.
@@ -182,6 +184,7 @@ impl Supervisor {
             addresses,
             due: BTreeSet::new(),
             alarms: BTreeMap::new(),
+            bare: bare::Bare::default(),
             reports: BTreeMap::new(),
             published: BTreeMap::new(),
             failures: BTreeMap::new(),

@@ -9,6 +9,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_s
 use serde::Deserialize;
 
 use super::world::Key;
+use crate::model::bare;
 use crate::runner;
 use crate::store::{Layout, Lock, PetLayout, Sync, read_json, replace_json};
 
@@ -152,6 +153,16 @@ impl Pet {
     /// Says whether nothing of it runs any more and nothing will be started.
     pub(super) const fn is_over(&self) -> bool {
         matches!(self.runner, Runner::Done)
+    }
+
+    /// Says whether it belongs to no set.
+    pub(super) fn is_bare(&self) -> bool {
+        bare::is_bare(&self.pod)
+    }
+
+    /// Says whether it has ended, and is only there to be looked at until it is deleted.
+    pub(super) fn rests(&self) -> bool {
+        self.is_over() && !self.is_terminating() && self.is_bare()
     }
 
     /// Says whether a runner has to be started now.
