@@ -11,6 +11,7 @@ mod full;
 mod network;
 mod plan;
 mod step;
+mod trial;
 mod visit;
 
 use std::net::Ipv4Addr;
@@ -21,6 +22,7 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 
 pub(in crate::runner) use dialer::Dialer;
 pub(super) use full::Sandbox;
+pub(crate) use trial::trials;
 pub(crate) use visit::visit;
 
 use super::container::Launch;
