@@ -3,13 +3,13 @@
 use anyhow::Context;
 use clap::Args as ClapArgs;
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
-use serde_json::Value;
 
 use super::files::{self, FileArgs};
 use super::merge::is_same;
-use super::preview::DryRun;
+use super::preview::{DryRun, show_json, show_text};
 use super::render::{self, Format};
 use super::session::Session;
 use super::waiting::{Goal, WaitArgs};
@@ -25,7 +25,7 @@ use crate::supervisor::{can_isolate, new_uid};
 ///
 /// With --filename: StatefulSets, PetSets, Services, ConfigMaps, Secrets and claims, as they are
 /// written for Kubernetes. With a NAME: a set of the command after --, and its headless service;
-/// --dry-run -o yaml shows the manifest that it stands for.
+/// --dry-run -o yaml shows the manifest that it stands for, and --dry-run alone the steps.
 ///
 /// It waits until every pet is ready: in order, each after the one before it.
 #[derive(Debug, ClapArgs)]
@@ -49,8 +49,11 @@ pub(crate) struct Args {
     /// It becomes their annotation petset.dev/strict.
     #[arg(long)]
     strict: bool,
-    /// Only show what would be created
-    #[arg(long, value_name = "client", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
+    /// Change nothing, and show the steps that would be taken, in order
+    ///
+    /// With --output=yaml or name, and with --dry-run=client --output=json, it shows the objects
+    /// that would be created, as kubectl does.
+    #[arg(long, value_name = "plan|client", num_args = 0..=1, require_equals = true, default_missing_value = "plan")]
     dry_run: Option<DryRun>,
     /// How to show what is created
     #[arg(short, long, value_name = "FORMAT")]
@@ -113,8 +116,8 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     if !args.host_paths {
         spare_host(session, &objects)?;
     }
-    if args.dry_run.is_some() {
-        return show_all(&objects, args.output, " (dry run)");
+    if let Some(dry_run) = args.dry_run {
+        return preview(session, args, dry_run, objects);
     }
     let generated = args.name.is_some();
     let created = session.edit("create", |edit| {
@@ -126,10 +129,42 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     });
     let (titles, goals) = created.context("cannot create what was asked for")?;
     match args.output {
-        None => titles.iter().try_for_each(|line| render::line(line))?,
-        Some(format) => show_all(&objects, Some(format), "")?,
+        None | Some(Format::Wide) => titles.iter().try_for_each(|line| render::line(line))?,
+        Some(format) => files::show_all(&objects, format)?,
     }
     session.wait(&goals, &args.wait)
+}
+
+/// Shows what would be created, or the steps that would follow.
+fn preview(session: &Session, args: &Args, dry_run: DryRun, objects: Vec<Object>) -> Result<()> {
+    match (args.output, dry_run) {
+        (Some(Format::Json), DryRun::Plan) | (None | Some(Format::Wide), _) => {}
+        (Some(format), _) => return files::show_all(&objects, format),
+    }
+    let as_text = args.output != Some(Format::Json);
+    let mut previews = Vec::new();
+    for object in objects {
+        if let Object::StatefulSet(set) = object {
+            previews.push(session.plan(foresee(session, args, *set)?, session.store.is_stopped())?);
+        } else if as_text {
+            render::line(&format!("{} created (dry run)", files::title(&object)))?;
+        }
+    }
+    if as_text {
+        show_text(&previews)
+    } else {
+        show_json(&previews)
+    }
+}
+
+/// Returns a set as it would be wanted: a new one, or the one that is there if that is no fault.
+fn foresee(session: &Session, args: &Args, mut set: StatefulSet) -> Result<StatefulSet> {
+    let (namespace, name) = identity(&set.metadata)?;
+    match session.store.find::<StatefulSet>(&namespace, &name)? {
+        None => establish(&mut set.metadata).map(|()| set),
+        Some(found) if args.if_not_exists => Ok(found),
+        Some(_) => Err(exists::<StatefulSet>(name.as_str(), true).into()),
+    }
 }
 
 fn wish(args: &WishArgs) -> Wish {
@@ -316,27 +351,4 @@ pub(crate) fn establish(meta: &mut ObjectMeta) -> Result<()> {
     meta.creation_timestamp = Some(Time(Timestamp::now()));
     meta.deletion_timestamp = None;
     Ok(())
-}
-
-fn show_all(objects: &[Object], format: Option<Format>, remark: &str) -> Result<()> {
-    let values: Vec<Value> = objects.iter().map(Object::to_json).collect::<Result<_>>()?;
-    match format {
-        Some(Format::Json) if values.len() == 1 => render::json(&values[0]),
-        Some(Format::Json) => {
-            let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": values});
-            render::json(&list)
-        }
-        Some(Format::Yaml) => values.iter().enumerate().try_for_each(|(place, value)| {
-            if place > 0 {
-                render::line("---")?;
-            }
-            render::yaml(value)
-        }),
-        Some(Format::Name) => objects
-            .iter()
-            .try_for_each(|o| render::line(&files::title(o))),
-        Some(Format::Wide) | None => objects.iter().try_for_each(|object| {
-            render::line(&format!("{} created{remark}", files::title(object)))
-        }),
-    }
 }

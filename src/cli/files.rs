@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
+use serde_json::Value;
 
+use super::render::{self, Format};
 use super::session::{Session, say};
 use crate::manifest::{self, Object};
 use crate::model::Set;
@@ -69,6 +71,27 @@ fn check(session: &Session, object: &Object) -> Result<(), Problem> {
 pub(crate) fn title(object: &Object) -> String {
     let kind = object.kind().qualified().to_lowercase();
     format!("{kind}/{}", object.name())
+}
+
+/// Shows objects in full, or by their names.
+pub(crate) fn show_all(objects: &[Object], format: Format) -> Result<()> {
+    let values: Vec<Value> = objects.iter().map(Object::to_json).collect::<Result<_>>()?;
+    match format {
+        Format::Json if values.len() == 1 => render::json(&values[0]),
+        Format::Json => {
+            let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": values});
+            render::json(&list)
+        }
+        Format::Yaml => values.iter().enumerate().try_for_each(|(place, value)| {
+            if place > 0 {
+                render::line("---")?;
+            }
+            render::yaml(value)
+        }),
+        Format::Name | Format::Wide => objects
+            .iter()
+            .try_for_each(|object| render::line(&title(object))),
+    }
 }
 
 /// Returns the sets among the objects.

@@ -8,8 +8,8 @@ use super::session::Session;
 use crate::manifest;
 use crate::model::rollout::{annotate, annotation};
 use crate::model::{
-    OWN_PREFIX, PAUSED_ANNOTATION, PRE_SCALE_DOWN_ANNOTATION, RESTARTED_ANNOTATION,
-    STRICT_ANNOTATION,
+    KIND_ANNOTATION, OWN_PREFIX, PAUSED_ANNOTATION, PRE_SCALE_DOWN_ANNOTATION,
+    RESTARTED_ANNOTATION, STRICT_ANNOTATION,
 };
 use crate::problem::Result;
 use crate::store::Kept;
@@ -70,7 +70,11 @@ fn keep_notes(old: &StatefulSet, new: &mut StatefulSet) {
     };
     let same = rolled(old) == rolled(new);
     let notes = old.metadata.annotations.clone().unwrap_or_default();
-    let of_file = [PRE_SCALE_DOWN_ANNOTATION, STRICT_ANNOTATION];
+    let of_file = [
+        KIND_ANNOTATION,
+        PRE_SCALE_DOWN_ANNOTATION,
+        STRICT_ANNOTATION,
+    ];
     for (key, value) in notes {
         let ours = key.starts_with(OWN_PREFIX) && !of_file.contains(&key.as_str());
         let stays = ours && (same || key == PAUSED_ANNOTATION);

@@ -7,11 +7,11 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::names::Target;
-use super::preview::DryRunArgs;
+use super::preview::{DryRunArgs, Preview};
 use super::render;
 use super::session::Session;
+use super::upgrade::say_if_on_delete;
 use super::waiting::{Goal, WaitArgs};
-use crate::model::plan::Plan;
 use crate::model::rollout::annotate;
 use crate::model::{ObjectName, PetName, SetName, TOGETHER_ANNOTATION, restart};
 use crate::problem::{Problem, Result};
@@ -54,7 +54,7 @@ pub(crate) fn restart_target(
         Named::Set(name) => restart_set(session, &name, wait),
         Named::Pet(name) if dry_run.is_on() => {
             let plan = plan_restart(session, &name)?;
-            dry_run.show(&plan.into_iter().collect::<Vec<_>>())
+            dry_run.show(plan.into_iter().collect())
         }
         Named::Pet(name) => replace_pet(session, &name, "restarted", wait),
     }
@@ -82,7 +82,7 @@ fn restart_together(session: &Session, args: &Args) -> Result<()> {
     if args.dry_run.is_on() {
         annotate(&mut set, TOGETHER_ANNOTATION, Some("true"));
         let uids: Vec<String> = pets.into_iter().map(|(_, uid)| uid).collect();
-        return args.dry_run.show(&[session.plan_evictions(&set, &uids)?]);
+        return args.dry_run.show(vec![session.plan_evictions(set, &uids)?]);
     }
     let edited = session.edit(&format!("restart {name}"), |edit| {
         let mut set = session.expect_set(&name)?;
@@ -104,14 +104,14 @@ fn restart_together(session: &Session, args: &Args) -> Result<()> {
 }
 
 /// Plans the replacement of one pet; one without a set has no plan.
-pub(crate) fn plan_restart(session: &Session, name: &ObjectName) -> Result<Option<Plan>> {
+pub(crate) fn plan_restart(session: &Session, name: &ObjectName) -> Result<Option<Preview>> {
     let pod = session.pet(&session.namespace, name)?;
     let pod = pod.ok_or_else(|| session.not_found("pods", name.as_str()))?;
     let set = name.as_str().parse::<PetName>()?;
     let set: ObjectName = set.set().as_str().parse()?;
     let set: Option<StatefulSet> = session.store.find(&session.namespace, &set)?;
     let uid = pod.metadata.uid.unwrap_or_default();
-    set.map(|set| session.plan_evictions(&set, &[uid]))
+    set.map(|set| session.plan_evictions(set, &[uid]))
         .transpose()
 }
 
@@ -119,6 +119,7 @@ fn restart_set(session: &Session, name: &SetName, wait: &WaitArgs) -> Result<()>
     let edited = session.edit_set("restart", name, |set| restart(set, Timestamp::now()));
     let (set, _) = edited.with_context(|| format!("cannot restart {name}"))?;
     render::line(&format!("statefulset.apps/{name} restarted"))?;
+    say_if_on_delete(&set)?;
     session.wait(&[Goal::Settled(set)], wait)
 }
 

@@ -32,6 +32,7 @@ pub(crate) mod yaml;
 #[cfg(test)]
 use {load::Loaded, object::ObjectKind, source::Source};
 
+pub use defaults::complete_set;
 pub(crate) use generate::{Wish, generate};
 pub(crate) use load::load;
 pub(crate) use object::Object;

@@ -219,6 +219,7 @@ impl World {
             labels: self.want.template_labels.clone(),
             owner: Some(self.want.uid.clone()),
             revision,
+            created: Some(self.now),
             unready_since: Some(self.now),
             ..PetSeen::default()
         };
