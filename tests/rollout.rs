@@ -171,6 +171,9 @@ fn a_dry_run_shows_the_steps_and_takes_none() {
     ] {
         sandbox.ok(&format!("{words} --dry-run")).says("(dry run)");
     }
+    sandbox
+        .ok("upgrade web --env A=1 --pause-after 1 --dry-run")
+        .says("then it waits: it is paused");
     assert_eq!(set(&sandbox), before);
     sandbox.fails(3, "get sts other");
 }
@@ -195,8 +198,11 @@ fn a_dry_run_of_create_shows_steps_and_of_objects_what_kubectl_shows() {
     let applied = sandbox.ok("apply -f manifests/three-ordered.yaml --dry-run");
     applied.says("service/web created (dry run)");
 
-    sandbox.ok("create web --image petset/hello");
-    sandbox.fails(4, &format!("{create} --dry-run"));
+    sandbox.ok("create web --image petset/hello --volume data");
+    sandbox.fails(4, &format!("{create} --dry-run")).prints("");
+    sandbox
+        .ok("delete web --purge --dry-run")
+        .says("remove claim data-web-0 and what is in it");
     let scaled = json("scale web --replicas 4 --dry-run=client -o json");
     assert_eq!(scaled["spec"]["replicas"], 4);
     sandbox
@@ -307,4 +313,10 @@ fn a_strict_set_knows_no_wishes_of_petsets_own() {
         .says("pausing is not supported");
     sandbox.fails(2, "upgrade web --env A=1 --canary 1");
     sandbox.fails(2, "restart web --parallel");
+    // A broken pet holds up the very template that would mend it, until somebody restarts it (C16).
+    sandbox.fails(5, "upgrade web --image nosuch:v1");
+    let trapped = sandbox.fails(5, "upgrade web --image petset/hello");
+    trapped.says("petset restart web-0");
+    sandbox.ok("restart web-0");
+    sandbox.ok("wait web --for settled");
 }

@@ -96,7 +96,7 @@ fn preview(session: &Session, args: &ApplyArgs, objects: &[Object]) -> Result<()
 }
 
 /// Says what would become of an object that is not a set.
-fn foreseen(store: &Store, object: &Object) -> Result<&'static str> {
+pub(crate) fn foreseen(store: &Store, object: &Object) -> Result<&'static str> {
     let (live, given) = match object {
         Object::Service(service) => sides(store, service.as_ref())?,
         Object::ConfigMap(map) => sides(store, map.as_ref())?,

@@ -7,6 +7,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 
+use super::apply::foreseen;
 use super::files::{self, FileArgs};
 use super::merge::is_same;
 use super::preview::{DryRun, show_json, show_text};
@@ -141,20 +142,22 @@ fn preview(session: &Session, args: &Args, dry_run: DryRun, objects: Vec<Object>
         (Some(Format::Json), DryRun::Plan) | (None | Some(Format::Wide), _) => {}
         (Some(format), _) => return files::show_all(&objects, format),
     }
-    let as_text = args.output != Some(Format::Json);
     let mut previews = Vec::new();
+    let mut others = Vec::new();
     for object in objects {
         if let Object::StatefulSet(set) = object {
-            previews.push(session.plan(foresee(session, args, *set)?, session.store.is_stopped())?);
-        } else if as_text {
-            render::line(&format!("{} created (dry run)", files::title(&object)))?;
+            let set = foresee(session, args, *set)?;
+            previews.push(session.plan(set, session.store.is_stopped())?);
+        } else {
+            let word = foreseen(&session.store, &object)?;
+            others.push(format!("{} {word} (dry run)", files::title(&object)));
         }
     }
-    if as_text {
-        show_text(&previews)
-    } else {
-        show_json(&previews)
+    if args.output == Some(Format::Json) {
+        return show_json(&previews);
     }
+    others.iter().try_for_each(|line| render::line(line))?;
+    show_text(&previews)
 }
 
 /// Returns a set as it would be wanted: a new one, or the one that is there if that is no fault.

@@ -150,7 +150,12 @@ impl Session {
     pub(crate) fn plan(&self, set: StatefulSet, stopped: bool) -> Result<Preview> {
         let (mut want, seen, rules) = self.outlook(&set)?;
         want.stopped = stopped;
-        let plan = plan(&want, &seen, rules, Timestamp::now());
+        let mut plan = plan(&want, &seen, rules, Timestamp::now());
+        let annotations = set.metadata.annotations.as_ref();
+        if annotations.is_some_and(|all| all.contains_key(store::PURGE_ANNOTATION)) {
+            let (namespace, _) = identity(&set.metadata)?;
+            plan.purge(&self.claims_of(&namespace, &want)?);
+        }
         Ok(Preview { plan, set })
     }
 

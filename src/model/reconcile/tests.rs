@@ -63,7 +63,7 @@ pub(super) fn parallel(replicas: u32) -> Set {
     }
 }
 
-pub(super) fn with_roll(partition: u32, max_unavailable: u32, set: Set) -> Set {
+pub(in crate::model) fn with_roll(partition: u32, max_unavailable: u32, set: Set) -> Set {
     let max_unavailable = Some(Bound::Count(max_unavailable));
     let roll = Roll {
         partition,

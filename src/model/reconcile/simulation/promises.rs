@@ -70,18 +70,19 @@ impl World {
         }
     }
 
+    fn is_own(&self, pet: &PetSeen) -> bool {
+        let matches = self.want.selector.matches(&pet.labels);
+        pet.owner.as_ref() == Some(&self.want.uid) && matches
+    }
+
     /// Of the pets that go in order, none is above the next one to go.
     fn check_top(&self, ordinal: Ordinal) {
-        let own = |pet: &PetSeen| {
-            let matches = self.want.selector.matches(&pet.labels);
-            pet.owner.as_ref() == Some(&self.want.uid) && matches
-        };
         let mut pets = self.seen.pets.iter();
         let later = |pet: &PetSeen| match self.want.is_petset {
             true => pet.created > self.seen.pets[&ordinal].created,
             false => true,
         };
-        let higher = pets.find(|(other, pet)| **other > ordinal && own(pet) && later(pet));
+        let higher = pets.find(|(other, pet)| **other > ordinal && self.is_own(pet) && later(pet));
         assert!(!ordered_now(&self.want) || higher.is_none(), "{higher:?}");
     }
 
@@ -137,7 +138,7 @@ impl World {
         let update = outcome.status.update_revision.as_ref();
         let pets = self.seen.pets.iter();
         let moved = pets.filter(|(ordinal, pet)| {
-            self.want.has(**ordinal) && Some(&pet.revision) == update && pet.owner.is_some()
+            self.want.has(**ordinal) && Some(&pet.revision) == update && self.is_own(pet)
         });
         assert!(rolled == 0 || moved.count() + rolled <= most as usize);
     }

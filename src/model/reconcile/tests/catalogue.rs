@@ -37,7 +37,7 @@ fn a_step_that_failed_is_found_again_by_the_next_pass() {
 
 #[test]
 fn ordinals_begin_where_the_set_says() {
-    // C55
+    // C03, C55
     let mut want = ordered(2);
     want.start = 2;
     assert_eq!(steps(&want, "- -"), "start 2");

@@ -55,7 +55,7 @@ fn on_delete_nothing_rolls_but_new_pets_are_new() {
 
 #[test]
 fn scaling_goes_before_rolling() {
-    // R10, C11
+    // R10, C08, C11
     assert_eq!(
         steps(&ordered(4), "old:ready old:ready old:ready"),
         "start 3"
