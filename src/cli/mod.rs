@@ -1,6 +1,7 @@
 //! The command line: what it accepts, and one file a verb.
 
 mod apply;
+mod bare;
 mod completions;
 mod create;
 mod delete;
@@ -13,7 +14,9 @@ mod events;
 mod exec;
 mod files;
 mod get;
+mod image;
 mod inside;
+mod isolation;
 mod logs;
 mod lookout;
 mod man;
@@ -118,6 +121,7 @@ enum Command {
     Events(events::Args),
     Wait(wait::Args),
     Volume(volume::Args),
+    Image(image::Args),
     Validate(validate::Args),
     Supervise(supervise::Args),
     Doctor(doctor::Args),
@@ -149,6 +153,7 @@ impl Command {
             Self::Events(args) => events::run(&open()?, args),
             Self::Wait(args) => wait::run(&open()?, args),
             Self::Volume(args) => volume::run(&open()?, args),
+            Self::Image(args) => image::run(&open()?, args),
             Self::Validate(args) => validate::run(&open()?, args),
             Self::Supervise(args) => supervise::run(&open()?, args),
             Self::Doctor(args) => doctor::run(global, args),

@@ -37,10 +37,10 @@ pub(crate) enum PlanFormat {
     Name,
 }
 
-/// What one set would do, and what would be wanted of it then.
+/// What one set or pod would do, and what would be wanted of it then.
 pub(crate) struct Preview {
-    plan: Plan,
-    set: StatefulSet,
+    pub(crate) plan: Plan,
+    pub(crate) object: Object,
 }
 
 /// Whether a verb only shows what it would do.
@@ -84,8 +84,8 @@ impl DryRunArgs {
             (PlanFormat::Yaml, _) => Format::Yaml,
             (PlanFormat::Name, _) => Format::Name,
         };
-        let sets = previews.into_iter().map(|preview| preview.set);
-        let objects: Vec<_> = sets.map(|set| Object::StatefulSet(Box::new(set))).collect();
+        let objects = previews.into_iter().map(|preview| preview.object);
+        let objects: Vec<_> = objects.collect();
         files::show_all(&objects, format)
     }
 }
@@ -104,13 +104,15 @@ pub(crate) fn show_text(previews: &[Preview]) -> Result<()> {
 }
 
 fn show_plan(plan: &Plan) -> Result<()> {
-    let Plan {
-        set, steps, halts, ..
-    } = plan;
+    let Plan { steps, halts, .. } = plan;
+    let object = match &plan.pod {
+        Some(pod) => format!("pod/{pod}"),
+        None => format!("statefulset.apps/{}", plan.set),
+    };
     match steps.len() {
-        0 => render::line(&format!("statefulset.apps/{set}: nothing to do (dry run)"))?,
-        1 => render::line(&format!("statefulset.apps/{set}: 1 step (dry run)"))?,
-        count => render::line(&format!("statefulset.apps/{set}: {count} steps (dry run)"))?,
+        0 => render::line(&format!("{object}: nothing to do (dry run)"))?,
+        1 => render::line(&format!("{object}: 1 step (dry run)"))?,
+        count => render::line(&format!("{object}: {count} steps (dry run)"))?,
     }
     let width = steps.len().to_string().len();
     for (place, step) in steps.iter().enumerate() {
@@ -156,7 +158,8 @@ impl Session {
             let (namespace, _) = identity(&set.metadata)?;
             plan.purge(&self.claims_of(&namespace, &want)?);
         }
-        Ok(Preview { plan, set })
+        let object = Object::StatefulSet(Box::new(set));
+        Ok(Preview { plan, object })
     }
 
     /// Plans what a set would do if these pets were replaced.
@@ -165,7 +168,8 @@ impl Session {
         want.stopped = self.store.is_stopped();
         seen.evict.extend(uids.iter().cloned());
         let plan = plan(&want, &seen, rules, Timestamp::now());
-        Ok(Preview { plan, set })
+        let object = Object::StatefulSet(Box::new(set));
+        Ok(Preview { plan, object })
     }
 
     /// Reads what there is of a set, as the supervisor would see it.

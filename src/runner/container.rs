@@ -3,18 +3,22 @@
 //! The rules are the model's (`environment`, `image`) and `volumes`'; this module reads what they
 //! ask for.
 
+mod secure;
+
 use std::env;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1 as core;
 use serde::{Deserialize, Serialize};
 
+use super::image::unpack;
+use super::isolation;
+use super::user::{self, User};
 use super::volumes::{self, Mount, Volumes};
 use crate::model::environment::{self, Own, Sources};
 use crate::model::fields::Capacity;
-use crate::model::image::{Catalogue, Disk, Launch as Image};
+use crate::model::image::Launch as Image;
 use crate::model::lifecycle::Failure;
 use crate::model::{Namespace, ObjectName};
 use crate::store::{self, Store, Wanted};
@@ -38,6 +42,18 @@ pub(crate) struct Launch {
     pub(crate) pid: u32,
     #[serde(default)]
     pub(crate) mounts: Vec<Mount>,
+    /// The directory that it has as its root, instead of the host's.
+    #[serde(default)]
+    pub(crate) rootfs: Option<PathBuf>,
+    /// Who it runs as, if that is not who runs petset.
+    #[serde(default)]
+    pub(crate) user: Option<User>,
+    /// Whether its programs cannot gain rights (`allowPrivilegeEscalation: false`).
+    #[serde(default)]
+    pub(crate) humble: bool,
+    /// Whether its root cannot be changed (`readOnlyRootFilesystem`).
+    #[serde(default)]
+    pub(crate) closed: bool,
     /// What was left out and why.
     #[serde(skip)]
     pub(super) warnings: Vec<String>,
@@ -67,6 +83,7 @@ impl Supplies {
             // Where the host keeps what is temporary is not to be seen from a sandbox.
             inherited: inherited()
                 .filter(|(name, _)| !full || name != "TMPDIR")
+                .map(|it| if full { with_sbin(it) } else { it })
                 .collect(),
             full,
             store,
@@ -80,9 +97,14 @@ impl Supplies {
     pub(super) fn prepare(&mut self, pod: &core::Pod) -> Result<Vec<String>, String> {
         let sources = self.sources(pod)?;
         let layout = self.store.layout();
-        let made = volumes::prepare(layout, pod, &sources, self.capacity);
+        let group = self.fs_group(pod).is_some();
+        let made = volumes::prepare(layout, pod, &sources, self.capacity, group);
         let mut made = made.map_err(|fault| fault.message)?;
         made.mounted = self.full;
+        if let Some(group) = self.fs_group(pod) {
+            let given = made.give(group, self.volumes.is_none(), user::keeps_what_fits(pod));
+            given.map_err(|error| format!("giving the volumes to group {group}: {error}"))?;
+        }
         let warnings = made.warnings.clone();
         self.volumes = Some(made);
         self.fresh = Some(sources);
@@ -99,7 +121,14 @@ impl Supplies {
         let Some(volumes) = &self.volumes else {
             return Err(Failure::Config("the volumes are not in place".to_owned()));
         };
-        let image = self.resolve(container).map_err(Failure::Image)?;
+        let mut image = self.resolve(container).map_err(Failure::Image)?;
+        if image.rootfs.is_some() && !self.full {
+            let name = container.image.as_deref().unwrap_or_default();
+            let fault = format!("image {name:?} has a rootfs, which needs isolation full");
+            return Err(Failure::Image(fault));
+        }
+        let (container, brought) = self.unpack(pod, container, &mut image)?;
+        let container = &container;
         let sources = match fresh {
             Some(sources) => sources,
             None => self.sources(pod).map_err(Failure::Config)?,
@@ -121,14 +150,49 @@ impl Supplies {
         let mounted = mounted.map_err(bad)?;
         made.add(&mounted.variables);
         let notes = [&made.warnings, &mounted.warnings, &image.notes];
-        Ok(Launch {
+        let mut launch = Launch {
             argv: image.expanded(&made),
             env: made.variables(),
             cwd: mounted.cwd,
-            pid: 0,
             warnings: notes.into_iter().flatten().cloned().collect(),
-            mounts: mounted.mounts,
-        })
+            // Those of the manifest may lie within the image's.
+            mounts: brought.into_iter().chain(mounted.mounts).collect(),
+            rootfs: image.rootfs,
+            ..Launch::default()
+        };
+        if self.full {
+            self.secure(pod, container, &mut launch)
+                .map_err(Failure::Config)?;
+        }
+        Ok(launch)
+    }
+
+    /// Puts in place what the image brings along; returns the container as its image has it.
+    fn unpack(
+        &self,
+        pod: &core::Pod,
+        container: &core::Container,
+        image: &mut Image,
+    ) -> Result<(core::Container, Vec<Mount>), Failure> {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        let place = self.store.layout().pet(&self.namespace, name);
+        let place = place.image(&container.name);
+        let brought = unpack(image, container, &place, self.full).map_err(Failure::Config)?;
+        let mut container = container.clone();
+        if let Some(workdir) = image.workdir.take() {
+            if self.full {
+                image.cwd.get_or_insert(PathBuf::from(workdir));
+            } else if container
+                .working_dir
+                .as_deref()
+                .unwrap_or_default()
+                .is_empty()
+            {
+                let below = workdir.trim_start_matches('/');
+                container.working_dir = Some(below.to_owned());
+            }
+        }
+        Ok((container, brought))
     }
 
     pub(super) fn layout(&self) -> &store::Layout {
@@ -137,6 +201,10 @@ impl Supplies {
 
     pub(super) fn cluster_domain(&self) -> &str {
         &self.store.settings().cluster_domain
+    }
+
+    pub(super) fn shared_paths(&self) -> &[PathBuf] {
+        &self.store.settings().shared_paths
     }
 
     pub(super) fn program(&self) -> &Path {
@@ -149,40 +217,22 @@ impl Supplies {
     }
 
     fn resolve(&self, container: &core::Container) -> Result<Image, String> {
-        let own_file = self.store.layout().images();
-        let mut files = Vec::new();
-        for path in [Some(own_file.clone()), self.user_images()]
-            .into_iter()
-            .flatten()
-        {
-            let text =
-                store::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-            files.extend(text.map(|text| (path, text)));
-        }
-        let catalogue = Catalogue::new(&files, own_file, &self.program);
+        let catalogue = store::catalogue(self.store.layout(), &self.program);
         let catalogue = catalogue.map_err(|fault| fault.to_string())?;
         let image = container.image.as_deref().unwrap_or_default();
         let words = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
-        let disk = Disk {
-            exists: &|path| path.exists(),
-            on_path: &|name| self.find_on_path(name),
-        };
         let (command, args) = (words(&container.command), words(&container.args));
-        let found = catalogue.resolve(image, &command, &args, &disk);
+        let path = self.inherited.iter().find(|(name, _)| name == "PATH");
+        let path = path.map_or("", |(_, path)| path.as_str());
+        // What lies in a volume is there, or will be.
+        let mounts = container.volume_mounts.iter().flatten();
+        let places: Vec<&str> = mounts.map(|mount| mount.mount_path.as_str()).collect();
+        let in_volume =
+            |path: &Path| self.full && places.iter().any(|place| path.starts_with(place));
+        let found = store::with_disk(path, &in_volume, |disk| {
+            catalogue.resolve(image, &command, &args, disk)
+        });
         found.map_err(|fault| fault.message)
-    }
-
-    fn user_images(&self) -> Option<PathBuf> {
-        let set = |name| env::var_os(name).filter(|value| !value.is_empty());
-        let home = || set("HOME").map(|home| PathBuf::from(home).join(".config"));
-        let config = set("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home)?;
-        Some(config.join("petset/images.toml"))
-    }
-
-    fn find_on_path(&self, name: &str) -> Option<PathBuf> {
-        let (_, path) = self.inherited.iter().find(|(name, _)| name == "PATH")?;
-        let mut candidates = env::split_paths(path).map(|folder| folder.join(name));
-        candidates.find(|path| is_program(path))
     }
 
     /// Reads the objects that the pod refers to; those that are not there are left out.
@@ -200,6 +250,10 @@ impl Supplies {
         }
         if wanted.services {
             self.add_services(&mut sources).map_err(fault)?;
+            if isolation::has_network(pod) {
+                let services = sources.services.values_mut();
+                services.for_each(isolation::move_service_inside);
+            }
         }
         Ok(sources)
     }
@@ -247,18 +301,25 @@ fn inherited() -> impl Iterator<Item = (String, String)> {
     })
 }
 
+/// Lets a PATH end with the directories of servers, which an ordinary user's may lack.
+fn with_sbin((name, value): (String, String)) -> (String, String) {
+    if name != "PATH" {
+        return (name, value);
+    }
+    let has = |wanted: &str| value.split(':').any(|folder| folder == wanted);
+    let servers = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+    let missing: String = servers
+        .into_iter()
+        .filter(|folder| !has(folder))
+        .map(|folder| format!(":{folder}"))
+        .collect();
+    (name, value + &missing)
+}
+
 /// Returns where this program is; if it has been replaced, where its successor is.
 fn program(store: &Store) -> PathBuf {
     let own = env::current_exe().ok().filter(|path| path.exists());
     own.unwrap_or_else(|| store.layout().bin().join("petset"))
-}
-
-fn is_program(path: &Path) -> bool {
-    let executable = |found: std::fs::Metadata| {
-        let mode = found.permissions().mode();
-        found.is_file() && mode & 0o111 != 0
-    };
-    path.metadata().is_ok_and(executable)
 }
 
 /// Returns what the machine has.

@@ -10,6 +10,7 @@ mod container;
 mod control;
 mod hooks;
 mod http;
+mod image;
 pub(crate) mod isolation;
 mod keeper;
 mod logs;
@@ -17,6 +18,7 @@ mod probes;
 mod record;
 mod spawn;
 mod tree;
+mod user;
 pub(crate) mod volumes;
 
 use std::ffi::OsString;
@@ -37,6 +39,7 @@ use crate::sys;
 pub(crate) use container::Launch;
 pub(crate) use control::{Control, tell};
 pub(crate) use record::boot_id;
+pub(crate) use tree::started;
 
 /// The word that makes the program a runner: `petset runner <state-dir> <namespace> <pod>`.
 pub(crate) const VERB: &str = "runner";
