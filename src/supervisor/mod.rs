@@ -217,14 +217,20 @@ impl Supervisor {
 
     /// Takes turns until nothing is left to do.
     fn run(mut self) -> Result<()> {
+        let mut crowded = false;
         loop {
             let begun = processor_time();
             self.turn();
             if self.signals.quit || self.ends()? {
                 return Ok(());
             }
-            rest_after(processor_time().saturating_sub(begun));
+            if crowded {
+                rest_after(processor_time().saturating_sub(begun));
+            }
+            let ended = Instant::now();
             self.wait()?;
+            // What comes alone has its turn at once, and so has what comes next.
+            crowded = ended.elapsed() < LONGEST_REST;
         }
     }
 
