@@ -356,7 +356,17 @@ fn an_entry_like_another_has_what_it_does_not_say_itself() {
     let text = "[\"corp/cache\"]\nlike = \"redis\"\nargs = [\"--small\"]\nenv = { A = \"b\" }\n\
                 [\"own\"]\nentrypoint = [\"x\"]\nenv = { A = \"a\", B = \"b\" }\n\
                 [\"other\"]\nlike = \"own\"\nscript = \"true\"\nenv = { A = \"c\" }";
-    let catalogue = catalogue(&[(OWN, text)]);
+    let text = format!(
+        "{text}\n[\"etcd\"]\nlike = \"etcd-amd64\"\n[\"nats\"]\nlike = \"nats\"\nargs = [\"-D\"]"
+    );
+    let catalogue = catalogue(&[(OWN, &text)]);
+    let etcd = resolve(&catalogue, "etcd:3", "", "", &["etcd"]).unwrap();
+    assert!(
+        etcd.env
+            .contains(&("ETCDCTL_API".to_owned(), "2".to_owned()))
+    );
+    let nats = resolve(&catalogue, "nats", "", "", &["nats-server"]).unwrap();
+    assert_eq!(nats.argv, ["nats-server", "-D"]);
     let launch = resolve(&catalogue, "corp/cache:1", "", "", &["redis-server"]).unwrap();
     assert_eq!(shown(&launch), "as user: redis-server --small");
     assert_eq!(launch.env, [("A".to_owned(), "b".to_owned())]);
