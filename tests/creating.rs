@@ -160,9 +160,10 @@ fn the_state_directory_is_for_its_owner_alone() {
 }
 
 #[test]
-fn a_pod_by_itself_is_passed_over_with_a_warning() {
+fn a_pod_that_a_chart_brings_for_a_test_is_passed_over_with_a_warning() {
     let sandbox = Sandbox::new();
-    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: check}\nspec:\n  containers:\n  \
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: check, \
+               annotations: {helm.sh/hook: test}}\nspec:\n  containers:\n  \
                - {name: c, image: busybox, command: [sh]}\n";
     let file = sandbox.manifest("pod.yaml", pod);
     sandbox

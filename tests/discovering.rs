@@ -1,8 +1,24 @@
 //! `petset discover` and peer-finder's flags, on state directories written by hand.
+//!
+//! Which test holds which row of the catalogue; F01, F02, F05b, F07 and F08 have their own table at
+//! the code that stands in for peer-finder.
+//!
+//! | rows | test |
+//! | --- | --- |
+//! | F01, F07 | `under_the_name_peer_finder_its_own_flags_are_taken` |
+//! | F03-F06 | `hooks_are_called_first_to_start_and_then_on_changes_once_the_own_name_is_listed`, `on_start_alone_ends_well_and_a_hook_that_fails_ends_badly` |
+//! | F08 | `a_hook_is_told_its_own_name_and_address` |
+//! | F09, F13 | `init_containers_of_old_manifests_find_their_peers_by_peer_finder` in tests/asking.rs |
+//! | F11 | `sentinels_make_another_redis_the_master_by_its_name` in tests/meeting.rs: peers asked for their role by name |
+//! | F15 | `a_pet_has_a_name_files_and_processes_of_its_own` in tests/isolating.rs |
+//! | F16 | `nothing_a_hook_deletes_or_overwrites_is_the_hosts` in tests/isolating.rs; members by ordinal: testdata/manifests/etcd.yaml |
+//! | F10, F12, F14 | scripts of images that do the same with the list; not here |
+//! | F17 | a finding about a corpus, not about a program |
 
 mod handmade;
 
 use std::path::Path;
+use std::time::Instant;
 
 use handmade::{Lines, Reaped, World, eventually, ok, said};
 
@@ -195,6 +211,58 @@ fn hooks_are_called_first_to_start_and_then_on_changes_once_the_own_name_is_list
     eventually("changed", || {
         read("changed") == format!("{WEB_1}\n{WEB_2}\n")
     });
+}
+
+#[test]
+fn a_hook_hears_of_a_change_as_soon_as_it_happens() {
+    const ROUNDS: usize = 20;
+    let world = World::with_web();
+    let mut child = world.start_in(0, petset(), "discover --on-change 'wc -l'");
+    let pid = child.id();
+    let lines = Lines::of(child.stdout.take().unwrap());
+    let _reaped = Reaped(child);
+    assert_eq!(lines.next(), "2");
+    let mut spent = Vec::new();
+    for round in 0..ROUNDS {
+        // It waits for the kernel and not for a time: whatever comes finds it at once.
+        eventually("it waits", || waits_without_end(pid));
+        let start = Instant::now();
+        world.readiness("web", 2, round % 2 == 0);
+        let expected = if round % 2 == 0 { "3" } else { "2" };
+        assert_eq!(lines.next(), expected);
+        spent.push(start.elapsed());
+    }
+    spent.sort_unstable();
+    let (median, worst) = (spent[ROUNDS / 2], spent[ROUNDS - 1]);
+    println!("change to hook: median {median:?}, worst {worst:?} of {ROUNDS}");
+}
+
+/// Whether a process sleeps until something happens to one of its descriptors, for however long.
+/// Where that cannot be told it is believed.
+fn waits_without_end(pid: u32) -> bool {
+    const PPOLL: [&str; 2] = ["271", "73"]; // x86-64, aarch64
+    let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+    let mut words = call.split_whitespace();
+    match words.next() {
+        None => true,
+        // The limit is the third argument: none.
+        Some(number) if PPOLL.contains(&number) => words.nth(2) == Some("0x0"),
+        // poll, whose limit is a number of milliseconds.
+        Some("7") => words
+            .nth(2)
+            .is_some_and(|limit| limit.ends_with("ffffffff")),
+        Some(_) => false,
+    }
+}
+
+#[test]
+fn a_hook_is_told_its_own_name_and_address() {
+    let world = World::with_web();
+    let address = ok(world.petset("discover web -o ip"));
+    let address = address.lines().next().unwrap();
+    let told = "echo $HOST_ADDRESS $HOST_ADDRESS_TYPE $POD_IP $POD_IP_TYPE";
+    let heard = ok(world.petset_in(0, &format!("discover --on-start '{told}'")));
+    assert_eq!(heard, format!("{WEB_0} DNS {address} IPv4\n"));
 }
 
 #[test]

@@ -3,17 +3,20 @@
 use anyhow::Context;
 use clap::Args as ClapArgs;
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 use similar::TextDiff;
 
+use super::bare;
 use super::create::establish;
 use super::files::{self, FileArgs};
-use super::merge::{bare, is_same};
+use super::isolation::{self, IsolationArgs};
+use super::merge::{bare as stripped, is_same};
 use super::preview::DryRunArgs;
 use super::render;
 use super::session::{PassedThrough, Session};
 use super::waiting::{Goal, WaitArgs};
-use crate::manifest::{Object, yaml};
+use crate::manifest::{self, Object, yaml};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{Edit, Kept, Store, identity};
 
@@ -28,6 +31,8 @@ use crate::store::{Edit, Kept, Store, identity};
 pub(crate) struct ApplyArgs {
     #[command(flatten)]
     files: FileArgs,
+    #[command(flatten)]
+    isolation: IsolationArgs,
     #[command(flatten)]
     dry_run: DryRunArgs,
     #[command(flatten)]
@@ -45,8 +50,9 @@ pub(crate) struct DiffArgs {
 
 pub(crate) fn apply(session: &Session, args: &ApplyArgs) -> Result<()> {
     let mut objects = read(session, &args.files)?;
-    // Sets come last, so that what they need is there when the supervisor sees them.
-    objects.sort_by_key(|object| matches!(object, Object::StatefulSet(_)));
+    files::put_runners_last(&mut objects);
+    args.isolation.ask(&mut objects);
+    let decision = isolation::decide(session, &mut objects)?;
     if args.dry_run.is_on() {
         return preview(session, args, &objects);
     }
@@ -60,7 +66,10 @@ pub(crate) fn apply(session: &Session, args: &ApplyArgs) -> Result<()> {
     });
     let lines = applied.context("cannot apply what was given")?;
     lines.iter().try_for_each(|line| render::line(line))?;
-    let goals: Vec<Goal> = files::sets(&objects).cloned().map(Goal::Settled).collect();
+    decision.conclude(session);
+    let sets = files::sets(&objects).cloned().map(Goal::Settled);
+    let pods = files::pods(&objects).cloned().map(Goal::PodUp);
+    let goals: Vec<Goal> = sets.chain(pods).collect();
     session.wait(&goals, &args.wait)
 }
 
@@ -79,7 +88,21 @@ fn preview(session: &Session, args: &ApplyArgs, objects: &[Object]) -> Result<()
         let (wanted, _) = session.wanted(set)?;
         plans.push(session.plan(&wanted, session.store.is_stopped())?);
     }
+    for pod in files::pods(objects) {
+        plans.push(session.plan_pod(&wanted_pod(session, pod)?, session.store.is_stopped())?);
+    }
     args.dry_run.show(&plans)
+}
+
+/// Returns a pod as it is wanted once a file is applied.
+fn wanted_pod(session: &Session, given: &Pod) -> Result<Pod> {
+    let (namespace, name) = identity(&given.metadata)?;
+    let mut pod = given.clone();
+    if let Some(old) = session.bare_pod(&namespace, &name)? {
+        manifest::check_pod_update(&old, &mut pod)?;
+        pod.metadata.uid = old.metadata.uid;
+    }
+    Ok(pod)
 }
 
 /// Puts an object in place, and says what that meant.
@@ -90,7 +113,7 @@ fn put(session: &Session, edit: &mut Edit<'_>, object: &mut Object) -> Result<&'
         Object::ConfigMap(map) => put_object(edit, map.as_mut()),
         Object::Secret(secret) => put_object(edit, secret.as_mut()),
         Object::PersistentVolumeClaim(claim) => put_object(edit, claim.as_mut()),
-        Object::Pod(_) => Ok("unchanged"),
+        Object::Pod(pod) => bare::apply(session, edit, pod.as_mut()),
     }
 }
 
@@ -103,7 +126,10 @@ fn put_set(session: &Session, edit: &mut Edit<'_>, set: &mut StatefulSet) -> Res
             "created"
         }
         Some(old) if is_same(old, set)? => return Ok("unchanged"),
-        Some(_) => "configured",
+        Some(_) => {
+            isolation::spare_host_of(set)?;
+            "configured"
+        }
     };
     edit.put(set)?;
     Ok(word)
@@ -153,13 +179,13 @@ pub(crate) fn diff(session: &Session, args: &DiffArgs) -> Result<()> {
         let (live, given) = match object {
             Object::StatefulSet(set) => {
                 let (wanted, old) = session.wanted(set)?;
-                (old.as_ref().map(bare).transpose()?, bare(&wanted)?)
+                (old.as_ref().map(stripped).transpose()?, stripped(&wanted)?)
             }
             Object::Service(service) => sides(&session.store, service.as_ref())?,
             Object::ConfigMap(map) => sides(&session.store, map.as_ref())?,
             Object::Secret(secret) => sides(&session.store, secret.as_ref())?,
             Object::PersistentVolumeClaim(claim) => sides(&session.store, claim.as_ref())?,
-            Object::Pod(_) => continue,
+            Object::Pod(pod) => sides(&session.store, &wanted_pod(session, pod)?)?,
         };
         differs |= show(&files::title(object), live.as_ref(), &given)?;
     }
@@ -172,7 +198,7 @@ pub(crate) fn diff(session: &Session, args: &DiffArgs) -> Result<()> {
 fn sides<T: Kept>(store: &Store, given: &T) -> Result<(Option<Value>, Value)> {
     let (namespace, name) = identity(given.metadata())?;
     let live: Option<T> = store.find(&namespace, &name)?;
-    Ok((live.as_ref().map(bare).transpose()?, bare(given)?))
+    Ok((live.as_ref().map(stripped).transpose()?, stripped(given)?))
 }
 
 /// Shows what differs, and says whether anything does.

@@ -7,27 +7,28 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use serde_json::Value;
 
+use super::bare;
 use super::files::{self, FileArgs};
+use super::isolation::{self, IsolationArgs};
 use super::merge::is_same;
 use super::preview::DryRun;
 use super::render::{self, Format};
 use super::session::Session;
 use super::waiting::{Goal, WaitArgs};
 use crate::manifest::{self, Object, Wish};
-use crate::model::{
-    HostPath, ISOLATION_ANNOTATION, Isolation, STRICT_ANNOTATION, SetName, host_paths,
-};
+use crate::model::{STRICT_ANNOTATION, SetName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{Edit, Kept, identity};
-use crate::supervisor::{can_isolate, new_uid};
+use crate::supervisor::new_uid;
 
 /// Create sets and what belongs to them, from manifests or from the command line
 ///
-/// With --filename: StatefulSets, PetSets, Services, ConfigMaps, Secrets and claims, as they are
-/// written for Kubernetes. With a NAME: a set of the command after --, and its headless service;
+/// With --filename: StatefulSets, PetSets, Pods, Services, ConfigMaps, Secrets and claims, as they
+/// are written for Kubernetes. With a NAME: a set of the command after --, and its headless service;
 /// --dry-run -o yaml shows the manifest that it stands for.
 ///
-/// It waits until every pet is ready: in order, each after the one before it.
+/// It waits until every pet is ready: in order, each after the one before it; and until every pod
+/// is ready or has done its work.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   petset create -f etcd.yaml
@@ -55,13 +56,8 @@ pub(crate) struct Args {
     /// How to show what is created
     #[arg(short, long, value_name = "FORMAT")]
     output: Option<Format>,
-    /// How much pets are kept apart from the host: as containers are (full), where possible
-    /// (auto), or not at all
-    #[arg(long, value_name = "LEVEL", value_parser = ["auto", "full", "none"])]
-    isolation: Option<String>,
-    /// Without isolation, let commands and hooks use their mount paths on the host itself
-    #[arg(long)]
-    host_paths: bool,
+    #[command(flatten)]
+    isolation: IsolationArgs,
     #[command(flatten)]
     wait: WaitArgs,
 }
@@ -107,18 +103,16 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     if args.strict {
         objects.iter_mut().for_each(make_strict);
     }
-    if let Some(level) = &args.isolation {
-        isolate(&mut objects, level);
-    }
-    if !args.host_paths {
-        spare_host(session, &objects)?;
-    }
+    args.isolation.ask(&mut objects);
+    let mut decided = objects.clone();
+    let decision = isolation::decide(session, &mut decided)?;
     if args.dry_run.is_some() {
         return show_all(&objects, args.output, " (dry run)");
     }
+    let mut objects = decided;
     let generated = args.name.is_some();
     let created = session.edit("create", |edit| {
-        let created = create(edit, &mut objects, args.if_not_exists)?;
+        let created = create(session, edit, &mut objects, args.if_not_exists)?;
         if generated {
             give_service_to_set(edit, &objects)?;
         }
@@ -129,6 +123,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
         None => titles.iter().try_for_each(|line| render::line(line))?,
         Some(format) => show_all(&objects, Some(format), "")?,
     }
+    decision.conclude(session);
     session.wait(&goals, &args.wait)
 }
 
@@ -142,7 +137,7 @@ fn wish(args: &WishArgs) -> Wish {
         init: args.inits.clone(),
         ready: args.ready.clone(),
         parallel: args.parallel,
-        command: args.command.clone(),
+        command: isolation::from_here(args.command.clone()),
     }
 }
 
@@ -153,65 +148,16 @@ fn make_strict(object: &mut Object) {
     }
 }
 
-/// Notes in the sets how much their pets are kept apart.
-fn isolate(objects: &mut [Object], level: &str) {
-    for object in objects {
-        if let Object::StatefulSet(set) = object {
-            let notes = set.metadata.annotations.get_or_insert_default();
-            notes.insert(ISOLATION_ANNOTATION.to_owned(), level.to_owned());
-        }
-    }
-}
-
-/// Refuses sets that would run without isolation, as they ask for or for lack of it, and whose
-/// commands or hooks name their mount paths: they would touch the host's own files.
-fn spare_host(session: &Session, objects: &[Object]) -> Result<()> {
-    for set in files::sets(objects) {
-        let asked = Isolation::asked(set.metadata.annotations.as_ref())?;
-        let found = set
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.template.spec.as_ref());
-        let found = found.map(host_paths).unwrap_or_default();
-        let (Some(found), Some(lacks)) = (found.first(), lacks_isolation(session, asked)) else {
-            continue;
-        };
-        let HostPath { container, path } = found;
-        let message = format!(
-            "container {container} names its mount path {path}, which would be the host's: {lacks}"
-        );
-        return Err(Problem::invalid(message)
-            .hint("isolation full mounts volumes there: --isolation full; see `petset doctor`")
-            .hint("PETSET_MOUNT_<VOLUME> says where a volume is without isolation")
-            .hint("--host-paths if it is meant")
-            .into());
-    }
-    Ok(())
-}
-
-/// Tells why a set would run without isolation; nothing where it does not, or never asked.
-fn lacks_isolation(session: &Session, asked: Option<Isolation>) -> Option<String> {
-    let settings = session.store.settings().isolation;
-    match asked.or((settings == Isolation::Auto).then_some(settings))? {
-        Isolation::Full => None,
-        Isolation::None => Some("the set asks for no isolation".to_owned()),
-        Isolation::Auto => {
-            let fault = can_isolate().err()?;
-            Some(format!("this machine has no isolation ({fault})"))
-        }
-    }
-}
-
 /// Puts the objects in place. Returns a line for each, and the sets to wait for.
 fn create(
+    session: &Session,
     edit: &mut Edit<'_>,
     objects: &mut [Object],
     if_not_exists: bool,
 ) -> Result<(Vec<String>, Vec<Goal>)> {
     let mut titles = Vec::new();
     let mut goals = Vec::new();
-    // Sets come last, so that what they need is there when the supervisor sees them.
-    objects.sort_by_key(|object| matches!(object, Object::StatefulSet(_)));
+    files::put_runners_last(objects);
     for object in objects {
         let title = files::title(object);
         let found = match object {
@@ -226,7 +172,11 @@ fn create(
             Object::PersistentVolumeClaim(claim) => {
                 place(edit, claim.as_mut(), if_not_exists, false)?
             }
-            Object::Pod(_) => continue,
+            Object::Pod(pod) => {
+                let found = bare::create(session, edit, pod.as_mut(), if_not_exists)?;
+                goals.push(Goal::PodUp(pod.as_ref().clone()));
+                found
+            }
         };
         titles.push(format!("{title} {found}"));
     }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::bare;
 use super::files::{self, FileArgs};
 use super::names::Target;
 use super::preview::DryRunArgs;
@@ -22,14 +23,15 @@ use crate::store::{self, Edit, Wanted, identity};
 ///
 /// Each pet is stopped gracefully and is gone before the next one stops. The volumes that stay
 /// are named at the end, with the way to remove them; --purge removes them too. A pet that is
-/// deleted comes back, because its set still wants it.
+/// deleted comes back, because its set still wants it; a pod that belongs to no set is gone for
+/// good.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   petset delete web
   petset delete -f etcd.yaml --purge
   petset delete pod/web-1")]
 pub(crate) struct Args {
-    /// Sets or pets to delete, such as web or pod/web-0
+    /// Sets, pets or pods to delete, such as web or pod/web-0
     #[arg(
         required_unless_present = "filename",
         conflicts_with = "filename",
@@ -92,8 +94,22 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
         let deleted = deleted.context("cannot delete what was named")?;
         finish(session, deleted, args)?;
     }
+    let (bare, pets) = divide(session, pets)?;
+    bare::delete(session, &bare, &args.wait)?;
     pets.iter()
         .try_for_each(|name| replace_pet(session, name, "deleted", &args.wait))
+}
+
+/// Tells the pods that belong to no set from the pets of sets.
+fn divide(session: &Session, names: Vec<ObjectName>) -> Result<(Vec<ObjectName>, Vec<ObjectName>)> {
+    let (mut bare, mut pets) = (Vec::new(), Vec::new());
+    for name in names {
+        match session.bare_pod(&session.namespace, &name)? {
+            Some(_) => bare.push(name),
+            None => pets.push(name),
+        }
+    }
+    Ok((bare, pets))
 }
 
 /// Shows what the deletion of sets and pets would lead to.
@@ -105,7 +121,13 @@ fn preview(session: &Session, sets: &[SetName], pets: &[ObjectName], args: &Args
         plans.push(session.plan(&set, false)?);
     }
     for pet in pets {
-        plans.extend(plan_restart(session, pet)?);
+        match session.bare_pod(&session.namespace, pet)? {
+            Some(mut pod) => {
+                bare::doom(&mut pod);
+                plans.push(session.plan_pod(&pod, session.store.is_stopped())?);
+            }
+            None => plans.extend(plan_restart(session, pet)?),
+        }
     }
     args.dry_run.show(&plans)
 }
@@ -115,23 +137,26 @@ fn delete_files(session: &Session, args: &Args) -> Result<()> {
     if args.dry_run.is_on() {
         let names =
             files::sets(&objects).filter_map(|set| set.metadata.name.as_ref()?.parse().ok());
-        return preview(session, &names.collect::<Vec<_>>(), &[], args);
+        let pods = files::pods(&objects);
+        let pods = pods.filter_map(|pod| pod.metadata.name.as_ref()?.parse().ok());
+        let (sets, pods): (Vec<_>, Vec<_>) = (names.collect(), pods.collect());
+        return preview(session, &sets, &pods, args);
     }
     let deleted = session.edit("delete", |edit| {
-        let mut sets = Vec::new();
-        for object in &objects {
-            if let Object::StatefulSet(set) = object {
-                let (namespace, name) = identity(&set.metadata)?;
-                sets.extend(mark_in(session, edit, &namespace, &name, args)?);
-            }
+        let (mut sets, mut pods) = (Vec::new(), Vec::new());
+        for set in files::sets(&objects) {
+            let (namespace, name) = identity(&set.metadata)?;
+            sets.extend(mark_in(session, edit, &namespace, &name, args)?);
         }
-        Ok(sets)
+        for pod in files::pods(&objects) {
+            let (namespace, name) = identity(&pod.metadata)?;
+            pods.extend(bare::mark(session, edit, &namespace, &name)?);
+        }
+        Ok((sets, pods))
     });
-    finish(
-        session,
-        deleted.context("cannot delete what was given")?,
-        args,
-    )?;
+    let (sets, pods) = deleted.context("cannot delete what was given")?;
+    finish(session, sets, args)?;
+    bare::finish(session, pods, &args.wait)?;
     // What the pets needed goes last, when nobody needs it any more.
     let removed = session.edit("delete", |edit| forget(edit, &objects))?;
     removed
@@ -139,7 +164,7 @@ fn delete_files(session: &Session, args: &Args) -> Result<()> {
         .try_for_each(|title| render::line(&format!("{title} deleted")))
 }
 
-/// Forgets everything but sets and claims. A claim holds data: `volume rm` is for those.
+/// Forgets everything but sets, pods and claims. A claim holds data: `volume rm` is for those.
 fn forget(edit: &mut Edit<'_>, objects: &[Object]) -> Result<Vec<String>> {
     let mut titles = Vec::new();
     for object in objects {

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Pod;
 
 use super::session::{Session, say};
 use crate::manifest::{self, Object};
-use crate::model::Set;
+use crate::model::{Isolation, Set};
 use crate::problem::{Problem, Result};
 
 /// The files that a verb reads.
@@ -31,11 +32,14 @@ pub(crate) fn read(session: &Session, files: &[PathBuf]) -> Result<Vec<Object>> 
     if loaded.objects.is_empty() {
         let message = "no objects in what was given with --filename";
         let hint = "petset reads StatefulSet, PetSet, Service, ConfigMap, Secret, \
-                    PersistentVolumeClaim and List";
+                    PersistentVolumeClaim, Pod and List";
         return Err(Problem::invalid(message).hint(hint).into());
     }
     Ok(loaded.objects)
 }
+
+/// On a pod that a chart brings along to be run at a certain time, such as for a test of it.
+const CHART_HOOK: &str = "helm.sh/hook";
 
 /// Tells whether petset acts on an object. Charts bring pods along that test them, and those are
 /// passed over as other kinds are.
@@ -43,10 +47,14 @@ fn is_of_use(object: &Object) -> bool {
     let Object::Pod(pod) = object else {
         return true;
     };
+    let notes = pod.metadata.annotations.as_ref();
+    let Some(hook) = notes.and_then(|notes| notes.get(CHART_HOOK)) else {
+        return true;
+    };
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     say(format!(
-        "warning: ignored Pod/{name}: petset runs sets and what belongs to them; make it a \
-         StatefulSet with `replicas: 1`"
+        "warning: ignored Pod/{name}: its annotation {CHART_HOOK} ({hook}) leaves it to Helm to \
+         run it; take the annotation away to run it"
     ));
     false
 }
@@ -61,6 +69,9 @@ fn check(session: &Session, object: &Object) -> Result<(), Problem> {
     }
     if let Object::StatefulSet(set) = object {
         Set::of(set)?;
+    }
+    if let Object::Pod(pod) = object {
+        Isolation::asked(pod.metadata.annotations.as_ref())?;
     }
     Ok(())
 }
@@ -81,4 +92,21 @@ pub(crate) fn sets(objects: &[Object]) -> impl Iterator<Item = &StatefulSet> {
         | Object::PersistentVolumeClaim(_)
         | Object::Pod(_) => None,
     })
+}
+
+/// Returns the pods among the objects.
+pub(crate) fn pods(objects: &[Object]) -> impl Iterator<Item = &Pod> {
+    objects.iter().filter_map(|object| match object {
+        Object::Pod(pod) => Some(pod.as_ref()),
+        Object::StatefulSet(_)
+        | Object::Service(_)
+        | Object::ConfigMap(_)
+        | Object::Secret(_)
+        | Object::PersistentVolumeClaim(_) => None,
+    })
+}
+
+/// Puts what runs last, so that what it needs is there when the supervisor sees it.
+pub(crate) fn put_runners_last(objects: &mut [Object]) {
+    objects.sort_by_key(|object| matches!(object, Object::StatefulSet(_) | Object::Pod(_)));
 }

@@ -364,6 +364,7 @@ impl<'a> View<'a> {
                     let pets = store::names_in(&all)?;
                     places.extend(pets.iter().map(|pet| all.join(pet)));
                     places.push(all);
+                    places.push(wanted(Wanted::Pod));
                 }
                 Sort::Service => places.push(wanted(Wanted::Service)),
                 Sort::Claim => places.extend([

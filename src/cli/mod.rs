@@ -1,6 +1,7 @@
 //! The command line: what it accepts, and one file a verb.
 
 mod apply;
+mod bare;
 mod completions;
 mod create;
 mod delete;
@@ -15,6 +16,7 @@ mod files;
 mod get;
 mod image;
 mod inside;
+mod isolation;
 mod logs;
 mod lookout;
 mod man;

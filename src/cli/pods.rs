@@ -3,8 +3,6 @@
 //! Reading them needs nobody: no lock, no supervisor. That its runner lives is part of the answer,
 //! because the status of a runner that was killed says for ever what was true last.
 
-use std::fs;
-
 use anyhow::Context;
 use k8s_openapi::api::core::v1::Pod;
 use serde::Deserialize;
@@ -28,6 +26,9 @@ pub(crate) fn find(session: &Session, name: &str) -> Result<Option<Pod>> {
 /// Returns the pod of this name in any namespace.
 pub(crate) fn find_in(session: &Session, namespace: &Namespace, name: &str) -> Result<Option<Pod>> {
     let files = session.store.layout().pet(namespace, name);
+    if !files.pod().exists() {
+        return to_come(session, namespace, name);
+    }
     let read = || -> std::io::Result<Option<Pod>> {
         let Some(mut pod) = read_json::<Pod>(&files.pod())? else {
             return Ok(None);
@@ -53,6 +54,24 @@ pub(crate) fn is_ready(pod: &Pod) -> bool {
 pub(crate) fn has_ended(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+/// Tells whether nothing of the pod runs, and nothing is about to: it has ended and its runner, if
+/// it still is there, has said so last of all.
+pub(crate) fn is_at_rest(pod: &Pod) -> bool {
+    has_ended(pod) && pod.metadata.deletion_timestamp.is_none()
+}
+
+/// Returns a pod that was asked for and has not been made yet.
+fn to_come(session: &Session, namespace: &Namespace, name: &str) -> Result<Option<Pod>> {
+    let Ok(name) = name.parse() else {
+        return Ok(None);
+    };
+    let mut pod: Option<Pod> = session.store.find(namespace, &name)?;
+    if let Some(pod) = &mut pod {
+        pod.status.get_or_insert_default().phase = Some("Pending".to_owned());
+    }
+    Ok(pod)
 }
 
 /// Marks what nobody keeps: whatever was seen last, nothing of it is known any more.
@@ -100,12 +119,7 @@ pub(crate) fn is_kept(files: &PetLayout) -> bool {
 
 /// Returns when a process was started, in clock ticks since boot; nothing for a dead one.
 pub(crate) fn started(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything, so fields count from its end.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let state = fields.next()?;
-    let start = fields.nth(18)?.parse().ok()?;
-    (!matches!(state, "Z" | "X")).then_some(start)
+    runner::started(pid)
 }
 
 #[cfg(test)]

@@ -60,13 +60,15 @@ impl DryRunArgs {
 }
 
 fn show_text(plan: &Plan) -> Result<()> {
-    let Plan {
-        set, steps, halts, ..
-    } = plan;
+    let Plan { steps, halts, .. } = plan;
+    let object = match &plan.pod {
+        Some(pod) => format!("pod/{pod}"),
+        None => format!("statefulset.apps/{}", plan.set),
+    };
     match steps.len() {
-        0 => render::line(&format!("statefulset.apps/{set}: nothing to do (dry run)"))?,
-        1 => render::line(&format!("statefulset.apps/{set}: 1 step (dry run)"))?,
-        count => render::line(&format!("statefulset.apps/{set}: {count} steps (dry run)"))?,
+        0 => render::line(&format!("{object}: nothing to do (dry run)"))?,
+        1 => render::line(&format!("{object}: 1 step (dry run)"))?,
+        count => render::line(&format!("{object}: {count} steps (dry run)"))?,
     }
     let width = steps.len().to_string().len();
     for (place, step) in steps.iter().enumerate() {

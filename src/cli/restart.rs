@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 
+use super::bare;
 use super::names::Target;
 use super::preview::DryRunArgs;
 use super::render;
@@ -19,10 +20,11 @@ use crate::store;
 
 /// Replace the pets of a set one after the other, or one pet at once
 ///
-/// They come back with their names, addresses and volumes; their init containers run again.
+/// They come back with their names, addresses and volumes; their init containers run again. A pod
+/// that belongs to no set is made anew, with its address and claims.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// Set or pet to restart, such as web or pod/web-0
+    /// Set, pet or pod to restart, such as web or pod/web-0
     target: Target,
     /// Stop all pets of the set and start them at once: for members that wait for each other
     #[arg(long)]
@@ -55,6 +57,9 @@ pub(crate) fn restart_target(
         Named::Pet(name) if dry_run.is_on() => {
             let plan = plan_restart(session, &name)?;
             dry_run.show(&plan.into_iter().collect::<Vec<_>>())
+        }
+        Named::Pet(name) if session.bare_pod(&session.namespace, &name)?.is_some() => {
+            bare::restart(session, &name, wait)
         }
         Named::Pet(name) => replace_pet(session, &name, "restarted", wait),
     }
@@ -105,6 +110,12 @@ fn restart_together(session: &Session, args: &Args) -> Result<()> {
 
 /// Plans the replacement of one pet; one without a set has no plan.
 pub(crate) fn plan_restart(session: &Session, name: &ObjectName) -> Result<Option<Plan>> {
+    if let Some(pod) = session.bare_pod(&session.namespace, name)? {
+        let renewed = bare::renewed(&pod)?;
+        return Ok(Some(
+            session.plan_pod(&renewed, session.store.is_stopped())?,
+        ));
+    }
     let pod = session.pet(&session.namespace, name)?;
     let pod = pod.ok_or_else(|| session.not_found("pods", name.as_str()))?;
     let set = name.as_str().parse::<PetName>()?;
@@ -170,12 +181,8 @@ impl Session {
             Target::Pet(name) => Ok(Named::Pet(name.clone())),
             Target::Either(name) => {
                 let set = self.store.find::<StatefulSet>(&self.namespace, name)?;
-                let pet = self
-                    .store
-                    .layout()
-                    .pet(&self.namespace, name.as_str())
-                    .pod()
-                    .exists();
+                let pet = self.store.layout().pet(&self.namespace, name.as_str());
+                let pet = pet.pod().exists() || self.bare_pod(&self.namespace, name)?.is_some();
                 match (set, pet) {
                     (None, true) => Ok(Named::Pet(name.clone())),
                     (Some(_), _) => Ok(Named::Set(name.as_str().parse()?)),

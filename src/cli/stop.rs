@@ -1,14 +1,17 @@
 //! `petset stop` and `petset start`
 
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Pod;
 
 use super::preview::DryRunArgs;
 use super::render;
 use super::session::Session;
 use super::waiting::{Goal, WaitArgs};
 use crate::model::TOGETHER_ANNOTATION;
+use crate::model::bare::has_ended_for_good;
 use crate::model::rollout::annotate;
 use crate::problem::Result;
+use crate::store::identity;
 
 /// Stop every pet of the state directory, in reverse order, and keep all that is wanted
 ///
@@ -37,14 +40,15 @@ pub(crate) fn stop(session: &Session, args: &StopArgs) -> Result<()> {
     if args.dry_run.is_on() {
         return preview(session, &every_set(session)?, &args.dry_run, true);
     }
-    let sets = session.edit("stop", |edit| {
+    let (sets, pods) = session.edit("stop", |edit| {
         edit.set_stopped(true);
-        every_set(session)
+        Ok((every_set(session)?, session.every_bare_pod()?))
     })?;
-    let count = sets.len();
-    let goals: Vec<Goal> = sets.into_iter().map(Goal::Stopped).collect();
-    session.wait(&goals, &args.wait)?;
-    render::line(&format!("stopped {count} sets"))
+    let count = counted(sets.len(), pods.len());
+    let sets = sets.into_iter().map(Goal::Stopped);
+    let pods = pods.into_iter().map(Goal::PodStopped);
+    session.wait(&sets.chain(pods).collect::<Vec<_>>(), &args.wait)?;
+    render::line(&format!("stopped {count}"))
 }
 
 pub(crate) fn start(session: &Session, args: &StartArgs) -> Result<()> {
@@ -58,18 +62,44 @@ pub(crate) fn start(session: &Session, args: &StartArgs) -> Result<()> {
         let sets = every_set(session)?.into_iter().map(change);
         return preview(session, &sets.collect::<Vec<_>>(), &args.dry_run, false);
     }
-    let sets = session.edit("start", |edit| {
+    let (sets, pods) = session.edit("start", |edit| {
         edit.set_stopped(false);
         let sets: Vec<_> = every_set(session)?.into_iter().map(change).collect();
         if args.parallel {
             sets.iter().try_for_each(|set| edit.put(set))?;
         }
-        Ok(sets)
+        Ok((sets, to_start(session)?))
     })?;
-    let count = sets.len();
-    let goals: Vec<Goal> = sets.into_iter().map(Goal::Settled).collect();
-    session.wait(&goals, &args.wait)?;
-    render::line(&format!("started {count} sets"))
+    let count = counted(sets.len(), pods.len());
+    let sets = sets.into_iter().map(Goal::Settled);
+    let pods = pods.into_iter().map(Goal::PodUp);
+    session.wait(&sets.chain(pods).collect::<Vec<_>>(), &args.wait)?;
+    render::line(&format!("started {count}"))
+}
+
+/// Returns the pods that run, or will: not those that have ended for good.
+fn to_start(session: &Session) -> Result<Vec<Pod>> {
+    let mut pods = session.every_bare_pod()?;
+    let mut fault = None;
+    pods.retain(|pod| {
+        let pet = identity(&pod.metadata).and_then(|(space, name)| session.pet(&space, &name));
+        match pet {
+            Ok(pet) => !pet.is_some_and(|pet| has_ended_for_good(&pet)),
+            Err(error) => {
+                fault = Some(error);
+                false
+            }
+        }
+    });
+    fault.map_or(Ok(pods), Err)
+}
+
+fn counted(sets: usize, pods: usize) -> String {
+    match pods {
+        0 => format!("{sets} sets"),
+        1 => format!("{sets} sets and 1 pod"),
+        pods => format!("{sets} sets and {pods} pods"),
+    }
 }
 
 fn preview(
@@ -79,7 +109,9 @@ fn preview(
     stopped: bool,
 ) -> Result<()> {
     let plans = sets.iter().map(|set| session.plan(set, stopped));
-    dry_run.show(&plans.collect::<Result<Vec<_>>>()?)
+    let pods = session.every_bare_pod()?;
+    let pods = pods.iter().map(|pod| session.plan_pod(pod, stopped));
+    dry_run.show(&plans.chain(pods).collect::<Result<Vec<_>>>()?)
 }
 
 fn every_set(session: &Session) -> Result<Vec<StatefulSet>> {

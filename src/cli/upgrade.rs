@@ -8,6 +8,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 
 use super::create::establish;
 use super::files::{self, FileArgs};
+use super::isolation;
 use super::names::SetRef;
 use super::preview::DryRunArgs;
 use super::render;
@@ -255,7 +256,10 @@ fn replace(session: &Session, args: &FileArgs, roll: &RollArgs) -> Result<Vec<St
                 Object::ConfigMap(map) => replace_object(edit, map.as_ref())?,
                 Object::Secret(secret) => replace_object(edit, secret.as_ref())?,
                 Object::PersistentVolumeClaim(claim) => replace_object(edit, claim.as_ref())?,
-                Object::Pod(_) => {}
+                Object::Pod(pod) => say(format!(
+                    "warning: pod/{} is left as it is: `petset apply -f` changes pods",
+                    pod.metadata.name.as_deref().unwrap_or_default()
+                )),
             }
         }
         Ok(sets)
@@ -281,6 +285,7 @@ fn replace_set(
         ));
     }
     let mut set = session.merged(&old, new, true)?;
+    isolation::spare_host_of(&set)?;
     let before = set.spec.clone();
     roll.wish(session, &mut set)?;
     if set.spec != before && before == old.spec {

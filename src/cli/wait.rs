@@ -205,6 +205,7 @@ impl<'a> Waiter<'a> {
         ];
         if let Subject::Pet { name, .. } = subject {
             places.push(layout.pets_of(namespace));
+            places.push(layout.wanted_kind(namespace, Wanted::Pod));
             places.push(layout.pet(namespace, name.as_str()).root().to_owned());
         }
         places
@@ -287,15 +288,15 @@ impl<'a> Waiter<'a> {
                 let Some(why) = pods::why_not_ready(&pod) else {
                     return Ok(None);
                 };
-                self.refuse_if_stuck(&pod)?;
+                self.refuse_if_stuck(&pod, &why)?;
                 Ok(Some(format!("{name}: {why}")))
             }
         }
     }
 
-    fn refuse_if_stuck(&self, pod: &Pod) -> Result<()> {
+    fn refuse_if_stuck(&self, pod: &Pod, why: &str) -> Result<()> {
         let Some(set) = owner(&pod.metadata) else {
-            return Ok(());
+            return self.session.refuse_if_ended(pod, why);
         };
         let Some(mut report) = self.session.report(&self.session.namespace, set)? else {
             return Ok(());

@@ -3,6 +3,8 @@
 //! No lock is held, nothing is polled: the supervisor's reports are watched, and so is the
 //! supervisor itself, so that a new one can be started where it dies.
 
+mod pods;
+
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -12,7 +14,8 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::PodSpec;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
@@ -57,33 +60,46 @@ pub(crate) enum Goal {
     },
     /// No pet of the set runs any more, because of `petset stop`.
     Stopped(StatefulSet),
+    /// The pod, which belongs to no set, is ready, or has done what it is for.
+    PodUp(Pod),
+    /// The pod is gone.
+    PodGone(Pod),
+    /// Nothing of the pod runs any more, because of `petset stop`.
+    PodStopped(Pod),
 }
 
 impl Goal {
-    const fn set(&self) -> &StatefulSet {
+    const fn metadata(&self) -> &ObjectMeta {
         match self {
-            Self::Settled(set) | Self::Gone(set) | Self::Stopped(set) => set,
-            Self::Replaced { set, .. } => set,
+            Self::Settled(set) | Self::Gone(set) | Self::Stopped(set) => &set.metadata,
+            Self::Replaced { set, .. } => &set.metadata,
+            Self::PodUp(pod) | Self::PodGone(pod) | Self::PodStopped(pod) => &pod.metadata,
         }
     }
 
     /// Tells whether it may be reached by pets that only have been started, and end at once.
     fn is_rash(&self) -> bool {
-        let spec = self.set().spec.as_ref();
-        let pod = spec
-            .filter(|spec| spec.replicas != Some(0))
-            .and_then(|s| s.template.spec.as_ref());
-        let unprobed = |pod: &PodSpec| {
-            pod.containers
-                .iter()
-                .any(|one| one.readiness_probe.is_none())
+        let pod = match self {
+            Self::Settled(set) | Self::Replaced { set, .. } => {
+                let spec = set.spec.as_ref();
+                let spec = spec.filter(|spec| spec.replicas != Some(0));
+                spec.and_then(|spec| spec.template.spec.as_ref())
+            }
+            Self::PodUp(pod) => pod.spec.as_ref(),
+            Self::Gone(_) | Self::Stopped(_) | Self::PodGone(_) | Self::PodStopped(_) => None,
         };
-        self.needs_pets() && pod.is_some_and(unprobed)
+        pod.is_some_and(|pod| {
+            let mut containers = pod.containers.iter();
+            containers.any(|one| one.readiness_probe.is_none())
+        })
     }
 
     /// Tells whether pets have to run for it.
     const fn needs_pets(&self) -> bool {
-        matches!(self, Self::Settled(_) | Self::Replaced { .. })
+        matches!(
+            self,
+            Self::Settled(_) | Self::Replaced { .. } | Self::PodUp(_)
+        )
     }
 }
 
@@ -114,8 +130,15 @@ impl Session {
     }
 
     pub(super) fn progress(&self, goal: &Goal) -> Result<Progress> {
-        let (namespace, name) = store::identity(&goal.set().metadata)?;
-        let report = self.report(&namespace, name.as_str())?;
+        let (namespace, name) = store::identity(goal.metadata())?;
+        let report = match goal {
+            Goal::PodUp(pod) => return self.until_up(pod),
+            Goal::PodGone(pod) => return self.until_pod_gone(pod),
+            Goal::PodStopped(pod) => return self.until_pod_stopped(pod),
+            Goal::Settled(_) | Goal::Gone(_) | Goal::Replaced { .. } | Goal::Stopped(_) => {
+                self.report(&namespace, name.as_str())?
+            }
+        };
         match goal {
             Goal::Settled(set) => self.until_settled(set, report),
             Goal::Gone(set) => self.until_gone(set, report),
@@ -126,6 +149,7 @@ impl Session {
                 Some(_) | None => self.until_settled(set, report),
             },
             Goal::Stopped(_) => Ok(until_stopped(&name, report)),
+            Goal::PodUp(_) | Goal::PodGone(_) | Goal::PodStopped(_) => Ok(Progress::Reached),
         }
     }
 
@@ -280,11 +304,13 @@ impl<'a> Waiter<'a> {
         let layout = session.store.layout();
         let mut reports = Watch::new().context("cannot watch the state directory")?;
         for goal in goals {
-            let (namespace, _) = store::identity(&goal.set().metadata)?;
+            let (namespace, _) = store::identity(goal.metadata())?;
             for dir in [
                 layout.set_statuses(&namespace),
                 layout.wanted_kind(&namespace, Wanted::StatefulSet),
                 layout.wanted_kind(&namespace, Wanted::Eviction),
+                layout.wanted_kind(&namespace, Wanted::Pod),
+                layout.pets_of(&namespace),
             ] {
                 store::make_dir(&dir)
                     .and_then(|()| reports.add(&dir, ()))
@@ -338,13 +364,25 @@ impl<'a> Waiter<'a> {
     }
 
     /// Returns what the first goal waits for that is not reached.
-    fn next_unreached(&self, goals: &[Goal]) -> Result<Option<String>> {
+    fn next_unreached(&mut self, goals: &[Goal]) -> Result<Option<String>> {
         for goal in goals {
+            self.watch_pod(goal)?;
             if let Progress::Waiting(waiting) = self.session.progress(goal)? {
                 return Ok(Some(waiting));
             }
         }
         Ok(None)
+    }
+
+    /// Watches the files of a pod, which may have come only now.
+    fn watch_pod(&mut self, goal: &Goal) -> Result<()> {
+        if let Goal::PodUp(pod) | Goal::PodStopped(pod) = goal {
+            let (namespace, name) = store::identity(&pod.metadata)?;
+            let files = self.session.store.layout().pet(&namespace, name.as_str());
+            // One that is not there is noticed one level above when it comes.
+            let _ = self.reports.add_new(files.root(), ());
+        }
+        Ok(())
     }
 
     /// Waits until something happened: a report, the supervisor's end, Ctrl-C, or the time is up.

@@ -330,7 +330,7 @@ pub(crate) fn default_secret(secret: &mut Secret) {
 }
 
 /// Returns when an image would be pulled: always, if its tag is `latest` or left out.
-fn pull_policy(image: &str) -> &'static str {
+pub(super) fn pull_policy(image: &str) -> &'static str {
     if image.is_empty() || image.contains('@') || image.trim() != image {
         return "IfNotPresent";
     }

@@ -36,4 +36,4 @@ pub(crate) use generate::{Wish, generate};
 pub(crate) use load::load;
 pub(crate) use object::Object;
 pub(crate) use source::sources;
-pub(crate) use update::{check, check_update};
+pub(crate) use update::{check, check_pod_update, check_update};

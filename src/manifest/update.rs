@@ -1,10 +1,12 @@
-//! What may change of a set that exists (C32).
+//! What may change of a set (C32) or a pod that exists.
 
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaim, Pod, PodSpec};
 
+use super::defaults::pull_policy;
+use super::fault::Faults;
 use super::quantity::Quantity;
-use super::validate::validate_stateful_set;
+use super::validate::{validate_pod, validate_stateful_set};
 use crate::problem::Problem;
 
 const FORBIDDEN: &str = "updates to statefulset spec for fields other than 'replicas', \
@@ -106,5 +108,170 @@ fn fixed_part(spec: &StatefulSetSpec) -> StatefulSetSpec {
         service_name: service_name.filter(|name| !name.is_empty()),
         volume_claim_templates: volume_claim_templates.filter(|claims| !claims.is_empty()),
         ..StatefulSetSpec::default()
+    }
+}
+
+const FORBIDDEN_OF_POD: &str = "pod updates may not change fields other than \
+     `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,\
+     `spec.tolerations` (only additions to existing tolerations),\
+     `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
+
+/// Checks that `new` may take the place of the pod `old`; both are complete.
+///
+/// What a file leaves out stays as it was: a new image brings no other pull policy along.
+pub(crate) fn check_pod_update(old: &Pod, new: &mut Pod) -> Result<(), Problem> {
+    keep_pull_policies(old, new);
+    let mut faults = validate_pod(new);
+    if let (Some(before), Some(after)) = (&old.spec, &new.spec) {
+        counts(&mut faults, before, after);
+        deadline(&mut faults, before, after);
+        if faults.is_empty() && *after != may_become(before, after) {
+            faults.forbidden("spec", FORBIDDEN_OF_POD);
+        }
+    }
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let name = new.metadata.name.as_deref().unwrap_or_default();
+    let again = format!("for anything else, `petset delete pod/{name}` and create it again");
+    Err(Problem::invalid(faults.about("Pod", name)).hint(again))
+}
+
+fn keep_pull_policies(old: &Pod, new: &mut Pod) {
+    let (Some(before), Some(after)) = (&old.spec, &mut new.spec) else {
+        return;
+    };
+    let known = before.init_containers.iter().flatten();
+    let known: Vec<&Container> = known.chain(&before.containers).collect();
+    let given = after.init_containers.iter_mut().flatten();
+    for container in given.chain(&mut after.containers) {
+        let image = container.image.as_deref().unwrap_or_default();
+        let defaulted = container.image_pull_policy.as_deref() == Some(pull_policy(image));
+        let same = known.iter().find(|one| one.name == container.name);
+        if let Some(same) = same.filter(|_| defaulted) {
+            container
+                .image_pull_policy
+                .clone_from(&same.image_pull_policy);
+        }
+    }
+}
+
+fn counts(faults: &mut Faults, old: &PodSpec, new: &PodSpec) {
+    let inits = |spec: &PodSpec| spec.init_containers.as_ref().map_or(0, Vec::len);
+    let pairs = [
+        (
+            "spec.containers",
+            old.containers.len(),
+            new.containers.len(),
+        ),
+        ("spec.initContainers", inits(old), inits(new)),
+    ];
+    for (path, before, after) in pairs {
+        if before != after {
+            faults.forbidden(path, "pod updates may not add or remove containers");
+        }
+    }
+}
+
+fn deadline(faults: &mut Faults, old: &PodSpec, new: &PodSpec) {
+    let path = "spec.activeDeadlineSeconds";
+    match (old.active_deadline_seconds, new.active_deadline_seconds) {
+        (Some(_), None) => {
+            faults.invalid(
+                path,
+                "null",
+                "must not update from a positive integer to nil value",
+            );
+        }
+        (Some(before), Some(after)) if after > before => {
+            faults.invalid(path, after, "must be less than or equal to previous value");
+        }
+        _ => {}
+    }
+}
+
+/// Returns the spec that `old` becomes when all of `new` that may change is taken over.
+fn may_become(old: &PodSpec, new: &PodSpec) -> PodSpec {
+    let mut spec = old.clone();
+    spec.active_deadline_seconds = new.active_deadline_seconds;
+    let take = |mine: &mut Vec<Container>, given: &[Container]| {
+        for (mine, given) in mine.iter_mut().zip(given) {
+            mine.image.clone_from(&given.image);
+        }
+    };
+    take(&mut spec.containers, &new.containers);
+    if let (Some(mine), Some(given)) = (&mut spec.init_containers, &new.init_containers) {
+        take(mine, given);
+    }
+    let (before, after) = (&old.tolerations, &new.tolerations);
+    let kept = |one| after.iter().flatten().any(|other| other == one);
+    if before.iter().flatten().all(kept) {
+        spec.tolerations.clone_from(after);
+    }
+    let grace = |spec: &PodSpec| spec.termination_grace_period_seconds;
+    if grace(old).is_some_and(|seconds| seconds < 0) && grace(new) == Some(1) {
+        spec.termination_grace_period_seconds = Some(1);
+    }
+    spec
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::manifest::defaults::default_pod;
+
+    fn pod(spec: Value) -> Pod {
+        let pod = json!({"metadata": {"name": "p", "namespace": "default"}, "spec": spec});
+        let mut pod = serde_json::from_value(pod).unwrap();
+        default_pod(&mut pod);
+        pod
+    }
+
+    fn with_image(image: &str) -> Pod {
+        pod(json!({"containers": [{"name": "c", "image": image}]}))
+    }
+
+    fn refused(old: &Pod, mut new: Pod) -> String {
+        check_pod_update(old, &mut new).unwrap_err().message
+    }
+
+    #[test]
+    fn a_pod_takes_another_image_and_keeps_its_pull_policy() {
+        let mut new = with_image("busybox:2");
+        check_pod_update(&with_image("busybox"), &mut new).unwrap();
+        let policy = new.spec.unwrap().containers[0].image_pull_policy.clone();
+        assert_eq!(policy.as_deref(), Some("Always"));
+    }
+
+    #[test]
+    fn nothing_else_of_a_pod_may_change() {
+        let old = with_image("busybox");
+        let command = json!({"containers": [{"name": "c", "image": "busybox", "command": ["sh"]}]});
+        let words = refused(&old, pod(command));
+        let start = "Pod \"p\" is invalid: spec: Forbidden: pod updates may not change fields \
+                     other than `spec.containers[*].image`,`spec.initContainers[*].image`,";
+        assert!(words.starts_with(start), "{words}");
+        let two = json!({"containers": [{"name": "c", "image": "a"}, {"name": "d", "image": "b"}]});
+        let words = refused(&old, pod(two));
+        assert_eq!(
+            words,
+            "Pod \"p\" is invalid: spec.containers: Forbidden: pod updates may not add or remove \
+             containers"
+        );
+    }
+
+    #[test]
+    fn a_deadline_only_comes_nearer() {
+        let with = |seconds: Option<i64>| {
+            let mut pod = with_image("busybox");
+            pod.spec.as_mut().unwrap().active_deadline_seconds = seconds;
+            pod
+        };
+        check_pod_update(&with(None), &mut with(Some(9))).unwrap();
+        check_pod_update(&with(Some(9)), &mut with(Some(8))).unwrap();
+        assert!(refused(&with(Some(9)), with(Some(10))).contains("less than or equal to previous"));
+        assert!(refused(&with(Some(9)), with(None)).contains("to nil value"));
     }
 }

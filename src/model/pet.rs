@@ -101,7 +101,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    fn of(text: Option<&str>) -> Self {
+    pub(super) fn of(text: Option<&str>) -> Self {
         match text {
             Some("Running") => Self::Running,
             Some("Succeeded") => Self::Succeeded,

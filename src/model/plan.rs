@@ -16,8 +16,12 @@ const PASSES: usize = 100_000;
 /// The steps of a set, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {
-    /// The set.
+    /// The set; empty for a pod that belongs to none.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub set: String,
+    /// The pod, where it is one by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
     /// Its namespace.
     pub namespace: String,
     /// What is done, in this order.
@@ -51,6 +55,7 @@ pub fn plan(want: &Set, seen: &Seen, rules: Rules, now: Timestamp) -> Plan {
     let halts = world.live(rules);
     Plan {
         set: want.name.to_string(),
+        pod: None,
         namespace: want.namespace.to_string(),
         steps: world.steps,
         halts,

@@ -4,7 +4,6 @@
 //! directory that has it. Making a link is atomic, so of two that want a block one gets it. The
 //! directory is a courtesy: where it cannot be written, the preferred block is used unclaimed.
 
-use std::env;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -15,9 +14,9 @@ use rustix::fs::{FlockOperation, flock};
 use super::address::Block;
 use crate::problem::{Kind, Problem};
 
-const REGISTRY: &str = "/var/tmp/petset-blocks";
 /// Names another registry, so that tests need not share the machine's.
-pub(crate) const OVERRIDE: &str = "PETSET_BLOCKS_DIR";
+pub(crate) use crate::store::REGISTRY_OVERRIDE as OVERRIDE;
+
 /// Anybody may add an entry; only its owner may remove it.
 const SHARED: u32 = 0o1777;
 
@@ -39,8 +38,7 @@ enum Entry {
 impl Blocks {
     /// Uses the registry of this machine.
     pub(crate) fn of_this_machine() -> Self {
-        let named = env::var_os(OVERRIDE).filter(|named| !named.is_empty());
-        Self::at(named.map_or_else(|| PathBuf::from(REGISTRY), PathBuf::from))
+        Self::at(crate::store::registry())
     }
 
     /// Uses the registry in a directory, which is made when first needed.
@@ -89,17 +87,6 @@ impl Blocks {
         fs::read_link(self.entry(block)).ok()
     }
 
-    /// Gives up whatever the state directory at `state` has claimed.
-    pub(crate) fn release(&self, state: &Path) {
-        let state = fs::canonicalize(state).unwrap_or_else(|_| state.to_owned());
-        for entry in fs::read_dir(&self.registry).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if fs::read_link(&path).is_ok_and(|target| target == state) {
-                let _ = fs::remove_file(path);
-            }
-        }
-    }
-
     fn release_others(&self, state: &Path, kept: Block) {
         let others = kept.and_others().skip(1).map(|block| self.entry(block));
         for entry in others {
@@ -136,6 +123,11 @@ impl Blocks {
             match symlink(state, &entry) {
                 Ok(()) => return Ok(Entry::Ours),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    // Somebody has just removed the registry, which was empty.
+                    self.prepare()?;
+                    continue;
+                }
                 Err(error) => return Err(error),
             }
             let target = match fs::read_link(&entry) {
@@ -246,15 +238,6 @@ mod tests {
         assert_eq!(machine.claim(&one, Some(block)), block);
         let names = fs::read_dir(&machine.blocks.registry).unwrap().count();
         assert_eq!(names, 1);
-    }
-
-    #[test]
-    fn a_released_block_is_free() {
-        let machine = Machine::new();
-        let (one, other) = (machine.state("one"), machine.state("other"));
-        let block = machine.claim(&one, None);
-        machine.blocks.release(&one);
-        assert_eq!(machine.claim(&other, Some(block)), block);
     }
 
     #[test]

@@ -106,7 +106,8 @@ impl Keeper {
             let spared = supervisor(&layout);
             tree::kill_leftovers(&record, &uid, spared, (layout.root(), pet.root()));
         }
-        let record = Record::own()?;
+        let mut record = Record::own()?;
+        record.begun = Record::has_begun(&pet);
         record.write(&pet)?;
         let (wake, waker) = spawn::pipe()?;
         rustix::io::ioctl_fionbio(&waker, true)?;
@@ -121,7 +122,10 @@ impl Keeper {
             start: back_off.start,
             cap: back_off.cap,
         };
-        let machine = Pet::new(&pod, previous.as_ref(), back_off, now);
+        let mut machine = Pet::new(&pod, previous.as_ref(), back_off, now);
+        if record.begun {
+            machine.note_begun();
+        }
         let (answer, answers) = channel();
         let status = pod.status.as_ref();
         let ip = status.and_then(|status| status.pod_ip.clone());
@@ -334,7 +338,7 @@ impl Keeper {
 
     fn reload(&mut self) {
         if let Ok(pod) = read_pod(&self.pet) {
-            self.pod = pod;
+            self.redefine(pod);
         }
         // What changed in config maps is in their files now; what is missing says so at the
         // next start of a container.
@@ -343,6 +347,17 @@ impl Keeper {
         if self.pod.metadata.deletion_timestamp.is_some() {
             self.stop(None);
         }
+    }
+
+    /// Takes over what has changed of the pod.
+    fn redefine(&mut self, pod: Pod) {
+        self.pod = pod;
+        let spec = self.pod.spec.clone().unwrap_or_default();
+        let fresh = vessels(&self.pod);
+        for (vessel, fresh) in self.vessels.iter_mut().zip(fresh) {
+            vessel.spec.image = fresh.spec.image;
+        }
+        self.queue.push_back(Event::Redefined(Box::new(spec)));
     }
 
     fn stop(&mut self, grace: Option<Duration>) {
@@ -408,6 +423,7 @@ fn surroundings<'a>(
         door: door_of(pod),
         cluster_domain: supplies.cluster_domain(),
         program: supplies.program(),
+        shared: supplies.shared_paths(),
     }
 }
 

@@ -21,6 +21,9 @@ pub(crate) struct Record {
     /// What its processes have in common, see [`brand`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) brand: Option<u64>,
+    /// Whether it, or one before it, began to start containers; only kept where they run once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) begun: bool,
 }
 
 /// The main process of a container, which leads a session of its own.
@@ -41,6 +44,7 @@ impl Record {
             clean: false,
             containers: Vec::new(),
             brand: brand::apply(),
+            begun: false,
         })
     }
 
@@ -49,6 +53,12 @@ impl Record {
         // A record that cannot be read is no reason not to run: the marker still finds all.
         let record: Self = store::read_json(&pet.runner()).ok()??;
         (!record.clean && record.boot_id == boot_id()).then_some(record)
+    }
+
+    /// Tells whether an earlier runner of the pet began to start its containers.
+    pub(crate) fn has_begun(pet: &PetLayout) -> bool {
+        let record: Option<Self> = store::read_json(&pet.runner()).ok().flatten();
+        record.is_some_and(|record| record.begun)
     }
 
     pub(crate) fn write(&self, pet: &PetLayout) -> io::Result<()> {

@@ -39,7 +39,8 @@ impl Supervisor {
         let sets = self.world.set_keys();
         self.due.is_empty()
             && self.alarms.is_empty()
-            && self.world.pets().next().is_none()
+            && self.bare.is_idle()
+            && self.world.pets().all(|(_, pet)| pet.rests())
             && sets
                 .iter()
                 .all(|key| self.reports.get(key).is_some_and(at_rest))

@@ -39,10 +39,11 @@ pub(super) enum Spot {
 /// How long killed processes may take to be gone.
 const ORPHANS_END_WITHIN: Duration = Duration::from_secs(2);
 
-const KINDS: [Wanted; 4] = [
+const KINDS: [Wanted; 5] = [
     Wanted::StatefulSet,
     Wanted::Service,
     Wanted::PersistentVolumeClaim,
+    Wanted::Pod,
     Wanted::Eviction,
 ];
 
@@ -211,8 +212,8 @@ impl Supervisor {
                 self.stirred.insert(key.0.clone());
                 self.sets_of_service_are_due(key);
             }
-            Wanted::Eviction => self.set_of_pet_is_due(key),
-            Wanted::PersistentVolumeClaim | Wanted::ConfigMap | Wanted::Secret | Wanted::Pod => {}
+            Wanted::Eviction | Wanted::Pod => self.set_of_pet_is_due(key),
+            Wanted::PersistentVolumeClaim | Wanted::ConfigMap | Wanted::Secret => {}
         }
     }
 
@@ -242,10 +243,11 @@ impl Supervisor {
         self.set_of_pet_is_due(key);
     }
 
-    /// Marks the set that a pet belongs to, or would belong to, for the next turn.
+    /// Marks a pet, and the set that it belongs to or would belong to, for the next turn.
     pub(super) fn set_of_pet_is_due(&mut self, key: &Key) {
         self.stirred.insert(key.0.clone());
         self.due.insert(set_key(key));
+        self.bare.due.insert(key.clone());
     }
 
     /// Reaps every process that has ended: runners, and orphans of runners that died.
@@ -292,7 +294,7 @@ impl Supervisor {
         };
         if !well {
             self.end_orphans();
-            if let Err(error) = withdraw_readiness(&files) {
+            if let Err(error) = withdraw_readiness(self.store.layout(), &files) {
                 log(&format!("{}/{}: {error}", key.0, key.1));
             }
             let message = "the runner of this pet ended unexpectedly; a new one takes over";
@@ -360,6 +362,7 @@ impl Supervisor {
             self.note_status(key);
         }
         self.due.extend(self.world.set_keys());
+        self.every_bare_pod_is_due();
         Ok(())
     }
 
@@ -389,6 +392,7 @@ impl Supervisor {
             let ip = ip.and_then(|ip| ip.parse().ok());
             ip.is_some_and(|ip| !block.holds(ip)) && !matches!(pet.runner, Runner::Adopted(_))
         };
+        self.move_bare_pods(&foreign);
         let pets = self.world.places.values_mut();
         for pet in pets.flat_map(|place| place.pets.values_mut()) {
             if foreign(pet) {
@@ -418,6 +422,7 @@ impl Supervisor {
         if stopped != self.world.stopped {
             self.world.stopped = stopped;
             self.due.extend(self.world.set_keys());
+            self.every_bare_pod_is_due();
         }
         for namespace in self.store.namespaces()? {
             if !everything
@@ -448,6 +453,7 @@ impl Supervisor {
         let sets = load_wanted(&self.store, namespace)?;
         let services = load_wanted(&self.store, namespace)?;
         let claims_wanted = load_wanted(&self.store, namespace)?;
+        let pods_wanted = load_wanted(&self.store, namespace)?;
         let mut evictions = std::collections::BTreeMap::new();
         for pod in self.store.names(namespace, Wanted::Eviction)? {
             if let Some(uid) = self.store.eviction(namespace, &pod) {
@@ -457,6 +463,10 @@ impl Supervisor {
         let place = self.world.place_mut(namespace);
         (place.sets, place.services) = (sets, services);
         (place.claims_wanted, place.evictions) = (claims_wanted, evictions);
+        place.pods_wanted = pods_wanted;
+        let pods = place.pods_wanted.keys();
+        let pods = pods.map(|name| (namespace.clone(), name.clone()));
+        self.bare.due.extend(pods);
         let due = place
             .sets
             .keys()
@@ -480,14 +490,11 @@ impl Supervisor {
 
     /// Writes an event of a pet.
     pub(super) fn pet_event(&self, key: &Key, severity: Severity, reason: &str, message: &str) {
-        let owner = key
-            .1
-            .as_str()
-            .rsplit_once('-')
-            .map_or(key.1.as_str(), |(set, _)| set);
+        let set = set_key(key).1;
+        let owner = if self.is_bare(key) { &key.1 } else { &set };
         self.event(
             key,
-            owner,
+            owner.as_str(),
             format!("pod/{}", key.1),
             severity,
             reason,

@@ -6,7 +6,9 @@
 //! keeps in memory can all be read again, so that it may be killed at any instant.
 
 mod abandoned;
+mod ability;
 mod addresses;
+mod bare;
 mod ending;
 mod events;
 mod late;
@@ -39,6 +41,7 @@ use late::Late;
 use publish::Names;
 use world::{Key, World};
 
+pub(crate) use ability::{Ability, way_out};
 pub(crate) use launch::{is_running, lifeline, nudge, own_program};
 pub(crate) use perform::new_uid;
 
@@ -66,6 +69,7 @@ struct Supervisor {
     due: BTreeSet<Key>,
     /// Sets that have to be looked at when a time has come.
     alarms: BTreeMap<Key, Instant>,
+    bare: bare::Bare,
     /// The last report of each set; while it is worked on, ahead of what was published.
     reports: BTreeMap<Key, SetReport>,
     /// The reports as they were published.
@@ -90,10 +94,9 @@ struct Supervisor {
     stirred: BTreeSet<crate::model::Namespace>,
 }
 
-/// Tries for real whether this machine can isolate pets.
-pub(crate) fn can_isolate() -> std::result::Result<(), String> {
-    crate::runner::isolation::attempt()?;
-    crate::net::hub::attempt()
+/// Returns what isolated pets have to do without on this machine.
+pub(crate) fn lacks_of_isolation() -> Vec<String> {
+    crate::runner::isolation::attempt().unwrap_or_default()
 }
 
 /// Runs the supervisor of the state directory at `root` in the background: it leaves the session,
@@ -175,6 +178,8 @@ impl Supervisor {
         let socket = bind(layout)?;
         let watch = Watch::new().context("cannot watch the state directory")?;
         let addresses = Addresses::open(&store)?;
+        store::view::refresh(&store, &crate::runner::boot_id())
+            .context("cannot make what pets may see")?;
         let names = Names::serve(store.settings(), addresses.block());
         let mut supervisor = Self {
             store,
@@ -186,6 +191,7 @@ impl Supervisor {
             addresses,
             due: BTreeSet::new(),
             alarms: BTreeMap::new(),
+            bare: bare::Bare::default(),
             reports: BTreeMap::new(),
             published: BTreeMap::new(),
             failures: BTreeMap::new(),
@@ -211,14 +217,20 @@ impl Supervisor {
 
     /// Takes turns until nothing is left to do.
     fn run(mut self) -> Result<()> {
+        let mut crowded = false;
         loop {
             let begun = processor_time();
             self.turn();
             if self.signals.quit || self.ends()? {
                 return Ok(());
             }
-            rest_after(processor_time().saturating_sub(begun));
+            if crowded {
+                rest_after(processor_time().saturating_sub(begun));
+            }
+            let ended = Instant::now();
             self.wait()?;
+            // What comes alone has its turn at once, and so has what comes next.
+            crowded = ended.elapsed() < LONGEST_REST;
         }
     }
 

@@ -8,6 +8,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{HostIP, Pod, PodIP, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 
+use super::ability::Ability;
 use super::pets::Pet;
 use super::world::Key;
 use super::{Supervisor, log};
@@ -17,7 +18,7 @@ use crate::model::{
 };
 use crate::problem::Result;
 use crate::store::journal::Severity;
-use crate::store::{self, Sync, Wanted};
+use crate::store::{self, Sync, Wanted, view};
 
 impl Supervisor {
     /// Performs one step for the set; returns whether anything changed by it.
@@ -196,23 +197,32 @@ impl Supervisor {
         pod.metadata.uid = Some(new_uid()?);
         pod.metadata.creation_timestamp = Some(Time(now));
         let pet_key = (key.0.clone(), name.parse()?);
-        self.isolate(&mut pod, key)?;
-        self.locate(&mut pod, &pet_key)?;
-        self.provide_volumes(&pod, &pet_key)?;
-        let mut pet = Pet::new(pod);
-        let written = pet.write(self.store.layout(), &pet_key);
-        written.with_context(|| format!("cannot write the pod {name}"))?;
-        // Watched before it starts, so that its first status is not missed.
-        self.watch_pet(&pet_key);
-        let started = pet.start(self.store.layout(), &pet_key);
-        self.world
-            .place_mut(&key.0)
-            .pets
-            .insert(pet_key.1.clone(), pet);
-        started.with_context(|| format!("cannot start the runner of {name}"))?;
+        let asked = Isolation::asked(self.set(key)?.metadata.annotations.as_ref())?;
+        self.launch(pod, &pet_key, asked)?;
         let message = format!("create Pod {name} in StatefulSet {} successful", key.1);
         self.set_event(key, Severity::Normal, "SuccessfulCreate", &message);
         Ok(())
+    }
+
+    /// Completes a pod with what its identity has for ever, writes it down, and starts its runner.
+    pub(super) fn launch(
+        &mut self,
+        mut pod: Pod,
+        key: &Key,
+        asked: Option<Isolation>,
+    ) -> Result<()> {
+        self.isolate(&mut pod, asked);
+        self.locate(&mut pod, key)?;
+        self.provide_volumes(&pod, key)?;
+        let mut pet = Pet::new(pod);
+        let written = pet.write(self.store.layout(), key);
+        written.with_context(|| format!("cannot write the pod {}", key.1))?;
+        // Watched before it starts, so that its first status is not missed.
+        self.watch_pet(key);
+        let started = pet.start(self.store.layout(), key);
+        let place = self.world.place_mut(&key.0);
+        place.pets.insert(key.1.clone(), pet);
+        started.with_context(|| format!("cannot start the runner of {}", key.1))
     }
 
     /// Lets the claims of a pet ask for as much as their templates do now.
@@ -263,31 +273,31 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Notes in a pod how much it is kept apart: what its set asks for, or else the settings.
-    fn isolate(&mut self, pod: &mut Pod, key: &Key) -> Result<()> {
-        let asked = Isolation::asked(self.set(key)?.metadata.annotations.as_ref())?;
+    /// Notes in a pod how much it is kept apart: what is asked for, or else the settings.
+    fn isolate(&mut self, pod: &mut Pod, asked: Option<Isolation>) {
         let level = match asked.unwrap_or(self.store.settings().isolation) {
-            Isolation::None => return Ok(()),
+            Isolation::None => return,
             Isolation::Full => "full",
             Isolation::Auto if self.can_isolate() => "full",
             Isolation::Auto => "none",
         };
         let notes = pod.metadata.annotations.get_or_insert_default();
         notes.insert(ISOLATION_ANNOTATION.to_owned(), level.to_owned());
-        Ok(())
     }
 
     /// Tells whether this machine can isolate pets: tried once.
     fn can_isolate(&mut self) -> bool {
         *self.can_isolate.get_or_insert_with(|| {
-            let outcome = super::can_isolate();
-            let outcome = outcome.inspect_err(|fault| log(&format!("no isolation: {fault}")));
-            outcome.is_ok()
+            let ability = Ability::of_this_machine(self.store.layout());
+            if let Some(lack) = &ability.lack {
+                log(&format!("no isolation: {lack}"));
+            }
+            ability.lack.is_none()
         })
     }
 
     /// Gives a pod the address that its identity has for ever.
-    fn locate(&mut self, pod: &mut Pod, key: &Key) -> Result<()> {
+    pub(super) fn locate(&mut self, pod: &mut Pod, key: &Key) -> Result<()> {
         let address = self
             .addresses
             .address_of(&key.0, key.1.as_str())?
@@ -351,6 +361,7 @@ impl Supervisor {
         let files = self.store.layout().pet(&key.0, key.1.as_str());
         // The pod goes first: without it, the rest is a ruin that the next pet clears away.
         store::remove(&files.pod())
+            .and_then(|()| view::unshow(self.store.layout(), files.root()))
             .with_context(|| format!("cannot remove {}", files.pod().display()))?;
         let entries = fs::read_dir(files.root()).into_iter().flatten().flatten();
         for entry in entries.filter(|entry| entry.path() != files.logs()) {
@@ -393,6 +404,10 @@ impl Supervisor {
             return Ok(());
         };
         pet.pod.metadata.owner_references = owner.map(|owner| vec![owner]);
+        self.bare.due.insert(pet_key.clone());
+        let Some(pet) = self.world.pet_mut(&pet_key) else {
+            return Ok(());
+        };
         pet.write(&layout, &pet_key)
             .with_context(|| format!("cannot write the pod {name}"))
     }
@@ -409,7 +424,8 @@ impl Supervisor {
         }
         self.collect(key, &set.uid)?;
         let layout = self.store.layout().clone();
-        store::remove(&layout.set_status(&key.0, key.1.as_str()))?;
+        let status = layout.set_status(&key.0, key.1.as_str());
+        store::remove(&status).and_then(|()| view::unshow(&layout, &status))?;
         let mut own = Vec::new();
         if !orphaned {
             own = self.services_of(key, &set.uid);

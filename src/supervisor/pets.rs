@@ -9,8 +9,9 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_s
 use serde::Deserialize;
 
 use super::world::Key;
+use crate::model::bare;
 use crate::runner;
-use crate::store::{Layout, Lock, PetLayout, Sync, read_json, replace_json};
+use crate::store::{Layout, Lock, PetLayout, Sync, read_json, replace_json, view};
 
 /// How long a runner that failed rests before the next one: the first comes at once.
 const REST: Duration = Duration::from_secs(1);
@@ -154,6 +155,16 @@ impl Pet {
         matches!(self.runner, Runner::Done)
     }
 
+    /// Says whether it belongs to no set.
+    pub(super) fn is_bare(&self) -> bool {
+        bare::is_bare(&self.pod)
+    }
+
+    /// Says whether it has ended, and is only there to be looked at until it is deleted.
+    pub(super) fn rests(&self) -> bool {
+        self.is_over() && !self.is_terminating() && self.is_bare()
+    }
+
     /// Says whether a runner has to be started now.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         match self.runner {
@@ -236,6 +247,7 @@ impl Pet {
     /// Writes the pod to its directory.
     pub(super) fn write(&self, layout: &Layout, key: &Key) -> io::Result<()> {
         let files = layout.pet(&key.0, key.1.as_str());
-        replace_json(&files.pod(), &self.pod, Sync::No)
+        replace_json(&files.pod(), &self.pod, Sync::No)?;
+        view::show(layout, &files.pod(), &view::of_pod(&self.pod))
     }
 }

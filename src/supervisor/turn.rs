@@ -32,23 +32,24 @@ impl Supervisor {
                 .extract_if(.., |_, at| *at <= now)
                 .map(|(key, _)| key);
             self.due.extend(rung);
+            self.tend_claims();
             self.evict_orphans();
+            self.tend_bare_pods(now);
             self.tend_pets(now);
-            if self.due.is_empty() {
+            if self.due.is_empty() && self.bare.due.is_empty() {
                 break;
             }
             for key in std::mem::take(&mut self.due) {
                 self.tend_set(&key);
             }
         }
-        self.tend_claims();
         self.publish_endpoints();
         self.tend_proxy();
     }
 
     /// Starts the runners that are due, and removes the pets that have come to their end.
     fn tend_pets(&mut self, now: Instant) {
-        let over = |pet: &super::pets::Pet| pet.is_terminating() && pet.is_over();
+        let over = |pet: &super::pets::Pet| pet.is_terminating() && pet.is_over() && !pet.is_bare();
         let due = |pet: &super::pets::Pet| pet.is_due(now);
         let work: Vec<(Key, bool)> = self
             .world
@@ -77,7 +78,7 @@ impl Supervisor {
         }
     }
 
-    /// Stops the pets that are to go and have no set that would see to it.
+    /// Stops the pets that are to go and whose set, which would see to it, is not there.
     fn evict_orphans(&mut self) {
         let mut doomed = Vec::new();
         for (namespace, place) in &self.world.places {
@@ -87,7 +88,7 @@ impl Supervisor {
                 let pet = place
                     .pets
                     .get(pod)
-                    .filter(|pet| pet.uid() == uid && !pet.is_terminating());
+                    .filter(|pet| pet.uid() == uid && !pet.is_terminating() && !pet.is_bare());
                 if pet.is_some() && !place.sets.contains_key(&set) {
                     doomed.push((key, uid.clone()));
                 }
@@ -349,6 +350,7 @@ impl Supervisor {
             .into_iter()
             .chain(runners)
             .chain(self.look_again)
+            .chain(self.bare.next_alarm())
             .chain(self.proxy.rests_until())
             .min()
     }

@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::abandoned::withdraw_if_dead;
 use super::pets::{Incarnation, Pet};
-use crate::model::{Namespace, ObjectName};
+use crate::model::{Namespace, ObjectName, bare};
 use crate::problem::Result;
 use crate::store::{Kept, Layout, Store, Wanted, merge_status, names_in, read_json};
 
@@ -38,6 +38,8 @@ pub(super) struct Place {
     pub(super) services: BTreeMap<ObjectName, Service>,
     /// Claims that were asked for by themselves, not by a set's template.
     pub(super) claims_wanted: BTreeMap<ObjectName, PersistentVolumeClaim>,
+    /// Pods that were asked for by themselves, and those that their sets let go.
+    pub(super) pods_wanted: BTreeMap<ObjectName, Pod>,
     /// The uids of pets that are to be replaced once.
     pub(super) evictions: BTreeMap<ObjectName, String>,
     pub(super) pets: BTreeMap<ObjectName, Pet>,
@@ -103,8 +105,9 @@ impl World {
                 take(&mut place.claims_wanted, store.find(namespace, name)?, name)
             }
             Wanted::Eviction => take(&mut place.evictions, store.eviction(namespace, name), name),
+            Wanted::Pod => take(&mut place.pods_wanted, store.find(namespace, name)?, name),
             // Runners read these themselves, when they start a container.
-            Wanted::ConfigMap | Wanted::Secret | Wanted::Pod => Ok(true),
+            Wanted::ConfigMap | Wanted::Secret => Ok(true),
         }
     }
 }
@@ -162,13 +165,28 @@ fn load_pet(layout: &Layout, namespace: &Namespace, name: &ObjectName) -> io::Re
         return Ok(None);
     };
     let incarnation = Incarnation::find(&files)?;
-    withdraw_if_dead(&files, &incarnation)?;
+    withdraw_if_dead(layout, &files, &incarnation)?;
     merge_status(&mut pod, read_json(&files.status())?);
-    if matches!(incarnation, Incarnation::OfAnotherBoot) {
-        // The machine was started anew: the pet is made again, in its set's order.
-        pod.metadata.deletion_timestamp = Some(Time(Timestamp::now()));
-    }
+    let incarnation = match incarnation {
+        Incarnation::OfAnotherBoot if bare::is_bare(&pod) => since_boot(&pod),
+        Incarnation::OfAnotherBoot => {
+            // The machine was started anew: the pet is made again, in its set's order.
+            pod.metadata.deletion_timestamp = Some(Time(Timestamp::now()));
+            incarnation
+        }
+        Incarnation::Alive(_) | Incarnation::Done | Incarnation::Died => incarnation,
+    };
     Ok(Some(Pet::found(pod, incarnation)))
+}
+
+/// Returns what became of a bare pod by the start of the machine: it is the same pod afterwards, and
+/// its next runner goes on from what it was, unless it had ended.
+fn since_boot(pod: &Pod) -> Incarnation {
+    let phase = pod.status.as_ref().and_then(|it| it.phase.as_deref());
+    match phase {
+        Some("Succeeded" | "Failed") => Incarnation::Done,
+        Some(_) | None => Incarnation::Died,
+    }
 }
 
 /// Reads every wanted object of one kind in a namespace.

@@ -51,8 +51,17 @@ pub(crate) struct Sandbox {
 }
 
 impl Sandbox {
-    /// Makes an empty one.
+    /// Makes one whose pets are isolated as `PETSET_TEST_ISOLATION` says (auto, full or none), and
+    /// share the scratch directory with the test.
     pub(crate) fn new() -> Self {
+        let sandbox = Self::empty();
+        fs::create_dir(sandbox.state()).unwrap();
+        sandbox.settings("");
+        sandbox
+    }
+
+    /// Makes one in which there is no state directory yet.
+    pub(crate) fn empty() -> Self {
         let dir = tempfile::Builder::new()
             .prefix("petset-test-")
             .tempdir()
@@ -65,6 +74,18 @@ impl Sandbox {
             variables: Vec::new(),
             session: RefCell::default(),
         }
+    }
+
+    /// Writes the settings: what every sandbox has, and this.
+    pub(crate) fn settings(&self, more: &str) {
+        let scratch = self.scratch();
+        let level = std::env::var("PETSET_TEST_ISOLATION").unwrap_or_else(|_| "auto".to_owned());
+        let level = match more.contains("isolation =") {
+            true => String::new(),
+            false => format!("isolation = {level:?}\n"),
+        };
+        let text = format!("shared-paths = [{scratch:?}]\n{level}{more}");
+        fs::write(self.file("petset.toml"), text).unwrap();
     }
 
     /// Gives every command that follows a variable of its own.
@@ -433,6 +454,32 @@ impl Drop for Background {
 /// The directory of manifests, programs and golden transcripts.
 pub(crate) fn testdata() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata")
+}
+
+/// Tells whether the programs of a server are installed; says so where they are not, or fails where
+/// `PETSET_TEST_REQUIRE` names the server.
+pub(crate) fn is_installed(server: &str, programs: &[&str]) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Where distributions put servers, which an ordinary user need not have on the PATH.
+    let sbin = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).chain(sbin).collect();
+    let on_path = |program: &str| folders.iter().any(|dir| dir.join(program).is_file());
+    let missing: Vec<&str> = programs
+        .iter()
+        .copied()
+        .filter(|program| !on_path(program))
+        .collect();
+    if missing.is_empty() {
+        return true;
+    }
+    let missing = missing.join(" and ");
+    let required = std::env::var("PETSET_TEST_REQUIRE").unwrap_or_default();
+    assert!(
+        !required.split(',').any(|name| name.trim() == server),
+        "PETSET_TEST_REQUIRE demands {server}, but PATH has no {missing}"
+    );
+    skipped(&format!("PATH has no {missing}, so {server} is not tested"));
+    false
 }
 
 /// Says why a test does nothing here.

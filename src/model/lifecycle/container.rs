@@ -149,11 +149,37 @@ impl Container {
         let ended = state.terminated.or(lost);
         self.ran = ended.is_some() || self.last.is_some();
         match ended {
-            Some(state) if over => {
+            Some(state) if over || self.is_done_with(&state) => {
                 self.state = State::Ended(Ended::before(state, now.mono));
             }
             Some(state) => self.last = Some(state),
             None => {}
+        }
+    }
+
+    /// Returns whether a main container that ended like this, before its runner died, is not to
+    /// run again when the others do (I56).
+    fn is_done_with(&self, end: &core::ContainerStateTerminated) -> bool {
+        self.role == Role::App && self.policy == Restart::OnFailure && end.exit_code == 0
+    }
+
+    /// Returns whether any run came before, of this runner or an earlier one.
+    pub(super) fn has_run(&self) -> bool {
+        self.ran || self.runs > 0
+    }
+
+    /// Ends a container of which nobody knows whether it ran.
+    pub(super) fn lose(&mut self, now: Now) {
+        if let State::Waiting { .. } = self.state {
+            let state = core::ContainerStateTerminated {
+                exit_code: 137,
+                reason: Some("ContainerStatusUnknown".to_owned()),
+                message: Some(
+                    "The container could not be located when the pod was terminated".to_owned(),
+                ),
+                ..Default::default()
+            };
+            self.state = State::Ended(Ended::before(state, now.mono));
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::PodSpec;
+
 use super::probe::{Kind as ProbeKind, Outcome};
 use super::run::{Exit, Failure};
 
@@ -19,7 +21,7 @@ pub enum Hook {
 }
 
 /// What happened to the pod.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// Nothing: a deadline may have passed.
     Tick,
@@ -79,6 +81,8 @@ pub enum Event {
     Restart(Place),
     /// What is waited for may have changed: try again now.
     Reload,
+    /// The pod has changed as far as a pod may: images, deadlines.
+    Redefined(Box<PodSpec>),
 }
 
 /// What the runner is to do.

@@ -106,6 +106,8 @@ pub struct Pet {
     actions: Vec<Action>,
     status: PodStatus,
     readiness_gates: bool,
+    /// Whether its containers run once (`restartPolicy: Never`).
+    once: bool,
 }
 
 /// Whether the pod's volumes are in place.
@@ -121,7 +123,8 @@ impl Pet {
     ///
     /// `previous` is the status that an earlier runner of the same pod left: restart counts and
     /// last states go on from it, while the init containers run again (I06). A pod that had
-    /// ended, or that is being deleted, starts nothing.
+    /// ended, one that is being deleted, and one that is to run once and had begun to (I47, I48)
+    /// start nothing.
     #[must_use]
     pub fn new(pod: &Pod, previous: Option<&PodStatus>, back_off: BackOff, now: Now) -> Self {
         let spec = pod.spec.clone().unwrap_or_default();
@@ -152,17 +155,18 @@ impl Pet {
             },
             unmounted: None,
             stop: None,
-            active_until: spec
-                .active_deadline_seconds
-                .map(|allowed| now.mono + seconds(allowed)),
+            active_until: None,
             finished: false,
             wake: None,
             now,
             actions: Vec::new(),
             status: pod.status.clone().unwrap_or_default(),
             readiness_gates: spec.readiness_gates.is_some_and(|gates| !gates.is_empty()),
+            once: policy == "Never",
         };
         pet.resume(previous);
+        let allowed = spec.active_deadline_seconds;
+        pet.active_until = allowed.map(|allowed| pet.active_until(allowed));
         if pod.metadata.deletion_timestamp.is_some() {
             pet.stop = Some(PodStop::at(now.mono));
         }
@@ -190,9 +194,50 @@ impl Pet {
         }
         self.status.start_time.clone_from(&previous.start_time);
         self.status.conditions.clone_from(&previous.conditions);
-        if over {
+        let apps = &self.containers[self.inits..];
+        if over || apps.iter().all(Container::has_ended) {
+            self.skip_inits();
             self.stop = Some(PodStop::at(self.now.mono));
+        } else if self.once && self.containers.iter().any(Container::has_run) {
+            self.lose();
         }
+    }
+
+    /// Takes note that an earlier runner of the pod began to start its containers and died before
+    /// it could say so. What is to run once is not run again: nobody knows how far it came.
+    pub fn note_begun(&mut self) {
+        if self.once && self.stop.is_none() {
+            self.lose();
+            self.refresh_status();
+        }
+    }
+
+    /// Ends a pod whose containers were lost, as the kubelet ends one whose sandbox is gone.
+    fn lose(&mut self) {
+        let now = self.now;
+        self.containers
+            .iter_mut()
+            .for_each(|it| it.give_up(now.mono));
+        self.skip_inits();
+        let from = self.turn;
+        let to = if from < self.inits {
+            from + 1
+        } else {
+            self.containers.len()
+        };
+        for container in &mut self.containers[from..to] {
+            container.lose(now);
+        }
+        let words = "The containers of this pod were lost with its runner; it is not run again, \
+                     because its restart policy is Never";
+        self.report(true, "Lost", words.to_owned());
+        self.stop = Some(PodStop::at(now.mono));
+    }
+
+    /// Counts the init containers that are done by an earlier runner's word.
+    fn skip_inits(&mut self) {
+        let (inits, _) = self.containers.split_at(self.inits);
+        self.turn = inits.iter().take_while(|it| it.succeeded()).count();
     }
 
     /// Takes one event into account and returns what is to be done now, in that order.

@@ -1,8 +1,12 @@
 //! What each event changes in a pet, before it is decided what to do next.
 
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::PodSpec;
+
 use super::container::{State, Wait};
 use super::run::{Ended, Exit, Failure, Run};
-use super::{Action, Event, Hook, Outcome, Pet, Place, ProbeKind, Volumes};
+use super::{Action, Event, Hook, Outcome, Pet, Place, ProbeKind, Volumes, seconds};
 
 impl Pet {
     pub(super) fn note(&mut self, event: Event) {
@@ -31,6 +35,7 @@ impl Pet {
             Event::Stop { grace } => self.note_stop(grace),
             Event::Restart(place) => self.restart(place),
             Event::Reload => self.retry_now(),
+            Event::Redefined(spec) => self.redefine(&spec),
         }
     }
 
@@ -207,6 +212,45 @@ impl Pet {
             }
             State::Ended(_) => container.wait_for_restart(now),
         }
+    }
+
+    /// Takes over what may change of a pod that runs. A container whose image is another one now
+    /// is restarted where it is running or about to, whatever the restart policy.
+    fn redefine(&mut self, spec: &PodSpec) {
+        if let Some(grace) = spec.termination_grace_period_seconds {
+            self.grace = seconds(grace);
+        }
+        self.active_until = spec
+            .active_deadline_seconds
+            .map(|allowed| self.active_until(allowed));
+        let inits = spec.init_containers.iter().flatten();
+        for (index, given) in inits.chain(&spec.containers).enumerate() {
+            let Some(container) = self.containers.get_mut(index) else {
+                return;
+            };
+            let image = given.image.clone().unwrap_or_default();
+            if container.image == image {
+                continue;
+            }
+            container.image = image;
+            let has_ended = container.has_ended();
+            let name = container.name.clone();
+            if !has_ended {
+                let words = format!("Container {name} definition changed, will be restarted");
+                self.report(false, "Killing", words);
+                self.restart(Place(index));
+            }
+        }
+    }
+
+    /// Returns when a pod that may be active for so many seconds since its start is not any more.
+    pub(super) fn active_until(&self, allowed: i64) -> Duration {
+        let since = self.status.start_time.as_ref();
+        let past = since.map(|since| self.now.wall.duration_since(since.0));
+        let past = past
+            .and_then(|past| Duration::try_from(past).ok())
+            .unwrap_or_default();
+        (self.now.mono + seconds(allowed)).saturating_sub(past)
     }
 
     /// Tries at once what waits for the world to change.

@@ -4,15 +4,17 @@ use std::io::PipeReader;
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Pod;
+
 use super::process::{Process, Purpose};
 use super::{Answer, Keeper, surroundings};
 use crate::model::lifecycle::{Event, Failure, Hook, Outcome, Place, ProbeKind};
 use crate::runner::hooks::{self, Deed};
 use crate::runner::logs::{self, Outlet};
 use crate::runner::probes::{self, Check};
-use crate::runner::record::Main;
+use crate::runner::record::{Main, Record};
 use crate::runner::{isolation, spawn, tree};
-use crate::store::{self, Sync};
+use crate::store::{self, PetLayout, Sync};
 use crate::sys;
 
 impl Keeper {
@@ -36,7 +38,11 @@ impl Keeper {
         let around = surroundings(&self.pod, &self.ip, &self.pet, &self.supplies);
         let room = self.isolation.furnish(&launch, &around);
         let room = room.map_err(fault)?;
-        let door = self.isolation.door(room.as_ref()).map_err(fault)?;
+        launch
+            .warnings
+            .extend(room.iter().flat_map(|room| room.lacks.clone()));
+        let door = self.isolation.door(room.as_ref(), &launch).map_err(fault)?;
+        record_begin(&self.pod, &self.pet, &mut self.record);
         let pid = spawn::spawn(&launch, &launch.argv, writer, door).map_err(fault)?;
         launch.pid = pid;
         // Only `exec` and `describe` would miss it.
@@ -171,7 +177,9 @@ impl Keeper {
             return Err("the container does not run".to_owned());
         };
         let (reader, writer) = spawn::pipe().map_err(|error| error.to_string())?;
-        let door = self.isolation.door(self.vessels[place.0].room.as_ref())?;
+        let door = self
+            .isolation
+            .door(self.vessels[place.0].room.as_ref(), launch)?;
         let pid = spawn::spawn(launch, argv, writer, door)?;
         match purpose {
             // A probe tells by its environment: there may be millions of them.
@@ -208,5 +216,17 @@ impl Keeper {
         if thread.spawn(look).is_err() {
             self.queue.push_back(lost);
         }
+    }
+}
+
+/// Notes, before anything of a pod that is to run once is started, that it was: should this runner
+/// die now, its successor must not start it a second time.
+fn record_begin(pod: &Pod, pet: &PetLayout, record: &mut Record) {
+    let spec = pod.spec.as_ref();
+    let once = spec.and_then(|spec| spec.restart_policy.as_deref()) == Some("Never");
+    if once && !record.begun {
+        record.begun = true;
+        // It is written again together with the container that was started.
+        let _ = record.write(pet);
     }
 }

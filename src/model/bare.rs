@@ -1,0 +1,194 @@
+//! Bare pods: those that belong to no set, whether somebody asked for them (`kind: Pod`) or their
+//! set let go of them (`--cascade=orphan`).
+//!
+//! The specification is the comment of [`reconcile_pod`]. How a pod's containers are run, and run
+//! again, is the runner's affair ([`super::lifecycle`]).
+
+mod plan;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::pet::HOOK_ANNOTATION;
+use super::{ISOLATION_ANNOTATION, Phase};
+
+pub use plan::plan_pod;
+
+/// One thing to do about a bare pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PodStep {
+    /// Make the pet that was asked for, and start it.
+    Create,
+    /// Ask the pet to stop.
+    Stop,
+    /// Remove what the pet leaves: it has stopped.
+    Remove,
+    /// Keep what the pet leaves: it has stopped, and is still wanted.
+    Rest,
+    /// Run a pet again that has ended, but not for good.
+    Revive,
+    /// Tell the pet what has changed of what is wanted.
+    Refresh,
+    /// Note a pet that nobody owns among what is wanted.
+    Keep,
+    /// Take the pod off what is wanted.
+    Forget,
+    /// Nothing but wait: a pet of that name belongs to a set.
+    Await,
+}
+
+/// Returns what to do next about a pod; nothing where it is as it is to be.
+///
+/// `want` is the pod as it was asked for, `pet` what there is of that name, its runner's status
+/// filled in. `over` says that its runner has ended all of it, `stopped` that everything is
+/// (`petset stop`).
+///
+/// A pod that is asked for is made, under its own uid: another uid means another pod, and the one
+/// before has to go first. One that is to be deleted is asked to stop, removed, and only then
+/// forgotten. A pod that has ended stays, with its logs and exit codes, until it is deleted.
+///
+/// **Stopping everything** ends the processes and keeps the rest: afterwards, a pod whose restart
+/// policy asks for it runs again, and one that is to run once (`Never`) does not.
+///
+/// **Sets.** A pet that nobody owns is a bare pod: what a set lets go of is noted as wanted, and
+/// what a set adopts (C37, E02) is not wanted by itself any more. A set that was there first keeps
+/// the name: the pod waits.
+#[must_use]
+pub fn reconcile_pod(
+    want: Option<&Pod>,
+    pet: Option<&Pod>,
+    over: bool,
+    stopped: bool,
+) -> Option<PodStep> {
+    let deleting = want.is_some_and(|want| want.metadata.deletion_timestamp.is_some());
+    let Some(pet) = pet else {
+        return match want {
+            Some(_) if deleting => Some(PodStep::Forget),
+            Some(_) if !stopped => Some(PodStep::Create),
+            Some(_) | None => None,
+        };
+    };
+    let same = want.is_some_and(|want| want.metadata.uid == pet.metadata.uid);
+    if !is_bare(pet) {
+        want?;
+        let gone = same || deleting;
+        return Some(if gone {
+            PodStep::Forget
+        } else {
+            PodStep::Await
+        });
+    }
+    if pet.metadata.deletion_timestamp.is_some() {
+        let stays = same && !deleting;
+        let done = if stays {
+            PodStep::Rest
+        } else {
+            PodStep::Remove
+        };
+        return over.then_some(done);
+    }
+    let Some(want) = want else {
+        return Some(PodStep::Keep);
+    };
+    if deleting || !same || (stopped && !over) {
+        return Some(PodStep::Stop);
+    }
+    if stopped {
+        return None;
+    }
+    if over && !has_ended_for_good(pet) {
+        return Some(PodStep::Revive);
+    }
+    differs(want, pet).then_some(PodStep::Refresh)
+}
+
+/// Says whether nobody controls a pod.
+#[must_use]
+pub fn is_bare(pod: &Pod) -> bool {
+    let mut owners = pod.metadata.owner_references.iter().flatten();
+    !owners.any(|owner| owner.controller == Some(true))
+}
+
+/// Says whether a pod has ended and is not to run again: what it ended with counts, and whether
+/// its restart policy would have let it end like that. A pod that restarts always ends only when
+/// something from outside ends it, such as the end of the machine.
+#[must_use]
+pub fn has_ended_for_good(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let phase = Phase::of(status.and_then(|status| status.phase.as_deref()));
+    let reason = status.and_then(|status| status.reason.as_deref());
+    let policy = pod
+        .spec
+        .as_ref()
+        .and_then(|it| it.restart_policy.as_deref());
+    match (phase, policy) {
+        (Phase::Pending | Phase::Running, _) => false,
+        (Phase::Succeeded | Phase::Failed, _) if reason == Some("DeadlineExceeded") => true,
+        (Phase::Succeeded | Phase::Failed, Some("Never")) => true,
+        (Phase::Succeeded, Some("OnFailure")) => true,
+        (Phase::Succeeded | Phase::Failed, _) => false,
+    }
+}
+
+/// Tells whether a pet runs something else than what is wanted now.
+#[must_use]
+pub fn differs(want: &Pod, pet: &Pod) -> bool {
+    let (asked, there) = (&want.metadata, &pet.metadata);
+    want.spec != pet.spec
+        || words(asked.labels.as_ref()) != words(there.labels.as_ref())
+        || notes(asked) != notes(there)
+}
+
+fn words(labels: Option<&BTreeMap<String, String>>) -> BTreeMap<&str, &str> {
+    let labels = labels.into_iter().flatten();
+    labels
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect()
+}
+
+/// Returns the annotations without those that the supervisor notes on a pet.
+fn notes(meta: &ObjectMeta) -> BTreeMap<&str, &str> {
+    let mut notes = words(meta.annotations.as_ref());
+    notes.retain(|key, _| ![ISOLATION_ANNOTATION, HOOK_ANNOTATION].contains(key));
+    notes
+}
+
+/// Returns the pod as it is wanted, for a pet that nobody owns any more.
+#[must_use]
+pub fn wanted_of(pet: &Pod) -> Pod {
+    let mut pod = pet.clone();
+    pod.status = None;
+    let meta = &mut pod.metadata;
+    meta.owner_references = None;
+    meta.generate_name = None;
+    meta.deletion_timestamp = None;
+    meta.deletion_grace_period_seconds = None;
+    if let Some(notes) = &mut meta.annotations {
+        notes.remove(HOOK_ANNOTATION);
+    }
+    pod
+}
+
+/// Puts what is wanted of a pod into its pet; how much that is kept apart cannot change any more.
+pub fn refresh(pet: &mut Pod, want: &Pod) {
+    let keep = |key: &str| {
+        Some((
+            key.to_owned(),
+            pet.metadata.annotations.as_ref()?.get(key)?.clone(),
+        ))
+    };
+    let kept: Vec<_> = [ISOLATION_ANNOTATION, HOOK_ANNOTATION]
+        .into_iter()
+        .filter_map(keep)
+        .collect();
+    let mut annotations = want.metadata.annotations.clone().unwrap_or_default();
+    annotations.remove(ISOLATION_ANNOTATION);
+    annotations.extend(kept);
+    pet.metadata.annotations = (!annotations.is_empty()).then_some(annotations);
+    pet.metadata.labels.clone_from(&want.metadata.labels);
+    pet.spec.clone_from(&want.spec);
+}

@@ -1,0 +1,285 @@
+//! Performing what the model decides about pods that belong to no set.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::pets::{Pet, Runner};
+use super::world::Key;
+use super::{Supervisor, log};
+use crate::model::Isolation;
+use crate::model::bare::{self, PodStep, reconcile_pod};
+use crate::problem::Result;
+use crate::runner::{Control, tell};
+use crate::store::journal::Severity;
+use crate::store::{self, Sync, Wanted};
+
+/// More steps than this without coming to rest are a bug, and must not burn a core.
+const STEPS: u32 = 100;
+/// After a step that failed the next attempt comes soon, then less and less so.
+const RETRY: Duration = Duration::from_millis(5);
+const LONGEST_RETRY: Duration = Duration::from_secs(10);
+
+/// What the supervisor keeps about bare pods beside the pets themselves.
+#[derive(Debug, Default)]
+pub(super) struct Bare {
+    /// Pods that have to be looked at. One that turns out to be a set's is passed over.
+    pub(super) due: BTreeSet<Key>,
+    /// Pods about which a step failed: when it is tried again, and how often it failed.
+    failed: BTreeMap<Key, (Instant, u32)>,
+}
+
+impl Bare {
+    pub(super) fn is_idle(&self) -> bool {
+        self.due.is_empty() && self.failed.is_empty()
+    }
+
+    /// Returns the next time at which something is to be tried again.
+    pub(super) fn next_alarm(&self) -> Option<Instant> {
+        self.failed.values().map(|(at, _)| *at).min()
+    }
+
+    fn retry_later(&mut self, key: &Key) {
+        let times = self.failed.get(key).map_or(0, |(_, times)| *times);
+        let rest = RETRY.saturating_mul(1 << times.min(12)).min(LONGEST_RETRY);
+        let again = (Instant::now() + rest, times + 1);
+        self.failed.insert(key.clone(), again);
+    }
+
+    /// Returns the pods to look at now; one that failed has to rest first.
+    fn take_due(&mut self, now: Instant) -> BTreeSet<Key> {
+        let mut due = std::mem::take(&mut self.due);
+        let rested = self.failed.iter().filter(|(_, (at, _))| *at <= now);
+        due.extend(rested.map(|(key, _)| key.clone()));
+        due.retain(|key| self.failed.get(key).is_none_or(|(at, _)| *at <= now));
+        due
+    }
+}
+
+impl Supervisor {
+    pub(super) fn every_bare_pod_is_due(&mut self) {
+        for (namespace, place) in &self.world.places {
+            let names = place.pods_wanted.keys().chain(place.pets.keys());
+            let keys = names.map(|name| (namespace.clone(), name.clone()));
+            self.bare.due.extend(keys);
+        }
+    }
+
+    /// Tells whether a name is that of a pod that belongs to no set.
+    pub(super) fn is_bare(&self, key: &Key) -> bool {
+        let Some(place) = self.world.place(&key.0) else {
+            return false;
+        };
+        match place.pets.get(&key.1) {
+            Some(pet) => pet.is_bare(),
+            None => place.pods_wanted.contains_key(&key.1),
+        }
+    }
+
+    /// Brings the pods that are due closer to what is wanted of them.
+    pub(super) fn tend_bare_pods(&mut self, now: Instant) {
+        for key in self.bare.take_due(now) {
+            match self.tend_bare_pod(&key) {
+                Ok(()) => drop(self.bare.failed.remove(&key)),
+                Err(error) => {
+                    let why = format!("{error:#}");
+                    log(&format!("{}/{}: {why}", key.0, key.1));
+                    self.pet_event(&key, Severity::Warning, "Failed", &why);
+                    self.bare.retry_later(&key);
+                }
+            }
+        }
+    }
+
+    fn tend_bare_pod(&mut self, key: &Key) -> Result<()> {
+        for _ in 0..STEPS {
+            let Some(step) = self.next_step_of(key) else {
+                return Ok(());
+            };
+            if step == PodStep::Await {
+                return Ok(());
+            }
+            self.perform_for_pod(key, step)?;
+            self.stirred.insert(key.0.clone());
+        }
+        log(&format!("{}/{} does not come to rest", key.0, key.1));
+        Ok(())
+    }
+
+    fn next_step_of(&self, key: &Key) -> Option<PodStep> {
+        let place = self.world.place(&key.0)?;
+        let pet = place.pets.get(&key.1);
+        reconcile_pod(
+            place.pods_wanted.get(&key.1),
+            pet.map(|pet| &pet.pod),
+            pet.is_some_and(Pet::is_over),
+            self.world.stopped,
+        )
+    }
+
+    fn perform_for_pod(&mut self, key: &Key, step: PodStep) -> Result<()> {
+        match step {
+            PodStep::Create => self.create_pod(key),
+            PodStep::Stop => self.stop_pod(key),
+            PodStep::Remove => self.remove_pet(key),
+            PodStep::Rest => self.rest_pod(key),
+            PodStep::Revive => self.revive_pod(key),
+            PodStep::Refresh => self.refresh_pod(key),
+            PodStep::Keep => self.keep_pod(key),
+            PodStep::Forget => self.forget_pod(key),
+            PodStep::Await => Ok(()),
+        }
+    }
+
+    fn create_pod(&mut self, key: &Key) -> Result<()> {
+        let Some(pod) = self.wanted_pod(key) else {
+            return Ok(());
+        };
+        let asked = Isolation::asked(pod.metadata.annotations.as_ref())?;
+        self.launch(pod, key, asked)
+    }
+
+    fn wanted_pod(&self, key: &Key) -> Option<Pod> {
+        self.world.place(&key.0)?.pods_wanted.get(&key.1).cloned()
+    }
+
+    /// Asks a pod to stop, with the grace that its deletion gives it or else its own.
+    fn stop_pod(&mut self, key: &Key) -> Result<()> {
+        let asked = self.wanted_pod(key);
+        let asked = asked.and_then(|pod| pod.metadata.deletion_grace_period_seconds);
+        let layout = self.store.layout().clone();
+        let Some(pet) = self.world.pet_mut(key) else {
+            return Ok(());
+        };
+        let spec = pet.pod.spec.as_ref();
+        let own = spec.and_then(|spec| spec.termination_grace_period_seconds);
+        pet.pod.metadata.deletion_timestamp = Some(Time(Timestamp::now()));
+        pet.pod.metadata.deletion_grace_period_seconds = Some(asked.or(own).unwrap_or(30));
+        pet.write(&layout, key)
+            .with_context(|| format!("cannot write the pod {}", key.1))?;
+        // Nobody new is sent to it before it is told to stop.
+        self.stirred.insert(key.0.clone());
+        self.publish_endpoints();
+        if let Some(pet) = self.world.pet_mut(key).filter(|pet| !pet.is_over()) {
+            pet.stop(&layout, key);
+        }
+        Ok(())
+    }
+
+    /// Keeps a pod that has stopped as it is, to be looked at or run again.
+    fn rest_pod(&mut self, key: &Key) -> Result<()> {
+        self.change_pod(key, |pod| {
+            pod.metadata.deletion_timestamp = None;
+            pod.metadata.deletion_grace_period_seconds = None;
+        })
+    }
+
+    fn change_pod(&mut self, key: &Key, change: impl FnOnce(&mut Pod)) -> Result<()> {
+        let layout = self.store.layout().clone();
+        let Some(pet) = self.world.pet_mut(key) else {
+            return Ok(());
+        };
+        change(&mut pet.pod);
+        pet.write(&layout, key)
+            .with_context(|| format!("cannot write the pod {}", key.1))
+    }
+
+    /// Gives a pod that has ended another runner, which goes on from where the last one was.
+    fn revive_pod(&mut self, key: &Key) -> Result<()> {
+        let path = self.store.layout().pet(&key.0, key.1.as_str()).status();
+        let wish = || format!("cannot write {}", path.display());
+        let status: Option<PodStatus> = store::read_json(&path).with_context(wish)?;
+        if let Some(mut status) = status {
+            status.phase = Some("Pending".to_owned());
+            (status.reason, status.message) = (None, None);
+            store::replace_json(&path, &status, Sync::No).with_context(wish)?;
+            if let Some(pet) = self.world.pet_mut(key) {
+                store::merge_status(&mut pet.pod, Some(status));
+            }
+        }
+        if let Some(pet) = self.world.pet_mut(key) {
+            pet.runner = Runner::Missing;
+        }
+        Ok(())
+    }
+
+    fn refresh_pod(&mut self, key: &Key) -> Result<()> {
+        let Some(want) = self.wanted_pod(key) else {
+            return Ok(());
+        };
+        self.change_pod(key, |pod| bare::refresh(pod, &want))?;
+        let files = self.store.layout().pet(&key.0, key.1.as_str());
+        // A runner that does not listen yet has read the pod before; one that is not there will.
+        let _ = tell(&files, &Control::Reload {});
+        Ok(())
+    }
+
+    /// Notes a pet that its set has let go among what is wanted.
+    fn keep_pod(&mut self, key: &Key) -> Result<()> {
+        let Some(pet) = self.world.pet_mut(key) else {
+            return Ok(());
+        };
+        let pod = bare::wanted_of(&pet.pod);
+        self.store.edit("supervise", None, |edit| edit.put(&pod))?;
+        let place = self.world.place_mut(&key.0);
+        place.pods_wanted.insert(key.1.clone(), pod);
+        Ok(())
+    }
+
+    /// Takes a pod off what is wanted, and with it what is left of one that is gone.
+    fn forget_pod(&mut self, key: &Key) -> Result<()> {
+        let known = self.wanted_pod(key).and_then(|pod| pod.metadata.uid);
+        let files = self.store.layout().pet(&key.0, key.1.as_str());
+        let gone = !files.pod().exists();
+        if gone {
+            store::remove_tree(files.root())
+                .with_context(|| format!("cannot remove {}", files.root().display()))?;
+        }
+        let store = self.store.clone();
+        let there = store.edit("supervise", None, |edit| {
+            let wanted: Option<Pod> = edit.find(&key.0, &key.1)?;
+            let same = wanted.as_ref().is_none_or(|pod| pod.metadata.uid == known);
+            if same {
+                edit.forget(&key.0, Wanted::Pod, &key.1);
+            }
+            Ok(wanted.filter(|_| !same))
+        })?;
+        let place = self.world.place_mut(&key.0);
+        match there {
+            Some(pod) => drop(place.pods_wanted.insert(key.1.clone(), pod)),
+            None => drop(place.pods_wanted.remove(&key.1)),
+        }
+        Ok(())
+    }
+
+    /// Gives the bare pods of another state directory, which this one is a copy of, addresses of
+    /// this one's. They are not made anew: what has ended has ended, and what is to run once was
+    /// run there.
+    pub(super) fn move_bare_pods(&mut self, is_foreign: &dyn Fn(&Pet) -> bool) {
+        let pets = self.world.pets();
+        let foreign = pets.filter(|(_, pet)| pet.is_bare() && is_foreign(pet));
+        let keys: Vec<Key> = foreign.map(|(key, _)| key).collect();
+        for key in keys {
+            if let Err(error) = self.move_bare_pod(&key) {
+                log(&format!("{}/{}: {error:#}", key.0, key.1));
+            }
+        }
+    }
+
+    fn move_bare_pod(&mut self, key: &Key) -> Result<()> {
+        let Some(pet) = self.world.pet_mut(key) else {
+            return Ok(());
+        };
+        let status = pet.pod.status.clone();
+        let mut pod = pet.pod.clone();
+        self.locate(&mut pod, key)?;
+        store::merge_status(&mut pod, status);
+        // The runner that it tells of is the original's, and what that started as well.
+        store::remove(&self.store.layout().pet(&key.0, key.1.as_str()).runner())?;
+        self.change_pod(key, |there| *there = pod)
+    }
+}
