@@ -49,7 +49,7 @@ fn an_explanation_ends_with_what_a_pet_would_end_with() {
         .ok("image explain corp.example/mydb:v2")
         .says("images.toml: entry [\"mydb:{tag}\"]")
         .says("TAG=v2")
-        .says("sh -c true");
+        .says("Arguments:    -c true");
     let page = sandbox.ok("image explain mydb:v2 -o json -- -c false").out;
     let page: Value = serde_json::from_str(&page).unwrap();
     assert_eq!(page["argv"], serde_json::json!(["sh", "-c", "false"]));
