@@ -13,7 +13,7 @@ use super::waiting::{Goal, WaitArgs};
 use crate::manifest;
 use crate::model::bare::plan_pod;
 use crate::model::plan::Plan;
-use crate::model::{Namespace, ObjectName};
+use crate::model::{ISOLATION_ANNOTATION, Namespace, ObjectName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Edit, identity};
 
@@ -97,7 +97,7 @@ pub(crate) fn apply(session: &Session, edit: &mut Edit<'_>, pod: &mut Pod) -> Re
         return create(session, edit, pod, false);
     };
     refuse_deleted(&name, Some(&old))?;
-    manifest::check_pod_update(&old, pod)?;
+    merge(&old, pod)?;
     if is_same(&old, pod)? {
         *pod = old;
         return Ok("unchanged");
@@ -110,6 +110,32 @@ pub(crate) fn apply(session: &Session, edit: &mut Edit<'_>, pod: &mut Pod) -> Re
     pod.metadata.generation = before.generation.map(|of| of + i64::from(changed));
     edit.put(pod)?;
     Ok("configured")
+}
+
+/// Makes a pod that a file asks for the one that is there already, as far as a pod may change. How
+/// much it is kept apart cannot: what was noted of that stays, unless the file speaks of it.
+pub(crate) fn merge(old: &Pod, pod: &mut Pod) -> Result<()> {
+    manifest::check_pod_update(old, pod)?;
+    let note = |pod: &Pod| {
+        let notes = pod.metadata.annotations.as_ref();
+        notes
+            .and_then(|notes| notes.get(ISOLATION_ANNOTATION))
+            .cloned()
+    };
+    match (note(old), note(pod)) {
+        (Some(level), None) => {
+            let notes = pod.metadata.annotations.get_or_insert_default();
+            notes.insert(ISOLATION_ANNOTATION.to_owned(), level);
+        }
+        (before, after) if before != after => {
+            let message = "the isolation of a pod that is there cannot be changed";
+            let name = pod.metadata.name.as_deref().unwrap_or_default();
+            let hint = format!("`petset delete pod/{name}` and create it again");
+            return Err(Problem::invalid(message).hint(hint).into());
+        }
+        (_, _) => {}
+    }
+    Ok(())
 }
 
 fn refuse_deleted(name: &ObjectName, found: Option<&Pod>) -> Result<()> {
