@@ -1,7 +1,9 @@
-//! Queries a second, beside dnsmasq and unbound serving the same names on the same machine.
+//! Queries a second, beside dnsmasq and unbound serving the same names on the same machine, and
+//! how soon a pet that is ready resolves and is heard of.
 //!
-//! By hand: `cargo bench --bench dns [SECONDS]`. It needs dnsperf, and leaves out whichever of
-//! the others is missing. Everything listens on loopback ports of its own and is ended after.
+//! By hand: `cargo bench --bench dns -- [SECONDS]`. It needs dnsperf, and leaves out whichever of
+//! the others is missing. Everything listens on loopback ports of its own and is ended after. How
+//! long `discover` takes as a whole process: `cargo bench --bench whole_process -- answers`.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,8 +13,9 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::UdpSocket;
-use std::path::Path;
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -20,12 +23,26 @@ const SIZES: [u32; 2] = [10, 10_000];
 /// Names that are asked for in turn.
 const ASKED: u32 = 10_000;
 
+const PETSET: &str = env!("CARGO_BIN_EXE_petset");
+/// How often a pet becomes ready.
+const ROUNDS: usize = 100;
+
 fn main() {
-    let seconds = std::env::args().find_map(|word| word.parse::<u32>().ok());
-    let seconds = seconds.unwrap_or(5);
+    // `cargo test --benches` starts this too, without the word that `cargo bench` adds.
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if !words.iter().any(|word| word == "--bench") {
+        return;
+    }
+    let seconds = words.iter().find_map(|word| word.parse::<u32>().ok());
+    serve(seconds.unwrap_or(5));
+    follow();
+}
+
+/// Lets every server answer for zones of each size.
+fn serve(seconds: u32) {
     println!(
-        "{:<10}{:>8}{:>12}{:>14}{:>12}",
-        "SERVER", "PETS", "QUERIES/S", "LATENCY", "RSS KIB"
+        "{:<10}{:>8}{:>12}{:>14}{:>16}{:>12}",
+        "SERVER", "PETS", "QUERIES/S", "LATENCY", "CPU A QUERY", "RSS KIB"
     );
     for pets in SIZES {
         let dir = tempfile::tempdir().unwrap();
@@ -108,7 +125,7 @@ fn petset(dir: &Path, pets: u32) -> Option<Running> {
     );
     write("seen/default/endpoints/web.json", &record);
     let port = free_port();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_petset"));
+    let mut command = Command::new(PETSET);
     command.args(["dns", "serve", "--listen", &format!("127.0.0.1:{port}")]);
     command.env("PETSET_STATE_DIR", &state);
     command.env("PETSET_BLOCKS_DIR", dir.join("blocks"));
@@ -180,17 +197,9 @@ fn start(mut command: Command, port: u16) -> Option<Running> {
         .set_read_timeout(Some(Duration::from_millis(50)))
         .unwrap();
     socket.connect(("127.0.0.1", port)).unwrap();
-    let mut question = vec![0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    for label in name(0).split('.') {
-        question.push(u8::try_from(label.len()).unwrap());
-        question.extend(label.as_bytes());
-    }
-    question.extend([0, 0, 1, 0, 1]);
     let limit = Instant::now() + Duration::from_secs(60);
     while Instant::now() < limit {
-        let _ = socket.send(&question);
-        let mut reply = [0; 512];
-        if socket.recv(&mut reply).is_ok() && reply[7] == 1 {
+        if count(&socket, 1) == Some(1) {
             return Some(running);
         }
         std::thread::sleep(Duration::from_millis(10));
@@ -198,10 +207,40 @@ fn start(mut command: Command, port: u16) -> Option<Running> {
     None
 }
 
+/// Asks for the address of the first pet, and returns how many there are; nothing where no answer
+/// comes in time.
+fn count(socket: &UdpSocket, id: u16) -> Option<u8> {
+    let mut question = id.to_be_bytes().to_vec();
+    question.extend([0, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+    for label in name(0).split('.') {
+        question.push(u8::try_from(label.len()).unwrap());
+        question.extend(label.as_bytes());
+    }
+    question.extend([0, 0, 1, 0, 1]);
+    let _ = socket.send(&question);
+    let mut reply = [0; 512];
+    while socket.recv(&mut reply).is_ok() {
+        if reply[..2] == id.to_be_bytes() {
+            return Some(reply[7]);
+        }
+    }
+    None
+}
+
+/// How much of the processor a process has had.
+fn spent(pid: u32) -> Duration {
+    // In hundredths of a second, which of several seconds is little.
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let words: Vec<&str> = text.rsplit_once(") ").unwrap().1.split(' ').collect();
+    let ticks: u64 = words[11].parse::<u64>().unwrap() + words[12].parse::<u64>().unwrap();
+    Duration::from_millis(ticks * 10)
+}
+
 fn measure(server: &str, running: &Running, dir: &Path, pets: u32, seconds: u32) {
     let port = running.port.to_string();
     let time = seconds.to_string();
     let questions = dir.join("questions");
+    let before = spent(running.child.id());
     let output = Command::new("dnsperf")
         .args([
             "-s",
@@ -231,6 +270,9 @@ fn measure(server: &str, running: &Running, dir: &Path, pets: u32, seconds: u32)
     let rate: f64 = value("Queries per second").map_or(0.0, |rate| rate.parse().unwrap());
     let latency: f64 = value("Average Latency (s)").map_or(0.0, |time| time.parse().unwrap());
     let lost = value("Queries lost").unwrap_or_default();
+    let answered: f64 = value("Queries completed").map_or(1.0, |count| count.parse().unwrap());
+    let cpu = (spent(running.child.id()) - before).as_secs_f64() / answered;
+    let cpu = format!("{:.2} µs", cpu * 1e6);
     let status = fs::read_to_string(format!("/proc/{}/status", running.child.id())).unwrap();
     let rss = status
         .lines()
@@ -238,5 +280,101 @@ fn measure(server: &str, running: &Running, dir: &Path, pets: u32, seconds: u32)
         .unwrap();
     let rss = rss.split_whitespace().nth(1).unwrap();
     let latency = format!("{:.0} µs", latency * 1e6);
-    println!("{server:<10}{pets:>8}{rate:>12.0}{latency:>14}{rss:>12}   {lost} lost");
+    println!("{server:<10}{pets:>8}{rate:>12.0}{latency:>14}{cpu:>16}{rss:>12}   {lost} lost");
+}
+
+/// Two real pets, of which one is ready and not in turn: how soon the server knows, and a hook.
+fn follow() {
+    let dir = tempfile::tempdir().unwrap();
+    let live = Live(dir.path().to_owned());
+    let create =
+        "create web --replicas 2 --image petset/hello --port http=8080 --ready http:/healthz";
+    assert!(live.petset(create).status().unwrap().success());
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(1)))
+        .unwrap();
+    socket.connect(live.server()).unwrap();
+    let path = live.0.join("state/pets/default/web-0/status.json");
+    let ready = fs::read_to_string(&path).unwrap();
+    let mut unready: serde_json::Value = serde_json::from_str(&ready).unwrap();
+    let conditions = unready["conditions"].as_array_mut().unwrap();
+    let condition = conditions.iter_mut().find(|it| it["type"] == "Ready");
+    condition.unwrap()["status"] = "False".into();
+    let unready = unready.to_string();
+    let mut id = 0;
+    let mut until = |text: &str, wanted: u8| {
+        replace(&path, text);
+        let start = Instant::now();
+        loop {
+            id += 1;
+            if count(&socket, id) == Some(wanted) {
+                return start.elapsed();
+            }
+        }
+    };
+    let resolved = (0..ROUNDS).map(|_| {
+        until(&unready, 0);
+        until(&ready, 1)
+    });
+    say("ready to resolvable", resolved.collect());
+    let mut discover = live.petset("discover --on-change");
+    discover.arg("wc -l").stdout(Stdio::piped());
+    discover.envs([("POD_NAME", "web-1"), ("PETSET_SET", "web")]);
+    let mut child = discover.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let _running = Running { child, port: 0 };
+    assert_eq!(lines.next().unwrap().unwrap(), "2");
+    let mut heard = |text: &str| {
+        let start = Instant::now();
+        replace(&path, text);
+        lines.next().unwrap().unwrap();
+        start.elapsed()
+    };
+    let heard = (0..ROUNDS).map(|_| {
+        heard(&unready);
+        heard(&ready)
+    });
+    say("change to the end of a hook", heard.collect());
+}
+
+fn say(what: &str, mut samples: Vec<Duration>) {
+    samples.sort_unstable();
+    let (median, worst) = (samples[samples.len() / 2], samples[samples.len() - 1]);
+    println!(
+        "{what}: median {median:?}, worst {worst:?} of {}",
+        samples.len()
+    );
+}
+
+/// Replaces a file in one piece, as a runner does.
+fn replace(path: &Path, text: &str) {
+    let new = path.with_file_name(".status.json.bench.new");
+    fs::write(&new, text).unwrap();
+    fs::rename(new, path).unwrap();
+}
+
+/// A state directory with a supervisor, which ends with it.
+struct Live(PathBuf);
+
+impl Live {
+    fn petset(&self, words: &str) -> Command {
+        let mut command = Command::new(PETSET);
+        command.args(words.split(' '));
+        command.env("PETSET_STATE_DIR", self.0.join("state"));
+        command.env("PETSET_BLOCKS_DIR", self.0.join("blocks"));
+        command.stderr(Stdio::null());
+        command
+    }
+
+    fn server(&self) -> SocketAddr {
+        let block = fs::read_to_string(self.0.join("state/seen/block")).unwrap();
+        SocketAddr::from(([127, block.trim().parse().unwrap(), 0, 53], 5353))
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let _ = self.petset("delete web").status();
+    }
 }

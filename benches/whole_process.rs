@@ -1,6 +1,7 @@
 //! What a user waits for: whole commands, from their start to their end, as a plain table.
 //!
-//! Run it by hand: `cargo bench`, or `cargo bench -- 15` for 15 runs of each instead of 7. Beside
+//! Run it by hand: `cargo bench`, or `cargo bench -- 15` for 15 runs of each instead of 7, with
+//! `ordered`, `crowd` or `answers` for that part alone. Beside
 //! each figure about pets stands the same command under bare fork+exec, measured in the same run,
 //! for only their ratio means anything on a machine that does other things too.
 //!
@@ -35,9 +36,21 @@ fn main() {
     }
     let runs = words.iter().find_map(|word| word.parse().ok()).unwrap_or(7);
     let mut table = Table::default();
-    ordered(&mut table, runs);
-    crowd(&mut table, runs.min(5));
-    answers(&mut table, runs.max(11));
+    let parts = ["ordered", "crowd", "answers"];
+    let named: Vec<&str> = parts
+        .into_iter()
+        .filter(|part| words.iter().any(|word| word == part))
+        .collect();
+    let wanted = |part| named.is_empty() || named.contains(&part);
+    if wanted("ordered") {
+        ordered(&mut table, runs);
+    }
+    if wanted("crowd") {
+        crowd(&mut table, runs.min(5));
+    }
+    if wanted("answers") {
+        answers(&mut table, runs.max(11));
+    }
     println!("\n{runs} runs, medians\n\n{}", table.text);
 }
 

@@ -8,11 +8,6 @@ mod cli;
 mod hello;
 mod manifest;
 pub mod model;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "parts wait for the services of the next change"
-)]
 mod net;
 mod problem;
 mod runner;

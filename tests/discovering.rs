@@ -3,6 +3,7 @@
 mod handmade;
 
 use std::path::Path;
+use std::time::Instant;
 
 use handmade::{Lines, Reaped, World, eventually, ok, said};
 
@@ -195,6 +196,58 @@ fn hooks_are_called_first_to_start_and_then_on_changes_once_the_own_name_is_list
     eventually("changed", || {
         read("changed") == format!("{WEB_1}\n{WEB_2}\n")
     });
+}
+
+#[test]
+fn a_hook_hears_of_a_change_as_soon_as_it_happens() {
+    const ROUNDS: usize = 20;
+    let world = World::with_web();
+    let mut child = world.start_in(0, petset(), "discover --on-change 'wc -l'");
+    let pid = child.id();
+    let lines = Lines::of(child.stdout.take().unwrap());
+    let _reaped = Reaped(child);
+    assert_eq!(lines.next(), "2");
+    let mut spent = Vec::new();
+    for round in 0..ROUNDS {
+        // It waits for the kernel and not for a time: whatever comes finds it at once.
+        eventually("it waits", || waits_without_end(pid));
+        let start = Instant::now();
+        world.readiness("web", 2, round % 2 == 0);
+        let expected = if round % 2 == 0 { "3" } else { "2" };
+        assert_eq!(lines.next(), expected);
+        spent.push(start.elapsed());
+    }
+    spent.sort_unstable();
+    let (median, worst) = (spent[ROUNDS / 2], spent[ROUNDS - 1]);
+    println!("change to hook: median {median:?}, worst {worst:?} of {ROUNDS}");
+}
+
+/// Whether a process sleeps until something happens to one of its descriptors, for however long.
+/// Where that cannot be told it is believed.
+fn waits_without_end(pid: u32) -> bool {
+    const PPOLL: [&str; 2] = ["271", "73"]; // x86-64, aarch64
+    let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+    let mut words = call.split_whitespace();
+    match words.next() {
+        None => true,
+        // The limit is the third argument: none.
+        Some(number) if PPOLL.contains(&number) => words.nth(2) == Some("0x0"),
+        // poll, whose limit is a number of milliseconds.
+        Some("7") => words
+            .nth(2)
+            .is_some_and(|limit| limit.ends_with("ffffffff")),
+        Some(_) => false,
+    }
+}
+
+#[test]
+fn a_hook_is_told_its_own_name_and_address() {
+    let world = World::with_web();
+    let address = ok(world.petset("discover web -o ip"));
+    let address = address.lines().next().unwrap();
+    let told = "echo $HOST_ADDRESS $HOST_ADDRESS_TYPE $POD_IP $POD_IP_TYPE";
+    let heard = ok(world.petset_in(0, &format!("discover --on-start '{told}'")));
+    assert_eq!(heard, format!("{WEB_0} DNS {address} IPv4\n"));
 }
 
 #[test]

@@ -8,33 +8,10 @@
 
 mod support;
 
-use std::env;
 use std::path::Path;
 
 use serde_json::Value;
-use support::{Outcome, Sandbox};
-
-/// Tells whether the programs of a server are installed; fails where they have to be.
-fn is_installed(server: &str, programs: &[&str]) -> bool {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let on_path = |program: &str| env::split_paths(&path).any(|dir| dir.join(program).is_file());
-    let missing: Vec<&str> = programs
-        .iter()
-        .copied()
-        .filter(|program| !on_path(program))
-        .collect();
-    if missing.is_empty() {
-        return true;
-    }
-    let missing = missing.join(" and ");
-    let required = env::var("PETSET_TEST_REQUIRE").unwrap_or_default();
-    assert!(
-        !required.split(',').any(|name| name.trim() == server),
-        "PETSET_TEST_REQUIRE demands {server}, but PATH has no {missing}"
-    );
-    support::skipped(&format!("PATH has no {missing}, so {server} is not tested"));
-    false
-}
+use support::{Outcome, Sandbox, is_installed};
 
 /// One etcd cluster, and what is asked of it after every step.
 struct Etcd(Sandbox);

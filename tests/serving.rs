@@ -227,6 +227,47 @@ fn a_port_that_cannot_be_had_is_offered_elsewhere_and_that_is_said() {
 }
 
 #[test]
+fn a_client_stays_with_its_pet_for_the_time_that_the_service_says() {
+    let sandbox = Sandbox::new();
+    let service = |seconds: u32| {
+        let text = format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: sticky}}\nspec:\n  selector: {{app: \
+             web}}\n  ports: [{{port: 8000, targetPort: hello}}]\n  sessionAffinity: ClientIP\n  \
+             sessionAffinityConfig: {{clientIP: {{timeoutSeconds: {seconds}}}}}\n"
+        );
+        sandbox.manifest("sticky.yaml", &text)
+    };
+    sandbox.ok("create -f manifests/front.yaml");
+    let created = sandbox.ok(&format!("create -f {}", service(3600)));
+    created.lacks("warning");
+    let at = address_of(&sandbox, "sticky", 8000);
+    sandbox.until("the service answers", || is_well(at));
+    assert_eq!(pets_that_answer(at, 6).len(), 1, "one pet, again and again");
+    sandbox.ok("describe svc sticky").says("ClientIP");
+    sandbox.ok(&format!("apply -f {}", service(1)));
+    let mut heard = std::collections::BTreeSet::new();
+    sandbox.until("another pet has its turn once the time is over", || {
+        // Each visit begins the time anew.
+        thread::sleep(Duration::from_millis(1100));
+        heard.extend(pets_that_answer(at, 1));
+        heard.len() == 2
+    });
+}
+
+#[test]
+fn nothing_is_left_of_a_service_that_goes_when_nobody_runs() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/front.yaml");
+    sandbox.ok("dns query web-0.web");
+    sandbox.ok("delete -f manifests/front.yaml");
+    sandbox.assert_nothing_left();
+    sandbox.fails(3, "dns query web");
+    sandbox.ok("get svc,endpoints").prints("");
+    let files = std::fs::read_dir(sandbox.file("seen/default/endpoints")).unwrap();
+    assert_eq!(files.count(), 0);
+}
+
+#[test]
 fn services_and_pets_may_come_in_any_order_and_select_pets_of_several_sets() {
     let sandbox = Sandbox::new();
     let set = |name: &str| {

@@ -15,7 +15,7 @@ use super::session::{Session, say};
 use crate::model::ObjectName;
 use crate::problem::{Kind, Problem, Result};
 use crate::store;
-use hooks::Hooks;
+use hooks::{Hooks, Host};
 pub(crate) use peer_finder::{PROGRAM as PEER_FINDER, run as run_peer_finder};
 use shape::Shape;
 
@@ -31,7 +31,8 @@ port of --port, {port:NAME} for any other; {{ and }} stand for { and }; \\n and 
 Hooks are called as peer-finder calls them: through `sh -c`, with the sorted names on standard
 input, one a line; only when the names differ from the last time, and only once the own name is
 among them. --on-start is called the first time, --on-change afterwards; with --on-start alone the
-program ends after it. A hook that fails ends the program.
+program ends after it. A hook that fails ends the program. HOST_ADDRESS and POD_IP tell a hook its
+own name and address, HOST_ADDRESS_TYPE and POD_IP_TYPE which kind they are: DNS or IPv4.
 
 Examples:
   petset discover web                          names of the ready pets of web
@@ -198,10 +199,13 @@ impl<'a> Inquiry<'a> {
             let found = lookout.look()?;
             let chosen = self.chosen(&found);
             let namespace = &self.session.namespace;
-            let listed = chosen.iter().any(|peer| own.is(peer, namespace));
-            let names = chosen.iter().map(|peer| peer.host()).collect();
-            if listed && hooks.take(names)?.is_break() {
-                return Ok(());
+            let listed = chosen.iter().find(|peer| own.is(peer, namespace));
+            if let Some(own) = listed {
+                let (listed, ip) = (own.host(), own.ip);
+                let names = chosen.iter().map(|peer| peer.host()).collect();
+                if hooks.take(names, &Host { listed, ip })?.is_break() {
+                    return Ok(());
+                }
             }
             lookout.wait(None)?;
         }

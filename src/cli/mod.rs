@@ -14,6 +14,7 @@ mod events;
 mod exec;
 mod files;
 mod get;
+mod image;
 mod inside;
 mod logs;
 mod lookout;
@@ -119,6 +120,7 @@ enum Command {
     Events(events::Args),
     Wait(wait::Args),
     Volume(volume::Args),
+    Image(image::Args),
     Validate(validate::Args),
     Supervise(supervise::Args),
     Doctor(doctor::Args),
@@ -150,6 +152,7 @@ impl Command {
             Self::Events(args) => events::run(&open()?, args),
             Self::Wait(args) => wait::run(&open()?, args),
             Self::Volume(args) => volume::run(&open()?, args),
+            Self::Image(args) => image::run(&open()?, args),
             Self::Validate(args) => validate::run(&open()?, args),
             Self::Supervise(args) => supervise::run(&open()?, args),
             Self::Doctor(args) => doctor::run(global, args),

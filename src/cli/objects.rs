@@ -288,8 +288,11 @@ impl Session {
             return Ok(None);
         };
         let service: Option<Service> = self.store.find(namespace, name)?;
-        let endpoints = endpoints::of(&record, service.as_ref());
-        Ok(Some(Item::Endpoints(endpoints.into())))
+        // Without a selector nobody works out who is behind a service.
+        let spec = service.as_ref().and_then(|service| service.spec.as_ref());
+        let selects = spec.is_some_and(|spec| spec.selector.is_some());
+        let endpoints = selects.then(|| endpoints::of(&record, service.as_ref()));
+        Ok(endpoints.map(|endpoints| Item::Endpoints(endpoints.into())))
     }
 
     fn revisions(&self, namespace: &Namespace) -> Result<Vec<ControllerRevision>> {

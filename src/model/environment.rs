@@ -161,8 +161,9 @@ fn background(pod: &Pod, own: &Own<'_>, image: &Launch) -> BTreeMap<String, Stri
     let path = variables.remove("PATH").filter(|path| !path.is_empty());
     let path = path.unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned());
     let first = image.path.iter().map(|path| path.display().to_string());
+    let search = image.search.iter().map(|path| path.display().to_string());
     let last = own.state_dir.join("bin").display().to_string();
-    let path: Vec<_> = first.chain([path, last]).collect();
+    let path: Vec<_> = first.chain([path]).chain(search).chain([last]).collect();
     variables.insert("PATH".to_owned(), path.join(":"));
     variables.insert("HOSTNAME".to_owned(), host_name(pod));
     variables

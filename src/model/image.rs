@@ -5,6 +5,8 @@
 //! not merged. Whether files exist is asked through [`Disk`], so that this stays pure.
 
 mod entries;
+mod explain;
+mod fill;
 mod reference;
 
 use std::fmt;
@@ -12,10 +14,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use self::entries::{Book, Entry, built_in};
+use self::fill::words;
 use self::reference::fit;
 use super::environment::Environment;
 use crate::problem::Problem;
 
+pub use explain::{Explained, Known, Looked};
 pub use reference::Reference;
 
 /// What the resolution may ask of the machine.
@@ -24,6 +28,8 @@ pub struct Disk<'a> {
     pub exists: &'a dyn Fn(&Path) -> bool,
     /// Returns where PATH has a program of this name.
     pub on_path: &'a dyn Fn(&str) -> Option<PathBuf>,
+    /// Lists the names in a directory; one that cannot be read is empty.
+    pub names: &'a dyn Fn(&Path) -> Vec<String>,
 }
 
 /// Why an image cannot be run here; the pet waits in `ErrImagePull` and shows this.
@@ -52,8 +58,22 @@ pub struct Launch {
     pub path: Vec<PathBuf>,
     /// The image's variables; the container's own win.
     pub env: Vec<(String, String)>,
-    /// The image's working directory.
+    /// Directories put last on PATH.
+    pub search: Vec<PathBuf>,
+    /// The image's working directory on this machine.
     pub cwd: Option<PathBuf>,
+    /// The image's working directory within the image.
+    pub workdir: Option<String>,
+    /// Whom the entrypoint becomes, where root starts it.
+    pub user: Option<String>,
+    /// Directories of the image that are empty at first.
+    pub data: Vec<String>,
+    /// What `/bin/sh` is.
+    pub shell: Option<PathBuf>,
+    /// Scripts that come first on PATH: name and text.
+    pub bin: Vec<(String, String)>,
+    /// Files that only the image has: path and text.
+    pub files: Vec<(String, String)>,
     /// What a user should know about how the image was understood.
     pub notes: Vec<String>,
 }
@@ -140,7 +160,7 @@ impl Catalogue {
         if command.is_empty() {
             return Err(self.unknown(image, &reference));
         }
-        let mut launch = words(&Entry::default(), command, args);
+        let mut launch = words(&Entry::default(), "", command, args);
         replace_program(&mut launch, disk);
         Ok(launch)
     }
@@ -181,56 +201,21 @@ impl Catalogue {
         disk: &Disk<'_>,
     ) -> Result<Launch, PullError> {
         let entry = self.filled(found);
-        let mut launch = words(&entry, command, args);
-        launch.path = entry.path.iter().map(PathBuf::from).collect();
-        launch.env = entry.env.clone().into_iter().collect();
-        launch.cwd = entry.cwd.as_ref().map(PathBuf::from);
+        let mut launch = words(&entry, &found.key, command, args);
+        fill::furnish(&mut launch, &entry, disk);
         if launch.argv.is_empty() {
             return Err(self.no_program(image, found));
         }
-        let needs = if command.is_empty() {
-            &entry.needs[..]
-        } else {
-            &[]
+        let needs = match command.is_empty() {
+            true => fill::needs(&entry),
+            false => Vec::new(),
         };
-        let faults = faults(&launch, needs, disk);
+        let faults = faults(&launch, &needs, disk);
         if !faults.is_empty() {
             return Err(self.incomplete(image, found, &faults));
         }
         replace_program(&mut launch, disk);
         Ok(launch)
-    }
-
-    /// Fills in placeholders, and makes relative paths absolute.
-    fn filled(&self, found: &Found<'_>) -> Entry {
-        let directory = found.book.and_then(Path::parent);
-        let fill = |text: &String| {
-            let petset = self.petset.to_string_lossy();
-            let text = text
-                .replace("{tag}", found.tag)
-                .replace("{petset}", &petset);
-            let relative = text.starts_with("./") || text.starts_with("../");
-            match directory.filter(|_| relative) {
-                Some(directory) => plain_join(directory, &text),
-                None => text,
-            }
-        };
-        let anchored = |text: &String| match directory {
-            Some(directory) => plain_join(directory, &fill(text)),
-            None => fill(text),
-        };
-        let entry = found.entry;
-        let each = |words: &Vec<String>| words.iter().map(fill).collect::<Vec<_>>();
-        let variable = |(name, value): (&String, &String)| (name.clone(), fill(value));
-        Entry {
-            entrypoint: entry.entrypoint.as_ref().map(each),
-            program: entry.program.as_ref().map(each),
-            args: entry.args.as_ref().map(each),
-            needs: each(&entry.needs),
-            path: entry.path.iter().map(anchored).collect(),
-            env: entry.env.iter().map(variable).collect(),
-            cwd: entry.cwd.as_ref().map(anchored),
-        }
     }
 
     fn unknown(&self, image: &str, reference: &Reference<'_>) -> PullError {
@@ -263,8 +248,9 @@ impl Catalogue {
                  make it, or correct the entry"
             ),
             None => format!(
-                "image {image:?} is known, but {faults}; install it, or say where it is in {file}, \
+                "image {image:?} is known, but {faults}; install it{}, or say where it is in {file}, \
                  for example:\n[{key:?}]\npath = [\"/opt/{key}/bin\"]\nentrypoint = [{:?}]",
+                fill::how_to_install(found.entry),
                 example(found.entry)
             ),
         };
@@ -284,11 +270,15 @@ fn example(entry: &Entry) -> &str {
         .iter()
         .chain(own)
         .next()
-        .map_or("", String::as_str)
+        .and_then(|program| program.split('|').next())
+        .unwrap_or_default()
 }
 
 fn absence(program: &str) -> String {
-    if program.contains('/') {
+    if let Some((first, others)) = program.split_once('|') {
+        let others = others.replace('|', ", ");
+        format!("none of the programs {first}, {others} is on PATH")
+    } else if program.contains('/') {
         format!("{program} does not exist")
     } else {
         format!("the program {program:?} is not on PATH")
@@ -305,56 +295,31 @@ fn faults(launch: &Launch, needs: &[String], disk: &Disk<'_>) -> Vec<String> {
     let absent = needs
         .iter()
         .chain(first)
-        .filter(|program| find_program(program, &launch.path, disk).is_none())
+        .filter(|program| find_any(program, launch, disk).is_none())
         .map(|program| absence(program));
     missing.chain(absent).collect()
 }
 
-/// Joins without `./`, so that messages and variables stay readable.
-fn plain_join(directory: &Path, text: &str) -> String {
-    let joined = directory.join(text.trim_start_matches("./"));
-    joined.to_string_lossy().into_owned()
-}
-
-/// Chooses the words by the rules for ENTRYPOINT and CMD.
-fn words(entry: &Entry, command: &[String], args: &[String]) -> Launch {
-    let mut launch = Launch::default();
-    if !command.is_empty() {
-        launch.argv = [command, args].concat();
-        launch.typed = 0..launch.argv.len();
-        return launch;
-    }
-    let default = entry.args.as_deref().unwrap_or_default();
-    let rest = if args.is_empty() { default } else { args };
-    launch.argv = match (&entry.entrypoint, &entry.program) {
-        (Some(entrypoint), _) => entrypoint.clone(),
-        (None, Some(program)) if is_for_program(program, rest) => program.clone(),
-        (None, _) => Vec::new(),
-    };
-    let typed_from = launch.argv.len();
-    launch.argv.extend_from_slice(rest);
-    if !args.is_empty() {
-        launch.typed = typed_from..launch.argv.len();
-    }
-    launch
-}
-
-fn is_for_program(program: &[String], args: &[String]) -> bool {
-    let Some(first) = args.first() else {
-        return true;
-    };
-    let same = program.first() == Some(first);
-    !same && (first.starts_with('-') || first.ends_with(".conf"))
-}
-
-fn find_program(program: &str, path: &[PathBuf], disk: &Disk<'_>) -> Option<PathBuf> {
+/// Finds a program as a container would: by its path, or on the PATH that its image gives it.
+fn find_program(program: &str, launch: &Launch, disk: &Disk<'_>) -> Option<PathBuf> {
     if program.contains('/') {
         let program = PathBuf::from(program);
         return (disk.exists)(&program).then_some(program);
     }
-    let own = path.iter().map(|directory| directory.join(program));
-    let mut own = own.filter(|candidate| (disk.exists)(candidate));
-    own.next().or_else(|| (disk.on_path)(program))
+    let within = |folders: &[PathBuf]| {
+        let mut candidates = folders.iter().map(|folder| folder.join(program));
+        candidates.find(|candidate| (disk.exists)(candidate))
+    };
+    within(&launch.path)
+        .or_else(|| (disk.on_path)(program))
+        .or_else(|| within(&launch.search))
+}
+
+/// Finds the first of several programs, written `mysqld|mariadbd`.
+fn find_any(programs: &str, launch: &Launch, disk: &Disk<'_>) -> Option<PathBuf> {
+    programs
+        .split('|')
+        .find_map(|program| find_program(program, launch, disk))
 }
 
 /// Takes a program from PATH that is not where its image would have it (`/usr/local/bin/etcd`).
@@ -367,7 +332,7 @@ fn replace_program(launch: &mut Launch, disk: &Disk<'_>) {
         return;
     }
     let name = wanted.file_name().unwrap_or_default().to_string_lossy();
-    if let Some(found) = find_program(&name, &launch.path, disk) {
+    if let Some(found) = find_program(&name, launch, disk) {
         let found = found.to_string_lossy().into_owned();
         let note = format!("{first} is not on this machine; running {found} instead");
         launch.notes.push(note);

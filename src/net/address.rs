@@ -88,6 +88,12 @@ impl Block {
         Ipv4Addr::new(10, self.0, x, y)
     }
 
+    /// Returns the network inside a private one that the addresses of services are in, and of how
+    /// many bits its own part is.
+    pub(crate) const fn service_network(self) -> (Ipv4Addr, u8) {
+        (Ipv4Addr::new(10, self.0, 240, 0), 20)
+    }
+
     /// Returns the zones of reverse names of this block, on the host and inside.
     pub(crate) fn reverse_zones(self) -> [String; 2] {
         ["127", "10"].map(|net| format!("{}.{net}.in-addr.arpa", self.0))

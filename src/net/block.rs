@@ -89,17 +89,6 @@ impl Blocks {
         fs::read_link(self.entry(block)).ok()
     }
 
-    /// Gives up whatever the state directory at `state` has claimed.
-    pub(crate) fn release(&self, state: &Path) {
-        let state = fs::canonicalize(state).unwrap_or_else(|_| state.to_owned());
-        for entry in fs::read_dir(&self.registry).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if fs::read_link(&path).is_ok_and(|target| target == state) {
-                let _ = fs::remove_file(path);
-            }
-        }
-    }
-
     fn release_others(&self, state: &Path, kept: Block) {
         let others = kept.and_others().skip(1).map(|block| self.entry(block));
         for entry in others {
@@ -136,6 +125,11 @@ impl Blocks {
             match symlink(state, &entry) {
                 Ok(()) => return Ok(Entry::Ours),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    // Somebody has just removed the registry, which was empty.
+                    self.prepare()?;
+                    continue;
+                }
                 Err(error) => return Err(error),
             }
             let target = match fs::read_link(&entry) {
@@ -246,15 +240,6 @@ mod tests {
         assert_eq!(machine.claim(&one, Some(block)), block);
         let names = fs::read_dir(&machine.blocks.registry).unwrap().count();
         assert_eq!(names, 1);
-    }
-
-    #[test]
-    fn a_released_block_is_free() {
-        let machine = Machine::new();
-        let (one, other) = (machine.state("one"), machine.state("other"));
-        let block = machine.claim(&one, None);
-        machine.blocks.release(&one);
-        assert_eq!(machine.claim(&other, Some(block)), block);
     }
 
     #[test]

@@ -14,6 +14,4 @@ mod record;
 #[cfg(test)]
 mod record_tests;
 
-pub(crate) use record::{
-    Endpoint, EndpointPort, ServiceKind, ServicePort, ServiceRecord, Target, endpoints,
-};
+pub(crate) use record::{Endpoint, ServiceKind, ServiceRecord, endpoints};

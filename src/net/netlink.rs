@@ -45,12 +45,13 @@ impl Netlink {
         self.ask(request)
     }
 
-    /// Makes a pair of devices: one here, a port of the bridge, and one in another network.
+    /// Makes a pair of devices: one here, a port of the bridge, and one in another network with this
+    /// hardware address.
     pub(super) fn add_pair(
         &self,
         name: &str,
         bridge: u32,
-        peer: &str,
+        (peer, hardware): (&str, [u8; 6]),
         network: BorrowedFd<'_>,
     ) -> io::Result<()> {
         let mut request = Request::link(NEW_LINK, CREATE, 0, UP);
@@ -62,6 +63,7 @@ impl Netlink {
                 pair.nest(1, |other| {
                     other.0.extend([0; 16]);
                     other.text(3, peer);
+                    other.put(1, &hardware);
                     other.put(28, &network.as_raw_fd().to_ne_bytes());
                 });
             });
@@ -91,6 +93,18 @@ impl Netlink {
         // Family IPv4, main table, protocol boot, scope universe, unicast.
         request.0.extend([2, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0]);
         request.put(5, &gateway.octets());
+        self.ask(request)
+    }
+
+    /// Takes a whole network for this machine's own: what is sent to any address of it arrives.
+    pub(super) fn add_local_network(&self, (ip, bits): (Ipv4Addr, u8)) -> io::Result<()> {
+        let mut request = Request::new(NEW_ROUTE, CREATE);
+        // Family IPv4, table local, protocol boot, scope host, type local.
+        request
+            .0
+            .extend([2, bits, 0, 0, 255, 3, 254, 2, 0, 0, 0, 0]);
+        request.put(1, &ip.octets());
+        request.put(4, &device("lo")?.to_ne_bytes());
         self.ask(request)
     }
 

@@ -104,9 +104,14 @@ pub(crate) struct EndpointPort {
 impl ServiceRecord {
     /// Returns the record with the addresses that hold inside the private network.
     pub(crate) fn seen_inside(mut self, block: Block) -> Self {
-        for endpoint in &mut self.endpoints {
-            if let IpAddr::V4(ip) = endpoint.ip {
-                endpoint.ip = IpAddr::V4(block.internal(ip));
+        let own = match &mut self.kind {
+            ServiceKind::ClusterIp { addresses } => addresses.as_mut_slice(),
+            ServiceKind::Headless | ServiceKind::ExternalName { .. } => &mut [],
+        };
+        let endpoints = self.endpoints.iter_mut().map(|endpoint| &mut endpoint.ip);
+        for address in endpoints.chain(own) {
+            if let IpAddr::V4(ip) = address {
+                *ip = block.internal(*ip);
             }
         }
         self

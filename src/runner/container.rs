@@ -4,17 +4,18 @@
 //! ask for.
 
 use std::env;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1 as core;
 use serde::{Deserialize, Serialize};
 
+use super::image::unpack;
+use super::isolation;
 use super::volumes::{self, Mount, Volumes};
 use crate::model::environment::{self, Own, Sources};
 use crate::model::fields::Capacity;
-use crate::model::image::{Catalogue, Disk, Launch as Image};
+use crate::model::image::Launch as Image;
 use crate::model::lifecycle::Failure;
 use crate::model::{Namespace, ObjectName};
 use crate::store::{self, Store, Wanted};
@@ -99,7 +100,9 @@ impl Supplies {
         let Some(volumes) = &self.volumes else {
             return Err(Failure::Config("the volumes are not in place".to_owned()));
         };
-        let image = self.resolve(container).map_err(Failure::Image)?;
+        let mut image = self.resolve(container).map_err(Failure::Image)?;
+        let (container, brought) = self.unpack(pod, container, &mut image)?;
+        let container = &container;
         let sources = match fresh {
             Some(sources) => sources,
             None => self.sources(pod).map_err(Failure::Config)?,
@@ -127,8 +130,37 @@ impl Supplies {
             cwd: mounted.cwd,
             pid: 0,
             warnings: notes.into_iter().flatten().cloned().collect(),
-            mounts: mounted.mounts,
+            // Those of the manifest may lie within the image's.
+            mounts: brought.into_iter().chain(mounted.mounts).collect(),
         })
+    }
+
+    /// Puts in place what the image brings along; returns the container as its image has it.
+    fn unpack(
+        &self,
+        pod: &core::Pod,
+        container: &core::Container,
+        image: &mut Image,
+    ) -> Result<(core::Container, Vec<Mount>), Failure> {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        let place = self.store.layout().pet(&self.namespace, name);
+        let place = place.image(&container.name);
+        let brought = unpack(image, container, &place, self.full).map_err(Failure::Config)?;
+        let mut container = container.clone();
+        if let Some(workdir) = image.workdir.take() {
+            if self.full {
+                image.cwd.get_or_insert(PathBuf::from(workdir));
+            } else if container
+                .working_dir
+                .as_deref()
+                .unwrap_or_default()
+                .is_empty()
+            {
+                let below = workdir.trim_start_matches('/');
+                container.working_dir = Some(below.to_owned());
+            }
+        }
+        Ok((container, brought))
     }
 
     pub(super) fn layout(&self) -> &store::Layout {
@@ -149,40 +181,22 @@ impl Supplies {
     }
 
     fn resolve(&self, container: &core::Container) -> Result<Image, String> {
-        let own_file = self.store.layout().images();
-        let mut files = Vec::new();
-        for path in [Some(own_file.clone()), self.user_images()]
-            .into_iter()
-            .flatten()
-        {
-            let text =
-                store::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-            files.extend(text.map(|text| (path, text)));
-        }
-        let catalogue = Catalogue::new(&files, own_file, &self.program);
+        let catalogue = store::catalogue(self.store.layout(), &self.program);
         let catalogue = catalogue.map_err(|fault| fault.to_string())?;
         let image = container.image.as_deref().unwrap_or_default();
         let words = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
-        let disk = Disk {
-            exists: &|path| path.exists(),
-            on_path: &|name| self.find_on_path(name),
-        };
         let (command, args) = (words(&container.command), words(&container.args));
-        let found = catalogue.resolve(image, &command, &args, &disk);
+        let path = self.inherited.iter().find(|(name, _)| name == "PATH");
+        let path = path.map_or("", |(_, path)| path.as_str());
+        // What lies in a volume is there, or will be.
+        let mounts = container.volume_mounts.iter().flatten();
+        let places: Vec<&str> = mounts.map(|mount| mount.mount_path.as_str()).collect();
+        let in_volume =
+            |path: &Path| self.full && places.iter().any(|place| path.starts_with(place));
+        let found = store::with_disk(path, &in_volume, |disk| {
+            catalogue.resolve(image, &command, &args, disk)
+        });
         found.map_err(|fault| fault.message)
-    }
-
-    fn user_images(&self) -> Option<PathBuf> {
-        let set = |name| env::var_os(name).filter(|value| !value.is_empty());
-        let home = || set("HOME").map(|home| PathBuf::from(home).join(".config"));
-        let config = set("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home)?;
-        Some(config.join("petset/images.toml"))
-    }
-
-    fn find_on_path(&self, name: &str) -> Option<PathBuf> {
-        let (_, path) = self.inherited.iter().find(|(name, _)| name == "PATH")?;
-        let mut candidates = env::split_paths(path).map(|folder| folder.join(name));
-        candidates.find(|path| is_program(path))
     }
 
     /// Reads the objects that the pod refers to; those that are not there are left out.
@@ -200,6 +214,10 @@ impl Supplies {
         }
         if wanted.services {
             self.add_services(&mut sources).map_err(fault)?;
+            if isolation::has_network(pod) {
+                let services = sources.services.values_mut();
+                services.for_each(isolation::move_service_inside);
+            }
         }
         Ok(sources)
     }
@@ -251,14 +269,6 @@ fn inherited() -> impl Iterator<Item = (String, String)> {
 fn program(store: &Store) -> PathBuf {
     let own = env::current_exe().ok().filter(|path| path.exists());
     own.unwrap_or_else(|| store.layout().bin().join("petset"))
-}
-
-fn is_program(path: &Path) -> bool {
-    let executable = |found: std::fs::Metadata| {
-        let mode = found.permissions().mode();
-        found.is_file() && mode & 0o111 != 0
-    };
-    path.metadata().is_ok_and(executable)
 }
 
 /// Returns what the machine has.

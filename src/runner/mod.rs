@@ -10,6 +10,7 @@ mod container;
 mod control;
 mod hooks;
 mod http;
+mod image;
 pub(crate) mod isolation;
 mod keeper;
 mod logs;

@@ -104,10 +104,15 @@ impl<'a> Edit<'a> {
         Ok(())
     }
 
-    /// Forgets an object; one that is not kept is a success.
+    /// Forgets an object; one that is not kept is a success. With a service goes the record of who
+    /// is behind it, because there may be no supervisor that would withdraw it.
     pub(crate) fn forget(&mut self, namespace: &Namespace, kind: Wanted, name: &ObjectName) {
         let path = self.layout().wanted_object(namespace, kind, name);
         self.changes.push(Change::Remove(path));
+        if kind == Wanted::Service {
+            let record = self.layout().service_record(namespace, name.as_str());
+            self.changes.push(Change::Remove(record));
+        }
     }
 
     /// Asks that the pet with this uid be replaced, once.

@@ -6,6 +6,7 @@
 mod addresses;
 mod edit;
 mod files;
+mod images;
 pub(crate) mod journal;
 mod lock;
 mod paths;
@@ -27,6 +28,7 @@ pub(crate) use edit::{Edit, Kept, PURGE_ANNOTATION, SET_ANNOTATION, identity};
 pub(crate) use files::{
     Sync, make_dir, names_in, read, read_json, remove, remove_tree, replace, replace_json,
 };
+pub(crate) use images::{catalogue, image_files, with_disk};
 pub(crate) use lock::{Attempt, Lock};
 pub(crate) use paths::{Layout, PetLayout, Wanted};
 pub(crate) use pods::merge_status;

@@ -294,6 +294,11 @@ impl PetLayout {
         self.root.join("sandbox")
     }
 
+    /// What a container's image brings along.
+    pub(crate) fn image(&self, container: &str) -> PathBuf {
+        self.root.join("image").join(container)
+    }
+
     /// A container's working directory, with its mounts as links below it.
     pub(crate) fn container_root(&self, container: &str) -> PathBuf {
         self.root.join("root").join(container)

@@ -38,7 +38,7 @@ impl Names {
         let listen = settings.dns_listen.unwrap_or(own);
         let zone = Arc::new(RwLock::new(zone.with_servers([listen.ip()])));
         let upstreams = upstreams(settings, &[listen]);
-        let server = Server::start_forwarding(&[listen], Arc::clone(&zone), &upstreams);
+        let server = Server::start(&[listen], Arc::clone(&zone), &upstreams);
         let server = server
             .map_err(|error| log(&format!("no DNS on {listen}: {error}")))
             .ok();

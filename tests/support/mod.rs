@@ -435,6 +435,32 @@ pub(crate) fn testdata() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata")
 }
 
+/// Tells whether the programs of a server are installed; says so where they are not, or fails where
+/// `PETSET_TEST_REQUIRE` names the server.
+pub(crate) fn is_installed(server: &str, programs: &[&str]) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Where distributions put servers, which an ordinary user need not have on the PATH.
+    let sbin = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).chain(sbin).collect();
+    let on_path = |program: &str| folders.iter().any(|dir| dir.join(program).is_file());
+    let missing: Vec<&str> = programs
+        .iter()
+        .copied()
+        .filter(|program| !on_path(program))
+        .collect();
+    if missing.is_empty() {
+        return true;
+    }
+    let missing = missing.join(" and ");
+    let required = std::env::var("PETSET_TEST_REQUIRE").unwrap_or_default();
+    assert!(
+        !required.split(',').any(|name| name.trim() == server),
+        "PETSET_TEST_REQUIRE demands {server}, but PATH has no {missing}"
+    );
+    skipped(&format!("PATH has no {missing}, so {server} is not tested"));
+    false
+}
+
 /// Says why a test does nothing here.
 pub(crate) fn skipped(why: &str) {
     // Not `eprintln!`, which the test harness keeps to itself where a test succeeds.

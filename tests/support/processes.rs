@@ -87,6 +87,8 @@ pub(super) fn release_block(state: &Path) {
             let _ = fs::remove_file(entry.path());
         }
     }
+    // The last one to go takes the register along.
+    let _ = fs::remove_dir(blocks());
 }
 
 fn command(pid: i32) -> String {

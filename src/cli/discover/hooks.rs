@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -16,6 +17,31 @@ pub(super) struct Hooks {
     /// What follows `next`; nothing where the program ends after it.
     after: Option<String>,
     last: BTreeSet<String>,
+}
+
+/// What a hook is told of its own pet in its environment, as later versions of peer-finder do
+/// (F08).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Host {
+    /// How it is listed: its full name, or its address.
+    pub(super) listed: String,
+    pub(super) ip: Option<IpAddr>,
+}
+
+impl Host {
+    fn variables(&self) -> Vec<(&'static str, String)> {
+        let kind = |ip: IpAddr| if ip.is_ipv4() { "IPv4" } else { "IPv6" };
+        let listed_as = self.listed.parse().map_or("DNS", kind);
+        let mut variables = vec![
+            ("HOST_ADDRESS", self.listed.clone()),
+            ("HOST_ADDRESS_TYPE", listed_as.to_owned()),
+        ];
+        if let Some(ip) = self.ip {
+            variables.push(("POD_IP", ip.to_string()));
+            variables.push(("POD_IP_TYPE", kind(ip).to_owned()));
+        }
+        variables
+    }
 }
 
 #[derive(Debug)]
@@ -38,11 +64,11 @@ impl Hooks {
     }
 
     /// Calls the hook that is due, if these names are others than before; breaks after the last.
-    pub(super) fn take(&mut self, names: BTreeSet<String>) -> Result<ControlFlow<()>> {
+    pub(super) fn take(&mut self, names: BTreeSet<String>, own: &Host) -> Result<ControlFlow<()>> {
         if names == self.last {
             return Ok(ControlFlow::Continue(()));
         }
-        self.next.call(&names)?;
+        self.next.call(&names, own)?;
         self.last = names;
         let Some(command) = &self.after else {
             return Ok(ControlFlow::Break(()));
@@ -57,10 +83,11 @@ impl Hooks {
 
 impl Hook {
     /// Runs the command with the sorted names on its standard input, one a line.
-    fn call(&self, names: &BTreeSet<String>) -> Result<()> {
+    fn call(&self, names: &BTreeSet<String>, own: &Host) -> Result<()> {
         let wish = || format!("cannot run the {} command {:?}", self.option, self.command);
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(&self.command).stdin(Stdio::piped());
+        shell.envs(own.variables());
         let mut child = shell.spawn().with_context(wish)?;
         if let Some(mut input) = child.stdin.take() {
             let list: String = names.iter().map(|name| format!("{name}\n")).collect();
@@ -88,6 +115,12 @@ fn ending(status: ExitStatus) -> String {
 mod tests {
     use super::*;
 
+    fn host() -> Host {
+        let listed = "web-0.web.default.svc.cluster.local".to_owned();
+        let ip = "10.7.1.1".parse().ok();
+        Host { listed, ip }
+    }
+
     fn names(list: &str) -> BTreeSet<String> {
         list.split(' ').map(str::to_owned).collect()
     }
@@ -104,7 +137,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut hooks = hooks(dir.path(), true, true);
         for list in ["b a", "a b", "a b c"] {
-            assert!(hooks.take(names(list)).unwrap().is_continue());
+            assert!(hooks.take(names(list), &host()).unwrap().is_continue());
         }
         let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
         assert_eq!(log, "start a b\nchange a b c\n");
@@ -115,13 +148,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert!(
             hooks(dir.path(), true, false)
-                .take(names("a"))
+                .take(names("a"), &host())
                 .unwrap()
                 .is_break()
         );
         assert!(
             hooks(dir.path(), false, true)
-                .take(names("a"))
+                .take(names("a"), &host())
                 .unwrap()
                 .is_continue()
         );
@@ -130,9 +163,27 @@ mod tests {
     }
 
     #[test]
+    fn a_hook_is_told_of_its_own_pet() {
+        let told = |host: Host| {
+            let words = host.variables().into_iter();
+            let words: Vec<String> = words
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            words.join(" ")
+        };
+        let by_name = "HOST_ADDRESS=web-0.web.default.svc.cluster.local HOST_ADDRESS_TYPE=DNS \
+                       POD_IP=10.7.1.1 POD_IP_TYPE=IPv4";
+        assert_eq!(told(host()), by_name);
+        let listed = "10.7.1.1".to_owned();
+        let by_address = "HOST_ADDRESS=10.7.1.1 HOST_ADDRESS_TYPE=IPv4 POD_IP=10.7.1.1 \
+                          POD_IP_TYPE=IPv4";
+        assert_eq!(told(Host { listed, ..host() }), by_address);
+    }
+
+    #[test]
     fn a_hook_that_fails_ends_the_program() {
         let mut hooks = Hooks::new(Some("exit 3".to_owned()), None).unwrap();
-        let failed = hooks.take(names("a")).unwrap_err().to_string();
+        let failed = hooks.take(names("a"), &host()).unwrap_err().to_string();
         assert_eq!(
             failed,
             "the --on-start command \"exit 3\" failed with exit code 3"

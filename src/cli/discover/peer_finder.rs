@@ -2,6 +2,13 @@
 //!
 //! Old manifests call it in init containers and as the parent of the server. Its flags are Go's:
 //! one dash or two, the value behind `=` or in the next word.
+//!
+//! | rows | where they are held |
+//! | --- | --- |
+//! | F01, F02, F07 | here: flags, the domain (from the settings, not from `resolv.conf`), the words for a wrong use |
+//! | F03-F06 | `hooks`, and the tests of hooks in tests/discovering.rs; the list comes when it changes, not each second |
+//! | F05b | [`own_host`] is the kernel's name where no `POD_NAME` is set |
+//! | F08 | `-address-type` and the hooks' environment; not: `-selector`, `-hosts-file` and others that need the Kubernetes API, IPv6, and staying after the last call |
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -9,7 +16,7 @@ use std::process::ExitCode;
 
 use super::super::peers::{Lookout, Own, Peer, Whom};
 use super::super::session::{Session, say};
-use super::hooks::Hooks;
+use super::hooks::{Hooks, Host};
 use crate::model::{Namespace, ObjectName};
 use crate::problem::{Kind, Problem, Result};
 
@@ -107,9 +114,11 @@ impl Flags {
             let published = peers.all.iter().filter(|peer| peer.published);
             let published: Vec<&Peer> = published.collect();
             let names: BTreeSet<String> = published.iter().map(|peer| host(peer)).collect();
-            let listed = published.iter().any(|peer| peer.name == own);
-            if listed && hooks.take(names)?.is_break() {
-                return Ok(());
+            if let Some(own) = published.iter().find(|peer| peer.name == own) {
+                let (listed, ip) = (host(own), own.ip);
+                if hooks.take(names, &Host { listed, ip })?.is_break() {
+                    return Ok(());
+                }
             }
             lookout.wait(None)?;
         }

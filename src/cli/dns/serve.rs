@@ -45,7 +45,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<()> {
     let mut desk = Desk::new(session, Arc::new(RwLock::new(zone)))?;
     desk.read_everything()?;
     let upstreams = upstreams(session.store.settings(), &args.listen);
-    let server = Server::start_forwarding(&args.listen, Arc::clone(&desk.zone), &upstreams)
+    let server = Server::start(&args.listen, Arc::clone(&desk.zone), &upstreams)
         .with_context(|| format!("cannot listen on {}", listed(&args.listen)))?;
     say(format!(
         "Answering DNS questions on {}.",

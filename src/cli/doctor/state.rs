@@ -1,15 +1,15 @@
 //! Checks of the state directory: can it be written, locked, and understood.
 
+use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
 
 use super::super::volume::in_words;
 use super::{Finding, Patient};
 use crate::model::image::Catalogue;
 use crate::problem::Problem;
-use crate::store::{Attempt, Lock, Settings, read};
+use crate::store::{Attempt, Lock, Settings, image_files, read};
 
 /// With less free space than this, writing a status may fail at any moment.
 const TOO_LITTLE: u64 = 16 << 20;
@@ -175,15 +175,10 @@ fn settings(patient: &Patient) -> Finding {
 fn images(patient: &Patient) -> Finding {
     const CHECK: &str = "images.toml";
     let own = patient.layout.images();
-    let mut files = Vec::new();
-    for path in [Some(own.clone()), user_images()].into_iter().flatten() {
-        match read(&path) {
-            Ok(text) => files.extend(text.map(|text| (path, text))),
-            Err(error) => {
-                return Finding::broken(CHECK, format!("{}: {error}", path.display()), "");
-            }
-        }
-    }
+    let files = match image_files(&patient.layout) {
+        Ok(files) => files,
+        Err(error) => return Finding::broken(CHECK, error.to_string(), ""),
+    };
     match Catalogue::new(&files, &own, "petset") {
         Ok(_) if files.is_empty() => Finding::ok(CHECK, "absent: the built-in catalogue holds"),
         Ok(_) => {
@@ -198,14 +193,6 @@ fn images(patient: &Patient) -> Finding {
             Finding::broken(CHECK, one_line(&fault.message), advice)
         }
     }
-}
-
-/// The part of the image catalogue that is the user's own, whatever the state directory.
-fn user_images() -> Option<PathBuf> {
-    let set = |name| env::var_os(name).filter(|value| !value.is_empty());
-    let home = || set("HOME").map(|home| PathBuf::from(home).join(".config"));
-    let config = set("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home)?;
-    Some(config.join("petset/images.toml"))
 }
 
 /// A table has one line for each check.

@@ -62,7 +62,7 @@ pub(in super::super) fn of_service(service: &Service, remarks: &mut Remarks) {
         ports,
         publish_not_ready_addresses: _,
         selector: _,
-        session_affinity,
+        session_affinity: _,
         session_affinity_config: _,
         traffic_distribution,
         type_: _,
@@ -82,10 +82,6 @@ pub(in super::super) fn of_service(service: &Service, remarks: &mut Remarks) {
         (
             "loadBalancerSourceRanges",
             load_balancer_source_ranges.is_some(),
-        ),
-        (
-            "sessionAffinity",
-            session_affinity.as_deref() == Some("ClientIP"),
         ),
         ("trafficDistribution", traffic_distribution.is_some()),
         ("ipFamilies", families.iter().any(|family| family != "IPv4")),

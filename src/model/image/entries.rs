@@ -14,11 +14,16 @@ const BUILT_IN: &str = include_str!("../images.toml");
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Entry {
+    /// The entry of the same file, or of the built-in catalogue, that holds for what is not here.
+    pub(super) like: Option<String>,
     /// Runs before the arguments, unless the manifest gives a command.
     pub(super) entrypoint: Option<Vec<String>>,
     /// As `entrypoint`, but only before arguments that begin with a dash or end with `.conf`:
     /// others are a command of their own, as the entrypoint scripts of official images have it.
     pub(super) program: Option<Vec<String>>,
+    /// As `entrypoint`, but a shell script: `$0` is the entry's key, and the arguments follow. It
+    /// finds the functions of `prelude.sh`.
+    pub(super) script: Option<String>,
     /// The arguments, unless the manifest gives arguments or a command.
     #[serde(alias = "cmd")]
     pub(super) args: Option<Vec<String>>,
@@ -33,6 +38,28 @@ pub(super) struct Entry {
     pub(super) env: BTreeMap<String, String>,
     /// The working directory, unless the manifest gives one.
     pub(super) cwd: Option<String>,
+    /// The working directory within the image; without isolation it lies below the pet's own.
+    pub(super) workdir: Option<String>,
+    /// Directories in which programs are looked for last; `*` stands for any one name, and what
+    /// is not there is passed over.
+    #[serde(default)]
+    pub(super) search: Vec<String>,
+    /// Whom the image's entrypoint becomes, where it is started by root.
+    pub(super) user: Option<String>,
+    /// Where the image keeps what it writes: empty at first, unless a volume is there.
+    #[serde(default)]
+    pub(super) data: Vec<String>,
+    /// What `/bin/sh` is in the image: the first of these programs that is there.
+    #[serde(default)]
+    pub(super) shell: Vec<String>,
+    /// Scripts that come first on PATH, by their names.
+    #[serde(default)]
+    pub(super) bin: BTreeMap<String, String>,
+    /// Files that the image has where the host has others, by their paths; with isolation only.
+    #[serde(default)]
+    pub(super) files: BTreeMap<String, String>,
+    /// What Debian calls the package that has the programs.
+    pub(super) package: Option<String>,
 }
 
 /// A file of the catalogue.
@@ -45,6 +72,7 @@ pub(super) struct Book {
 impl Book {
     pub(super) fn read(path: &Path, text: &str) -> Result<Self, Problem> {
         let entries = read_entries(text)
+            .and_then(|entries| complete(text, entries))
             .map_err(|fault| Problem::invalid(format!("{}{fault}", path.display())))?;
         let path = path.to_owned();
         Ok(Self { path, entries })
@@ -56,11 +84,95 @@ pub(super) fn read_entries(text: &str) -> Result<BTreeMap<String, Entry>, String
     let entries: BTreeMap<String, Entry> =
         toml::from_str(text).map_err(|error| place(text, &error))?;
     for (key, entry) in &entries {
-        if entry.program.is_some() && entry.entrypoint.is_some() {
-            return Err(format!(": [{key:?}] has both entrypoint and program"));
+        if let Some(fault) = entry.fault() {
+            let place = place_of(text, key).unwrap_or_default();
+            return Err(format!("{place}: [{key:?}] {fault}"));
         }
     }
     Ok(entries)
+}
+
+impl Entry {
+    /// Returns this entry with what only `base` has.
+    fn over(&self, base: Self) -> Self {
+        let own = self.clone();
+        let starts = own.entrypoint.is_some() || own.program.is_some() || own.script.is_some();
+        let (entrypoint, program, script) = match starts {
+            true => (own.entrypoint, own.program, own.script),
+            false => (base.entrypoint, base.program, base.script),
+        };
+        let list = |own: Vec<String>, base| if own.is_empty() { base } else { own };
+        let both = |own: BTreeMap<String, String>, mut base: BTreeMap<String, String>| {
+            base.extend(own);
+            base
+        };
+        Self {
+            like: None,
+            entrypoint,
+            program,
+            script,
+            args: own.args.or(base.args),
+            needs: list(own.needs, base.needs),
+            path: list(own.path, base.path),
+            env: both(own.env, base.env),
+            cwd: own.cwd.or(base.cwd),
+            workdir: own.workdir.or(base.workdir),
+            search: list(own.search, base.search),
+            user: own.user.or(base.user),
+            data: list(own.data, base.data),
+            shell: list(own.shell, base.shell),
+            bin: both(own.bin, base.bin),
+            files: both(own.files, base.files),
+            package: own.package.or(base.package),
+        }
+    }
+
+    /// Finds what contradicts itself, or could not be put anywhere.
+    fn fault(&self) -> Option<String> {
+        let starts = [
+            ("entrypoint", self.entrypoint.is_some()),
+            ("program", self.program.is_some()),
+            ("script", self.script.is_some()),
+        ];
+        let given = starts.iter().filter(|(_, given)| *given);
+        let given: Vec<&str> = given.map(|(name, _)| *name).collect();
+        if let [first, second, ..] = given[..] {
+            return Some(format!("has both {first} and {second}"));
+        }
+        for (list, words) in [("entrypoint", &self.entrypoint), ("program", &self.program)] {
+            if words.as_ref().is_some_and(Vec::is_empty) {
+                return Some(format!("{list} must not be empty"));
+            }
+        }
+        if let Some(name) = self.bin.keys().find(|name| !is_plain_name(name)) {
+            return Some(format!("bin.{name:?} must be the name of a program"));
+        }
+        let paths = self.files.keys().map(|path| ("files", path));
+        let paths = paths.chain(self.data.iter().map(|path| ("data", path)));
+        let mut paths = paths.chain(self.workdir.iter().map(|path| ("workdir", path)));
+        let (field, path) = paths.find(|(_, path)| !is_plain_path(path))?;
+        Some(format!(
+            "{field}: {path:?} must be an absolute path without `..`"
+        ))
+    }
+}
+
+fn is_plain_name(name: &str) -> bool {
+    !name.is_empty() && name != "." && name != ".." && !name.contains('/')
+}
+
+fn is_plain_path(path: &str) -> bool {
+    path.starts_with('/') && path.len() > 1 && !path.split('/').any(|part| part == "..")
+}
+
+/// Returns the place of an entry's heading, as faults begin with it.
+fn place_of(text: &str, key: &str) -> Option<String> {
+    let heading = |line: &str| {
+        let inner = line.trim().strip_prefix('[')?.split_once(']')?.0.trim();
+        (inner.trim_matches(['"', '\'']) == key).then_some(())
+    };
+    let at = text.lines().position(|line| heading(line).is_some())?;
+    Some(format!(":{}:1", at + 1))
 }
 
 fn place(text: &str, error: &toml::de::Error) -> String {
@@ -71,7 +183,60 @@ fn place(text: &str, error: &toml::de::Error) -> String {
     let before = &text[..span.start.min(text.len())];
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-    format!(":{line}:{column}: {message}")
+    let field = field_at(text, line);
+    let field = field.filter(|field| !message.contains(&format!("`{field}`")));
+    let field = field.map_or_else(String::new, |field| format!("{field}: "));
+    format!(":{line}:{column}: {field}{message}")
+}
+
+/// Returns the field that a line gives a value to.
+fn field_at(text: &str, line: usize) -> Option<&str> {
+    let field = text.lines().nth(line - 1)?.split_once('=')?.0.trim();
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.\"/ ".contains(letter);
+    (!field.is_empty() && field.chars().all(plain)).then_some(field)
+}
+
+/// Fills in what entries leave to another one.
+fn complete(
+    text: &str,
+    entries: BTreeMap<String, Entry>,
+) -> Result<BTreeMap<String, Entry>, String> {
+    let mut complete = BTreeMap::new();
+    for (key, entry) in &entries {
+        let base = match &entry.like {
+            None => None,
+            Some(like) => {
+                let own = entries.get(like).filter(|_| like != key);
+                let base = own
+                    .cloned()
+                    .map_or_else(|| built_in_of(like), |own| Ok(Some(own)))?;
+                let place = || place_of(text, key).unwrap_or_default();
+                let missing = || format!("{}: [{key:?}] like: no entry {like:?}", place());
+                let plain = base.filter(|base| base.like.is_none());
+                Some(plain.ok_or_else(missing)?)
+            }
+        };
+        let entry = base.map_or_else(|| entry.clone(), |base| entry.over(base));
+        complete.insert(key.clone(), entry);
+    }
+    Ok(complete)
+}
+
+/// Reads the built-in entry of exactly this key.
+fn built_in_of(key: &str) -> Result<Option<Entry>, String> {
+    let mut parts = built_in_parts();
+    let Some((_, part)) = parts.find(|(known, _)| *known == key) else {
+        return Ok(None);
+    };
+    let entries = read_entries(part).map_err(|fault| format!("built-in catalogue{fault}"))?;
+    Ok(entries.into_values().next())
+}
+
+/// Reads a part of the built-in catalogue.
+pub(super) fn read_built_in(part: &str) -> Result<Option<(String, Entry)>, String> {
+    let entries = read_entries(part).and_then(|entries| complete(part, entries));
+    let entries = entries.map_err(|fault| format!("built-in catalogue{fault}"))?;
+    Ok(entries.into_iter().next())
 }
 
 /// Finds the built-in entry, reading only the part of the catalogue that it needs.
@@ -80,8 +245,7 @@ pub(super) fn built_in(reference: &Reference<'_>) -> Result<Option<(String, Entr
     let Some((_, part)) = fits.max_by_key(|(fit, _)| *fit) else {
         return Ok(None);
     };
-    let entries = read_entries(part).map_err(|fault| format!("built-in catalogue{fault}"))?;
-    Ok(entries.into_iter().next())
+    read_built_in(part)
 }
 
 /// Takes the built-in catalogue apart at its headings, without reading it.

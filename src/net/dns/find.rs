@@ -6,7 +6,7 @@ use super::answer::{Kind, Question, Value};
 use super::arpa;
 use super::asked::{Asked, Rows};
 use super::node::Node;
-use super::zone::{Pods, Zone};
+use super::zone::Zone;
 use crate::net::record::ServiceKind;
 
 /// The specification that the records follow, and how long that may be remembered (N01).
@@ -53,13 +53,11 @@ impl Zone {
         rows
     }
 
+    /// A name such as `10-1-2-3.default.pod` stands for the address that it spells, if an endpoint
+    /// of the namespace has it (N45).
     fn pod(&self, asked: &Asked, namespace: &str, pod: &str) -> Option<Rows> {
         let ip = undashed(pod).filter(|_| self.namespaces.contains_key(namespace))?;
-        let there = match self.pods {
-            Pods::Disabled => false,
-            Pods::Insecure => true,
-            Pods::Verified => self.has_pod(namespace, ip),
-        };
+        let there = self.has_pod(namespace, ip);
         there.then(|| asked.rows([Value::address(ip)]))
     }
 

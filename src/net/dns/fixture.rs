@@ -1,5 +1,11 @@
-//! Services to test with, written in one line each.
+//! What the tests of names share: services, written in one line each, and a server.
 
+use std::io::Read;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use super::{Server, Zone};
 use crate::net::record::{Endpoint, EndpointPort, ServiceKind, ServicePort, ServiceRecord, Target};
 
 /// Makes a service of the namespace `testns` with the port http/80.
@@ -99,4 +105,51 @@ pub(super) fn pets(count: u32) -> ServiceRecord {
     };
     let pets: Vec<String> = (0..count).map(pet).collect();
     service("nginx", "headless", &pets.join(" "))
+}
+
+/// How long a test waits for what is bound to come.
+pub(super) const LIMIT: Option<Duration> = Some(Duration::from_secs(10));
+
+/// A server on a port of its own, and the zone it serves: at first that of the CoreDNS cases.
+pub(super) struct Serving {
+    pub(super) zone: Arc<RwLock<Zone>>,
+    pub(super) server: Server,
+}
+
+impl Serving {
+    pub(super) fn start() -> Self {
+        Self::start_forwarding(&[])
+    }
+
+    pub(super) fn start_forwarding(upstreams: &[SocketAddr]) -> Self {
+        let zone = Zone::new("cluster.local", coredns()).with_reverse_zone("5.127.in-addr.arpa");
+        let zone = Arc::new(RwLock::new(zone));
+        let any = "127.0.0.1:0".parse().unwrap();
+        let server = Server::start(&[any], Arc::clone(&zone), upstreams).unwrap();
+        Self { zone, server }
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.server.addresses()[0]
+    }
+
+    pub(super) fn tcp(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address()).unwrap();
+        stream.set_read_timeout(LIMIT).unwrap();
+        stream
+    }
+}
+
+/// A message as it goes over TCP.
+pub(super) fn frame(message: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(message.len()).unwrap();
+    [&length.to_be_bytes(), message].concat()
+}
+
+pub(super) fn read_frame(stream: &mut impl Read) -> Vec<u8> {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).unwrap();
+    let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut message).unwrap();
+    message
 }

@@ -1,18 +1,13 @@
 //! Names of other zones, asked of a resolver that the test plays.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::sync::{Arc, RwLock};
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::thread;
-use std::time::Duration;
 
 use simple_dns::rdata::{A, RData};
 use simple_dns::{CLASS, Name, Packet, PacketFlag, QTYPE, Question, RCODE, ResourceRecord, TYPE};
 
-use super::fixture::coredns;
-use super::{Server, Zone};
-
-const LIMIT: Option<Duration> = Some(Duration::from_secs(10));
+use super::fixture::{LIMIT, Serving, frame, read_frame};
 
 /// A resolver that knows one address for everything, says by UDP that its answers are cut, and
 /// denies what begins with `nope`.
@@ -62,25 +57,6 @@ fn resolve(query: &[u8], truncated: bool) -> Vec<u8> {
     reply.build_bytes_vec().unwrap()
 }
 
-fn frame(message: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(message.len()).unwrap();
-    [&length.to_be_bytes(), message].concat()
-}
-
-fn read_frame(stream: &mut TcpStream) -> Vec<u8> {
-    let mut length = [0; 2];
-    stream.read_exact(&mut length).unwrap();
-    let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
-    stream.read_exact(&mut message).unwrap();
-    message
-}
-
-fn server(upstreams: &[SocketAddr]) -> Server {
-    let zone = Arc::new(RwLock::new(Zone::new("cluster.local", coredns())));
-    let any = "127.0.0.1:0".parse().unwrap();
-    Server::start_forwarding(&[any], zone, upstreams).unwrap()
-}
-
 fn query(name: &str, wants_recursion: bool) -> Vec<u8> {
     let mut packet = Packet::new_query(0x4321);
     if wants_recursion {
@@ -93,10 +69,10 @@ fn query(name: &str, wants_recursion: bool) -> Vec<u8> {
 }
 
 /// Asks by UDP; tells the code, the answers, and whether they are cut.
-fn ask(server: &Server, query: &[u8]) -> (RCODE, Vec<String>, bool) {
+fn ask(serving: &Serving, query: &[u8]) -> (RCODE, Vec<String>, bool) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(LIMIT).unwrap();
-    socket.send_to(query, server.addresses()[0]).unwrap();
+    socket.send_to(query, serving.address()).unwrap();
     let mut buffer = [0; 4096];
     let length = socket.recv(&mut buffer).unwrap();
     read(&buffer[..length])
@@ -122,7 +98,7 @@ const EXTERNAL: &str = "external.testns.svc.cluster.local";
 
 #[test]
 fn names_of_other_zones_are_asked_of_the_resolver() {
-    let server = server(&[resolver()]);
+    let server = Serving::start_forwarding(&[resolver()]);
     let found = (RCODE::NoError, vec!["192.0.2.7".to_owned()], true);
     assert_eq!(ask(&server, &query("example.org", true)), found);
     let denied = ask(&server, &query("nope.example.org", true));
@@ -141,7 +117,7 @@ fn names_of_other_zones_are_asked_of_the_resolver() {
 
 #[test]
 fn an_external_name_is_followed_by_what_it_is_and_the_cut_is_passed_on() {
-    let server = server(&[resolver()]);
+    let server = Serving::start_forwarding(&[resolver()]);
     let expected = vec!["ext.interwebs.test".to_owned(), "192.0.2.7".to_owned()];
     assert_eq!(
         ask(&server, &query(EXTERNAL, true)),
@@ -157,12 +133,12 @@ fn a_resolver_that_is_not_there_gives_way_to_the_next_and_none_is_a_failure() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let with_next = server(&[nobody, resolver()]);
+    let with_next = Serving::start_forwarding(&[nobody, resolver()]);
     assert_eq!(
         ask(&with_next, &query("example.org", true)).1,
         ["192.0.2.7"]
     );
-    let alone = server(&[nobody]);
+    let alone = Serving::start_forwarding(&[nobody]);
     assert_eq!(
         ask(&alone, &query("example.org", true)).0,
         RCODE::ServerFailure
@@ -176,10 +152,9 @@ fn a_resolver_that_is_not_there_gives_way_to_the_next_and_none_is_a_failure() {
 
 #[test]
 fn by_tcp_the_whole_answer_comes() {
-    let server = server(&[resolver()]);
+    let server = Serving::start_forwarding(&[resolver()]);
     for (name, answers) in [("example.org", 1), (EXTERNAL, 2)] {
-        let mut stream = TcpStream::connect(server.addresses()[0]).unwrap();
-        stream.set_read_timeout(LIMIT).unwrap();
+        let mut stream = server.tcp();
         stream.write_all(&frame(&query(name, true))).unwrap();
         let (code, found, truncated) = read(&read_frame(&mut stream));
         assert_eq!(
@@ -191,6 +166,6 @@ fn by_tcp_the_whole_answer_comes() {
 
 #[test]
 fn without_a_resolver_other_zones_are_refused() {
-    let server = server(&[]);
+    let server = Serving::start_forwarding(&[]);
     assert_eq!(ask(&server, &query("example.org", true)).0, RCODE::Refused);
 }

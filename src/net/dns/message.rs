@@ -12,7 +12,7 @@ use super::zone::Zone;
 
 /// How a question came, which decides how long its answer may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Transport {
+pub(super) enum Transport {
     Udp,
     Tcp,
 }
@@ -46,8 +46,10 @@ pub(super) enum Reply {
     Elsewhere(Elsewhere),
 }
 
-/// Answers one message; nothing where it deserves no answer: it is a fragment or itself one.
-pub(crate) fn answer(zone: &Zone, query: &[u8], transport: Transport) -> Option<Vec<u8>> {
+/// Answers one message without asking others; nothing where it deserves no answer: it is a
+/// fragment or itself one.
+#[cfg(test)]
+pub(super) fn answer(zone: &Zone, query: &[u8], transport: Transport) -> Option<Vec<u8>> {
     match consider(zone, query, transport, false)? {
         Reply::Here(reply) => Some(reply),
         Reply::Elsewhere(elsewhere) => Some(elsewhere.own_reply()),

@@ -6,8 +6,9 @@ use simple_dns::{
     CLASS, Name, OPCODE, Packet, PacketFlag, QCLASS, QTYPE, RCODE, ResourceRecord, TYPE,
 };
 
+use super::Zone;
 use super::fixture::{coredns, pets, service};
-use super::{Transport, Zone, answer};
+use super::message::{Transport, answer};
 
 fn zone() -> Zone {
     Zone::new("cluster.local", coredns())

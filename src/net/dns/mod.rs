@@ -30,16 +30,13 @@ mod zone;
 #[cfg(test)]
 mod zone_tests;
 
-pub(crate) use answer::{Answer, Kind, Question, Record, Status, Value};
+pub(crate) use answer::{Kind, Question, Record, Value};
 pub(crate) use forward::upstreams;
-pub(crate) use lookup::{Lookup, Need, lookup, needed, questions, search_path};
-pub(crate) use message::{Transport, answer};
+pub(crate) use lookup::{Lookup, Need, lookup, questions, search_path};
 pub(crate) use query::{Reply, query, read_reply};
 pub(crate) use server::Server;
 pub(crate) use text::{TABLE_HEAD, hosts, rows, short, zone_file};
-pub(crate) use zone::{Pods, Zone};
+pub(crate) use zone::Zone;
 
-/// The domain of a state directory whose settings name no other.
-pub(crate) const DEFAULT_DOMAIN: &str = "cluster.local";
-/// How long an answer may be kept, in seconds, where the settings say nothing else (N15).
-pub(crate) const DEFAULT_TTL: u32 = 5;
+/// How long an answer may be kept, in seconds (N15).
+const TTL: u32 = 5;

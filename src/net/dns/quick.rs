@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use super::TTL;
 use super::arpa;
 use super::zone::Zone;
 use crate::net::record::ServiceKind;
@@ -42,7 +43,7 @@ pub(super) fn answer(zone: &Zone, query: &[u8], reply: &mut [u8; ROOM]) -> Optio
     let mut count = 0_u16;
     for ip in node.addresses_of(host)? {
         let IpAddr::V4(ip) = ip else { continue };
-        let parts = [&OWNER[..], &zone.ttl().to_be_bytes(), &[0, 4], &ip.octets()];
+        let parts = [&OWNER[..], &TTL.to_be_bytes(), &[0, 4], &ip.octets()];
         for part in parts {
             reply
                 .get_mut(length..length + part.len())?

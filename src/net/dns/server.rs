@@ -42,15 +42,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Serves `zone` by UDP and TCP at each of `addresses`; port 0 means any that is free.
+    /// Serves `zone` by UDP and TCP at each of `addresses`, where port 0 means any that is free,
+    /// and asks `upstreams` for names of other zones.
     ///
     /// Only loopback addresses are accepted: petset opens no port to the network.
-    pub(crate) fn start(addresses: &[SocketAddr], zone: Arc<RwLock<Zone>>) -> io::Result<Self> {
-        Self::start_forwarding(addresses, zone, &[])
-    }
-
-    /// Does so, and asks `upstreams` for names of other zones.
-    pub(crate) fn start_forwarding(
+    pub(crate) fn start(
         addresses: &[SocketAddr],
         zone: Arc<RwLock<Zone>>,
         upstreams: &[SocketAddr],

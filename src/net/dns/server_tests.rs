@@ -8,41 +8,15 @@ use std::time::Duration;
 
 use simple_dns::{CLASS, Name, Packet, PacketFlag, QTYPE, Question, RCODE, TYPE};
 
-use super::fixture::{coredns, pets};
+use super::fixture::{LIMIT, Serving, frame, pets, read_frame};
 use super::{Server, Zone};
 
-const LIMIT: Option<Duration> = Some(Duration::from_secs(10));
-
-/// A server on a port of its own, and the zone it serves.
-struct Serving {
-    zone: Arc<RwLock<Zone>>,
-    server: Server,
-}
-
 impl Serving {
-    fn start() -> Self {
-        let zone = Zone::new("cluster.local", coredns()).with_reverse_zone("5.127.in-addr.arpa");
-        let zone = Arc::new(RwLock::new(zone));
-        let address = "127.0.0.1:0".parse().unwrap();
-        let server = Server::start(&[address], Arc::clone(&zone)).unwrap();
-        Self { zone, server }
-    }
-
-    fn address(&self) -> SocketAddr {
-        self.server.addresses()[0]
-    }
-
     fn udp(&self) -> UdpSocket {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(LIMIT).unwrap();
         socket.connect(self.address()).unwrap();
         socket
-    }
-
-    fn tcp(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address()).unwrap();
-        stream.set_read_timeout(LIMIT).unwrap();
-        stream
     }
 
     /// Asks by UDP how many addresses a name has; like any client, again if nothing comes back.
@@ -74,19 +48,6 @@ fn query(name: &str, kind: TYPE) -> Vec<u8> {
     packet.build_bytes_vec().unwrap()
 }
 
-fn frame(message: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(message.len()).unwrap();
-    [&length.to_be_bytes(), message].concat()
-}
-
-fn read_frame(stream: &mut TcpStream) -> Vec<u8> {
-    let mut length = [0; 2];
-    stream.read_exact(&mut length).unwrap();
-    let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
-    stream.read_exact(&mut message).unwrap();
-    message
-}
-
 fn is_closed(stream: &mut TcpStream) -> bool {
     match stream.read(&mut [0; 1]) {
         Ok(length) => length == 0,
@@ -108,6 +69,28 @@ fn a_change_of_the_zone_is_in_the_next_answer() {
     assert_eq!(serving.count(NGINX), 3);
     serving.zone.write().unwrap().remove("testns", "nginx");
     assert_eq!(serving.count(NGINX), 0);
+}
+
+#[test]
+fn nothing_is_denied_over_the_wire_before_everything_is_known() {
+    let serving = Serving::start();
+    *serving.zone.write().unwrap() = Zone::unloaded("cluster.local");
+    let (socket, mut client) = (serving.udp(), serving.tcp());
+    for name in [
+        SVC1,
+        "web-0.nginx.testns.svc.cluster.local",
+        "cluster.local",
+    ] {
+        let mut buffer = [0; 512];
+        socket.send(&query(name, TYPE::A)).unwrap();
+        let length = socket.recv(&mut buffer).unwrap();
+        let by_udp = Packet::parse(&buffer[..length]).unwrap().rcode();
+        client.write_all(&frame(&query(name, TYPE::A))).unwrap();
+        let reply = read_frame(&mut client);
+        let by_tcp = Packet::parse(&reply).unwrap().rcode();
+        let failure = (RCODE::ServerFailure, RCODE::ServerFailure);
+        assert_eq!((by_udp, by_tcp), failure, "{name}"); // N37
+    }
 }
 
 #[test]
@@ -201,7 +184,7 @@ fn a_dropped_server_frees_its_port_and_leaves_no_thread() {
     drop(server);
     assert_eq!(Arc::strong_count(&zone), 1);
     drop(client);
-    let again = Server::start(&[address], zone).unwrap();
+    let again = Server::start(&[address], zone, &[]).unwrap();
     assert_eq!(again.addresses(), [address]);
 }
 
@@ -210,7 +193,7 @@ fn addresses_off_loopback_are_refused() {
     let zone = Arc::new(RwLock::new(Zone::new("cluster.local", [])));
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         let address: SocketAddr = address.parse().unwrap();
-        let refused = Server::start(&[address], Arc::clone(&zone)).unwrap_err();
+        let refused = Server::start(&[address], Arc::clone(&zone), &[]).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::InvalidInput, "{address}");
     }
 }

@@ -8,32 +8,19 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::DEFAULT_TTL;
+use super::TTL;
 use super::answer::{Answer, Kind, Question, Record, Status, Value};
 use super::arpa::{self, Arpa};
 use super::asked::Asked;
 use super::node::{Moved, Node};
 use crate::net::record::{ServiceKind, ServiceRecord};
 
-/// Whether names such as `10-1-2-3.default.pod` resolve (N43-N45).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pods {
-    /// Never.
-    Disabled,
-    /// To the address they spell, whatever it is.
-    Insecure,
-    /// To the address they spell, if an endpoint of the namespace has it.
-    Verified,
-}
-
 /// Everything that names resolve to.
 #[derive(Debug)]
 pub(crate) struct Zone {
     pub(super) domain: String,
-    ttl: u32,
     serial: u32,
     loaded: bool,
-    pub(super) pods: Pods,
     pub(super) servers: Vec<IpAddr>,
     reverse_zones: Vec<String>,
     /// By `service.namespace`, in lower case.
@@ -65,30 +52,14 @@ impl Zone {
     pub(crate) fn unloaded(domain: &str) -> Self {
         Self {
             domain: domain.trim_end_matches('.').to_ascii_lowercase(),
-            ttl: DEFAULT_TTL,
             serial: 0,
             loaded: false,
-            pods: Pods::Verified,
             servers: Vec::new(),
             reverse_zones: Vec::new(),
             services: HashMap::new(),
             namespaces: HashMap::new(),
             owners: HashMap::new(),
         }
-    }
-
-    /// Sets how long an answer may be kept, in seconds.
-    #[must_use]
-    pub(crate) fn with_ttl(mut self, ttl: u32) -> Self {
-        self.ttl = ttl;
-        self
-    }
-
-    /// Sets whether addresses spelled as names below `pod` resolve.
-    #[must_use]
-    pub(crate) fn with_pods(mut self, pods: Pods) -> Self {
-        self.pods = pods;
-        self
     }
 
     /// Sets the addresses of the name server `ns.dns` itself.
@@ -110,10 +81,6 @@ impl Zone {
     /// Returns the domain, in lower case and without a final dot.
     pub(crate) fn domain(&self) -> &str {
         &self.domain
-    }
-
-    pub(super) const fn ttl(&self) -> u32 {
-        self.ttl
     }
 
     /// Tells whether what is missing does not exist.
@@ -240,7 +207,7 @@ impl Zone {
             owner: &question.name,
             zone: &question.name[start..],
             kind: question.kind,
-            ttl: self.ttl,
+            ttl: TTL,
             most,
         };
         let Some(rows) = self.find(&asked, labels) else {
@@ -284,7 +251,7 @@ impl Zone {
             owner: &question.name,
             zone: zone.unwrap_or_default(),
             kind: question.kind,
-            ttl: self.ttl,
+            ttl: TTL,
             most: usize::MAX,
         };
         let is_known = !names.is_empty();

@@ -2,7 +2,8 @@
 //!
 //! The process has a foot in both worlds. On the host it listens where pets are to be found,
 //! 127.b.x.y; a thread of it lives in a network of its own, the hub, with a bridge to which each
-//! pet is attached as 10.b.x.y, and there it answers DNS at 10.b.0.53. It is no child of anybody:
+//! pet is attached as 10.b.x.y, and there it answers DNS at 10.b.0.53 and offers services at
+//! 10.b.240.y. It is no child of anybody:
 //! a pet's runner starts it if it is missing. Each runner stays connected while its pet lives;
 //! when the last one has gone, the process ends. Should it be killed, the runners have the
 //! network's namespaces open, and the next process takes them over with every pet attached.
@@ -19,7 +20,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use super::address::Block;
 use super::netlink::{Netlink, device};
+use super::proxy;
 use crate::store::{self, Layout, Store};
 use crate::sys::{self, Spaces};
 use porter::Porter;
@@ -39,6 +41,8 @@ pub(crate) const VERB: &str = "network";
 const TRY: &str = "try";
 
 const BRIDGE: &str = "petset";
+/// What a pet's own end of the wire is called.
+const DEVICE: &str = "eth0";
 /// How long it waits for the next pet when none is left.
 const LINGER: Duration = Duration::from_millis(300);
 const STACK: usize = 128 << 10;
@@ -109,7 +113,7 @@ fn try_network() -> crate::Result<()> {
     let netlink = Netlink::open()?;
     netlink.add_bridge(BRIDGE, [0x02, 0x50, 0x45, 0x54, 0, 1])?;
     let own: OwnedFd = File::open("/proc/self/ns/net")?.into();
-    netlink.add_pair("p0.0", device(BRIDGE)?, "eth0", own.as_fd())?;
+    netlink.add_pair("p0.0", device(BRIDGE)?, (DEVICE, [0x0a; 6]), own.as_fd())?;
     Ok(())
 }
 
@@ -141,6 +145,7 @@ fn hold(root: &Path, taken: Option<Taken>) -> crate::Result<()> {
     let (ready, is_ready) = channel();
     let porter = Porter::new()?;
     let mut doors = porter.clone();
+    let services = layout.clone();
     let network = taken.map(|taken| taken.network);
     spawn("hub", move || {
         let made = enter(network).and_then(|()| make(block, &store));
@@ -150,6 +155,7 @@ fn hold(root: &Path, taken: Option<Taken>) -> crate::Result<()> {
                 let _ = ready.send(Ok(tid));
                 thread::scope(|scope| {
                     scope.spawn(|| names.keep());
+                    scope.spawn(|| proxy::serve_inside(services, block));
                     doors.serve();
                 });
             }
@@ -220,6 +226,7 @@ fn make(block: Block, store: &Store) -> io::Result<names::Names> {
     for address in [gateway(block), server(block)] {
         there(netlink.add_address(bridge, address))?;
     }
+    there(netlink.add_local_network(block.service_network()))?;
     names::Names::serve(store, block, server(block))
 }
 
@@ -313,11 +320,14 @@ fn attach(wish: &Wish, block: Block, tid: u32) -> io::Result<()> {
     move_into_link_name_space(own.as_fd(), kind)?;
     let outer = Netlink::open()?;
     let bridge = device(BRIDGE)?;
-    there(outer.add_pair(&format!("p{x}.{y}"), bridge, "eth0", theirs.as_fd()))?;
+    // The address that it had before: its peers remember that for a while after they have spoken.
+    let hardware = [0x0a, 0x50, 0x45, block.number(), x, y];
+    let (port, device_there) = (format!("p{x}.{y}"), (DEVICE, hardware));
+    there(outer.add_pair(&port, bridge, device_there, theirs.as_fd()))?;
     move_into_link_name_space(theirs.as_fd(), kind)?;
     let inner = Netlink::open()?;
     inner.set_up(device("lo")?)?;
-    let eth = device("eth0")?;
+    let eth = device(DEVICE)?;
     there(inner.add_address(eth, ip))?;
     inner.set_up(eth)?;
     there(inner.add_default_route(gateway(block)))

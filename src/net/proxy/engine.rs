@@ -47,7 +47,6 @@ const NEWS: u64 = 0;
 /// One port that is offered.
 #[derive(Debug)]
 struct Port {
-    place: Place,
     socket: Socket,
     balance: Balance,
     /// Nobody is accepted until then.
@@ -159,7 +158,6 @@ impl Engine {
         let mut balance = Balance::default();
         balance.follow(wish.pets, wish.affinity);
         let port = Port {
-            place: place.clone(),
             socket,
             balance,
             paused: None,

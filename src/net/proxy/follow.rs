@@ -10,6 +10,7 @@ use super::detour::{Detour, Detours};
 use super::log;
 use super::plan::{self, Wishes};
 use crate::model::Namespace;
+use crate::net::address::Block;
 use crate::net::record::ServiceRecord;
 use crate::problem::Result;
 use crate::store::journal::{self, Event, Severity};
@@ -35,6 +36,8 @@ pub(super) struct Follow {
     /// Something changed that nobody was told yet.
     changed: bool,
     told: BTreeMap<Key, Vec<Detour>>,
+    /// In whose private network this is; nothing on the host.
+    inside: Option<Block>,
 }
 
 impl AsFd for Follow {
@@ -60,9 +63,16 @@ impl Follow {
             records: BTreeMap::new(),
             changed: true,
             told: BTreeMap::new(),
+            inside: None,
         };
         follow.read_everything()?;
         Ok(follow)
+    }
+
+    /// From now on tells addresses as they are in a private network.
+    pub(super) fn seen_inside(self, block: Block) -> Self {
+        let inside = Some(block);
+        Self { inside, ..self }
     }
 
     /// Tells whether the supervisor has ended with nothing left to run. One that was killed
@@ -93,7 +103,10 @@ impl Follow {
         }
         let mut wishes = Wishes::new();
         for record in self.records.values() {
-            plan::add(&mut wishes, record);
+            match self.inside {
+                Some(block) => plan::add(&mut wishes, &record.clone().seen_inside(block)),
+                None => plan::add(&mut wishes, record),
+            }
         }
         Ok(Some(wishes))
     }

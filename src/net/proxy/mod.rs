@@ -8,9 +8,8 @@
 //! connections; bytes are copied through one buffer, and only what a slow receiver does not take
 //! at once is kept.
 //!
-//! It listens on the host. Inside a private network the same records hold with
-//! [`Block::internal`](super::address::Block::internal) addresses; a second proxy in there would
-//! need nothing more.
+//! It listens on the host. In a private network a thread of the process that holds it does the
+//! same with the addresses that hold there ([`serve_inside`]).
 
 mod balance;
 mod datagrams;
@@ -33,11 +32,12 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use self::engine::Engine;
 use self::follow::Follow;
+use super::address::Block;
 use crate::problem::{Result, report};
 use crate::store::{Attempt, Layout, Lock, Store};
 use crate::sys;
 
-pub(crate) use self::detour::{Detour, Detours};
+pub(crate) use self::detour::Detours;
 
 /// The first argument that makes this program a proxy.
 pub(crate) const PROXY_ARGUMENT: &str = "proxy";
@@ -89,6 +89,26 @@ fn serve(root: &Path) -> Result<()> {
             return Ok(());
         }
         engine.turn().context("cannot wait")?;
+    }
+}
+
+/// Serves in the private network that this thread lives in, as long as the process does.
+///
+/// Which ports could not be had is not told: nobody else is in that network.
+pub(crate) fn serve_inside(layout: Layout, block: Block) {
+    open_many();
+    let serve = || -> Result<()> {
+        let mut follow = Follow::new(layout)?.seen_inside(block);
+        let mut engine = Engine::new(&follow).context("cannot begin to wait")?;
+        loop {
+            if let Some(wishes) = follow.news()? {
+                engine.adjust(wishes);
+            }
+            engine.turn().context("cannot wait")?;
+        }
+    };
+    if let Err(error) = serve() {
+        log(&report(&error));
     }
 }
 

@@ -330,9 +330,22 @@ impl Birth {
     /// Lets everybody bind every port: all of them are the pet's.
     fn free_ports(&self) -> rustix::io::Result<()> {
         match self.network {
-            true => write(c"/proc/sys/net/ipv4/ip_unprivileged_port_start", b"0"),
+            true => {
+                write(c"/proc/sys/net/ipv4/ip_unprivileged_port_start", b"0")?;
+                let _ = self.allow_ping();
+                Ok(())
+            }
             false => Ok(()),
         }
+    }
+
+    /// Lets everybody send pings, as container runtimes do; an ordinary user's namespace knows but
+    /// one group.
+    fn allow_ping(&self) -> rustix::io::Result<()> {
+        let range = c"/proc/sys/net/ipv4/ping_group_range";
+        let group = rustix::process::getegid().as_raw();
+        let own = format!("{group} {group}");
+        write(range, b"0 2147483647").or_else(|_| write(range, own.as_bytes()))
     }
 
     fn map(&self) -> rustix::io::Result<()> {

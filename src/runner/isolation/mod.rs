@@ -17,7 +17,7 @@ use std::net::Ipv4Addr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Service};
 
 pub(in crate::runner) use dialer::Dialer;
 pub(super) use full::Sandbox;
@@ -139,14 +139,24 @@ pub(crate) fn move_inside(pod: &mut Pod) {
     let Some(status) = &mut pod.status else {
         return;
     };
-    let inner = |ip: &mut String| {
-        if let Some(rest) = ip.strip_prefix("127.") {
-            *ip = format!("10.{rest}");
-        }
-    };
     status.pod_ip.iter_mut().for_each(inner);
     let all = status.pod_ips.iter_mut().flatten();
     all.for_each(|one| inner(&mut one.ip));
+}
+
+/// Does the same with the virtual addresses of a service.
+pub(super) fn move_service_inside(service: &mut Service) {
+    let Some(spec) = &mut service.spec else {
+        return;
+    };
+    spec.cluster_ip.iter_mut().for_each(inner);
+    spec.cluster_ips.iter_mut().flatten().for_each(inner);
+}
+
+fn inner(ip: &mut String) {
+    if let Some(rest) = ip.strip_prefix("127.") {
+        *ip = format!("10.{rest}");
+    }
 }
 
 /// Returns the address at which the host finds a pod of the private network.

@@ -416,7 +416,7 @@ impl<'a> Plan<'a> {
             return;
         }
         if let Some(parent) = path.parent() {
-            self.make_dir(parent);
+            self.make_layers(parent);
         }
         let at = self.place(path);
         let step = match is_dir {
@@ -436,6 +436,12 @@ impl<'a> Plan<'a> {
         if self.made.contains(path) || self.visible(path).is_some_and(|found| found.is_dir()) {
             return;
         }
+        self.make_layers(path);
+    }
+
+    /// Makes a directory and those above it where the pet's own files lie: in the upper layer too
+    /// if the host has them.
+    fn make_layers(&mut self, path: &Path) {
         let mut above: Vec<&Path> = path.ancestors().collect();
         above.reverse();
         for path in above {

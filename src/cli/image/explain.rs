@@ -1,0 +1,200 @@
+//! `petset image explain`
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, ValueEnum};
+use serde::Serialize;
+
+use super::{Program, ask, program, programs, shown, verdict};
+use crate::cli::render;
+use crate::cli::session::Session;
+use crate::model::image::{Explained, Launch};
+use crate::problem::Result;
+use crate::store;
+
+/// Explain how an image reference is understood, step by step
+///
+/// It ends with 3 where nothing is known of the image, and with 5 where its programs are missing.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  petset image explain redis:7
+  petset image explain k8s.gcr.io/nginx-slim:0.8 -o json
+  petset image explain mydb:v2 -- --port 4000")]
+pub(super) struct Args {
+    /// Image reference, as a manifest has it
+    #[arg(value_name = "REF")]
+    image: String,
+    /// Arguments of the container, as a manifest's `args`
+    #[arg(last = true, value_name = "ARG")]
+    args: Vec<String>,
+    /// Command of the container, as a manifest's `command`; may be given several times
+    #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
+    command: Vec<String>,
+    /// How to print it
+    #[arg(short, long, value_name = "FORM")]
+    output: Option<Form>,
+}
+
+/// The forms that `-o` offers for an explanation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// As JSON
+    Json,
+    /// As YAML
+    Yaml,
+}
+
+/// An explanation, as it is printed.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Page {
+    image: String,
+    name: String,
+    tag: String,
+    looked: Vec<Step>,
+    programs: Vec<Program>,
+    entrypoint: Vec<String>,
+    args: Vec<String>,
+    argv: Vec<String>,
+    program: Option<PathBuf>,
+    path: Vec<PathBuf>,
+    env: Vec<String>,
+    user: Option<String>,
+    data: Vec<String>,
+    working_dir: Option<String>,
+    shell: Option<PathBuf>,
+    scripts: Vec<String>,
+    files: Vec<String>,
+    package: Option<String>,
+    notes: Vec<String>,
+    fault: Option<String>,
+}
+
+/// A place where the reference was looked up.
+#[derive(Debug, Serialize)]
+struct Step {
+    file: String,
+    entry: Option<String>,
+}
+
+pub(super) fn run(session: &Session, args: &Args) -> Result<()> {
+    let catalogue = store::catalogue(session.store.layout(), &program())?;
+    let explained = ask(|disk| catalogue.explain(&args.image, &args.command, &args.args, disk))?;
+    let page = page(&args.image, &explained);
+    match args.output {
+        Some(Form::Json) => render::json(&page),
+        Some(Form::Yaml) => render::yaml(&page),
+        None => render::text(&page.lines()),
+    }?;
+    verdict(&args.image, &explained)
+}
+
+fn page(image: &str, explained: &Explained) -> Page {
+    let none = Launch::default();
+    let launch = explained.launch.as_ref().unwrap_or(&none);
+    let entry = explained.entry.as_ref();
+    let names = |pairs: &[(String, String)]| pairs.iter().map(|(name, _)| name.clone()).collect();
+    let cwd = launch.cwd.as_ref().map(|cwd| cwd.display().to_string());
+    let looked = explained.looked.iter().map(|looked| Step {
+        file: shown(looked.file.as_deref()),
+        entry: looked.key.clone(),
+    });
+    Page {
+        image: image.to_owned(),
+        name: explained.name.clone(),
+        tag: explained.tag.clone(),
+        looked: looked.collect(),
+        programs: entry.map(programs).unwrap_or_default(),
+        entrypoint: entry.map(|entry| entry.starts.clone()).unwrap_or_default(),
+        args: entry.map(|entry| entry.args.clone()).unwrap_or_default(),
+        argv: launch.argv.clone(),
+        program: explained.program.clone(),
+        path: [&launch.path[..], &launch.search].concat(),
+        env: launch
+            .env
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect(),
+        user: entry.and_then(|entry| entry.user.clone()),
+        data: entry.map(|entry| entry.data.clone()).unwrap_or_default(),
+        working_dir: cwd.or_else(|| launch.workdir.clone()),
+        shell: launch.shell.clone(),
+        scripts: names(&launch.bin),
+        files: names(&launch.files),
+        package: entry.and_then(|entry| entry.package.clone()),
+        notes: launch.notes.clone(),
+        fault: explained
+            .launch
+            .as_ref()
+            .err()
+            .map(|fault| fault.message.clone()),
+    }
+}
+
+impl Page {
+    /// Lays the page out as `describe` does: a heading, then what it is.
+    fn lines(&self) -> String {
+        let mut lines = String::new();
+        let mut say = |heading: &str, text: &str| {
+            if !text.is_empty() {
+                lines.push_str(&format!("{:<14}{}\n", format!("{heading}:"), text));
+            }
+        };
+        say("Image", &self.image);
+        say("Name", &format!("{}, tag {}", self.name, self.tag));
+        for step in &self.looked {
+            let found = match &step.entry {
+                Some(key) => format!("{}: entry [{key:?}]", step.file),
+                None => format!("{}: no entry", step.file),
+            };
+            say("Looked in", &found);
+        }
+        say("Entrypoint", &self.entrypoint());
+        say("Arguments", &quoted(&self.args));
+        for program in &self.programs {
+            let place = super::place(program);
+            say("Needs", &place);
+        }
+        let program = self.program.as_ref().map(|path| path.display().to_string());
+        say("Runs", &program.unwrap_or_default());
+        say("As user", self.user.as_deref().unwrap_or_default());
+        let path: Vec<String> = self
+            .path
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        say("Also on PATH", &path.join(":"));
+        say("Environment", &self.env.join(", "));
+        say("Data", &self.data.join(", "));
+        say(
+            "Working dir",
+            self.working_dir.as_deref().unwrap_or_default(),
+        );
+        let shell = self.shell.as_ref().map(|path| path.display().to_string());
+        say("/bin/sh is", &shell.unwrap_or_default());
+        say("Scripts", &self.scripts.join(", "));
+        say("Files", &self.files.join(", "));
+        say("Package", self.package.as_deref().unwrap_or_default());
+        for note in &self.notes {
+            say("Note", note);
+        }
+        lines
+    }
+
+    fn entrypoint(&self) -> String {
+        let scripted = self.argv.first().is_some_and(|first| first == "sh");
+        match self.entrypoint.is_empty() {
+            true if scripted && self.argv.len() > 3 => "a script of the catalogue".to_owned(),
+            _ => quoted(&self.entrypoint),
+        }
+    }
+}
+
+fn quoted(words: &[String]) -> String {
+    let cut = |word: &String| match word.contains('\n') {
+        true => "...".to_owned(),
+        false => word.clone(),
+    };
+    let words: Vec<String> = words.iter().map(cut).collect();
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
+}

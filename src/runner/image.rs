@@ -1,0 +1,151 @@
+//! What an image has where the host has something else: its scripts, its files, its empty
+//! directories and its shell.
+//!
+//! With isolation they are mounted, unless a volume of the manifest is there. Without, scripts are
+//! found by PATH and the shell by its name; files and directories are the host's.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::api::core::v1::Container;
+
+use super::volumes::Mount;
+use crate::model::image::Launch as Image;
+use crate::store::make_dir;
+
+/// Where a container finds the scripts of its image.
+const BIN: &str = "/run/petset/bin";
+/// Tells the scripts of an image whether its paths are where it has them.
+const LEVEL_VARIABLE: &str = "PETSET_ISOLATION";
+/// What the mounts of an image are called.
+const VOLUME: &str = "(image)";
+
+/// Puts what an image brings along below `place`, anew for each run; returns its mounts.
+pub(super) fn unpack(
+    image: &mut Image,
+    container: &Container,
+    place: &Path,
+    full: bool,
+) -> Result<Vec<Mount>, String> {
+    let level = if full { "full" } else { "none" };
+    image
+        .env
+        .push((LEVEL_VARIABLE.to_owned(), level.to_owned()));
+    let mut unpacking = Unpacking {
+        place,
+        container,
+        mounts: Vec::new(),
+    };
+    let done = unpacking.clear().and_then(|()| {
+        unpacking.scripts(image, full)?;
+        if full {
+            unpacking.directories(image)?;
+            unpacking.files(image)?;
+        }
+        Ok(())
+    });
+    done.map_err(|error| format!("{}: {error}", place.display()))?;
+    unpacking.shell(image, full);
+    Ok(unpacking.mounts)
+}
+
+struct Unpacking<'a> {
+    place: &'a Path,
+    container: &'a Container,
+    mounts: Vec<Mount>,
+}
+
+impl Unpacking<'_> {
+    /// Removes what an earlier run has left: an image begins anew with each container.
+    fn clear(&self) -> io::Result<()> {
+        match fs::remove_dir_all(self.place) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn scripts(&mut self, image: &mut Image, full: bool) -> io::Result<()> {
+        if image.bin.is_empty() {
+            return Ok(());
+        }
+        let bin = self.make(Path::new("bin"), 0o755)?;
+        for (name, text) in &image.bin {
+            write(&bin.join(name), text)?;
+        }
+        if full {
+            self.mount(Path::new(BIN), bin, true);
+            image.path.insert(0, PathBuf::from(BIN));
+        } else {
+            image.path.insert(0, bin);
+        }
+        Ok(())
+    }
+
+    fn directories(&mut self, image: &Image) -> io::Result<()> {
+        for (number, path) in image.data.iter().enumerate() {
+            if !self.is_covered(path) {
+                let made = self.make(&Path::new("data").join(number.to_string()), 0o777)?;
+                self.mount(Path::new(path), made, false);
+            }
+        }
+        Ok(())
+    }
+
+    fn files(&mut self, image: &Image) -> io::Result<()> {
+        for (number, (path, text)) in image.files.iter().enumerate() {
+            if !self.is_covered(path) {
+                let file = self
+                    .make(Path::new("files"), 0o755)?
+                    .join(number.to_string());
+                write(&file, text)?;
+                self.mount(Path::new(path), file, false);
+            }
+        }
+        Ok(())
+    }
+
+    fn shell(&mut self, image: &mut Image, full: bool) {
+        let Some(shell) = &image.shell else {
+            return;
+        };
+        if full {
+            self.mount(Path::new("/bin/sh"), shell.clone(), true);
+        } else if let Some(first) = image.argv.first_mut() {
+            if image.typed.contains(&0) && matches!(first.as_str(), "sh" | "/bin/sh") {
+                *first = shell.display().to_string();
+            }
+        }
+    }
+
+    /// Tells whether a volume of the manifest is at a path or above it.
+    fn is_covered(&self, path: &str) -> bool {
+        let mounts = self.container.volume_mounts.iter().flatten();
+        let mut places = mounts.map(|mount| Path::new("/").join(&mount.mount_path));
+        places.any(|place| Path::new(path).starts_with(place))
+    }
+
+    /// Makes a directory that is open to servers which drop to a user of their own.
+    fn make(&self, below: &Path, mode: u32) -> io::Result<PathBuf> {
+        let path = self.place.join(below);
+        make_dir(&path)?;
+        fs::set_permissions(&path, Permissions::from_mode(mode))?;
+        Ok(path)
+    }
+
+    fn mount(&mut self, at: &Path, path: PathBuf, read_only: bool) {
+        self.mounts.push(Mount {
+            volume: VOLUME.to_owned(),
+            mount_path: at.display().to_string(),
+            path,
+            read_only,
+        });
+    }
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    fs::write(path, text)?;
+    let mode = if text.starts_with("#!") { 0o755 } else { 0o644 };
+    fs::set_permissions(path, Permissions::from_mode(mode))
+}
