@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::create::establish;
+use super::isolation;
 use super::merge::is_same;
 use super::render;
 use super::session::Session;
@@ -13,7 +14,7 @@ use super::waiting::{Goal, WaitArgs};
 use crate::manifest;
 use crate::model::bare::plan_pod;
 use crate::model::plan::Plan;
-use crate::model::{ISOLATION_ANNOTATION, Namespace, ObjectName};
+use crate::model::{Namespace, OWN_PREFIX, ObjectName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Edit, identity};
 
@@ -112,30 +113,20 @@ pub(crate) fn apply(session: &Session, edit: &mut Edit<'_>, pod: &mut Pod) -> Re
     Ok("configured")
 }
 
-/// Makes a pod that a file asks for the one that is there already, as far as a pod may change. How
-/// much it is kept apart cannot: what was noted of that stays, unless the file speaks of it.
+/// Makes a pod that a file asks for the one that is there already, as far as a pod may change.
+///
+/// What was noted of petset's own stays, unless the file speaks of it; how much a pod is kept apart
+/// stays in any case.
 pub(crate) fn merge(old: &Pod, pod: &mut Pod) -> Result<()> {
     manifest::check_pod_update(old, pod)?;
-    let note = |pod: &Pod| {
-        let notes = pod.metadata.annotations.as_ref();
-        notes
-            .and_then(|notes| notes.get(ISOLATION_ANNOTATION))
-            .cloned()
-    };
-    match (note(old), note(pod)) {
-        (Some(level), None) => {
+    isolation::keep(&old.metadata, &mut pod.metadata);
+    for (key, value) in old.metadata.annotations.iter().flatten() {
+        if key.starts_with(OWN_PREFIX) {
             let notes = pod.metadata.annotations.get_or_insert_default();
-            notes.insert(ISOLATION_ANNOTATION.to_owned(), level);
+            notes.entry(key.clone()).or_insert_with(|| value.clone());
         }
-        (before, after) if before != after => {
-            let message = "the isolation of a pod that is there cannot be changed";
-            let name = pod.metadata.name.as_deref().unwrap_or_default();
-            let hint = format!("`petset delete pod/{name}` and create it again");
-            return Err(Problem::invalid(message).hint(hint).into());
-        }
-        (_, _) => {}
     }
-    Ok(())
+    isolation::spare_host(&pod.metadata, pod.spec.as_ref(), None)
 }
 
 fn refuse_deleted(name: &ObjectName, found: Option<&Pod>) -> Result<()> {

@@ -171,6 +171,10 @@ impl Supplies {
         &self.store.settings().cluster_domain
     }
 
+    pub(super) fn shared_paths(&self) -> &[PathBuf] {
+        &self.store.settings().shared_paths
+    }
+
     pub(super) fn program(&self) -> &Path {
         &self.program
     }

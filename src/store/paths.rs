@@ -153,6 +153,11 @@ impl Layout {
         self.seen().join("block")
     }
 
+    /// Whether this machine can isolate pets, as it was found out last.
+    pub(crate) fn isolation(&self) -> PathBuf {
+        self.seen().join("isolation.json")
+    }
+
     /// Which address was given to which pet, one line each.
     pub(crate) fn addresses(&self) -> PathBuf {
         self.seen().join("addresses")

@@ -6,6 +6,7 @@
 //! keeps in memory can all be read again, so that it may be killed at any instant.
 
 mod abandoned;
+mod ability;
 mod addresses;
 mod bare;
 mod ending;
@@ -40,6 +41,7 @@ use late::Late;
 use publish::Names;
 use world::{Key, World};
 
+pub(crate) use ability::{Ability, way_out};
 pub(crate) use launch::{is_running, lifeline, nudge, own_program};
 pub(crate) use perform::new_uid;
 
@@ -90,12 +92,6 @@ struct Supervisor {
     late: Late,
     /// Namespaces whose services may have other endpoints now.
     stirred: BTreeSet<crate::model::Namespace>,
-}
-
-/// Tries for real whether this machine can isolate pets.
-pub(crate) fn can_isolate() -> std::result::Result<(), String> {
-    crate::runner::isolation::attempt()?;
-    crate::net::hub::attempt()
 }
 
 /// Runs the supervisor of the state directory at `root` in the background: it leaves the session,

@@ -8,6 +8,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{HostIP, Pod, PodIP, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 
+use super::ability::Ability;
 use super::pets::Pet;
 use super::world::Key;
 use super::{Supervisor, log};
@@ -287,9 +288,11 @@ impl Supervisor {
     /// Tells whether this machine can isolate pets: tried once.
     fn can_isolate(&mut self) -> bool {
         *self.can_isolate.get_or_insert_with(|| {
-            let outcome = super::can_isolate();
-            let outcome = outcome.inspect_err(|fault| log(&format!("no isolation: {fault}")));
-            outcome.is_ok()
+            let ability = Ability::of_this_machine(self.store.layout());
+            if let Some(lack) = &ability.lack {
+                log(&format!("no isolation: {lack}"));
+            }
+            ability.lack.is_none()
         })
     }
 

@@ -140,6 +140,7 @@ impl Sandbox {
             ordinary: self.ordinary,
             etc: &etc(around),
             mounts: &launch.mounts,
+            shared: around.shared,
             cwd: &launch.cwd,
             needed: &needed(launch, around.program),
             program: around.program,

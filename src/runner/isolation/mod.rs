@@ -57,6 +57,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) door: Option<(Ipv4Addr, Vec<u16>)>,
     pub(super) cluster_domain: &'a str,
     pub(super) program: &'a Path,
+    /// What of the host every pet sees and may write to.
+    pub(super) shared: &'a [PathBuf],
 }
 
 impl Isolation {
@@ -209,6 +211,7 @@ pub(crate) fn attempt() -> Result<(), String> {
         door: None,
         cluster_domain: "cluster.local",
         program: &program,
+        shared: &[],
     };
     let launch = Launch {
         cwd: PathBuf::from("/"),

@@ -45,6 +45,8 @@ pub(super) struct Site<'a> {
     /// Files of `/etc`, by name.
     pub(super) etc: &'a [(&'static str, String)],
     pub(super) mounts: &'a [Mount],
+    /// What of the host is seen at the same path and may be written to.
+    pub(super) shared: &'a [PathBuf],
     pub(super) cwd: &'a Path,
     /// What has to be seen although it may lie where nothing of the host is seen.
     pub(super) needed: &'a [PathBuf],
@@ -61,6 +63,7 @@ pub(super) fn plan(site: &Site<'_>) -> Result<Vec<Step>, String> {
     if site.ordinary {
         plan.open_written();
     }
+    plan.share()?;
     plan.cover_state();
     plan.show_needed();
     plan.mount_volumes()?;
@@ -303,6 +306,24 @@ impl<'a> Plan<'a> {
             self.copy_dir(scratch);
             self.hide(scratch);
         }
+    }
+
+    /// Shows what is shared with the host. The state directory stays covered, also below it.
+    fn share(&mut self) -> Result<(), String> {
+        for path in self.site.shared {
+            let fault = |error| format!("shared-paths: {}: {error}", path.display());
+            let found = fs::metadata(path).map_err(fault)?;
+            let at = self.resolve(path);
+            if self.site.state.starts_with(&at) {
+                return Err(format!(
+                    "shared-paths: {} holds the state directory",
+                    path.display()
+                ));
+            }
+            self.make_mount_point(&at, found.is_dir());
+            self.top.push(bind(path, &at, false));
+        }
+        Ok(())
     }
 
     /// Covers the state directory with a directory of the pet's own.
