@@ -11,7 +11,7 @@ use super::{Finding, Patient};
 use crate::net::address::Block;
 use crate::net::block::Blocks;
 use crate::store::Watch;
-use crate::supervisor::{Ability, way_out};
+use crate::supervisor::{Ability, lacks_of_isolation, way_out};
 
 /// A supervisor watches one directory a pet and a few a namespace.
 const FEW_WATCHES: u64 = 8192;
@@ -143,7 +143,13 @@ fn cgroups() -> Finding {
 fn isolation() -> Finding {
     const CHECK: &str = "isolation";
     let Some(lack) = Ability::tried().lack else {
-        return Finding::ok(CHECK, "full: pets can have what containers have");
+        return match lacks_of_isolation().as_slice() {
+            [] => Finding::ok(CHECK, "full: pets can have what containers have"),
+            lacks => {
+                let lacks = format!("full, but {}", lacks.join("; "));
+                Finding::note(CHECK, lacks, "mount volumes where there is a directory")
+            }
+        };
     };
     Finding::note(CHECK, format!("none: {lack}"), way_out())
 }
