@@ -14,7 +14,10 @@ const STEPS: usize = 16;
 pub fn plan_pod(want: &Pod, pet: Option<&Pod>, stopped: bool) -> Plan {
     let name = want.metadata.name.clone().unwrap_or_default();
     let ended = |pet: &Pod| {
-        let phase = pet.status.as_ref().and_then(|status| status.phase.as_deref());
+        let phase = pet
+            .status
+            .as_ref()
+            .and_then(|status| status.phase.as_deref());
         matches!(phase, Some("Succeeded" | "Failed"))
     };
     let mut world = World {
