@@ -143,7 +143,7 @@ fn a_set_may_be_deleted_by_several_at_once() {
 
 #[test]
 fn a_set_that_does_not_exist_cannot_be_deleted() {
-    let sandbox = Sandbox::new();
+    let sandbox = Sandbox::empty();
     sandbox.fails(3, "delete web").says("not found");
     sandbox.ok("delete web --ignore-not-found");
     assert!(

@@ -80,7 +80,11 @@ fn a_pet_has_a_name_files_and_processes_of_its_own() {
     assert_eq!(inside(&sandbox, "web-1", "hostname -f"), full);
     let count = inside(&sandbox, "web-1", "ls /proc | grep -c '^[0-9]'");
     assert!(count.parse::<u32>().unwrap() < 10, "{count} processes");
-    assert_eq!(inside(&sandbox, "web-1", "ls /run"), "lock");
+    inside(
+        &sandbox,
+        "web-1",
+        "test -d /run/lock && ! test -e /run/systemd",
+    );
     let user = rustix::process::getuid().as_raw().to_string();
     assert_eq!(inside(&sandbox, "web-1", "id -u"), user);
     inside(
@@ -130,14 +134,96 @@ fn a_claim_is_at_its_mount_path_and_keeps_its_files() {
 }
 
 #[test]
+fn a_pet_sees_of_the_state_directory_only_what_discover_needs() {
+    let sandbox = Sandbox::new();
+    let other = Sandbox::new();
+    other.ok("create quiet --isolation none -- sleep 1000");
+    let manifest = r#"{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "word"},
+        "stringData": {"word": "petset-hush"}}"#;
+    let path = sandbox.manifest("secret.json", manifest);
+    sandbox.ok(&format!("create -f {path}"));
+    sandbox.ok(
+        "create db --isolation full --env WORD=petset-hush --volume data:/data \
+                -- sh -c 'echo petset-hush; echo petset-hush > /data/word; exec sleep 1000'",
+    );
+    sandbox.ok(HELLO);
+    let state = sandbox.state();
+    let state = state.display();
+    let seen = inside(
+        &sandbox,
+        "web-0",
+        &format!("ls {state} {state}/pets/default"),
+    );
+    for hidden in ["volumes", "supervisor", "network", "images.toml", "lock"] {
+        assert!(!seen.split_whitespace().any(|it| it == hidden), "{seen}");
+    }
+    let script = format!("! grep -rl petset-hush {state}");
+    inside(&sandbox, "web-0", &script);
+    inside(
+        &sandbox,
+        "web-0",
+        &format!("! touch {state}/pets/default/db-0/pod.json {state}/wanted/x"),
+    );
+    let script = format!("! ls {}/pets 2>/dev/null", other.state().display());
+    inside(&sandbox, "web-0", &script);
+    // What comes later is seen as well.
+    sandbox.ok("scale web --replicas 4");
+    let found = inside(
+        &sandbox,
+        "web-0",
+        "petset discover web; petset get pets; petset get sets; petset dns",
+    );
+    for word in ["web-3", "db-0", "Running", "web.default.svc"] {
+        assert!(found.contains(word), "{word}: {found}");
+    }
+    inside(
+        &sandbox,
+        "web-0",
+        "petset discover web --min 4 --timeout 20s",
+    );
+    sandbox.ok("delete web db --purge");
+    assert!(!sandbox.file("view/pets/default/db-0").exists());
+    assert!(
+        !sandbox
+            .file("view/wanted/default/statefulset/db.yaml")
+            .exists()
+    );
+}
+
+/// Lists what is below a directory: path, size, time of change and mode.
+fn listing(path: &Path) -> Vec<String> {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(entries) = fs::read_dir(path) else {
+        return Vec::new();
+    };
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    let mut lines = Vec::new();
+    for path in paths {
+        let Ok(found) = fs::symlink_metadata(&path) else {
+            continue;
+        };
+        let (size, time, mode) = (found.size(), found.mtime_nsec(), found.mode());
+        lines.push(format!("{} {size} {time} {mode:o}", path.display()));
+        if found.is_dir() {
+            lines.extend(listing(&path));
+        }
+    }
+    lines
+}
+
+#[test]
 fn nothing_a_hook_deletes_or_overwrites_is_the_hosts() {
     let sandbox = Sandbox::new();
+    let other = Sandbox::new();
+    other.ok("create quiet --volume data:/data --isolation none -- sleep 1000");
+    let outside = tempfile::tempdir().unwrap();
     let mut places = vec![
-        sandbox.scratch(),
         PathBuf::from("/tmp"),
         PathBuf::from("/var/tmp"),
-        sandbox.scratch().join("home"),
-        sandbox.scratch().join("other-state"),
+        outside.path().join("home"),
+        other.file("volumes/default/data-quiet-0"),
+        sandbox.file("volumes/default/data-other-0"),
     ];
     if rustix::process::getuid().is_root() {
         places.extend([
@@ -158,7 +244,18 @@ fn nothing_a_hook_deletes_or_overwrites_is_the_hosts() {
         ));
         canaries.push(canary);
     }
-    script.push_str("; echo tried > /data/tried");
+    let state = other.state();
+    script.push_str(&format!(
+        "; rm -rf {0} {1}/volumes {1}/wanted /etc/* /opt /var/spool; echo tried > /data/tried",
+        outside.path().display(),
+        state.display()
+    ));
+    let listed = [
+        outside.path().to_owned(),
+        state.join("volumes"),
+        PathBuf::from("/etc"),
+    ];
+    let before: Vec<String> = listed.iter().flat_map(|path| listing(path)).collect();
     let manifest = format!(
         r#"{{"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {{"name": "db"}},
         "spec": {{"serviceName": "db", "replicas": 1, "selector": {{"matchLabels": {{"a": "b"}}}},
@@ -174,6 +271,10 @@ fn nothing_a_hook_deletes_or_overwrites_is_the_hosts() {
     sandbox.ok(&format!("create -f {path} --isolation full"));
     sandbox.ok("delete db");
     assert!(sandbox.file("volumes/default/data-db-0/tried").exists());
+    let after: Vec<String> = listed.iter().flat_map(|path| listing(path)).collect();
+    assert_eq!(after, before);
+    other.ok("delete quiet --purge");
+    canaries.retain(|canary| !canary.starts_with(&state));
     for canary in canaries {
         assert_eq!(
             fs::read_to_string(&canary).unwrap(),

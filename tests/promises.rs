@@ -144,7 +144,7 @@ fn the_supervisor_ends_by_itself_when_nothing_is_left_to_run() {
 
 #[test]
 fn reading_starts_nobody() {
-    let sandbox = Sandbox::new();
+    let sandbox = Sandbox::empty();
     for words in ["get all", "events", "volume ls", "dns"] {
         sandbox.ok(words);
     }

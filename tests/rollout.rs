@@ -209,7 +209,7 @@ fn a_pet_hands_over_before_it_leaves_and_stays_if_it_cannot() {
     let sandbox = Sandbox::new();
     let text = std::fs::read_to_string(support::testdata().join("manifests/three-ordered.yaml"));
     let hook = "metadata:\n  name: web\n  annotations:\n    petset.dev/pre-scale-down: \
-                'journal left $POD_NAME; test -e $TMPDIR/may-leave'\nspec:\n  serviceName";
+                'journal left $POD_NAME; test -e $HOME/may-leave'\nspec:\n  serviceName";
     let text = text
         .unwrap()
         .replace("metadata:\n  name: web\nspec:\n  serviceName", hook);
@@ -232,7 +232,7 @@ fn members_that_wait_for_each_other_are_started_together() {
     let sandbox = Sandbox::new();
     // A member of a cluster that has been formed is ready when two of its members run.
     let text = std::fs::read_to_string(support::testdata().join("manifests/three-ordered.yaml"));
-    let probe = "command: [sh, -c, 'is-up && { test ! -e $TMPDIR/formed || \
+    let probe = "command: [sh, -c, 'is-up && { test ! -e $HOME/formed || \
                  test $($PETSET get pets web -o name | wc -l) -ge 2; }']";
     let text = text.unwrap().replace("command: [is-up]", probe);
     let file = sandbox.manifest("quorum.yaml", &text);
@@ -263,8 +263,7 @@ fn a_choice_of_pet_is_refused_with_the_reason() {
 #[test]
 fn a_strict_set_knows_no_wishes_of_petsets_own() {
     let sandbox = Sandbox::new();
-    std::fs::create_dir_all(sandbox.state()).unwrap();
-    std::fs::write(sandbox.file("petset.toml"), "strict = true\n").unwrap();
+    sandbox.settings("strict = true\n");
     sandbox.ok("create web --image petset/hello");
     sandbox
         .fails(2, "rollout pause web")

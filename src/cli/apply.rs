@@ -10,6 +10,7 @@ use similar::TextDiff;
 use super::bare;
 use super::create::establish;
 use super::files::{self, FileArgs};
+use super::isolation::{self, IsolationArgs};
 use super::merge::{bare as stripped, is_same};
 use super::preview::DryRunArgs;
 use super::render;
@@ -31,6 +32,8 @@ pub(crate) struct ApplyArgs {
     #[command(flatten)]
     files: FileArgs,
     #[command(flatten)]
+    isolation: IsolationArgs,
+    #[command(flatten)]
     dry_run: DryRunArgs,
     #[command(flatten)]
     wait: WaitArgs,
@@ -48,6 +51,8 @@ pub(crate) struct DiffArgs {
 pub(crate) fn apply(session: &Session, args: &ApplyArgs) -> Result<()> {
     let mut objects = read(session, &args.files)?;
     files::put_runners_last(&mut objects);
+    args.isolation.ask(&mut objects);
+    let decision = isolation::decide(session, &mut objects)?;
     if args.dry_run.is_on() {
         return preview(session, args, &objects);
     }
@@ -61,6 +66,7 @@ pub(crate) fn apply(session: &Session, args: &ApplyArgs) -> Result<()> {
     });
     let lines = applied.context("cannot apply what was given")?;
     lines.iter().try_for_each(|line| render::line(line))?;
+    decision.conclude(session);
     let sets = files::sets(&objects).cloned().map(Goal::Settled);
     let pods = files::pods(&objects).cloned().map(Goal::PodUp);
     let goals: Vec<Goal> = sets.chain(pods).collect();
@@ -120,7 +126,10 @@ fn put_set(session: &Session, edit: &mut Edit<'_>, set: &mut StatefulSet) -> Res
             "created"
         }
         Some(old) if is_same(old, set)? => return Ok("unchanged"),
-        Some(_) => "configured",
+        Some(_) => {
+            isolation::spare_host_of(set)?;
+            "configured"
+        }
     };
     edit.put(set)?;
     Ok(word)

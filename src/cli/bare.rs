@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::create::establish;
+use super::isolation;
 use super::merge::is_same;
 use super::render;
 use super::session::Session;
@@ -98,6 +99,8 @@ pub(crate) fn apply(session: &Session, edit: &mut Edit<'_>, pod: &mut Pod) -> Re
     };
     refuse_deleted(&name, Some(&old))?;
     manifest::check_pod_update(&old, pod)?;
+    isolation::keep(&old.metadata, &mut pod.metadata);
+    isolation::spare_host(&pod.metadata, pod.spec.as_ref(), None)?;
     if is_same(&old, pod)? {
         *pod = old;
         return Ok("unchanged");

@@ -9,18 +9,17 @@ use serde_json::Value;
 
 use super::bare;
 use super::files::{self, FileArgs};
+use super::isolation::{self, IsolationArgs};
 use super::merge::is_same;
 use super::preview::DryRun;
 use super::render::{self, Format};
 use super::session::Session;
 use super::waiting::{Goal, WaitArgs};
 use crate::manifest::{self, Object, Wish};
-use crate::model::{
-    HostPath, ISOLATION_ANNOTATION, Isolation, STRICT_ANNOTATION, SetName, host_paths,
-};
+use crate::model::{STRICT_ANNOTATION, SetName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{Edit, Kept, identity};
-use crate::supervisor::{can_isolate, new_uid};
+use crate::supervisor::new_uid;
 
 /// Create sets and what belongs to them, from manifests or from the command line
 ///
@@ -57,13 +56,8 @@ pub(crate) struct Args {
     /// How to show what is created
     #[arg(short, long, value_name = "FORMAT")]
     output: Option<Format>,
-    /// How much pets are kept apart from the host: as containers are (full), where possible
-    /// (auto), or not at all
-    #[arg(long, value_name = "LEVEL", value_parser = ["auto", "full", "none"])]
-    isolation: Option<String>,
-    /// Without isolation, let commands and hooks use their mount paths on the host itself
-    #[arg(long)]
-    host_paths: bool,
+    #[command(flatten)]
+    isolation: IsolationArgs,
     #[command(flatten)]
     wait: WaitArgs,
 }
@@ -109,15 +103,13 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     if args.strict {
         objects.iter_mut().for_each(make_strict);
     }
-    if let Some(level) = &args.isolation {
-        isolate(&mut objects, level);
-    }
-    if !args.host_paths {
-        spare_host(session, &objects)?;
-    }
+    args.isolation.ask(&mut objects);
+    let mut decided = objects.clone();
+    let decision = isolation::decide(session, &mut decided)?;
     if args.dry_run.is_some() {
         return show_all(&objects, args.output, " (dry run)");
     }
+    let mut objects = decided;
     let generated = args.name.is_some();
     let created = session.edit("create", |edit| {
         let created = create(session, edit, &mut objects, args.if_not_exists)?;
@@ -131,6 +123,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
         None => titles.iter().try_for_each(|line| render::line(line))?,
         Some(format) => show_all(&objects, Some(format), "")?,
     }
+    decision.conclude(session);
     session.wait(&goals, &args.wait)
 }
 
@@ -144,7 +137,7 @@ fn wish(args: &WishArgs) -> Wish {
         init: args.inits.clone(),
         ready: args.ready.clone(),
         parallel: args.parallel,
-        command: args.command.clone(),
+        command: isolation::from_here(args.command.clone()),
     }
 }
 
@@ -152,56 +145,6 @@ fn make_strict(object: &mut Object) {
     if let Object::StatefulSet(set) = object {
         let annotations = set.metadata.annotations.get_or_insert_default();
         annotations.insert(STRICT_ANNOTATION.to_owned(), "true".to_owned());
-    }
-}
-
-/// Notes in the sets and pods how much their pets are kept apart.
-fn isolate(objects: &mut [Object], level: &str) {
-    for object in objects {
-        if matches!(object, Object::StatefulSet(_) | Object::Pod(_)) {
-            let notes = object.metadata_mut().annotations.get_or_insert_default();
-            notes.insert(ISOLATION_ANNOTATION.to_owned(), level.to_owned());
-        }
-    }
-}
-
-/// Refuses sets and pods that would run without isolation, as they ask for or for lack of it, and whose
-/// commands or hooks name their mount paths: they would touch the host's own files.
-fn spare_host(session: &Session, objects: &[Object]) -> Result<()> {
-    let sets = files::sets(objects).map(|set| {
-        let spec = set.spec.as_ref();
-        (&set.metadata, spec.and_then(|it| it.template.spec.as_ref()))
-    });
-    let pods = files::pods(objects).map(|pod| (&pod.metadata, pod.spec.as_ref()));
-    for (meta, spec) in sets.chain(pods) {
-        let asked = Isolation::asked(meta.annotations.as_ref())?;
-        let found = spec.map(host_paths).unwrap_or_default();
-        let (Some(found), Some(lacks)) = (found.first(), lacks_isolation(session, asked)) else {
-            continue;
-        };
-        let HostPath { container, path } = found;
-        let message = format!(
-            "container {container} names its mount path {path}, which would be the host's: {lacks}"
-        );
-        return Err(Problem::invalid(message)
-            .hint("isolation full mounts volumes there: --isolation full; see `petset doctor`")
-            .hint("PETSET_MOUNT_<VOLUME> says where a volume is without isolation")
-            .hint("--host-paths if it is meant")
-            .into());
-    }
-    Ok(())
-}
-
-/// Tells why a set would run without isolation; nothing where it does not, or never asked.
-fn lacks_isolation(session: &Session, asked: Option<Isolation>) -> Option<String> {
-    let settings = session.store.settings().isolation;
-    match asked.or((settings == Isolation::Auto).then_some(settings))? {
-        Isolation::Full => None,
-        Isolation::None => Some("no isolation is asked for".to_owned()),
-        Isolation::Auto => {
-            let fault = can_isolate().err()?;
-            Some(format!("this machine has no isolation ({fault})"))
-        }
     }
 }
 

@@ -4,12 +4,13 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
+use super::isolation;
 use super::session::Session;
 use crate::manifest;
 use crate::model::rollout::{annotate, annotation};
 use crate::model::{
-    OWN_PREFIX, PAUSED_ANNOTATION, PRE_SCALE_DOWN_ANNOTATION, RESTARTED_ANNOTATION,
-    STRICT_ANNOTATION,
+    HOST_PATHS_ANNOTATION, OWN_PREFIX, PAUSED_ANNOTATION, PRE_SCALE_DOWN_ANNOTATION,
+    RESTARTED_ANNOTATION, STRICT_ANNOTATION,
 };
 use crate::problem::Result;
 use crate::store::Kept;
@@ -33,6 +34,7 @@ impl Session {
             spec.replicas = before.replicas;
         }
         manifest::check_update(old, &set, self.is_strict(old))?;
+        isolation::keep(&old.metadata, &mut set.metadata);
         keep_notes(old, &mut set);
         let changed = set.spec != old.spec;
         let (meta, before) = (&mut set.metadata, &old.metadata);
@@ -73,7 +75,8 @@ fn keep_notes(old: &StatefulSet, new: &mut StatefulSet) {
     let of_file = [PRE_SCALE_DOWN_ANNOTATION, STRICT_ANNOTATION];
     for (key, value) in notes {
         let ours = key.starts_with(OWN_PREFIX) && !of_file.contains(&key.as_str());
-        let stays = ours && (same || key == PAUSED_ANNOTATION);
+        let for_life = [PAUSED_ANNOTATION, HOST_PATHS_ANNOTATION].contains(&key.as_str());
+        let stays = ours && (same || for_life);
         if stays && annotation(new, &key).is_none() {
             annotate(new, &key, Some(&value));
         }

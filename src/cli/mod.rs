@@ -16,6 +16,7 @@ mod files;
 mod get;
 mod image;
 mod inside;
+mod isolation;
 mod logs;
 mod lookout;
 mod man;

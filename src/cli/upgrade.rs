@@ -8,6 +8,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 
 use super::create::establish;
 use super::files::{self, FileArgs};
+use super::isolation;
 use super::names::SetRef;
 use super::preview::DryRunArgs;
 use super::render;
@@ -284,6 +285,7 @@ fn replace_set(
         ));
     }
     let mut set = session.merged(&old, new, true)?;
+    isolation::spare_host_of(&set)?;
     let before = set.spec.clone();
     roll.wish(session, &mut set)?;
     if set.spec != before && before == old.spec {

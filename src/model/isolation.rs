@@ -1,6 +1,7 @@
 //! How much a pet is kept apart from the host, as a manifest or the settings ask for it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 use serde::Deserialize;
@@ -10,17 +11,30 @@ use crate::problem::Problem;
 /// Tells in a set, and in each of its pods, how much it is kept apart.
 pub const ISOLATION_ANNOTATION: &str = "petset.dev/isolation";
 
+/// `"true"`: without isolation, the set's commands may name their mount paths all the same.
+pub const HOST_PATHS_ANNOTATION: &str = "petset.dev/host-paths";
+
 /// A level of isolation that may be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Isolation {
     /// As a container is, where the machine can do that.
+    #[default]
     Auto,
     /// As a container is: files, processes and names of its own.
     Full,
     /// Not at all: a plain process of the host.
-    #[default]
     None,
+}
+
+impl fmt::Display for Isolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Auto => "auto",
+            Self::Full => "full",
+            Self::None => "none",
+        })
+    }
 }
 
 impl std::str::FromStr for Isolation {

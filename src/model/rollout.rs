@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet, StatefulSetStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
 use super::edit::{replace_template, set_partition};
@@ -218,19 +219,29 @@ pub fn resume(set: &mut StatefulSet) -> bool {
 /// Returns an annotation of a set.
 #[must_use]
 pub fn annotation<'a>(set: &'a StatefulSet, key: &str) -> Option<&'a str> {
-    let annotations = set.metadata.annotations.as_ref()?;
-    annotations.get(key).map(String::as_str)
+    note(&set.metadata, key)
+}
+
+/// Returns an annotation of any object.
+#[must_use]
+pub fn note<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
+    meta.annotations.as_ref()?.get(key).map(String::as_str)
 }
 
 /// Puts an annotation on a set, or takes it off.
 pub fn annotate(set: &mut StatefulSet, key: &str, value: Option<&str>) {
-    let annotations = set.metadata.annotations.get_or_insert_default();
+    put_note(&mut set.metadata, key, value);
+}
+
+/// Puts an annotation on any object, or takes it off.
+pub fn put_note(meta: &mut ObjectMeta, key: &str, value: Option<&str>) {
+    let annotations = meta.annotations.get_or_insert_default();
     match value {
         Some(value) => drop(annotations.insert(key.to_owned(), value.to_owned())),
         None => drop(annotations.remove(key)),
     }
     if annotations.is_empty() {
-        set.metadata.annotations = None;
+        meta.annotations = None;
     }
 }
 

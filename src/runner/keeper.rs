@@ -423,6 +423,7 @@ fn surroundings<'a>(
         door: door_of(pod),
         cluster_domain: supplies.cluster_domain(),
         program: supplies.program(),
+        shared: supplies.shared_paths(),
     }
 }
 

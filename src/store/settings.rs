@@ -1,6 +1,7 @@
 //! The settings of a state directory: `petset.toml`, every key optional.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -27,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) dns_forward: DnsForward,
     /// How much pets are kept apart from the host, where a set does not say.
     pub(crate) isolation: Isolation,
+    /// What of the host every pet sees at the same path, and may write to, whatever its isolation.
+    pub(crate) shared_paths: Vec<PathBuf>,
     /// `true`: a set behaves exactly as under Kubernetes' controller, known traps included.
     pub(crate) strict: bool,
 }
@@ -94,6 +97,7 @@ impl Default for Settings {
             dns_listen: None,
             dns_forward: DnsForward::Switch(false),
             isolation: Isolation::default(),
+            shared_paths: Vec::new(),
             strict: false,
         }
     }
@@ -104,7 +108,7 @@ impl Settings {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let settings: Self = toml::from_str(text).map_err(|fault| {
             let known = "known keys: cluster-domain, address-block, lock-timeout, back-off.start, \
-                         back-off.cap, dns-listen, dns-forward, isolation, strict";
+                         back-off.cap, dns-listen, dns-forward, isolation, shared-paths, strict";
             Problem::invalid(fault.to_string().trim_end().to_owned()).hint(known)
         })?;
         settings.check()?;
@@ -127,6 +131,12 @@ impl Settings {
             .is_some_and(|listen| !listen.ip().is_loopback())
         {
             let wish = "dns-listen must be a loopback address: petset opens no port to the world";
+            return Err(Problem::invalid(wish));
+        }
+        let usable = |path: &PathBuf| path.is_absolute() && path.parent().is_some();
+        if let Some(path) = self.shared_paths.iter().find(|path| !usable(path)) {
+            let path = path.display();
+            let wish = format!("shared-paths: {path} must be absolute, and not the root");
             return Err(Problem::invalid(wish));
         }
         if self.back_off.start.is_zero() || self.back_off.cap < self.back_off.start {
@@ -192,6 +202,14 @@ mod tests {
         let text = "dns-forward = ['192.0.2.1', '[2001:db8::1]:5353']";
         assert_eq!(asked(text).unwrap(), DnsForward::To(two.into()));
         assert!(asked("dns-forward = ['home']").is_err());
+    }
+
+    #[test]
+    fn a_shared_path_is_absolute_and_not_everything() {
+        let shared = |path: &str| Settings::parse(&format!("shared-paths = ['{path}']"));
+        assert_eq!(shared("/srv/x").unwrap().shared_paths.len(), 1);
+        assert!(shared("out").is_err());
+        assert!(shared("/").is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! keeps in memory can all be read again, so that it may be killed at any instant.
 
 mod abandoned;
+mod ability;
 mod addresses;
 mod bare;
 mod ending;
@@ -40,6 +41,7 @@ use late::Late;
 use publish::Names;
 use world::{Key, World};
 
+pub(crate) use ability::{Ability, way_out};
 pub(crate) use launch::{is_running, lifeline, nudge, own_program};
 pub(crate) use perform::new_uid;
 
@@ -92,10 +94,9 @@ struct Supervisor {
     stirred: BTreeSet<crate::model::Namespace>,
 }
 
-/// Tries for real whether this machine can isolate pets.
-pub(crate) fn can_isolate() -> std::result::Result<(), String> {
-    crate::runner::isolation::attempt()?;
-    crate::net::hub::attempt()
+/// Returns what isolated pets have to do without on this machine.
+pub(crate) fn lacks_of_isolation() -> Vec<String> {
+    crate::runner::isolation::attempt().unwrap_or_default()
 }
 
 /// Runs the supervisor of the state directory at `root` in the background: it leaves the session,
@@ -177,6 +178,8 @@ impl Supervisor {
         let socket = bind(layout)?;
         let watch = Watch::new().context("cannot watch the state directory")?;
         let addresses = Addresses::open(&store)?;
+        store::view::refresh(&store, &crate::runner::boot_id())
+            .context("cannot make what pets may see")?;
         let names = Names::serve(store.settings(), addresses.block());
         let mut supervisor = Self {
             store,

@@ -51,8 +51,17 @@ pub(crate) struct Sandbox {
 }
 
 impl Sandbox {
-    /// Makes an empty one.
+    /// Makes one whose pets are isolated as `PETSET_TEST_ISOLATION` says (auto, full or none), and
+    /// share the scratch directory with the test.
     pub(crate) fn new() -> Self {
+        let sandbox = Self::empty();
+        fs::create_dir(sandbox.state()).unwrap();
+        sandbox.settings("");
+        sandbox
+    }
+
+    /// Makes one in which there is no state directory yet.
+    pub(crate) fn empty() -> Self {
         let dir = tempfile::Builder::new()
             .prefix("petset-test-")
             .tempdir()
@@ -65,6 +74,18 @@ impl Sandbox {
             variables: Vec::new(),
             session: RefCell::default(),
         }
+    }
+
+    /// Writes the settings: what every sandbox has, and this.
+    pub(crate) fn settings(&self, more: &str) {
+        let scratch = self.scratch();
+        let level = std::env::var("PETSET_TEST_ISOLATION").unwrap_or_else(|_| "auto".to_owned());
+        let level = match more.contains("isolation =") {
+            true => String::new(),
+            false => format!("isolation = {level:?}\n"),
+        };
+        let text = format!("shared-paths = [{scratch:?}]\n{level}{more}");
+        fs::write(self.file("petset.toml"), text).unwrap();
     }
 
     /// Gives every command that follows a variable of its own.

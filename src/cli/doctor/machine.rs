@@ -11,7 +11,7 @@ use super::{Finding, Patient};
 use crate::net::address::Block;
 use crate::net::block::Blocks;
 use crate::store::Watch;
-use crate::supervisor;
+use crate::supervisor::{Ability, lacks_of_isolation, way_out};
 
 /// A supervisor watches one directory a pet and a few a namespace.
 const FEW_WATCHES: u64 = 8192;
@@ -142,36 +142,14 @@ fn cgroups() -> Finding {
 /// Isolation is tried as a pet would have it: all namespaces, all mounts, and a network.
 fn isolation() -> Finding {
     const CHECK: &str = "isolation";
-    let Err(fault) = supervisor::can_isolate() else {
-        return Finding::ok(CHECK, "full: pets can have what containers have");
+    let Some(lack) = Ability::tried().lack else {
+        return match lacks_of_isolation().as_slice() {
+            [] => Finding::ok(CHECK, "full: pets can have what containers have"),
+            lacks => {
+                let lacks = format!("full, but {}", lacks.join("; "));
+                Finding::note(CHECK, lacks, "mount volumes where there is a directory")
+            }
+        };
     };
-    Finding::note(CHECK, format!("none: {fault}"), how_to_isolate())
-}
-
-/// Names what commonly forbids namespaces to an ordinary user.
-fn how_to_isolate() -> String {
-    let forbids = [
-        (
-            "/proc/sys/user/max_user_namespaces",
-            0,
-            "sysctl user.max_user_namespaces=15000",
-        ),
-        (
-            "/proc/sys/kernel/unprivileged_userns_clone",
-            0,
-            "sysctl kernel.unprivileged_userns_clone=1",
-        ),
-        (
-            "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
-            1,
-            "sysctl kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile for petset",
-        ),
-    ];
-    let found = forbids
-        .iter()
-        .find(|(path, value, _)| number(path) == Some(*value));
-    found.map_or_else(
-        || "it needs user namespaces and Linux 5.12; pets run as plain processes".to_owned(),
-        |(_, _, advice)| format!("allow user namespaces: {advice}"),
-    )
+    Finding::note(CHECK, format!("none: {lack}"), way_out())
 }

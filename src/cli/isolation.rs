@@ -1,0 +1,238 @@
+//! How much the pets of a set are kept apart from the host: decided when the set is created, and
+//! written down in it, so that it never changes by itself.
+
+use clap::Args as ClapArgs;
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::session::{Session, say};
+use crate::manifest::Object;
+use crate::model::rollout::{note, put_note};
+use crate::model::{HOST_PATHS_ANNOTATION, HostPath, ISOLATION_ANNOTATION, Isolation, host_paths};
+use crate::problem::{Kind, Problem, Result};
+use crate::store::identity;
+use crate::supervisor::{Ability, way_out};
+
+/// What the command line asks for.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct IsolationArgs {
+    /// How much pets are kept apart from the host: as containers are (full), not at all (none),
+    /// or full where this machine can (auto)
+    ///
+    /// Without it: what the manifest's annotation petset.dev/isolation says, else `isolation` in
+    /// petset.toml, else auto. A set keeps its level for life.
+    #[arg(long, value_name = "LEVEL", value_parser = ["auto", "full", "none"])]
+    isolation: Option<String>,
+    /// Without isolation, let commands and hooks use their mount paths on the host itself
+    ///
+    /// It becomes the annotation petset.dev/host-paths.
+    #[arg(long)]
+    host_paths: bool,
+}
+
+impl IsolationArgs {
+    /// Notes in the sets what the command line asks for.
+    pub(crate) fn ask(&self, objects: &mut [Object]) {
+        for (meta, _) in running(objects) {
+            if let Some(level) = &self.isolation {
+                put_note(meta, ISOLATION_ANNOTATION, Some(level));
+            }
+            if self.host_paths {
+                put_note(meta, HOST_PATHS_ANNOTATION, Some("true"));
+            }
+        }
+    }
+}
+
+/// Lists what runs among the objects, sets and pods: what it is called, and what its pods are.
+fn running(objects: &mut [Object]) -> impl Iterator<Item = (&mut ObjectMeta, Option<&PodSpec>)> {
+    objects.iter_mut().filter_map(|object| match object {
+        Object::StatefulSet(set) => {
+            let set = set.as_mut();
+            Some((&mut set.metadata, template(set.spec.as_ref())))
+        }
+        Object::Pod(pod) => {
+            let pod = pod.as_mut();
+            Some((&mut pod.metadata, pod.spec.as_ref()))
+        }
+        Object::Service(_)
+        | Object::ConfigMap(_)
+        | Object::Secret(_)
+        | Object::PersistentVolumeClaim(_) => None,
+    })
+}
+
+fn template(spec: Option<&StatefulSetSpec>) -> Option<&PodSpec> {
+    spec.and_then(|spec| spec.template.spec.as_ref())
+}
+
+/// What was found out about this machine on the way to a decision.
+#[derive(Debug, Default)]
+pub(crate) struct Decision {
+    ability: Option<Ability>,
+    /// A set that left it to petset has to do without isolation.
+    fell_back: bool,
+}
+
+/// Decides for each set and pod that does not exist yet, and notes it there. Refused is what the
+/// machine cannot do, and what would touch the host's own files.
+pub(crate) fn decide(session: &Session, objects: &mut [Object]) -> Result<Decision> {
+    let mut decision = Decision::default();
+    for object in objects {
+        if !exists(session, object)? {
+            for (meta, spec) in running(std::slice::from_mut(object)) {
+                decision.decide(session, meta, spec)?;
+            }
+        }
+    }
+    Ok(decision)
+}
+
+/// Tells whether a set or pod is there already. Nobody asks about other objects.
+fn exists(session: &Session, object: &Object) -> Result<bool> {
+    let (namespace, name) = identity(object.metadata())?;
+    let store = &session.store;
+    Ok(match object {
+        Object::StatefulSet(_) => store.find::<StatefulSet>(&namespace, &name)?.is_some(),
+        Object::Pod(_) => store.find::<Pod>(&namespace, &name)?.is_some(),
+        Object::Service(_)
+        | Object::ConfigMap(_)
+        | Object::Secret(_)
+        | Object::PersistentVolumeClaim(_) => true,
+    })
+}
+
+impl Decision {
+    fn decide(
+        &mut self,
+        session: &Session,
+        meta: &mut ObjectMeta,
+        spec: Option<&PodSpec>,
+    ) -> Result<()> {
+        let asked = Isolation::asked(meta.annotations.as_ref())?;
+        let asked = asked.unwrap_or(session.store.settings().isolation);
+        let (level, why) = match asked {
+            Isolation::None => (asked, None),
+            Isolation::Full => {
+                if let Some(lack) = self.lack(session) {
+                    return Err(cannot(meta, &lack).into());
+                }
+                (asked, None)
+            }
+            Isolation::Auto => match self.lack(session) {
+                None => (Isolation::Full, None),
+                Some(lack) => {
+                    self.fell_back = true;
+                    (Isolation::None, Some(lack))
+                }
+            },
+        };
+        put_note(meta, ISOLATION_ANNOTATION, Some(&level.to_string()));
+        spare_host(meta, spec, why.as_deref())
+    }
+
+    /// Tells why this machine cannot isolate pets; nothing where it can.
+    fn lack(&mut self, session: &Session) -> Option<String> {
+        let layout = session.store.layout();
+        let tried = || Ability::of_this_machine(layout);
+        self.ability.get_or_insert_with(tried).lack.clone()
+    }
+
+    /// Says once that pets do without isolation, and spares the next command the trial.
+    pub(crate) fn conclude(&self, session: &Session) {
+        let layout = session.store.layout();
+        let Some(ability) = &self.ability else {
+            return;
+        };
+        let known = Ability::known(layout);
+        if let Some(lack) = ability.lack.as_ref().filter(|_| self.fell_back)
+            && known.as_ref() != Some(ability)
+        {
+            say(format!(
+                "note: pets run without isolation, on this machine's own files and network: {lack}"
+            ));
+            say(format!("hint: {}; see `petset doctor`", way_out()));
+        }
+        ability.keep(layout);
+    }
+}
+
+fn cannot(meta: &ObjectMeta, lack: &str) -> Problem {
+    let name = meta.name.as_deref().unwrap_or_default();
+    let message = format!("{name} asks for isolation full, and this machine cannot: {lack}");
+    Problem::new(Kind::Failed, message)
+        .hint(way_out())
+        .hint("`petset doctor` tries each part of it")
+        .hint("--isolation auto runs pets as plain processes where it must be")
+}
+
+/// Does what [`spare_host`] does, for a set that is changed.
+pub(crate) fn spare_host_of(set: &StatefulSet) -> Result<()> {
+    spare_host(&set.metadata, template(set.spec.as_ref()), None)
+}
+
+/// Refuses a set or pod without isolation whose commands or hooks name their mount paths: they
+/// would touch the host's own files. `why` tells what made it do without, if that was not asked
+/// for.
+pub(crate) fn spare_host(
+    meta: &ObjectMeta,
+    spec: Option<&PodSpec>,
+    why: Option<&str>,
+) -> Result<()> {
+    let none = note(meta, ISOLATION_ANNOTATION) == Some("none");
+    if !none || note(meta, HOST_PATHS_ANNOTATION) == Some("true") {
+        return Ok(());
+    }
+    let found = spec.map(host_paths).unwrap_or_default();
+    let Some(HostPath { container, path }) = found.first() else {
+        return Ok(());
+    };
+    let cause = match why {
+        Some(lack) => format!("this machine cannot isolate pets ({lack})"),
+        None => "it does without isolation".to_owned(),
+    };
+    let message = format!(
+        "container {container} names its mount path {path}, which would be the host's: {cause}"
+    );
+    let remedy = match why {
+        Some(_) => format!("isolation mounts volumes there; {}", way_out()),
+        None => "--isolation full mounts volumes there".to_owned(),
+    };
+    Err(Problem::invalid(message)
+        .hint(remedy)
+        .hint("`petset doctor` says what this machine can do")
+        .hint("PETSET_MOUNT_<VOLUME> says where a volume is without isolation")
+        .hint("--host-paths if the host's own is meant")
+        .into())
+}
+
+/// Lets what exists keep its level, whatever a file says, and says so where that matters.
+pub(crate) fn keep(old: &ObjectMeta, new: &mut ObjectMeta) {
+    let Some(level) = note(old, ISOLATION_ANNOTATION) else {
+        return;
+    };
+    let wish = note(new, ISOLATION_ANNOTATION);
+    if let Some(wish) = wish.filter(|wish| *wish != level && *wish != "auto") {
+        let name = new.name.as_deref().unwrap_or_default();
+        say(format!(
+            "note: {name} keeps its isolation {level}, where {wish} is asked for now; to change \
+             that, delete it and create it again"
+        ));
+    }
+    put_note(new, ISOLATION_ANNOTATION, Some(level));
+}
+
+/// Lists what a pet may use of the programs that were named on the command line: one with a
+/// relative path is meant from here, not from where the pet works.
+pub(crate) fn from_here(mut command: Vec<String>) -> Vec<String> {
+    let here = std::env::current_dir();
+    if let (Some(program), Ok(here)) = (command.first_mut(), here) {
+        let path = here.join(program.as_str());
+        if program.contains('/') && !program.starts_with('/') && path.is_file() {
+            let plain = path.components().collect::<std::path::PathBuf>();
+            *program = plain.display().to_string();
+        }
+    }
+    command
+}
