@@ -13,6 +13,12 @@ use std::path::Path;
 use serde_json::Value;
 use support::{Outcome, Sandbox, is_installed};
 
+/// The address that a pet has for its peers: with isolation, it is not the host's.
+fn address_of(sandbox: &Sandbox, pet: &str) -> String {
+    let asked = format!("exec {pet} -- printenv POD_IP");
+    sandbox.ok(&asked).out.trim().to_owned()
+}
+
 /// One etcd cluster, and what is asked of it after every step.
 struct Etcd(Sandbox);
 
@@ -60,11 +66,7 @@ impl Etcd {
     }
 
     fn ip(&self, pet: u32) -> String {
-        let pod = self.0.pod(&format!("etcd-{pet}"));
-        pod["status"]["podIP"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
+        address_of(&self.0, &format!("etcd-{pet}"))
     }
 
     /// The list of members as one pet has it, without their ids.
@@ -271,11 +273,7 @@ impl Redis {
     }
 
     fn ip(&self, pet: u32) -> String {
-        let pod = self.0.pod(&format!("redis-{pet}"));
-        pod["status"]["podIP"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
+        address_of(&self.0, &format!("redis-{pet}"))
     }
 }
 
