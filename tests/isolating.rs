@@ -454,3 +454,20 @@ fn a_pet_cannot_change_what_is_wanted() {
     refused.says("a pet with isolation cannot change what is wanted");
     sandbox.ok("delete web");
 }
+
+#[test]
+fn a_pet_may_write_below_its_users_home_and_the_host_sees_nothing_of_it() {
+    let home = tempfile::Builder::new()
+        .prefix("petset-test-home-")
+        .tempdir_in(support::testdata().parent().unwrap().join("target"))
+        .or_else(|_| tempfile::tempdir_in("/var/tmp"))
+        .unwrap();
+    fs::create_dir(home.path().join("project")).unwrap();
+    let mut sandbox = Sandbox::new();
+    sandbox.set_variable("HOME", home.path().to_str().unwrap());
+    sandbox.ok("create db --isolation full -- sleep 1000");
+    inside(&sandbox, "db-0", "echo new > $HOME/project/file");
+    assert_eq!(inside(&sandbox, "db-0", "cat $HOME/project/file"), "new");
+    assert!(!home.path().join("project/file").exists());
+    sandbox.ok("delete db");
+}

@@ -72,6 +72,7 @@ pub(super) fn plan(site: &Site<'_>) -> Result<Vec<Step>, String> {
     plan.write_etc();
     if site.ordinary {
         plan.open_written();
+        plan.open_own();
     }
     plan.share()?;
     plan.cover_state();
@@ -315,6 +316,35 @@ impl<'a> Plan<'a> {
         if self.layer_of(scratch).is_some() && is_dir(scratch) {
             self.copy_dir(scratch);
             self.hide(scratch);
+        }
+    }
+
+    /// Lets an ordinary user write below their home and beside their programs. A file is copied
+    /// when it is first written to, with the directories above it, and those belong to users who
+    /// do not exist in the namespace, so that they are copied here.
+    fn open_own(&mut self) {
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        let user = rustix::process::geteuid().as_raw();
+        for path in home.iter().chain(self.site.needed) {
+            let Ok(real) = fs::canonicalize(path) else {
+                continue;
+            };
+            let place = match real.is_dir() {
+                true => Some(real.as_path()),
+                false => real.parent(),
+            };
+            let own = |place: &&Path| fs::metadata(place).is_ok_and(|it| it.uid() == user);
+            let Some(place) = place.filter(own) else {
+                continue;
+            };
+            let mut above: Vec<&Path> = place.ancestors().collect();
+            above.retain(|above| {
+                self.layer_of(above)
+                    .is_some_and(|at| self.overlays[at] != **above)
+            });
+            for above in above.into_iter().rev() {
+                self.copy_dir(above);
+            }
         }
     }
 
