@@ -209,9 +209,10 @@ pub(crate) fn unshare(spaces: Spaces) -> rustix::io::Result<()> {
     unsafe { rustix::thread::unshare_unsafe(spaces) }
 }
 
-/// Makes the mount at `path` read-only, and those below it.
+/// Makes the mount at `path` read-only, and those below it if `all` of them are meant.
 #[expect(unsafe_code, reason = "rustix lacks mount_setattr")]
-pub(crate) fn make_read_only(path: &std::ffi::CStr) -> io::Result<()> {
+pub(crate) fn make_read_only(path: &std::ffi::CStr, all: bool) -> io::Result<()> {
+    let below = if all { libc::AT_RECURSIVE } else { 0 };
     let attributes = libc::mount_attr {
         attr_set: libc::MOUNT_ATTR_RDONLY,
         attr_clr: 0,
@@ -225,7 +226,7 @@ pub(crate) fn make_read_only(path: &std::ffi::CStr) -> io::Result<()> {
             libc::SYS_mount_setattr,
             libc::AT_FDCWD,
             path.as_ptr(),
-            libc::AT_RECURSIVE,
+            below,
             std::ptr::from_ref(&attributes),
             size_of::<libc::mount_attr>(),
         )
@@ -247,7 +248,33 @@ pub(crate) struct Door {
     pub(crate) mounts: std::os::fd::OwnedFd,
     /// Whether what only the machine's root may do is given up.
     pub(crate) harmless: bool,
+    /// Who is to go on, if that is another user.
+    pub(crate) ids: Option<Ids>,
+    /// Whether no program may give more rights than there were.
+    pub(crate) humble: bool,
 }
+
+/// The numbers of a user and of their groups.
+#[derive(Debug, Clone)]
+pub(crate) struct Ids {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) groups: Vec<rustix::process::Gid>,
+}
+
+impl Ids {
+    /// Becomes that user, for good.
+    fn assume(&self) -> rustix::io::Result<()> {
+        use rustix::process::{Gid, Uid};
+        let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
+        rustix::thread::set_thread_groups(&self.groups)?;
+        rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+        rustix::thread::set_thread_res_uid(uid, uid, uid)
+    }
+}
+
+/// What files may be by default in a container.
+const UMASK: rustix::fs::Mode = rustix::fs::Mode::from_raw_mode(0o022);
 
 impl Door {
     fn pass(&self) -> rustix::io::Result<()> {
@@ -255,8 +282,15 @@ impl Door {
         use std::os::fd::AsFd;
         enter(self.process.as_fd(), self.spaces)?;
         move_into_link_name_space(self.mounts.as_fd(), Some(LinkNameSpaceType::Mount))?;
+        rustix::process::umask(UMASK);
         if self.harmless {
             give_up_powers()?;
+        }
+        if let Some(ids) = &self.ids {
+            ids.assume()?;
+        }
+        if self.humble {
+            rustix::thread::set_no_new_privs(true)?;
         }
         Ok(())
     }
@@ -341,6 +375,19 @@ pub(crate) fn begin_in(command: &mut Command, directory: std::ffi::CString) {
     }
 }
 
+/// Makes the child of `command` lead a session of its own with the terminal that is its stdin.
+#[expect(unsafe_code, reason = "std has no sessions")]
+pub(crate) fn lead_terminal(command: &mut Command) {
+    let prepare = || {
+        at(1, rustix::process::setsid().map(|_| ()))?;
+        at(1, rustix::process::ioctl_tiocsctty(rustix::stdio::stdin()))
+    };
+    // SAFETY: between fork and exec the closure makes two system calls.
+    unsafe {
+        command.pre_exec(prepare);
+    }
+}
+
 /// Leaves what the keys of the terminal mean to others.
 pub(crate) fn ignore_keys() {
     #[expect(unsafe_code, reason = "std and rustix do not offer it")]
@@ -361,6 +408,12 @@ pub(crate) fn is_ordinary() -> bool {
             .effective
             .contains(rustix::thread::CapabilitySet::SYS_ADMIN)
     })
+}
+
+/// Returns the user and the group that this process runs as.
+pub(crate) fn own_ids() -> (u32, u32) {
+    let user = rustix::process::geteuid().as_raw();
+    (user, rustix::process::getegid().as_raw())
 }
 
 /// A program that is to be started without allocating.

@@ -348,3 +348,58 @@ fn found_by_udp(socket: &UdpSocket, name: &str, kind: TYPE) -> Vec<String> {
         });
     records.collect()
 }
+
+/// What Galera's init container does with its peers (F09): the line of its own pet is the node's
+/// address, the others are whom it joins, and who is alone begins the cluster.
+const GALERA: &str = r#"
+apiVersion: v1
+kind: Service
+metadata:
+  name: galera
+  annotations: {service.alpha.kubernetes.io/tolerate-unready-endpoints: "true"}
+spec: {clusterIP: None, selector: {app: galera}, ports: [{port: 3306}]}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: galera}
+spec:
+  serviceName: galera
+  replicas: 3
+  selector: {matchLabels: {app: galera}}
+  template:
+    metadata: {labels: {app: galera}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      initContainers:
+      - name: bootstrap
+        image: debian
+        command:
+        - sh
+        - -c
+        - |
+          exec peer-finder -service=galera -on-start='awk -v own="$POD_NAME." "
+            index(\$0, own) == 1 {node = \$0; next} {others = others sep \$0; sep = \",\"}
+            END {print \"node \" node \", join gcomm://\" others}"'
+      containers:
+      - name: main
+        image: debian
+        command: [sleep, "1000"]
+"#;
+
+#[test]
+fn init_containers_of_old_manifests_find_their_peers_by_peer_finder() {
+    for level in ["none", "full"] {
+        let sandbox = Sandbox::new();
+        let manifest = sandbox.manifest("galera.yaml", GALERA);
+        sandbox.ok(&format!("create -f {manifest} --isolation {level}"));
+        let name = |pet: u8| format!("galera-{pet}.galera.default.svc.cluster.local");
+        for pet in 0..3 {
+            let others: Vec<String> = (0..pet).map(name).collect();
+            let told = format!("node {}, join gcomm://{}\n", name(pet), others.join(","));
+            let said = sandbox.ok(&format!("logs galera-{pet} -c bootstrap"));
+            assert_eq!(said.out, told, "with isolation {level}");
+        }
+        sandbox.ok("delete galera");
+        sandbox.assert_nothing_left();
+    }
+}

@@ -42,7 +42,7 @@ pub(crate) struct Args {
     /// Accepted for kubectl's sake: the program has petset's standard input anyway
     #[arg(short = 'i', long)]
     stdin: bool,
-    /// Accepted for kubectl's sake: the program has petset's terminal anyway
+    /// Give the program a terminal of the container's own; without isolation it has petset's
     #[arg(short = 't', long)]
     tty: bool,
     /// Program and its arguments
@@ -61,7 +61,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
         return Err(Problem::invalid("there is no program to run").into());
     };
     if isolation::is_full(&pod) {
-        return visit(&launch, &args.command);
+        return visit(&launch, args);
     }
     if !launch.cwd.is_dir() {
         let message = format!("the working directory {} is gone", launch.cwd.display());
@@ -77,9 +77,9 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
 }
 
 /// Runs the program in the namespaces of the container, and ends as it ends.
-fn visit(launch: &Launch, command: &[String]) -> Result<()> {
-    let program = command.first().map(String::as_str).unwrap_or_default();
-    match isolation::visit(launch, command) {
+fn visit(launch: &Launch, args: &Args) -> Result<()> {
+    let program = args.command.first().map(String::as_str).unwrap_or_default();
+    match isolation::visit(launch, &args.command, args.tty) {
         Err(error) => Err(refuse(program, &error)),
         Ok(status) => match (status.exit_status(), status.terminating_signal()) {
             (Some(0), _) => Ok(()),

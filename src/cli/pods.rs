@@ -3,8 +3,6 @@
 //! Reading them needs nobody: no lock, no supervisor. That its runner lives is part of the answer,
 //! because the status of a runner that was killed says for ever what was true last.
 
-use std::fs;
-
 use anyhow::Context;
 use k8s_openapi::api::core::v1::Pod;
 use serde::Deserialize;
@@ -121,12 +119,7 @@ pub(crate) fn is_kept(files: &PetLayout) -> bool {
 
 /// Returns when a process was started, in clock ticks since boot; nothing for a dead one.
 pub(crate) fn started(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything, so fields count from its end.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let state = fields.next()?;
-    let start = fields.nth(18)?.parse().ok()?;
-    (!matches!(state, "Z" | "X")).then_some(start)
+    runner::started(pid)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! named once: real manifests carry many of these.
 
 mod others;
+mod security;
 
 use std::collections::BTreeSet;
 
@@ -22,10 +23,9 @@ use super::validate::volume_sources;
 const NO_SCHEDULER: &str = "ignored: petset runs everything on this machine";
 const NO_IMAGES: &str = "ignored: petset pulls no images";
 const NO_LIMITS: &str = "limits are not enforced";
-const NO_CONTAINERS: &str = "ignored: pets are plain processes of the user who runs petset";
+const NO_CONTAINERS: &str = "ignored: pets are processes of this machine";
 const NO_API: &str = "there is no Kubernetes API to use it with";
-const NO_RESOLVER: &str = "ignored: pets use the name resolution of this machine";
-const OPEN: &str = "not enforced: the pet can write there";
+const ISOLATED: &str = "only acted on with isolation full";
 const NOT_WATCHED: &str = "ignored: a pet is ready when its containers are";
 
 /// Fields by the reason why they are not acted on.
@@ -204,21 +204,25 @@ fn pod(ignored: &mut Ignored<'_>, spec: &PodSpec) {
     ignored.note("overhead", NO_LIMITS, overhead.is_some());
     ignored.note("resourceClaims", NO_LIMITS, resource_claims.is_some());
     ignored.note("resources", NO_LIMITS, resources.is_some());
-    let secured = security_context.as_ref();
-    let secured = secured.is_some_and(|context| *context != Default::default());
-    ignored.note("securityContext", NO_CONTAINERS, secured);
+    if let Some(context) = security_context {
+        security::of_pod(ignored, context);
+    }
     let shared = *share_process_namespace == Some(true);
-    ignored.note("shareProcessNamespace", NO_CONTAINERS, shared);
+    ignored.note("shareProcessNamespace", ISOLATED, shared);
     ignored.note("readinessGates", NOT_WATCHED, readiness_gates.is_some());
     let dns = dns_policy
         .as_deref()
         .is_some_and(|policy| policy != "ClusterFirst");
-    ignored.note("dnsPolicy", NO_RESOLVER, dns);
-    ignored.note("dnsConfig", NO_RESOLVER, dns_config.is_some());
-    ignored.note("hostAliases", NO_RESOLVER, host_aliases.is_some());
-    ignored.note("hostnameOverride", NO_RESOLVER, hostname_override.is_some());
+    ignored.note("dnsPolicy", ISOLATED, dns);
+    ignored.note("dnsConfig", ISOLATED, dns_config.is_some());
+    ignored.note("hostAliases", ISOLATED, host_aliases.is_some());
+    ignored.note(
+        "hostnameOverride",
+        NO_CONTAINERS,
+        hostname_override.is_some(),
+    );
     let as_fqdn = *set_hostname_as_fqdn == Some(true);
-    ignored.note("setHostnameAsFQDN", NO_RESOLVER, as_fqdn);
+    ignored.note("setHostnameAsFQDN", ISOLATED, as_fqdn);
 }
 
 fn container(ignored: &mut Ignored<'_>, path: &str, container: &Container) {
@@ -259,9 +263,9 @@ fn container(ignored: &mut Ignored<'_>, path: &str, container: &Container) {
     let limited = limited.is_some_and(|resources| *resources != Default::default());
     ignored.note(&at("resources"), NO_LIMITS, limited);
     ignored.note(&at("resizePolicy"), NO_LIMITS, resize_policy.is_some());
-    let secured = security_context.as_ref();
-    let secured = secured.is_some_and(|context| *context != Default::default());
-    ignored.note(&at("securityContext"), NO_CONTAINERS, secured);
+    if let Some(context) = security_context {
+        security::of_container(ignored, path, context);
+    }
     ignored.note(&at("stdin"), NO_CONTAINERS, *stdin == Some(true));
     ignored.note(&at("tty"), NO_CONTAINERS, *tty == Some(true));
     ignored.note(
@@ -319,10 +323,10 @@ fn mount(ignored: &mut Ignored<'_>, path: &str, mount: &VolumeMount) {
         sub_path_expr: _,
     } = mount;
     let at = |field: &str| format!("{path}.{field}");
-    ignored.note(&at("readOnly"), OPEN, *read_only == Some(true));
+    ignored.note(&at("readOnly"), ISOLATED, *read_only == Some(true));
     ignored.note(
         &at("recursiveReadOnly"),
-        OPEN,
+        ISOLATED,
         recursive_read_only.is_some(),
     );
     ignored.note(
@@ -352,7 +356,7 @@ fn volume(ignored: &mut Ignored<'_>, path: &str, volume: &Volume) {
     let closed = claim.is_some_and(|claim| claim.read_only == Some(true));
     ignored.note(
         &format!("{path}.persistentVolumeClaim.readOnly"),
-        OPEN,
+        ISOLATED,
         closed,
     );
     let projected = volume.projected.iter();

@@ -155,11 +155,20 @@ pub fn for_container(
     Ok(environment)
 }
 
+/// PATH where nothing else says so.
+const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// What of the host's environment is about its files and users.
+const OF_THE_HOST: [&str; 5] = ["PATH", "HOME", "USER", "LOGNAME", "TMPDIR"];
+
 fn background(pod: &Pod, own: &Own<'_>, image: &Launch) -> BTreeMap<String, String> {
     let mut variables: BTreeMap<_, _> = own.inherited.iter().cloned().collect();
+    if image.rootfs.is_some() {
+        // What leads to the host's files or users means nothing there.
+        variables.retain(|name, _| !OF_THE_HOST.contains(&name.as_str()));
+    }
     variables.extend(image.env.iter().cloned());
     let path = variables.remove("PATH").filter(|path| !path.is_empty());
-    let path = path.unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned());
+    let path = path.unwrap_or_else(|| USUAL_PATH.to_owned());
     let first = image.path.iter().map(|path| path.display().to_string());
     let search = image.search.iter().map(|path| path.display().to_string());
     let last = own.state_dir.join("bin").display().to_string();

@@ -62,6 +62,8 @@ pub struct Launch {
     pub search: Vec<PathBuf>,
     /// The image's working directory on this machine.
     pub cwd: Option<PathBuf>,
+    /// The directory that is the image's root; nothing where that is the host's.
+    pub rootfs: Option<PathBuf>,
     /// The image's working directory within the image.
     pub workdir: Option<String>,
     /// Whom the entrypoint becomes, where root starts it.
@@ -205,6 +207,15 @@ impl Catalogue {
         fill::furnish(&mut launch, &entry, disk);
         if launch.argv.is_empty() {
             return Err(self.no_program(image, found));
+        }
+        if let Some(root) = entry.rootfs.as_ref().map(PathBuf::from) {
+            // Its programs are its own affair: a link in it may lead nowhere on the host.
+            if !(disk.exists)(&root) {
+                let fault = format!("{} does not exist", root.display());
+                return Err(self.incomplete(image, found, &[fault]));
+            }
+            launch.rootfs = Some(root);
+            return Ok(launch);
         }
         let needs = match command.is_empty() {
             true => fill::needs(&entry),

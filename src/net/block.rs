@@ -4,7 +4,6 @@
 //! directory that has it. Making a link is atomic, so of two that want a block one gets it. The
 //! directory is a courtesy: where it cannot be written, the preferred block is used unclaimed.
 
-use std::env;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -15,9 +14,9 @@ use rustix::fs::{FlockOperation, flock};
 use super::address::Block;
 use crate::problem::{Kind, Problem};
 
-const REGISTRY: &str = "/var/tmp/petset-blocks";
 /// Names another registry, so that tests need not share the machine's.
-pub(crate) const OVERRIDE: &str = "PETSET_BLOCKS_DIR";
+pub(crate) use crate::store::REGISTRY_OVERRIDE as OVERRIDE;
+
 /// Anybody may add an entry; only its owner may remove it.
 const SHARED: u32 = 0o1777;
 
@@ -39,8 +38,7 @@ enum Entry {
 impl Blocks {
     /// Uses the registry of this machine.
     pub(crate) fn of_this_machine() -> Self {
-        let named = env::var_os(OVERRIDE).filter(|named| !named.is_empty());
-        Self::at(named.map_or_else(|| PathBuf::from(REGISTRY), PathBuf::from))
+        Self::at(crate::store::registry())
     }
 
     /// Uses the registry in a directory, which is made when first needed.

@@ -3,6 +3,8 @@
 //! The rules are the model's (`environment`, `image`) and `volumes`'; this module reads what they
 //! ask for.
 
+mod secure;
+
 use std::env;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::image::unpack;
 use super::isolation;
+use super::user::{self, User};
 use super::volumes::{self, Mount, Volumes};
 use crate::model::environment::{self, Own, Sources};
 use crate::model::fields::Capacity;
@@ -39,6 +42,18 @@ pub(crate) struct Launch {
     pub(crate) pid: u32,
     #[serde(default)]
     pub(crate) mounts: Vec<Mount>,
+    /// The directory that it has as its root, instead of the host's.
+    #[serde(default)]
+    pub(crate) rootfs: Option<PathBuf>,
+    /// Who it runs as, if that is not who runs petset.
+    #[serde(default)]
+    pub(crate) user: Option<User>,
+    /// Whether its programs cannot gain rights (`allowPrivilegeEscalation: false`).
+    #[serde(default)]
+    pub(crate) humble: bool,
+    /// Whether its root cannot be changed (`readOnlyRootFilesystem`).
+    #[serde(default)]
+    pub(crate) closed: bool,
     /// What was left out and why.
     #[serde(skip)]
     pub(super) warnings: Vec<String>,
@@ -68,6 +83,7 @@ impl Supplies {
             // Where the host keeps what is temporary is not to be seen from a sandbox.
             inherited: inherited()
                 .filter(|(name, _)| !full || name != "TMPDIR")
+                .map(|it| if full { with_sbin(it) } else { it })
                 .collect(),
             full,
             store,
@@ -81,9 +97,14 @@ impl Supplies {
     pub(super) fn prepare(&mut self, pod: &core::Pod) -> Result<Vec<String>, String> {
         let sources = self.sources(pod)?;
         let layout = self.store.layout();
-        let made = volumes::prepare(layout, pod, &sources, self.capacity);
+        let group = self.fs_group(pod).is_some();
+        let made = volumes::prepare(layout, pod, &sources, self.capacity, group);
         let mut made = made.map_err(|fault| fault.message)?;
         made.mounted = self.full;
+        if let Some(group) = self.fs_group(pod) {
+            let given = made.give(group, self.volumes.is_none(), user::keeps_what_fits(pod));
+            given.map_err(|error| format!("giving the volumes to group {group}: {error}"))?;
+        }
         let warnings = made.warnings.clone();
         self.volumes = Some(made);
         self.fresh = Some(sources);
@@ -101,6 +122,11 @@ impl Supplies {
             return Err(Failure::Config("the volumes are not in place".to_owned()));
         };
         let mut image = self.resolve(container).map_err(Failure::Image)?;
+        if image.rootfs.is_some() && !self.full {
+            let name = container.image.as_deref().unwrap_or_default();
+            let fault = format!("image {name:?} has a rootfs, which needs isolation full");
+            return Err(Failure::Image(fault));
+        }
         let (container, brought) = self.unpack(pod, container, &mut image)?;
         let container = &container;
         let sources = match fresh {
@@ -124,15 +150,21 @@ impl Supplies {
         let mounted = mounted.map_err(bad)?;
         made.add(&mounted.variables);
         let notes = [&made.warnings, &mounted.warnings, &image.notes];
-        Ok(Launch {
+        let mut launch = Launch {
             argv: image.expanded(&made),
             env: made.variables(),
             cwd: mounted.cwd,
-            pid: 0,
             warnings: notes.into_iter().flatten().cloned().collect(),
             // Those of the manifest may lie within the image's.
             mounts: brought.into_iter().chain(mounted.mounts).collect(),
-        })
+            rootfs: image.rootfs,
+            ..Launch::default()
+        };
+        if self.full {
+            self.secure(pod, container, &mut launch)
+                .map_err(Failure::Config)?;
+        }
+        Ok(launch)
     }
 
     /// Puts in place what the image brings along; returns the container as its image has it.
@@ -267,6 +299,21 @@ fn inherited() -> impl Iterator<Item = (String, String)> {
         let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
         wanted(&name).then_some((name, value))
     })
+}
+
+/// Lets a PATH end with the directories of servers, which an ordinary user's may lack.
+fn with_sbin((name, value): (String, String)) -> (String, String) {
+    if name != "PATH" {
+        return (name, value);
+    }
+    let has = |wanted: &str| value.split(':').any(|folder| folder == wanted);
+    let servers = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+    let missing: String = servers
+        .into_iter()
+        .filter(|folder| !has(folder))
+        .map(|folder| format!(":{folder}"))
+        .collect();
+    (name, value + &missing)
 }
 
 /// Returns where this program is; if it has been replaced, where its successor is.

@@ -18,6 +18,7 @@ mod probes;
 mod record;
 mod spawn;
 mod tree;
+mod user;
 pub(crate) mod volumes;
 
 use std::ffi::OsString;
@@ -38,6 +39,7 @@ use crate::sys;
 pub(crate) use container::Launch;
 pub(crate) use control::{Control, tell};
 pub(crate) use record::boot_id;
+pub(crate) use tree::started;
 
 /// The word that makes the program a runner: `petset runner <state-dir> <namespace> <pod>`.
 pub(crate) const VERB: &str = "runner";

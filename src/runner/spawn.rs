@@ -23,6 +23,8 @@ pub(super) fn spawn(
     let Some((program, args)) = argv.split_first() else {
         return Err("executing: there is no program to start".to_owned());
     };
+    // Whoever the program becomes may open its output again, as `/dev/stdout`.
+    let _ = rustix::fs::fchmod(&output, rustix::fs::Mode::from_raw_mode(0o622));
     let errors = output.try_clone();
     let errors = errors.map_err(|error| format!("opening pipes: {error}"))?;
     let directory = CString::new(launch.cwd.as_os_str().as_bytes())

@@ -43,9 +43,15 @@ pub(crate) fn identity_of(pid: u32) -> io::Result<Identity> {
     Ok(Identity { pid, start })
 }
 
+/// Returns when a process was started, in clock ticks since boot; nothing for a dead one.
+pub(crate) fn started(pid: u32) -> Option<u64> {
+    let now = stat(pid).ok()?;
+    (!matches!(now.state, b'Z' | b'X')).then_some(now.start)
+}
+
 /// Returns whether this very process still runs.
 pub(super) fn is_alive(process: Identity) -> bool {
-    stat(process.pid).is_ok_and(|now| now.start == process.start && now.state != b'Z')
+    started(process.pid) == Some(process.start)
 }
 
 fn stat(pid: u32) -> io::Result<Stat> {

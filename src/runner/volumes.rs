@@ -6,6 +6,7 @@
 //! again at any time: it leaves an emptyDir as it is and replaces changed files at once (V04).
 
 mod mounts;
+mod ownership;
 mod payload;
 
 use std::collections::BTreeMap;
@@ -61,6 +62,8 @@ struct Place {
     path: PathBuf,
     sort: Sort,
     read_only: bool,
+    /// Whether it is a path of the host, which is nobody's to give away.
+    of_host: bool,
 }
 
 impl Place {
@@ -70,6 +73,7 @@ impl Place {
             path,
             sort,
             read_only,
+            of_host: false,
         }
     }
 }
@@ -96,12 +100,14 @@ pub(crate) struct Volumes {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Makes the volumes of `pod`; `capacity` is for files that tell a container's limits.
+/// Makes the volumes of `pod`; `capacity` is for files that tell a container's limits, `grouped`
+/// says that they are given to a group afterwards.
 pub(crate) fn prepare(
     layout: &Layout,
     pod: &Pod,
     sources: &Sources,
     capacity: Capacity,
+    grouped: bool,
 ) -> Result<Volumes, VolumeError> {
     let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
     let namespace: Namespace = namespace
@@ -123,6 +129,7 @@ pub(crate) fn prepare(
             pod,
             sources,
             capacity,
+            grouped,
         };
         let place = volumes.place(volume, &home);
         let place = place.map_err(|fault| VolumeError::of_volume(&volume.name, fault))?;
@@ -138,6 +145,8 @@ struct Home<'a> {
     pod: &'a Pod,
     sources: &'a Sources,
     capacity: Capacity,
+    /// Whether a group is to read what is written.
+    grouped: bool,
 }
 
 impl Volumes {
@@ -154,7 +163,11 @@ impl Volumes {
             return Ok(Place::kept(path, read_only));
         }
         if let Some(source) = &volume.host_path {
-            return Ok(Place::kept(host_path(source)?, false));
+            let place = Place::kept(host_path(source)?, false);
+            return Ok(Place {
+                of_host: true,
+                ..place
+            });
         }
         let path = self.pet.volumes().join(&volume.name);
         let sort = self.fill(&path, payload::of(volume, home)?);
@@ -163,6 +176,7 @@ impl Volumes {
             path,
             sort,
             read_only: sort == Sort::Written,
+            of_host: false,
         })
     }
 

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 use super::files::{self, Staged};
 use super::paths::Wanted;
-use super::{Layout, Store};
+use super::{Layout, Store, view};
 use crate::manifest::yaml;
 use crate::model::{Namespace, ObjectName};
 use crate::problem::{Kind, Problem, Result};
@@ -31,14 +31,27 @@ pub(crate) trait Kept:
 {
     /// The folder it is kept in.
     const WANTED: Wanted;
+
+    /// Returns what pets may see of it, if they may see it at all.
+    fn shown(&self) -> Option<Self> {
+        None
+    }
 }
 
 impl Kept for StatefulSet {
     const WANTED: Wanted = Wanted::StatefulSet;
+
+    fn shown(&self) -> Option<Self> {
+        Some(view::of_set(self))
+    }
 }
 
 impl Kept for Service {
     const WANTED: Wanted = Wanted::Service;
+
+    fn shown(&self) -> Option<Self> {
+        Some(view::of_service(self))
+    }
 }
 
 impl Kept for ConfigMap {
@@ -62,6 +75,8 @@ impl Kept for Pod {
 pub(crate) struct Edit<'a> {
     store: &'a Store,
     changes: Vec<Change>,
+    /// What pets see of it. It can be made again, and is not waited for.
+    shown: Vec<Change>,
 }
 
 #[derive(Debug)]
@@ -84,6 +99,7 @@ impl<'a> Edit<'a> {
         Self {
             store,
             changes: Vec::new(),
+            shown: Vec::new(),
         }
     }
 
@@ -100,6 +116,10 @@ impl<'a> Edit<'a> {
     pub(crate) fn put<T: Kept>(&mut self, object: &T) -> Result<()> {
         let (namespace, name) = identity(object.metadata())?;
         let path = self.layout().wanted_object(&namespace, T::WANTED, &name);
+        if let (Some(object), Some(path)) = (object.shown(), self.layout().shown(&path)) {
+            let bytes = yaml::to_string(&object)?.into_bytes();
+            self.shown.push(Change::Write(path, bytes));
+        }
         self.write(path, yaml::to_string(object)?.into_bytes());
         Ok(())
     }
@@ -108,6 +128,8 @@ impl<'a> Edit<'a> {
     /// is behind it, because there may be no supervisor that would withdraw it.
     pub(crate) fn forget(&mut self, namespace: &Namespace, kind: Wanted, name: &ObjectName) {
         let path = self.layout().wanted_object(namespace, kind, name);
+        let shown = self.layout().shown(&path);
+        self.shown.extend(shown.map(Change::Remove));
         self.changes.push(Change::Remove(path));
         if kind == Wanted::Service {
             let record = self.layout().service_record(namespace, name.as_str());
@@ -171,6 +193,12 @@ impl<'a> Edit<'a> {
         let folders: Vec<&Path> = folders.into_iter().collect();
         files::at_once(&folders, |folder| {
             files::sync_dir(folder).with_context(|| wish(folder))
+        })?;
+        self.shown.iter().try_for_each(|change| match change {
+            Change::Write(path, bytes) => {
+                files::replace_open(path, bytes).with_context(|| wish(path))
+            }
+            Change::Remove(path) => files::remove(path).with_context(|| wish(path)),
         })
     }
 }

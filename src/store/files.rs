@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -31,6 +31,32 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], sync: Sync) -> io::Result<()> {
         }
         done => done,
     }
+}
+
+/// Does the same with a file that everybody may read who gets to it (mode 0644), not durably.
+pub(super) fn replace_open(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = beside(path);
+    let write = || {
+        fill(&new, bytes, Sync::No)?;
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o644))?;
+        fs::rename(&new, path)
+    };
+    let written = match write() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make_open_dir(directory_of(path))?;
+            write()
+        }
+        done => done,
+    };
+    if written.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    written
+}
+
+/// Makes a directory and those above it that everybody may read who gets to it.
+pub(super) fn make_open_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o755).create(path)
 }
 
 /// A file that has been written beside the one that it is to replace.

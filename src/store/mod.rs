@@ -14,6 +14,7 @@ mod pods;
 mod report;
 mod settings;
 mod socket;
+pub(crate) mod view;
 mod watch;
 mod words;
 
@@ -30,7 +31,7 @@ pub(crate) use files::{
 };
 pub(crate) use images::{catalogue, image_files, with_disk};
 pub(crate) use lock::{Attempt, Lock};
-pub(crate) use paths::{Layout, PetLayout, Wanted};
+pub(crate) use paths::{Layout, PetLayout, REGISTRY_OVERRIDE, Wanted, registry};
 pub(crate) use pods::merge_status;
 pub(crate) use report::{SetReport, Waiting};
 pub(crate) use settings::{DnsForward, Settings, parse_duration};

@@ -32,6 +32,18 @@ impl Wanted {
     }
 }
 
+/// Where the state directories of this machine are listed; [`REGISTRY_OVERRIDE`] names another.
+const REGISTRY: &str = "/var/tmp/petset-blocks";
+/// Names another list, so that tests need not share the machine's.
+pub(crate) const REGISTRY_OVERRIDE: &str = "PETSET_BLOCKS_DIR";
+
+/// Returns the directory that lists the state directories of this machine: one link each, by the
+/// number of its block of addresses.
+pub(crate) fn registry() -> PathBuf {
+    let named = std::env::var_os(REGISTRY_OVERRIDE).filter(|named| !named.is_empty());
+    named.map_or_else(|| PathBuf::from(REGISTRY), PathBuf::from)
+}
+
 /// The paths of one state directory. Names are validated before they come here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layout {
@@ -94,6 +106,17 @@ impl Layout {
     ) -> PathBuf {
         self.wanted_kind(namespace, kind)
             .join(format!("{name}.yaml"))
+    }
+
+    /// What pets may see: laid out as the state directory itself.
+    pub(crate) fn view(&self) -> Self {
+        Self::new(self.root.join("view"))
+    }
+
+    /// Where pets see a path of the state directory, if they see it at all.
+    pub(crate) fn shown(&self, path: &Path) -> Option<PathBuf> {
+        let below = path.strip_prefix(&self.root).ok()?;
+        Some(self.root.join("view").join(below))
     }
 
     pub(crate) fn seen(&self) -> PathBuf {

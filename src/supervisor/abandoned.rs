@@ -7,12 +7,12 @@ use k8s_openapi::api::core::v1::PodStatus;
 use super::pets::{Incarnation, Pet, Runner};
 use super::world::{Key, set_key};
 use super::{Supervisor, log};
-use crate::store::{self, PetLayout, Sync};
+use crate::store::{self, Layout, PetLayout, Sync, view};
 
 /// Takes back that a pet is ready: nobody vouches for it until its next runner does.
 ///
 /// The status is its runner's file, but that runner is dead, and the next one starts with it.
-pub(super) fn withdraw_readiness(files: &PetLayout) -> io::Result<()> {
+pub(super) fn withdraw_readiness(layout: &Layout, files: &PetLayout) -> io::Result<()> {
     let Some(before) = store::read_json::<PodStatus>(&files.status())? else {
         return Ok(());
     };
@@ -25,14 +25,19 @@ pub(super) fn withdraw_readiness(files: &PetLayout) -> io::Result<()> {
     if status == before {
         return Ok(());
     }
-    store::replace_json(&files.status(), &status, Sync::No)
+    store::replace_json(&files.status(), &status, Sync::No)?;
+    view::show(layout, &files.status(), &status)
 }
 
 /// Does so for a pet of an earlier supervisor, if its runner is dead.
-pub(super) fn withdraw_if_dead(files: &PetLayout, found: &Incarnation) -> io::Result<()> {
+pub(super) fn withdraw_if_dead(
+    layout: &Layout,
+    files: &PetLayout,
+    found: &Incarnation,
+) -> io::Result<()> {
     match found {
         Incarnation::Alive(_) | Incarnation::Done => Ok(()),
-        Incarnation::Died | Incarnation::OfAnotherBoot => withdraw_readiness(files),
+        Incarnation::Died | Incarnation::OfAnotherBoot => withdraw_readiness(layout, files),
     }
 }
 
@@ -50,7 +55,9 @@ impl Supervisor {
             };
             let mut report = report.clone();
             report.settled = false;
-            if let Err(error) = store::replace_json(&path, &report, Sync::No) {
+            let layout = self.store.layout();
+            let written = store::replace_json(&path, &report, Sync::No);
+            if let Err(error) = written.and_then(|()| view::show(layout, &path, &report)) {
                 log(&format!("cannot write {}: {error}", path.display()));
             }
             self.reports.insert(key, report);

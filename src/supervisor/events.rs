@@ -294,7 +294,7 @@ impl Supervisor {
         };
         if !well {
             self.end_orphans();
-            if let Err(error) = withdraw_readiness(&files) {
+            if let Err(error) = withdraw_readiness(self.store.layout(), &files) {
                 log(&format!("{}/{}: {error}", key.0, key.1));
             }
             let message = "the runner of this pet ended unexpectedly; a new one takes over";

@@ -94,6 +94,11 @@ struct Supervisor {
     stirred: BTreeSet<crate::model::Namespace>,
 }
 
+/// Returns what isolated pets have to do without on this machine.
+pub(crate) fn lacks_of_isolation() -> Vec<String> {
+    crate::runner::isolation::attempt().unwrap_or_default()
+}
+
 /// Runs the supervisor of the state directory at `root` in the background: it leaves the session,
 /// the working directory and every inherited descriptor of whoever started it, and says on its
 /// standard output when it can be found.
@@ -173,6 +178,8 @@ impl Supervisor {
         let socket = bind(layout)?;
         let watch = Watch::new().context("cannot watch the state directory")?;
         let addresses = Addresses::open(&store)?;
+        store::view::refresh(&store, &crate::runner::boot_id())
+            .context("cannot make what pets may see")?;
         let names = Names::serve(store.settings(), addresses.block());
         let mut supervisor = Self {
             store,
@@ -210,14 +217,20 @@ impl Supervisor {
 
     /// Takes turns until nothing is left to do.
     fn run(mut self) -> Result<()> {
+        let mut crowded = false;
         loop {
             let begun = processor_time();
             self.turn();
             if self.signals.quit || self.ends()? {
                 return Ok(());
             }
-            rest_after(processor_time().saturating_sub(begun));
+            if crowded {
+                rest_after(processor_time().saturating_sub(begun));
+            }
+            let ended = Instant::now();
             self.wait()?;
+            // What comes alone has its turn at once, and so has what comes next.
+            crowded = ended.elapsed() < LONGEST_REST;
         }
     }
 

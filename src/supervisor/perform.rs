@@ -18,7 +18,7 @@ use crate::model::{
 };
 use crate::problem::Result;
 use crate::store::journal::Severity;
-use crate::store::{self, Sync, Wanted};
+use crate::store::{self, Sync, Wanted, view};
 
 impl Supervisor {
     /// Performs one step for the set; returns whether anything changed by it.
@@ -361,6 +361,7 @@ impl Supervisor {
         let files = self.store.layout().pet(&key.0, key.1.as_str());
         // The pod goes first: without it, the rest is a ruin that the next pet clears away.
         store::remove(&files.pod())
+            .and_then(|()| view::unshow(self.store.layout(), files.root()))
             .with_context(|| format!("cannot remove {}", files.pod().display()))?;
         let entries = fs::read_dir(files.root()).into_iter().flatten().flatten();
         for entry in entries.filter(|entry| entry.path() != files.logs()) {
@@ -423,7 +424,8 @@ impl Supervisor {
         }
         self.collect(key, &set.uid)?;
         let layout = self.store.layout().clone();
-        store::remove(&layout.set_status(&key.0, key.1.as_str()))?;
+        let status = layout.set_status(&key.0, key.1.as_str());
+        store::remove(&status).and_then(|()| view::unshow(&layout, &status))?;
         let mut own = Vec::new();
         if !orphaned {
             own = self.services_of(key, &set.uid);

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::world::Key;
 use crate::model::bare;
 use crate::runner;
-use crate::store::{Layout, Lock, PetLayout, Sync, read_json, replace_json};
+use crate::store::{Layout, Lock, PetLayout, Sync, read_json, replace_json, view};
 
 /// How long a runner that failed rests before the next one: the first comes at once.
 const REST: Duration = Duration::from_secs(1);
@@ -247,6 +247,7 @@ impl Pet {
     /// Writes the pod to its directory.
     pub(super) fn write(&self, layout: &Layout, key: &Key) -> io::Result<()> {
         let files = layout.pet(&key.0, key.1.as_str());
-        replace_json(&files.pod(), &self.pod, Sync::No)
+        replace_json(&files.pod(), &self.pod, Sync::No)?;
+        view::show(layout, &files.pod(), &view::of_pod(&self.pod))
     }
 }

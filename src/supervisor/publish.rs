@@ -12,7 +12,7 @@ use super::{Supervisor, log};
 use crate::model::{Outcome, Set, Step};
 use crate::net::dns::{Server, Zone, upstreams};
 use crate::net::{ServiceRecord, endpoints};
-use crate::store::{self, SetReport, Settings, Sync, Waiting};
+use crate::store::{self, SetReport, Settings, Sync, Waiting, view};
 
 /// The port of the DNS server on its own loopback address, where the settings name no other.
 const DNS_PORT: u16 = 5353;
@@ -93,7 +93,9 @@ impl Supervisor {
             // What is reported as done is on the disk.
             self.late.catch_up();
         }
-        match store::replace_json(&path, &report, Sync::No) {
+        let layout = self.store.layout();
+        let written = store::replace_json(&path, &report, Sync::No);
+        match written.and_then(|()| view::show(layout, &path, &report)) {
             Ok(()) => drop(self.published.insert(key.clone(), report.clone())),
             Err(error) => log(&format!("cannot write {}: {error}", path.display())),
         }
@@ -135,7 +137,9 @@ impl Supervisor {
             .unwrap_or_else(PoisonError::into_inner)
             .replace(copy);
         let path = self.store.layout().service_record(&key.0, key.1.as_str());
-        if let Err(error) = store::replace_json(&path, &record, Sync::No) {
+        let layout = self.store.layout();
+        let written = store::replace_json(&path, &record, Sync::No);
+        if let Err(error) = written.and_then(|()| view::show(layout, &path, &record)) {
             return log(&format!("cannot write {}: {error}", path.display()));
         }
         self.names.records.insert(key, record);
@@ -143,7 +147,8 @@ impl Supervisor {
 
     fn withdraw_record(&mut self, key: &Key) {
         let path = self.store.layout().service_record(&key.0, key.1.as_str());
-        if let Err(error) = store::remove(&path) {
+        let layout = self.store.layout();
+        if let Err(error) = store::remove(&path).and_then(|()| view::unshow(layout, &path)) {
             log(&format!("cannot remove {}: {error}", path.display()));
         }
         let mut zone = self

@@ -165,7 +165,7 @@ fn load_pet(layout: &Layout, namespace: &Namespace, name: &ObjectName) -> io::Re
         return Ok(None);
     };
     let incarnation = Incarnation::find(&files)?;
-    withdraw_if_dead(&files, &incarnation)?;
+    withdraw_if_dead(layout, &files, &incarnation)?;
     merge_status(&mut pod, read_json(&files.status())?);
     let incarnation = match incarnation {
         Incarnation::OfAnotherBoot if bare::is_bare(&pod) => since_boot(&pod),

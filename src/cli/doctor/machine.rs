@@ -13,7 +13,7 @@ use crate::net::block::Blocks;
 use crate::net::hub;
 use crate::runner::isolation;
 use crate::store::Watch;
-use crate::supervisor::{Ability, way_out};
+use crate::supervisor::{Ability, lacks_of_isolation, way_out};
 
 /// A supervisor watches one directory a pet and a few a namespace.
 const FEW_WATCHES: u64 = 8192;
@@ -163,7 +163,13 @@ fn parts_of_isolation() -> Vec<Finding> {
 fn level() -> Finding {
     const CHECK: &str = "isolation";
     let Some(lack) = Ability::tried().lack else {
-        return Finding::ok(CHECK, "auto means full: pets have what containers have");
+        return match lacks_of_isolation().as_slice() {
+            [] => Finding::ok(CHECK, "auto means full: pets have what containers have"),
+            lacks => {
+                let lacks = format!("auto means full, but {}", lacks.join("; "));
+                Finding::note(CHECK, lacks, "mount volumes where there is a directory")
+            }
+        };
     };
     Finding::note(CHECK, format!("auto means none: {lack}"), way_out())
 }

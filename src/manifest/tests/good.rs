@@ -301,7 +301,7 @@ fn fields_without_effect_are_named_once_with_their_reason() {
     );
     let expected = "\
 x.yaml:14:7: spec.template.spec.affinity: ignored: petset runs everything on this machine; also tolerations
-x.yaml:16:7: spec.template.spec.hostAliases: ignored: pets use the name resolution of this machine
+x.yaml:16:7: spec.template.spec.hostAliases: only acted on with isolation full
 x.yaml:18:29: spec.template.spec.containers[0].imagePullPolicy: ignored: petset pulls no images";
     assert_eq!(warnings(&text), expected);
 }

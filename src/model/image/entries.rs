@@ -38,6 +38,8 @@ pub(super) struct Entry {
     pub(super) env: BTreeMap<String, String>,
     /// The working directory, unless the manifest gives one.
     pub(super) cwd: Option<String>,
+    /// The directory that a pet with full isolation has as its root, instead of the host's.
+    pub(super) rootfs: Option<String>,
     /// The working directory within the image; without isolation it lies below the pet's own.
     pub(super) workdir: Option<String>,
     /// Directories in which programs are looked for last; `*` stands for any one name, and what
@@ -117,6 +119,7 @@ impl Entry {
             env: both(own.env, base.env),
             cwd: own.cwd.or(base.cwd),
             workdir: own.workdir.or(base.workdir),
+            rootfs: own.rootfs.or(base.rootfs),
             search: list(own.search, base.search),
             user: own.user.or(base.user),
             data: list(own.data, base.data),

@@ -32,6 +32,11 @@ impl Catalogue {
             None => fill(text),
         };
         let entry = found.entry;
+        // Within a root of its own, a path is what it says.
+        let within = |text: &String| match entry.rootfs {
+            Some(_) => named(text),
+            None => anchored(text),
+        };
         let each = |words: &Vec<String>| words.iter().map(fill).collect::<Vec<_>>();
         let variable = |(name, value): (&String, &String)| (name.clone(), fill(value));
         let text = |(name, text): (&String, &String)| (name.clone(), named(text));
@@ -41,9 +46,10 @@ impl Catalogue {
             script: entry.script.as_ref().map(named),
             args: entry.args.as_ref().map(each),
             needs: each(&entry.needs),
-            path: entry.path.iter().map(anchored).collect(),
+            path: entry.path.iter().map(within).collect(),
             env: entry.env.iter().map(variable).collect(),
-            cwd: entry.cwd.as_ref().map(anchored),
+            cwd: entry.cwd.as_ref().map(within),
+            rootfs: entry.rootfs.as_ref().map(anchored),
             search: entry.search.iter().map(anchored).collect(),
             bin: entry.bin.iter().map(text).collect(),
             files: entry.files.iter().map(text).collect(),

@@ -31,6 +31,7 @@ fn resolve(
     let disk = Disk {
         exists: &|path| there.iter().any(|known| Path::new(known) == path),
         on_path: &on_path,
+        names: &|_| Vec::new(),
     };
     let launch = catalogue.resolve(image, &command, &args, &disk);
     launch.map_err(|error| error.message)

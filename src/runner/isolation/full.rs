@@ -16,10 +16,11 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 use rustix::thread::ThreadNameSpaceType as Entered;
 
 use super::dialer::{self, Dialer};
+use super::home;
 use super::network::Network;
 use super::plan::{self, Site};
 use super::step::Step;
-use super::{Room, Surroundings, files, needed};
+use super::{Room, Surroundings, files, ids_of, needed};
 use crate::runner::container::Launch;
 use crate::sys::{self, Door, Fork, Spaces};
 
@@ -30,6 +31,8 @@ type Word = [u8; 8];
 const DONE: Word = [0xff; 8];
 /// In the place of an error: the first number is a pid.
 const TELLS_PID: i32 = -2;
+/// Less the number of an error: a step did not work, but could be done without.
+const TELLS_LACK: i32 = -1000;
 
 /// The namespaces of one pet.
 #[derive(Debug)]
@@ -129,16 +132,22 @@ impl Sandbox {
         around: &Surroundings<'_>,
     ) -> Result<Room, String> {
         if !self.ordinary {
-            open_claims(launch, around);
+            home::open_claims(launch, around);
         }
+        let shown = crate::store::view::show_addresses(around.layout);
+        shown.map_err(|error| format!("showing the addresses: {error}"))?;
         let staging = around.pet.sandbox();
         let made = crate::store::make_dir(&staging);
         made.map_err(|error| format!("{}: {error}", staging.display()))?;
         let steps = plan::plan(&Site {
             staging: &staging,
             state: around.layout.root(),
+            root: launch.rootfs.as_deref().unwrap_or(Path::new("/")),
+            others: &home::state_directories(),
             ordinary: self.ordinary,
-            etc: &etc(around),
+            etc: &home::etc(launch, around),
+            closed: launch.closed,
+            stranger: launch.user.as_ref().is_some_and(|user| user.uid != 0),
             mounts: &launch.mounts,
             shared: around.shared,
             cwd: &launch.cwd,
@@ -151,14 +160,20 @@ impl Sandbox {
             self.enter_and_build(&steps, theirs.as_fd());
         };
         drop(theirs);
-        let mut words = [listen(&link), listen(&link)];
+        let (mut builder, mut outcome, mut lacks) = (None, None, Vec::new());
         // The one who builds may be faster than the one who tells who that is.
-        words.sort_by_key(|word| word.as_ref().is_ok_and(|word| code(*word) != TELLS_PID));
-        let [builder, outcome] = words;
-        let builder = number(builder.map_err(fault)?);
-        match fault_of(outcome.map_err(fault)?) {
+        while builder.is_none() || outcome.is_none() {
+            let word = listen(&link).map_err(fault)?;
+            match code(word) {
+                TELLS_PID => builder = Some(number(word)),
+                code if code <= TELLS_LACK && word != DONE => lacks.push((number(word), code)),
+                _ => outcome = Some(word),
+            }
+        }
+        match outcome.and_then(fault_of) {
             None => Ok(Room {
-                mounts: open_mounts(builder).map_err(fault)?,
+                mounts: open_mounts(builder.unwrap_or(0)).map_err(fault)?,
+                lacks: lacks.iter().filter_map(|it| lack(&steps, *it)).collect(),
             }),
             Some((place, error)) => Err(match steps.get(place) {
                 Some(step) => format!("{step}: {error}"),
@@ -187,14 +202,26 @@ impl Sandbox {
     }
 
     /// Returns the way to what a container sees.
-    pub(super) fn door(&self, room: &Room) -> io::Result<Door> {
+    pub(super) fn door(&self, room: &Room, launch: &Launch) -> io::Result<Door> {
         Ok(Door {
             process: self.init.try_clone()?,
             spaces: self.spaces(),
             mounts: room.mounts.try_clone()?,
             harmless: !self.ordinary,
+            ids: ids_of(launch).filter(|_| !self.ordinary),
+            humble: launch.humble,
         })
     }
+}
+
+/// Says what a container has to do without.
+fn lack(steps: &[Step], (place, code): (u32, i32)) -> Option<String> {
+    let step = steps.get(usize::try_from(place).ok()?)?;
+    let error = io::Error::from_raw_os_error(TELLS_LACK - code);
+    Some(format!(
+        "{step} under an overlay: {error}; nothing below it can be changed, and no volume be \
+         mounted where it has no directory"
+    ))
 }
 
 /// Takes the steps in a new mount namespace, and keeps that until somebody else does.
@@ -206,46 +233,19 @@ fn build(steps: &[Step], link: BorrowedFd<'_>) -> ! {
         Err(error) => Some(word(usize::MAX, error.raw_os_error())),
         Ok(()) => {
             let mut taken = steps.iter().enumerate();
-            taken.find_map(|(place, step)| {
-                let error = step.take().err()?;
-                Some(word(place, error.raw_os_error().unwrap_or(0)))
+            taken.find_map(|(place, step)| match step.take() {
+                Ok(None) => None,
+                Ok(Some(error)) => {
+                    say(link, word(place, TELLS_LACK - error.raw_os_error()));
+                    None
+                }
+                Err(error) => Some(word(place, error.raw_os_error().unwrap_or(0))),
             })
         }
     };
     say(link, fault.unwrap_or(DONE));
     let _ = rustix::net::recv(link, &mut [0; 1], RecvFlags::empty());
     sys::leave(0)
-}
-/// Lets the users that servers drop to use fresh claims. Who may come so far is decided by the
-/// state directory; what a server has made its own stays as it is.
-fn open_claims(launch: &Launch, around: &Surroundings<'_>) {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
-    let volumes = around.layout.root().join("volumes");
-    for mount in &launch.mounts {
-        let Ok(found) = std::fs::metadata(&mount.path) else {
-            continue;
-        };
-        let fresh = found.uid() == 0 && found.mode() & 0o7777 == 0o700;
-        if fresh && found.is_dir() && mount.path.starts_with(&volumes) {
-            let open = std::fs::Permissions::from_mode(0o777);
-            let _ = std::fs::set_permissions(&mount.path, open);
-        }
-    }
-}
-
-fn etc(around: &Surroundings<'_>) -> Vec<(&'static str, String)> {
-    let domain = around.cluster_domain;
-    let name = files::host_name(around.pod, domain);
-    let own = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    let server = around.door.as_ref().map(|(ip, _)| files::name_server(*ip));
-    vec![
-        ("hosts", files::hosts(around.pod, around.ip, domain)),
-        ("hostname", format!("{name}\n")),
-        (
-            "resolv.conf",
-            files::resolver(around.pod, server, domain, &own),
-        ),
-    ]
 }
 
 /// What the first process of a sandbox sets up.

@@ -8,6 +8,7 @@
 mod dialer;
 mod files;
 mod full;
+mod home;
 mod network;
 mod plan;
 mod step;
@@ -29,7 +30,7 @@ use super::container::Launch;
 use super::volumes::Mount;
 use crate::model::ISOLATION_ANNOTATION;
 use crate::store::{Layout, PetLayout};
-use crate::sys::Door;
+use crate::sys::{Door, Ids};
 
 /// Tells a pet the number of its private network's block.
 pub(crate) const NETWORK_VARIABLE: &str = "PETSET_NETWORK_BLOCK";
@@ -38,6 +39,8 @@ pub(crate) const NETWORK_VARIABLE: &str = "PETSET_NETWORK_BLOCK";
 #[derive(Debug)]
 pub(super) struct Room {
     mounts: OwnedFd,
+    /// What it has to do without.
+    pub(super) lacks: Vec<String>,
 }
 
 /// Where a pet's processes live.
@@ -116,14 +119,29 @@ impl Isolation {
     }
 
     /// Returns the way to a container, where it is not simply here.
-    pub(super) fn door(&self, room: Option<&Room>) -> Result<Option<Door>, String> {
+    pub(super) fn door(
+        &self,
+        room: Option<&Room>,
+        launch: &Launch,
+    ) -> Result<Option<Door>, String> {
         let (Some(sandbox), Some(room)) = (&self.sandbox, room) else {
             return Ok(None);
         };
-        let door = sandbox.door(room);
+        let door = sandbox.door(room, launch);
         door.map(Some)
             .map_err(|error| format!("entering its namespaces: {error}"))
     }
+}
+
+/// Returns the numbers of who a container runs as, as the kernel takes them.
+fn ids_of(launch: &Launch) -> Option<Ids> {
+    let user = launch.user.as_ref()?;
+    let groups = user.groups.iter().copied();
+    Some(Ids {
+        uid: user.uid,
+        gid: user.gid,
+        groups: groups.map(rustix::process::Gid::from_raw).collect(),
+    })
 }
 
 /// Tells whether a pod has a sandbox.
@@ -179,11 +197,14 @@ pub(super) fn variables(pod: &Pod) -> Option<(String, String)> {
 
 /// Lists programs that a container needs to see wherever they are: those on its PATH, and its own.
 fn needed(launch: &Launch, program: &Path) -> Vec<PathBuf> {
+    let own = std::iter::once(program.to_owned());
+    if launch.rootfs.is_some() {
+        return own.collect();
+    }
     let path = launch.env.iter().find(|(name, _)| name == "PATH");
     let folders = path.map(|(_, path)| std::env::split_paths(path).collect::<Vec<_>>());
     let words = launch.argv.iter().map(PathBuf::from);
     let absolute = words.filter(|word| word.is_absolute() && is_of_host(word, &launch.mounts));
-    let own = std::iter::once(program.to_owned());
     own.chain(folders.unwrap_or_default())
         .chain(absolute)
         .collect()
@@ -199,7 +220,8 @@ fn is_of_host(path: &Path, mounts: &[Mount]) -> bool {
 
 /// Tries for real whether this machine can isolate a pet: makes a sandbox and a room, and lets
 /// them go.
-pub(crate) fn attempt() -> Result<(), String> {
+/// Returns what a pet has to do without here.
+pub(crate) fn attempt() -> Result<Vec<String>, String> {
     let place = tempfile::tempdir().map_err(|error| error.to_string())?;
     let layout = Layout::new(place.path());
     let pet = layout.pet(&crate::model::Namespace::default(), "attempt-0");
@@ -220,5 +242,5 @@ pub(crate) fn attempt() -> Result<(), String> {
         ..Launch::default()
     };
     let sandbox = Sandbox::make(&around)?;
-    sandbox.furnish(&launch, &around).map(drop)
+    sandbox.furnish(&launch, &around).map(|room| room.lacks)
 }

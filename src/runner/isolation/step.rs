@@ -25,6 +25,11 @@ pub(super) enum Step {
         mode: u32,
         owner: Option<(u32, u32)>,
     },
+    /// Changes who may do what with something that is there.
+    Mode {
+        at: CString,
+        mode: u32,
+    },
     File {
         at: CString,
         mode: u32,
@@ -58,6 +63,8 @@ pub(super) enum Step {
         at: CString,
         read_only: bool,
     },
+    /// Lets nothing be changed in the mount at a path, whatever is mounted below it.
+    Seal(CString),
     /// Makes the working directory the root, and lets go of the old one.
     Settle,
 }
@@ -68,8 +75,15 @@ pub(super) fn c_path(path: impl AsRef<Path>) -> CString {
 }
 
 impl Step {
-    /// Takes the step.
-    pub(super) fn take(&self) -> io::Result<()> {
+    /// Takes the step. What did not work and could be done without is returned.
+    pub(super) fn take(&self) -> io::Result<Option<Errno>> {
+        if let Self::Overlay { at, lower, options } = self {
+            return overlay(at, lower, options);
+        }
+        self.do_it().map(|()| None)
+    }
+
+    fn do_it(&self) -> io::Result<()> {
         match self {
             Self::Part => {
                 let flags = MountPropagationFlags::REC | MountPropagationFlags::PRIVATE;
@@ -77,6 +91,9 @@ impl Step {
             }
             Self::Enter(path) => rustix::process::chdir(path.as_c_str())?,
             Self::Dir { at, mode, owner } => make_dir(at, *mode, *owner)?,
+            Self::Mode { at, mode } => {
+                rustix::fs::chmod(at.as_c_str(), Mode::from_raw_mode(*mode))?;
+            }
             Self::File { at, mode, text } => write_file(at, *mode, text)?,
             Self::Link { at, to } => present(rustix::fs::symlink(to.as_c_str(), at.as_c_str()))?,
             Self::Forget(at) => {
@@ -103,12 +120,13 @@ impl Step {
                     other => other?,
                 }
             }
-            Self::Overlay { at, lower, options } => overlay(at, lower, options)?,
+            Self::Overlay { .. } => {}
             Self::Bind {
                 from,
                 at,
                 read_only,
             } => bind(from, at, *read_only)?,
+            Self::Seal(at) => sys::make_read_only(at, false)?,
             Self::Settle => {
                 rustix::process::pivot_root(c".", c".")?;
                 rustix::mount::unmount(c".", UnmountFlags::DETACH)?;
@@ -150,18 +168,18 @@ fn write_file(at: &CStr, mode: u32, text: &[u8]) -> io::Result<()> {
 }
 
 /// A file system that cannot lie under an overlay is shown as it is, and cannot be changed.
-fn overlay(at: &CStr, lower: &CStr, options: &CStr) -> io::Result<()> {
+fn overlay(at: &CStr, lower: &CStr, options: &CStr) -> io::Result<Option<Errno>> {
     let flags = MountFlags::NODEV;
     match rustix::mount::mount(c"overlay", at, c"overlay", flags, options) {
-        Ok(()) => Ok(()),
-        Err(_) => bind(lower, at, true),
+        Ok(()) => Ok(None),
+        Err(error) => bind(lower, at, true).map(|()| Some(error)),
     }
 }
 
 fn bind(from: &CStr, at: &CStr, read_only: bool) -> io::Result<()> {
     rustix::mount::mount_bind_recursive(from, at)?;
     if read_only {
-        sys::make_read_only(at)?;
+        sys::make_read_only(at, true)?;
     }
     Ok(())
 }
@@ -172,6 +190,7 @@ impl fmt::Display for Step {
             Self::Part => f.write_str("parting from the host's mounts"),
             Self::Enter(path) => write!(f, "entering {}", path.to_string_lossy()),
             Self::Dir { at, .. } => write!(f, "making {}", at.to_string_lossy()),
+            Self::Mode { at, .. } => write!(f, "opening {}", at.to_string_lossy()),
             Self::File { at, .. } => write!(f, "writing {}", at.to_string_lossy()),
             Self::Link { at, .. } => write!(f, "linking {}", at.to_string_lossy()),
             Self::Forget(at) => write!(f, "clearing {}", at.to_string_lossy()),
@@ -193,6 +212,7 @@ impl fmt::Display for Step {
                     at.to_string_lossy()
                 )
             }
+            Self::Seal(at) => write!(f, "making {} read-only", at.to_string_lossy()),
             Self::Settle => f.write_str("changing the root"),
         }
     }

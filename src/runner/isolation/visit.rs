@@ -1,5 +1,7 @@
 //! Running a program as a process of a container that runs already: `petset exec`.
 
+mod terminal;
+
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
@@ -11,28 +13,37 @@ use std::process::Command;
 use rustix::process::{Pid, PidfdFlags, WaitOptions, WaitStatus, pidfd_open, waitpid};
 use rustix::thread::ThreadNameSpaceType as Entered;
 
+use self::terminal::Terminal;
 use crate::runner::{Launch, spawn};
 use crate::sys::{self, Door};
 
-/// Runs a program beside the main process of a container, with this process's terminal and
-/// streams, and returns how it ended.
-pub(crate) fn visit(launch: &Launch, argv: &[String]) -> io::Result<WaitStatus> {
+/// Runs a program beside the main process of a container, and returns how it ended. It has this
+/// process's streams; with `tty`, and if they are a terminal's, one of the container's own.
+pub(crate) fn visit(launch: &Launch, argv: &[String], tty: bool) -> io::Result<WaitStatus> {
     let (program, args) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = Command::new(program);
     command
         .args(args)
         .env_clear()
         .envs(launch.env.iter().map(|(name, value)| (name, value)));
+    let terminal = (tty && terminal::is_here()).then(|| Terminal::open(launch));
+    let terminal = terminal.transpose()?;
     let (reader, writer) = io::pipe()?;
-    sys::go_through(&mut command, door_of(launch.pid)?, writer.into());
+    sys::go_through(&mut command, door_of(launch)?, writer.into());
     let directory = CString::new(launch.cwd.as_os_str().as_bytes())?;
     sys::begin_in(&mut command, directory);
+    if let Some(terminal) = &terminal {
+        terminal.give(&mut command)?;
+    }
     command.spawn().map_err(|error| sys::Stage::of(error).1)?;
     drop(command);
     // Ctrl-C is meant for the program, which is in the same group of processes.
     sys::ignore_keys();
     let pid = spawn::told_pid(reader)?;
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    if let (Some(terminal), Some(pid)) = (terminal, pid) {
+        terminal.serve(pid)?;
+    }
     loop {
         match waitpid(pid, WaitOptions::empty()) {
             Ok(Some((_, status))) => return Ok(status),
@@ -43,7 +54,8 @@ pub(crate) fn visit(launch: &Launch, argv: &[String]) -> io::Result<WaitStatus> 
 }
 
 /// Returns the way to where a process lives.
-fn door_of(pid: u32) -> io::Result<Door> {
+fn door_of(launch: &Launch) -> io::Result<Door> {
+    let pid = launch.pid;
     let kinds = [
         ("user", Entered::USER),
         ("pid", Entered::PROCESS_ID),
@@ -65,5 +77,7 @@ fn door_of(pid: u32) -> io::Result<Door> {
         spaces,
         mounts,
         harmless: !spaces.contains(Entered::USER),
+        ids: super::ids_of(launch),
+        humble: launch.humble,
     })
 }

@@ -38,7 +38,10 @@ impl Keeper {
         let around = surroundings(&self.pod, &self.ip, &self.pet, &self.supplies);
         let room = self.isolation.furnish(&launch, &around);
         let room = room.map_err(fault)?;
-        let door = self.isolation.door(room.as_ref()).map_err(fault)?;
+        launch
+            .warnings
+            .extend(room.iter().flat_map(|room| room.lacks.clone()));
+        let door = self.isolation.door(room.as_ref(), &launch).map_err(fault)?;
         record_begin(&self.pod, &self.pet, &mut self.record);
         let pid = spawn::spawn(&launch, &launch.argv, writer, door).map_err(fault)?;
         launch.pid = pid;
@@ -174,7 +177,9 @@ impl Keeper {
             return Err("the container does not run".to_owned());
         };
         let (reader, writer) = spawn::pipe().map_err(|error| error.to_string())?;
-        let door = self.isolation.door(self.vessels[place.0].room.as_ref())?;
+        let door = self
+            .isolation
+            .door(self.vessels[place.0].room.as_ref(), launch)?;
         let pid = spawn::spawn(launch, argv, writer, door)?;
         match purpose {
             // A probe tells by its environment: there may be millions of them.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Keeper, REWRITE};
 use crate::model::lifecycle::Report;
-use crate::store::{self, Sync, journal};
+use crate::store::{self, Sync, journal, view};
 
 impl Keeper {
     pub(super) fn warn(&self, warnings: Vec<String>) {
@@ -51,7 +51,12 @@ impl Keeper {
     /// Replaces the status file; the supervisor, if one runs, watches for that.
     pub(super) fn write_status(&mut self) {
         let status = self.machine.status();
-        if store::replace_json(&self.pet.status(), status, Sync::No).is_ok() {
+        let path = self.pet.status();
+        let written = store::replace_json(&path, status, Sync::No);
+        if written
+            .and_then(|()| view::show(&self.layout, &path, status))
+            .is_ok()
+        {
             self.written = Some(status.clone());
         }
     }

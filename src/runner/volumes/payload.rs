@@ -75,6 +75,10 @@ pub(super) fn of(volume: &Volume, home: &Home<'_>) -> Result<Option<Payload>, St
     for path in payload.files.keys() {
         refuse_escape(path)?;
     }
+    if home.grouped {
+        let files = payload.files.values_mut();
+        files.for_each(|content| content.mode |= 0o440);
+    }
     Ok(Some(payload))
 }
 
@@ -257,7 +261,7 @@ fn refuse_escape(path: &str) -> Result<(), String> {
 
 /// Makes the volume at `path` hold `files` and nothing else; what is equal is left alone.
 pub(super) fn write(path: &Path, files: &Files) -> io::Result<()> {
-    make_dir(path)?;
+    make_open_dir(path)?;
     let current = fs::read_link(path.join(CURRENT)).ok();
     if let Some(current) = &current {
         let held = held_in(&path.join(current), "");
@@ -289,13 +293,22 @@ fn held_in(directory: &Path, prefix: &str) -> io::Result<Files> {
     Ok(files)
 }
 
+/// Makes a directory that every user of the container may read.
+fn make_open_dir(path: &Path) -> io::Result<()> {
+    make_dir(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o755))
+}
+
 fn fill(directory: &Path, files: &Files) -> io::Result<()> {
-    make_dir(directory)?;
+    make_open_dir(directory)?;
     for (name, content) in files {
         let path = directory.join(name);
-        if let Some(parent) = path.parent().filter(|_| name.contains('/')) {
-            make_dir(parent)?;
-        }
+        let above = path.parent().into_iter().flat_map(Path::ancestors);
+        let missing: Vec<_> = above.take_while(|above| !above.exists()).collect();
+        missing
+            .iter()
+            .rev()
+            .try_for_each(|above| make_open_dir(above))?;
         let mut options = OpenOptions::new();
         let mut file = options
             .write(true)

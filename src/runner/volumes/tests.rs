@@ -58,7 +58,7 @@ impl Sandbox {
                 "containers": [{"name": "c", "resources": {"limits": {"memory": "64Mi"}}}]}
         });
         let pod = serde_json::from_value(pod).unwrap();
-        let volumes = prepare(&self.layout(), &pod, &self.sources, CAPACITY);
+        let volumes = prepare(&self.layout(), &pod, &self.sources, CAPACITY, false);
         volumes.map_err(|error| error.message)
     }
 

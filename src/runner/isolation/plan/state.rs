@@ -1,0 +1,106 @@
+//! What a pet sees of state directories: of its own the view that is made for pets, of others
+//! nothing.
+
+use std::ffi::CStr;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::{PRIVATE, Plan, bind, empty_file, entries, inside, plain_dir};
+use crate::runner::isolation::step::{Step, c_path};
+
+impl Plan<'_> {
+    /// Covers the state directory with a directory of the pet's own.
+    pub(super) fn cover_state(&mut self) {
+        let state = self.site.state;
+        if self.site.stranger {
+            self.let_through(state);
+        }
+        match self.is_shown(state) {
+            true => self.cover(state, c"s"),
+            false => self.make_dir(state),
+        }
+        for name in ["wanted", "seen", "pets"] {
+            let at = state.join(name);
+            self.top.push(plain_dir(inside(&at), 0o755));
+            self.top
+                .push(bind(&state.join("view").join(name), &at, true));
+        }
+        let settings = state.join("petset.toml");
+        for (from, at) in [
+            (state.join("view/format"), state.join("format")),
+            (settings.clone(), settings),
+        ] {
+            if from.is_file() {
+                self.top.push(empty_file(inside(&at)));
+                self.top.push(bind(&from, &at, true));
+            }
+        }
+        self.show_programs();
+    }
+
+    /// Lets everybody pass on the way to a path: a directory that only its owner may enter shows
+    /// nothing else than that way, for it is shown to others.
+    fn let_through(&mut self, path: &Path) {
+        let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
+        above.reverse();
+        for path in above {
+            let Some(found) = self.visible(path) else {
+                continue;
+            };
+            if found.mode() & 0o001 != 0 || self.layer_of(path).is_none() {
+                continue;
+            }
+            let at = self.place(path);
+            let (mode, owner) = (found.mode() & 0o7777 | 0o111, self.owner(&found));
+            self.made.insert(path.to_owned());
+            self.layers.push(Step::Dir {
+                at: at.clone(),
+                mode,
+                owner,
+            });
+            self.layers.push(Step::Mode { at, mode });
+            self.hide(path);
+        }
+    }
+
+    /// Covers other state directories, as far as they would be seen.
+    pub(super) fn cover_others(&mut self) {
+        for other in self.site.others {
+            let around = self.site.state.starts_with(other);
+            if !around && !other.starts_with(self.site.state) && self.is_shown(other) {
+                self.cover(other, c"o");
+            }
+        }
+    }
+
+    /// Mounts an empty directory over one that the host has.
+    fn cover(&mut self, path: &Path, by: &CStr) {
+        self.layers.push(plain_dir(by.to_owned(), 0o755));
+        self.top.push(Step::Bind {
+            from: by.to_owned(),
+            at: inside(path),
+            read_only: false,
+        });
+    }
+
+    /// Tells whether a directory of the host is seen by the pet.
+    fn is_shown(&self, path: &Path) -> bool {
+        let bound = self.bound.iter().any(|top| path.starts_with(top));
+        let seen = bound || self.visible(path).is_some();
+        let private = PRIVATE.iter().any(|private| path.starts_with(private));
+        seen && !private && self.on_host(path).is_dir()
+    }
+
+    /// Puts this program where the state directory has links to it.
+    fn show_programs(&mut self) {
+        let bin = self.site.state.join("bin");
+        let program = bin.join("petset");
+        self.top.push(plain_dir(inside(&bin), 0o755));
+        self.top.push(empty_file(inside(&program)));
+        self.top.push(bind(self.site.program, &program, true));
+        for link in entries(&bin).into_iter().filter(|link| *link != program) {
+            let (at, to) = (inside(&link), c_path("petset"));
+            self.top.push(Step::Link { at, to });
+        }
+    }
+}

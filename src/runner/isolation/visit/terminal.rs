@@ -1,0 +1,155 @@
+//! A terminal in a container, tied to the one that this process has.
+//!
+//! The container has terminals of its own (`/dev/pts`), so that what runs there finds its own by
+//! name and can control its jobs. This process passes on what is typed, as it is typed, and what
+//! is shown, and the size of the window whenever it changes.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::Uid;
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
+use rustix::stdio::{stdin, stdout};
+use rustix::termios::{
+    OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
+};
+use signal_hook::consts::SIGWINCH;
+
+use crate::runner::Launch;
+use crate::sys;
+
+/// Both ends of a terminal in a container.
+#[derive(Debug)]
+pub(super) struct Terminal {
+    outer: OwnedFd,
+    inner: OwnedFd,
+}
+
+/// This process's terminal, passing on what is typed; it is as it was when this is dropped.
+struct Raw {
+    before: Termios,
+}
+
+/// Tells whether this process has a terminal to tie one to.
+pub(super) fn is_here() -> bool {
+    isatty(stdin()) && isatty(stdout())
+}
+
+impl Terminal {
+    /// Opens a terminal where the main process of a container has its own.
+    pub(super) fn open(launch: &Launch) -> io::Result<Self> {
+        let root = Path::new("/proc").join(launch.pid.to_string()).join("root");
+        let mut options = OpenOptions::new();
+        let outer = options.read(true).write(true);
+        let outer: OwnedFd = outer.open(root.join("dev/pts/ptmx"))?.into();
+        unlockpt(&outer)?;
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let inner = ioctl_tiocgptpeer(&outer, flags)?;
+        if let Some(user) = &launch.user {
+            rustix::fs::fchown(&inner, Some(Uid::from_raw(user.uid)), None)?;
+        }
+        let terminal = Self { outer, inner };
+        terminal.fit();
+        Ok(terminal)
+    }
+
+    /// Gives it to what is about to be started.
+    pub(super) fn give(&self, command: &mut Command) -> io::Result<()> {
+        let end = || self.inner.try_clone().map(Stdio::from);
+        command.stdin(end()?).stdout(end()?).stderr(end()?);
+        if let Ok(kind) = std::env::var("TERM") {
+            command.env("TERM", kind);
+        }
+        sys::lead_terminal(command);
+        Ok(())
+    }
+
+    /// Takes over the size of this process's window.
+    fn fit(&self) {
+        if let Ok(size) = tcgetwinsize(stdin()) {
+            let _ = tcsetwinsize(&self.outer, size);
+        }
+    }
+
+    /// Passes everything on until the process has ended and all that it said was shown.
+    pub(super) fn serve(self, pid: Pid) -> io::Result<()> {
+        let Self { outer, inner } = self;
+        drop(inner);
+        let (resized, signal) = io::pipe()?;
+        signal_hook::low_level::pipe::register(SIGWINCH, OwnedFd::from(signal))?;
+        let ended = pidfd_open(pid, PidfdFlags::empty())?;
+        let _raw = Raw::make()?;
+        let mut typing = true;
+        loop {
+            let mut fds = vec![
+                PollFd::new(&outer, PollFlags::IN),
+                PollFd::new(&ended, PollFlags::IN),
+                PollFd::new(&resized, PollFlags::IN),
+            ];
+            if typing {
+                fds.push(PollFd::from_borrowed_fd(stdin(), PollFlags::IN));
+            }
+            match poll(&mut fds, None) {
+                Err(Errno::INTR) => continue,
+                other => other?,
+            };
+            let [shown, over, sized, typed] =
+                [0, 1, 2, 3].map(|at| fds.get(at).is_some_and(|fd| !fd.revents().is_empty()));
+            if sized {
+                let _ = rustix::io::read(&resized, &mut [0; 64]);
+                if let Ok(size) = tcgetwinsize(stdin()) {
+                    let _ = tcsetwinsize(&outer, size);
+                }
+            }
+            if typed {
+                typing = pass(stdin(), outer.as_fd())?;
+            }
+            let said = shown && pass(outer.as_fd(), stdout())?;
+            if over && !said {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Raw {
+    fn make() -> io::Result<Self> {
+        let before = tcgetattr(stdin())?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        tcsetattr(stdin(), OptionalActions::Now, &raw)?;
+        Ok(Self { before })
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        let _ = tcsetattr(stdin(), OptionalActions::Drain, &self.before);
+    }
+}
+
+/// Passes on what can be read now; tells whether more may come.
+fn pass(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut buffer = [0; 4096];
+    let read = match rustix::io::read(from, &mut buffer) {
+        // A terminal whose other end is closed says so.
+        Ok(0) | Err(Errno::IO) => return Ok(false),
+        Err(Errno::INTR | Errno::AGAIN) => return Ok(true),
+        other => other?,
+    };
+    let mut left = &buffer[..read];
+    while !left.is_empty() {
+        match rustix::io::write(to, left) {
+            Ok(written) => left = &left[written..],
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,291 @@
+//! Who a container runs as: what its `securityContext` asks for (V56), and what the passwd and
+//! group of its root say of that.
+//!
+//! Only root can give a process other ids. For anybody else what is asked for is compared with
+//! who they are, and what differs is a warning.
+
+use std::fs;
+use std::path::Path;
+
+use k8s_openapi::api::core::v1::{Container, Pod, PodSecurityContext, SecurityContext};
+use serde::{Deserialize, Serialize};
+
+/// The numbers that a process runs with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct User {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) groups: Vec<u32>,
+}
+
+/// Who is known in a root.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Names {
+    pub(super) passwd: String,
+    pub(super) group: String,
+}
+
+/// What a container asks for.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Asked {
+    uid: Option<i64>,
+    gid: Option<i64>,
+    groups: Vec<i64>,
+    fs_group: Option<i64>,
+    not_root: bool,
+    /// Whether the groups that the user is a member of are left out.
+    strict: bool,
+}
+
+impl Names {
+    /// Reads who is known; nobody where the files are missing.
+    pub(super) fn read(root: &Path) -> Self {
+        let read = |name: &str| fs::read_to_string(root.join(name)).unwrap_or_default();
+        Self {
+            passwd: read("etc/passwd"),
+            group: read("etc/group"),
+        }
+    }
+
+    fn entry(&self, uid: u32) -> Option<Vec<&str>> {
+        let mut lines = self.passwd.lines().map(|line| line.split(':').collect());
+        lines.find(|fields: &Vec<&str>| fields.get(2).and_then(|it| it.parse().ok()) == Some(uid))
+    }
+
+    /// Returns the home of a user.
+    pub(super) fn home(&self, uid: u32) -> Option<String> {
+        let home = self.entry(uid)?.get(5).map(|home| (*home).to_owned());
+        home.filter(|home| !home.is_empty())
+    }
+
+    fn groups_of(&self, name: &str) -> impl Iterator<Item = u32> {
+        self.group.lines().filter_map(move |line| {
+            let fields: Vec<&str> = line.split(':').collect();
+            let members = fields.get(3)?;
+            let is_member = members.split(',').any(|member| member == name);
+            is_member.then(|| fields.get(2)?.parse().ok()).flatten()
+        })
+    }
+
+    /// Returns a passwd and a group in which these numbers have names: programs look themselves
+    /// up. Nothing where they have some already.
+    pub(super) fn introduce(&self, uid: u32, gid: u32, home: &str) -> [Option<String>; 2] {
+        let known = |list: &str, number: u32| {
+            let of = |line: &str| line.split(':').nth(2).and_then(|it| it.parse().ok());
+            list.lines().any(|line| of(line) == Some(number))
+        };
+        let with = |list: &str, line: String| format!("{}\n{line}\n", list.trim_end());
+        let user = format!("pet{uid}:x:{uid}:{gid}::{home}:/bin/sh");
+        let group = format!("pet{gid}:x:{gid}:");
+        [
+            (!known(&self.passwd, uid)).then(|| with(&self.passwd, user).trim_start().to_owned()),
+            (!known(&self.group, gid)).then(|| with(&self.group, group).trim_start().to_owned()),
+        ]
+    }
+}
+
+/// Returns who a container is to run as, where root may say so; nobody in particular where it
+/// does not matter. `own` is who an ordinary user is: warnings tell what differs.
+pub(super) fn user_of(
+    pod: &Pod,
+    container: &Container,
+    names: &Names,
+    own: Option<(u32, u32)>,
+    warnings: &mut Vec<String>,
+) -> Result<Option<User>, String> {
+    let asked = Asked::of(pod, container);
+    asked.refuse_root(pod, container, own)?;
+    match own {
+        None => asked.user(names),
+        Some(own) => {
+            warnings.extend(asked.differences(own));
+            Ok(None)
+        }
+    }
+}
+
+/// Returns the group that the volumes of a pod are given to, if root may do that.
+pub(super) fn fs_group(pod: &Pod) -> Option<u32> {
+    let spec = pod.spec.as_ref()?;
+    let group = spec.security_context.as_ref()?.fs_group?;
+    u32::try_from(group).ok()
+}
+
+/// Tells whether volumes that have the right group at their top are left as they are
+/// (`fsGroupChangePolicy`).
+pub(super) fn keeps_what_fits(pod: &Pod) -> bool {
+    let spec = pod.spec.as_ref();
+    let context = spec.and_then(|spec| spec.security_context.as_ref());
+    let policy = context.and_then(|context| context.fs_group_change_policy.as_deref());
+    policy == Some("OnRootMismatch")
+}
+
+impl Asked {
+    fn of(pod: &Pod, container: &Container) -> Self {
+        let of_pod = PodSecurityContext::default();
+        let spec = pod.spec.as_ref();
+        let of_pod = spec
+            .and_then(|spec| spec.security_context.as_ref())
+            .unwrap_or(&of_pod);
+        let own = SecurityContext::default();
+        let own = container.security_context.as_ref().unwrap_or(&own);
+        let groups = of_pod.supplemental_groups.iter().flatten().copied();
+        let policy = of_pod.supplemental_groups_policy.as_deref();
+        Self {
+            uid: own.run_as_user.or(of_pod.run_as_user),
+            gid: own.run_as_group.or(of_pod.run_as_group),
+            groups: groups.collect(),
+            fs_group: of_pod.fs_group,
+            not_root: own.run_as_non_root.or(of_pod.run_as_non_root) == Some(true),
+            strict: policy == Some("Strict"),
+        }
+    }
+
+    /// Says in the kubelet's words that a container must not run as root.
+    fn refuse_root(
+        &self,
+        pod: &Pod,
+        container: &Container,
+        own: Option<(u32, u32)>,
+    ) -> Result<(), String> {
+        if !self.not_root || own.is_some_and(|(uid, _)| uid != 0) {
+            return Ok(());
+        }
+        let fault = match self.uid {
+            Some(0) => "container's runAsUser breaks non-root policy",
+            Some(_) => return Ok(()),
+            None => "container has runAsNonRoot and image will run as root",
+        };
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        let container = &container.name;
+        Err(format!(
+            "{fault} (pod: {name:?}, container: {container}); give it a runAsUser, or run petset \
+             as an ordinary user"
+        ))
+    }
+
+    fn user(&self, names: &Names) -> Result<Option<User>, String> {
+        if self.uid.is_none()
+            && self.gid.is_none()
+            && self.groups.is_empty()
+            && self.fs_group.is_none()
+        {
+            return Ok(None);
+        }
+        let number = |id: i64| u32::try_from(id).map_err(|_| format!("{id} is no user or group"));
+        let uid = number(self.uid.unwrap_or(0))?;
+        let entry = names.entry(uid);
+        let primary = entry.as_ref().and_then(|it| it.get(3)?.parse().ok());
+        let gid = match self.gid {
+            Some(gid) => number(gid)?,
+            None => primary.unwrap_or(0),
+        };
+        let mut groups = Vec::new();
+        for group in self.groups.iter().chain(&self.fs_group) {
+            groups.push(number(*group)?);
+        }
+        if let Some(name) = entry
+            .as_ref()
+            .and_then(|it| it.first())
+            .filter(|_| !self.strict)
+        {
+            groups.extend(names.groups_of(name));
+        }
+        groups.sort_unstable();
+        groups.dedup();
+        Ok(Some(User { uid, gid, groups }))
+    }
+
+    /// Names what an ordinary user cannot be.
+    fn differences(&self, (uid, gid): (u32, u32)) -> Vec<String> {
+        let why = format!("pets run as you (uid {uid}, gid {gid}): only root can make them others");
+        let other = |asked: Option<i64>, own: u32| asked.filter(|id| *id != i64::from(own));
+        let mut all = Vec::new();
+        let mut add = |field: &str, id: Option<i64>| {
+            all.extend(id.map(|id| format!("{field} {id} is ignored: {why}")));
+        };
+        add("runAsUser", other(self.uid, uid));
+        add("runAsGroup", other(self.gid, gid));
+        add("fsGroup", other(self.fs_group, gid));
+        for group in &self.groups {
+            add("supplementalGroups", other(Some(*group), gid));
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn names() -> Names {
+        Names {
+            passwd: "root:x:0:0::/root:/bin/sh\ndb:x:104:112::/var/lib/db:/bin/sh\n".to_owned(),
+            group: "root:x:0:\ndb:x:112:\nssl:x:110:db,web\n".to_owned(),
+        }
+    }
+
+    fn asked(pod: serde_json::Value, container: serde_json::Value) -> (Pod, Container) {
+        let container = json!({"name": "c", "securityContext": container});
+        let container: Container = serde_json::from_value(container).unwrap();
+        let spec = json!({"containers": [], "securityContext": pod});
+        let pod = json!({"metadata": {"name": "db-0"}, "spec": spec});
+        (serde_json::from_value(pod).unwrap(), container)
+    }
+
+    fn user(pod: serde_json::Value, container: serde_json::Value) -> Result<Option<User>, String> {
+        let (pod, container) = asked(pod, container);
+        user_of(&pod, &container, &names(), None, &mut Vec::new())
+    }
+
+    #[test]
+    fn a_container_goes_before_its_pod_and_passwd_tells_the_group() {
+        let found = user(
+            json!({"runAsUser": 7, "fsGroup": 9}),
+            json!({"runAsUser": 104}),
+        );
+        let (uid, gid, groups) = (104, 112, vec![9, 110]);
+        assert_eq!(found.unwrap().unwrap(), User { uid, gid, groups });
+        let found = user(json!({"runAsUser": 7}), json!({}));
+        let (uid, gid, groups) = (7, 0, vec![]);
+        assert_eq!(found.unwrap().unwrap(), User { uid, gid, groups });
+        assert_eq!(user(json!({}), json!({})), Ok(None));
+    }
+
+    #[test]
+    fn who_must_not_be_root_is_not() {
+        let fault = user(json!({"runAsNonRoot": true}), json!({})).unwrap_err();
+        assert!(fault.starts_with("container has runAsNonRoot and image will run as root"));
+        let fault = user(json!({"runAsNonRoot": true}), json!({"runAsUser": 0})).unwrap_err();
+        assert!(fault.starts_with("container's runAsUser breaks non-root policy"));
+        assert!(user(json!({"runAsNonRoot": true}), json!({"runAsUser": 104})).is_ok());
+    }
+
+    #[test]
+    fn an_ordinary_user_is_told_what_differs_and_nothing_else() {
+        let own = Some((1000, 1000));
+        let (pod, container) = asked(
+            json!({"runAsNonRoot": true, "runAsUser": 1000, "fsGroup": 5}),
+            json!({}),
+        );
+        let mut warnings = Vec::new();
+        let found = user_of(&pod, &container, &names(), own, &mut warnings);
+        assert_eq!(found, Ok(None));
+        assert_eq!(warnings.len(), 1);
+        assert!(warnings[0].starts_with("fsGroup 5 is ignored: pets run as you (uid 1000"));
+    }
+
+    #[test]
+    fn a_stranger_gets_a_name_and_an_acquaintance_keeps_theirs() {
+        let [passwd, group] = names().introduce(104, 5, "/h");
+        assert_eq!(passwd, None);
+        assert!(group.unwrap().ends_with("\npet5:x:5:\n"));
+        let [passwd, _] = names().introduce(1000, 112, "/h");
+        assert!(
+            passwd
+                .unwrap()
+                .ends_with("/bin/sh\npet1000:x:1000:112::/h:/bin/sh\n")
+        );
+    }
+}

@@ -1,0 +1,84 @@
+//! Giving volumes to a group, as the kubelet does for `fsGroup` (V56).
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
+use std::path::Path;
+
+use super::{Sort, Volumes};
+
+const SETGID: u32 = 0o2000;
+const READ: u32 = 0o440;
+const WRITE: u32 = 0o660;
+const ENTER: u32 = 0o110;
+
+impl Volumes {
+    /// Gives the volumes to a group: the files that petset wrote always, all others when the pod
+    /// begins, and with `keeps_what_fits` only those whose top does not fit.
+    pub(crate) fn give(&self, group: u32, begins: bool, keeps_what_fits: bool) -> io::Result<()> {
+        for place in self.places.values().filter(|place| !place.of_host) {
+            let written = place.sort == Sort::Written;
+            let mask = match written || place.read_only {
+                true => READ,
+                false => WRITE,
+            };
+            let fits = keeps_what_fits && fits(&place.path, group, mask)?;
+            if written || (begins && !fits) {
+                give(&place.path, group, mask)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn fits(path: &Path, group: u32, mask: u32) -> io::Result<bool> {
+    let found = fs::metadata(path)?;
+    let wanted = mask | ENTER | SETGID;
+    Ok(found.gid() == group && found.mode() & wanted == wanted)
+}
+
+/// Gives a file, or a directory and all that is below it. Links are not followed.
+fn give(path: &Path, group: u32, mask: u32) -> io::Result<()> {
+    let found = fs::symlink_metadata(path)?;
+    if found.gid() != group {
+        lchown(path, None, Some(group))?;
+    }
+    if found.is_symlink() {
+        return Ok(());
+    }
+    let mut mode = found.mode() & 0o7777 | mask;
+    if found.is_dir() {
+        mode |= ENTER | SETGID;
+    }
+    // Changing the group may have taken bits away.
+    fs::set_permissions(path, Permissions::from_mode(mode))?;
+    if found.is_dir() {
+        for entry in fs::read_dir(path)? {
+            give(&entry?.path(), group, mask)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_gets_what_it_needs_and_links_are_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let outside = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        fs::set_permissions(outside.path(), Permissions::from_mode(0o700)).unwrap();
+        std::os::unix::fs::symlink(outside.path(), dir.path().join("link")).unwrap();
+        let group = rustix::process::getegid().as_raw();
+        assert!(!fits(dir.path(), group, WRITE).unwrap());
+        give(dir.path(), group, WRITE).unwrap();
+        assert!(fits(dir.path(), group, WRITE).unwrap());
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
+        assert_eq!(mode(&file), 0o660);
+        assert_eq!(mode(outside.path()), 0o700);
+    }
+}
