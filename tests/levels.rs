@@ -149,11 +149,12 @@ fn a_pet_cannot_change_what_is_wanted() {
 
 #[test]
 fn a_pet_may_write_below_its_users_home_and_the_host_sees_nothing_of_it() {
-    let home = tempfile::Builder::new()
-        .prefix("petset-test-home-")
-        .tempdir_in(support::testdata().parent().unwrap().join("target"))
-        .or_else(|_| tempfile::tempdir_in("/var/tmp"))
-        .unwrap();
+    let target = support::testdata().parent().unwrap().join("target");
+    // What is below /tmp and /var/tmp is the pet's own.
+    let Ok(home) = tempfile::tempdir_in(target) else {
+        support::skipped("this user may not write where pets see the host's files");
+        return;
+    };
     fs::create_dir(home.path().join("project")).unwrap();
     let mut sandbox = Sandbox::new();
     sandbox.set_variable("HOME", home.path().to_str().unwrap());
