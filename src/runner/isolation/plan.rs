@@ -26,7 +26,6 @@ use crate::runner::volumes::Mount;
 
 /// What is never the host's.
 const PRIVATE: [&str; 5] = ["/tmp", "/run", "/dev", "/proc", "/sys"];
-
 /// What petset itself keeps in the state directory.
 const PETSETS: [&str; 7] = [
     "bin",
