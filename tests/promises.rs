@@ -6,10 +6,10 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::Sandbox;
+use support::{Sandbox, processes};
 
 fn link(pid: i32, name: &str) -> PathBuf {
     fs::read_link(format!("/proc/{pid}/{name}")).unwrap()
@@ -66,7 +66,13 @@ fn supervisor_and_runners_leave_the_session_and_the_directory_of_the_caller() {
     assert!(!sessions.contains(&own));
     assert_eq!(link(supervisor, "cwd"), PathBuf::from("/"));
     assert_eq!(link(runner, "cwd"), PathBuf::from("/"));
-    assert!(link(main, "cwd").starts_with(sandbox.state()));
+    let place = link(main, "cwd");
+    let own = if support::is_full() {
+        place == Path::new("/")
+    } else {
+        place.starts_with(sandbox.state())
+    };
+    assert!(own, "{}", place.display());
 }
 
 /// The addresses that a process listens at, as the kernel writes them.
@@ -102,7 +108,10 @@ fn nothing_listens_off_loopback() {
     sandbox
         .ok("create web --replicas 2 --image petset/hello --port http=8080 --ready http:/healthz");
     let mut count = 0;
-    for process in sandbox.processes() {
+    // What listens in a network of its own is nobody else's affair.
+    let network = link(i32::try_from(std::process::id()).unwrap(), "ns/net");
+    let on_host = |it: &processes::Process| link(it.pid, "ns/net") == network;
+    for process in sandbox.processes().into_iter().filter(on_host) {
         for address in listens_at(process.pid) {
             // 127.b.x.y, in the byte order of this machine: the 7F is at one of the ends.
             let number = address

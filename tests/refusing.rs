@@ -314,8 +314,9 @@ fn on_a_tiny_disk(sandbox: &Sandbox, script: &str) -> Option<Background> {
     let mut command = Command::new("unshare");
     sandbox.place(&mut command);
     let prelude = "set -e
-        mkdir -p \"$PETSET_STATE_DIR\"
+        settings=$(cat \"$PETSET_STATE_DIR/petset.toml\")
         mount -t tmpfs -o size=256k tmpfs \"$PETSET_STATE_DIR\"
+        echo \"$settings\" >\"$PETSET_STATE_DIR/petset.toml\"
         fill() { cat /dev/zero >\"$PETSET_STATE_DIR/fill\" 2>/dev/null || :; }
         free() { rm \"$PETSET_STATE_DIR/fill\"; }";
     let petset = format!("petset() {{ {} \"$@\"; }}", env!("CARGO_BIN_EXE_petset"));

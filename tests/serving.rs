@@ -317,7 +317,7 @@ fn a_copied_state_directory_gets_a_block_of_its_own_and_leaves_the_original_alon
     let at = address_of(&sandbox, "front", 8000);
     sandbox.until("the service answers", || is_well(at));
     let before: Vec<_> = ["web-0", "web-1"].map(|pet| sandbox.main(pet)).into();
-    let copy = sandbox.scratch().join("copy");
+    let copy = sandbox.file("../copy");
     let copied = Command::new("cp")
         .arg("-a")
         .arg(sandbox.state())

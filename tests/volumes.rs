@@ -61,8 +61,8 @@ fn a_pet_sees_its_volume_below_its_directory_and_in_its_environment() {
     let sandbox = Sandbox::new();
     sandbox.ok("create -f manifests/three-ordered.yaml");
     sandbox
-        .ok("exec web-1 -- sh -c 'echo mine >data/note; echo $PETSET_MOUNT_DATA'")
-        .says("data-web-1");
+        .ok("exec web-1 -- sh -c 'echo mine >data/note; cat $PETSET_MOUNT_DATA/note'")
+        .says("mine");
     let note = fs::read_to_string(sandbox.file("volumes/default/data-web-1/note"));
     assert_eq!(note.unwrap(), "mine\n");
     sandbox.ok("describe pod web-1").says("data-web-1");

@@ -8,12 +8,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::create::establish;
 use super::isolation;
 use super::merge::is_same;
+use super::preview::Preview;
 use super::render;
 use super::session::Session;
 use super::waiting::{Goal, WaitArgs};
-use crate::manifest;
+use crate::manifest::{self, Object};
 use crate::model::bare::{is_bare, plan_pod, wanted_of};
-use crate::model::plan::Plan;
 use crate::model::{Namespace, OWN_PREFIX, ObjectName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Edit, identity};
@@ -41,7 +41,7 @@ impl Session {
     }
 
     /// Plans what would become of a pod if it were wanted like this.
-    pub(crate) fn plan_pod(&self, want: &Pod, stopped: bool) -> Result<Plan> {
+    pub(crate) fn plan_pod(&self, want: Pod, stopped: bool) -> Result<Preview> {
         let (namespace, name) = identity(&want.metadata)?;
         let there = self.store.layout().pet(&namespace, name.as_str()).pod();
         let pet = if there.exists() {
@@ -49,7 +49,9 @@ impl Session {
         } else {
             None
         };
-        Ok(plan_pod(want, pet.as_ref(), stopped))
+        let plan = plan_pod(&want, pet.as_ref(), stopped);
+        let object = Object::Pod(Box::new(want));
+        Ok(Preview { plan, object })
     }
 
     /// Returns the pod that is there in the way of a new one of its name.

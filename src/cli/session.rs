@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 
-use super::Global;
+use super::{Global, inside};
 use crate::model::{Namespace, Set, SetName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Edit, Store};
@@ -57,6 +57,11 @@ impl Session {
         verb: &str,
         edit: impl FnOnce(&mut Edit<'_>) -> Result<T>,
     ) -> Result<T> {
+        if inside::is_here() {
+            let message = "a pet with isolation cannot change what is wanted";
+            let hint = "run the command on the host, or let the set do without: --isolation none";
+            return Err(Problem::new(Kind::Failed, message).hint(hint).into());
+        }
         let outcome = self.store.edit(verb, self.lock_timeout, edit)?;
         supervisor::nudge(self.store.layout())?;
         Ok(outcome)

@@ -259,10 +259,16 @@ pub(super) fn refuse_if_hopeless(
         "petset keeps trying; mend it with `petset upgrade {set} ...`, or take it away with \
          `petset delete {set}`"
     );
-    Err(Problem::new(Kind::Halted, message)
-        .hint(look)
-        .hint(mend)
-        .into())
+    let problem = Problem::new(Kind::Halted, message).hint(look).hint(mend);
+    let found = session.set(namespace, set)?;
+    if !found.is_some_and(|found| session.is_strict(&found)) {
+        return Err(problem.into());
+    }
+    let trap = format!(
+        "{set} is strict: a mended template reaches {pet} only when you restart it, with `petset \
+         restart {pet}`"
+    );
+    Err(problem.hint(trap).into())
 }
 
 fn until_stopped(set: &ObjectName, report: Option<SetReport>) -> Progress {

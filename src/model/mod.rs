@@ -45,11 +45,12 @@ pub use pet::{
 pub use reconcile::reconcile;
 pub use revision::{HASH_LABEL, hash_of, template_of};
 pub use set::{
-    Bound, Deletion, Keep, ORPHAN_FINALIZER, Policy, Retention, Roll, Selector, Set, Strategy,
+    Bound, Deletion, Keep, ORPHAN_FINALIZER, PETSET, Policy, Retention, Roll, Selector, Set,
+    Strategy,
 };
 pub use step::{Outcome, Reason, Rules, Seen, Step};
 pub use wish::{
-    CANARY_ANNOTATION, ON_FAILURE_ANNOTATION, OWN_PREFIX, PAUSE_AFTER_ANNOTATION,
+    CANARY_ANNOTATION, KIND_ANNOTATION, ON_FAILURE_ANNOTATION, OWN_PREFIX, PAUSE_AFTER_ANNOTATION,
     PAUSED_ANNOTATION, PRE_SCALE_DOWN_ANNOTATION, PROGRESS_DEADLINE_ANNOTATION,
     ROLLED_BACK_ANNOTATION, STRICT_ANNOTATION, TOGETHER_ANNOTATION, Wishes,
 };

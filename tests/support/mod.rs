@@ -14,8 +14,10 @@ pub(crate) mod processes;
 
 use std::cell::RefCell;
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -40,6 +42,26 @@ pub(crate) fn wait_until(mut condition: impl FnMut() -> bool, limit: Duration) -
     true
 }
 
+/// The level of isolation that the tests are to run under: auto, full or none.
+fn asked_level() -> String {
+    std::env::var("PETSET_TEST_ISOLATION").unwrap_or_else(|_| "auto".to_owned())
+}
+
+/// Whether pets are isolated unless a test asks for something else.
+pub(crate) fn is_full() -> bool {
+    static FULL: OnceLock<bool> = OnceLock::new();
+    *FULL.get_or_init(|| match asked_level().as_str() {
+        "full" => true,
+        "none" => false,
+        _ => {
+            let output = Sandbox::empty().command("doctor -o json").output();
+            let findings: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+            let mut findings = findings.as_array().unwrap().iter();
+            findings.any(|it| it["check"] == "isolation" && it["verdict"] == "ok")
+        }
+    })
+}
+
 /// A state directory, and all that runs for it.
 pub(crate) struct Sandbox {
     /// Removed at last, with all that is in it.
@@ -55,7 +77,10 @@ impl Sandbox {
     /// share the scratch directory with the test.
     pub(crate) fn new() -> Self {
         let sandbox = Self::empty();
-        fs::create_dir(sandbox.state()).unwrap();
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(sandbox.state())
+            .unwrap();
         sandbox.settings("");
         sandbox
     }
@@ -79,7 +104,7 @@ impl Sandbox {
     /// Writes the settings: what every sandbox has, and this.
     pub(crate) fn settings(&self, more: &str) {
         let scratch = self.scratch();
-        let level = std::env::var("PETSET_TEST_ISOLATION").unwrap_or_else(|_| "auto".to_owned());
+        let level = asked_level();
         let level = match more.contains("isolation =") {
             true => String::new(),
             false => format!("isolation = {level:?}\n"),

@@ -10,6 +10,8 @@ use super::super::dns::known_block;
 use super::{Finding, Patient};
 use crate::net::address::Block;
 use crate::net::block::Blocks;
+use crate::net::hub;
+use crate::runner::isolation;
 use crate::store::Watch;
 use crate::supervisor::{Ability, lacks_of_isolation, way_out};
 
@@ -18,15 +20,17 @@ const FEW_WATCHES: u64 = 8192;
 const FEW_FILES: u64 = 1024;
 
 pub(super) fn findings(patient: &Patient) -> Vec<Finding> {
-    vec![
+    let mut found = vec![
         addresses(patient),
         inotify(),
         files(),
         pidfd(),
         children(),
         cgroups(),
-        isolation(),
-    ]
+    ];
+    found.extend(parts_of_isolation());
+    found.push(level());
+    found
 }
 
 fn addresses(patient: &Patient) -> Finding {
@@ -139,17 +143,33 @@ fn cgroups() -> Finding {
     }
 }
 
-/// Isolation is tried as a pet would have it: all namespaces, all mounts, and a network.
-fn isolation() -> Finding {
+/// The parts of isolation, each tried by itself. What lacks is a note, for pets run without.
+fn parts_of_isolation() -> Vec<Finding> {
+    let mut tried = isolation::trials();
+    tried.push(("network", hub::attempt()));
+    let finding = |(part, outcome)| match outcome {
+        Ok(()) => Finding::ok(part, "a pet can have its own"),
+        Err(fault) if part == "overlay" => Finding::note(
+            part,
+            fault,
+            "pets see the host's directories read-only: let servers write to volumes",
+        ),
+        Err(fault) => Finding::note(part, fault, way_out()),
+    };
+    tried.into_iter().map(finding).collect()
+}
+
+/// Isolation as a whole is tried as a pet would have it: all namespaces, mounts, and a network.
+fn level() -> Finding {
     const CHECK: &str = "isolation";
     let Some(lack) = Ability::tried().lack else {
         return match lacks_of_isolation().as_slice() {
-            [] => Finding::ok(CHECK, "full: pets can have what containers have"),
+            [] => Finding::ok(CHECK, "auto means full: pets have what containers have"),
             lacks => {
-                let lacks = format!("full, but {}", lacks.join("; "));
+                let lacks = format!("auto means full, but {}", lacks.join("; "));
                 Finding::note(CHECK, lacks, "mount volumes where there is a directory")
             }
         };
     };
-    Finding::note(CHECK, format!("none: {lack}"), way_out())
+    Finding::note(CHECK, format!("auto means none: {lack}"), way_out())
 }

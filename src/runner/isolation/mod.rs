@@ -12,6 +12,7 @@ mod home;
 mod network;
 mod plan;
 mod step;
+mod trial;
 mod visit;
 
 use std::net::Ipv4Addr;
@@ -22,6 +23,7 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 
 pub(in crate::runner) use dialer::Dialer;
 pub(super) use full::Sandbox;
+pub(crate) use trial::trials;
 pub(crate) use visit::visit;
 
 use super::container::Launch;

@@ -26,6 +26,16 @@ use crate::runner::volumes::Mount;
 
 /// What is never the host's.
 const PRIVATE: [&str; 5] = ["/tmp", "/run", "/dev", "/proc", "/sys"];
+/// What petset itself keeps in the state directory.
+const PETSETS: [&str; 7] = [
+    "bin",
+    "network",
+    "pets",
+    "seen",
+    "supervisor",
+    "volumes",
+    "wanted",
+];
 
 /// What a root is made for.
 #[derive(Debug)]
@@ -193,11 +203,33 @@ impl<'a> Plan<'a> {
                 continue;
             };
             let unseen = PRIVATE[..2].iter().any(|private| real.starts_with(private));
-            if unseen && !real.starts_with(site.state) && !self.made.contains(&real) {
+            if real.starts_with(site.state) {
+                self.show_covered(&real);
+            } else if unseen && !self.made.contains(&real) {
                 self.make_mount_point(&real, real.is_dir());
                 self.top.push(bind(&real, &real, true));
             }
         }
+    }
+
+    /// Shows what the user put into the state directory, such as programs beside `images.toml`.
+    fn show_covered(&mut self, path: &Path) {
+        let state = self.site.state;
+        let rest = path.strip_prefix(state).unwrap_or(path);
+        let first = rest.components().next();
+        if first.is_none_or(|first| PETSETS.iter().any(|own| first.as_os_str() == *own)) {
+            return;
+        }
+        let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
+        above.retain(|above| above.starts_with(state) && *above != state);
+        for above in above.into_iter().rev() {
+            self.top.push(plain_dir(inside(above), 0o755));
+        }
+        self.top.push(match path.is_dir() {
+            true => plain_dir(inside(path), 0o755),
+            false => empty_file(inside(path)),
+        });
+        self.top.push(bind(path, path, true));
     }
 
     fn mount_volumes(&mut self) -> Result<(), String> {

@@ -1,0 +1,113 @@
+//! Trials of what isolation is made of, one by one, each in a process of its own that leaves
+//! nothing behind: `petset doctor` shows them.
+
+use std::ffi::CString;
+use std::io;
+use std::path::Path;
+
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, MountPropagationFlags};
+use rustix::process::{Pid, WaitOptions, waitpid};
+
+use crate::sys::{self, Fork, Spaces};
+
+/// One part of isolation: its name, and what it takes.
+type Part = (&'static str, fn() -> rustix::io::Result<()>);
+
+const PARTS: [Part; 5] = [
+    ("user namespace", user),
+    ("mounts", mounts),
+    ("overlay", overlay),
+    ("process space", processes),
+    ("host name", names),
+];
+
+/// Tries each part; returns its name, and what the kernel had against it.
+pub(crate) fn trials() -> Vec<(&'static str, Result<(), String>)> {
+    let outcome = |(name, part): Part| (name, apart(part).map_err(|error| error.to_string()));
+    PARTS.into_iter().map(outcome).collect()
+}
+
+/// Does something in a process of its own.
+fn apart(deed: fn() -> rustix::io::Result<()>) -> io::Result<()> {
+    let Some(pid) = sys::fork(Fork::CHILD)? else {
+        let code = deed().err().map_or(0, Errno::raw_os_error);
+        sys::leave(code)
+    };
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let ended = loop {
+        match waitpid(pid, WaitOptions::empty()) {
+            Err(Errno::INTR) => {}
+            other => break other?,
+        }
+    };
+    match ended.and_then(|(_, status)| status.exit_status()) {
+        Some(0) => Ok(()),
+        Some(code) => Err(io::Error::from_raw_os_error(code)),
+        None => Err(io::Error::other("the trial was killed")),
+    }
+}
+
+/// Root needs no namespace of users.
+fn user() -> rustix::io::Result<()> {
+    if !sys::is_ordinary() {
+        return Ok(());
+    }
+    let user = rustix::process::geteuid().as_raw();
+    let group = rustix::process::getegid().as_raw();
+    sys::unshare(Spaces::NEWUSER)?;
+    let write = |name: &str, text: String| {
+        let written = std::fs::write(Path::new("/proc/self").join(name), text);
+        written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    };
+    write("setgroups", "deny".to_owned())?;
+    write("uid_map", format!("{user} {user} 1\n"))?;
+    write("gid_map", format!("{group} {group} 1\n"))
+}
+
+fn mounts() -> rustix::io::Result<()> {
+    user()?;
+    sys::unshare(Spaces::NEWNS)?;
+    let flags = MountPropagationFlags::REC | MountPropagationFlags::PRIVATE;
+    rustix::mount::mount_change(c"/", flags)?;
+    rustix::mount::mount(c"tmpfs", c"/tmp", c"tmpfs", MountFlags::NOSUID, c"mode=755")
+}
+
+fn overlay() -> rustix::io::Result<()> {
+    let marks = match sys::is_ordinary() {
+        true => ",userxattr",
+        false => "",
+    };
+    mounts()?;
+    for name in ["upper", "work", "root"] {
+        rustix::fs::mkdir(Path::new("/tmp").join(name), 0o755.into())?;
+    }
+    let options = format!("lowerdir=/etc,upperdir=/tmp/upper,workdir=/tmp/work{marks}");
+    let options = CString::new(options).unwrap_or_default();
+    let flags = MountFlags::NODEV;
+    rustix::mount::mount(
+        c"overlay",
+        c"/tmp/root",
+        c"overlay",
+        flags,
+        options.as_c_str(),
+    )
+}
+
+/// The `/proc` of a process space shows it alone; some containers forbid to mount one.
+fn processes() -> rustix::io::Result<()> {
+    mounts()?;
+    sys::unshare(Spaces::NEWPID)?;
+    let own = || {
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        rustix::mount::mount(c"proc", c"/proc", c"proc", flags, c"")
+    };
+    let tried = apart(own);
+    tried.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+}
+
+fn names() -> rustix::io::Result<()> {
+    user()?;
+    sys::unshare(Spaces::NEWUTS | Spaces::NEWIPC)?;
+    rustix::system::sethostname(b"petset")
+}
