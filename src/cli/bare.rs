@@ -13,15 +13,21 @@ use super::render;
 use super::session::Session;
 use super::waiting::{Goal, WaitArgs};
 use crate::manifest::{self, Object};
-use crate::model::bare::plan_pod;
+use crate::model::bare::{is_bare, plan_pod, wanted_of};
 use crate::model::{Namespace, OWN_PREFIX, ObjectName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Edit, identity};
 
 impl Session {
-    /// Returns the pod of this name that was asked for, if it belongs to no set.
+    /// Returns the pod of this name as it is wanted, if it belongs to no set: also one that its set
+    /// has only just let go.
     pub(crate) fn bare_pod(&self, namespace: &Namespace, name: &ObjectName) -> Result<Option<Pod>> {
-        self.store.find(namespace, name)
+        if let Some(pod) = self.store.find(namespace, name)? {
+            return Ok(Some(pod));
+        }
+        let pet = self.in_the_way(namespace, name)?;
+        let pet = pet.filter(|pet| is_bare(pet) && pet.metadata.deletion_timestamp.is_none());
+        Ok(pet.as_ref().map(wanted_of))
     }
 
     /// Returns every pod that belongs to no set and is not being deleted.

@@ -224,7 +224,14 @@ impl Supervisor {
             return Ok(());
         };
         let pod = bare::wanted_of(&pet.pod);
-        self.store.edit("supervise", None, |edit| edit.put(&pod))?;
+        let pod = self.store.edit("supervise", None, |edit| {
+            // Somebody may have asked for its deletion just now.
+            if let Some(wanted) = edit.find(&key.0, &key.1)? {
+                return Ok(wanted);
+            }
+            edit.put(&pod)?;
+            Ok(pod)
+        })?;
         let place = self.world.place_mut(&key.0);
         place.pods_wanted.insert(key.1.clone(), pod);
         Ok(())
