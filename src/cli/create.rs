@@ -102,7 +102,9 @@ struct WishArgs {
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     let mut objects = match &args.name {
         Some(name) => manifest::generate(name, &session.namespace, &wish(&args.wish))?,
-        None => files::read(session, &args.files.filename)?,
+        None => files::read_for(session, &args.files.filename, |objects| {
+            isolation::isolates(session, &args.isolation, objects)
+        })?,
     };
     if args.strict {
         objects.iter_mut().for_each(make_strict);

@@ -22,9 +22,22 @@ pub(crate) struct FileArgs {
 
 /// Reads and checks all objects of the files, and says what will not be acted on.
 pub(crate) fn read(session: &Session, files: &[PathBuf]) -> Result<Vec<Object>> {
+    read_for(session, files, |_| false)
+}
+
+/// Does the same for what is about to be created, and says nothing of what isolation settles
+/// where all of it `is_isolated`.
+pub(crate) fn read_for(
+    session: &Session,
+    files: &[PathBuf],
+    is_isolated: impl FnOnce(&[Object]) -> bool,
+) -> Result<Vec<Object>> {
     let sources = manifest::sources(files)?;
     let mut loaded = manifest::load(&sources, &session.namespace)?;
-    for warning in &loaded.warnings {
+    let root = rustix::process::geteuid().is_root();
+    let open = |warning: &&String| !manifest::is_settled(warning, root);
+    let settled = !loaded.warnings.iter().all(|it| open(&it)) && is_isolated(&loaded.objects);
+    for warning in loaded.warnings.iter().filter(|it| !settled || open(it)) {
         say(format!("warning: {warning}"));
     }
     loaded.objects.retain(is_of_use);

@@ -38,3 +38,4 @@ pub(crate) use load::load;
 pub(crate) use object::Object;
 pub(crate) use source::sources;
 pub(crate) use update::{check, check_pod_update, check_update};
+pub(crate) use warnings::is_settled;
