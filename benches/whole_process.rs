@@ -1,7 +1,7 @@
 //! What a user waits for: whole commands, from their start to their end, as a plain table.
 //!
 //! Run it by hand: `cargo bench`, or `cargo bench -- 15` for 15 runs of each instead of 7, with
-//! `ordered`, `crowd` or `answers` for that part alone. Beside
+//! `ordered`, `levels`, `crowd` or `answers` for that part alone. Beside
 //! each figure about pets stands the same command under bare fork+exec, measured in the same run,
 //! for only their ratio means anything on a machine that does other things too.
 //!
@@ -36,7 +36,7 @@ fn main() {
     }
     let runs = words.iter().find_map(|word| word.parse().ok()).unwrap_or(7);
     let mut table = Table::default();
-    let parts = ["ordered", "crowd", "answers"];
+    let parts = ["ordered", "levels", "crowd", "answers"];
     let named: Vec<&str> = parts
         .into_iter()
         .filter(|part| words.iter().any(|word| word == part))
@@ -44,6 +44,9 @@ fn main() {
     let wanted = |part| named.is_empty() || named.contains(&part);
     if wanted("ordered") {
         ordered(&mut table, runs);
+    }
+    if wanted("levels") {
+        levels(&mut table, runs);
     }
     if wanted("crowd") {
         crowd(&mut table, runs.min(5));
@@ -73,6 +76,45 @@ fn ordered(table: &mut Table, runs: usize) {
         bare,
     );
     table.plain("delete 3 ordered hello pets", median(delete), "");
+}
+
+/// What isolation costs: the same three pets without and with it, beside bare fork+exec.
+fn levels(table: &mut Table, runs: usize) {
+    let bare = median((0..runs).map(|_| time(bare_hello)).collect());
+    for level in ["none", "full"] {
+        let wish = format!(
+            "create web --replicas 3 --image petset/hello --port http=8080 \
+             --ready http:/healthz --isolation {level}"
+        );
+        let (mut create, mut pet) = (Vec::new(), Vec::new());
+        for _ in 0..runs {
+            let state = State::new();
+            create.push(state.timed(&wish));
+            pet.push(kept_by(runner_of(
+                &state.dir.path().join("state/pets/default/web-0"),
+            )));
+        }
+        let title = format!("create 3 ordered hello pets, isolation {level}");
+        let limit = if level == "full" { "none + 100 ms" } else { "" };
+        table.against(&title, median(create), limit, bare);
+        let title = format!("memory (PSS) a pet beside its program, isolation {level}");
+        table.memory(&title, median(pet), "");
+    }
+}
+
+/// Returns what a runner takes, together with the first process of its pet's namespaces.
+fn kept_by(runner: u64) -> u64 {
+    let children = format!("/proc/{runner}/task/{runner}/children");
+    let children = fs::read_to_string(children).unwrap_or_default();
+    let is_init = |pid: &u64| {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm"));
+        name.is_ok_and(|name| name.trim() == "petset-init")
+    };
+    let init = children
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .find(is_init);
+    pss(runner) + init.map_or(0, pss)
 }
 
 /// Starts three hello servers, each when the one before it answers, and ends them.

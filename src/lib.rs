@@ -15,6 +15,7 @@ mod store;
 mod supervisor;
 mod sys;
 
+pub use manifest::complete_set;
 pub use problem::{Kind, Problem, Result, kind_of, report};
 
 use std::ffi::OsString;

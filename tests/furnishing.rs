@@ -157,6 +157,8 @@ fn volumes_are_where_and_as_the_manifest_says() {
     let container = json!({"volumeMounts": mounts});
     let created = sandbox.ok(&create(&sandbox, &[config(), db(&pod, &container)]));
     created.says("mountPropagation").says("sizeLimit");
+    // That is acted on here, and is not warned of.
+    created.lacks("readOnly");
     inside(
         &sandbox,
         "echo a > /data/a; echo b > /data/inner/b; echo c > /run/db/c; echo d > /var/log/d",

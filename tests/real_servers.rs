@@ -184,6 +184,72 @@ fn an_etcd_cluster_answers_while_an_upgrade_fails_and_goes_back() {
 }
 
 #[test]
+fn an_etcd_cluster_rolls_on_although_command_and_supervisor_are_killed_in_the_middle() {
+    if !is_installed("etcd", &Etcd::PROGRAMS) {
+        return;
+    }
+    let etcd = Etcd(Sandbox::new());
+    etcd.create();
+    etcd.put(1, "greeting", "hello");
+    let answers = || etcd.ctl(0, "get greeting --print-value-only") == "hello\n";
+    let settled = || etcd.0.ok("wait etcd --for settled --timeout 90s");
+    let cut_short = |pet: &str, words: &str| {
+        let before = etcd.0.main(pet);
+        let command = etcd.0.start(words);
+        let what = format!("{words} reaches {pet}");
+        etcd.0.until(&what, || etcd.0.main(pet) != before);
+        drop(command);
+        etcd.0.kill(etcd.0.supervisor());
+    };
+    let counts = || {
+        let words = |pet: u32| format!("exec etcd-{pet} -- printenv ETCD_SNAPSHOT_COUNT");
+        [0, 1, 2].map(|pet| etcd.0.run(&words(pet)).out.trim().to_owned())
+    };
+
+    // A build that crashes halts at the highest pet; a corrected template replaces that one first.
+    cut_short(
+        "etcd-2",
+        "upgrade etcd --progress-deadline 3s -- sh -c 'echo not a good build; exit 3'",
+    );
+    let halted = etcd.0.fails(5, "wait etcd --for settled --timeout 90s");
+    halted.says("etcd-2");
+    assert!(answers());
+    let start = r#"-- /bin/sh -c 'set -a; . "$PETSET_MOUNT_DATA/cluster.env"; exec etcd'"#;
+    cut_short(
+        "etcd-1",
+        &format!("upgrade etcd --env ETCD_SNAPSHOT_COUNT=6000 {start}"),
+    );
+    settled();
+    assert_eq!(counts(), ["6000", "6000", "6000"]);
+    etcd.is_whole(3, "hello");
+
+    // A canary at partition 2, promoted.
+    cut_short(
+        "etcd-2",
+        "upgrade etcd --env ETCD_SNAPSHOT_COUNT=7000 --canary 1",
+    );
+    settled();
+    assert_eq!(counts(), ["6000", "6000", "7000"]);
+    etcd.is_whole(3, "hello");
+    cut_short("etcd-1", "rollout promote etcd");
+    settled();
+    assert_eq!(counts(), ["7000", "7000", "7000"]);
+
+    // A pause in the middle, and the way back by hand.
+    cut_short(
+        "etcd-2",
+        "upgrade etcd --env ETCD_SNAPSHOT_COUNT=8000 --pause-after 2",
+    );
+    settled();
+    assert_eq!(counts(), ["7000", "8000", "8000"]);
+    assert!(answers());
+    cut_short("etcd-2", "rollout undo etcd");
+    settled();
+    assert_eq!(counts(), ["7000", "7000", "7000"]);
+    etcd.is_whole(3, "hello");
+}
+
+#[test]
 fn an_etcd_cluster_survives_stops_crashes_lost_volumes_and_zero_replicas() {
     if !is_installed("etcd", &Etcd::PROGRAMS) {
         return;

@@ -160,12 +160,54 @@ fn a_dry_run_shows_the_steps_and_takes_none() {
     for words in [
         "restart web",
         "restart web --parallel",
+        "restart web-1",
         "delete web",
+        "delete pod/web-1",
         "stop",
+        "start",
+        "rollout restart web",
+        "rollout pause web",
+        "create other --image petset/hello",
     ] {
-        sandbox.ok(&format!("{words} --dry-run"));
+        sandbox.ok(&format!("{words} --dry-run")).says("(dry run)");
     }
+    sandbox
+        .ok("upgrade web --env A=1 --pause-after 1 --dry-run")
+        .says("then it waits: it is paused");
     assert_eq!(set(&sandbox), before);
+    sandbox.fails(3, "get sts other");
+}
+
+#[test]
+fn a_dry_run_of_create_shows_steps_and_of_objects_what_kubectl_shows() {
+    let sandbox = Sandbox::new();
+    let create = "create -f manifests/three-ordered.yaml";
+    let plan = sandbox.ok(&format!("{create} --dry-run")).out;
+    let lines: Vec<&str> = plan.lines().collect();
+    assert_eq!(lines[0], "service/web created (dry run)");
+    assert_eq!(lines[1], "statefulset.apps/web: 10 steps (dry run)");
+    assert_eq!(lines[3], "   2. make claim data-web-0");
+    assert!(lines[11].ends_with("wait until web-2 is ready"), "{plan}");
+    let json = |words: &str| serde_json::from_str::<Value>(&sandbox.ok(words).out).unwrap();
+    let steps = json(&format!("{create} --dry-run -o json"));
+    assert_eq!(steps[0]["steps"][2]["step"], "startPet");
+    let list = json(&format!("{create} --dry-run=client -o json"));
+    assert_eq!(list["items"][1]["kind"], "StatefulSet");
+    let names = sandbox.ok(&format!("{create} --dry-run -o name"));
+    names.prints("service/web\nstatefulset.apps/web\n");
+    let applied = sandbox.ok("apply -f manifests/three-ordered.yaml --dry-run");
+    applied.says("service/web created (dry run)");
+
+    sandbox.ok("create web --image petset/hello --volume data");
+    sandbox.fails(4, &format!("{create} --dry-run")).prints("");
+    sandbox
+        .ok("delete web --purge --dry-run")
+        .says("remove claim data-web-0 and what is in it");
+    let scaled = json("scale web --replicas 4 --dry-run=client -o json");
+    assert_eq!(scaled["spec"]["replicas"], 4);
+    sandbox
+        .ok("scale web --replicas 4 --dry-run -o yaml")
+        .says("replicas: 4");
 }
 
 #[test]
@@ -270,4 +312,10 @@ fn a_strict_set_knows_no_wishes_of_petsets_own() {
         .says("pausing is not supported");
     sandbox.fails(2, "upgrade web --env A=1 --canary 1");
     sandbox.fails(2, "restart web --parallel");
+    // A broken pet holds up the very template that would mend it, until somebody restarts it (C16).
+    sandbox.fails(5, "upgrade web --image nosuch:v1");
+    let trapped = sandbox.fails(5, "upgrade web --image petset/hello");
+    trapped.says("petset restart web-0");
+    sandbox.ok("restart web-0");
+    sandbox.ok("wait web --for settled");
 }

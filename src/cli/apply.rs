@@ -16,7 +16,7 @@ use super::preview::DryRunArgs;
 use super::render;
 use super::session::{PassedThrough, Session};
 use super::waiting::{Goal, WaitArgs};
-use crate::manifest::{self, Object, yaml};
+use crate::manifest::{Object, yaml};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{Edit, Kept, Store, identity};
 
@@ -84,14 +84,43 @@ fn read(session: &Session, files: &FileArgs) -> Result<Vec<Object>> {
 
 fn preview(session: &Session, args: &ApplyArgs, objects: &[Object]) -> Result<()> {
     let mut plans = Vec::new();
-    for set in files::sets(objects) {
-        let (wanted, _) = session.wanted(set)?;
-        plans.push(session.plan(&wanted, session.store.is_stopped())?);
+    for object in objects {
+        match object {
+            Object::StatefulSet(set) => {
+                let (wanted, _) = session.wanted(set)?;
+                plans.push(session.plan(wanted, session.store.is_stopped())?);
+            }
+            Object::Pod(_) => {}
+            other if args.dry_run.is_text() => {
+                let word = foreseen(&session.store, other)?;
+                render::line(&format!("{} {word} (dry run)", files::title(other)))?;
+            }
+            Object::Service(_)
+            | Object::ConfigMap(_)
+            | Object::Secret(_)
+            | Object::PersistentVolumeClaim(_) => {}
+        }
     }
     for pod in files::pods(objects) {
-        plans.push(session.plan_pod(&wanted_pod(session, pod)?, session.store.is_stopped())?);
+        plans.push(session.plan_pod(wanted_pod(session, pod)?, session.store.is_stopped())?);
     }
-    args.dry_run.show(&plans)
+    args.dry_run.show(plans)
+}
+
+/// Says what would become of an object that is not a set.
+pub(crate) fn foreseen(store: &Store, object: &Object) -> Result<&'static str> {
+    let (live, given) = match object {
+        Object::Service(service) => sides(store, service.as_ref())?,
+        Object::ConfigMap(map) => sides(store, map.as_ref())?,
+        Object::Secret(secret) => sides(store, secret.as_ref())?,
+        Object::PersistentVolumeClaim(claim) => sides(store, claim.as_ref())?,
+        Object::StatefulSet(_) | Object::Pod(_) => return Ok("unchanged"),
+    };
+    Ok(match live {
+        None => "created",
+        Some(live) if live == given => "unchanged",
+        Some(_) => "configured",
+    })
 }
 
 /// Returns a pod as it is wanted once a file is applied.
@@ -99,7 +128,7 @@ fn wanted_pod(session: &Session, given: &Pod) -> Result<Pod> {
     let (namespace, name) = identity(&given.metadata)?;
     let mut pod = given.clone();
     if let Some(old) = session.bare_pod(&namespace, &name)? {
-        manifest::check_pod_update(&old, &mut pod)?;
+        bare::merge(&old, &mut pod)?;
         pod.metadata.uid = old.metadata.uid;
     }
     Ok(pod)

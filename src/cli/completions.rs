@@ -83,6 +83,8 @@ fn enliven(command: Command) -> Command {
             arg.add(ArgValueCompleter::new(sets))
         } else if kind == TypeId::of::<Target>() {
             arg.add(ArgValueCompleter::new(sets_and_pets))
+        } else if arg.get_id() == "image" {
+            arg.add(ArgValueCompleter::new(images))
         } else if arg.get_id() == "claims" || arg.get_id() == "claim" {
             arg.add(ArgValueCompleter::new(claims))
         } else {
@@ -101,6 +103,11 @@ fn sets_and_pets(current: &OsStr) -> Vec<CompletionCandidate> {
     let place = Place::of_command_line();
     let both = place.map(|place| [place.sets(), place.pets()].concat());
     candidates(current, both)
+}
+
+fn images(current: &OsStr) -> Vec<CompletionCandidate> {
+    let place = Place::of_command_line();
+    candidates(current, place.map(|place| place.images()))
 }
 
 fn claims(current: &OsStr) -> Vec<CompletionCandidate> {
@@ -144,6 +151,28 @@ impl Place {
 
     fn pets(&self) -> Vec<String> {
         names_in(&self.layout.pets_of(&self.namespace)).unwrap_or_default()
+    }
+
+    /// The images that the catalogue knows, and those of the sets that there are.
+    fn images(&self) -> Vec<String> {
+        let catalogue = store::catalogue(&self.layout, std::path::Path::new("petset"));
+        let mut images = catalogue.map_or_else(|_| Vec::new(), |catalogue| catalogue.keys());
+        images.retain(|image| !image.contains('{'));
+        let dir = self
+            .layout
+            .wanted_kind(&self.namespace, Wanted::StatefulSet);
+        for file in names_in(&dir).unwrap_or_default() {
+            let text = store::read(&dir.join(file))
+                .ok()
+                .flatten()
+                .unwrap_or_default();
+            let lines = text.lines().map(|line| line.trim_start_matches([' ', '-']));
+            let named = lines.filter_map(|line| line.strip_prefix("image: "));
+            images.extend(named.map(|image| image.trim_matches(['"', '\'']).to_owned()));
+        }
+        images.sort();
+        images.dedup();
+        images
     }
 
     fn claims(&self) -> Vec<String> {

@@ -3,15 +3,17 @@
 use anyhow::Context;
 use clap::Args as ClapArgs;
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
-use serde_json::Value;
 
+use super::apply::foreseen;
 use super::bare;
+use super::egress::EgressArgs;
 use super::files::{self, FileArgs};
 use super::isolation::{self, IsolationArgs};
 use super::merge::is_same;
-use super::preview::DryRun;
+use super::preview::{DryRun, show_json, show_text};
 use super::render::{self, Format};
 use super::session::Session;
 use super::waiting::{Goal, WaitArgs};
@@ -25,7 +27,7 @@ use crate::supervisor::new_uid;
 ///
 /// With --filename: StatefulSets, PetSets, Pods, Services, ConfigMaps, Secrets and claims, as they
 /// are written for Kubernetes. With a NAME: a set of the command after --, and its headless service;
-/// --dry-run -o yaml shows the manifest that it stands for.
+/// --dry-run -o yaml shows the manifest that it stands for, and --dry-run alone the steps.
 ///
 /// It waits until every pet is ready: in order, each after the one before it; and until every pod
 /// is ready or has done its work.
@@ -50,14 +52,19 @@ pub(crate) struct Args {
     /// It becomes their annotation petset.dev/strict.
     #[arg(long)]
     strict: bool,
-    /// Only show what would be created
-    #[arg(long, value_name = "client", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
+    /// Change nothing, and show the steps that would be taken, in order
+    ///
+    /// With --output=yaml or name, and with --dry-run=client --output=json, it shows the objects
+    /// that would be created, as kubectl does.
+    #[arg(long, value_name = "plan|client", num_args = 0..=1, require_equals = true, default_missing_value = "plan")]
     dry_run: Option<DryRun>,
     /// How to show what is created
     #[arg(short, long, value_name = "FORMAT")]
     output: Option<Format>,
     #[command(flatten)]
     isolation: IsolationArgs,
+    #[command(flatten)]
+    egress: EgressArgs,
     #[command(flatten)]
     wait: WaitArgs,
 }
@@ -98,16 +105,19 @@ struct WishArgs {
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     let mut objects = match &args.name {
         Some(name) => manifest::generate(name, &session.namespace, &wish(&args.wish))?,
-        None => files::read(session, &args.files.filename)?,
+        None => files::read_for(session, &args.files.filename, |objects| {
+            isolation::isolates(session, &args.isolation, objects)
+        })?,
     };
     if args.strict {
         objects.iter_mut().for_each(make_strict);
     }
+    args.egress.ask(&mut objects)?;
     args.isolation.ask(&mut objects);
     let mut decided = objects.clone();
     let decision = isolation::decide(session, &mut decided)?;
-    if args.dry_run.is_some() {
-        return show_all(&objects, args.output, " (dry run)");
+    if let Some(dry_run) = args.dry_run {
+        return preview(session, args, dry_run, objects);
     }
     let mut objects = decided;
     let generated = args.name.is_some();
@@ -120,11 +130,52 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     });
     let (titles, goals) = created.context("cannot create what was asked for")?;
     match args.output {
-        None => titles.iter().try_for_each(|line| render::line(line))?,
-        Some(format) => show_all(&objects, Some(format), "")?,
+        None | Some(Format::Wide) => titles.iter().try_for_each(|line| render::line(line))?,
+        Some(format) => files::show_all(&objects, format)?,
     }
     decision.conclude(session);
     session.wait(&goals, &args.wait)
+}
+
+/// Shows what would be created, or the steps that would follow.
+fn preview(session: &Session, args: &Args, dry_run: DryRun, objects: Vec<Object>) -> Result<()> {
+    match (args.output, dry_run) {
+        (Some(Format::Json), DryRun::Plan) | (None | Some(Format::Wide), _) => {}
+        (Some(format), _) => return files::show_all(&objects, format),
+    }
+    let mut previews = Vec::new();
+    let mut others = Vec::new();
+    for object in objects {
+        match object {
+            Object::StatefulSet(set) => {
+                let set = foresee(session, args, *set)?;
+                previews.push(session.plan(set, session.store.is_stopped())?);
+            }
+            Object::Pod(pod) => previews.push(session.plan_pod(*pod, session.store.is_stopped())?),
+            Object::Service(_)
+            | Object::ConfigMap(_)
+            | Object::Secret(_)
+            | Object::PersistentVolumeClaim(_) => {
+                let word = foreseen(&session.store, &object)?;
+                others.push(format!("{} {word} (dry run)", files::title(&object)));
+            }
+        }
+    }
+    if args.output == Some(Format::Json) {
+        return show_json(&previews);
+    }
+    others.iter().try_for_each(|line| render::line(line))?;
+    show_text(&previews)
+}
+
+/// Returns a set as it would be wanted: a new one, or the one that is there if that is no fault.
+fn foresee(session: &Session, args: &Args, mut set: StatefulSet) -> Result<StatefulSet> {
+    let (namespace, name) = identity(&set.metadata)?;
+    match session.store.find::<StatefulSet>(&namespace, &name)? {
+        None => establish(&mut set.metadata).map(|()| set),
+        Some(found) if args.if_not_exists => Ok(found),
+        Some(_) => Err(exists::<StatefulSet>(name.as_str(), true).into()),
+    }
 }
 
 fn wish(args: &WishArgs) -> Wish {
@@ -266,27 +317,4 @@ pub(crate) fn establish(meta: &mut ObjectMeta) -> Result<()> {
     meta.creation_timestamp = Some(Time(Timestamp::now()));
     meta.deletion_timestamp = None;
     Ok(())
-}
-
-fn show_all(objects: &[Object], format: Option<Format>, remark: &str) -> Result<()> {
-    let values: Vec<Value> = objects.iter().map(Object::to_json).collect::<Result<_>>()?;
-    match format {
-        Some(Format::Json) if values.len() == 1 => render::json(&values[0]),
-        Some(Format::Json) => {
-            let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": values});
-            render::json(&list)
-        }
-        Some(Format::Yaml) => values.iter().enumerate().try_for_each(|(place, value)| {
-            if place > 0 {
-                render::line("---")?;
-            }
-            render::yaml(value)
-        }),
-        Some(Format::Name) => objects
-            .iter()
-            .try_for_each(|o| render::line(&files::title(o))),
-        Some(Format::Wide) | None => objects.iter().try_for_each(|object| {
-            render::line(&format!("{} created{remark}", files::title(object)))
-        }),
-    }
 }

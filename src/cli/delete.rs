@@ -118,18 +118,18 @@ fn preview(session: &Session, sets: &[SetName], pets: &[ObjectName], args: &Args
     for name in sets {
         let mut set = session.expect_set(name)?;
         doom(&mut set, args);
-        plans.push(session.plan(&set, false)?);
+        plans.push(session.plan(set, false)?);
     }
     for pet in pets {
         match session.bare_pod(&session.namespace, pet)? {
             Some(mut pod) => {
                 bare::doom(&mut pod);
-                plans.push(session.plan_pod(&pod, session.store.is_stopped())?);
+                plans.push(session.plan_pod(pod, session.store.is_stopped())?);
             }
             None => plans.extend(plan_restart(session, pet)?),
         }
     }
-    args.dry_run.show(&plans)
+    args.dry_run.show(plans)
 }
 
 fn delete_files(session: &Session, args: &Args) -> Result<()> {

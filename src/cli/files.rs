@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
+use serde_json::Value;
 
+use super::render::{self, Format};
 use super::session::{Session, say};
 use crate::manifest::{self, Object};
 use crate::model::{Isolation, Set};
@@ -20,9 +22,22 @@ pub(crate) struct FileArgs {
 
 /// Reads and checks all objects of the files, and says what will not be acted on.
 pub(crate) fn read(session: &Session, files: &[PathBuf]) -> Result<Vec<Object>> {
+    read_for(session, files, |_| false)
+}
+
+/// Does the same for what is about to be created, and says nothing of what isolation settles
+/// where all of it `is_isolated`.
+pub(crate) fn read_for(
+    session: &Session,
+    files: &[PathBuf],
+    is_isolated: impl FnOnce(&[Object]) -> bool,
+) -> Result<Vec<Object>> {
     let sources = manifest::sources(files)?;
     let mut loaded = manifest::load(&sources, &session.namespace)?;
-    for warning in &loaded.warnings {
+    let root = rustix::process::geteuid().is_root();
+    let open = |warning: &&String| !manifest::is_settled(warning, root);
+    let settled = !loaded.warnings.iter().all(|it| open(&it)) && is_isolated(&loaded.objects);
+    for warning in loaded.warnings.iter().filter(|it| !settled || open(it)) {
         say(format!("warning: {warning}"));
     }
     loaded.objects.retain(is_of_use);
@@ -80,6 +95,27 @@ fn check(session: &Session, object: &Object) -> Result<(), Problem> {
 pub(crate) fn title(object: &Object) -> String {
     let kind = object.kind().qualified().to_lowercase();
     format!("{kind}/{}", object.name())
+}
+
+/// Shows objects in full, or by their names.
+pub(crate) fn show_all(objects: &[Object], format: Format) -> Result<()> {
+    let values: Vec<Value> = objects.iter().map(Object::to_json).collect::<Result<_>>()?;
+    match format {
+        Format::Json if values.len() == 1 => render::json(&values[0]),
+        Format::Json => {
+            let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": values});
+            render::json(&list)
+        }
+        Format::Yaml => values.iter().enumerate().try_for_each(|(place, value)| {
+            if place > 0 {
+                render::line("---")?;
+            }
+            render::yaml(value)
+        }),
+        Format::Name | Format::Wide => objects
+            .iter()
+            .try_for_each(|object| render::line(&title(object))),
+    }
 }
 
 /// Returns the sets among the objects.

@@ -45,6 +45,18 @@ impl IsolationArgs {
     }
 }
 
+/// Tells whether all that would run is isolated, if it were created now.
+pub(crate) fn isolates(session: &Session, args: &IsolationArgs, objects: &[Object]) -> bool {
+    let mut objects = objects.to_vec();
+    args.ask(&mut objects);
+    let full = |meta: &ObjectMeta| {
+        let asked = Isolation::asked(meta.annotations.as_ref());
+        asked.is_ok_and(|level| level == Some(Isolation::Full))
+    };
+    // What cannot be created says so later, with its warnings before it.
+    decide(session, &mut objects).is_ok() && running(&mut objects).all(|(meta, _)| full(meta))
+}
+
 /// Lists what runs among the objects, sets and pods: what it is called, and what its pods are.
 fn running(objects: &mut [Object]) -> impl Iterator<Item = (&mut ObjectMeta, Option<&PodSpec>)> {
     objects.iter_mut().filter_map(|object| match object {

@@ -9,8 +9,8 @@ use super::session::Session;
 use crate::manifest;
 use crate::model::rollout::{annotate, annotation};
 use crate::model::{
-    HOST_PATHS_ANNOTATION, OWN_PREFIX, PAUSED_ANNOTATION, PRE_SCALE_DOWN_ANNOTATION,
-    RESTARTED_ANNOTATION, STRICT_ANNOTATION,
+    HOST_PATHS_ANNOTATION, KIND_ANNOTATION, OWN_PREFIX, PAUSED_ANNOTATION,
+    PRE_SCALE_DOWN_ANNOTATION, RESTARTED_ANNOTATION, STRICT_ANNOTATION,
 };
 use crate::problem::Result;
 use crate::store::Kept;
@@ -72,7 +72,11 @@ fn keep_notes(old: &StatefulSet, new: &mut StatefulSet) {
     };
     let same = rolled(old) == rolled(new);
     let notes = old.metadata.annotations.clone().unwrap_or_default();
-    let of_file = [PRE_SCALE_DOWN_ANNOTATION, STRICT_ANNOTATION];
+    let of_file = [
+        KIND_ANNOTATION,
+        PRE_SCALE_DOWN_ANNOTATION,
+        STRICT_ANNOTATION,
+    ];
     for (key, value) in notes {
         let ours = key.starts_with(OWN_PREFIX) && !of_file.contains(&key.as_str());
         let for_life = [PAUSED_ANNOTATION, HOST_PATHS_ANNOTATION].contains(&key.as_str());

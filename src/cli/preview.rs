@@ -6,33 +6,53 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
-use super::render;
+use super::files;
+use super::render::{self, Format};
 use super::session::Session;
+use crate::manifest::Object;
 use crate::model::plan::{Plan, plan};
 use crate::model::{Rules, Seen, Set, SetName};
-use crate::problem::{Problem, Result};
+use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, identity};
 
-/// The only way to try something without a cluster.
+/// What a dry run shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DryRun {
+    /// The steps that would be taken, in order
+    Plan,
+    /// What `kubectl --dry-run=client` shows: with -o json the objects, not the steps
     Client,
 }
 
-/// How a plan is shown.
+/// How a dry run is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum PlanFormat {
+pub(crate) enum PlanFormat {
+    /// The steps, a line each
     Text,
+    /// The steps, or the objects with --dry-run=client
     Json,
+    /// The objects as they would be wanted
+    Yaml,
+    /// The names of the objects
+    Name,
+}
+
+/// What one set or pod would do, and what would be wanted of it then.
+pub(crate) struct Preview {
+    pub(crate) plan: Plan,
+    pub(crate) object: Object,
 }
 
 /// Whether a verb only shows what it would do.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DryRunArgs {
     /// Change nothing, and show the steps that would be taken, in order
-    #[arg(long, value_name = "client", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
+    ///
+    /// With --output=yaml or name, and with --dry-run=client --output=json, it shows the object as
+    /// it would be wanted, as kubectl does.
+    #[arg(long, value_name = "plan|client", num_args = 0..=1, require_equals = true, default_missing_value = "plan")]
     dry_run: Option<DryRun>,
-    /// How to show the steps of a dry run
+    /// How to show a dry run
     #[arg(
         short,
         long,
@@ -50,16 +70,40 @@ impl DryRunArgs {
         self.dry_run.is_some()
     }
 
-    /// Shows plans, one after the other.
-    pub(crate) fn show(&self, plans: &[Plan]) -> Result<()> {
-        match self.output {
-            PlanFormat::Json => render::json(&plans),
-            PlanFormat::Text => plans.iter().try_for_each(show_text),
-        }
+    /// Says whether the steps are shown as text.
+    pub(crate) const fn is_text(&self) -> bool {
+        matches!(self.output, PlanFormat::Text)
+    }
+
+    /// Shows what sets would do, or what would be wanted of them, one after the other.
+    pub(crate) fn show(&self, previews: Vec<Preview>) -> Result<()> {
+        let format = match (self.output, self.dry_run) {
+            (PlanFormat::Json, Some(DryRun::Client)) => Format::Json,
+            (PlanFormat::Json, _) => return show_json(&previews),
+            (PlanFormat::Text, _) => return show_text(&previews),
+            (PlanFormat::Yaml, _) => Format::Yaml,
+            (PlanFormat::Name, _) => Format::Name,
+        };
+        let objects = previews.into_iter().map(|preview| preview.object);
+        let objects: Vec<_> = objects.collect();
+        files::show_all(&objects, format)
     }
 }
 
-fn show_text(plan: &Plan) -> Result<()> {
+/// Shows the steps of every set as JSON.
+pub(crate) fn show_json(previews: &[Preview]) -> Result<()> {
+    let plans: Vec<_> = previews.iter().map(|preview| &preview.plan).collect();
+    render::json(&plans)
+}
+
+/// Shows the steps of every set, a line each.
+pub(crate) fn show_text(previews: &[Preview]) -> Result<()> {
+    previews
+        .iter()
+        .try_for_each(|preview| show_plan(&preview.plan))
+}
+
+fn show_plan(plan: &Plan) -> Result<()> {
     let Plan { steps, halts, .. } = plan;
     let object = match &plan.pod {
         Some(pod) => format!("pod/{pod}"),
@@ -91,27 +135,41 @@ impl Session {
     ) -> Result<()> {
         let mut set = self.expect_set(name)?;
         let before = set.spec.clone();
+        if set.metadata.deletion_timestamp.is_some() {
+            let message = format!("{name} is being deleted");
+            let hint = format!("wait for its end with `petset wait {name} --for delete`");
+            return Err(Problem::new(Kind::Conflict, message).hint(hint).into());
+        }
         change(&mut set)?;
         if set.spec != before {
             let generation = set.metadata.generation.unwrap_or_default();
             set.metadata.generation = Some(generation + 1);
         }
-        dry_run.show(&[self.plan(&set, self.store.is_stopped())?])
+        dry_run.show(vec![self.plan(set, self.store.is_stopped())?])
     }
 
     /// Plans what a set would do if it were wanted like this.
-    pub(crate) fn plan(&self, set: &StatefulSet, stopped: bool) -> Result<Plan> {
-        let (mut want, seen, rules) = self.outlook(set)?;
+    pub(crate) fn plan(&self, set: StatefulSet, stopped: bool) -> Result<Preview> {
+        let (mut want, seen, rules) = self.outlook(&set)?;
         want.stopped = stopped;
-        Ok(plan(&want, &seen, rules, Timestamp::now()))
+        let mut plan = plan(&want, &seen, rules, Timestamp::now());
+        let annotations = set.metadata.annotations.as_ref();
+        if annotations.is_some_and(|all| all.contains_key(store::PURGE_ANNOTATION)) {
+            let (namespace, _) = identity(&set.metadata)?;
+            plan.purge(&self.claims_of(&namespace, &want)?);
+        }
+        let object = Object::StatefulSet(Box::new(set));
+        Ok(Preview { plan, object })
     }
 
     /// Plans what a set would do if these pets were replaced.
-    pub(crate) fn plan_evictions(&self, set: &StatefulSet, uids: &[String]) -> Result<Plan> {
-        let (mut want, mut seen, rules) = self.outlook(set)?;
+    pub(crate) fn plan_evictions(&self, set: StatefulSet, uids: &[String]) -> Result<Preview> {
+        let (mut want, mut seen, rules) = self.outlook(&set)?;
         want.stopped = self.store.is_stopped();
         seen.evict.extend(uids.iter().cloned());
-        Ok(plan(&want, &seen, rules, Timestamp::now()))
+        let plan = plan(&want, &seen, rules, Timestamp::now());
+        let object = Object::StatefulSet(Box::new(set));
+        Ok(Preview { plan, object })
     }
 
     /// Reads what there is of a set, as the supervisor would see it.

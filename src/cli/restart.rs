@@ -8,11 +8,11 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::bare;
 use super::names::Target;
-use super::preview::DryRunArgs;
+use super::preview::{DryRunArgs, Preview};
 use super::render;
 use super::session::Session;
+use super::upgrade::say_if_on_delete;
 use super::waiting::{Goal, WaitArgs};
-use crate::model::plan::Plan;
 use crate::model::rollout::annotate;
 use crate::model::{ObjectName, PetName, SetName, TOGETHER_ANNOTATION, restart};
 use crate::problem::{Problem, Result};
@@ -56,7 +56,7 @@ pub(crate) fn restart_target(
         Named::Set(name) => restart_set(session, &name, wait),
         Named::Pet(name) if dry_run.is_on() => {
             let plan = plan_restart(session, &name)?;
-            dry_run.show(&plan.into_iter().collect::<Vec<_>>())
+            dry_run.show(plan.into_iter().collect())
         }
         Named::Pet(name) if session.bare_pod(&session.namespace, &name)?.is_some() => {
             bare::restart(session, &name, wait)
@@ -87,7 +87,7 @@ fn restart_together(session: &Session, args: &Args) -> Result<()> {
     if args.dry_run.is_on() {
         annotate(&mut set, TOGETHER_ANNOTATION, Some("true"));
         let uids: Vec<String> = pets.into_iter().map(|(_, uid)| uid).collect();
-        return args.dry_run.show(&[session.plan_evictions(&set, &uids)?]);
+        return args.dry_run.show(vec![session.plan_evictions(set, &uids)?]);
     }
     let edited = session.edit(&format!("restart {name}"), |edit| {
         let mut set = session.expect_set(&name)?;
@@ -109,12 +109,10 @@ fn restart_together(session: &Session, args: &Args) -> Result<()> {
 }
 
 /// Plans the replacement of one pet; one without a set has no plan.
-pub(crate) fn plan_restart(session: &Session, name: &ObjectName) -> Result<Option<Plan>> {
+pub(crate) fn plan_restart(session: &Session, name: &ObjectName) -> Result<Option<Preview>> {
     if let Some(pod) = session.bare_pod(&session.namespace, name)? {
         let renewed = bare::renewed(&pod)?;
-        return Ok(Some(
-            session.plan_pod(&renewed, session.store.is_stopped())?,
-        ));
+        return Ok(Some(session.plan_pod(renewed, session.store.is_stopped())?));
     }
     let pod = session.pet(&session.namespace, name)?;
     let pod = pod.ok_or_else(|| session.not_found("pods", name.as_str()))?;
@@ -122,7 +120,7 @@ pub(crate) fn plan_restart(session: &Session, name: &ObjectName) -> Result<Optio
     let set: ObjectName = set.set().as_str().parse()?;
     let set: Option<StatefulSet> = session.store.find(&session.namespace, &set)?;
     let uid = pod.metadata.uid.unwrap_or_default();
-    set.map(|set| session.plan_evictions(&set, &[uid]))
+    set.map(|set| session.plan_evictions(set, &[uid]))
         .transpose()
 }
 
@@ -130,6 +128,7 @@ fn restart_set(session: &Session, name: &SetName, wait: &WaitArgs) -> Result<()>
     let edited = session.edit_set("restart", name, |set| restart(set, Timestamp::now()));
     let (set, _) = edited.with_context(|| format!("cannot restart {name}"))?;
     render::line(&format!("statefulset.apps/{name} restarted"))?;
+    say_if_on_delete(&set)?;
     session.wait(&[Goal::Settled(set)], wait)
 }
 

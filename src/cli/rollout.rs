@@ -13,6 +13,7 @@ use super::preview::DryRunArgs;
 use super::render;
 use super::restart;
 use super::session::{Session, say};
+use super::upgrade::say_if_on_delete;
 use super::waiting::{Goal, WaitArgs, refuse_if_hopeless};
 use crate::model::rollout::{
     self, Standing, is_canary, pause, promote, resume, revision_to_undo, sort_revisions, undo,
@@ -42,7 +43,7 @@ enum Verb {
     /// Hold every pet at the revision it has
     ///
     /// Scaling goes on, and so does the replacement of pets that are lost.
-    Pause(SetArgs),
+    Pause(PauseArgs),
     /// Let a roll-out that was paused go on
     Resume(ChangeArgs),
     /// Let all pets have what the canaries have
@@ -100,9 +101,11 @@ struct RestartArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-struct SetArgs {
+struct PauseArgs {
     /// Set, such as web or sts/web
     set: SetRef,
+    #[command(flatten)]
+    dry_run: DryRunArgs,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -124,7 +127,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
             let target = Target::Set(args.set.0.clone());
             restart::restart_target(session, &target, &args.dry_run, &args.wait)
         }
-        Verb::Pause(args) => hold(session, &args.set.0),
+        Verb::Pause(args) => hold(session, args),
         Verb::Resume(args) => go_on(session, args),
         Verb::Promote(args) => widen(session, args),
     }
@@ -262,11 +265,13 @@ fn take_back(session: &Session, args: &UndoArgs) -> Result<()> {
         ));
     }
     render::line(&format!("statefulset.apps/{name} rolled back"))?;
+    say_if_on_delete(&set)?;
     session.wait(&[Goal::Settled(set)], &args.wait)
 }
 
-fn hold(session: &Session, name: &SetName) -> Result<()> {
-    let edited = session.edit_set("rollout pause", name, |set| {
+fn hold(session: &Session, args: &PauseArgs) -> Result<()> {
+    let SetRef(name) = &args.set;
+    let change = |set: &mut StatefulSet| {
         if session.is_strict(set) {
             let message = format!("statefulsets.apps \"{name}\" pausing is not supported");
             return Err(Problem::invalid(message).hint("this set is strict, as Kubernetes is"));
@@ -276,7 +281,11 @@ fn hold(session: &Session, name: &SetName) -> Result<()> {
         }
         let message = format!("statefulsets.apps \"{name}\" is already paused");
         Err(Problem::new(Kind::Conflict, message))
-    });
+    };
+    if args.dry_run.is_on() {
+        return session.preview(name, &args.dry_run, change);
+    }
+    let edited = session.edit_set("rollout pause", name, change);
     edited.with_context(|| format!("cannot pause {name}"))?;
     render::line(&format!("statefulset.apps/{name} paused"))
 }

@@ -38,7 +38,7 @@ pub(crate) struct StartArgs {
 
 pub(crate) fn stop(session: &Session, args: &StopArgs) -> Result<()> {
     if args.dry_run.is_on() {
-        return preview(session, &every_set(session)?, &args.dry_run, true);
+        return preview(session, every_set(session)?, &args.dry_run, true);
     }
     let (sets, pods) = session.edit("stop", |edit| {
         edit.set_stopped(true);
@@ -60,7 +60,7 @@ pub(crate) fn start(session: &Session, args: &StartArgs) -> Result<()> {
     };
     if args.dry_run.is_on() {
         let sets = every_set(session)?.into_iter().map(change);
-        return preview(session, &sets.collect::<Vec<_>>(), &args.dry_run, false);
+        return preview(session, sets.collect(), &args.dry_run, false);
     }
     let (sets, pods) = session.edit("start", |edit| {
         edit.set_stopped(false);
@@ -104,14 +104,14 @@ fn counted(sets: usize, pods: usize) -> String {
 
 fn preview(
     session: &Session,
-    sets: &[StatefulSet],
+    sets: Vec<StatefulSet>,
     dry_run: &DryRunArgs,
     stopped: bool,
 ) -> Result<()> {
-    let plans = sets.iter().map(|set| session.plan(set, stopped));
+    let plans = sets.into_iter().map(|set| session.plan(set, stopped));
     let pods = session.every_bare_pod()?;
-    let pods = pods.iter().map(|pod| session.plan_pod(pod, stopped));
-    dry_run.show(&plans.chain(pods).collect::<Result<Vec<_>>>()?)
+    let pods = pods.into_iter().map(|pod| session.plan_pod(pod, stopped));
+    dry_run.show(plans.chain(pods).collect::<Result<Vec<_>>>()?)
 }
 
 fn every_set(session: &Session) -> Result<Vec<StatefulSet>> {

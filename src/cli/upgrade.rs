@@ -20,7 +20,7 @@ use crate::model::{
     ON_FAILURE_ANNOTATION, PAUSE_AFTER_ANNOTATION, PROGRESS_DEADLINE_ANNOTATION, Set, SetName,
     Strategy, rollout, set_command, set_env, set_image, set_partition,
 };
-use crate::problem::{Problem, Result};
+use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Edit, Kept, identity};
 
 /// Change what the pets of a set run, one pet after the other
@@ -121,6 +121,12 @@ impl RollArgs {
                            --pause-after, as Kubernetes does not";
             return Err(Problem::invalid(message).hint("--partition does what a canary does"));
         }
+        if !none && Set::of(set)?.strategy == Strategy::OnDelete {
+            let message = "the set's update strategy is OnDelete, so nothing rolls by itself that \
+                           could be held, or taken back";
+            let hint = "restart the pets you mean, or write `type: RollingUpdate` in the manifest";
+            return Err(Problem::new(Kind::Conflict, message).hint(hint));
+        }
         rollout::forget_failure(set);
         let word = on_failure.map(|wish| match wish {
             OnFailure::Halt => "halt",
@@ -146,16 +152,25 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     for set in &sets {
         let name = set.metadata.name.as_deref().unwrap_or_default();
         render::line(&format!("statefulset.apps/{name} upgraded"))?;
-        if Set::of(set)?.strategy == Strategy::OnDelete {
-            say(format!(
-                "note: {name} has the update strategy OnDelete: a pet changes when you restart \
-                 it, such as with `petset restart {name}-0`"
-            ));
-        }
+        say_if_on_delete(set)?;
     }
     let goals: Vec<Goal> = sets.iter().cloned().map(Goal::Settled).collect();
     session.wait(&goals, &args.wait)?;
     sets.iter().try_for_each(|set| say_what_holds(session, set))
+}
+
+/// Says that a new template reaches no pet by itself, where the strategy is OnDelete (C82).
+pub(crate) fn say_if_on_delete(set: &StatefulSet) -> Result<()> {
+    let set = Set::of(set)?;
+    if set.strategy == Strategy::OnDelete {
+        let name = &set.name;
+        say(format!(
+            "note: {name} has the update strategy OnDelete: a pet changes when you restart it, \
+             such as with `petset restart {name}-{}`",
+            set.start
+        ));
+    }
+    Ok(())
 }
 
 /// Says why not all pets have the new template, where that was wished.
@@ -180,9 +195,9 @@ fn preview(session: &Session, args: &Args) -> Result<()> {
         let old = old.ok_or_else(|| session.not_found("statefulsets.apps", name.as_str()))?;
         let mut set = session.merged(&old, new, true)?;
         args.roll.wish(session, &mut set)?;
-        plans.push(session.plan(&set, session.store.is_stopped())?);
+        plans.push(session.plan(set, session.store.is_stopped())?);
     }
-    args.dry_run.show(&plans)
+    args.dry_run.show(plans)
 }
 
 impl ChangeArgs {

@@ -21,7 +21,7 @@ use super::quantity::Quantity;
 const FILE_MODE: i32 = 0o644;
 
 /// Completes a set as `apps/v1` does (C29), with its pod template and claim templates.
-pub(crate) fn default_stateful_set(set: &mut StatefulSet) {
+pub fn complete_set(set: &mut StatefulSet) {
     let spec = set.spec.get_or_insert_default();
     let strategy = spec.update_strategy.get_or_insert_default();
     default_update_strategy(strategy);

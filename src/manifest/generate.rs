@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::defaults::{default_service, default_stateful_set};
+use super::defaults::{complete_set, default_service};
 use super::fault::Faults;
 use super::object::Object;
 use super::validate::{validate_service, validate_stateful_set};
@@ -53,7 +53,7 @@ pub(crate) fn generate(name: &SetName, namespace: &Namespace, wish: &Wish) -> Re
         return Err(problem.hint(hint).into());
     }
     let mut set = set(name, namespace, wish)?;
-    default_stateful_set(&mut set);
+    complete_set(&mut set);
     let mut service = service(name, namespace, wish)?;
     default_service(&mut service);
     refuse(&validate_stateful_set(&set, true), "StatefulSet.apps", name)?;

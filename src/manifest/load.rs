@@ -9,9 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 
 use super::decode::decode;
-use super::defaults::{
-    default_claim, default_pod, default_secret, default_service, default_stateful_set,
-};
+use super::defaults::{complete_set, default_claim, default_pod, default_secret, default_service};
 use super::fault::{Fault, Faults};
 use super::object::{Object, ObjectKind};
 use super::old::{Era, Remarks, modernize_pod, modernize_service, modernize_set};
@@ -296,13 +294,13 @@ impl<'d> Draft<'d> {
         self.faults.is_empty().then_some(())?;
         set.status = None;
         warnings::of_set(&set, &mut self.warnings);
-        default_stateful_set(&mut set);
+        complete_set(&mut set);
         let given = self
             .root
             .entry("spec")
             .and_then(|spec| spec.node.entry("selector"));
         let given = given.is_some_and(|entry| !matches!(entry.node.value, Value::Null));
-        let defaulted = self.era == Era::Early;
+        let defaulted = self.era != Era::Current;
         self.faults = validate::validate_stateful_set(&set, given || defaulted);
         self.set_origins(&set);
         Some(Object::StatefulSet(Box::new(set)))

@@ -32,8 +32,10 @@ pub(crate) mod yaml;
 #[cfg(test)]
 use {load::Loaded, object::ObjectKind, source::Source};
 
+pub use defaults::complete_set;
 pub(crate) use generate::{Wish, generate};
 pub(crate) use load::load;
 pub(crate) use object::Object;
 pub(crate) use source::sources;
 pub(crate) use update::{check, check_pod_update, check_update};
+pub(crate) use warnings::is_settled;

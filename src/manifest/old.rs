@@ -14,21 +14,25 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::decode::decode;
 use super::fault::{Faults, Reason};
 use super::tree;
+use crate::model::{KIND_ANNOTATION, PETSET};
 
 /// How old the API version of a set is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Era {
     /// `apps/v1` and `apps/v1beta2`: today's defaults.
     Current,
-    /// `apps/v1beta1` and `apps/v1alpha1`.
+    /// `apps/v1beta1`.
     Early,
+    /// `apps/v1alpha1`, whose sets are PetSets.
+    PetSet,
 }
 
 impl Era {
     /// Returns the era of an API version.
     pub(super) fn of(version: &str) -> Self {
         match version {
-            "apps/v1alpha1" | "apps/v1beta1" => Self::Early,
+            "apps/v1alpha1" => Self::PetSet,
+            "apps/v1beta1" => Self::Early,
             _ => Self::Current,
         }
     }
@@ -72,6 +76,10 @@ pub(super) fn modernize_set(
         .and_then(|meta| meta.labels.clone());
     if spec.selector == Default::default() {
         spec.selector.match_labels = labels.clone();
+    }
+    if era == Era::PetSet {
+        let annotations = set.metadata.annotations.get_or_insert_default();
+        annotations.insert(KIND_ANNOTATION.to_owned(), PETSET.to_owned());
     }
     if set.metadata.labels.as_ref().is_none_or(BTreeMap::is_empty) {
         set.metadata.labels = labels;

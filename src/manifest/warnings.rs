@@ -28,6 +28,12 @@ const NO_API: &str = "there is no Kubernetes API to use it with";
 const ISOLATED: &str = "only acted on with isolation full";
 const NOT_WATCHED: &str = "ignored: a pet is ready when its containers are";
 
+/// Tells whether a warning is settled for pets that are isolated, and run by root or not.
+pub(crate) fn is_settled(warning: &str, root: bool) -> bool {
+    let says = |reason: &str| warning.contains(&format!(": {reason}"));
+    says(ISOLATED) || (root && says(security::ROOT))
+}
+
 /// Fields by the reason why they are not acted on.
 struct Ignored<'r> {
     root: &'r str,

@@ -64,9 +64,14 @@ impl super::Set {
     /// Says whether a claim is named like one that a template of this set made, for any ordinal.
     #[must_use]
     pub fn is_own_claim(&self, claim: &str) -> bool {
+        self.ordinal_of_claim(claim).is_some()
+    }
+
+    /// Returns the ordinal whose claim is named so.
+    pub(super) fn ordinal_of_claim(&self, claim: &str) -> Option<Ordinal> {
         let pet = |template: &String| claim.strip_prefix(template.as_str())?.strip_prefix('-');
-        let pets = self.claim_templates.iter().filter_map(pet);
-        pets.into_iter().any(|pet| self.ordinal_of(pet).is_some())
+        let mut pets = self.claim_templates.iter().filter_map(pet);
+        pets.find_map(|pet| self.ordinal_of(pet))
     }
 }
 

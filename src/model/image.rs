@@ -302,7 +302,9 @@ fn faults(launch: &Launch, needs: &[String], disk: &Disk<'_>) -> Vec<String> {
     let missing = directories
         .filter(|path| !(disk.exists)(path))
         .map(|path| format!("{} does not exist", path.display()));
-    let first = launch.argv.first().filter(|_| !launch.typed.contains(&0));
+    // A shell is everywhere; it is only the way to what counts.
+    let first = launch.argv.first().filter(|first| *first != "sh");
+    let first = first.filter(|_| !launch.typed.contains(&0));
     let absent = needs
         .iter()
         .chain(first)

@@ -8,6 +8,7 @@ pub mod bare;
 mod canonical;
 mod claim;
 mod edit;
+mod egress;
 pub mod environment;
 pub mod expansion;
 pub mod fields;
@@ -37,6 +38,7 @@ pub use claim::{ClaimSeen, Claims, claim_for, claim_name};
 pub use edit::{
     Change, RESTARTED_ANNOTATION, restart, scale_to, set_command, set_env, set_image, set_partition,
 };
+pub use egress::{EGRESS_ANNOTATION, Egress};
 pub use isolation::{HOST_PATHS_ANNOTATION, HostPath, ISOLATION_ANNOTATION, Isolation, host_paths};
 pub use pet::{
     HOOK_ANNOTATION, Hook, HookOutcome, INITIALIZED_ANNOTATION, POD_INDEX_LABEL, POD_NAME_LABEL,
@@ -45,11 +47,12 @@ pub use pet::{
 pub use reconcile::reconcile;
 pub use revision::{HASH_LABEL, hash_of, template_of};
 pub use set::{
-    Bound, Deletion, Keep, ORPHAN_FINALIZER, Policy, Retention, Roll, Selector, Set, Strategy,
+    Bound, Deletion, Keep, ORPHAN_FINALIZER, PETSET, Policy, Retention, Roll, Selector, Set,
+    Strategy,
 };
 pub use step::{Outcome, Reason, Rules, Seen, Step};
 pub use wish::{
-    CANARY_ANNOTATION, ON_FAILURE_ANNOTATION, OWN_PREFIX, PAUSE_AFTER_ANNOTATION,
+    CANARY_ANNOTATION, KIND_ANNOTATION, ON_FAILURE_ANNOTATION, OWN_PREFIX, PAUSE_AFTER_ANNOTATION,
     PAUSED_ANNOTATION, PRE_SCALE_DOWN_ANNOTATION, PROGRESS_DEADLINE_ANNOTATION,
     ROLLED_BACK_ANNOTATION, STRICT_ANNOTATION, TOGETHER_ANNOTATION, Wishes,
 };

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::{
-    ContainerStatus, PersistentVolumeClaimVolumeSource, Pod, PodCondition, PodStatus, Volume,
+    ContainerStatus, PersistentVolumeClaimVolumeSource, Pod, PodCondition, PodSpec, PodStatus,
+    Volume,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::claim::claim_name;
 use super::printer::why_not_ready;
 use super::revision::template_of;
-use super::set::{Set, controller_reference};
+use super::set::{PETSET, Set, controller_reference};
+use super::wish::KIND_ANNOTATION;
 use super::{Ordinal, PetName};
 use crate::problem::Problem;
 
@@ -23,6 +25,9 @@ pub const POD_NAME_LABEL: &str = "statefulset.kubernetes.io/pod-name";
 pub const POD_INDEX_LABEL: &str = "apps.kubernetes.io/pod-index";
 /// The label that holds the name of a pet's revision (C04).
 pub const REVISION_LABEL: &str = "controller-revision-hash";
+/// Annotations in which PetSets kept the identity of their pods (C06).
+const PETSET_HOSTNAME: &str = "pod.beta.kubernetes.io/hostname";
+const PETSET_SUBDOMAIN: &str = "pod.beta.kubernetes.io/subdomain";
 /// PetSets of Kubernetes 1.3: `"false"` holds the set at this pet, for debugging (C81, D06).
 pub const INITIALIZED_ANNOTATION: &str = "pod.alpha.kubernetes.io/initialized";
 
@@ -42,6 +47,8 @@ pub struct PetSeen {
     pub uid: String,
     /// The revision it was made from.
     pub revision: String,
+    /// When it was made.
+    pub created: Option<Timestamp>,
     /// Its labels, against which the set's selector is held.
     pub labels: BTreeMap<String, String>,
     /// The uid of the set that controls it; none if it was orphaned.
@@ -129,6 +136,7 @@ impl PetSeen {
         Self {
             name: meta.name.clone().unwrap_or_default(),
             uid: meta.uid.clone().unwrap_or_default(),
+            created: meta.creation_timestamp.as_ref().map(|time| time.0),
             revision: labels.get(REVISION_LABEL).cloned().unwrap_or_default(),
             labels,
             owner: owners
@@ -242,7 +250,7 @@ pub fn pod_for(
             name: Some(name),
             namespace: set.metadata.namespace.clone(),
             labels: Some(labels),
-            annotations: given.annotations,
+            annotations: annotations_of(set, given.annotations, &spec),
             finalizers: given.finalizers,
             owner_references: Some(vec![controller_reference(
                 "apps/v1",
@@ -258,6 +266,33 @@ pub fn pod_for(
             ..PodStatus::default()
         }),
     })
+}
+
+/// Adds what programs written for PetSets read of their identity (C06).
+fn annotations_of(
+    set: &StatefulSet,
+    given: Option<BTreeMap<String, String>>,
+    pod: &PodSpec,
+) -> Option<BTreeMap<String, String>> {
+    let notes = set.metadata.annotations.as_ref();
+    if notes
+        .and_then(|notes| notes.get(KIND_ANNOTATION))
+        .map(String::as_str)
+        != Some(PETSET)
+    {
+        return given;
+    }
+    let mut annotations = given.unwrap_or_default();
+    let identity = [
+        (PETSET_HOSTNAME, &pod.hostname),
+        (PETSET_SUBDOMAIN, &pod.subdomain),
+    ];
+    for (key, value) in identity {
+        if let Some(value) = value {
+            annotations.insert(key.to_owned(), value.clone());
+        }
+    }
+    Some(annotations)
 }
 
 fn volumes(set: &StatefulSet, ordinal: Ordinal, own: Vec<Volume>) -> Option<Vec<Volume>> {
@@ -318,7 +353,7 @@ mod tests {
 
     #[test]
     fn a_pod_gets_its_identity_and_its_claims() {
-        // C01-C05, C07, R25: a claim wins over a volume of its name
+        // C01-C05, C07, C66, R25: a claim wins over a volume of its name
         let set = json!({"metadata": {"name": "web", "namespace": "default", "uid": "set-uid"},
             "spec": {"selector": {"matchLabels": {"app": "web"}}, "serviceName": "peers",
                 "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [],
@@ -349,8 +384,26 @@ mod tests {
     }
 
     #[test]
+    fn a_pet_of_a_petset_carries_its_identity_in_annotations_too() {
+        // C06
+        let set = json!({"metadata": {"name": "web", "uid": "set-uid",
+                "annotations": {KIND_ANNOTATION: PETSET}},
+            "spec": {"selector": {}, "serviceName": "peers",
+                "template": {"metadata": {"annotations": {"own": "1"}}, "spec": {"containers": []}}}});
+        let set: StatefulSet = serde_json::from_value(set).unwrap();
+        let want = Set::of(&set).unwrap();
+        let revision = crate::model::revision::wanted_revision(&want, 1, 0);
+        let pod = pod_for(&set, Ordinal(1), &revision).unwrap();
+        let identity = json!({"own": "1", PETSET_HOSTNAME: "web-1", PETSET_SUBDOMAIN: "peers"});
+        assert_eq!(
+            serde_json::to_value(pod.metadata.annotations).unwrap(),
+            identity
+        );
+    }
+
+    #[test]
     fn only_names_of_its_own_pets_have_an_ordinal() {
-        // C01
+        // C01, C66
         let set = json!({"metadata": {"name": "web"}, "spec": {"selector": {}, "template": {}}});
         let want = Set::of(&serde_json::from_value(set).unwrap()).unwrap();
         assert_eq!(want.ordinal_of("web-10"), Some(Ordinal(10)));

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::pet::{Hook, HookOutcome};
+use super::set::Strategy;
 use super::{ClaimSeen, Ordinal, PetSeen, Phase, Rules, Seen, Set, Step, Wishes, reconcile};
 
 /// Passes after which a plan is cut off: more than any set needs.
@@ -26,7 +27,7 @@ pub struct Plan {
     pub namespace: String,
     /// What is done, in this order.
     pub steps: Vec<Planned>,
-    /// Why it comes to a halt before everything is as it is wanted; nothing if it does not.
+    /// Why it comes to a halt before every pet is as it is wanted; nothing if it does not.
     pub halts: Option<String>,
 }
 
@@ -96,10 +97,31 @@ impl World {
             }
             match outcome.wake_at {
                 Some(at) if at > self.now && waiting.is_some() => self.now = at,
-                Some(_) | None => return waiting,
+                Some(_) | None => return waiting.or_else(|| self.held()),
             }
         }
         Some("it does not come to rest".to_owned())
+    }
+
+    /// Says what holds a roll that is not done, although nothing is wrong.
+    fn held(&self) -> Option<String> {
+        let (wishes, status) = (&self.want.wishes, &self.seen.status);
+        let rolling = status.current_revision != status.update_revision;
+        let paused = wishes.paused || wishes.pause_after.is_some();
+        let partition = match self.want.strategy {
+            Strategy::OnDelete => {
+                return rolling
+                    .then(|| "its pets are not restarted by themselves (OnDelete)".to_owned());
+            }
+            Strategy::RollingUpdate(roll) => roll.unwrap_or_default().partition,
+        };
+        match (rolling, paused, partition) {
+            (true, true, _) => Some("it is paused".to_owned()),
+            (true, false, 1..) => Some(format!(
+                "the pets below index {partition} are kept back by its partition"
+            )),
+            (true, false, 0) | (false, _, _) => None,
+        }
     }
 
     /// Lets pets do what they are expected to; says whether any did.
@@ -224,10 +246,23 @@ impl World {
             labels: self.want.template_labels.clone(),
             owner: Some(self.want.uid.clone()),
             revision,
+            created: Some(self.now),
             unready_since: Some(self.now),
             ..PetSeen::default()
         };
         self.seen.pets.insert(ordinal, pet);
+    }
+}
+
+impl Plan {
+    /// Adds the volumes that go with a set for good, before it is forgotten.
+    pub fn purge(&mut self, claims: &[String]) {
+        let at = self.steps.len().saturating_sub(1);
+        let steps = claims.iter().map(|claim| {
+            let text = format!("remove claim {claim} and what is in it");
+            Planned::new("deleteClaim", claim.clone(), text)
+        });
+        self.steps.splice(at..at, steps);
     }
 }
 
@@ -301,7 +336,7 @@ impl Planned {
 
 #[cfg(test)]
 mod tests {
-    use super::super::reconcile::tests::{NOW, ordered, world};
+    use super::super::reconcile::tests::{NOW, ordered, with_roll, world};
     use super::*;
     use crate::model::Deletion;
 
@@ -354,6 +389,24 @@ mod tests {
             "forget the set web",
         ];
         assert_eq!((steps, halts), (planned.map(str::to_owned).to_vec(), None));
+    }
+
+    #[test]
+    fn a_plan_says_what_holds_the_roll() {
+        let mut want = ordered(2);
+        want.wishes.paused = true;
+        let pets = "old:ready old:ready";
+        let planned = |want: &Set| plan(want, &world(want, pets), Rules::default(), NOW);
+        let held = |want: &Set| planned(want).halts;
+        assert_eq!(held(&want).as_deref(), Some("it is paused"));
+        let want = with_roll(1, 1, ordered(2));
+        let Plan { steps, halts, .. } = planned(&want);
+        assert_eq!((steps.len(), halts.is_some()), (3, true));
+        let want = Set {
+            strategy: Strategy::OnDelete,
+            ..ordered(2)
+        };
+        assert!(held(&want).unwrap().contains("OnDelete"));
     }
 
     #[test]

@@ -3,12 +3,9 @@
 //! The specification is the comment of [`reconcile`]. Performing the steps, and trying again what
 //! failed, is left to the caller.
 
-#[cfg(test)]
-mod catalogue_tests;
+mod fill;
 mod leave;
 mod mishap;
-#[cfg(test)]
-mod mishap_tests;
 mod roll;
 #[cfg(test)]
 mod simulation;
@@ -20,11 +17,11 @@ use std::ops::ControlFlow::{self, Break, Continue};
 
 use jiff::Timestamp;
 
-use super::claim::{claim_name, owners_to_set, wanted_owner};
+use super::claim::claim_name;
 use super::history::History;
 use super::set::{Deletion, Keep, Policy, Set};
 use super::step::{Outcome, Reason, Rules, Seen, Step};
-use super::{ClaimSeen, Ordinal, PetSeen, Phase, TOGETHER_ANNOTATION, status};
+use super::{ClaimSeen, Ordinal, PetSeen, status};
 
 /// Lists the steps that bring what is seen closer to what is wanted, most urgent first.
 ///
@@ -57,7 +54,7 @@ use super::{ClaimSeen, Ordinal, PetSeen, Phase, TOGETHER_ANNOTATION, status};
 /// the highest ordinal down, each when the one before is gone, ready or not. A deleted set then
 /// deletes the claims that are its own and that the policy does not keep, and is finished; with
 /// `--cascade=orphan` it lets go of everything instead. The real controller does not care for
-/// order here (C36); petset does (U16).
+/// order here (C36); petset does (U16). A PetSet goes by age, the youngest pet first (C84).
 ///
 /// **Improvements**, see [`Rules`]: where the real controller waits for ever for a pet that is not
 /// ready at a revision that is no longer wanted (C16), that pet is replaced: at once if that takes
@@ -146,8 +143,19 @@ impl<'a> Pass<'a> {
                 pass.condemned.push((ordinal, pet));
             }
         }
-        pass.condemned.reverse();
+        let condemned = std::mem::take(&mut pass.condemned);
+        pass.condemned = pass.last_first(condemned);
         pass
+    }
+
+    /// Puts the pets that are to go in the order in which they go: from the highest ordinal down;
+    /// of a PetSet the youngest first, which is the same until one was made anew (C84).
+    fn last_first<'p>(&self, mut pets: Vec<(Ordinal, &'p PetSeen)>) -> Vec<(Ordinal, &'p PetSeen)> {
+        let by_age = self.want.is_petset;
+        pets.sort_unstable_by_key(|(ordinal, pet)| {
+            std::cmp::Reverse((pet.created.filter(|_| by_age), *ordinal))
+        });
+        pets
     }
 
     /// Says whose a pet is; adopts and releases (C37).
@@ -182,9 +190,13 @@ impl<'a> Pass<'a> {
     }
 
     /// Deletes claims that belong to a pet that is gone (C23), or takes them back if the policy
-    /// has changed meanwhile.
+    /// has changed meanwhile. What was marked for removal goes, whoever was killed on the way.
     fn collect_claims(&mut self) {
         for claim in self.seen.claims.values() {
+            if claim.terminating {
+                self.finish_claim(claim);
+                continue;
+            }
             let Some(owner) = claim.pod_owner() else {
                 continue;
             };
@@ -192,7 +204,7 @@ impl<'a> Pass<'a> {
                 continue;
             };
             let lives = |pet: &PetSeen| pet.uid == owner.uid;
-            if claim.terminating || self.seen.pets.get(&ordinal).is_some_and(lives) {
+            if self.seen.pets.get(&ordinal).is_some_and(lives) {
                 continue;
             }
             let step = match self.want.retention.when_scaled {
@@ -205,6 +217,15 @@ impl<'a> Pass<'a> {
                 },
             };
             self.steps.push(step);
+        }
+    }
+
+    fn finish_claim(&mut self, claim: &ClaimSeen) {
+        let ordinal = self.want.ordinal_of_claim(&claim.name);
+        if ordinal.is_some_and(|ordinal| !self.seen.pets.contains_key(&ordinal)) {
+            self.steps.push(Step::DeleteClaim {
+                claim: claim.name.clone(),
+            });
         }
     }
 
@@ -222,147 +243,6 @@ impl<'a> Pass<'a> {
         }
         self.roll();
         Continue(())
-    }
-
-    /// Brings one wanted ordinal forward; breaks off an ordered pass that has to wait for it.
-    fn fill(&mut self, ordinal: Ordinal) -> ControlFlow<()> {
-        let flow = self.bring_up(ordinal);
-        if self.want.wishes.together {
-            return Continue(());
-        }
-        flow
-    }
-
-    /// Takes the wish to start all pets at once back when that is done.
-    fn end_together(&mut self) {
-        let up = |ordinal| match self.slot(ordinal) {
-            Slot::Own(pet) => !self.is_unavailable(ordinal, pet),
-            Slot::Free | Slot::Foreign(_) => false,
-        };
-        if self.want.wishes.together && self.want.ordinals().all(up) {
-            self.steps.push(Step::Fulfil {
-                annotation: TOGETHER_ANNOTATION,
-            });
-        }
-    }
-
-    fn bring_up(&mut self, ordinal: Ordinal) -> ControlFlow<()> {
-        let pet = match self.slot(ordinal) {
-            Slot::Free => {
-                self.create(ordinal);
-                return self.hold();
-            }
-            Slot::Foreign(pet) => {
-                let why = if pet.terminating {
-                    "is stopping"
-                } else {
-                    "exists already"
-                };
-                let why = format!("{} {why}, and does not belong to this set", pet.name);
-                self.wait(ordinal, why, false);
-                return self.hold();
-            }
-            Slot::Own(pet) => pet,
-        };
-        if matches!(pet.phase, Phase::Failed | Phase::Succeeded) {
-            self.replace(ordinal, pet, Reason::Ended);
-            return self.hold();
-        }
-        if pet.phase == Phase::Pending {
-            self.create_claims(ordinal);
-        }
-        if self.is_leaving(ordinal, pet) || !pet.is_available(self.want, self.now) {
-            match self.replaced_at(ordinal, pet) {
-                Some(at) if at <= self.now => {
-                    self.replace(ordinal, pet, Reason::Broken);
-                    return Break(());
-                }
-                Some(at) => {
-                    self.wake_at = Some(at);
-                    let name = &pet.name;
-                    let why = format!(
-                        "{name} is not ready: {}; it is replaced at {at:.0}",
-                        pet.waiting
-                    );
-                    self.wait(ordinal, why, pet.stuck);
-                    return Break(());
-                }
-                None => {}
-            }
-            self.wait_to_start_others(ordinal, pet);
-            self.hold()?;
-        }
-        self.own_claims(ordinal, pet, false);
-        Continue(())
-    }
-
-    fn create(&mut self, ordinal: Ordinal) {
-        let pet = self.want.pet_name(ordinal);
-        let claims: Vec<_> = self.claims_of(ordinal).collect();
-        let in_the_way = |claim: &&ClaimSeen| claim.terminating || claim.is_stale(self.want);
-        if let Some(claim) = claims
-            .iter()
-            .filter_map(|(_, _, claim)| *claim)
-            .find(in_the_way)
-        {
-            let why = format!("{pet} cannot start: claim {} is being deleted", claim.name);
-            return self.wait(ordinal, why, false);
-        }
-        self.create_claims(ordinal);
-        let revision = if self.is_kept_back(ordinal) {
-            &self.history.current
-        } else {
-            self.history
-                .revision_for(self.want, ordinal, self.seen, self.rules)
-        };
-        let revision = revision.to_owned();
-        self.steps.push(Step::CreatePet { ordinal, revision });
-        if self.want.retention.when_deleted == Keep::Delete {
-            let owner = self.want.owner_reference();
-            for (_, name, claim) in claims {
-                let claim = claim.cloned().unwrap_or_default();
-                if let Some(owners) = owners_to_set(self.want, &claim, Some(&owner)) {
-                    self.steps.push(Step::OwnClaim {
-                        claim: name,
-                        owners,
-                    });
-                }
-            }
-        }
-    }
-
-    fn create_claims(&mut self, ordinal: Ordinal) {
-        let missing = self
-            .claims_of(ordinal)
-            .filter(|(_, _, claim)| claim.is_none());
-        let steps = missing.map(|(template, claim, _)| {
-            let template = template.to_owned();
-            Step::CreateClaim {
-                claim,
-                template,
-                ordinal,
-            }
-        });
-        let steps: Vec<_> = steps.collect();
-        self.steps.extend(steps);
-    }
-
-    /// Hands the claims of a pet to whom they shall go with (C23).
-    fn own_claims(&mut self, ordinal: Ordinal, pet: &PetSeen, condemned: bool) {
-        let wanted = wanted_owner(self.want, pet, condemned);
-        if wanted.is_none() && !self.claims_are_owned {
-            return;
-        }
-        let claims = self.claims_of(ordinal).filter_map(|(_, _, claim)| claim);
-        let steps = claims.filter_map(|claim| {
-            let owners = owners_to_set(self.want, claim, wanted.as_ref())?;
-            Some(Step::OwnClaim {
-                claim: claim.name.clone(),
-                owners,
-            })
-        });
-        let steps: Vec<_> = steps.collect();
-        self.steps.extend(steps);
     }
 
     /// Brings one condemned pet forward; breaks off an ordered pass.
@@ -391,7 +271,9 @@ impl<'a> Pass<'a> {
     fn first_unavailable(&self) -> Option<(Ordinal, &'a PetSeen)> {
         let slots = self.want.ordinals().zip(&self.slots);
         let staying = slots.filter_map(|(ordinal, slot)| Some((ordinal, slot.own()?)));
-        let mut all = staying.chain(self.condemned.iter().rev().copied());
+        let mut leaving = self.condemned.clone();
+        leaving.sort_unstable_by_key(|(ordinal, _)| *ordinal);
+        let mut all = staying.chain(leaving);
         all.find(|(ordinal, pet)| self.is_unavailable(*ordinal, pet))
     }
 

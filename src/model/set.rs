@@ -14,10 +14,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
-use super::wish::{OWN_PREFIX, Wishes};
+use super::wish::{KIND_ANNOTATION, OWN_PREFIX, Wishes};
 use super::{Namespace, Ordinal, SetName, revision};
 use crate::problem::Problem;
 
+/// What [`KIND_ANNOTATION`] says of a set that was written as one of `apps/v1alpha1`.
+pub const PETSET: &str = "PetSet";
 /// Finalizer with which the API server marks a set whose pets are to survive its deletion.
 pub const ORPHAN_FINALIZER: &str = "orphan";
 
@@ -63,6 +65,8 @@ pub struct Set {
     pub deletion: Option<Deletion>,
     /// `petset stop`: pets go in reverse order; replicas and claims stay as they are.
     pub stopped: bool,
+    /// It was written as a PetSet: its pets go by age, and its events speak of pets (C83, C84).
+    pub is_petset: bool,
     /// What its own annotations ask for.
     pub wishes: Wishes,
 }
@@ -254,6 +258,9 @@ impl Set {
                 .collect(),
             deletion: deletion_of(meta),
             stopped: false,
+            is_petset: annotations
+                .get(KIND_ANNOTATION)
+                .is_some_and(|kind| kind == PETSET),
             wishes: Wishes::of(&annotations)?,
         })
     }

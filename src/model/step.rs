@@ -258,25 +258,49 @@ impl Step {
     /// Returns the reason and message of the event that tells of the step once it is done (C21).
     #[must_use]
     pub fn event(&self, set: &Set) -> Option<(&'static str, String)> {
+        let (verb, object, done) = self.told(set)?;
+        let reason = match verb {
+            Verb::Create => "SuccessfulCreate",
+            Verb::Delete => "SuccessfulDelete",
+        };
+        if set.is_petset {
+            return Some((reason, object));
+        }
+        Some((reason, format!("{verb:?} {object} {done}")))
+    }
+
+    /// Returns the reason and message of the event that tells that the step failed (C21).
+    #[must_use]
+    pub fn failure(&self, set: &Set, error: &str) -> Option<(&'static str, String)> {
+        let (verb, object, _) = self.told(set)?;
+        let reason = match verb {
+            Verb::Create => "FailedCreate",
+            Verb::Delete => "FailedDelete",
+        };
+        if set.is_petset {
+            return Some((reason, format!("{object}, error: {error}")));
+        }
+        Some((reason, format!("{verb:?} {object} failed error: {error}")))
+    }
+
+    /// Returns what events say of the step: what is done, to what, and the word for its success.
+    ///
+    /// The controller of PetSets called them `pet: web-0` and `pvc: data-web-0` (C83).
+    fn told(&self, set: &Set) -> Option<(Verb, String, &'static str)> {
         let name = &set.name;
+        let pet = |ordinal: &Ordinal| match (set.is_petset, set.pet_name(*ordinal)) {
+            (true, pet) => format!("pet: {pet}"),
+            (false, pet) => format!("Pod {pet} in StatefulSet {name}"),
+        };
         match self {
-            Self::CreatePet { ordinal, .. } => {
-                let pet = set.pet_name(*ordinal);
-                let message = format!("Create Pod {pet} in StatefulSet {name} successful");
-                Some(("SuccessfulCreate", message))
-            }
-            Self::DeletePet { ordinal, .. } => {
-                let pet = set.pet_name(*ordinal);
-                let message = format!("Delete Pod {pet} in StatefulSet {name} successful");
-                Some(("SuccessfulDelete", message))
+            Self::CreatePet { ordinal, .. } => Some((Verb::Create, pet(ordinal), "successful")),
+            Self::DeletePet { ordinal, .. } => Some((Verb::Delete, pet(ordinal), "successful")),
+            Self::CreateClaim { claim, .. } if set.is_petset => {
+                Some((Verb::Create, format!("pvc: {claim}"), "success"))
             }
             Self::CreateClaim { claim, ordinal, .. } => {
-                let pet = set.pet_name(*ordinal);
-                let place = format!("Pod {pet} in StatefulSet {name}");
-                Some((
-                    "SuccessfulCreate",
-                    format!("Create Claim {claim} {place} success"),
-                ))
+                let object = format!("Claim {claim} {}", pet(ordinal));
+                Some((Verb::Create, object, "success"))
             }
             Self::CreateRevision(_)
             | Self::RenumberRevision { .. }
@@ -294,4 +318,11 @@ impl Step {
             | Self::Finish => None,
         }
     }
+}
+
+/// What an event says was done.
+#[derive(Debug, Clone, Copy)]
+enum Verb {
+    Create,
+    Delete,
 }

@@ -30,6 +30,8 @@ pub const TOGETHER_ANNOTATION: &str = "petset.dev/start-together";
 pub const PRE_SCALE_DOWN_ANNOTATION: &str = "petset.dev/pre-scale-down";
 /// `"true"`: this set behaves as under Kubernetes' own controller, known traps included.
 pub const STRICT_ANNOTATION: &str = "petset.dev/strict";
+/// `PetSet`: the set was written as one of `apps/v1alpha1`, and behaves as those did (C80-C84).
+pub const KIND_ANNOTATION: &str = "petset.dev/kind";
 
 /// How long a pet may take where an upgrade is to be rolled back and nothing else was said: less
 /// than a command waits, so that it sees the outcome.

@@ -111,13 +111,14 @@ pub(super) fn fs_group(pod: &Pod) -> Option<u32> {
     u32::try_from(group).ok()
 }
 
-/// Tells whether volumes that have the right group at their top are left as they are
-/// (`fsGroupChangePolicy`).
+/// Tells whether volumes that have the right group at their top are left as they are, which only
+/// `fsGroupChangePolicy: Always` denies: a database does not start from a directory that was made
+/// writable for others behind its back.
 pub(super) fn keeps_what_fits(pod: &Pod) -> bool {
     let spec = pod.spec.as_ref();
     let context = spec.and_then(|spec| spec.security_context.as_ref());
     let policy = context.and_then(|context| context.fs_group_change_policy.as_deref());
-    policy == Some("OnRootMismatch")
+    policy != Some("Always")
 }
 
 impl Asked {

@@ -13,8 +13,8 @@ use super::pets::Pet;
 use super::world::Key;
 use super::{Supervisor, log};
 use crate::model::{
-    Deletion, ISOLATION_ANNOTATION, Isolation, ObjectName, Ordinal, Reason, Set, Step, claim_for,
-    claim_name, pod_for,
+    Deletion, EGRESS_ANNOTATION, Egress, ISOLATION_ANNOTATION, Isolation, ObjectName, Ordinal, Set,
+    Step, claim_for, claim_name, pod_for,
 };
 use crate::problem::Result;
 use crate::store::journal::Severity;
@@ -70,8 +70,12 @@ impl Supervisor {
             Step::CreatePet { ordinal, revision } => {
                 self.create_pet(key, *ordinal, revision, now)?;
             }
-            Step::DeletePet { ordinal, uid, why } => {
-                self.delete_pet(key, &set.pet_name(*ordinal), uid, *why, now)?;
+            Step::DeletePet {
+                ordinal,
+                uid,
+                why: _,
+            } => {
+                self.delete_pet(key, &set.pet_name(*ordinal), uid, now)?;
             }
             Step::AdoptPet { ordinal } => {
                 self.own_pet(key, &set.pet_name(*ordinal), Some(set.owner_reference()))?;
@@ -84,7 +88,19 @@ impl Supervisor {
             Step::Fulfil { annotation } => self.fulfil(key, set, annotation)?,
             Step::Finish => self.finish(key, set)?,
         }
+        self.tell(key, set, step);
         Ok(true)
+    }
+
+    /// Tells of a step that was done, and why where the step knows (C21, C83).
+    fn tell(&mut self, key: &Key, set: &Set, step: &Step) {
+        let Some((reason, mut message)) = step.event(set) else {
+            return;
+        };
+        if let Step::DeletePet { why, .. } = step {
+            message.push_str(&format!(": {why}"));
+        }
+        self.set_event(key, Severity::Normal, reason, &message);
     }
 
     fn revise(
@@ -112,7 +128,6 @@ impl Supervisor {
         now: Timestamp,
     ) -> Result<()> {
         let name = claim_name(template, key.1.as_str(), ordinal);
-        let pet = format!("{}-{ordinal}", key.1);
         let set = self.set(key)?;
         let mut claim = claim_for(set, template, ordinal)
             .with_context(|| format!("{} has no claim template {template}", key.1))?;
@@ -129,11 +144,6 @@ impl Supervisor {
             .place_mut(&key.0)
             .claims
             .insert(name.clone(), claim);
-        let message = format!(
-            "create Claim {name} Pod {pet} in StatefulSet {} success",
-            key.1
-        );
-        self.set_event(key, Severity::Normal, "SuccessfulCreate", &message);
         Ok(())
     }
 
@@ -197,10 +207,12 @@ impl Supervisor {
         pod.metadata.uid = Some(new_uid()?);
         pod.metadata.creation_timestamp = Some(Time(now));
         let pet_key = (key.0.clone(), name.parse()?);
-        let asked = Isolation::asked(self.set(key)?.metadata.annotations.as_ref())?;
+        let notes = self.set(key)?.metadata.annotations.as_ref();
+        let asked = Isolation::asked(notes)?;
+        if let Some(egress) = Egress::asked(notes)? {
+            note_egress(&mut pod, egress);
+        }
         self.launch(pod, &pet_key, asked)?;
-        let message = format!("create Pod {name} in StatefulSet {} successful", key.1);
-        self.set_event(key, Severity::Normal, "SuccessfulCreate", &message);
         Ok(())
     }
 
@@ -283,6 +295,9 @@ impl Supervisor {
         };
         let notes = pod.metadata.annotations.get_or_insert_default();
         notes.insert(ISOLATION_ANNOTATION.to_owned(), level.to_owned());
+        let egress = Egress::asked(pod.metadata.annotations.as_ref());
+        let egress = egress.ok().flatten();
+        note_egress(pod, egress.unwrap_or(self.store.settings().egress));
     }
 
     /// Tells whether this machine can isolate pets: tried once.
@@ -321,7 +336,6 @@ impl Supervisor {
         key: &Key,
         name: &str,
         uid: &str,
-        why: Reason,
         now: Timestamp,
     ) -> Result<()> {
         let pet_key = (key.0.clone(), name.parse()?);
@@ -348,11 +362,6 @@ impl Supervisor {
             Some(pet) => pet.stop(&layout, &pet_key),
             None => {}
         }
-        let message = format!(
-            "delete Pod {name} in StatefulSet {} successful: {why}",
-            key.1
-        );
-        self.set_event(key, Severity::Normal, "SuccessfulDelete", &message);
         Ok(())
     }
 
@@ -517,4 +526,10 @@ pub(crate) fn new_uid() -> Result<String> {
         &hex[16..20],
         &hex[20..]
     ))
+}
+
+/// Notes in a pod what it reaches.
+fn note_egress(pod: &mut Pod, egress: Egress) {
+    let notes = pod.metadata.annotations.get_or_insert_default();
+    notes.insert(EGRESS_ANNOTATION.to_owned(), egress.word().to_owned());
 }

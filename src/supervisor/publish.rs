@@ -108,6 +108,8 @@ impl Supervisor {
             let Some(place) = self.world.places.get(&namespace) else {
                 continue;
             };
+            // A pet that looks for peers watches it, and cannot make it.
+            let _ = store::make_dir(&self.store.layout().endpoints(&namespace));
             let pods: Vec<&Pod> = place.pets.values().map(|pet| &pet.pod).collect();
             let mut changed = Vec::new();
             for (name, service) in &place.services {

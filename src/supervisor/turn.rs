@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::world::{Key, set_key};
 use super::{Supervisor, log};
-use crate::model::{Ordinal, Outcome, PetSeen, Reason, Rules, Seen, Set, Step, reconcile};
+use crate::model::{Ordinal, Outcome, PetSeen, Rules, Seen, Set, Step, reconcile};
 use crate::problem::Result;
 use crate::store::journal::Severity;
 use crate::store::{self, SetReport, Wanted};
@@ -96,7 +96,7 @@ impl Supervisor {
         }
         for (key, uid) in doomed {
             let (set, now) = (set_key(&key), Timestamp::now());
-            let asked = self.delete_pet(&set, key.1.as_str(), &uid, Reason::Evicted, now);
+            let asked = self.delete_pet(&set, key.1.as_str(), &uid, now);
             if let Err(error) = asked {
                 log(&format!("{}/{}: {error:#}", key.0, key.1));
             }
@@ -162,7 +162,13 @@ impl Supervisor {
         self.give_addresses(key, set, outcome)?;
         let mut changed = false;
         for step in &outcome.steps {
-            changed |= self.perform(key, set, step, now)?;
+            let done = self.perform(key, set, step, now);
+            if let Err(error) = &done
+                && let Some((reason, message)) = step.failure(set, &format!("{error:#}"))
+            {
+                self.set_event(key, Severity::Warning, reason, &message);
+            }
+            changed |= done?;
         }
         if changed {
             self.stirred.insert(key.0.clone());

@@ -15,6 +15,14 @@ use crate::store;
 /// Explain how an image reference is understood, step by step
 ///
 /// It ends with 3 where nothing is known of the image, and with 5 where its programs are missing.
+///
+/// An entry of images.toml, such as ["mydb:{tag}"], may have: `entrypoint`, or `program`, which is
+/// put only before arguments that are options, or `script`, run by sh; `args`; `like`, another
+/// entry that holds for the rest; `path` and `search`, directories put first and last on PATH;
+/// `needs`, further programs; `env`; `cwd`, a directory of this machine, or `workdir`, one of the
+/// image; `user`, whom the entrypoint becomes where root starts it; `data`, directories that are
+/// empty at first; `shell`, what /bin/sh is; `bin`, scripts by name; `files`, texts by path;
+/// `package`, what Debian calls it.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   petset image explain redis:7

@@ -136,6 +136,7 @@ const SLIPS: [(&str, &str, &str); 72] = [
         "name: web\n  labels: {a: yes}\nspec",
         "x.yaml:5:15: metadata.labels[a]: json: cannot unmarshal bool into Go struct field ObjectMeta.metadata.labels of type string (put it in quotes to make it text)",
     ),
+    // What apps/v1 demands of a set (C31).
     (
         "matchLabels: {app: web}",
         "matchLabels: {app: db}",

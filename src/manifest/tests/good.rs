@@ -307,6 +307,27 @@ x.yaml:18:29: spec.template.spec.containers[0].imagePullPolicy: ignored: petset 
 }
 
 #[test]
+fn a_security_context_says_of_each_field_what_it_takes() {
+    let context =
+        "      securityContext: {runAsUser: 5, fsGroup: 6, sysctls: [{name: a, value: b}]}\n";
+    let text = replaced(
+        &with_pod(context),
+        "image: img:v1",
+        "image: img:v1\n        securityContext: {readOnlyRootFilesystem: true, privileged: false}",
+    );
+    let found = warnings(&text);
+    for line in [
+        "securityContext.runAsUser: only acted on as root and with isolation full: otherwise pets \
+         run as the user who runs petset; also securityContext.fsGroup",
+        "securityContext.sysctls: ignored: pets are processes of this machine",
+        "containers[0].securityContext.readOnlyRootFilesystem: only acted on with isolation full",
+    ] {
+        assert!(found.contains(line), "{found}");
+    }
+    assert!(!found.contains("privileged"), "{found}");
+}
+
+#[test]
 fn a_volume_that_petset_cannot_make_is_named() {
     let text = with_pod("      volumes: [{name: v, nfs: {server: s, path: /p}}]\n");
     let expected = "x.yaml:14:27: spec.template.spec.volumes[0].nfs: petset has no such volumes: \

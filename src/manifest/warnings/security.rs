@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{PodSecurityContext, SecurityContext};
 
 use super::{ISOLATED, Ignored, NO_CONTAINERS};
 
-const ROOT: &str = "only acted on as root and with isolation full: otherwise pets run as the user \
+pub(super) const ROOT: &str = "only acted on as root and with isolation full: otherwise pets run as the user \
                     who runs petset";
 
 /// Remarks on what a pod asks for.

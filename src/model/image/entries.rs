@@ -199,30 +199,44 @@ fn field_at(text: &str, line: usize) -> Option<&str> {
     (!field.is_empty() && field.chars().all(plain)).then_some(field)
 }
 
+/// How many entries may be like one another in a row.
+const MOST_LIKE: usize = 8;
+
 /// Fills in what entries leave to another one.
 fn complete(
     text: &str,
     entries: BTreeMap<String, Entry>,
 ) -> Result<BTreeMap<String, Entry>, String> {
-    let mut complete = BTreeMap::new();
-    for (key, entry) in &entries {
-        let base = match &entry.like {
-            None => None,
-            Some(like) => {
-                let own = entries.get(like).filter(|_| like != key);
-                let base = own
-                    .cloned()
-                    .map_or_else(|| built_in_of(like), |own| Ok(Some(own)))?;
-                let place = || place_of(text, key).unwrap_or_default();
-                let missing = || format!("{}: [{key:?}] like: no entry {like:?}", place());
-                let plain = base.filter(|base| base.like.is_none());
-                Some(plain.ok_or_else(missing)?)
-            }
-        };
-        let entry = base.map_or_else(|| entry.clone(), |base| entry.over(base));
-        complete.insert(key.clone(), entry);
-    }
-    Ok(complete)
+    let completed = |(key, entry)| {
+        Ok((
+            String::clone(key),
+            completed(text, &entries, key, entry, 0)?,
+        ))
+    };
+    entries.iter().map(completed).collect()
+}
+
+/// Fills in one entry; one that is like its own name extends the built-in entry.
+fn completed(
+    text: &str,
+    entries: &BTreeMap<String, Entry>,
+    key: &str,
+    entry: &Entry,
+    depth: usize,
+) -> Result<Entry, String> {
+    let Some(like) = &entry.like else {
+        return Ok(entry.clone());
+    };
+    let own = entries.get(like);
+    let base = match own.filter(|_| like != key && depth < MOST_LIKE) {
+        Some(own) => Some(completed(text, entries, like, own, depth + 1)?),
+        None => built_in_of(like)?,
+    };
+    let missing = || {
+        let place = place_of(text, key).unwrap_or_default();
+        format!("{place}: [{key:?}] like: no entry {like:?}")
+    };
+    base.map(|base| entry.over(base)).ok_or_else(missing)
 }
 
 /// Reads the built-in entry of exactly this key.
@@ -231,8 +245,8 @@ fn built_in_of(key: &str) -> Result<Option<Entry>, String> {
     let Some((_, part)) = parts.find(|(known, _)| *known == key) else {
         return Ok(None);
     };
-    let entries = read_entries(part).map_err(|fault| format!("built-in catalogue{fault}"))?;
-    Ok(entries.into_values().next())
+    let found = read_built_in(part)?;
+    Ok(found.map(|(_, entry)| entry))
 }
 
 /// Reads a part of the built-in catalogue.

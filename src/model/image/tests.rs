@@ -1,6 +1,6 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::entries::{built_in_parts, read_entries};
+use super::entries::{built_in_parts, read_built_in, read_entries};
 use super::*;
 use crate::problem::Kind;
 
@@ -24,17 +24,59 @@ fn resolve(
 ) -> Result<Launch, String> {
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
     let (command, args): (Vec<_>, Vec<_>) = (words(command), words(args));
+    let launch = on_a_machine(there, |disk| {
+        catalogue.resolve(image, &command, &args, disk)
+    });
+    launch.map_err(|error| error.message)
+}
+
+/// Asks on a machine that has `there`: paths, and names of programs on PATH.
+fn on_a_machine<T>(there: &[&str], ask: impl FnOnce(&Disk<'_>) -> T) -> T {
+    let known = |path: &Path| {
+        let mut known = there.iter().map(Path::new);
+        known.any(|known| known.starts_with(path) && known.is_absolute())
+    };
     let on_path = |name: &str| {
         let found = there.contains(&name);
         found.then(|| Path::new("/usr/bin").join(name))
     };
-    let disk = Disk {
-        exists: &|path| there.iter().any(|known| Path::new(known) == path),
-        on_path: &on_path,
-        names: &|_| Vec::new(),
+    let names = |directory: &Path| {
+        let below = there
+            .iter()
+            .filter_map(|path| Path::new(path).strip_prefix(directory).ok());
+        let names = below.filter_map(|rest| rest.components().next());
+        let names: BTreeSet<String> = names
+            .map(|name| name.as_os_str().to_string_lossy().into_owned())
+            .collect();
+        names.into_iter().collect()
     };
-    let launch = catalogue.resolve(image, &command, &args, &disk);
-    launch.map_err(|error| error.message)
+    ask(&Disk {
+        exists: &known,
+        on_path: &on_path,
+        names: &names,
+    })
+}
+
+/// Shows what is started, without the shell that becomes the image's user or runs its script.
+fn shown(launch: &Launch) -> String {
+    let words = match &launch.argv[..] {
+        [sh, c, script, key, rest @ ..]
+            if sh == "sh" && c == "-c" && script.contains("drops()") =>
+        {
+            let how = if script.ends_with("become \"$@\"\n") {
+                "as user:"
+            } else {
+                "script:"
+            };
+            let head = match how {
+                "as user:" => how.to_owned(),
+                _ => format!("{how} {key}"),
+            };
+            return [&[head], rest].concat().join(" ").trim_end().to_owned();
+        }
+        words => words,
+    };
+    words.join(" ")
 }
 
 #[test]
@@ -117,15 +159,88 @@ fn a_command_replaces_entrypoint_and_arguments_and_arguments_replace_arguments()
 fn a_built_in_server_takes_options_or_a_command_of_its_own() {
     let catalogue = catalogue(&[]);
     let cases = [
-        ("redis:7", "", "redis-server"),
-        ("redis:7", "--port 1", "redis-server --port 1"),
-        ("redis", "/conf/redis.conf", "redis-server /conf/redis.conf"),
+        ("redis:7", "", "as user: redis-server"),
+        ("redis:7", "--port 1", "as user: redis-server --port 1"),
+        (
+            "redis",
+            "/conf/redis.conf",
+            "as user: redis-server /conf/redis.conf",
+        ),
         ("redis", "redis-server --port 1", "redis-server --port 1"),
         ("redis", "sh -c x", "sh -c x"),
-        ("nginx:1.27", "", "nginx -g daemon off;"),
+        (
+            "public.ecr.aws/docker/library/redis:8-alpine",
+            "",
+            "as user: redis-server",
+        ),
+        ("valkey/valkey:8", "", "as user: valkey-server"),
+        ("memcached@sha256:12", "-m 64", "as user: memcached -m 64"),
+        ("nginx:1.27", "", "script: nginx nginx -g daemon off;"),
+        (
+            "k8s.gcr.io/nginx-slim:0.8",
+            "",
+            "script: nginx-slim nginx -g daemon off;",
+        ),
+        ("nginx", "-c /x.conf", "script: nginx -c /x.conf"),
         ("docker.io/library/busybox", "", "sh"),
         ("busybox", "sleep 1", "sleep 1"),
+        ("alpine", "", "sh"),
+        ("debian:jessie", "", "bash"),
+        ("ubuntu", "", "bash"),
+        ("bash:5", "-c x", "bash -c x"),
         ("quay.io/coreos/etcd:v3.5", "--name a", "etcd --name a"),
+        ("gcr.io/google_containers/etcd-amd64:2.2.5", "", "etcd"),
+        (
+            "registry.k8s.io/etcd:3.6.8-0",
+            "etcd --name a",
+            "etcd --name a",
+        ),
+        (
+            "nats:2-alpine",
+            "-c /nats.conf",
+            "nats-server -c /nats.conf",
+        ),
+        (
+            "haproxy:3",
+            "",
+            "as user: haproxy -W -db -f /usr/local/etc/haproxy/haproxy.cfg",
+        ),
+        ("prom/prometheus:v2", "--a=b", "prometheus --a=b"),
+        ("postgres:16", "", "script: postgres postgres"),
+        ("bitnami/postgres", "-c x=y", "script: postgres -c x=y"),
+        ("mysql:8", "", "script: mysql mysqld"),
+        (
+            "mariadb",
+            "--skip-networking",
+            "script: mariadb --skip-networking",
+        ),
+        ("zookeeper:3.9", "", "script: zookeeper"),
+        (
+            "rabbitmq:3-management",
+            "",
+            "script: rabbitmq rabbitmq-server",
+        ),
+        (
+            "mongo:3.4",
+            "--replSet rs0",
+            "as user: mongod --bind_ip_all --replSet rs0",
+        ),
+        ("cassandra:4", "", "as user: cassandra -f"),
+        (
+            "gcr.io/google_containers/peer-finder:0.1",
+            "-service=x",
+            "script: peer-finder -service=x",
+        ),
+        (
+            "gcr.io/google_containers/redis-install:0.1",
+            "--a",
+            "script: redis-install --a",
+        ),
+        (
+            "gcr.io/google_containers/redis-install-3.2.0:e2e",
+            "",
+            "script: redis-install-3.2.0",
+        ),
         ("petset/hello:v2", "", "/usr/bin/petset hello"),
         (
             "petset/hello",
@@ -133,11 +248,172 @@ fn a_built_in_server_takes_options_or_a_command_of_its_own() {
             "/usr/bin/petset hello --port 80",
         ),
     ];
-    let there = ["redis-server", "nginx", "sh", "etcd", "/usr/bin/petset"];
+    let there = [
+        "redis-server",
+        "redis-cli",
+        "valkey-server",
+        "memcached",
+        "nginx",
+        "sh",
+        "bash",
+        "etcd",
+        "nats-server",
+        "haproxy",
+        "prometheus",
+        "postgres",
+        "initdb",
+        "mariadbd",
+        "mariadb-install-db",
+        "zkServer.sh",
+        "rabbitmq-server",
+        "mongod",
+        "cassandra",
+        "/usr/bin/petset",
+    ];
     for (image, args, argv) in cases {
         let launch = resolve(&catalogue, image, "", args, &there).unwrap();
-        assert_eq!(launch.argv.join(" "), argv, "{image} {args}");
+        assert_eq!(shown(&launch), argv, "{image} {args}");
     }
+}
+
+#[test]
+fn a_manifests_own_command_is_not_the_images_users_but_finds_its_scripts() {
+    let catalogue = catalogue(&[]);
+    let launch = resolve(
+        &catalogue,
+        "redis",
+        "redis-server /c",
+        "",
+        &["redis-server"],
+    )
+    .unwrap();
+    assert_eq!(launch.argv, ["redis-server", "/c"]);
+    let scripts: Vec<_> = launch.bin.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(scripts, ["redis-server"]);
+    assert_eq!(
+        (launch.data, launch.workdir),
+        (vec!["/data".to_owned()], Some("/data".to_owned()))
+    );
+}
+
+#[test]
+fn arguments_of_the_manifest_are_what_variables_are_filled_into_behind_a_script_too() {
+    let catalogue = catalogue(&[]);
+    let there = ["memcached", "nginx"];
+    for image in ["memcached", "nginx"] {
+        let launch = resolve(&catalogue, image, "", "-a $(POD_IP)", &there).unwrap();
+        assert_eq!(
+            launch.argv[launch.typed.clone()],
+            ["-a", "$(POD_IP)"],
+            "{image}"
+        );
+        assert!(
+            resolve(&catalogue, image, "", "", &there)
+                .unwrap()
+                .typed
+                .is_empty()
+        );
+    }
+}
+
+#[test]
+fn programs_are_found_where_a_package_hides_them_the_highest_version_first() {
+    let catalogue = catalogue(&[]);
+    let there = [
+        "/usr/lib/postgresql/9/bin/postgres",
+        "/usr/lib/postgresql/9/bin/initdb",
+        "/usr/lib/postgresql/15/bin/postgres",
+        "/usr/lib/postgresql/15/bin/initdb",
+    ];
+    let launch = resolve(&catalogue, "postgres", "", "", &there).unwrap();
+    let folders = [
+        Path::new("/usr/lib/postgresql/15/bin"),
+        Path::new("/usr/lib/postgresql/9/bin"),
+    ];
+    assert_eq!(launch.search, folders);
+    let there = ["/usr/sbin/mysqld"];
+    assert!(resolve(&catalogue, "mysql", "", "", &there).is_ok());
+    let error = resolve(&catalogue, "mysql", "", "", &[]).unwrap_err();
+    let cause = "none of the programs mysqld, mariadbd is on PATH; install it (on Debian: \
+                 `apt install mariadb-server`)";
+    assert!(error.contains(cause), "{error}");
+}
+
+#[test]
+fn the_shell_of_an_image_is_the_first_that_is_there() {
+    let catalogue = catalogue(&[]);
+    let shell = |there: &[&str]| resolve(&catalogue, "alpine", "", "", there).unwrap().shell;
+    assert_eq!(
+        shell(&["sh", "bash", "busybox"]),
+        Some(PathBuf::from("/usr/bin/busybox"))
+    );
+    assert_eq!(shell(&["sh", "bash"]), Some(PathBuf::from("/usr/bin/bash")));
+    assert_eq!(shell(&["sh"]), None);
+}
+
+#[test]
+fn an_entry_like_another_has_what_it_does_not_say_itself() {
+    let text = "[\"corp/cache\"]\nlike = \"redis\"\nargs = [\"--small\"]\nenv = { A = \"b\" }\n\
+                [\"own\"]\nentrypoint = [\"x\"]\nenv = { A = \"a\", B = \"b\" }\n\
+                [\"other\"]\nlike = \"own\"\nscript = \"true\"\nenv = { A = \"c\" }";
+    let text = format!(
+        "{text}\n[\"etcd\"]\nlike = \"etcd-amd64\"\n[\"nats\"]\nlike = \"nats\"\nargs = [\"-D\"]"
+    );
+    let catalogue = catalogue(&[(OWN, &text)]);
+    let etcd = resolve(&catalogue, "etcd:3", "", "", &["etcd"]).unwrap();
+    assert!(
+        etcd.env
+            .contains(&("ETCDCTL_API".to_owned(), "2".to_owned()))
+    );
+    let nats = resolve(&catalogue, "nats", "", "", &["nats-server"]).unwrap();
+    assert_eq!(nats.argv, ["nats-server", "-D"]);
+    let launch = resolve(&catalogue, "corp/cache:1", "", "", &["redis-server"]).unwrap();
+    assert_eq!(shown(&launch), "as user: redis-server --small");
+    assert_eq!(launch.env, [("A".to_owned(), "b".to_owned())]);
+    let launch = resolve(&catalogue, "other", "", "", &["sh"]).unwrap();
+    assert_eq!(shown(&launch), "script: other");
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(launch.env, [pair("A", "c"), pair("B", "b")]);
+}
+
+#[test]
+fn an_explanation_names_every_file_looked_in_and_what_is_missing() {
+    let files = [
+        ("/s/images.toml", "[\"x\"]\nargs = []"),
+        ("/u/images.toml", "[\"db\"]\nprogram = [\"dbd\"]"),
+    ];
+    let catalogue = catalogue(&files);
+    let explain = |image: &str, there: &[&str]| {
+        on_a_machine(there, |disk| catalogue.explain(image, &[], &[], disk)).unwrap()
+    };
+    let looked = |explained: &Explained| {
+        let file = |looked: &Looked| looked.file.as_ref().map(|file| file.display().to_string());
+        let looked = explained.looked.iter();
+        let looked: Vec<String> = looked
+            .map(|looked| {
+                format!(
+                    "{}={}",
+                    file(looked).unwrap_or_default(),
+                    looked.key.clone().unwrap_or_default()
+                )
+            })
+            .collect();
+        looked.join(" ")
+    };
+    let db = explain("corp/db:2", &["dbd"]);
+    assert_eq!(looked(&db), "/s/images.toml= /u/images.toml=db");
+    assert_eq!(db.program, Some(PathBuf::from("/usr/bin/dbd")));
+    let redis = explain("redis:7", &[]);
+    assert_eq!(looked(&redis), "/s/images.toml= /u/images.toml= =redis");
+    assert_eq!(
+        redis.entry.unwrap().programs,
+        [("redis-server".to_owned(), None)]
+    );
+    assert!(redis.launch.is_err());
+    let redis = explain("redis:7", &["redis-server"]);
+    assert_eq!(redis.program, Some(PathBuf::from("/usr/bin/redis-server")));
+    let nobody = explain("nobody", &[]);
+    assert_eq!((nobody.entry, nobody.looked.len()), (None, 3));
 }
 
 #[test]
@@ -240,8 +516,42 @@ fn a_mistake_in_images_toml_is_shown_with_its_place() {
     assert!(message.starts_with("/s/images.toml:2:8: "), "{message}");
     let message = read("[\"db\"\n");
     assert!(message.starts_with("/s/images.toml:1:"), "{message}");
-    let both = read("[\"db\"]\nprogram = [\"a\"]\nentrypoint = [\"a\"]\n");
-    assert!(both.contains("both entrypoint and program"), "{both}");
+    let message = read("[\"x\"]\nargs = []\n[\"db\"]\nuser = 5\n");
+    assert!(
+        message.starts_with("/s/images.toml:4:8: user: invalid type"),
+        "{message}"
+    );
+    let contradictions = [
+        (
+            "program = [\"a\"]\nentrypoint = [\"a\"]",
+            "has both entrypoint and program",
+        ),
+        (
+            "program = [\"a\"]\nscript = \"a\"",
+            "has both program and script",
+        ),
+        ("program = []", "program must not be empty"),
+        (
+            "bin.\"../x\" = \"y\"",
+            "bin.\"../x\" must be the name of a program",
+        ),
+        (
+            "files.\"etc/x\" = \"y\"",
+            "files: \"etc/x\" must be an absolute path",
+        ),
+        (
+            "data = [\"/a/../b\"]",
+            "data: \"/a/../b\" must be an absolute path",
+        ),
+        ("workdir = \"x\"", "workdir: \"x\" must be an absolute path"),
+        ("like = \"nobody\"", "like: no entry \"nobody\""),
+        ("like = \"db\"", "like: no entry \"db\""),
+    ];
+    for (lines, fault) in contradictions {
+        let message = read(&format!("# mine\n[\"db\"]\n{lines}\n"));
+        let start = format!("/s/images.toml:2:1: [\"db\"] {fault}");
+        assert!(message.starts_with(&start), "{message}");
+    }
 }
 
 #[test]
@@ -252,5 +562,7 @@ fn the_built_in_catalogue_can_be_read_whole_and_in_parts() {
     for (key, part) in parts {
         let entries = read_entries(part).unwrap();
         assert_eq!(entries[key], whole[key], "{key}");
+        let (name, entry) = read_built_in(part).unwrap().unwrap();
+        assert_eq!((name.as_str(), entry.like), (key, None));
     }
 }

@@ -9,9 +9,8 @@ use crate::model::step::{Reason, Step};
 impl Pass<'_> {
     /// Asks every pet to stop, from the highest ordinal down (U16).
     pub(super) fn empty(&mut self, reason: Reason) -> ControlFlow<()> {
-        let mut pets: Vec<_> = self.own_pets().collect();
-        pets.sort_unstable_by(|(one, _), (two, _)| two.cmp(one));
-        for (ordinal, pet) in pets {
+        let all = self.own_pets().collect();
+        for (ordinal, pet) in self.last_first(all) {
             self.replace(ordinal, pet, reason);
             self.hold()?;
         }

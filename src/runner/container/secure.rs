@@ -31,7 +31,7 @@ impl Supplies {
             // What the host's user has there is not theirs.
             launch.env[at].1 = names.home(user.uid).unwrap_or_else(|| "/".to_owned());
         }
-        if !launch.env.iter().any(|it| home(it)) {
+        if !launch.env.iter().any(home) {
             let uid = launch
                 .user
                 .as_ref()

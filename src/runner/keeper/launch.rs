@@ -18,6 +18,17 @@ use crate::store::{self, PetLayout, Sync};
 use crate::sys;
 
 impl Keeper {
+    /// Takes over what has changed of the pod.
+    pub(super) fn redefine(&mut self, pod: Pod) {
+        self.pod = pod;
+        let spec = self.pod.spec.clone().unwrap_or_default();
+        let fresh = super::vessels(&self.pod);
+        for (vessel, fresh) in self.vessels.iter_mut().zip(fresh) {
+            vessel.spec.image = fresh.spec.image;
+        }
+        self.queue.push_back(Event::Redefined(Box::new(spec)));
+    }
+
     pub(super) fn start(&mut self, place: Place) {
         let event = match self.try_start(place) {
             Ok(pid) => Event::Started { place, pid },
@@ -38,6 +49,7 @@ impl Keeper {
         let around = surroundings(&self.pod, &self.ip, &self.pet, &self.supplies);
         let room = self.isolation.furnish(&launch, &around);
         let room = room.map_err(fault)?;
+        let network = self.isolation.warnings();
         launch
             .warnings
             .extend(room.iter().flat_map(|room| room.lacks.clone()));
@@ -48,6 +60,7 @@ impl Keeper {
         // Only `exec` and `describe` would miss it.
         let _ = store::replace_json(&self.pet.launch(&name), &launch, Sync::No);
         launch.argv = Vec::new();
+        self.warn(network);
         let warnings = std::mem::take(&mut launch.warnings);
         if self.vessels[place.0].launch.is_none() {
             self.warn(warnings);

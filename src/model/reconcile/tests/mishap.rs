@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::tests::{NOW, claims, ordered, steps, steps_in, with_roll, world};
 use super::*;
+use crate::model::TOGETHER_ANNOTATION;
 use crate::model::pet::{Hook, HookOutcome};
 use crate::model::wish::Wishes;
 

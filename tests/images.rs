@@ -1,0 +1,103 @@
+//! What image references mean: `petset image ls` and `petset image explain`.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use serde_json::Value;
+use support::Sandbox;
+
+/// A sandbox whose catalogue has these entries.
+fn with_entries(text: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir_all(sandbox.state()).unwrap();
+    std::fs::write(sandbox.file("images.toml"), text).unwrap();
+    sandbox
+}
+
+#[test]
+fn the_catalogue_lists_its_own_entries_and_those_of_files() {
+    let sandbox = with_entries("[\"mydb\"]\nprogram = [\"petset-no-such-program\"]\n");
+    let names = sandbox.ok("image ls -o name").out;
+    for image in ["mydb", "petset/hello", "redis", "postgres", "nginx-slim"] {
+        assert!(names.lines().any(|line| line == image), "{image}: {names}");
+    }
+    let list = sandbox.ok("image ls -o json").out;
+    let list: Value = serde_json::from_str(&list).unwrap();
+    let row = |name: &str| {
+        let rows = list.as_array().unwrap().iter();
+        rows.clone()
+            .find(|row| row["image"] == name)
+            .unwrap()
+            .clone()
+    };
+    assert_eq!(row("mydb")["here"], false);
+    assert_eq!(row("petset/hello")["here"], true);
+    assert_eq!(row("postgres")["user"], "postgres");
+    sandbox
+        .ok("image ls -o wide")
+        .says("petset-no-such-program (missing)")
+        .says("PACKAGE");
+}
+
+#[test]
+fn an_explanation_ends_with_what_a_pet_would_end_with() {
+    let entries = "[\"mydb:{tag}\"]\nprogram = [\"sh\"]\nargs = [\"-c\", \"true\"]\n\
+                   env = { TAG = \"{tag}\" }\n[\"gone\"]\nprogram = [\"petset-no-such-program\"]\n";
+    let sandbox = with_entries(entries);
+    sandbox
+        .ok("image explain corp.example/mydb:v2")
+        .says("images.toml: entry [\"mydb:{tag}\"]")
+        .says("TAG=v2")
+        .says("Arguments:    -c true");
+    let page = sandbox.ok("image explain mydb:v2 -o json -- -c false").out;
+    let page: Value = serde_json::from_str(&page).unwrap();
+    assert_eq!(page["argv"], serde_json::json!(["sh", "-c", "false"]));
+    sandbox
+        .fails(3, "image explain corp/unheard-of:1")
+        .says("no image \"corp/unheard-of:1\" on this machine");
+    sandbox
+        .fails(5, "image explain gone")
+        .says("petset-no-such-program (missing)");
+}
+
+#[test]
+fn a_mistake_in_images_toml_is_told_with_file_line_and_field() {
+    let sandbox = with_entries("[\"db\"]\nprogram = [\"sh\"]\nuser = 5\n");
+    let place = sandbox.file("images.toml").display().to_string();
+    for words in ["image ls", "image explain db"] {
+        let refused = sandbox.fails(2, words);
+        assert!(
+            refused.err.contains("images.toml:3:8: user: invalid type"),
+            "{place} {}",
+            refused.err
+        );
+    }
+}
+
+#[test]
+fn a_pet_finds_the_scripts_the_shell_and_the_empty_directories_of_its_image() {
+    let entries = "[\"tool\"]\nshell = [\"bash\"]\ndata = [\"/var/lib/petset-test\"]\n\
+                   workdir = \"/var/lib/petset-test\"\n\
+                   bin.\"petset-greet\" = \"#!/bin/sh\\necho hello from {tag}\\n\"\n\
+                   files.\"/etc/petset-test.conf\" = \"level=1\\n\"\n";
+    let sandbox = with_entries(entries);
+    let sleep = "-- sh -c 'petset-greet; exec sleep 1000'";
+    sandbox.ok(&format!(
+        "create db --image tool:v7 --isolation full {sleep}"
+    ));
+    sandbox.until_says("logs db-0", "hello from v7");
+    let inside = "pwd; ls -A; cat /etc/petset-test.conf; /bin/sh -c 'echo ${BASH_VERSION:+bash}'";
+    let mut command = sandbox.command_of(&["exec", "db-0", "--", "bash", "-c", inside]);
+    let said = sandbox
+        .finish(inside, sandbox.start_command(&mut command))
+        .out;
+    assert_eq!(said, "/var/lib/petset-test\nlevel=1\nbash\n");
+    sandbox.ok("delete db");
+    sandbox.ok(&format!(
+        "create plain --image tool:v7 --isolation none {sleep}"
+    ));
+    sandbox.until_says("logs plain-0", "hello from v7");
+    sandbox.ok("delete plain");
+    sandbox.assert_nothing_left();
+}
