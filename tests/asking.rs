@@ -10,7 +10,7 @@ use std::net::UdpSocket;
 use std::process::Command;
 
 use simple_dns::rdata::{OPT, RData};
-use simple_dns::{CLASS, Name, Packet, PacketFlag, Question, RCODE, TYPE};
+use simple_dns::{CLASS, Name, Packet, PacketFlag, Question, RCODE, ResourceRecord, TYPE};
 use support::{PATIENCE, Sandbox, is_installed};
 
 const WEB: &str = "web.default.svc.cluster.local";
@@ -338,14 +338,16 @@ fn found_by_udp(socket: &UdpSocket, name: &str, kind: TYPE) -> Vec<String> {
         reply.rcode(),
         RCODE::NoError | RCODE::NameError | RCODE::Refused
     ));
-    let records = reply
-        .answers
-        .iter()
-        .filter_map(|record| match &record.rdata {
-            RData::A(a) => Some(std::net::Ipv4Addr::from(a.address).to_string()),
-            RData::SRV(srv) => Some(format!("{}:{}", srv.target, srv.port)),
-            _ => None,
-        });
+    let said = |record: &ResourceRecord<'_>| {
+        if let RData::A(a) = &record.rdata {
+            return Some(std::net::Ipv4Addr::from(a.address).to_string());
+        }
+        let RData::SRV(srv) = &record.rdata else {
+            return None;
+        };
+        Some(format!("{}:{}", srv.target, srv.port))
+    };
+    let records = reply.answers.iter().filter_map(said);
     records.collect()
 }
 
