@@ -112,10 +112,11 @@ impl Unpacking<'_> {
         };
         if full {
             self.mount(Path::new("/bin/sh"), shell.clone(), true);
-        } else if let Some(first) = image.argv.first_mut() {
-            if image.typed.contains(&0) && matches!(first.as_str(), "sh" | "/bin/sh") {
-                *first = shell.display().to_string();
-            }
+        } else if let Some(first) = image.argv.first_mut()
+            && image.typed.contains(&0)
+            && matches!(first.as_str(), "sh" | "/bin/sh")
+        {
+            *first = shell.display().to_string();
         }
     }
 
