@@ -289,7 +289,7 @@ fn follow() {
     let live = Live(dir.path().to_owned());
     let create =
         "create web --replicas 2 --image petset/hello --port http=8080 --ready http:/healthz";
-    assert!(live.petset(create).status().unwrap().success());
+    assert!(live.petset(create).output().unwrap().status.success());
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket
         .set_read_timeout(Some(Duration::from_secs(1)))
@@ -375,6 +375,6 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        let _ = self.petset("delete web").status();
+        let _ = self.petset("delete web").output();
     }
 }

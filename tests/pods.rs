@@ -6,7 +6,7 @@ mod support;
 
 use std::fs;
 
-use support::Sandbox;
+use support::{Sandbox, is_installed};
 
 /// Writes the manifest of a pod: its name, and the lines of its spec.
 fn pod(sandbox: &Sandbox, name: &str, spec: &str) -> String {
@@ -154,8 +154,8 @@ fn a_pod_that_has_ended_stays_with_its_logs_and_exit_code_and_needs_nobody() {
 #[test]
 fn restart_policies_decide_what_runs_again() {
     let sandbox = Sandbox::new();
-    let count = "n=$(cat $TMPDIR/n-$POD_NAME 2>/dev/null || echo 0); n=$((n+1)); \
-                 echo $n > $TMPDIR/n-$POD_NAME; [ $n -ge 3 ]";
+    let count = "n=$(cat $HOME/n-$POD_NAME 2>/dev/null || echo 0); n=$((n+1)); \
+                 echo $n > $HOME/n-$POD_NAME; [ $n -ge 3 ]";
     let file = script(&sandbox, "retries", "OnFailure", count);
     sandbox.ok(&format!("create -f {file} --no-wait"));
     sandbox.until_pet_is("retries", "Completed");
@@ -430,5 +430,57 @@ fn what_a_set_lets_go_is_a_pod_like_any_other() {
     sandbox.ok("delete pod/web-0");
     sandbox.ok("get pods").says("No resources found");
     assert_eq!(sandbox.count("started web-0"), 2);
+    sandbox.assert_nothing_left();
+}
+
+/// Fetches the page of a pod from within another one.
+fn page(sandbox: &Sandbox, from: &str, url: &str) -> String {
+    let script = format!("wget -q -O - {url}");
+    let words = ["exec", from, "--", "sh", "-c", &script];
+    let output = sandbox.command_of(&words).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn the_classic_init_container_fetches_the_page_that_nginx_serves() {
+    if !is_installed("nginx", &["nginx"]) || !is_installed("busybox", &["busybox"]) {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/classic-pages.yaml --isolation full");
+    sandbox
+        .ok("create -f manifests/classic-init-nginx.yaml --isolation full")
+        .says("taken as initContainers");
+    assert_eq!(sandbox.status_of("nginx").as_deref(), Some("Running"));
+    let ip = sandbox.ok("exec nginx -- sh -c 'echo $POD_IP'").out;
+    let url = format!("http://{}/", ip.trim());
+    let wanted = "<h1>Read by an init container</h1>\n";
+    sandbox.until("nginx serves the page", || {
+        page(&sandbox, "pages", &url) == wanted
+    });
+    assert!(!std::path::Path::new("/work-dir").exists());
+    sandbox.ok("delete nginx pages");
+    sandbox.assert_nothing_left();
+}
+
+#[test]
+fn a_web_server_waits_in_its_init_container_until_its_database_answers() {
+    let there = is_installed("redis", &["redis-server"])
+        && is_installed("busybox", &["busybox"])
+        && is_installed("dig", &["nslookup"]);
+    if !there {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let create = sandbox.start("create -f manifests/classic-wait-for-db.yaml --isolation full");
+    sandbox.until_says("logs myapp -c init-mydb", "waiting for mydb");
+    sandbox.until_pet_is("myapp", "Init:0/2");
+    sandbox.ok("create -f manifests/classic-db.yaml --isolation full");
+    assert_eq!(sandbox.finish("create", create).code, 0);
+    sandbox.until_pet_is("myapp", "Running");
+    let ip = sandbox.ok("exec myapp -- sh -c 'echo $POD_IP'").out;
+    let url = format!("http://{}/", ip.trim());
+    assert_eq!(page(&sandbox, "mydb", &url), "up\n");
+    sandbox.ok("delete myapp mydb");
     sandbox.assert_nothing_left();
 }

@@ -16,7 +16,7 @@ use super::preview::DryRunArgs;
 use super::render;
 use super::session::{PassedThrough, Session};
 use super::waiting::{Goal, WaitArgs};
-use crate::manifest::{self, Object, yaml};
+use crate::manifest::{Object, yaml};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{Edit, Kept, Store, identity};
 
@@ -128,7 +128,7 @@ fn wanted_pod(session: &Session, given: &Pod) -> Result<Pod> {
     let (namespace, name) = identity(&given.metadata)?;
     let mut pod = given.clone();
     if let Some(old) = session.bare_pod(&namespace, &name)? {
-        manifest::check_pod_update(&old, &mut pod)?;
+        bare::merge(&old, &mut pod)?;
         pod.metadata.uid = old.metadata.uid;
     }
     Ok(pod)

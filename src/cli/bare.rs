@@ -14,7 +14,7 @@ use super::session::Session;
 use super::waiting::{Goal, WaitArgs};
 use crate::manifest::{self, Object};
 use crate::model::bare::plan_pod;
-use crate::model::{Namespace, ObjectName};
+use crate::model::{Namespace, OWN_PREFIX, ObjectName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Edit, identity};
 
@@ -100,9 +100,7 @@ pub(crate) fn apply(session: &Session, edit: &mut Edit<'_>, pod: &mut Pod) -> Re
         return create(session, edit, pod, false);
     };
     refuse_deleted(&name, Some(&old))?;
-    manifest::check_pod_update(&old, pod)?;
-    isolation::keep(&old.metadata, &mut pod.metadata);
-    isolation::spare_host(&pod.metadata, pod.spec.as_ref(), None)?;
+    merge(&old, pod)?;
     if is_same(&old, pod)? {
         *pod = old;
         return Ok("unchanged");
@@ -115,6 +113,22 @@ pub(crate) fn apply(session: &Session, edit: &mut Edit<'_>, pod: &mut Pod) -> Re
     pod.metadata.generation = before.generation.map(|of| of + i64::from(changed));
     edit.put(pod)?;
     Ok("configured")
+}
+
+/// Makes a pod that a file asks for the one that is there already, as far as a pod may change.
+///
+/// What was noted of petset's own stays, unless the file speaks of it; how much a pod is kept apart
+/// stays in any case.
+pub(crate) fn merge(old: &Pod, pod: &mut Pod) -> Result<()> {
+    manifest::check_pod_update(old, pod)?;
+    isolation::keep(&old.metadata, &mut pod.metadata);
+    for (key, value) in old.metadata.annotations.iter().flatten() {
+        if key.starts_with(OWN_PREFIX) {
+            let notes = pod.metadata.annotations.get_or_insert_default();
+            notes.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    isolation::spare_host(&pod.metadata, pod.spec.as_ref(), None)
 }
 
 fn refuse_deleted(name: &ObjectName, found: Option<&Pod>) -> Result<()> {

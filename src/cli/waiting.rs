@@ -4,6 +4,7 @@
 //! supervisor itself, so that a new one can be started where it dies.
 
 mod pods;
+mod voice;
 
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -26,13 +26,11 @@ use crate::model::{Namespace, ObjectName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, SetReport, Wanted, Watch};
 use crate::supervisor;
+pub(super) use voice::Voice;
 
 /// A pet without a readiness probe counts as ready as soon as it is started (V41), and a program
 /// with a wrong option ends just after that: a verb that starts pets looks once more so much later.
 const AFTERTHOUGHT: Duration = Duration::from_millis(150);
-
-/// A line about what is waited for is printed only when it has been true for so long.
-const PATIENCE: Duration = Duration::from_millis(700);
 
 /// Whether and how long a verb waits.
 #[derive(Debug, Clone, Args)]
@@ -444,65 +442,5 @@ impl<'a> Waiter<'a> {
             return Err(PassedThrough(130).into());
         }
         Ok(())
-    }
-}
-
-/// Tells the person who looks on what is waited for: a line that changes on a terminal, plain
-/// lines elsewhere.
-pub(super) struct Voice {
-    bar: Option<ProgressBar>,
-    sentence: String,
-    since: Instant,
-    said: bool,
-}
-
-impl Voice {
-    pub(super) fn new() -> Self {
-        let bar = rustix::termios::isatty(std::io::stderr().as_fd()).then(|| {
-            let bar = ProgressBar::new_spinner();
-            let style = ProgressStyle::with_template("{spinner} {wide_msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-            bar.enable_steady_tick(Duration::from_millis(120));
-            bar
-        });
-        Self {
-            bar,
-            sentence: String::new(),
-            since: Instant::now(),
-            said: false,
-        }
-    }
-
-    pub(super) fn waits_for(&mut self, sentence: &str) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(sentence.to_owned());
-            return;
-        }
-        if sentence != self.sentence {
-            sentence.clone_into(&mut self.sentence);
-            self.since = Instant::now();
-            self.said = false;
-        } else if !self.said && self.since.elapsed() >= PATIENCE {
-            say(&self.sentence);
-            self.said = true;
-        }
-    }
-
-    /// Returns how long to wait before a sentence is worth a line of its own.
-    pub(super) fn patience(&self) -> Option<Duration> {
-        let open = self.bar.is_none() && !self.said && !self.sentence.is_empty();
-        open.then(|| PATIENCE.saturating_sub(self.since.elapsed()) + Duration::from_millis(1))
-    }
-
-    pub(super) fn end(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-impl Drop for Voice {
-    fn drop(&mut self) {
-        self.end();
     }
 }

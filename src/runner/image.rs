@@ -112,11 +112,16 @@ impl Unpacking<'_> {
         };
         if full {
             self.mount(Path::new("/bin/sh"), shell.clone(), true);
-        } else if let Some(first) = image.argv.first_mut()
-            && image.typed.contains(&0)
-            && matches!(first.as_str(), "sh" | "/bin/sh")
-        {
-            *first = shell.display().to_string();
+            return;
+        }
+        let asked = image.argv.first().map(String::as_str);
+        if image.typed.contains(&0) && matches!(asked, Some("sh" | "/bin/sh")) {
+            image.argv[0] = shell.display().to_string();
+            if shell.file_name() == Some("busybox".as_ref()) {
+                // It tells by its name, or else by its first argument, which of its programs it is.
+                image.argv.insert(1, "sh".to_owned());
+                image.typed.end += 1;
+            }
         }
     }
 

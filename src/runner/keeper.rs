@@ -349,17 +349,6 @@ impl Keeper {
         }
     }
 
-    /// Takes over what has changed of the pod.
-    fn redefine(&mut self, pod: Pod) {
-        self.pod = pod;
-        let spec = self.pod.spec.clone().unwrap_or_default();
-        let fresh = vessels(&self.pod);
-        for (vessel, fresh) in self.vessels.iter_mut().zip(fresh) {
-            vessel.spec.image = fresh.spec.image;
-        }
-        self.queue.push_back(Event::Redefined(Box::new(spec)));
-    }
-
     fn stop(&mut self, grace: Option<Duration>) {
         let spec = self.pod.spec.as_ref();
         let own = self.pod.metadata.deletion_grace_period_seconds;

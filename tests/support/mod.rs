@@ -434,7 +434,7 @@ impl Sandbox {
 impl Drop for Sandbox {
     fn drop(&mut self) {
         processes::end(&self.root, &self.state());
-        processes::release_block(&self.state());
+        processes::release_blocks(&self.root);
         let twice = self
             .journal()
             .iter()

@@ -80,14 +80,15 @@ pub(crate) fn blocks() -> PathBuf {
     std::env::temp_dir().join(format!("petset-test-blocks-{user}"))
 }
 
-/// Takes the entry of a state directory out of the register.
-pub(super) fn release_block(state: &Path) {
+/// Takes the entries of a sandbox out of the register, and those of sandboxes that are gone: a test
+/// that was killed cannot do it itself. The last one to go takes the register along.
+pub(super) fn release_blocks(root: &Path) {
     for entry in fs::read_dir(blocks()).into_iter().flatten().flatten() {
-        if fs::read_link(entry.path()).is_ok_and(|target| target == state) {
+        let over = |target: PathBuf| target.starts_with(root) || !target.exists();
+        if fs::read_link(entry.path()).is_ok_and(over) {
             let _ = fs::remove_file(entry.path());
         }
     }
-    // The last one to go takes the register along.
     let _ = fs::remove_dir(blocks());
 }
 

@@ -11,16 +11,17 @@ use super::super::dns::{known_server, wire};
 use super::super::pods;
 use super::{Finding, Patient};
 use crate::net::dns::{Kind, Lookup, Question};
-use crate::store::{PetLayout, names_in, read, read_json};
+use crate::store::{PetLayout, merge_status, names_in, read, read_json};
 use crate::supervisor;
 
 pub(super) fn findings(patient: &Patient) -> Vec<Finding> {
     let pets = pets_of(patient);
+    let running_pets: Vec<&Pet> = pets.iter().filter(|pet| !pet.has_ended).collect();
     let running = supervisor::is_running(&patient.layout);
     vec![
-        supervisor_of(patient, running, &pets),
+        supervisor_of(patient, running, &running_pets),
         server(patient, running),
-        unkept(running, &pets),
+        unkept(running, &running_pets),
         processes(patient, &pets),
     ]
 }
@@ -30,6 +31,8 @@ struct Pet {
     name: String,
     uid: String,
     files: PetLayout,
+    /// A pod that has ended needs nobody.
+    has_ended: bool,
 }
 
 fn pets_of(patient: &Patient) -> Vec<Pet> {
@@ -42,14 +45,21 @@ fn pets_of(patient: &Patient) -> Vec<Pet> {
         for name in names_in(&layout.pets_of(&namespace)).unwrap_or_default() {
             let files = layout.pet(&namespace, &name);
             let pod: Option<Pod> = read_json(&files.pod()).ok().flatten();
-            let uid = pod.and_then(|pod| pod.metadata.uid);
-            pets.extend(uid.map(|uid| Pet { name, uid, files }));
+            let Some(mut pod) = pod else { continue };
+            merge_status(&mut pod, read_json(&files.status()).ok().flatten());
+            let has_ended = pods::has_ended(&pod);
+            pets.extend(pod.metadata.uid.map(|uid| Pet {
+                name,
+                uid,
+                files,
+                has_ended,
+            }));
         }
     }
     pets
 }
 
-fn supervisor_of(patient: &Patient, running: bool, pets: &[Pet]) -> Finding {
+fn supervisor_of(patient: &Patient, running: bool, pets: &[&Pet]) -> Finding {
     const CHECK: &str = "supervisor";
     let log = patient.layout.supervisor_log();
     if running {
@@ -90,7 +100,7 @@ fn server(patient: &Patient, running: bool) -> Finding {
     }
 }
 
-fn unkept(running: bool, pets: &[Pet]) -> Finding {
+fn unkept(running: bool, pets: &[&Pet]) -> Finding {
     const CHECK: &str = "pets";
     let unkept = pets.iter().filter(|pet| !pods::is_kept(&pet.files));
     let unkept: Vec<&str> = unkept.map(|pet| pet.name.as_str()).collect();

@@ -75,6 +75,7 @@ pub(super) fn plan(site: &Site<'_>) -> Result<Vec<Step>, String> {
     plan.write_etc();
     if site.ordinary {
         plan.open_written();
+        plan.open_own();
     }
     plan.share()?;
     plan.cover_state();

@@ -18,6 +18,17 @@ use crate::store::{self, PetLayout, Sync};
 use crate::sys;
 
 impl Keeper {
+    /// Takes over what has changed of the pod.
+    pub(super) fn redefine(&mut self, pod: Pod) {
+        self.pod = pod;
+        let spec = self.pod.spec.clone().unwrap_or_default();
+        let fresh = super::vessels(&self.pod);
+        for (vessel, fresh) in self.vessels.iter_mut().zip(fresh) {
+            vessel.spec.image = fresh.spec.image;
+        }
+        self.queue.push_back(Event::Redefined(Box::new(spec)));
+    }
+
     pub(super) fn start(&mut self, place: Place) {
         let event = match self.try_start(place) {
             Ok(pid) => Event::Started { place, pid },

@@ -182,6 +182,38 @@ impl Plan<'_> {
             self.hide(scratch);
         }
     }
+
+    /// Lets an ordinary user write below their home and beside their programs. A file is copied
+    /// when it is first written to, with the directories above it, and those belong to users who
+    /// do not exist in the namespace, so that they are copied here.
+    pub(super) fn open_own(&mut self) {
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        let user = rustix::process::geteuid().as_raw();
+        for path in home.iter().chain(self.site.needed) {
+            let Ok(real) = fs::canonicalize(path) else {
+                continue;
+            };
+            let place = match real.is_dir() {
+                true => Some(real.as_path()),
+                false => real.parent(),
+            };
+            let own = |place: &&Path| {
+                let of_host = self.on_host(place) == **place;
+                of_host && fs::metadata(place).is_ok_and(|it| it.uid() == user)
+            };
+            let Some(place) = place.filter(own) else {
+                continue;
+            };
+            let mut above: Vec<&Path> = place.ancestors().collect();
+            above.retain(|above| {
+                self.layer_of(above)
+                    .is_some_and(|at| self.overlays[at] != **above)
+            });
+            for above in above.into_iter().rev() {
+                self.copy_dir(above);
+            }
+        }
+    }
 }
 
 /// Lists where something is mounted on the host.
