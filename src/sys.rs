@@ -1,5 +1,7 @@
 //! The few calls that rustix and std lack: the only unsafe code.
 
+pub(crate) mod packets;
+
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;

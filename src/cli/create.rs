@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference,
 
 use super::apply::foreseen;
 use super::bare;
+use super::egress::EgressArgs;
 use super::files::{self, FileArgs};
 use super::isolation::{self, IsolationArgs};
 use super::merge::is_same;
@@ -63,6 +64,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     isolation: IsolationArgs,
     #[command(flatten)]
+    egress: EgressArgs,
+    #[command(flatten)]
     wait: WaitArgs,
 }
 
@@ -109,6 +112,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     if args.strict {
         objects.iter_mut().for_each(make_strict);
     }
+    args.egress.ask(&mut objects)?;
     args.isolation.ask(&mut objects);
     let mut decided = objects.clone();
     let decision = isolation::decide(session, &mut decided)?;

@@ -9,6 +9,7 @@ mod describe;
 mod discover;
 mod dns;
 mod doctor;
+mod egress;
 mod endpoints;
 mod events;
 mod exec;

@@ -12,7 +12,7 @@ use super::session::Session;
 use crate::model::{Namespace, printer};
 use crate::problem::Result;
 use crate::runner;
-use crate::store::{PetLayout, merge_status, read_json};
+use crate::store::{Layout, PetLayout, merge_status, read_json};
 
 /// The status word of a pet whose runner was killed and has no successor yet.
 const LOST: &str = "Unknown";
@@ -131,4 +131,14 @@ mod tests {
         assert!(started(std::process::id()).is_some());
         assert_eq!(started(u32::MAX), None);
     }
+}
+
+/// Lists the ports of a pet that the host finds elsewhere, as `80=10080`.
+pub(crate) fn moved_ports(layout: &Layout, pod: &Pod) -> Vec<String> {
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
+    let (Ok(namespace), Some(name)) = (namespace.parse(), &pod.metadata.name) else {
+        return Vec::new();
+    };
+    let moved = read_json(&layout.pet(&namespace, name).doors());
+    moved.ok().flatten().unwrap_or_default()
 }

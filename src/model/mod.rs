@@ -8,6 +8,7 @@ pub mod bare;
 mod canonical;
 mod claim;
 mod edit;
+mod egress;
 pub mod environment;
 pub mod expansion;
 pub mod fields;
@@ -37,6 +38,7 @@ pub use claim::{ClaimSeen, Claims, claim_for, claim_name};
 pub use edit::{
     Change, RESTARTED_ANNOTATION, restart, scale_to, set_command, set_env, set_image, set_partition,
 };
+pub use egress::{EGRESS_ANNOTATION, Egress};
 pub use isolation::{HOST_PATHS_ANNOTATION, HostPath, ISOLATION_ANNOTATION, Isolation, host_paths};
 pub use pet::{
     HOOK_ANNOTATION, Hook, HookOutcome, INITIALIZED_ANNOTATION, POD_INDEX_LABEL, POD_NAME_LABEL,

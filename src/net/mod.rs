@@ -8,6 +8,7 @@ pub(crate) mod address;
 pub(crate) mod block;
 pub(crate) mod dns;
 pub(crate) mod hub;
+mod netfilter;
 mod netlink;
 pub(crate) mod proxy;
 mod record;

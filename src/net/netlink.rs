@@ -12,6 +12,7 @@ use rustix::net::{
 const NEW_LINK: u16 = 16;
 const NEW_ADDRESS: u16 = 20;
 const NEW_ROUTE: u16 = 24;
+const NEW_RULE: u16 = 32;
 /// REQUEST | ACK.
 const ASK: u16 = 0x5;
 /// CREATE | EXCL.
@@ -26,7 +27,7 @@ pub(super) struct Netlink {
 }
 
 /// A request that is being put together.
-struct Request(Vec<u8>);
+pub(super) struct Request(pub(super) Vec<u8>);
 
 impl Netlink {
     pub(super) fn open() -> io::Result<Self> {
@@ -96,6 +97,20 @@ impl Netlink {
         self.ask(request)
     }
 
+    /// Has whatever carries a mark taken in here, to whomever it is addressed.
+    pub(super) fn take_in_marked(&self, mark: u32, table: u8, loopback: u32) -> io::Result<()> {
+        let mut route = Request::new(NEW_ROUTE, CREATE);
+        // Family IPv4, protocol boot, scope host, local.
+        route.0.extend([2, 0, 0, 0, table, 3, 254, 2, 0, 0, 0, 0]);
+        route.put(4, &loopback.to_ne_bytes());
+        there(self.ask(route))?;
+        let mut rule = Request::new(NEW_RULE, CREATE);
+        // Family IPv4, and what fits is looked up in the table.
+        rule.0.extend([2, 0, 0, 0, table, 0, 0, 1, 0, 0, 0, 0]);
+        rule.put(10, &mark.to_ne_bytes());
+        there(self.ask(rule))
+    }
+
     /// Takes a whole network for this machine's own: what is sent to any address of it arrives.
     pub(super) fn add_local_network(&self, (ip, bits): (Ipv4Addr, u8)) -> io::Result<()> {
         let mut request = Request::new(NEW_ROUTE, CREATE);
@@ -125,8 +140,16 @@ impl Netlink {
     }
 }
 
+/// What is there already is as good as made.
+pub(super) fn there(outcome: io::Result<()>) -> io::Result<()> {
+    match outcome {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
 impl Request {
-    fn new(kind: u16, flags: u16) -> Self {
+    pub(super) fn new(kind: u16, flags: u16) -> Self {
         let mut bytes = vec![0; 4];
         bytes.extend(kind.to_ne_bytes());
         bytes.extend((ASK | flags).to_ne_bytes());
@@ -143,7 +166,7 @@ impl Request {
         request
     }
 
-    fn put(&mut self, kind: u16, value: &[u8]) {
+    pub(super) fn put(&mut self, kind: u16, value: &[u8]) {
         let length = u16::try_from(value.len() + 4).unwrap_or(u16::MAX);
         self.0.extend(length.to_ne_bytes());
         self.0.extend(kind.to_ne_bytes());
@@ -151,13 +174,13 @@ impl Request {
         self.pad();
     }
 
-    fn text(&mut self, kind: u16, text: &str) {
+    pub(super) fn text(&mut self, kind: u16, text: &str) {
         let mut value = text.as_bytes().to_vec();
         value.push(0);
         self.put(kind, &value);
     }
 
-    fn nest(&mut self, kind: u16, fill: impl FnOnce(&mut Self)) {
+    pub(super) fn nest(&mut self, kind: u16, fill: impl FnOnce(&mut Self)) {
         let start = self.0.len();
         self.0.extend([0; 2]);
         self.0.extend((kind | NESTED).to_ne_bytes());
@@ -172,7 +195,7 @@ impl Request {
         }
     }
 
-    fn finish(mut self) -> Vec<u8> {
+    pub(super) fn finish(mut self) -> Vec<u8> {
         let length = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
         self.0[..4].copy_from_slice(&length.to_ne_bytes());
         self.0

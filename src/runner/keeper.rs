@@ -30,8 +30,8 @@ use super::isolation::{self, Isolation, Room, Surroundings, is_full};
 use super::logs::Outlet;
 use super::record::Record;
 use super::{spawn, tree};
-use crate::model::Namespace;
 use crate::model::lifecycle::{Action, BackOff, Event, Now, Pet, Place};
+use crate::model::{Egress, Namespace};
 use crate::store::{self, Layout, PetLayout, Store};
 
 /// How often a tree that is being killed is looked at, should no signal tell of its end.
@@ -409,7 +409,7 @@ fn surroundings<'a>(
         ip,
         pet,
         layout: supplies.layout(),
-        door: door_of(pod),
+        doors: doors_of(pod),
         cluster_domain: supplies.cluster_domain(),
         program: supplies.program(),
         shared: supplies.shared_paths(),
@@ -434,8 +434,8 @@ fn read_pod(pet: &PetLayout) -> std::io::Result<Pod> {
     Ok(pod)
 }
 
-/// Returns where the host finds the pet, and the ports it declares, if it has its own network.
-fn door_of(pod: &Pod) -> Option<(std::net::Ipv4Addr, Vec<u16>)> {
+/// Returns how the pet and what is outside find each other, if it has a network of its own.
+fn doors_of(pod: &Pod) -> Option<isolation::Doors> {
     let ip = isolation::has_network(pod).then(|| isolation::outer_ip(pod))??;
     let spec = pod.spec.as_ref()?;
     let containers = spec
@@ -443,14 +443,27 @@ fn door_of(pod: &Pod) -> Option<(std::net::Ipv4Addr, Vec<u16>)> {
         .iter()
         .flatten()
         .chain(&spec.containers);
-    let ports = containers.flat_map(|container| container.ports.iter().flatten());
-    let tcp = ports.filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP");
-    let mut ports: Vec<u16> = tcp
-        .filter_map(|port| port.container_port.try_into().ok())
+    let all: Vec<_> = containers
+        .flat_map(|container| container.ports.iter().flatten())
         .collect();
-    ports.sort_unstable();
-    ports.dedup();
-    Some((ip, ports))
+    let of = |protocol: &str| {
+        let fits = all
+            .iter()
+            .filter(|port| port.protocol.as_deref().unwrap_or("TCP") == protocol);
+        let mut ports: Vec<u16> = fits
+            .filter_map(|port| port.container_port.try_into().ok())
+            .collect();
+        ports.sort_unstable();
+        ports.dedup();
+        ports
+    };
+    let asked = Egress::asked(pod.metadata.annotations.as_ref());
+    Some(isolation::Doors {
+        ip,
+        tcp: of("TCP"),
+        udp: of("UDP"),
+        egress: asked.ok().flatten().unwrap_or_default() == Egress::Auto,
+    })
 }
 
 fn vessels(pod: &Pod) -> Vec<Vessel> {

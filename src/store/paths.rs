@@ -280,6 +280,11 @@ impl PetLayout {
         self.root.join("status.json")
     }
 
+    /// The ports of its private network that the host finds elsewhere: `80=10080`.
+    pub(crate) fn doors(&self) -> PathBuf {
+        self.root.join("doors.json")
+    }
+
     /// Held by the runner for life: one identity, one process.
     pub(crate) fn lock(&self) -> PathBuf {
         self.root.join("lock")

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer};
 
-use crate::model::Isolation;
+use crate::model::{Egress, Isolation};
 use crate::problem::{Problem, Result};
 
 /// What `petset.toml` may say. An unknown key is an error, so that a typo is not ignored.
@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) dns_forward: DnsForward,
     /// How much pets are kept apart from the host, where a set does not say.
     pub(crate) isolation: Isolation,
+    /// Whether the world is open to pets of the private network, where a set does not say.
+    pub(crate) egress: Egress,
     /// What of the host every pet sees at the same path, and may write to, whatever its isolation.
     pub(crate) shared_paths: Vec<PathBuf>,
     /// `true`: a set behaves exactly as under Kubernetes' controller, known traps included.
@@ -97,6 +99,7 @@ impl Default for Settings {
             dns_listen: None,
             dns_forward: DnsForward::Switch(false),
             isolation: Isolation::default(),
+            egress: Egress::default(),
             shared_paths: Vec::new(),
             strict: false,
         }
@@ -108,7 +111,8 @@ impl Settings {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let settings: Self = toml::from_str(text).map_err(|fault| {
             let known = "known keys: cluster-domain, address-block, lock-timeout, back-off.start, \
-                         back-off.cap, dns-listen, dns-forward, isolation, shared-paths, strict";
+                         back-off.cap, dns-listen, dns-forward, isolation, egress, \
+                         shared-paths, strict";
             Problem::invalid(fault.to_string().trim_end().to_owned()).hint(known)
         })?;
         settings.check()?;

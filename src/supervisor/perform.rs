@@ -13,8 +13,8 @@ use super::pets::Pet;
 use super::world::Key;
 use super::{Supervisor, log};
 use crate::model::{
-    Deletion, ISOLATION_ANNOTATION, Isolation, ObjectName, Ordinal, Set, Step, claim_for,
-    claim_name, pod_for,
+    Deletion, EGRESS_ANNOTATION, Egress, ISOLATION_ANNOTATION, Isolation, ObjectName, Ordinal, Set,
+    Step, claim_for, claim_name, pod_for,
 };
 use crate::problem::Result;
 use crate::store::journal::Severity;
@@ -207,7 +207,11 @@ impl Supervisor {
         pod.metadata.uid = Some(new_uid()?);
         pod.metadata.creation_timestamp = Some(Time(now));
         let pet_key = (key.0.clone(), name.parse()?);
-        let asked = Isolation::asked(self.set(key)?.metadata.annotations.as_ref())?;
+        let notes = self.set(key)?.metadata.annotations.as_ref();
+        let asked = Isolation::asked(notes)?;
+        if let Some(egress) = Egress::asked(notes)? {
+            note_egress(&mut pod, egress);
+        }
         self.launch(pod, &pet_key, asked)?;
         Ok(())
     }
@@ -291,6 +295,9 @@ impl Supervisor {
         };
         let notes = pod.metadata.annotations.get_or_insert_default();
         notes.insert(ISOLATION_ANNOTATION.to_owned(), level.to_owned());
+        let egress = Egress::asked(pod.metadata.annotations.as_ref());
+        let egress = egress.ok().flatten();
+        note_egress(pod, egress.unwrap_or(self.store.settings().egress));
     }
 
     /// Tells whether this machine can isolate pets: tried once.
@@ -519,4 +526,10 @@ pub(crate) fn new_uid() -> Result<String> {
         &hex[16..20],
         &hex[20..]
     ))
+}
+
+/// Notes in a pod what it reaches.
+fn note_egress(pod: &mut Pod, egress: Egress) {
+    let notes = pod.metadata.annotations.get_or_insert_default();
+    notes.insert(EGRESS_ANNOTATION.to_owned(), egress.word().to_owned());
 }

@@ -35,6 +35,10 @@ pub(super) fn write(session: &Session, pod: &Pod, now: Timestamp, page: &mut Pag
     write_status(pod, &status, page);
     page.field(0, "Waits For", waits_for(session, pod, &namespace, now));
     page.field(0, "IP", or_none(status.pod_ip.clone()));
+    let moved = pods::moved_ports(session.store.layout(), pod);
+    if !moved.is_empty() {
+        page.field(0, "Ports", format!("on the host: {}", moved.join(" ")));
+    }
     page.field(0, "FQDN", or_none(fqdn(session, &spec, &namespace)));
     let owner = owner(meta).map(|set| format!("StatefulSet/{set}"));
     page.field(0, "Controlled By", or_none(owner));

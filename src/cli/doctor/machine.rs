@@ -30,6 +30,7 @@ pub(super) fn findings(patient: &Patient) -> Vec<Finding> {
     ];
     found.extend(parts_of_isolation());
     found.push(level());
+    found.push(egress());
     found
 }
 
@@ -172,4 +173,21 @@ fn level() -> Finding {
         };
     };
     Finding::note(CHECK, format!("auto means none: {lack}"), way_out())
+}
+
+/// The way out of a private network is tried too.
+fn egress() -> Finding {
+    const CHECK: &str = "egress";
+    match crate::net::hub::attempt_egress() {
+        Ok(()) => Finding::ok(
+            CHECK,
+            "auto: isolated pets can reach what this machine reaches",
+        ),
+        Err(fault) => Finding::note(
+            CHECK,
+            format!("none: {fault}"),
+            "isolated pets reach each other; for more the kernel needs nf_tables with tproxy, \
+             and isolation: modprobe nft_tproxy",
+        ),
+    }
 }

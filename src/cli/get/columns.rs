@@ -60,7 +60,7 @@ pub(super) fn cells(layout: &Layout, item: &Item, wide: bool, now: Timestamp) ->
     let age = age_of(item.metadata(), now);
     let (mut cells, more) = match item {
         Item::Set(set) => (vec![name, ready(set), age], more_of_set(set)),
-        Item::Pet(pod) => (pet(pod, name, age, now), more_of_pet(pod)),
+        Item::Pet(pod) => (pet(pod, name, age, now), more_of_pet(layout, pod)),
         Item::Service(service) => {
             let more = more_of_service(layout, service, &name);
             (self::service(service, name, age), more)
@@ -111,8 +111,11 @@ fn pet(pod: &Pod, name: String, age: String, now: Timestamp) -> Vec<String> {
     vec![name, ready, status, printer::restarts(pod, now), age]
 }
 
-fn more_of_pet(pod: &Pod) -> Vec<String> {
+fn more_of_pet(layout: &Layout, pod: &Pod) -> Vec<String> {
     let ip = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
+    let moved = pods::moved_ports(layout, pod);
+    let words = |ip: String| std::iter::once(ip).chain(moved).collect::<Vec<_>>();
+    let ip = ip.map(|ip| words(ip).join(" "));
     let labels = pod.metadata.labels.as_ref();
     let revision = labels.and_then(|labels| labels.get(REVISION_LABEL).cloned());
     let why = pods::why_not_ready(pod);

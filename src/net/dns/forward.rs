@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::elsewhere::Elsewhere;
@@ -16,6 +17,25 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const MOST: usize = 512;
 const LARGEST: usize = 65_535;
 const PORT: u16 = 53;
+
+/// Tells whether names of other zones are asked for whoever has this address.
+pub(crate) type Permission = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
+
+/// Whom to ask for names of other zones, and for whom.
+#[derive(Clone)]
+pub(super) struct Outside {
+    pub(super) upstreams: Arc<[SocketAddr]>,
+    /// Everybody's questions go on where there is none.
+    pub(super) permission: Option<Permission>,
+}
+
+impl Outside {
+    /// Tells whether somebody's questions go on.
+    pub(super) fn is_open_to(&self, asker: IpAddr) -> bool {
+        let may = |permission: &Permission| permission(asker);
+        !self.upstreams.is_empty() && self.permission.as_ref().is_none_or(may)
+    }
+}
 
 /// The resolvers, and the questions that they have not answered yet.
 #[derive(Debug)]
@@ -230,14 +250,25 @@ fn resolvers(text: &str, own: &[SocketAddr]) -> Vec<SocketAddr> {
         .collect()
 }
 
+/// Returns whom a private network asks for names of other zones: whom the settings name, or the
+/// host's resolvers.
+pub(crate) fn upstreams_of_pets(settings: &Settings, own: SocketAddr) -> Vec<SocketAddr> {
+    match &settings.dns_forward {
+        DnsForward::To(_) => upstreams(settings, &[own]),
+        DnsForward::Switch(_) => of_this_machine(&[own]),
+    }
+}
+
+fn of_this_machine(own: &[SocketAddr]) -> Vec<SocketAddr> {
+    let text = store::read("/etc/resolv.conf".as_ref()).ok().flatten();
+    resolvers(&text.unwrap_or_default(), own)
+}
+
 /// Returns whom the settings want to be asked for names of other zones.
 pub(crate) fn upstreams(settings: &Settings, own: &[SocketAddr]) -> Vec<SocketAddr> {
     match &settings.dns_forward {
         DnsForward::Switch(false) => Vec::new(),
-        DnsForward::Switch(true) => {
-            let text = store::read("/etc/resolv.conf".as_ref()).ok().flatten();
-            resolvers(&text.unwrap_or_default(), own)
-        }
+        DnsForward::Switch(true) => of_this_machine(own),
         DnsForward::To(resolvers) => resolvers.iter().map(|resolver| resolver.0).collect(),
     }
 }

@@ -31,10 +31,10 @@ mod zone;
 mod zone_tests;
 
 pub(crate) use answer::{Kind, Question, Record, Value};
-pub(crate) use forward::upstreams;
+pub(crate) use forward::{Permission, upstreams, upstreams_of_pets};
 pub(crate) use lookup::{Lookup, Need, lookup, questions, search_path};
 pub(crate) use query::{Reply, query, read_reply};
-pub(crate) use server::Server;
+pub(crate) use server::{Server, Sockets};
 pub(crate) use text::{TABLE_HEAD, hosts, rows, short, zone_file};
 pub(crate) use zone::Zone;
 

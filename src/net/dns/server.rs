@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::forward::{Delivery, Forward};
+use super::forward::{Delivery, Forward, Outside, Permission};
 use super::message::{Reply, Transport, consider};
 use super::quick;
 use super::tcp;
@@ -60,12 +60,19 @@ impl Server {
         }
     }
 
-    /// Serves at addresses of a network that nobody else is in: the calling thread's.
+    /// Serves at sockets of a network that nobody else is in, and asks `upstreams`, as this thread
+    /// reaches them, for names of other zones.
     pub(crate) fn start_private(
-        addresses: &[SocketAddr],
+        sockets: Sockets,
         zone: Arc<RwLock<Zone>>,
+        upstreams: &[SocketAddr],
+        permission: Permission,
     ) -> io::Result<Self> {
-        Self::listen(addresses, zone, &[])
+        let outside = Outside {
+            upstreams: upstreams.into(),
+            permission: Some(permission),
+        };
+        Self::run(sockets, zone, outside)
     }
 
     fn listen(
@@ -73,10 +80,15 @@ impl Server {
         zone: Arc<RwLock<Zone>>,
         upstreams: &[SocketAddr],
     ) -> io::Result<Self> {
-        let pairs: Vec<(UdpSocket, TcpListener)> = addresses
-            .iter()
-            .map(|address| bind(*address))
-            .collect::<io::Result<_>>()?;
+        let outside = Outside {
+            upstreams: upstreams.into(),
+            permission: None,
+        };
+        Self::run(Sockets::open(addresses)?, zone, outside)
+    }
+
+    fn run(sockets: Sockets, zone: Arc<RwLock<Zone>>, outside: Outside) -> io::Result<Self> {
+        let Sockets(pairs) = sockets;
         let addresses = pairs
             .iter()
             .map(|(udp, _)| udp.local_addr())
@@ -90,13 +102,13 @@ impl Server {
             threads: Vec::new(),
         };
         let (udp_quit, udp_zone) = (Arc::clone(&quit), Arc::clone(&zone));
-        let mut forward = Forward::new(upstreams);
-        let upstreams: Arc<[SocketAddr]> = upstreams.into();
+        let mut forward = Forward::new(&outside.upstreams);
+        let by_udp = outside.clone();
         server.spawn("dns-udp", move || {
-            serve_udp(&udp, &udp_zone, &udp_quit, &mut forward);
+            serve_udp(&udp, &udp_zone, &udp_quit, &mut forward, &by_udp);
         })?;
         server.spawn("dns-tcp", move || {
-            tcp::serve(&tcp, &zone, &quit, &upstreams);
+            tcp::serve(&tcp, &zone, &quit, &outside);
         })?;
         Ok(server)
     }
@@ -124,6 +136,18 @@ impl Drop for Server {
     }
 }
 
+/// The sockets of a server that does not run yet: of the network of the thread that opens them.
+#[derive(Debug)]
+pub(crate) struct Sockets(Vec<(UdpSocket, TcpListener)>);
+
+impl Sockets {
+    /// Takes each of `addresses`, for UDP and TCP.
+    pub(crate) fn open(addresses: &[SocketAddr]) -> io::Result<Self> {
+        let pairs = addresses.iter().map(|address| bind(*address));
+        pairs.collect::<io::Result<_>>().map(Self)
+    }
+}
+
 /// Takes the same port for UDP and TCP.
 fn bind(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
     let mut attempts = 0;
@@ -146,7 +170,13 @@ fn is_loopback(ip: IpAddr) -> bool {
     ip.is_loopback()
 }
 
-fn serve_udp(sockets: &[UdpSocket], zone: &RwLock<Zone>, quit: &OwnedFd, forward: &mut Forward) {
+fn serve_udp(
+    sockets: &[UdpSocket],
+    zone: &RwLock<Zone>,
+    quit: &OwnedFd,
+    forward: &mut Forward,
+    outside: &Outside,
+) {
     let mut buffer = vec![0; LARGEST_QUERY];
     loop {
         let all = sockets.iter().chain(forward.sockets());
@@ -164,7 +194,7 @@ fn serve_udp(sockets: &[UdpSocket], zone: &RwLock<Zone>, quit: &OwnedFd, forward
         }
         for (index, ready) in ready[..sockets.len()].iter().enumerate() {
             if *ready {
-                take_turn(sockets, index, zone, &mut buffer, forward);
+                take_turn(sockets, index, zone, &mut buffer, (forward, outside));
             }
         }
         if forward.is_on() {
@@ -194,7 +224,7 @@ fn take_turn(
     index: usize,
     zone: &RwLock<Zone>,
     buffer: &mut [u8],
-    forward: &mut Forward,
+    (forward, outside): (&mut Forward, &Outside),
 ) {
     let socket = &sockets[index];
     let mut quick_reply = [0; quick::ROOM];
@@ -209,7 +239,8 @@ fn take_turn(
             let _ = socket.send_to(&quick_reply[..length], asker);
             continue;
         }
-        match reply_to(zone, &buffer[..length], Transport::Udp, forward.is_on()) {
+        let may = forward.is_on() && outside.is_open_to(asker.ip());
+        match reply_to(zone, &buffer[..length], Transport::Udp, may) {
             Some(Reply::Here(reply)) => drop(socket.send_to(&reply, asker)),
             Some(Reply::Elsewhere(elsewhere)) => {
                 deliver(sockets, forward.ask(elsewhere, (index, asker)));

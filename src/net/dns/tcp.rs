@@ -1,6 +1,6 @@
 //! DNS by TCP: messages with their length in front, many clients, one thread.
 
-use std::io::{self, Read, Write};
+use std::io::{self, PipeReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::elsewhere::Elsewhere;
-use super::forward;
+use super::forward::{self, Outside};
 use super::message::{Reply, Transport};
 use super::server::{reply_to, wait};
 use super::zone::Zone;
@@ -23,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long nobody is accepted after the system could not give another descriptor.
 const PAUSE: Duration = Duration::from_millis(100);
 const LARGEST_QUERY: usize = 4096;
+const STACK: usize = 128 * 1024;
 /// How many questions may wait for other servers at once; more are refused.
 const MOST_WAITING: usize = 16;
 
@@ -33,6 +34,8 @@ struct Client {
     incoming: Vec<u8>,
     /// What is still to be sent. Nothing more is read before it has gone.
     outgoing: Vec<u8>,
+    /// Who asks somebody else for it, and what they have told so far.
+    asked: Option<(PipeReader, Vec<u8>)>,
     deadline: Instant,
 }
 
@@ -50,7 +53,7 @@ pub(super) fn serve(
     listeners: &[TcpListener],
     zone: &RwLock<Zone>,
     quit: &OwnedFd,
-    upstreams: &Arc<[SocketAddr]>,
+    outside: &Outside,
 ) {
     let mut clients: Vec<Client> = Vec::new();
     let mut accept_from = Instant::now();
@@ -66,7 +69,7 @@ pub(super) fn serve(
         let mut moved = moved.iter();
         clients.retain_mut(|client| {
             let moved = moved.next() == Some(&true);
-            client.proceed(moved, zone, upstreams) == Fate::Stays
+            client.proceed(moved, zone, outside) == Fate::Stays
         });
         for (listener, came) in listeners.iter().zip(came) {
             if *came && accept(listener, &mut clients).is_err() {
@@ -95,11 +98,7 @@ fn wait_for(
             .iter()
             .map(|listener| PollFd::new(listener, listen)),
     );
-    polled.extend(
-        clients
-            .iter()
-            .map(|client| PollFd::new(&client.stream, client.wants())),
-    );
+    polled.extend(clients.iter().map(Client::awaited));
     wait(&mut polled, limit.as_ref())?;
     let happened: Vec<bool> = polled.iter().map(|fd| !fd.revents().is_empty()).collect();
     Ok((!happened[0]).then(|| happened[1..].to_vec()))
@@ -147,28 +146,30 @@ impl Client {
             stream,
             incoming: Vec::new(),
             outgoing: Vec::new(),
+            asked: None,
             deadline: Instant::now() + PATIENCE,
         }
     }
 
-    fn wants(&self) -> PollFlags {
-        if self.outgoing.is_empty() {
-            PollFlags::IN
-        } else {
-            PollFlags::OUT
+    fn awaited(&self) -> PollFd<'_> {
+        match &self.asked {
+            Some((answer, _)) => PollFd::new(answer, PollFlags::IN),
+            None if self.outgoing.is_empty() => PollFd::new(&self.stream, PollFlags::IN),
+            None => PollFd::new(&self.stream, PollFlags::OUT),
         }
     }
 
     /// Does what can be done without waiting; `moved` says that the socket is ready.
-    fn proceed(&mut self, moved: bool, zone: &RwLock<Zone>, upstreams: &Arc<[SocketAddr]>) -> Fate {
+    fn proceed(&mut self, moved: bool, zone: &RwLock<Zone>, outside: &Outside) -> Fate {
         let done = match (moved, self.outgoing.is_empty()) {
             (false, _) => Ok(Fate::Stays),
+            (true, _) if self.asked.is_some() => Ok(self.take_answer()),
             (true, false) => self.send(),
             (true, true) if self.has_question() => Ok(Fate::Stays),
             (true, true) => self.receive(),
         };
         match done {
-            Ok(Fate::Stays) => self.answer(zone, upstreams),
+            Ok(Fate::Stays) => self.answer(zone, outside),
             Ok(Fate::Goes) => Fate::Goes,
             Err(error) => fate_after(&error),
         }
@@ -203,11 +204,12 @@ impl Client {
     /// Whether a whole question waits to be answered, and its answer can go out.
     fn has_question(&self) -> bool {
         let whole = |length| self.incoming.len() >= 2 + length;
-        self.outgoing.is_empty() && self.announced().is_some_and(whole)
+        let free = self.outgoing.is_empty() && self.asked.is_none();
+        free && self.announced().is_some_and(whole)
     }
 
     /// Answers the first question, if it is complete.
-    fn answer(&mut self, zone: &RwLock<Zone>, upstreams: &Arc<[SocketAddr]>) -> Fate {
+    fn answer(&mut self, zone: &RwLock<Zone>, outside: &Outside) -> Fate {
         let length = self.announced();
         if length.is_some_and(|length| length == 0 || length > LARGEST_QUERY) {
             return Fate::Goes;
@@ -216,21 +218,27 @@ impl Client {
             return Fate::Stays;
         };
         let query: Vec<u8> = self.incoming.drain(..2 + length).skip(2).collect();
-        let reply = match reply_to(zone, &query, Transport::Tcp, !upstreams.is_empty()) {
+        let asker = self.stream.peer_addr();
+        let may = asker.is_ok_and(|asker| outside.is_open_to(asker.ip()));
+        let reply = match reply_to(zone, &query, Transport::Tcp, may) {
             Some(Reply::Elsewhere(elsewhere)) => {
-                return self.hand_over(elsewhere, Arc::clone(upstreams));
+                return self.hand_over(elsewhere, Arc::clone(&outside.upstreams));
             }
             Some(Reply::Here(reply)) => Some(reply),
             None => None,
         };
-        let size = reply
-            .as_ref()
-            .and_then(|reply| u16::try_from(reply.len()).ok());
-        let (Some(reply), Some(size)) = (reply, size) else {
+        match reply {
+            Some(reply) => self.say(&reply),
+            None => Fate::Goes,
+        }
+    }
+
+    fn say(&mut self, reply: &[u8]) -> Fate {
+        let Ok(size) = u16::try_from(reply.len()) else {
             return Fate::Goes;
         };
         self.outgoing.extend_from_slice(&size.to_be_bytes());
-        self.outgoing.extend_from_slice(&reply);
+        self.outgoing.extend_from_slice(reply);
         self.send().unwrap_or_else(|error| fate_after(&error))
     }
 }
@@ -239,30 +247,42 @@ impl Client {
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 impl Client {
-    /// Lets a thread of its own ask others and answer the client, whose connection ends with
-    /// that: asking by TCP is rare, and nobody else shall wait for it.
-    fn hand_over(&self, elsewhere: Elsewhere, upstreams: Arc<[SocketAddr]>) -> Fate {
-        let Ok(mut stream) = self.stream.try_clone() else {
+    /// Lets a thread of its own ask others: asking by TCP is rare, and nobody else shall wait for
+    /// it. The client may have more questions; they have their turn after this one.
+    fn hand_over(&mut self, elsewhere: Elsewhere, upstreams: Arc<[SocketAddr]>) -> Fate {
+        let Ok((answer, mut told)) = io::pipe() else {
             return Fate::Goes;
         };
         let waiting = WAITING.fetch_add(1, Ordering::Relaxed);
-        let answer = move || {
+        let ask = move || {
             let reply = match waiting < MOST_WAITING {
                 true => forward::ask_by_tcp(&elsewhere, &upstreams),
                 false => elsewhere.own_reply(),
             };
-            let length = u16::try_from(reply.len()).unwrap_or(0).to_be_bytes();
-            let ready = stream
-                .set_nonblocking(false)
-                .and_then(|()| stream.set_write_timeout(Some(PATIENCE)));
-            let _ = ready.and_then(|()| stream.write_all(&[&length, reply.as_slice()].concat()));
+            let _ = told.write_all(&reply);
             WAITING.fetch_sub(1, Ordering::Relaxed);
         };
         let thread = thread::Builder::new().name("dns-forward".to_owned());
-        if thread.spawn(answer).is_err() {
+        if thread.stack_size(STACK).spawn(ask).is_err() {
             WAITING.fetch_sub(1, Ordering::Relaxed);
+            return Fate::Goes;
         }
-        Fate::Goes
+        self.asked = Some((answer, Vec::new()));
+        Fate::Stays
+    }
+
+    fn take_answer(&mut self) -> Fate {
+        let Some((answer, mut told)) = self.asked.take() else {
+            return Fate::Stays;
+        };
+        let mut buffer = [0; 4096];
+        match (&answer).read(&mut buffer) {
+            Ok(0) => return self.say(&told),
+            Ok(length) => told.extend_from_slice(&buffer[..length]),
+            Err(error) => return fate_after(&error),
+        }
+        self.asked = Some((answer, told));
+        Fate::Stays
     }
 }
 

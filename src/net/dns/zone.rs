@@ -15,6 +15,9 @@ use super::asked::Asked;
 use super::node::{Moved, Node};
 use crate::net::record::{ServiceKind, ServiceRecord};
 
+/// The host's own loopback, as a private network knows it.
+const HOST: &str = "host.petset.internal";
+
 /// Everything that names resolve to.
 #[derive(Debug)]
 pub(crate) struct Zone {
@@ -23,6 +26,8 @@ pub(crate) struct Zone {
     loaded: bool,
     pub(super) servers: Vec<IpAddr>,
     reverse_zones: Vec<String>,
+    /// Where [`HOST`] is, in a network that knows it.
+    host: Option<IpAddr>,
     /// By `service.namespace`, in lower case.
     pub(super) services: HashMap<String, Node>,
     /// How many services each namespace has.
@@ -56,6 +61,7 @@ impl Zone {
             loaded: false,
             servers: Vec::new(),
             reverse_zones: Vec::new(),
+            host: None,
             services: HashMap::new(),
             namespaces: HashMap::new(),
             owners: HashMap::new(),
@@ -66,6 +72,13 @@ impl Zone {
     #[must_use]
     pub(crate) fn with_servers(mut self, servers: impl IntoIterator<Item = IpAddr>) -> Self {
         self.servers = servers.into_iter().collect();
+        self
+    }
+
+    /// Sets the address at which a private network has the host: its name is [`HOST`].
+    #[must_use]
+    pub(crate) fn with_host(mut self, ip: IpAddr) -> Self {
+        self.host = Some(ip);
         self
     }
 
@@ -188,6 +201,9 @@ impl Zone {
     /// Answers a question with at most `most` records, which is more than the asker can take.
     pub(crate) fn answer(&self, question: &Question, most: usize) -> Answer {
         let name = question.name.to_ascii_lowercase();
+        if let Some(ip) = self.host.filter(|_| name == HOST) {
+            return self.the_host(question, ip);
+        }
         let forward = arpa::below(&name, &self.domain);
         if forward.is_none() && arpa::read(&name).is_none() {
             return Answer::bare(Status::Refused);
@@ -217,6 +233,22 @@ impl Zone {
             return self.negative(Status::NoError, asked.zone);
         }
         rows.into_answer()
+    }
+
+    /// Answers for the one name outside the zone; another type than its own has no record.
+    fn the_host(&self, question: &Question, ip: IpAddr) -> Answer {
+        let asked = Asked {
+            owner: &question.name,
+            zone: &question.name,
+            kind: question.kind,
+            ttl: TTL,
+            most: 1,
+        };
+        let rows = asked.rows([Value::address(ip)]);
+        match rows.answers.is_empty() {
+            true => self.negative(Status::NoError, &question.name),
+            false => rows.into_answer(),
+        }
     }
 
     /// Says that there is no such name, or no such record, and for how long that holds.

@@ -8,37 +8,47 @@
 //! when the last one has gone, the process ends. Should it be killed, the runners have the
 //! network's namespaces open, and the next process takes them over with every pet attached.
 
+mod egress;
+mod guests;
 mod names;
 mod porter;
+mod sessions;
+mod tcp;
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit, setrlimit};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde::{Deserialize, Serialize};
 
 use super::address::Block;
-use super::netlink::{Netlink, device};
+use super::dns::Sockets;
+use super::netlink::{Netlink, device, there};
 use super::proxy;
 use crate::store::{self, Layout, Store};
 use crate::sys::{self, Spaces};
-use porter::Porter;
+use egress::{Egress, Gate};
+use guests::Guests;
+use porter::{Porter, Ports};
 
 /// The word that makes the program hold a network: `petset network <state-dir>`.
 pub(crate) const VERB: &str = "network";
 
 /// In the place of a state directory: only find out whether it can be done.
 const TRY: &str = "try";
+const TRY_EGRESS: &str = "try-egress";
 
 const BRIDGE: &str = "petset";
 /// What a pet's own end of the wire is called.
@@ -64,8 +74,24 @@ pub(crate) struct Wish {
     pub(crate) init: u32,
     /// The pet's address on the host.
     pub(crate) ip: Ipv4Addr,
-    /// The ports at which it is to be found on the host.
+    /// The ports at which it is to be found on the host, for connections and for datagrams.
     pub(crate) ports: Vec<u16>,
+    #[serde(default)]
+    pub(crate) udp: Vec<u16>,
+    /// Whether the world is open to it.
+    pub(crate) egress: bool,
+}
+
+/// What a runner is told about a pet that is attached.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Notes {
+    /// Ports that the host finds elsewhere: `80=10080`.
+    moved: Vec<String>,
+    /// Ports that the host does not find, and why.
+    missing: Vec<String>,
+    /// Why the world is not open to it although it was to be.
+    closed: Option<String>,
 }
 
 /// What the threads tell the one that decides when to end.
@@ -80,6 +106,7 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
     let taken = left_open();
     match args {
         [word] if word == TRY => finish(try_network()),
+        [word] if word == TRY_EGRESS => finish(try_egress()),
         [root] => finish(hold(Path::new(root), taken)),
         _ => ExitCode::from(2),
     }
@@ -98,8 +125,12 @@ fn finish(outcome: crate::Result<()>) -> ExitCode {
 
 /// Tries for real, in a process of its own, whether this machine can have a private network.
 pub(crate) fn attempt() -> Result<(), String> {
+    attempt_as(TRY)
+}
+
+fn attempt_as(word: &str) -> Result<(), String> {
     let mut command = std::process::Command::new("/proc/self/exe");
-    let tried = command.arg0("petset").args([VERB, TRY]).output();
+    let tried = command.arg0("petset").args([VERB, word]).output();
     let tried = tried.map_err(|error| error.to_string())?;
     match tried.status.success() {
         true => Ok(()),
@@ -114,6 +145,19 @@ fn try_network() -> crate::Result<()> {
     netlink.add_bridge(BRIDGE, [0x02, 0x50, 0x45, 0x54, 0, 1])?;
     let own: OwnedFd = File::open("/proc/self/ns/net")?.into();
     netlink.add_pair("p0.0", device(BRIDGE)?, (DEVICE, [0x0a; 6]), own.as_fd())?;
+    Ok(())
+}
+
+/// Tries for real, in a process of its own, whether the world can be opened to a network.
+pub(crate) fn attempt_egress() -> Result<(), String> {
+    attempt_as(TRY_EGRESS)
+}
+
+fn try_egress() -> crate::Result<()> {
+    own_user(None)?;
+    enter(None)?;
+    let block = Block::new(1).ok_or_else(|| io::Error::other("there is no address block"))?;
+    Inside::make(block)?.gate?;
     Ok(())
 }
 
@@ -140,29 +184,44 @@ fn hold(root: &Path, taken: Option<Taken>) -> crate::Result<()> {
     let text = store::read(&layout.block())?.unwrap_or_default();
     let block = text.trim().parse().ok().and_then(Block::new);
     let block = block.ok_or_else(|| io::Error::other("there is no address block"))?;
+    let _ = raise_limit();
     own_user(taken.as_ref())?;
     let socket = listen(&layout)?;
+    let names = names::Names::read(&store, block, server(block))?;
+    let guests = Arc::new(Guests::new()?);
+    let (porter, stand) = Porter::new()?;
     let (ready, is_ready) = channel();
-    let porter = Porter::new()?;
-    let mut doors = porter.clone();
     let services = layout.clone();
     let network = taken.map(|taken| taken.network);
     spawn("hub", move || {
-        let made = enter(network).and_then(|()| make(block, &store));
-        let made = made.map(|names| (names, rustix::thread::gettid().as_raw_nonzero().get()));
-        match made {
-            Ok((names, tid)) => {
-                let _ = ready.send(Ok(tid));
-                thread::scope(|scope| {
-                    scope.spawn(|| names.keep());
-                    scope.spawn(|| proxy::serve_inside(services, block));
-                    doors.serve();
-                });
-            }
-            Err(error) => drop(ready.send(Err(error))),
+        let made = enter(network).and_then(|()| Inside::make(block));
+        let is_made = made.is_ok();
+        let _ = ready.send(made);
+        if is_made {
+            thread::scope(|scope| {
+                scope.spawn(|| proxy::serve_inside(services, block));
+                let _ = stand.serve();
+            });
         }
     })?;
-    let tid = is_ready.recv().map_err(io::Error::other)??;
+    let inside = is_ready.recv().map_err(io::Error::other)??;
+    let tid = inside.tid;
+    let _server = names.serve(inside.sockets, store.settings(), &guests)?;
+    spawn("names", || names.keep())?;
+    let closed = match inside.gate {
+        Ok(gate) => {
+            let egress = Egress::new(gate, Arc::clone(&guests), block)?;
+            spawn("egress", || drop(egress.keep()))?;
+            None
+        }
+        Err(error) => Some(error.to_string()),
+    };
+    let host = Host {
+        block,
+        porter,
+        guests,
+        closed,
+    };
     let greeting = Greeting {
         pid: std::process::id(),
         tid: tid.unsigned_abs(),
@@ -171,7 +230,7 @@ fn hold(root: &Path, taken: Option<Taken>) -> crate::Result<()> {
     let _ = out.write_all(b"ready\n").and_then(|()| out.flush());
     let null = File::options().write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdout(&null)?;
-    attend(&socket, &greeting, block, &porter);
+    attend(&socket, &greeting, &host);
     Ok(())
 }
 
@@ -215,48 +274,76 @@ fn enter(network: Option<OwnedFd>) -> io::Result<()> {
     }
 }
 
-/// Makes the bridge and the addresses of the network, as far as they are missing.
-fn make(block: Block, store: &Store) -> io::Result<names::Names> {
-    let netlink = Netlink::open()?;
-    let b = block.number();
-    let hardware = [0x02, 0x50, 0x45, 0x54, b, 0x01];
-    netlink.set_up(device("lo")?)?;
-    there(netlink.add_bridge(BRIDGE, hardware))?;
-    let bridge = device(BRIDGE)?;
-    for address in [gateway(block), server(block)] {
-        there(netlink.add_address(bridge, address))?;
+/// What the thread that lives in the network hands to the others.
+struct Inside {
+    tid: i32,
+    sockets: Sockets,
+    gate: io::Result<Gate>,
+}
+
+impl Inside {
+    /// Makes the bridge and the addresses of the network, as far as they are missing, and opens
+    /// what others listen to.
+    fn make(block: Block) -> io::Result<Self> {
+        let netlink = Netlink::open()?;
+        let b = block.number();
+        let hardware = [0x02, 0x50, 0x45, 0x54, b, 0x01];
+        netlink.set_up(device("lo")?)?;
+        there(netlink.add_bridge(BRIDGE, hardware))?;
+        let bridge = device(BRIDGE)?;
+        for address in [gateway(block), host(block), server(block)] {
+            there(netlink.add_address(bridge, address))?;
+        }
+        there(netlink.add_local_network(block.service_network()))?;
+        Ok(Self {
+            tid: rustix::thread::gettid().as_raw_nonzero().get(),
+            sockets: Sockets::open(&[SocketAddr::from((server(block), names::PORT))])?,
+            gate: Gate::open(block),
+        })
     }
-    there(netlink.add_local_network(block.service_network()))?;
-    names::Names::serve(store, block, server(block))
+}
+
+/// A process that is connected to the world for many pets needs more descriptors than others.
+fn raise_limit() -> io::Result<()> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).map_err(Into::into)
 }
 
 fn gateway(block: Block) -> Ipv4Addr {
     block.internal(block.reserved(1))
 }
 
+/// Returns the address at which the network has the host's loopback.
+fn host(block: Block) -> Ipv4Addr {
+    block.internal(block.reserved(2))
+}
+
 fn server(block: Block) -> Ipv4Addr {
     block.internal(block.reserved(53))
 }
 
-/// What is there already is as good as made.
-fn there(outcome: io::Result<()>) -> io::Result<()> {
-    match outcome {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other,
-    }
+/// What a runner's pet is given.
+#[derive(Debug, Clone)]
+struct Host {
+    block: Block,
+    porter: Porter,
+    guests: Arc<Guests>,
+    /// Why the world is open to nobody.
+    closed: Option<String>,
 }
 
 /// Serves runners until the last one has gone.
-fn attend(socket: &UnixListener, greeting: &Greeting, block: Block, porter: &Porter) {
+fn attend(socket: &UnixListener, greeting: &Greeting, host: &Host) {
     let (turns, turn) = channel();
     thread::scope(|scope| {
         scope.spawn(|| {
             for stream in socket.incoming().flatten() {
-                let (turns, porter, greeting) = (turns.clone(), porter.clone(), greeting.clone());
+                let (turns, host, greeting) = (turns.clone(), host.clone(), greeting.clone());
                 // Counted before it is heard, so that nobody is lost who has just come.
                 let _ = turns.send(Turn::Came);
                 let _ = spawn("runner", move || {
-                    let _ = serve(stream, &greeting, block, &porter);
+                    let _ = serve(stream, &greeting, &host);
                     let _ = turns.send(Turn::Went);
                 });
             }
@@ -276,12 +363,7 @@ fn attend(socket: &UnixListener, greeting: &Greeting, block: Block, porter: &Por
 }
 
 /// Attaches a pet, and keeps its doors open until its runner goes.
-fn serve(
-    stream: UnixStream,
-    greeting: &Greeting,
-    block: Block,
-    porter: &Porter,
-) -> crate::Result<()> {
+fn serve(stream: UnixStream, greeting: &Greeting, host: &Host) -> crate::Result<()> {
     let mut answers = stream.try_clone()?;
     let mut wishes = BufReader::with_capacity(1024, stream);
     writeln!(answers, "{}", serde_json::to_string(greeting)?)?;
@@ -289,24 +371,34 @@ fn serve(
     wishes.read_line(&mut line)?;
     let wish: Wish = serde_json::from_str(&line)?;
     let tid = greeting.tid;
+    let inside = host.block.internal(wish.ip);
+    let ticket = host.guests.welcome(inside, wish.egress);
     // In a thread that goes with its namespaces: this one stays in the host's network.
     let attached = thread::scope(|scope| {
-        let thread = scope.spawn(|| attach(&wish, block, tid));
+        let thread = scope.spawn(|| attach(&wish, host.block, tid));
         thread
             .join()
             .unwrap_or_else(|_| Err(io::Error::other("it panicked")))
     });
-    let opened = match attached {
-        Ok(()) => porter.open(wish.ip, block.internal(wish.ip), &wish.ports),
-        Err(error) => {
-            writeln!(answers, "cannot attach {}: {error}", wish.ip)?;
-            return Ok(());
-        }
+    if let Err(error) = attached {
+        host.guests.part(inside, ticket);
+        writeln!(answers, "cannot attach {}: {error}", wish.ip)?;
+        return Ok(());
+    }
+    let (tcp, udp) = (wish.ports.as_slice(), wish.udp.as_slice());
+    let opened = host
+        .porter
+        .open(ticket, wish.ip, inside, Ports { tcp, udp });
+    let notes = Notes {
+        moved: opened.moved,
+        missing: opened.missing,
+        closed: host.closed.clone().filter(|_| wish.egress),
     };
-    writeln!(answers, "ok {}", opened.join(" "))?;
+    writeln!(answers, "ok {}", serde_json::to_string(&notes)?)?;
     line.clear();
     let _ = wishes.read_line(&mut line);
-    porter.close(wish.ip);
+    host.porter.close(ticket);
+    host.guests.part(inside, ticket);
     Ok(())
 }
 
@@ -330,5 +422,20 @@ fn attach(wish: &Wish, block: Block, tid: u32) -> io::Result<()> {
     let eth = device(DEVICE)?;
     there(inner.add_address(eth, ip))?;
     inner.set_up(eth)?;
-    there(inner.add_default_route(gateway(block)))
+    allow_ping();
+    match wish.egress {
+        true => there(inner.add_default_route(gateway(block))),
+        false => Ok(()),
+    }
+}
+
+/// Lets programs ping in this thread's network without being root.
+fn allow_ping() {
+    let own = rustix::process::getegid().as_raw();
+    // In a user namespace no group is known but one's own.
+    for groups in ["0 2147483647".to_owned(), format!("{own} {own}")] {
+        if fs::write("/proc/sys/net/ipv4/ping_group_range", groups).is_ok() {
+            return;
+        }
+    }
 }

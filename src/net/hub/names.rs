@@ -7,13 +7,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use rustix::event::{PollFd, PollFlags, poll};
 
+use super::guests::Guests;
 use crate::model::Namespace;
 use crate::net::address::Block;
-use crate::net::dns::{Server, Zone};
+use crate::net::dns::{Permission, Server, Sockets, Zone, upstreams_of_pets};
 use crate::net::record::ServiceRecord;
-use crate::store::{self, Layout, Noticed, Store, Watch};
+use crate::store::{self, Layout, Noticed, Settings, Store, Watch};
 
-const PORT: u16 = 53;
+pub(super) const PORT: u16 = 53;
 
 /// What a change is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,37 +24,52 @@ enum Spot {
     Services(Namespace),
 }
 
-/// The names, and the server that tells them.
+/// The names of a network.
 #[derive(Debug)]
 pub(super) struct Names {
     layout: Layout,
     block: Block,
     zone: Arc<RwLock<Zone>>,
     watch: Watch<Spot>,
-    _server: Server,
 }
 
 impl Names {
-    /// Answers at an address of this thread's network.
-    pub(super) fn serve(store: &Store, block: Block, server: Ipv4Addr) -> io::Result<Self> {
+    /// Reads the names of a network in which a server has this address.
+    pub(super) fn read(store: &Store, block: Block, server: Ipv4Addr) -> io::Result<Self> {
         let zones = block.reverse_zones();
         let zone = Zone::unloaded(&store.settings().cluster_domain);
         let zone = zones
             .iter()
             .fold(zone, |zone, reverse| zone.with_reverse_zone(reverse));
         let zone = zone.with_servers([IpAddr::from(server)]);
-        let zone = Arc::new(RwLock::new(zone));
-        let at = SocketAddr::from((server, PORT));
+        let zone = zone.with_host(IpAddr::from(super::host(block)));
         let mut names = Self {
-            _server: Server::start_private(&[at], Arc::clone(&zone))?,
             layout: store.layout().clone(),
             block,
-            zone,
+            zone: Arc::new(RwLock::new(zone)),
             watch: Watch::new()?,
         };
         names.watch.add(&names.layout.seen(), Spot::Namespaces)?;
         names.read_everything();
         Ok(names)
+    }
+
+    /// Answers by sockets of the network; names of other zones are asked of the resolvers that
+    /// this thread reaches, for guests that may leave.
+    pub(super) fn serve(
+        &self,
+        sockets: Sockets,
+        settings: &Settings,
+        guests: &Arc<Guests>,
+    ) -> io::Result<Server> {
+        let own = SocketAddr::from((self.block.reserved(53), PORT));
+        let upstreams = upstreams_of_pets(settings, own);
+        let guests = Arc::clone(guests);
+        let permission: Permission = Arc::new(move |ip| match ip {
+            IpAddr::V4(ip) => guests.may_leave(ip),
+            IpAddr::V6(_) => false,
+        });
+        Server::start_private(sockets, Arc::clone(&self.zone), &upstreams, permission)
     }
 
     /// Keeps the names as the files are.

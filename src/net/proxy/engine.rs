@@ -16,7 +16,7 @@ use super::balance::Balance;
 use super::datagrams::{IDLE, Sessions};
 use super::detour::Detour;
 use super::follow::Key;
-use super::link::{Fate, Link, Side};
+use super::link::{Fate, Link, Side, await_on};
 use super::plan::{Place, Protocol, Wish, Wishes, detours};
 use super::{log, socket};
 
@@ -397,20 +397,6 @@ fn read_token(token: u64) -> (u64, Role) {
     let roles = ROLES.len() as u64;
     let role = usize::try_from(token % roles).unwrap_or_default();
     (token / roles, ROLES[role])
-}
-
-/// Changes what is waited for on one side. A side of which nothing is wanted is not registered,
-/// because the system would report its end again and again.
-fn await_on(epoll: &OwnedFd, side: &mut Side, wants: EventFlags, token: u64) -> io::Result<()> {
-    let data = EventData::new_u64(token);
-    match (side.awaited.is_empty(), wants.is_empty()) {
-        _ if side.awaited == wants => return Ok(()),
-        (true, _) => epoll::add(epoll, &side.stream, data, wants)?,
-        (false, true) => epoll::delete(epoll, &side.stream)?,
-        (false, false) => epoll::modify(epoll, &side.stream, data, wants)?,
-    }
-    side.awaited = wants;
-    Ok(())
 }
 
 /// Opens the port at `place`, or nearby where it cannot be had.

@@ -2,21 +2,22 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::time::Instant;
 
-use rustix::event::epoll::EventFlags;
+use rustix::event::epoll::{self, EventData, EventFlags};
 
-use super::socket;
+pub(in crate::net) use super::socket::reset;
 
 /// How often one side is read before others have their turn.
 const ROUNDS: usize = 4;
 
 /// One end of a link.
 #[derive(Debug)]
-pub(super) struct Side {
-    pub(super) stream: TcpStream,
+pub(in crate::net) struct Side {
+    pub(in crate::net) stream: TcpStream,
     /// What the engine waits for on it now; nothing where it is not registered.
-    pub(super) awaited: EventFlags,
+    pub(in crate::net) awaited: EventFlags,
     /// What it did not take yet.
     pending: Vec<u8>,
     /// It will say nothing more.
@@ -41,14 +42,14 @@ pub(super) struct Link {
 
 /// How a link goes on.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(in crate::net) enum Fate {
     Stays,
     /// Both sides have said all, and know it.
     Ends,
 }
 
 impl Side {
-    pub(super) const fn new(stream: TcpStream) -> Self {
+    pub(in crate::net) const fn new(stream: TcpStream) -> Self {
         Self {
             stream,
             awaited: EventFlags::empty(),
@@ -56,6 +57,11 @@ impl Side {
             ended: false,
             shut: false,
         }
+    }
+
+    /// Tells whether it knows that it will be told nothing more.
+    pub(in crate::net) const fn is_shut(&self) -> bool {
+        self.shut
     }
 
     /// Sends what can be sent now, and keeps the rest.
@@ -88,7 +94,7 @@ impl Side {
         other.ended = true;
     }
 
-    fn wants(&self, other: &Self) -> EventFlags {
+    pub(in crate::net) fn wants(&self, other: &Self) -> EventFlags {
         let mut wants = EventFlags::empty();
         wants.set(EventFlags::IN, !self.ended && other.pending.is_empty());
         wants.set(EventFlags::OUT, !self.pending.is_empty());
@@ -97,7 +103,7 @@ impl Side {
 }
 
 /// Carries what one side says to the other.
-fn carry(from: &mut Side, to: &mut Side, buffer: &mut [u8]) -> io::Result<()> {
+pub(in crate::net) fn carry(from: &mut Side, to: &mut Side, buffer: &mut [u8]) -> io::Result<()> {
     if to.flush().is_err() {
         to.deafen(from);
     }
@@ -124,6 +130,25 @@ fn carry(from: &mut Side, to: &mut Side, buffer: &mut [u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// Changes what is waited for on one side. A side of which nothing is wanted is not registered,
+/// because the system would report its end again and again.
+pub(in crate::net) fn await_on(
+    epoll: &OwnedFd,
+    side: &mut Side,
+    wants: EventFlags,
+    token: u64,
+) -> io::Result<()> {
+    let data = EventData::new_u64(token);
+    match (side.awaited.is_empty(), wants.is_empty()) {
+        _ if side.awaited == wants => return Ok(()),
+        (true, _) => epoll::add(epoll, &side.stream, data, wants)?,
+        (false, true) => epoll::delete(epoll, &side.stream)?,
+        (false, false) => epoll::modify(epoll, &side.stream, data, wants)?,
+    }
+    side.awaited = wants;
+    Ok(())
+}
+
 impl Link {
     /// Does what can be done without waiting. An error means that one side broke off, and the
     /// other must learn it.
@@ -147,7 +172,7 @@ impl Link {
 
     /// Breaks it off, so that neither side takes what it got for everything.
     pub(super) fn reset(self) {
-        socket::reset(&self.client.stream);
-        socket::reset(&self.pet.stream);
+        reset(&self.client.stream);
+        reset(&self.pet.stream);
     }
 }

@@ -16,7 +16,7 @@ mod datagrams;
 mod detour;
 mod engine;
 mod follow;
-mod link;
+pub(super) mod link;
 mod plan;
 mod socket;
 #[cfg(test)]

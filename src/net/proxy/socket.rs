@@ -77,6 +77,6 @@ fn appear_as(socket: &OwnedFd, client: IpAddr) {
 }
 
 /// Makes the end of a connection a reset: its other end must not take it for an orderly one.
-pub(super) fn reset(stream: &TcpStream) {
+pub(in crate::net) fn reset(stream: &TcpStream) {
     let _ = set_socket_linger(stream, Some(Duration::ZERO));
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 
@@ -92,7 +92,8 @@ pub(super) fn resolver(
     let mut resolver = Resolver::read(own);
     match (policy, server) {
         (Some("None"), _) => resolver = Resolver::default(),
-        (Some("Default"), _) | (_, None) => {}
+        (_, None) => {}
+        (Some("Default"), Some(server)) => resolver.replace_loopback(server),
         (_, Some(server)) => resolver.prefer(pod, server, cluster_domain),
     }
     if let Some(config) = spec.and_then(|spec| spec.dns_config.as_ref()) {
@@ -132,6 +133,17 @@ impl Resolver {
             }
         }
         resolver
+    }
+
+    /// A resolver on the host's own loopback is asked by the network's server.
+    fn replace_loopback(&mut self, server: Ipv4Addr) {
+        let is_loopback = |ip: &str| ip.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        for own in &mut self.servers {
+            if is_loopback(own) {
+                *own = server.to_string();
+            }
+        }
+        self.servers.dedup();
     }
 
     /// Puts the cluster's names before the host's.
@@ -232,6 +244,9 @@ mod tests {
         );
         let hosts = pod(json!({"containers": [], "dnsPolicy": "Default"}));
         assert!(resolver(&hosts, server, "z", own).contains("nameserver 9.9.9.9"));
+        let stub = "nameserver 127.0.0.53\nsearch home\n";
+        let text = resolver(&hosts, server, "z", stub);
+        assert_eq!(text, "search home\nnameserver 10.7.0.53\n");
     }
 
     #[test]

@@ -22,6 +22,7 @@ use super::plan::{self, Site};
 use super::step::Step;
 use super::{Room, Surroundings, files, ids_of, needed};
 use crate::runner::container::Launch;
+use crate::store;
 use crate::sys::{self, Door, Fork, Spaces};
 
 /// How long the kernel may take over a sandbox or a room.
@@ -43,6 +44,7 @@ pub(crate) struct Sandbox {
     dialer: Dialer,
     network: Option<Network>,
     ordinary: bool,
+    warnings: Vec<String>,
 }
 
 impl Sandbox {
@@ -51,7 +53,7 @@ impl Sandbox {
         let ordinary = sys::is_ordinary();
         let fault = |error: io::Error| format!("creating the sandbox: {error}");
         let mut network = None;
-        if around.door.is_some() {
+        if around.doors.is_some() {
             let joined = Network::join(around.layout, None);
             network = Some(joined.map_err(|error| format!("joining the network: {error}"))?);
         }
@@ -76,17 +78,31 @@ impl Sandbox {
             dialer: Dialer::new(link),
             network,
             ordinary,
+            warnings: Vec::new(),
         };
         sandbox.attach(around)?;
         Ok(sandbox)
     }
 
     fn attach(&mut self, around: &Surroundings<'_>) -> Result<(), String> {
-        let (Some(network), Some((ip, ports))) = (&mut self.network, &around.door) else {
+        let (Some(network), Some(doors)) = (&mut self.network, &around.doors) else {
             return Ok(());
         };
-        let attached = network.attach(self.pid, *ip, ports).map(drop);
-        attached.map_err(|error| format!("joining the network: {error}"))
+        let attached = network.attach(self.pid, doors);
+        let notes = attached.map_err(|error| format!("joining the network: {error}"))?;
+        self.warnings = notes.warnings();
+        let place = around.pet.doors();
+        // Only who looks at the pet would miss it.
+        let _ = match notes.moved.is_empty() {
+            true => store::remove(&place),
+            false => store::replace_json(&place, &notes.moved, store::Sync::No),
+        };
+        Ok(())
+    }
+
+    /// Returns what is not as it was to be, once.
+    pub(super) fn warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
     }
 
     /// Joins the network again whose holder has died.

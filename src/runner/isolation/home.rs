@@ -41,7 +41,10 @@ pub(super) fn etc(launch: &Launch, around: &Surroundings<'_>) -> Vec<(&'static s
     let domain = around.cluster_domain;
     let name = files::host_name(around.pod, domain);
     let own = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    let server = around.door.as_ref().map(|(ip, _)| files::name_server(*ip));
+    let server = around
+        .doors
+        .as_ref()
+        .map(|doors| files::name_server(doors.ip));
     let mut all = vec![
         ("hosts", files::hosts(around.pod, around.ip, domain)),
         ("hostname", format!("{name}\n")),

@@ -23,6 +23,7 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 
 pub(in crate::runner) use dialer::Dialer;
 pub(super) use full::Sandbox;
+pub(super) use network::Doors;
 pub(crate) use trial::trials;
 pub(crate) use visit::visit;
 
@@ -58,8 +59,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) ip: &'a str,
     pub(super) pet: &'a PetLayout,
     pub(super) layout: &'a Layout,
-    /// The ports that the pet declares, and the address at which the host finds them.
-    pub(super) door: Option<(Ipv4Addr, Vec<u16>)>,
+    /// How the pet and what is outside its network find each other, if it has one.
+    pub(super) doors: Option<Doors>,
     pub(super) cluster_domain: &'a str,
     pub(super) program: &'a Path,
     /// What of the host every pet sees and may write to.
@@ -98,6 +99,12 @@ impl Isolation {
     pub(super) fn heal(&mut self, around: &Surroundings<'_>) -> Result<(), String> {
         let sandbox = self.sandbox.as_mut();
         sandbox.map_or(Ok(()), |sandbox| sandbox.heal(around))
+    }
+
+    /// Returns what of the network is not as it was to be, once.
+    pub(super) fn warnings(&mut self) -> Vec<String> {
+        let sandbox = self.sandbox.as_mut();
+        sandbox.map(Sandbox::warnings).unwrap_or_default()
     }
 
     /// Returns the pid of the sandbox's first process.
@@ -232,7 +239,7 @@ pub(crate) fn attempt() -> Result<Vec<String>, String> {
         ip: "127.0.0.1",
         pet: &pet,
         layout: &layout,
-        door: None,
+        doors: None,
         cluster_domain: "cluster.local",
         program: &program,
         shared: &[],

@@ -32,6 +32,42 @@ struct Wish<'a> {
     init: u32,
     ip: Ipv4Addr,
     ports: &'a [u16],
+    udp: &'a [u16],
+    egress: bool,
+}
+
+/// What of a pet the host is to find, and what the pet is to find.
+#[derive(Debug)]
+pub(in crate::runner) struct Doors {
+    /// The pet's address on the host.
+    pub(in crate::runner) ip: Ipv4Addr,
+    /// The ports that the pet declares, for connections and for datagrams.
+    pub(in crate::runner) tcp: Vec<u16>,
+    pub(in crate::runner) udp: Vec<u16>,
+    /// Whether the world is open to it.
+    pub(in crate::runner) egress: bool,
+}
+
+/// What has become of a pet's doors.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Notes {
+    /// Ports that the host finds elsewhere: `80=10080`.
+    pub(super) moved: Vec<String>,
+    /// Ports that the host does not find, and why.
+    missing: Vec<String>,
+    /// Why the world is not open to it although it was to be.
+    closed: Option<String>,
+}
+
+impl Notes {
+    /// Says what is not as it was to be.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let missing = self.missing.iter();
+        let missing = missing.map(|port| format!("the host does not find port {port}"));
+        let closed = self.closed.iter();
+        let closed = closed.map(|why| format!("the world cannot be reached from here: {why}"));
+        missing.chain(closed).collect()
+    }
 }
 
 /// A connection to who holds the network, and the network's namespaces.
@@ -86,14 +122,21 @@ impl Network {
         self.user.as_ref().map(AsFd::as_fd)
     }
 
-    /// Attaches a pet. Returns what the host has to know about its ports.
-    pub(super) fn attach(&mut self, init: u32, ip: Ipv4Addr, ports: &[u16]) -> io::Result<String> {
-        let wish = serde_json::to_string(&Wish { init, ip, ports })?;
+    /// Attaches a pet. Returns what has become of its ports, and of its way out.
+    pub(super) fn attach(&mut self, init: u32, doors: &Doors) -> io::Result<Notes> {
+        let wish = Wish {
+            init,
+            ip: doors.ip,
+            ports: &doors.tcp,
+            udp: &doors.udp,
+            egress: doors.egress,
+        };
+        let wish = serde_json::to_string(&wish)?;
         writeln!(self.stream.get_ref(), "{wish}")?;
         let mut answer = String::new();
         self.stream.read_line(&mut answer)?;
         match answer.trim_end().strip_prefix("ok") {
-            Some(notes) => Ok(notes.trim().to_owned()),
+            Some(notes) => Ok(serde_json::from_str(notes)?),
             None if answer.is_empty() => Err(io::ErrorKind::ConnectionReset.into()),
             None => Err(io::Error::other(answer.trim_end().to_owned())),
         }

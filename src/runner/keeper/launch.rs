@@ -49,6 +49,7 @@ impl Keeper {
         let around = surroundings(&self.pod, &self.ip, &self.pet, &self.supplies);
         let room = self.isolation.furnish(&launch, &around);
         let room = room.map_err(fault)?;
+        let network = self.isolation.warnings();
         launch
             .warnings
             .extend(room.iter().flat_map(|room| room.lacks.clone()));
@@ -59,6 +60,7 @@ impl Keeper {
         // Only `exec` and `describe` would miss it.
         let _ = store::replace_json(&self.pet.launch(&name), &launch, Sync::No);
         launch.argv = Vec::new();
+        self.warn(network);
         let warnings = std::mem::take(&mut launch.warnings);
         if self.vessels[place.0].launch.is_none() {
             self.warn(warnings);

@@ -1,0 +1,46 @@
+//! What a new set's pets reach beside each other.
+
+use crate::manifest::Object;
+use crate::model::{EGRESS_ANNOTATION, Egress};
+use crate::problem::Result;
+
+/// The option.
+#[derive(Debug, clap::Args)]
+pub(crate) struct EgressArgs {
+    /// What isolated pets reach beside each other: the world as the host does (auto), or nothing
+    ///
+    /// Without it the set's annotation petset.dev/egress counts, then `egress` in petset.toml.
+    #[arg(long, value_name = "REACH", value_parser = ["auto", "none"])]
+    egress: Option<String>,
+}
+
+impl EgressArgs {
+    /// Notes in sets and pods what is asked for. What they ask for themselves must make sense.
+    pub(crate) fn ask(&self, objects: &mut [Object]) -> Result<()> {
+        for object in objects.iter_mut() {
+            if let (true, Some(egress)) = (is_asked(object), &self.egress) {
+                let notes = object.metadata_mut().annotations.get_or_insert_default();
+                notes.insert(EGRESS_ANNOTATION.to_owned(), egress.clone());
+            }
+        }
+        check(objects)
+    }
+}
+
+fn is_asked(object: &Object) -> bool {
+    matches!(object, Object::StatefulSet(_) | Object::Pod(_))
+}
+
+/// Refuses sets and pods that ask for what there is not.
+pub(crate) fn check(objects: &[Object]) -> Result<()> {
+    for object in objects.iter().filter(|object| is_asked(object)) {
+        Egress::asked(object.metadata().annotations.as_ref())?;
+        if let Object::StatefulSet(set) = object
+            && let Some(spec) = &set.spec
+            && let Some(metadata) = &spec.template.metadata
+        {
+            Egress::asked(metadata.annotations.as_ref())?;
+        }
+    }
+    Ok(())
+}
