@@ -156,6 +156,7 @@ fn a_command_replaces_entrypoint_and_arguments_and_arguments_replace_arguments()
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of images")]
 fn a_built_in_server_takes_options_or_a_command_of_its_own() {
     let catalogue = catalogue(&[]);
     let cases = [
