@@ -109,7 +109,7 @@ fn no_request_fails_while_the_set_behind_a_service_is_upgraded() {
 #[test]
 fn a_service_has_one_address_for_life_and_pets_are_told_of_it() {
     let sandbox = Sandbox::new();
-    sandbox.ok("create -f manifests/front.yaml --isolation none");
+    sandbox.ok("create -f manifests/front.yaml");
     let at = address_of(&sandbox, "front", 8000);
     let [_, b, x, y] = match at {
         SocketAddr::V4(at) => at.ip().octets(),
