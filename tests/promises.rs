@@ -75,7 +75,8 @@ fn supervisor_and_runners_leave_the_session_and_the_directory_of_the_caller() {
     assert!(own, "{}", place.display());
 }
 
-/// The addresses that a process listens at, as the kernel writes them.
+/// The addresses at which anybody may reach a process, as the kernel writes them: those of sockets
+/// that are connected to nobody.
 fn listens_at(pid: i32) -> Vec<String> {
     let sockets: Vec<String> = open_files(pid)
         .iter()
@@ -91,10 +92,11 @@ fn listens_at(pid: i32) -> Vec<String> {
         let text = fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
         for line in text.lines().skip(1) {
             let words: Vec<&str> = line.split_whitespace().collect();
-            if sockets
+            let nobody = words.get(2).is_some_and(|peer| peer.ends_with(":0000"));
+            let own = sockets
                 .iter()
-                .any(|inode| words.get(9) == Some(&inode.as_str()))
-            {
+                .any(|inode| words.get(9) == Some(&inode.as_str()));
+            if nobody && own {
                 all.push(format!("{table} {}", words[1]));
             }
         }
