@@ -43,6 +43,7 @@ pub fn main() -> ExitCode {
         }
         Some((role, rest)) if role == hello::HELLO_ARGUMENT => hello::run(rest),
         Some((role, rest)) if role == runner::VERB => runner::run(rest),
+        Some((role, rest)) if role == sys::users::VERB => runner::run_inside(rest),
         Some((role, rest)) if role == net::hub::VERB => net::hub::run(rest),
         Some(_) | None => cli::run(),
     }

@@ -1,6 +1,7 @@
 //! The few calls that rustix and std lack: the only unsafe code.
 
 pub(crate) mod packets;
+pub(crate) mod users;
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -400,6 +401,26 @@ pub(crate) fn ignore_keys() {
     for number in [Signal::INT, Signal::QUIT] {
         signal(number.as_raw(), IGNORE);
     }
+}
+
+/// Reads the memory of another process: what is not there or not allowed is an error.
+#[expect(unsafe_code, reason = "std and rustix do not offer it")]
+pub(crate) fn memory_of(pid: u32, start: usize, length: usize) -> io::Result<Vec<u8>> {
+    let pid = i32::try_from(pid).map_err(io::Error::other)?;
+    let mut bytes = vec![0_u8; length];
+    let own = libc::iovec {
+        iov_base: bytes.as_mut_ptr().cast(),
+        iov_len: length,
+    };
+    let theirs = libc::iovec {
+        iov_base: start as *mut libc::c_void,
+        iov_len: length,
+    };
+    // SAFETY: at most `length` bytes are written to a buffer of that length.
+    let read = unsafe { libc::process_vm_readv(pid, &raw const own, 1, &raw const theirs, 1, 0) };
+    let read = usize::try_from(read).map_err(|_| io::Error::last_os_error())?;
+    bytes.truncate(read);
+    Ok(bytes)
 }
 
 /// Tells whether this process needs a user namespace to have namespaces at all.

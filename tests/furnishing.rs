@@ -28,6 +28,16 @@ fn is_root() -> bool {
     rustix::process::getuid().is_root()
 }
 
+/// Tells whether pets can be others than who runs the test: `mapping` tests those of an ordinary
+/// user.
+fn has_subordinates(sandbox: &Sandbox) -> bool {
+    let output = sandbox.command("doctor -o json").output().unwrap();
+    let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut findings = findings.as_array().unwrap().iter();
+    let can = findings.any(|it| it["check"] == "user ids" && it["verdict"] == "ok");
+    can && !is_root()
+}
+
 /// A set `db` of one pet, with what a pod and its container ask for, and a claim `data`.
 fn db(pod: &Value, container: &Value) -> Value {
     let mut container = container.clone();
@@ -60,6 +70,9 @@ fn config() -> Value {
 #[test]
 fn a_pet_runs_as_the_user_and_in_the_groups_it_asks_for() {
     let sandbox = Sandbox::new();
+    if has_subordinates(&sandbox) {
+        return;
+    }
     let pod = json!({"securityContext": {"runAsUser": 12345, "runAsGroup": 23456,
             "supplementalGroups": [45678], "fsGroup": 34567},
         "volumes": [{"name": "conf", "configMap": {"name": "conf", "defaultMode": 0o400}},

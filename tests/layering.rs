@@ -13,7 +13,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
     ("hello", &[]),
     ("model", &["problem"]),
     ("manifest", &["model", "problem"]),
-    ("store", &["manifest", "model", "problem"]),
+    ("store", &["manifest", "model", "problem", "sys"]),
     ("net", &["model", "problem", "store", "sys"]),
     ("runner", &["model", "problem", "store", "sys"]),
     (

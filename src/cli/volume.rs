@@ -11,6 +11,7 @@ use super::render::{self, Format};
 use super::session::Session;
 use crate::model::ObjectName;
 use crate::problem::Result;
+use crate::store::size_of;
 pub(crate) use found::in_words;
 use found::{Volume, Volumes};
 
@@ -117,7 +118,7 @@ fn row(session: &Session, volume: &Volume) -> Row {
         set: volume.set.clone(),
         status: volume.status.word(),
         used_by: volume.status.pet().map(str::to_owned),
-        bytes: found::size_of(&volume.path),
+        bytes: size_of(&volume.path),
         requested: volume.requested.clone(),
         path: volume.path.display().to_string(),
     }

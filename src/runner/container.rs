@@ -13,7 +13,8 @@ use k8s_openapi::api::core::v1 as core;
 use serde::{Deserialize, Serialize};
 
 use super::image::unpack;
-use super::isolation;
+use super::inside;
+use super::isolation::{self, Realm};
 use super::user::{self, User};
 use super::volumes::{self, Mount, Volumes};
 use crate::model::environment::{self, Own, Sources};
@@ -68,6 +69,8 @@ pub(super) struct Supplies {
     inherited: Vec<(String, String)>,
     capacity: Capacity,
     full: bool,
+    /// Where an ordinary user's pet lives.
+    realm: Option<Realm>,
     volumes: Option<Volumes>,
     /// What the volumes were made from, for the first container, which starts just then.
     fresh: Option<Sources>,
@@ -88,9 +91,15 @@ impl Supplies {
             full,
             store,
             namespace,
+            realm: None,
             volumes: None,
             fresh: None,
         }
+    }
+
+    /// Takes note of where the pet lives.
+    pub(super) fn settle(&mut self, realm: Option<Realm>) {
+        self.realm = realm;
     }
 
     /// Puts the pod's volumes in place, or brings their files up to date; returns warnings.
@@ -102,7 +111,11 @@ impl Supplies {
         let mut made = made.map_err(|fault| fault.message)?;
         made.mounted = self.full;
         if let Some(group) = self.fs_group(pod) {
-            let given = made.give(group, self.volumes.is_none(), user::keeps_what_fits(pod));
+            let gift = made.gift(group, self.volumes.is_none(), user::keeps_what_fits(pod));
+            let given = match &self.realm {
+                Some(realm) => inside::give(&gift, &realm.space),
+                None => gift.give(),
+            };
             given.map_err(|error| format!("giving the volumes to group {group}: {error}"))?;
         }
         let warnings = made.warnings.clone();

@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::Container;
 
 use super::volumes::Mount;
 use crate::model::image::Launch as Image;
-use crate::store::make_dir;
+use crate::store::{self, make_dir};
 
 /// Where a container finds the scripts of its image.
 const BIN: &str = "/run/petset/bin";
@@ -60,10 +60,7 @@ struct Unpacking<'a> {
 impl Unpacking<'_> {
     /// Removes what an earlier run has left: an image begins anew with each container.
     fn clear(&self) -> io::Result<()> {
-        match fs::remove_dir_all(self.place) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        store::remove_tree(self.place)
     }
 
     fn scripts(&mut self, image: &mut Image, full: bool) -> io::Result<()> {

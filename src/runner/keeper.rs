@@ -223,6 +223,7 @@ impl Keeper {
     fn prepare(&mut self) -> Result<(), String> {
         let around = surroundings(&self.pod, &self.ip, &self.pet, &self.supplies);
         self.isolation.prepare(&around)?;
+        self.supplies.settle(self.isolation.realm());
         let warnings = self.supplies.prepare(&self.pod)?;
         self.warn(warnings);
         Ok(())

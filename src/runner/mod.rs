@@ -11,6 +11,7 @@ mod control;
 mod hooks;
 mod http;
 mod image;
+mod inside;
 pub(crate) mod isolation;
 mod keeper;
 mod logs;
@@ -38,8 +39,9 @@ use crate::sys;
 
 pub(crate) use container::Launch;
 pub(crate) use control::{Control, tell};
+pub(crate) use inside::run as run_inside;
 pub(crate) use record::boot_id;
-pub(crate) use tree::started;
+pub(crate) use tree::{environment_of, started};
 
 /// The word that makes the program a runner: `petset runner <state-dir> <namespace> <pod>`.
 pub(crate) const VERB: &str = "runner";

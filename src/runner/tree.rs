@@ -127,8 +127,30 @@ pub(super) fn container_of(pid: u32) -> Option<String> {
     variable_of(pid, CONTAINER_VARIABLE)
 }
 
+/// Reads a process's environment. The file is its owner's alone, who may be a subordinate of this
+/// user's: then it is the rights over their namespace that count.
+pub(crate) fn environment_of(pid: u32) -> io::Result<Vec<u8>> {
+    const MOST: usize = 1 << 20;
+    match fs::read(format!("/proc/{pid}/environ")) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let text = fs::read(format!("/proc/{pid}/stat"))?;
+            let place = environment_place(&String::from_utf8_lossy(&text));
+            let (start, end) = place.filter(|it| it.0 < it.1).ok_or(error)?;
+            sys::memory_of(pid, start, (end - start).min(MOST))
+        }
+        other => other,
+    }
+}
+
+/// Returns where a process has its environment; zeros where that is not told.
+fn environment_place(text: &str) -> Option<(usize, usize)> {
+    let (_, rest) = text.rsplit_once(')')?;
+    let mut fields = rest.split_ascii_whitespace().skip(47);
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+}
+
 fn variable_of(pid: u32, name: &str) -> Option<String> {
-    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let environment = environment_of(pid).ok()?;
     let mut variables = environment.split(|&byte| byte == 0);
     let value = variables.find_map(|it| it.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
     String::from_utf8(value.to_vec()).ok()

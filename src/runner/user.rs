@@ -1,14 +1,16 @@
 //! Who a container runs as: what its `securityContext` asks for (V56), and what the passwd and
 //! group of its root say of that.
 //!
-//! Only root can give a process other ids. For anybody else what is asked for is compared with
-//! who they are, and what differs is a warning.
+//! Root can give a process any ids, and an ordinary user those of their subordinates. Where there
+//! are none, what is asked for is compared with who the user is, and what differs is a warning.
 
 use std::fs;
 use std::path::Path;
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSecurityContext, SecurityContext};
 use serde::{Deserialize, Serialize};
+
+use crate::sys::users::Known;
 
 /// The numbers that a process runs with.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,23 +86,32 @@ impl Names {
     }
 }
 
-/// Returns who a container is to run as, where root may say so; nobody in particular where it
-/// does not matter. `own` is who an ordinary user is: warnings tell what differs.
+/// An ordinary user, and whom they can make a pet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Own<'a> {
+    pub(super) ids: (u32, u32),
+    pub(super) known: Option<&'a Known>,
+}
+
+/// Returns who a container is to run as; nobody in particular where it does not matter. What an
+/// ordinary user (`own`) cannot do is told by warnings: either all that is asked for is done, or
+/// nothing is.
 pub(super) fn user_of(
     pod: &Pod,
     container: &Container,
     names: &Names,
-    own: Option<(u32, u32)>,
+    own: Option<Own<'_>>,
     warnings: &mut Vec<String>,
 ) -> Result<Option<User>, String> {
     let asked = Asked::of(pod, container);
-    asked.refuse_root(pod, container, own)?;
+    let able = own.is_none_or(|own| own.known.is_some_and(|known| asked.is_within(known)));
+    asked.refuse_root(pod, container, own.map(|own| own.ids), able)?;
     match own {
-        None => asked.user(names),
-        Some(own) => {
+        Some(own) if !able => {
             warnings.extend(asked.differences(own));
             Ok(None)
         }
+        own => asked.user(names, own),
     }
 }
 
@@ -148,14 +159,16 @@ impl Asked {
         pod: &Pod,
         container: &Container,
         own: Option<(u32, u32)>,
+        able: bool,
     ) -> Result<(), String> {
-        if !self.not_root || own.is_some_and(|(uid, _)| uid != 0) {
+        let ordinary = own.is_some_and(|(uid, _)| uid != 0);
+        if !self.not_root || (ordinary && !able) {
             return Ok(());
         }
         let fault = match self.uid {
             Some(0) => "container's runAsUser breaks non-root policy",
-            Some(_) => return Ok(()),
-            None => "container has runAsNonRoot and image will run as root",
+            None if !ordinary => "container has runAsNonRoot and image will run as root",
+            _ => return Ok(()),
         };
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         let container = &container.name;
@@ -165,7 +178,16 @@ impl Asked {
         ))
     }
 
-    fn user(&self, names: &Names) -> Result<Option<User>, String> {
+    /// Tells whether all that is asked for means somebody in a namespace that has others.
+    fn is_within(&self, known: &Known) -> bool {
+        let number = |id: i64| u32::try_from(id).ok();
+        let has_user = |id: i64| number(id).is_some_and(|id| known.has_user(id));
+        let has_group = |id: i64| number(id).is_some_and(|id| known.has_group(id));
+        let mut groups = self.gid.iter().chain(&self.groups).chain(&self.fs_group);
+        known.has_others() && self.uid.is_none_or(has_user) && groups.all(|id| has_group(*id))
+    }
+
+    fn user(&self, names: &Names, own: Option<Own<'_>>) -> Result<Option<User>, String> {
         if self.uid.is_none()
             && self.gid.is_none()
             && self.groups.is_empty()
@@ -174,12 +196,16 @@ impl Asked {
             return Ok(None);
         }
         let number = |id: i64| u32::try_from(id).map_err(|_| format!("{id} is no user or group"));
-        let uid = number(self.uid.unwrap_or(0))?;
+        let (own_uid, own_gid) = own.map_or((0, 0), |own| own.ids);
+        let known = own.and_then(|own| own.known);
+        let has_group = |group: &u32| known.is_none_or(|known| known.has_group(*group));
+        let uid = number(self.uid.unwrap_or_else(|| own_uid.into()))?;
         let entry = names.entry(uid);
         let primary = entry.as_ref().and_then(|it| it.get(3)?.parse().ok());
         let gid = match self.gid {
             Some(gid) => number(gid)?,
-            None => primary.unwrap_or(0),
+            None if own.is_some() && uid == own_uid => own_gid,
+            None => primary.filter(has_group).unwrap_or(0),
         };
         let mut groups = Vec::new();
         for group in self.groups.iter().chain(&self.fs_group) {
@@ -190,7 +216,7 @@ impl Asked {
             .and_then(|it| it.first())
             .filter(|_| !self.strict)
         {
-            groups.extend(names.groups_of(name));
+            groups.extend(names.groups_of(name).filter(has_group));
         }
         groups.sort_unstable();
         groups.dedup();
@@ -198,8 +224,14 @@ impl Asked {
     }
 
     /// Names what an ordinary user cannot be.
-    fn differences(&self, (uid, gid): (u32, u32)) -> Vec<String> {
-        let why = format!("pets run as you (uid {uid}, gid {gid}): only root can make them others");
+    fn differences(&self, own: Own<'_>) -> Vec<String> {
+        let (uid, gid) = own.ids;
+        let others = own.known.is_some_and(Known::has_others);
+        let why = match others {
+            true => "not all that is asked for is among your subordinate ids",
+            false => "others take root, or subordinate ids (see `petset doctor`)",
+        };
+        let why = format!("pets run as you (uid {uid}, gid {gid}): {why}");
         let other = |asked: Option<i64>, own: u32| asked.filter(|id| *id != i64::from(own));
         let mut all = Vec::new();
         let mut add = |field: &str, id: Option<i64>| {
@@ -265,7 +297,10 @@ mod tests {
 
     #[test]
     fn an_ordinary_user_is_told_what_differs_and_nothing_else() {
-        let own = Some((1000, 1000));
+        let own = Some(Own {
+            ids: (1000, 1000),
+            known: None,
+        });
         let (pod, container) = asked(
             json!({"runAsNonRoot": true, "runAsUser": 1000, "fsGroup": 5}),
             json!({}),

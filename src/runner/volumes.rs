@@ -27,6 +27,7 @@ use self::payload::Payload;
 pub(crate) use mounts::Mount;
 #[cfg(test)]
 use mounts::Mounted;
+pub(super) use ownership::Gift;
 
 /// Why a volume or a mount is not there: reason `FailedMount` if it comes from [`prepare`],
 /// `CreateContainerConfigError` if it comes from a container's mounts.

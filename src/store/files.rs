@@ -2,13 +2,15 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::sys::users::{has_subordinates, inside};
 
 /// How many things are waited for at a time.
 const AT_ONCE: usize = 16;
@@ -204,9 +206,50 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     succeed_if_absent(fs::remove_file(path))
 }
 
+/// What a process inside a user namespace is asked for: to remove a directory, or to measure it.
+pub(crate) const REMOVE: &str = "remove";
+pub(crate) const MEASURE: &str = "measure";
+
 /// Removes a directory with all that is below it; one that is gone already is a success.
 pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
-    succeed_if_absent(fs::remove_dir_all(path))
+    match succeed_if_absent(fs::remove_dir_all(path)) {
+        // A pet may have given it to another user, who is one of this user's subordinates.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && has_subordinates() => {
+            inside(None, &[REMOVE.as_ref(), path.as_os_str()])
+                .map(drop)
+                .map_err(|fault| io::Error::new(error.kind(), format!("{error}: {fault}")))
+        }
+        other => other,
+    }
+}
+
+/// Returns how many bytes a directory takes on disk, with all that is below it; what cannot be
+/// looked at does not count.
+pub(crate) fn size_of(path: &Path) -> u64 {
+    let mut closed = false;
+    let size = measure(path, &mut closed);
+    if !closed || !has_subordinates() {
+        return size;
+    }
+    let said = inside(None, &[MEASURE.as_ref(), path.as_os_str()]);
+    said.ok().and_then(|said| said.parse().ok()).unwrap_or(size)
+}
+
+/// Does the same without help; `closed` tells of directories that this user may not look into.
+pub(crate) fn measure(path: &Path, closed: &mut bool) -> u64 {
+    let Ok(meta) = fs::symlink_metadata(path) else {
+        return 0;
+    };
+    let own = meta.blocks() * 512;
+    if !meta.is_dir() {
+        return own;
+    }
+    let below = fs::read_dir(path);
+    *closed |= below.is_err();
+    let below = below.into_iter().flatten().flatten();
+    own + below
+        .map(|entry| measure(&entry.path(), closed))
+        .sum::<u64>()
 }
 
 fn succeed_if_absent(outcome: io::Result<()>) -> io::Result<()> {

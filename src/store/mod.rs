@@ -27,7 +27,8 @@ use anyhow::Context;
 pub(crate) use addresses::{Given, addresses_given, give_addresses};
 pub(crate) use edit::{Edit, Kept, PURGE_ANNOTATION, SET_ANNOTATION, identity};
 pub(crate) use files::{
-    Sync, make_dir, names_in, read, read_json, remove, remove_tree, replace, replace_json,
+    MEASURE, REMOVE, Sync, make_dir, measure, names_in, read, read_json, remove, remove_tree,
+    replace, replace_json, size_of,
 };
 pub(crate) use images::{catalogue, image_files, with_disk};
 pub(crate) use lock::{Attempt, Lock};

@@ -30,6 +30,7 @@ pub(super) fn findings(patient: &Patient) -> Vec<Finding> {
     ];
     found.extend(parts_of_isolation());
     found.push(level());
+    found.push(user_ids());
     found.push(egress());
     found
 }
@@ -173,6 +174,18 @@ fn level() -> Finding {
         };
     };
     Finding::note(CHECK, format!("auto means none: {lack}"), way_out())
+}
+
+/// Whom pets can be made: what `securityContext` asks for takes root or subordinate ids.
+fn user_ids() -> Finding {
+    const CHECK: &str = "user ids";
+    match isolation::whom_pets_can_be() {
+        Ok(whom) => Finding::ok(CHECK, whom),
+        Err((why, way_out)) => {
+            let result = format!("isolated pets run as you, whatever runAsUser says: {why}");
+            Finding::note(CHECK, result, way_out)
+        }
+    }
 }
 
 /// The way out of a private network is tried too.

@@ -11,6 +11,7 @@ use super::super::dns::{known_server, wire};
 use super::super::pods;
 use super::{Finding, Patient};
 use crate::net::dns::{Kind, Lookup, Question};
+use crate::runner::environment_of;
 use crate::store::{PetLayout, merge_status, names_in, read, read_json};
 use crate::supervisor;
 
@@ -128,7 +129,7 @@ fn processes(patient: &Patient, pets: &[Pet]) -> Finding {
     let lost = fs::read_dir("/proc").into_iter().flatten().flatten();
     let lost = lost.filter_map(|entry| {
         let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
-        let uid = mark_of(&entry.path(), patient.layout.root())?;
+        let uid = mark_of(pid, patient.layout.root())?;
         let known = pets.iter().any(|pet| pet.uid == uid);
         (!known).then(|| pid.to_string())
     });
@@ -144,8 +145,8 @@ fn processes(patient: &Patient, pets: &[Pet]) -> Finding {
 }
 
 /// Returns the uid of the pod that a process was started for, if that was of this state directory.
-fn mark_of(process: &Path, root: &Path) -> Option<String> {
-    let environment = fs::read(process.join("environ")).ok()?;
+fn mark_of(pid: u32, root: &Path) -> Option<String> {
+    let environment = environment_of(pid).ok()?;
     let value = |name: &str| {
         let mut words = environment.split(|byte| *byte == 0);
         words.find_map(|word| word.strip_prefix(name.as_bytes()))

@@ -1,9 +1,7 @@
 //! The volumes of a namespace, and who has something to do with them.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -185,20 +183,6 @@ fn requested(claim: &PersistentVolumeClaim) -> Option<String> {
     Some(resources.requests.as_ref()?.get("storage")?.0.clone())
 }
 
-/// Returns how many bytes a directory takes on disk, with all that is below it; what cannot be
-/// looked at does not count.
-pub(super) fn size_of(path: &Path) -> u64 {
-    let Ok(meta) = fs::symlink_metadata(path) else {
-        return 0;
-    };
-    let own = meta.blocks() * 512;
-    if !meta.is_dir() {
-        return own;
-    }
-    let below = fs::read_dir(path).into_iter().flatten().flatten();
-    own + below.map(|entry| size_of(&entry.path())).sum::<u64>()
-}
-
 /// Writes a number of bytes for people: `3.1 MiB`.
 pub(crate) fn in_words(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -217,6 +201,7 @@ pub(crate) fn in_words(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::size_of;
 
     #[test]
     fn sizes_are_written_for_people() {

@@ -11,7 +11,7 @@ use rustix::termios::isatty;
 use super::super::names::SetRef;
 use super::super::render;
 use super::super::session::{Session, say, say_all};
-use super::found::{Status, Volume, Volumes, in_words, size_of};
+use super::found::{Status, Volume, Volumes, in_words};
 use crate::model::ObjectName;
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Edit, Wanted};
@@ -47,7 +47,10 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<()> {
         }
     };
     refuse_what_is_wanted(&chosen, &volumes)?;
-    let sizes: Vec<u64> = chosen.iter().map(|volume| size_of(&volume.path)).collect();
+    let sizes: Vec<u64> = chosen
+        .iter()
+        .map(|volume| store::size_of(&volume.path))
+        .collect();
     if !args.yes {
         ask(&chosen, &sizes)?;
     }

@@ -317,7 +317,7 @@ fn a_security_context_says_of_each_field_what_it_takes() {
     );
     let found = warnings(&text);
     for line in [
-        "securityContext.runAsUser: only acted on as root and with isolation full: otherwise pets \
+        "securityContext.runAsUser: only acted on with isolation full, as root or with subordinate ids (`petset doctor` tells): otherwise pets \
          run as the user who runs petset; also securityContext.fsGroup",
         "securityContext.sysctls: ignored: pets are processes of this machine",
         "containers[0].securityContext.readOnlyRootFilesystem: only acted on with isolation full",

@@ -4,8 +4,8 @@ use k8s_openapi::api::core::v1::{PodSecurityContext, SecurityContext};
 
 use super::{ISOLATED, Ignored, NO_CONTAINERS};
 
-pub(super) const ROOT: &str = "only acted on as root and with isolation full: otherwise pets run as the user \
-                    who runs petset";
+pub(super) const ROOT: &str = "only acted on with isolation full, as root or with subordinate ids (`petset doctor` tells): \
+                    otherwise pets run as the user who runs petset";
 
 /// Remarks on what a pod asks for.
 pub(super) fn of_pod(ignored: &mut Ignored<'_>, context: &PodSecurityContext) {

@@ -243,12 +243,7 @@ fn own_user(taken: Option<&Taken>) -> io::Result<()> {
     if !crate::sys::is_ordinary() || taken.is_some() {
         return Ok(());
     }
-    let user = rustix::process::geteuid().as_raw();
-    let group = rustix::process::getegid().as_raw();
-    sys::unshare(Spaces::NEWUSER)?;
-    fs::write("/proc/self/setgroups", "deny")?;
-    fs::write("/proc/self/uid_map", format!("{user} {user} 1\n"))?;
-    fs::write("/proc/self/gid_map", format!("{group} {group} 1\n"))
+    sys::users::enter(&sys::users::make()?)
 }
 
 fn listen(layout: &Layout) -> io::Result<UnixListener> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use k8s_openapi::api::core::v1 as core;
 
 use super::{Launch, Supplies};
-use crate::runner::user::{self, Names};
+use crate::runner::user::{self, Names, Own};
 use crate::sys;
 
 impl Supplies {
@@ -17,7 +17,10 @@ impl Supplies {
         launch: &mut Launch,
     ) -> Result<(), String> {
         let names = Names::read(launch.rootfs.as_deref().unwrap_or(Path::new("/")));
-        let own = sys::is_ordinary().then(sys::own_ids);
+        let own = sys::is_ordinary().then(|| Own {
+            ids: sys::own_ids(),
+            known: self.realm.as_ref().map(|realm| &realm.known),
+        });
         let warnings = &mut launch.warnings;
         launch.user = user::user_of(pod, container, &names, own, warnings)?;
         let context = container.security_context.as_ref();
@@ -27,6 +30,7 @@ impl Supplies {
         let host = self.inherited.iter().find(|it| home(it));
         if let (Some(user), Some(at)) = (&launch.user, launch.env.iter().position(home))
             && Some(&launch.env[at]) == host
+            && user.uid != sys::own_ids().0
         {
             // What the host's user has there is not theirs.
             launch.env[at].1 = names.home(user.uid).unwrap_or_else(|| "/".to_owned());
@@ -44,7 +48,11 @@ impl Supplies {
 
     /// Returns the group that the volumes are given to.
     pub(super) fn fs_group(&self, pod: &core::Pod) -> Option<u32> {
-        let able = self.full && !sys::is_ordinary();
-        user::fs_group(pod).filter(|_| able)
+        let known = self.realm.as_ref().map(|realm| &realm.known);
+        let able = |group: &u32| match sys::is_ordinary() {
+            true => known.is_some_and(|known| known.has_others() && known.has_group(*group)),
+            false => true,
+        };
+        user::fs_group(pod).filter(|group| self.full && able(group))
     }
 }

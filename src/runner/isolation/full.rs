@@ -3,7 +3,6 @@
 //! The process is a fork of the runner. It sets up what the namespaces share, buries orphans, and
 //! waits for the runner's end of their link to close.
 
-use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -23,6 +22,7 @@ use super::step::Step;
 use super::{Room, Surroundings, files, ids_of, needed};
 use crate::runner::container::Launch;
 use crate::store;
+use crate::sys::users::{self, Known};
 use crate::sys::{self, Door, Fork, Spaces};
 
 /// How long the kernel may take over a sandbox or a room.
@@ -44,6 +44,8 @@ pub(crate) struct Sandbox {
     dialer: Dialer,
     network: Option<Network>,
     ordinary: bool,
+    /// Who is somebody in it, where that are not all.
+    known: Option<Known>,
     warnings: Vec<String>,
 }
 
@@ -57,11 +59,14 @@ impl Sandbox {
             let joined = Network::join(around.layout, None);
             network = Some(joined.map_err(|error| format!("joining the network: {error}"))?);
         }
-        let birth = Birth::new(around, ordinary && network.is_none(), network.is_some());
+        let own = (ordinary && network.is_none()).then(users::make);
+        let own = own.transpose().map_err(fault)?;
+        let birth = Birth::new(around, network.is_some());
         let (link, theirs) = link().map_err(fault)?;
         let Some(_) = sys::fork(Fork::CHILD).map_err(fault)? else {
             let user = network.as_ref().and_then(Network::user);
-            birth.give(user, theirs.as_fd());
+            let own = own.as_ref().map(AsFd::as_fd);
+            birth.give(user.or(own), theirs.as_fd());
         };
         drop(theirs);
         let mut words = [listen(&link), listen(&link)];
@@ -78,6 +83,7 @@ impl Sandbox {
             dialer: Dialer::new(link),
             network,
             ordinary,
+            known: ordinary.then(|| Known::to(pid)),
             warnings: Vec::new(),
         };
         sandbox.attach(around)?;
@@ -123,6 +129,11 @@ impl Sandbox {
         self.network.as_ref().map(Network::lifeline)
     }
 
+    /// Tells who is somebody in it, where that are not all.
+    pub(super) const fn known(&self) -> Option<&Known> {
+        self.known.as_ref()
+    }
+
     pub(super) const fn pid(&self) -> u32 {
         self.pid
     }
@@ -147,7 +158,9 @@ impl Sandbox {
         launch: &Launch,
         around: &Surroundings<'_>,
     ) -> Result<Room, String> {
-        if !self.ordinary {
+        let stranger = launch.user.as_ref();
+        let stranger = stranger.is_some_and(|user| user.uid != sys::own_ids().0);
+        if !self.ordinary || stranger {
             home::open_claims(launch, around);
         }
         let shown = crate::store::view::show_addresses(around.layout);
@@ -163,7 +176,8 @@ impl Sandbox {
             ordinary: self.ordinary,
             etc: &home::etc(launch, around),
             closed: launch.closed,
-            stranger: launch.user.as_ref().is_some_and(|user| user.uid != 0),
+            stranger,
+            known: self.known.as_ref().filter(|_| stranger),
             mounts: &launch.mounts,
             shared: around.shared,
             cwd: &launch.cwd,
@@ -223,8 +237,8 @@ impl Sandbox {
             process: self.init.try_clone()?,
             spaces: self.spaces(),
             mounts: room.mounts.try_clone()?,
-            harmless: !self.ordinary,
-            ids: ids_of(launch).filter(|_| !self.ordinary),
+            harmless: !self.ordinary || launch.user.is_some(),
+            ids: ids_of(launch),
             humble: launch.humble,
         })
     }
@@ -267,39 +281,30 @@ fn build(steps: &[Step], link: BorrowedFd<'_>) -> ! {
 /// What the first process of a sandbox sets up.
 struct Birth {
     spaces: Spaces,
-    /// What to write to the maps of users and groups.
-    maps: Option<[CString; 2]>,
     host_name: String,
     network: bool,
 }
 
 /// The stages of a birth, for its errors.
-const STAGES: [&str; 4] = [
-    "mapping the user",
+const STAGES: [&str; 3] = [
     "leaving the session",
     "naming the host",
     "freeing low ports",
 ];
 
 impl Birth {
-    /// Prepares a birth in a user namespace of its own (`user`) or in that of the network.
-    fn new(around: &Surroundings<'_>, user: bool, network: bool) -> Self {
+    /// Prepares a birth, in a network of its own where there is one.
+    fn new(around: &Surroundings<'_>, network: bool) -> Self {
         let mut spaces = Spaces::NEWPID | Spaces::NEWUTS | Spaces::NEWIPC;
-        spaces.set(Spaces::NEWUSER, user);
         spaces.set(Spaces::NEWNET, network);
-        let uid = rustix::process::geteuid().as_raw();
-        let group = rustix::process::getegid().as_raw();
-        // A user who saw themselves as root would be expected to be able to become others.
-        let map = |id: u32| CString::new(format!("{id} {id} 1\n")).unwrap_or_default();
         Self {
             spaces,
-            maps: user.then(|| [map(uid), map(group)]),
             host_name: files::host_name(around.pod, around.cluster_domain),
             network,
         }
     }
 
-    /// Forks the first process of the sandbox, in the network's user namespace if there is one.
+    /// Forks the first process of the sandbox, in a user namespace if there is one for it.
     fn give(&self, user: Option<BorrowedFd<'_>>, link: BorrowedFd<'_>) -> ! {
         let kind = Some(rustix::thread::LinkNameSpaceType::User);
         let entered = user.map_or(Ok(()), |user| {
@@ -325,7 +330,7 @@ impl Birth {
         sys::close_all_but(link);
         sys::reset_signals();
         sys::ignore_children();
-        let stages = [Self::map, Self::part, Self::name, Self::free_ports];
+        let stages = [Self::part, Self::name, Self::free_ports];
         let mut stages = stages.iter().enumerate();
         let fault =
             stages.find_map(|(at, stage)| Some(word(at, stage(self).err()?.raw_os_error())));
@@ -363,15 +368,6 @@ impl Birth {
         let group = rustix::process::getegid().as_raw();
         let own = format!("{group} {group}");
         write(range, b"0 2147483647").or_else(|_| write(range, own.as_bytes()))
-    }
-
-    fn map(&self) -> rustix::io::Result<()> {
-        let Some([users, groups]) = &self.maps else {
-            return Ok(());
-        };
-        write(c"/proc/self/setgroups", b"deny")?;
-        write(c"/proc/self/uid_map", users.to_bytes())?;
-        write(c"/proc/self/gid_map", groups.to_bytes())
     }
 
     fn part(&self) -> rustix::io::Result<()> {

@@ -29,7 +29,8 @@ pub(super) fn open_claims(launch: &Launch, around: &Surroundings<'_>) {
             continue;
         };
         let empty = std::fs::read_dir(&mount.path).is_ok_and(|mut it| it.next().is_none());
-        let fresh = empty && found.uid() == 0 && found.mode() & 0o7777 == 0o700;
+        let fresh =
+            empty && found.uid() == crate::sys::own_ids().0 && found.mode() & 0o7777 == 0o700;
         if fresh && found.is_dir() && mount.path.starts_with(&volumes) {
             let open = std::fs::Permissions::from_mode(0o777);
             let _ = std::fs::set_permissions(&mount.path, open);

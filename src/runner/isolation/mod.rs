@@ -24,13 +24,14 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 pub(in crate::runner) use dialer::Dialer;
 pub(super) use full::Sandbox;
 pub(super) use network::Doors;
-pub(crate) use trial::trials;
+pub(crate) use trial::{trials, whom_pets_can_be};
 pub(crate) use visit::visit;
 
 use super::container::Launch;
 use super::volumes::Mount;
 use crate::model::ISOLATION_ANNOTATION;
 use crate::store::{Layout, PetLayout};
+use crate::sys::users::Known;
 use crate::sys::{Door, Ids};
 
 /// Tells a pet the number of its private network's block.
@@ -42,6 +43,15 @@ pub(super) struct Room {
     mounts: OwnedFd,
     /// What it has to do without.
     pub(super) lacks: Vec<String>,
+}
+
+/// A user namespace of an ordinary user.
+#[derive(Debug)]
+pub(super) struct Realm {
+    /// Who is somebody in it.
+    pub(super) known: Known,
+    /// The file that it is entered by.
+    pub(super) space: PathBuf,
 }
 
 /// Where a pet's processes live.
@@ -105,6 +115,16 @@ impl Isolation {
     pub(super) fn warnings(&mut self) -> Vec<String> {
         let sandbox = self.sandbox.as_mut();
         sandbox.map(Sandbox::warnings).unwrap_or_default()
+    }
+
+    /// Returns the user namespace that the pet lives in, if that is one of an ordinary user.
+    pub(super) fn realm(&self) -> Option<Realm> {
+        let sandbox = self.sandbox.as_ref()?;
+        let process = Path::new("/proc").join(sandbox.pid().to_string());
+        Some(Realm {
+            known: sandbox.known()?.clone(),
+            space: process.join("ns/user"),
+        })
     }
 
     /// Returns the pid of the sandbox's first process.

@@ -16,6 +16,7 @@ mod state;
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::fs::{self, Metadata};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,7 @@ use rustix::fs::{Access, access};
 
 use super::step::{Step, c_path};
 use crate::runner::volumes::Mount;
+use crate::sys::users::Known;
 
 /// What is never the host's.
 const PRIVATE: [&str; 5] = ["/tmp", "/run", "/dev", "/proc", "/sys"];
@@ -52,6 +54,9 @@ pub(super) struct Site<'a> {
     pub(super) closed: bool,
     /// Whether who runs in it has no rights of their own in the host's directories.
     pub(super) stranger: bool,
+    /// Who is somebody in there, where things are to belong to others than who builds it and not
+    /// everybody is.
+    pub(super) known: Option<&'a Known>,
     /// Whether an ordinary user's namespace is all there is.
     pub(super) ordinary: bool,
     /// Files of `/etc`, by name.
@@ -157,9 +162,17 @@ impl<'a> Plan<'a> {
             .collect()
     }
 
-    /// Returns whose a copy of something is to be: only root can give things away.
+    /// Returns whose a copy of something is to be.
     fn owner(&self, found: &Metadata) -> Option<(u32, u32)> {
-        (!self.site.ordinary).then(|| (found.uid(), found.gid()))
+        Some((found.uid(), found.gid())).filter(|owner| self.can_own(*owner))
+    }
+
+    /// Tells whether things can be given to somebody, and are to be: root knows everybody.
+    fn can_own(&self, (uid, gid): (u32, u32)) -> bool {
+        match self.site.known {
+            Some(known) => known.has_user(uid) && known.has_group(gid),
+            None => !self.site.ordinary,
+        }
     }
 
     fn write_etc(&mut self) {
@@ -250,8 +263,17 @@ impl<'a> Plan<'a> {
                 Some((outer, around)) => {
                     let rest = at.strip_prefix(outer).unwrap_or(Path::new(""));
                     let point = around.path.join(rest);
-                    let made = make_point_in_volume(&point, is_dir);
-                    made.map_err(|error| format!("{}: {error}", point.display()))?;
+                    match make_point_in_volume(&point, is_dir) {
+                        // Who builds has rights in there that its user lacks outside.
+                        Err(error) if is_dir && error.kind() == ErrorKind::PermissionDenied => {
+                            let above = at.ancestors().take(rest.components().count());
+                            let above: Vec<&Path> = above.collect();
+                            let dirs = above.into_iter().rev();
+                            self.top
+                                .extend(dirs.map(|dir| plain_dir(inside(dir), 0o755)));
+                        }
+                        made => made.map_err(|error| format!("{}: {error}", point.display()))?,
+                    }
                 }
                 None => self.make_mount_point(&at, is_dir),
             }

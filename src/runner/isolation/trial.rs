@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags};
 use rustix::process::{Pid, WaitOptions, waitpid};
 
+use crate::sys::users;
 use crate::sys::{self, Fork, Spaces};
 
 /// One part of isolation: its name, and what it takes.
@@ -26,6 +27,26 @@ const PARTS: [Part; 5] = [
 pub(crate) fn trials() -> Vec<(&'static str, Result<(), String>)> {
     let outcome = |(name, part): Part| (name, apart(part).map_err(|error| error.to_string()));
     PARTS.into_iter().map(outcome).collect()
+}
+
+/// Tries whom pets can be made; returns why it cannot be anybody else than who runs petset, and the
+/// way out.
+pub(crate) fn whom_pets_can_be() -> Result<String, (String, String)> {
+    if !sys::is_ordinary() {
+        return Ok("isolated pets can run as any user".to_owned());
+    }
+    let grants = users::grants().map_err(|lack| (lack.why, lack.way_out))?;
+    let [users, groups] = grants.map(|grant| grant.count);
+    match users::make_with(grants) {
+        Ok(_) => Ok(format!(
+            "isolated pets can run as users below {users} and in groups below {groups}"
+        )),
+        Err(fault) => {
+            let way_out = "see /etc/subuid and /etc/subgid, and that newuidmap and newgidmap are \
+                           installed with their rights: apt install --reinstall uidmap";
+            Err((fault.to_string(), way_out.to_owned()))
+        }
+    }
 }
 
 /// Does something in a process of its own.

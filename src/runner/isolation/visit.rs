@@ -76,7 +76,7 @@ fn door_of(launch: &Launch) -> io::Result<Door> {
         process: pidfd_open(number, PidfdFlags::empty())?,
         spaces,
         mounts,
-        harmless: !spaces.contains(Entered::USER),
+        harmless: !spaces.contains(Entered::USER) || launch.user.is_some(),
         ids: super::ids_of(launch),
         humble: launch.humble,
     })

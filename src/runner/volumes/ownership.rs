@@ -3,28 +3,70 @@
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{Sort, Volumes};
+use serde::{Deserialize, Serialize};
+
+use super::{Place, Sort, Volumes};
 
 const SETGID: u32 = 0o2000;
 const READ: u32 = 0o440;
 const WRITE: u32 = 0o660;
 const ENTER: u32 = 0o110;
 
+/// Directories that are given to a group.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Gift {
+    group: u32,
+    keeps_what_fits: bool,
+    directories: Vec<Directory>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Directory {
+    path: PathBuf,
+    mask: u32,
+    /// Whether petset wrote what is in it.
+    written: bool,
+}
+
 impl Volumes {
-    /// Gives the volumes to a group: the files that petset wrote always, all others when the pod
-    /// begins, and with `keeps_what_fits` only those whose top does not fit.
-    pub(crate) fn give(&self, group: u32, begins: bool, keeps_what_fits: bool) -> io::Result<()> {
-        for place in self.places.values().filter(|place| !place.of_host) {
+    /// Returns what is to be given to a group: the files that petset wrote always, all others when
+    /// the pod begins, and with `keeps_what_fits` only those whose top does not fit.
+    pub(crate) fn gift(&self, group: u32, begins: bool, keeps_what_fits: bool) -> Gift {
+        let places = self.places.values().filter(|place| !place.of_host);
+        let directory = |place: &Place| {
             let written = place.sort == Sort::Written;
             let mask = match written || place.read_only {
                 true => READ,
                 false => WRITE,
             };
-            let fits = keeps_what_fits && fits(&place.path, group, mask)?;
-            if written || (begins && !fits) {
-                give(&place.path, group, mask)?;
+            let path = place.path.clone();
+            (written || begins).then_some(Directory {
+                path,
+                mask,
+                written,
+            })
+        };
+        Gift {
+            group,
+            keeps_what_fits,
+            directories: places.filter_map(directory).collect(),
+        }
+    }
+}
+
+impl Gift {
+    /// Gives it: for those who may.
+    pub(crate) fn give(&self) -> io::Result<()> {
+        for Directory {
+            path,
+            mask,
+            written,
+        } in &self.directories
+        {
+            if *written || !(self.keeps_what_fits && fits(path, self.group, *mask)?) {
+                give(path, self.group, *mask)?;
             }
         }
         Ok(())

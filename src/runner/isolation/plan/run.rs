@@ -44,7 +44,7 @@ impl Plan<'_> {
             self.make_dir(parent);
         }
         self.made.insert(entry.path.clone());
-        let owner = owner.filter(|_| !self.site.ordinary);
+        let owner = owner.filter(|owner| self.can_own(*owner));
         let (at, mode) = (inside(&entry.path), entry.mode);
         self.base.push(Step::Dir { at, mode, owner });
     }

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::Uid;
+use rustix::fs::{Mode, Uid};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
@@ -52,7 +52,10 @@ impl Terminal {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let inner = ioctl_tiocgptpeer(&outer, flags)?;
         if let Some(user) = &launch.user {
-            rustix::fs::fchown(&inner, Some(Uid::from_raw(user.uid)), None)?;
+            let owner = Some(Uid::from_raw(user.uid));
+            // Who may not give it away opens it: nobody else is in there.
+            rustix::fs::fchown(&inner, owner, None)
+                .or_else(|_| rustix::fs::fchmod(&inner, Mode::from_raw_mode(0o666)))?;
         }
         let terminal = Self { outer, inner };
         terminal.fit();

@@ -1,0 +1,280 @@
+//! User namespaces of an ordinary user, with other users and groups in them where the user has
+//! subordinate ids: `/etc/subuid` and `/etc/subgid` grant them, `newuidmap` and `newgidmap` map
+//! them.
+//!
+//! In such a namespace the user is who they are, and every other number up to the size of the
+//! grant is a subordinate id of the host. Whoever made it has all rights over what is in it from
+//! outside too: signals, `/proc` and the namespaces' files work as ever; only files that belong
+//! to a subordinate id do not, and need a process inside ([`inside`]).
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use super::{Fork, Spaces, fork, is_ordinary, leave, own_ids};
+
+/// The word that makes the program do something as the owner of all mapped ids.
+pub(crate) const VERB: &str = "inside";
+/// More than these are never asked for: 65534 is nobody.
+const MOST: u32 = 65_536;
+const GRANTS: [&str; 2] = ["/etc/subuid", "/etc/subgid"];
+const TOOLS: [&str; 2] = ["newuidmap", "newgidmap"];
+const MAPS: [&str; 2] = ["uid_map", "gid_map"];
+
+/// Ids that a user was granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Grant {
+    first: u32,
+    pub(crate) count: u32,
+}
+
+/// Why nobody can be mapped, and the way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lack {
+    pub(crate) why: String,
+    pub(crate) way_out: String,
+}
+
+/// Returns what users and groups this user was granted, if those can be mapped.
+pub(crate) fn grants() -> Result<[Grant; 2], Lack> {
+    let (uid, _) = own_ids();
+    let name = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = name_of(&name, uid).unwrap_or_else(|| uid.to_string());
+    let [users, groups] = GRANTS.map(|path| {
+        let list = fs::read_to_string(path).unwrap_or_default();
+        granted(&list, &name, uid)
+    });
+    let (Some(users), Some(groups)) = (users, groups) else {
+        return Err(Lack {
+            why: format!("{name} has no subordinate ids in /etc/subuid and /etc/subgid"),
+            way_out: format!(
+                "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}"
+            ),
+        });
+    };
+    match TOOLS.into_iter().find(|tool| on_path(tool).is_none()) {
+        Some(tool) => Err(Lack {
+            why: format!("{tool} is not installed"),
+            way_out: "apt install uidmap, or the package of that tool".to_owned(),
+        }),
+        None => Ok([users, groups]),
+    }
+}
+
+fn name_of(passwd: &str, uid: u32) -> Option<String> {
+    let mut lines = passwd.lines().map(|line| line.split(':'));
+    lines.find_map(|mut fields| {
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    })
+}
+
+/// Finds the largest grant in a list: `name:first:count`, by name or number.
+fn granted(list: &str, name: &str, uid: u32) -> Option<Grant> {
+    let grant = |line: &str| {
+        let mut fields = line.trim().split(':');
+        let whose = fields.next()?;
+        let first = fields.next()?.parse().ok()?;
+        let count: u32 = fields.next()?.parse().ok()?;
+        let count = count.min(MOST);
+        let own = whose == name || whose.parse() == Ok(uid);
+        (own && count > 0).then_some(Grant { first, count })
+    };
+    list.lines().filter_map(grant).max_by_key(|it| it.count)
+}
+
+fn on_path(tool: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/bin")]);
+    folders
+        .map(|folder| folder.join(tool))
+        .find(|it| it.is_file())
+}
+
+impl Grant {
+    /// Lists what is mapped, as the tools take it: inside, outside, how many.
+    fn map(self, own: u32) -> Vec<[u32; 3]> {
+        let below = own.min(self.count);
+        let above = (own.saturating_add(1)).min(self.count);
+        let all = [
+            [0, self.first, below],
+            [own, own, 1],
+            [above, self.first + above, self.count - above],
+        ];
+        all.into_iter().filter(|[.., count]| *count > 0).collect()
+    }
+}
+
+/// Makes a user namespace in which the user is who they are, with all others that can be mapped.
+pub(crate) fn make() -> io::Result<OwnedFd> {
+    if let Ok(grants) = grants()
+        && let Ok(space) = make_with(grants)
+    {
+        return Ok(space);
+    }
+    let (uid, gid) = own_ids();
+    make_by(|of| {
+        fs::write(of.join("setgroups"), "deny")?;
+        fs::write(of.join("uid_map"), format!("{uid} {uid} 1\n"))?;
+        fs::write(of.join("gid_map"), format!("{gid} {gid} 1\n"))
+    })
+}
+
+/// Makes one in which what was granted is mapped.
+pub(crate) fn make_with(grants: [Grant; 2]) -> io::Result<OwnedFd> {
+    let (uid, gid) = own_ids();
+    make_by(|of| {
+        for ((tool, grant), own) in TOOLS.into_iter().zip(grants).zip([uid, gid]) {
+            let program = on_path(tool).ok_or(io::ErrorKind::NotFound)?;
+            let pid = of.file_name().unwrap_or_default();
+            let map = grant.map(own).concat();
+            let mut command = Command::new(program);
+            let words = map.iter().map(u32::to_string);
+            let output = command.arg(pid).args(words).output()?;
+            if !output.status.success() {
+                let said = String::from_utf8_lossy(&output.stderr);
+                return Err(io::Error::other(said.trim().to_owned()));
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Makes a user namespace whose maps are written by `map`, which is told the directory below
+/// `/proc` of a process in it.
+fn make_by(map: impl Fn(&Path) -> io::Result<()>) -> io::Result<OwnedFd> {
+    let how = Fork {
+        spaces: Spaces::NEWUSER,
+        sibling: false,
+    };
+    let Some(pid) = fork(how)? else {
+        let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+        let patience = rustix::event::Timespec {
+            tv_sec: 60,
+            tv_nsec: 0,
+        };
+        let _ = rustix::event::poll(&mut [], Some(&patience));
+        leave(0)
+    };
+    let of = Path::new("/proc").join(pid.to_string());
+    let made = map(&of).and_then(|()| File::open(of.join("ns/user")));
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pid, Signal::KILL);
+        while waitpid(Some(pid), WaitOptions::empty()).err() == Some(rustix::io::Errno::INTR) {}
+    }
+    made.map(OwnedFd::from)
+}
+
+/// Enters such a namespace: this process, which must have one thread only, has all rights over
+/// the ids that are mapped there.
+pub(crate) fn enter(space: &OwnedFd) -> io::Result<()> {
+    move_into_link_name_space(space.as_fd(), Some(LinkNameSpaceType::User)).map_err(Into::into)
+}
+
+/// Has something done by a process that enters the user namespace at `space`, or one of its own;
+/// returns what it said.
+pub(crate) fn inside(space: Option<&Path>, words: &[&OsStr]) -> io::Result<String> {
+    let space = space.map_or(OsStr::new("new"), Path::as_os_str);
+    let mut command = Command::new("/proc/self/exe");
+    let command = command.arg0("petset").arg(VERB).arg(space).args(words);
+    let output = command.output()?;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            Err(io::Error::other(said.trim().to_owned()))
+        }
+    }
+}
+
+/// The numbers that mean somebody in a user namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Known {
+    users: Vec<(u32, u32)>,
+    groups: Vec<(u32, u32)>,
+}
+
+impl Known {
+    /// Reads who is known to a process.
+    pub(crate) fn to(pid: u32) -> Self {
+        let [users, groups] = MAPS.map(|map| {
+            let text = fs::read_to_string(format!("/proc/{pid}/{map}"));
+            read_map(&text.unwrap_or_default())
+        });
+        Self { users, groups }
+    }
+
+    pub(crate) fn has_user(&self, uid: u32) -> bool {
+        has(&self.users, uid)
+    }
+
+    pub(crate) fn has_group(&self, gid: u32) -> bool {
+        has(&self.groups, gid)
+    }
+
+    /// Tells whether anybody is known beside the user who made the namespace.
+    pub(crate) fn has_others(&self) -> bool {
+        let count = |map: &[(u32, u32)]| map.iter().map(|it| u64::from(it.1)).sum::<u64>();
+        count(&self.users) > 1 && count(&self.groups) > 1
+    }
+}
+
+fn read_map(text: &str) -> Vec<(u32, u32)> {
+    let line = |line: &str| {
+        let mut fields = line.split_ascii_whitespace();
+        let first = fields.next()?.parse().ok()?;
+        Some((first, fields.nth(1)?.parse().ok()?))
+    };
+    text.lines().filter_map(line).collect()
+}
+
+fn has(map: &[(u32, u32)], id: u32) -> bool {
+    map.iter()
+        .any(|(first, count)| id.checked_sub(*first).is_some_and(|it| it < *count))
+}
+
+/// Tells whether files may belong to others whom this user can map.
+pub(crate) fn has_subordinates() -> bool {
+    is_ordinary() && grants().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_grant_counts_by_name_or_number() {
+        let list = "other:1:9\nme:100000:1000\n1000:200000:70000\nme:x:5\n";
+        let (first, count) = (200_000, MOST);
+        assert_eq!(granted(list, "me", 1000), Some(Grant { first, count }));
+        assert_eq!(granted(list, "you", 7), None);
+        let passwd = "root:x:0:0::/:/bin/sh\nme:x:1000:1000::/:/bin/sh\n";
+        assert_eq!(name_of(passwd, 1000), Some("me".to_owned()));
+    }
+
+    #[test]
+    fn the_user_stays_who_they_are_and_no_number_is_mapped_twice() {
+        let (first, count) = (100_000, 2000);
+        let grant = Grant { first, count };
+        let all = [[0, 100_000, 1000], [1000, 1000, 1], [1001, 101_001, 999]];
+        assert_eq!(grant.map(1000), all);
+        assert_eq!(grant.map(5000), [[0, 100_000, 2000], [5000, 5000, 1]]);
+        assert_eq!(grant.map(1999)[1..], [[1999, 1999, 1]]);
+    }
+
+    #[test]
+    fn who_is_known_is_what_the_map_says() {
+        let users =
+            read_map("         0     100000       1777\n      1777       1777          1\n");
+        assert!(has(&users, 0) && has(&users, 1777) && !has(&users, 1778));
+        let groups = users.clone();
+        assert!(Known { users, groups }.has_others());
+    }
+}
