@@ -155,7 +155,7 @@ fn a_pets_root_may_give_things_away_and_become_others() {
 #[test]
 fn an_orphan_of_another_user_ends_with_its_container_and_only_with_that() {
     let Some(sandbox) = sandbox() else { return };
-    let script = "(setsid sh -c 'echo $$ > /data/$1; exec sleep 5555' - $0 &); exec sleep 1000";
+    let script = "(setsid sh -c 'echo $$$$ > /data/$1; exec sleep 5555' - $0 &); exec sleep 1000";
     let container = |name: &str| json!({"name": name, "command": ["sh", "-c", script, name]});
     let containers = json!([container("one"), container("two")]);
     let context = json!({"runAsUser": 12345, "fsGroup": 34567});

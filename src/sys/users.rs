@@ -154,8 +154,13 @@ fn make_by(map: impl Fn(&Path) -> io::Result<()>) -> io::Result<OwnedFd> {
         spaces: Spaces::NEWUSER,
         sibling: false,
     };
+    let parent = Some(rustix::process::getpid());
     let Some(pid) = fork(how)? else {
         let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+        // It may have died before, and nothing that it held is to be held for longer.
+        if rustix::process::getppid() != parent {
+            leave(1)
+        }
         let patience = rustix::event::Timespec {
             tv_sec: 60,
             tv_nsec: 0,

@@ -222,7 +222,7 @@ mod tests {
     fn a_volume_takes_what_its_files_take() {
         let dir = tempfile::tempdir().unwrap();
         let empty = size_of(dir.path());
-        fs::write(dir.path().join("file"), vec![1; 100_000]).unwrap();
+        std::fs::write(dir.path().join("file"), vec![1; 100_000]).unwrap();
         assert!(size_of(dir.path()) >= empty + 98_304);
         assert_eq!(size_of(&dir.path().join("nope")), 0);
     }
