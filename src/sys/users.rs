@@ -24,6 +24,8 @@ use super::{Fork, Spaces, fork, is_ordinary, leave, own_ids};
 pub(crate) const VERB: &str = "inside";
 /// More than these are never asked for: 65534 is nobody.
 const MOST: u32 = 65_536;
+/// Where distributions begin to grant ids.
+const FIRST: u32 = 100_000;
 const GRANTS: [&str; 2] = ["/etc/subuid", "/etc/subgid"];
 const TOOLS: [&str; 2] = ["newuidmap", "newgidmap"];
 const MAPS: [&str; 2] = ["uid_map", "gid_map"];
@@ -47,15 +49,16 @@ pub(crate) fn grants() -> Result<[Grant; 2], Lack> {
     let (uid, _) = own_ids();
     let name = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let name = name_of(&name, uid).unwrap_or_else(|| uid.to_string());
-    let [users, groups] = GRANTS.map(|path| {
-        let list = fs::read_to_string(path).unwrap_or_default();
-        granted(&list, &name, uid)
-    });
+    let lists = GRANTS.map(|path| fs::read_to_string(path).unwrap_or_default());
+    let [users, groups] = lists.each_ref().map(|list| granted(list, &name, uid));
     let (Some(users), Some(groups)) = (users, groups) else {
+        let first = lists.iter().map(|list| first_free(list)).max();
+        let first = first.unwrap_or(FIRST);
+        let range = format!("{first}-{}", first + MOST - 1);
         return Err(Lack {
             why: format!("{name} has no subordinate ids in /etc/subuid and /etc/subgid"),
             way_out: format!(
-                "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}"
+                "apt install uidmap; usermod --add-subuids {range} --add-subgids {range} {name}"
             ),
         });
     };
@@ -88,6 +91,18 @@ fn granted(list: &str, name: &str, uid: u32) -> Option<Grant> {
         (own && count > 0).then_some(Grant { first, count })
     };
     list.lines().filter_map(grant).max_by_key(|it| it.count)
+}
+
+/// Returns where ids begin that nobody was granted: two users must not share any.
+fn first_free(list: &str) -> u32 {
+    let end = |line: &str| {
+        let mut fields = line.trim().split(':').skip(1);
+        let first: u32 = fields.next()?.parse().ok()?;
+        first.checked_add(fields.next()?.parse().ok()?)
+    };
+    let ends = list.lines().filter_map(end).max();
+    let end = ends.unwrap_or(FIRST).max(FIRST);
+    end.min(u32::MAX - MOST)
 }
 
 fn on_path(tool: &str) -> Option<PathBuf> {
@@ -260,6 +275,8 @@ mod tests {
         let (first, count) = (200_000, MOST);
         assert_eq!(granted(list, "me", 1000), Some(Grant { first, count }));
         assert_eq!(granted(list, "you", 7), None);
+        assert_eq!(first_free(list), 270_000);
+        assert_eq!(first_free(""), FIRST);
         let passwd = "root:x:0:0::/:/bin/sh\nme:x:1000:1000::/:/bin/sh\n";
         assert_eq!(name_of(passwd, 1000), Some("me".to_owned()));
     }
