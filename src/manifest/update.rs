@@ -1,4 +1,4 @@
-//! What may change of a set (C32) or a pod that exists.
+//! What may change of a set (C32), a PetSet (C82) or a pod that exists.
 
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaim, Pod, PodSpec};
@@ -13,6 +13,9 @@ const FORBIDDEN: &str = "updates to statefulset spec for fields other than 'repl
      'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', \
      'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
 
+const FORBIDDEN_OF_PETSET: &str = "updates to petset spec for fields other than 'replicas' and \
+     the template's 'containers' are forbidden";
+
 /// Checks a set that was changed by a verb, as the API server would check it.
 pub(crate) fn check(set: &StatefulSet) -> Result<(), Problem> {
     let faults = validate_stateful_set(set, true);
@@ -25,7 +28,8 @@ pub(crate) fn check(set: &StatefulSet) -> Result<(), Problem> {
 
 /// Checks that `new` may take the place of `old`; both are complete.
 ///
-/// Unless that shall be as strict as the API server, claim templates may be added and enlarged.
+/// Unless that shall be as strict as the API server, claim templates may be added and enlarged,
+/// and what is written as a PetSet may change as much as a StatefulSet.
 pub(crate) fn check_update(
     old: &StatefulSet,
     new: &StatefulSet,
@@ -47,6 +51,8 @@ pub(crate) fn check_update(
     }
     if before != after {
         faults.forbidden("spec", FORBIDDEN);
+    } else if strict && is_petset(old) && other_than_containers(old) != other_than_containers(new) {
+        faults.forbidden("spec", FORBIDDEN_OF_PETSET);
     }
     match faults.0.as_slice() {
         [] => Ok(()),
@@ -57,6 +63,16 @@ pub(crate) fn check_update(
             faults.about("StatefulSet.apps", &new_name),
         )),
     }
+}
+
+/// Returns the spec of a PetSet without what could be changed of one.
+fn other_than_containers(set: &StatefulSet) -> Option<StatefulSetSpec> {
+    let mut spec = set.spec.clone()?;
+    spec.replicas = None;
+    if let Some(pod) = &mut spec.template.spec {
+        pod.containers.clear();
+    }
+    Some(spec)
 }
 
 /// Lets the claim templates of `old` become those of `new` as far as they were added or enlarged.
