@@ -95,10 +95,11 @@ fn to_start(session: &Session) -> Result<Vec<Pod>> {
 }
 
 fn counted(sets: usize, pods: usize) -> String {
+    let plural = |count: usize| if count == 1 { "" } else { "s" };
+    let told = format!("{sets} set{}", plural(sets));
     match pods {
-        0 => format!("{sets} sets"),
-        1 => format!("{sets} sets and 1 pod"),
-        pods => format!("{sets} sets and {pods} pods"),
+        0 => told,
+        pods => format!("{told} and {pods} pod{}", plural(pods)),
     }
 }
 
