@@ -412,3 +412,15 @@ fn whatever_is_killed_while_sets_come_and_go_everything_comes_to_rest() {
     sandbox.ok("delete web");
     sandbox.assert_nothing_left();
 }
+
+#[test]
+fn whoever_removes_the_state_directory_ends_what_runs_in_it_and_nothing_comes_back() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .ok("create web --replicas 2 --image petset/hello --port http=8080 --ready http:/healthz");
+    // What is being written in this moment may have to be removed once more.
+    let is_gone = || fs::remove_dir_all(sandbox.state()).is_ok() || !sandbox.state().exists();
+    sandbox.until("the state directory is removed", is_gone);
+    sandbox.assert_nothing_left();
+    sandbox.until("it is gone", || is_gone() && !sandbox.state().exists());
+}

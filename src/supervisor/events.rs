@@ -304,6 +304,10 @@ impl Supervisor {
     /// Watches every folder of wanted objects, and reads those of new namespaces, or all.
     fn watch_wanted(&mut self, everything: bool) -> Result<()> {
         let layout = self.store.layout().clone();
+        if !layout.supervisor_lock().exists() {
+            // All of it is being removed.
+            return Ok(());
+        }
         store::make_dir(&layout.wanted())?;
         self.watch.add(&layout.wanted(), Spot::Wanted)?;
         let stopped = self.store.is_stopped();

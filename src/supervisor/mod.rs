@@ -170,6 +170,9 @@ impl Supervisor {
             return Ok(None);
         };
         let layout = store.layout();
+        // The runners notice it by themselves.
+        store::when_removed(&layout.supervisor_lock(), || std::process::exit(0))
+            .context("cannot watch the supervisor's lock")?;
         store::replace(
             &layout.supervisor_pid(),
             format!("{}\n", std::process::id()).as_bytes(),
