@@ -12,6 +12,8 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use serde_json::Value;
 use support::{Sandbox, processes};
 
 /// A sandbox with three pets that run.
@@ -345,6 +347,39 @@ impl Dice {
         self.0 ^= self.0 << 17;
         self.0 % limit
     }
+}
+
+#[test]
+fn a_pet_that_cannot_be_made_is_tried_again_less_and_less_often() {
+    // R22
+    let sandbox = Sandbox::new();
+    let place = sandbox.file("pets/default/web-0");
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    fs::write(&place, "in the way").unwrap();
+    sandbox.ok("create -f manifests/one.yaml --no-wait");
+    let failures = || -> Vec<Timestamp> {
+        let journal = sandbox.file("seen/default/events/web.jsonl");
+        let text = fs::read_to_string(journal).unwrap_or_default();
+        let events = text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        let failed = events.filter(|event: &Value| event["reason"] == "FailedCreate");
+        let times = failed.map(|event| event["time"].as_str().unwrap().parse().unwrap());
+        times.collect()
+    };
+    sandbox.until("it was tried eight times", || failures().len() >= 8);
+    let times = failures();
+    // Whatever wakes the supervisor meanwhile is no new attempt of this set; a busy machine only
+    // makes the delays longer. The first attempts come with the news of the set itself.
+    let pause = times[7].duration_since(times[6]).as_millis();
+    assert!(
+        pause >= 80,
+        "the eighth attempt came {pause} ms after the seventh"
+    );
+    sandbox.ok("describe sts web").says("FailedCreate");
+    fs::remove_file(&place).unwrap();
+    sandbox.until_pet_is("web-0", "Running");
+    sandbox.ok("wait web");
 }
 
 #[test]

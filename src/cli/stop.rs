@@ -95,11 +95,13 @@ fn to_start(session: &Session) -> Result<Vec<Pod>> {
 }
 
 fn counted(sets: usize, pods: usize) -> String {
-    let plural = |count: usize| if count == 1 { "" } else { "s" };
-    let told = format!("{sets} set{}", plural(sets));
+    let of = |count: usize, what: &str| match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    };
     match pods {
-        0 => told,
-        pods => format!("{told} and {pods} pod{}", plural(pods)),
+        0 => of(sets, "set"),
+        pods => format!("{} and {}", of(sets, "set"), of(pods, "pod")),
     }
 }
 
