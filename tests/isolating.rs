@@ -12,7 +12,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::{PATIENCE, Sandbox, processes, wait_until};
+use support::{PATIENCE, Sandbox, is_full, is_installed, processes, wait_until};
 
 /// Three hello pets, which listen on one port, with a volume where the host has nothing.
 const HELLO: &str = "create web --replicas 3 --image petset/hello --port http=8080 \
@@ -130,6 +130,23 @@ fn a_pet_comes_back_although_the_kernel_still_keeps_the_network_it_had() {
     drop(kept);
     sandbox.ok("delete web --purge");
     sandbox.assert_nothing_left();
+}
+
+#[test]
+fn root_of_a_user_namespace_that_knows_nobody_else_isolates_as_an_ordinary_user_does() {
+    if !is_full() || !is_installed("unshare", &["unshare"]) {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let mut doctor = Command::new("unshare");
+    doctor.args(["--map-root-user", "--mount"]);
+    doctor.args([env!("CARGO_BIN_EXE_petset"), "doctor", "-o", "json"]);
+    sandbox.place(&mut doctor);
+    let found = doctor.output().unwrap().stdout;
+    let found: serde_json::Value = serde_json::from_slice(&found).unwrap();
+    let mut found = found.as_array().unwrap().iter();
+    let isolation = found.find(|it| it["check"] == "isolation").unwrap();
+    assert_eq!(isolation["verdict"], "ok", "{isolation}");
 }
 
 #[test]
