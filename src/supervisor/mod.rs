@@ -11,6 +11,7 @@ mod addresses;
 mod bare;
 mod ending;
 mod events;
+mod grace;
 mod late;
 mod launch;
 mod perform;
