@@ -367,8 +367,7 @@ fn two_state_directories_have_the_same_set_at_once() {
         assert_eq!(sandbox.finish(HELLO, command).code, 0);
     }
     assert_ne!(door(&one, 0), door(&other, 0));
-    for sandbox in [&one, &other] {
-        let word = sandbox.state().display().to_string();
+    for (sandbox, word) in [(&one, "of one"), (&other, "of the other")] {
         inside(
             sandbox,
             "web-1",
@@ -382,8 +381,8 @@ fn two_state_directories_have_the_same_set_at_once() {
     // What becomes of one is nothing to the other.
     one.ok("delete web --purge");
     one.assert_nothing_left();
-    let word = other.state().display().to_string();
-    assert_eq!(inside(&other, "web-1", "cat /petset-test/data/whose"), word);
+    let whose = inside(&other, "web-1", "cat /petset-test/data/whose");
+    assert_eq!(whose, "of the other");
     inside(&other, "web-0", "getent hosts web-1.web");
     other.ok("delete web --purge");
     other.assert_nothing_left();
