@@ -26,6 +26,11 @@ fn create(sandbox: &Sandbox, name: &str) {
     sandbox.ok(&format!("create -f manifests/{name} {IN_FULL}"));
 }
 
+fn restarts(pod: &serde_json::Value) -> i64 {
+    let status = &pod["status"]["containerStatuses"][0];
+    status["restartCount"].as_i64().unwrap_or(-1)
+}
+
 fn has_postgres() -> bool {
     Path::new("/usr/lib/postgresql").is_dir() || is_installed("postgres", &["postgres"])
 }
@@ -65,6 +70,24 @@ fn postgres_without_a_password_is_refused() {
     sandbox.ok("create db --image postgres:16 --isolation full --no-wait");
     sandbox.until_says("logs db-0", "set POSTGRES_PASSWORD");
     sandbox.until_pet_is("db-0", "CrashLoopBackOff");
+    sandbox.ok("delete db --purge");
+    sandbox.assert_nothing_left();
+}
+
+#[test]
+fn mysql_runs_its_scripts_once_and_keeps_what_they_made() {
+    if !is_installed("mariadb", &["mariadbd"]) {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    create(&sandbox, "mysql.yaml");
+    let rows =
+        "mysql -h db-0.db -uroot \"-pit's secret\" shop -Ne 'select word from goods order by 1'";
+    let rows = format!("{rows} | tr '\\n' ' '");
+    assert_eq!(inside(&sandbox, "db-0", &rows), "by-script by-sql");
+    assert_eq!(restarts(&sandbox.pod("db-0")), 0);
+    sandbox.ok("restart db --timeout 80s");
+    assert_eq!(inside(&sandbox, "db-0", &rows), "by-script by-sql");
     sandbox.ok("delete db --purge");
     sandbox.assert_nothing_left();
 }
