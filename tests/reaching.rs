@@ -243,7 +243,10 @@ fn a_pet_without_egress_reaches_its_peers_alone_and_is_told_so_at_once() {
     let sandbox = Sandbox::new();
     let tcp = server(Ipv4Addr::LOCALHOST, says("from host"));
     sandbox.fails(2, &format!("create web --egress off {SLEEP}"));
-    sandbox.ok(&format!("create web --replicas 2 --port http=8080 --egress none --image petset/hello --ready http:/healthz --isolation full"));
+    sandbox.ok(
+        "create web --replicas 2 --port http=8080 --egress none --image petset/hello \
+         --ready http:/healthz --isolation full",
+    );
     let tell = |to: &str| ask(&sandbox, "web-0", "tcp", to);
     failed(
         &tell(&format!("host.petset.internal/{tcp}")),

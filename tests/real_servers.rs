@@ -81,6 +81,7 @@ impl Etcd {
 
 #[test]
 fn an_etcd_cluster_forms_grows_shrinks_and_comes_back_with_its_keys() {
+    // E31: what was written before an upgrade is read after it
     if !is_installed("etcd", &Etcd::PROGRAMS) {
         return;
     }

@@ -12,6 +12,8 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use serde_json::Value;
 use support::{Sandbox, processes};
 
 /// A sandbox with three pets that run.
@@ -348,6 +350,39 @@ impl Dice {
 }
 
 #[test]
+fn a_pet_that_cannot_be_made_is_tried_again_less_and_less_often() {
+    // R22
+    let sandbox = Sandbox::new();
+    let place = sandbox.file("pets/default/web-0");
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    fs::write(&place, "in the way").unwrap();
+    sandbox.ok("create -f manifests/one.yaml --no-wait");
+    let failures = || -> Vec<Timestamp> {
+        let journal = sandbox.file("seen/default/events/web.jsonl");
+        let text = fs::read_to_string(journal).unwrap_or_default();
+        let events = text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        let failed = events.filter(|event: &Value| event["reason"] == "FailedCreate");
+        let times = failed.map(|event| event["time"].as_str().unwrap().parse().unwrap());
+        times.collect()
+    };
+    sandbox.until("it was tried eight times", || failures().len() >= 8);
+    let times = failures();
+    // Whatever wakes the supervisor meanwhile is no new attempt of this set; a busy machine only
+    // makes the delays longer. The first attempts come with the news of the set itself.
+    let pause = times[7].duration_since(times[6]).as_millis();
+    assert!(
+        pause >= 80,
+        "the eighth attempt came {pause} ms after the seventh"
+    );
+    sandbox.ok("describe sts web").says("FailedCreate");
+    fs::remove_file(&place).unwrap();
+    sandbox.until_pet_is("web-0", "Running");
+    sandbox.ok("wait web");
+}
+
+#[test]
 fn whatever_is_killed_while_sets_come_and_go_everything_comes_to_rest() {
     let seed = std::env::var("PETSET_TEST_SEED").ok();
     let seed = seed.and_then(|seed| seed.parse().ok());
@@ -376,4 +411,16 @@ fn whatever_is_killed_while_sets_come_and_go_everything_comes_to_rest() {
     assert_eq!(sandbox.pets(), ["web-0", "web-1", "web-2"]);
     sandbox.ok("delete web");
     sandbox.assert_nothing_left();
+}
+
+#[test]
+fn whoever_removes_the_state_directory_ends_what_runs_in_it_and_nothing_comes_back() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .ok("create web --replicas 2 --image petset/hello --port http=8080 --ready http:/healthz");
+    // What is being written in this moment may have to be removed once more.
+    let is_gone = || fs::remove_dir_all(sandbox.state()).is_ok() || !sandbox.state().exists();
+    sandbox.until("the state directory is removed", is_gone);
+    sandbox.assert_nothing_left();
+    sandbox.until("it is gone", || is_gone() && !sandbox.state().exists());
 }

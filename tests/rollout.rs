@@ -260,9 +260,17 @@ fn a_pet_hands_over_before_it_leaves_and_stays_if_it_cannot() {
     let failed = sandbox.fails(5, "scale web --replicas 2");
     failed.says("web-2 may not leave: its pre-scale-down hook failed with exit code 1");
     assert_eq!(sandbox.pets().len(), 3);
+    failed.says("and say `petset scale web --replicas 2` again, or keep web-2");
     sandbox.journal_lacks("stopped web-2");
     sandbox.open("may-leave");
-    sandbox.ok("scale web --replicas 1");
+    sandbox.ok("scale web --replicas 2");
+    assert_eq!(sandbox.pets(), ["web-0", "web-1"]);
+    sandbox.shut("may-leave");
+    sandbox.fails(5, "scale web --replicas 1");
+    let mended = text.replace("test -e $HOME/may-leave", "true");
+    let mended = mended.replace("replicas: 3", "replicas: 1");
+    let mended = sandbox.manifest("mended.yaml", &mended);
+    sandbox.ok(&format!("apply -f {mended}"));
     assert_eq!(sandbox.pets(), ["web-0"]);
     sandbox.journal_says(&["left web-2", "stopped web-2", "left web-1", "stopped web-1"]);
     sandbox.ok("restart web");

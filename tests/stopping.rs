@@ -13,7 +13,7 @@ fn stopping_ends_everything_in_reverse_order_and_starting_brings_it_back() {
     let sandbox = Sandbox::new();
     sandbox.ok("create -f manifests/three-ordered.yaml");
     let address = sandbox.pod("web-1")["status"]["podIP"].clone();
-    sandbox.ok("stop");
+    sandbox.ok("stop").says("stopped 1 set\n");
     sandbox.journal_says(&["stopped web-2", "stopped web-1", "stopped web-0"]);
     sandbox.assert_nothing_left();
     sandbox.ok("get sts").says("web");

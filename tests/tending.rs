@@ -91,7 +91,7 @@ fn a_volume_that_is_wanted_is_not_removed() {
         used.err
     );
     std::fs::remove_dir_all(world.root().join("pets/default/web-0")).unwrap();
-    let wanted = said(world.petset("volume rm data-web-0 --yes"));
+    let wanted = said(world.petset("volume rm data-web-0 --dry-run"));
     assert_eq!(wanted.code, 4);
     assert!(
         wanted.err.contains("it is wanted for web-0"),
@@ -117,6 +117,15 @@ fn volumes_are_removed_only_with_consent_and_then_wholly() {
         asked.err
     );
     assert!(world.root().join("volumes/default/data-old-0").exists());
+    let shown = ok(world.petset("volume rm --set sts/old --yes --dry-run"));
+    let names = ["data-old-0", "data-old-1"].map(|name| format!("/{name} would be removed ("));
+    assert!(names.iter().all(|name| shown.contains(name)), "{shown}");
+    assert!(
+        world
+            .root()
+            .join("volumes/default/data-old-0/file")
+            .exists()
+    );
     let removed = ok(world.petset("volume rm --set sts/old --yes"));
     assert!(
         removed.starts_with("persistentvolumeclaim/data-old-0 removed ("),

@@ -6,6 +6,7 @@ mod support;
 
 use std::fs;
 
+use serde_json::Value;
 use support::Sandbox;
 
 #[test]
@@ -66,6 +67,39 @@ fn a_pet_sees_its_volume_below_its_directory_and_in_its_environment() {
     let note = fs::read_to_string(sandbox.file("volumes/default/data-web-1/note"));
     assert_eq!(note.unwrap(), "mine\n");
     sandbox.ok("describe pod web-1").says("data-web-1");
+}
+
+#[test]
+fn each_pet_reads_its_own_name_again_after_an_upgrade_and_a_restart() {
+    // E01, E34
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/three-ordered.yaml");
+    let note = "echo $HOSTNAME >$PETSET_MOUNT_DATA/name; \
+                ln $PETSET_MOUNT_DATA/name $PETSET_MOUNT_DATA/link";
+    for pet in ["web-0", "web-1", "web-2"] {
+        sandbox.ok(&format!("exec {pet} -- sh -c '{note}'"));
+    }
+    let mut uids: Vec<Value> = Vec::new();
+    for change in ["upgrade web --env A=B", "restart web"] {
+        sandbox.ok(change);
+        for (index, pet) in ["web-0", "web-1", "web-2"].into_iter().enumerate() {
+            let read = "cat $PETSET_MOUNT_DATA/name $PETSET_MOUNT_DATA/link; echo $HOSTNAME";
+            let said = sandbox.ok(&format!("exec {pet} -- sh -c '{read}'"));
+            said.prints(&format!("{pet}\n{pet}\n{pet}\n"));
+            let meta = sandbox.pod(pet)["metadata"].take();
+            assert_eq!(
+                meta["labels"]["apps.kubernetes.io/pod-index"],
+                index.to_string()
+            );
+            assert!(
+                !uids.contains(&meta["uid"]),
+                "{pet} is the same pod as before"
+            );
+            uids.push(meta["uid"].clone());
+        }
+    }
+    let set = sandbox.ok("get sts web -o json");
+    set.says("\"serviceName\": \"web\"");
 }
 
 #[test]

@@ -36,7 +36,9 @@ impl Session {
         manifest::check_update(old, &set, self.is_strict(old))?;
         isolation::keep(&old.metadata, &mut set.metadata);
         keep_notes(old, &mut set);
-        let changed = set.spec != old.spec;
+        // Another hook has to run, too, and does so for another generation.
+        let hook = |set| annotation(set, PRE_SCALE_DOWN_ANNOTATION);
+        let changed = set.spec != old.spec || hook(&set) != hook(old);
         let (meta, before) = (&mut set.metadata, &old.metadata);
         meta.uid.clone_from(&before.uid);
         meta.creation_timestamp

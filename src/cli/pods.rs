@@ -122,6 +122,16 @@ pub(crate) fn started(pid: u32) -> Option<u64> {
     runner::started(pid)
 }
 
+/// Lists the ports of a pet that the host finds elsewhere, as `80=10080`.
+pub(crate) fn moved_ports(layout: &Layout, pod: &Pod) -> Vec<String> {
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
+    let (Ok(namespace), Some(name)) = (namespace.parse(), &pod.metadata.name) else {
+        return Vec::new();
+    };
+    let moved = read_json(&layout.pet(&namespace, name).doors());
+    moved.ok().flatten().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,14 +141,4 @@ mod tests {
         assert!(started(std::process::id()).is_some());
         assert_eq!(started(u32::MAX), None);
     }
-}
-
-/// Lists the ports of a pet that the host finds elsewhere, as `80=10080`.
-pub(crate) fn moved_ports(layout: &Layout, pod: &Pod) -> Vec<String> {
-    let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
-    let (Ok(namespace), Some(name)) = (namespace.parse(), &pod.metadata.name) else {
-        return Vec::new();
-    };
-    let moved = read_json(&layout.pet(&namespace, name).doors());
-    moved.ok().flatten().unwrap_or_default()
 }

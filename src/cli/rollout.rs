@@ -163,7 +163,8 @@ fn status(session: &Session, args: &StatusArgs) -> Result<()> {
         }
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             let message = "timed out waiting for the condition";
-            return Err(Problem::new(Kind::TimedOut, message).into());
+            let hint = format!("see what it waits for with `petset describe sts/{object}`");
+            return Err(Problem::new(Kind::TimedOut, message).hint(hint).into());
         }
         lookout.wait(deadline)?;
         if lookout.lost() {

@@ -9,7 +9,8 @@ use super::preview::DryRunArgs;
 use super::render;
 use super::session::{Session, say};
 use super::waiting::{Goal, WaitArgs};
-use crate::model::{Change, Set, SetName, scale_to};
+use crate::model::rollout::annotation;
+use crate::model::{Change, PRE_SCALE_DOWN_ANNOTATION, Set, SetName, scale_to};
 use crate::problem::{Problem, Result};
 
 /// Change how many pets a set runs
@@ -17,7 +18,7 @@ use crate::problem::{Problem, Result};
 /// Pets are added from the lowest missing ordinal up, each ready before the next, and removed
 /// from the highest down. The volumes of removed pets stay, and are found again on scale-up.
 /// A set with the annotation petset.dev/pre-scale-down runs that command in each pet before it
-/// leaves; where it fails, the pet stays.
+/// leaves; where it fails, the pet stays until you scale again.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
     /// Set to change, such as web or sts/web
@@ -49,7 +50,13 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
         let change = |set: &mut StatefulSet| scale_to(set, replicas).map(drop);
         return session.preview(name, &args.dry_run, change);
     }
-    let edited = session.edit_set("scale", name, |set| scale_to(set, replicas));
+    let edited = session.edit_set("scale", name, |set| {
+        let change = scale_to(set, replicas)?;
+        if change.from == change.to {
+            ask_again(set);
+        }
+        Ok(change)
+    });
     let (set, Change { from, to }) =
         edited.with_context(|| format!("cannot scale {name} to {replicas}"))?;
     if from == to {
@@ -59,6 +66,13 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     }
     session.wait(&[Goal::Settled(set)], &args.wait)?;
     render::line(&format!("statefulset.apps/{name} scaled"))
+}
+
+/// Has a pre-scale-down hook that failed run once more: it runs once for each generation.
+fn ask_again(set: &mut StatefulSet) {
+    if annotation(set, PRE_SCALE_DOWN_ANNOTATION).is_some() {
+        set.metadata.generation = set.metadata.generation.map(|of| of + 1);
+    }
 }
 
 /// Explains why no single pet can be taken out of a set.

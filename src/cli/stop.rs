@@ -95,10 +95,13 @@ fn to_start(session: &Session) -> Result<Vec<Pod>> {
 }
 
 fn counted(sets: usize, pods: usize) -> String {
+    let of = |count: usize, what: &str| match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    };
     match pods {
-        0 => format!("{sets} sets"),
-        1 => format!("{sets} sets and 1 pod"),
-        pods => format!("{sets} sets and {pods} pods"),
+        0 => of(sets, "set"),
+        pods => format!("{} and {}", of(sets, "set"), of(pods, "pod")),
     }
 }
 

@@ -184,7 +184,7 @@ fn say_what_holds(session: &Session, set: &StatefulSet) -> Result<()> {
 fn preview(session: &Session, args: &Args) -> Result<()> {
     if let Some(SetRef(name)) = &args.set {
         return session.preview(name, &args.dry_run, |set| {
-            args.change.make(set)?;
+            args.change.make(session, set)?;
             args.roll.wish(session, set)
         });
     }
@@ -209,7 +209,8 @@ impl ChangeArgs {
     }
 
     /// Changes the set, if there is anything that is to change.
-    fn make(&self, set: &mut StatefulSet) -> Result<(), Problem> {
+    fn make(&self, session: &Session, set: &mut StatefulSet) -> Result<(), Problem> {
+        let old = set.clone();
         let name = set.metadata.name.clone().unwrap_or_default();
         if self.is_empty() {
             let message = format!("nothing is given that is to change in {name}");
@@ -232,7 +233,10 @@ impl ChangeArgs {
         if !self.command.is_empty() {
             set_command(set, container, &self.command)?;
         }
-        manifest::check(set)
+        match session.is_strict(set) {
+            true => manifest::check_update(&old, set, true),
+            false => manifest::check(set),
+        }
     }
 }
 
@@ -244,7 +248,7 @@ fn change(
 ) -> Result<StatefulSet> {
     let edited = session.edit_set("upgrade", name, |set| {
         let before = set.spec.clone();
-        args.make(set)?;
+        args.make(session, set)?;
         roll.wish(session, set)?;
         Ok(set.spec == before)
     });

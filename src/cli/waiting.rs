@@ -22,7 +22,7 @@ use rustix::io::Errno;
 use super::render::clean;
 use super::session::{PassedThrough, Session, say};
 use crate::model::rollout::{self, RolledBack};
-use crate::model::{Namespace, ObjectName};
+use crate::model::{Namespace, ObjectName, Set};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, SetReport, Wanted, Watch};
 use crate::supervisor;
@@ -252,6 +252,13 @@ pub(super) fn refuse_if_hopeless(
     let Some((pet, why)) = stuck.filter_map(|w| Some((w.pet.as_ref()?, &w.why))).next() else {
         return Ok(());
     };
+    let found = session.set(namespace, set)?;
+    if let Some(problem) = found
+        .as_ref()
+        .and_then(|found| may_not_leave(found, pet, why))
+    {
+        return Err(problem.into());
+    }
     let words = session.last_words(namespace, pet);
     let message = why.clone() + &quoted(pet, &words);
     let look = format!("look at it with `petset describe {pet}` and `petset logs {pet}`");
@@ -260,7 +267,6 @@ pub(super) fn refuse_if_hopeless(
          `petset delete {set}`"
     );
     let problem = Problem::new(Kind::Halted, message).hint(look).hint(mend);
-    let found = session.set(namespace, set)?;
     if !found.is_some_and(|found| session.is_strict(&found)) {
         return Err(problem.into());
     }
@@ -269,6 +275,22 @@ pub(super) fn refuse_if_hopeless(
          restart {pet}`"
     );
     Err(problem.hint(trap).into())
+}
+
+/// Says what to do about a pet that is to leave its set and cannot: its hook failed.
+fn may_not_leave(set: &StatefulSet, pet: &str, why: &str) -> Option<Problem> {
+    let set = Set::of(set).ok()?;
+    let ordinal = set.ordinal_of(pet).filter(|ordinal| !set.has(*ordinal))?;
+    let (name, replicas) = (&set.name, set.replicas);
+    let stays = ordinal.0.saturating_sub(set.start) + 1;
+    let problem = Problem::new(Kind::Halted, why.to_owned())
+        .hint(format!("look at it with `petset describe pod/{pet}`"))
+        .hint(format!(
+            "{pet} stays: put right what its hook complains of and say `petset scale {name} \
+             --replicas {replicas}` again, or keep {pet} with `petset scale {name} --replicas \
+             {stays}`"
+        ));
+    Some(problem)
 }
 
 fn until_stopped(set: &ObjectName, report: Option<SetReport>) -> Progress {

@@ -208,7 +208,10 @@ impl<'t> Builder<'t> {
                     Some(mark) => position(mark),
                     None => self.first_odd_byte(),
                 };
-                let message = format!("this is not YAML: {}", error.problem());
+                let mut message = format!("this is not YAML: {}", error.problem());
+                if self.is_tab(at) {
+                    message.push_str(" (it is a tab: YAML is indented with spaces)");
+                }
                 Err(TextFault { at, message })
             }
             Err(_) => {
@@ -219,6 +222,11 @@ impl<'t> Builder<'t> {
                 })
             }
         }
+    }
+
+    fn is_tab(&self, at: Position) -> bool {
+        let line = self.text.split(|&byte| byte == b'\n').nth(at.line - 1);
+        line.and_then(|line| line.get(at.column - 1)) == Some(&b'\t')
     }
 
     /// Finds what a reader refuses without saying where: a control character.

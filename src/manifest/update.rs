@@ -1,4 +1,4 @@
-//! What may change of a set (C32) or a pod that exists.
+//! What may change of a set (C32), a PetSet (C82) or a pod that exists.
 
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaim, Pod, PodSpec};
@@ -7,11 +7,15 @@ use super::defaults::pull_policy;
 use super::fault::Faults;
 use super::quantity::Quantity;
 use super::validate::{validate_pod, validate_stateful_set};
+use crate::model::{KIND_ANNOTATION, PETSET};
 use crate::problem::Problem;
 
 const FORBIDDEN: &str = "updates to statefulset spec for fields other than 'replicas', \
      'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', \
      'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
+
+const FORBIDDEN_OF_PETSET: &str = "updates to petset spec for fields other than 'replicas' and \
+     the template's 'containers' are forbidden";
 
 /// Checks a set that was changed by a verb, as the API server would check it.
 pub(crate) fn check(set: &StatefulSet) -> Result<(), Problem> {
@@ -25,7 +29,8 @@ pub(crate) fn check(set: &StatefulSet) -> Result<(), Problem> {
 
 /// Checks that `new` may take the place of `old`; both are complete.
 ///
-/// Unless that shall be as strict as the API server, claim templates may be added and enlarged.
+/// Unless that shall be as strict as the API server, claim templates may be added and enlarged,
+/// and what is written as a PetSet may change as much as a StatefulSet.
 pub(crate) fn check_update(
     old: &StatefulSet,
     new: &StatefulSet,
@@ -47,6 +52,8 @@ pub(crate) fn check_update(
     }
     if before != after {
         faults.forbidden("spec", FORBIDDEN);
+    } else if strict && is_petset(new) && other_than_containers(old) != other_than_containers(new) {
+        faults.forbidden("spec", FORBIDDEN_OF_PETSET);
     }
     match faults.0.as_slice() {
         [] => Ok(()),
@@ -57,6 +64,25 @@ pub(crate) fn check_update(
             faults.about("StatefulSet.apps", &new_name),
         )),
     }
+}
+
+fn is_petset(set: &StatefulSet) -> bool {
+    let notes = set.metadata.annotations.as_ref();
+    notes.is_some_and(|notes| {
+        notes
+            .get(KIND_ANNOTATION)
+            .is_some_and(|kind| kind == PETSET)
+    })
+}
+
+/// Returns the spec of a PetSet without what could be changed of one.
+fn other_than_containers(set: &StatefulSet) -> Option<StatefulSetSpec> {
+    let mut spec = set.spec.clone()?;
+    spec.replicas = None;
+    if let Some(pod) = &mut spec.template.spec {
+        pod.containers.clear();
+    }
+    Some(spec)
 }
 
 /// Lets the claim templates of `old` become those of `new` as far as they were added or enlarged.
@@ -220,7 +246,80 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::manifest::defaults::default_pod;
+    use crate::manifest::defaults::{complete_set, default_pod};
+
+    /// A complete set; what is given is put into its spec.
+    fn set(change: Value) -> StatefulSet {
+        let mut set = json!({"metadata": {"name": "web", "namespace": "default"}, "spec": {
+            "serviceName": "web", "selector": {"matchLabels": {"app": "web"}},
+            "template": {"metadata": {"labels": {"app": "web"}},
+                "spec": {"containers": [{"name": "c", "image": "v1"}]}},
+            "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {
+                "accessModes": ["ReadWriteOnce"],
+                "resources": {"requests": {"storage": "1Gi"}}}}]}});
+        for (field, value) in change.as_object().unwrap() {
+            set["spec"][field] = value.clone();
+        }
+        let mut set = serde_json::from_value(set).unwrap();
+        complete_set(&mut set);
+        set
+    }
+
+    fn other_image() -> Value {
+        json!({"metadata": {"labels": {"app": "web"}},
+            "spec": {"containers": [{"name": "c", "image": "v2"}]}})
+    }
+
+    #[test]
+    fn c32_what_may_change_of_a_set() {
+        let may = [
+            json!({"replicas": 3, "minReadySeconds": 1, "revisionHistoryLimit": 1}),
+            json!({"ordinals": {"start": 1}, "template": other_image()}),
+            json!({"updateStrategy": {"type": "OnDelete"}}),
+            json!({"persistentVolumeClaimRetentionPolicy": {"whenScaled": "Delete"}}),
+        ];
+        for change in may {
+            check_update(&set(json!({})), &set(change), true).unwrap();
+        }
+        let may_not = [
+            json!({"serviceName": "other"}),
+            json!({"podManagementPolicy": "Parallel"}),
+            json!({"selector": {"matchExpressions": [{"key": "app", "operator": "Exists"}]}}),
+            json!({"volumeClaimTemplates": []}),
+        ];
+        for change in may_not {
+            let refused = check_update(&set(json!({})), &set(change), true).unwrap_err();
+            let words = "Forbidden: updates to statefulset spec for fields other than 'replicas', \
+                'ordinals',";
+            assert!(refused.message.contains(words), "{}", refused.message);
+            assert!(refused.message.ends_with("are forbidden"));
+        }
+    }
+
+    #[test]
+    fn c82_of_a_strict_petset_only_replicas_and_containers_change() {
+        let petset = |change| {
+            let mut set = set(change);
+            let notes = set.metadata.annotations.get_or_insert_default();
+            notes.insert(KIND_ANNOTATION.to_owned(), PETSET.to_owned());
+            set
+        };
+        let old = petset(json!({}));
+        let may = petset(json!({"replicas": 3, "template": other_image()}));
+        check_update(&old, &may, true).unwrap();
+        let mut template = other_image();
+        template["spec"]["hostNetwork"] = true.into();
+        for change in [json!({"template": template}), json!({"minReadySeconds": 1})] {
+            let new = petset(change);
+            let refused = check_update(&old, &new, true).unwrap_err();
+            assert!(
+                refused.message.contains(FORBIDDEN_OF_PETSET),
+                "{}",
+                refused.message
+            );
+            check_update(&old, &new, false).unwrap();
+        }
+    }
 
     fn pod(spec: Value) -> Pod {
         let pod = json!({"metadata": {"name": "p", "namespace": "default"}, "spec": spec});

@@ -19,6 +19,7 @@ pub(super) use others::{of_claim, of_service};
 
 use super::old::Remarks;
 use super::validate::volume_sources;
+use crate::model::MAX_SET_NAME;
 
 const NO_SCHEDULER: &str = "ignored: petset runs everything on this machine";
 const NO_IMAGES: &str = "ignored: petset pulls no images";
@@ -99,6 +100,14 @@ pub(super) fn of_set(set: &StatefulSet, remarks: &mut Remarks) {
         update_strategy: _,
         volume_claim_templates,
     } = spec;
+    let name = set.metadata.name.as_deref().unwrap_or_default();
+    if name.len() > MAX_SET_NAME {
+        let text = format!(
+            "runs here, but no cluster makes the pods of a set whose name is longer than \
+             {MAX_SET_NAME} characters: their revision would not fit into a label"
+        );
+        remarks.push(("metadata.name".to_owned(), text));
+    }
     if revision_history_limit.is_some_and(|limit| limit < 0) {
         let text = "a negative value retains all historical revisions; a value >= 0 is recommended";
         remarks.push(("spec.revisionHistoryLimit".to_owned(), text.to_owned()));

@@ -104,6 +104,34 @@ mod tests {
     }
 
     #[test]
+    fn a_revision_holds_the_template_and_nothing_else() {
+        // C24
+        let set = |change: Value| {
+            let mut set = json!({"metadata": {"name": "web", "namespace": "default", "uid": "u"},
+                "spec": {"selector": {"matchLabels": {"app": "web"}}, "serviceName": "web",
+                    "template": {"metadata": {"labels": {"app": "web"}},
+                        "spec": {"containers": [{"name": "c", "image": "v1"}]}}}});
+            for (field, value) in change.as_object().into_iter().flatten() {
+                set["spec"][field] = value.clone();
+            }
+            Set::of(&serde_json::from_value(set).unwrap()).unwrap()
+        };
+        let recorded = |set: &Set| wanted_revision(set, 1, 0).data.unwrap().0;
+        let plain = recorded(&set(json!({})));
+        let template = json!({"$patch": "replace", "metadata": {"labels": {"app": "web"}},
+            "spec": {"containers": [{"name": "c", "image": "v1"}]}});
+        assert_eq!(plain, json!({"spec": {"template": template}}));
+        let rolling = json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 1}});
+        for other in [
+            json!({"replicas": 5, "serviceName": "other"}),
+            json!({"updateStrategy": rolling}),
+            json!({"volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {}}]}),
+        ] {
+            assert_eq!(recorded(&set(other.clone())), plain, "{other}");
+        }
+    }
+
+    #[test]
     fn the_known_templates_have_their_known_hashes() {
         // C26: they differ by a creationTimestamp of null only.
         let mut patch = compatibility_template();

@@ -10,6 +10,7 @@ use rustix::net::{
 };
 
 const NEW_LINK: u16 = 16;
+const DELETE_LINK: u16 = 17;
 const NEW_ADDRESS: u16 = 20;
 const NEW_ROUTE: u16 = 24;
 const NEW_RULE: u16 = 32;
@@ -70,6 +71,11 @@ impl Netlink {
             });
         });
         self.ask(request)
+    }
+
+    /// Removes a device, and the other end of its pair.
+    pub(super) fn remove(&self, device: u32) -> io::Result<()> {
+        self.ask(Request::link(DELETE_LINK, 0, device, 0))
     }
 
     pub(super) fn set_up(&self, device: u32) -> io::Result<()> {

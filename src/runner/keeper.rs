@@ -90,6 +90,8 @@ pub(super) struct Keeper {
     wake: PipeReader,
     waker: Arc<OwnedFd>,
     told_to_stop: Arc<AtomicBool>,
+    /// Whether somebody removed the pet's directory.
+    removed: Arc<AtomicBool>,
     answers: Receiver<Answer>,
     answer: Sender<Answer>,
     done: bool,
@@ -153,6 +155,7 @@ impl Keeper {
             wake,
             waker,
             told_to_stop,
+            removed: Arc::default(),
             answers,
             answer,
             done: false,
@@ -168,6 +171,9 @@ impl Keeper {
                 break;
             }
             self.wait();
+            if self.removed.load(Ordering::Relaxed) {
+                return self.kill_everything();
+            }
             self.collect();
         }
         self.end();

@@ -96,7 +96,9 @@ fn keep(root: &Path, namespace: &str, pod: &str) -> crate::Result<ExitCode> {
         return Ok(ExitCode::from(BUSY));
     };
     leave_session()?;
-    keeper::Keeper::new(store, namespace, pod)?.run();
+    let keeper = keeper::Keeper::new(store, namespace, pod)?;
+    keeper.heed_removal()?;
+    keeper.run();
     Ok(ExitCode::SUCCESS)
 }
 

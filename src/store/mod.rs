@@ -38,7 +38,7 @@ pub(crate) use pods::merge_status;
 pub(crate) use report::{SetReport, Waiting};
 pub(crate) use settings::{DnsForward, Settings, parse_duration};
 pub(crate) use socket::{WhenBusy, connect_to, listen_at, send_to, wait_at};
-pub(crate) use watch::{Noticed, Watch};
+pub(crate) use watch::{Noticed, Watch, when_removed};
 pub(crate) use words::last_words;
 
 use crate::problem::{Kind, Problem, Result};
@@ -186,7 +186,12 @@ fn settings_of(layout: &Layout) -> Result<Settings> {
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
     let whole =
         std::path::absolute(path).with_context(|| format!("cannot use {}", path.display()))?;
-    Ok(whole.canonicalize().unwrap_or(whole))
+    let real = whole.ancestors().find_map(|there| {
+        let rest = whole.strip_prefix(there).ok()?;
+        Some(there.canonicalize().ok()?.join(rest))
+    });
+    // Joining nothing leaves a slash at the end, which components do not have.
+    Ok(real.map_or(whole, |real| real.components().collect()))
 }
 
 #[cfg(test)]
@@ -211,6 +216,18 @@ mod tests {
             })
             .unwrap();
         assert!(store.is_stopped());
+    }
+
+    #[test]
+    fn a_directory_that_does_not_exist_yet_has_one_path_whatever_links_lead_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let real = dir.path().canonicalize().unwrap().join("real");
+        let link = dir.path().join("link");
+        std::fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let state = absolute(&link.join("a/state")).unwrap();
+        assert_eq!(state, real.join("a/state"));
+        assert_eq!(absolute(&link).unwrap().to_str(), real.to_str());
     }
 
     #[test]

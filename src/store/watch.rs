@@ -1,13 +1,18 @@
 //! Directories that are watched, so that nobody has to sleep and look.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::thread;
 
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
+
+const STACK: usize = 64 << 10;
 
 /// Directories under watch, each with a mark that says what it is to whoever watches.
 #[derive(Debug)]
@@ -103,6 +108,28 @@ impl<M: Clone> Watch<M> {
             }
         }
     }
+}
+
+/// Does something when a file is removed. Where that is the lock that a process holds for life,
+/// somebody has removed the state directory by hand, and means the process too.
+pub(crate) fn when_removed(path: &Path, act: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let file = File::open(path)?;
+    let inotify = inotify::init(CreateFlags::CLOEXEC)?;
+    // As long as the file is open, its removal is a change of how many names it has.
+    inotify::add_watch(&inotify, path, WatchFlags::ATTRIB)?;
+    let watch = thread::Builder::new().name("removed".to_owned());
+    let watch = watch.stack_size(STACK).spawn(move || {
+        let mut buffer = [MaybeUninit::<u8>::uninit(); 512];
+        let mut reader = Reader::new(&inotify, &mut buffer);
+        while file.metadata().is_ok_and(|found| found.nlink() > 0) {
+            match reader.next() {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(_) => return,
+            }
+        }
+        act();
+    });
+    watch.map(drop)
 }
 
 impl<M> AsFd for Watch<M> {

@@ -1,7 +1,7 @@
 //! Performing what the model decides about pods that belong to no set.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::pets::{Pet, Runner};
+use super::retry::rest_after;
 use super::world::Key;
 use super::{Supervisor, log};
 use crate::model::Isolation;
@@ -21,9 +22,6 @@ use crate::store::{self, Sync, Wanted};
 
 /// More steps than this without coming to rest are a bug, and must not burn a core.
 const STEPS: u32 = 100;
-/// After a step that failed the next attempt comes soon, then less and less so.
-const RETRY: Duration = Duration::from_millis(5);
-const LONGEST_RETRY: Duration = Duration::from_secs(10);
 
 /// What the supervisor keeps about bare pods beside the pets themselves.
 #[derive(Debug, Default)]
@@ -46,8 +44,7 @@ impl Bare {
 
     fn retry_later(&mut self, key: &Key) {
         let times = self.failed.get(key).map_or(0, |(_, times)| *times);
-        let rest = RETRY.saturating_mul(1 << times.min(12)).min(LONGEST_RETRY);
-        let again = (Instant::now() + rest, times + 1);
+        let again = (Instant::now() + rest_after(times), times + 1);
         self.failed.insert(key.clone(), again);
     }
 

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -11,16 +11,13 @@ use k8s_openapi::api::core::v1::PodStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 
-use super::abandoned::withdraw_readiness;
-use super::pets::{Incarnation, Pet, Runner};
+use super::pets::{Pet, Runner};
 use super::world::{Key, load_seen, load_wanted, set_key};
 use super::{Supervisor, log};
 use crate::model::Namespace;
 use crate::problem::Result;
-use crate::store::journal::{self, Severity};
 use crate::store::{self, Noticed, Wanted, merge_status, names_in, read_json};
 
 /// What a watched directory is.
@@ -35,9 +32,6 @@ pub(super) enum Spot {
     /// One pet.
     Pet(Key),
 }
-
-/// How long killed processes may take to be gone.
-const ORPHANS_END_WITHIN: Duration = Duration::from_secs(2);
 
 const KINDS: [Wanted; 5] = [
     Wanted::StatefulSet,
@@ -129,21 +123,6 @@ impl Supervisor {
         self.note()
     }
 
-    /// Returns the descriptors of runners that are no children of this process.
-    fn adopted(&self) -> Vec<(Key, std::os::fd::BorrowedFd<'_>)> {
-        let pets = self.world.places.iter().flat_map(|(namespace, place)| {
-            place
-                .pets
-                .iter()
-                .map(move |(name, pet)| (namespace, name, pet))
-        });
-        let adopted = pets.filter_map(|(namespace, name, pet)| match &pet.runner {
-            Runner::Adopted(pidfd) => Some(((namespace.clone(), name.clone()), pidfd.as_fd())),
-            Runner::Missing | Runner::Child(_) | Runner::Done | Runner::Resting(_) => None,
-        });
-        adopted.collect()
-    }
-
     /// Takes note of all that happened.
     fn note(&mut self) -> Result<()> {
         let mut message = [0_u8; 64];
@@ -225,7 +204,7 @@ impl Supervisor {
         }
     }
 
-    fn note_status(&mut self, key: &Key) {
+    pub(super) fn note_status(&mut self, key: &Key) {
         let layout = self.store.layout().clone();
         let path = layout.pet(&key.0, key.1.as_str()).status();
         let Some(pet) = self.world.pet_mut(key) else {
@@ -248,97 +227,6 @@ impl Supervisor {
         self.stirred.insert(key.0.clone());
         self.due.insert(set_key(key));
         self.bare.due.insert(key.clone());
-    }
-
-    /// Reaps every process that has ended: runners, and orphans of runners that died.
-    fn reap(&mut self) {
-        loop {
-            match wait(WaitOptions::NOHANG) {
-                Ok(Some((pid, status))) => {
-                    let well = status.exit_status() == Some(0);
-                    if self.note_hook_ended(pid, status) {
-                        continue;
-                    }
-                    if self.proxy.child() == Some(pid) {
-                        self.proxy.ended();
-                    }
-                    if let Some(key) = self.runner_with(pid) {
-                        self.note_runner_ended(&key, Some(well));
-                    }
-                }
-                Ok(None) | Err(Errno::CHILD) => return,
-                Err(Errno::INTR) => {}
-                Err(error) => return log(&format!("cannot reap: {error}")),
-            }
-        }
-    }
-
-    fn runner_with(&self, pid: Pid) -> Option<Key> {
-        let mut pets = self.world.pets();
-        pets.find_map(|(key, pet)| (pet.child() == Some(pid)).then_some(key))
-    }
-
-    /// Takes note that a runner is gone; `well` is its own word for it, if it was a child.
-    fn note_runner_ended(&mut self, key: &Key, well: Option<bool>) {
-        let files = self.store.layout().pet(&key.0, key.1.as_str());
-        let well = match (well, Incarnation::find(&files)) {
-            // Another supervisor's runner was there first: it is the one.
-            (_, Ok(Incarnation::Alive(pidfd))) => {
-                if let Some(pet) = self.world.pet_mut(key) {
-                    pet.runner = Runner::Adopted(pidfd);
-                }
-                return;
-            }
-            (Some(well), _) => well,
-            (None, found) => matches!(found, Ok(Incarnation::Done)),
-        };
-        if !well {
-            self.end_orphans();
-            if let Err(error) = withdraw_readiness(self.store.layout(), &files) {
-                log(&format!("{}/{}: {error}", key.0, key.1));
-            }
-            let message = "the runner of this pet ended unexpectedly; a new one takes over";
-            self.pet_event(key, Severity::Warning, "RunnerDied", message);
-        }
-        self.note_status(key);
-        if let Some(pet) = self.world.pet_mut(key) {
-            pet.runner_ended(well);
-        }
-        self.set_of_pet_is_due(key);
-    }
-
-    /// Ends what a dead runner left behind: its processes become children of this one.
-    fn end_orphans(&self) {
-        let runners: Vec<Pid> = self
-            .world
-            .pets()
-            .filter_map(|(_, pet)| pet.child())
-            .chain(self.proxy.child())
-            .collect();
-        let layout = self.store.layout();
-        // Who holds the private network was started by a runner, but for all of them.
-        let holder = || {
-            let text = store::read(&layout.network_pid()).ok().flatten()?;
-            Pid::from_raw(text.trim().parse().ok()?)
-        };
-        let deadline = Instant::now() + ORPHANS_END_WITHIN;
-        while Instant::now() < deadline {
-            let orphans = children()
-                .into_iter()
-                .filter(|pid| !runners.contains(pid) && !self.hooks.contains_key(pid))
-                .filter(|pid| is_alive(*pid) && holder() != Some(*pid));
-            let orphans: Vec<Pid> = orphans.collect();
-            if orphans.is_empty() {
-                return;
-            }
-            for pid in orphans {
-                // One that is gone meanwhile needs no signal.
-                let _ = kill_process(pid, Signal::KILL);
-            }
-            // A killed process hands its own children over when it is gone: look again then.
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        log("processes that a dead runner left behind do not end");
     }
 
     /// Reads everything again: at the start, and when too much happened at once.
@@ -416,6 +304,10 @@ impl Supervisor {
     /// Watches every folder of wanted objects, and reads those of new namespaces, or all.
     fn watch_wanted(&mut self, everything: bool) -> Result<()> {
         let layout = self.store.layout().clone();
+        if !layout.supervisor_lock().exists() {
+            // All of it is being removed.
+            return Ok(());
+        }
         store::make_dir(&layout.wanted())?;
         self.watch.add(&layout.wanted(), Spot::Wanted)?;
         let stopped = self.store.is_stopped();
@@ -475,89 +367,4 @@ impl Supervisor {
         self.stirred.insert(namespace.clone());
         Ok(())
     }
-
-    /// Writes an event of a set.
-    pub(super) fn set_event(&self, key: &Key, severity: Severity, reason: &str, message: &str) {
-        self.event(
-            key,
-            key.1.as_str(),
-            format!("statefulset/{}", key.1),
-            severity,
-            reason,
-            message,
-        );
-    }
-
-    /// Writes an event of a pet.
-    pub(super) fn pet_event(&self, key: &Key, severity: Severity, reason: &str, message: &str) {
-        let set = set_key(key).1;
-        let owner = if self.is_bare(key) { &key.1 } else { &set };
-        self.event(
-            key,
-            owner.as_str(),
-            format!("pod/{}", key.1),
-            severity,
-            reason,
-            message,
-        );
-    }
-
-    /// Writes an event of a claim of a set, or of one of its pets.
-    pub(super) fn claim_event(&self, key: &Key, claim: &str, message: &str) {
-        let set = key
-            .1
-            .as_str()
-            .rsplit_once('-')
-            .filter(|(_, end)| end.parse::<u32>().is_ok());
-        let owner = set.map_or(key.1.as_str(), |(set, _)| set);
-        let object = format!("persistentvolumeclaim/{claim}");
-        let severity = Severity::Normal;
-        self.event(key, owner, object, severity, "Deleted", message);
-    }
-
-    pub(super) fn event(
-        &self,
-        key: &Key,
-        owner: &str,
-        object: String,
-        severity: Severity,
-        reason: &str,
-        message: &str,
-    ) {
-        let event = journal::Event {
-            time: Timestamp::now(),
-            severity,
-            reason: reason.to_owned(),
-            object,
-            message: message.to_owned(),
-        };
-        let path = self.store.layout().journal(&key.0, owner);
-        if let Err(error) = journal::append(&path, &event) {
-            log(&format!("cannot write {}: {error}", path.display()));
-        }
-    }
-}
-
-/// Tells whether a process is more than a zombie that waits for its parent.
-fn is_alive(pid: Pid) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
-    // The state follows the name, which is in parentheses and may hold anything (proc(5)).
-    let state = stat
-        .ok()
-        .and_then(|stat| stat.rsplit_once(") ")?.1.chars().next());
-    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
-}
-
-/// Returns the children of this process, whichever of its threads they belong to.
-fn children() -> Vec<Pid> {
-    let tasks = std::fs::read_dir("/proc/self/task")
-        .into_iter()
-        .flatten()
-        .flatten();
-    let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
-    let pids: Vec<String> = lists.collect();
-    let words = pids.iter().flat_map(|list| list.split_ascii_whitespace());
-    words
-        .filter_map(|word| Pid::from_raw(word.parse().ok()?))
-        .collect()
 }

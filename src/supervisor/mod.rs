@@ -9,15 +9,20 @@ mod abandoned;
 mod ability;
 mod addresses;
 mod bare;
+mod claims;
 mod ending;
 mod events;
 mod grace;
 mod late;
 mod launch;
+mod leaving;
 mod perform;
 mod pets;
 mod publish;
+mod retry;
+mod runners;
 mod services;
+mod telling;
 mod turn;
 mod wishes;
 mod world;
@@ -166,6 +171,9 @@ impl Supervisor {
             return Ok(None);
         };
         let layout = store.layout();
+        // The runners notice it by themselves.
+        store::when_removed(&layout.supervisor_lock(), || std::process::exit(0))
+            .context("cannot watch the supervisor's lock")?;
         store::replace(
             &layout.supervisor_pid(),
             format!("{}\n", std::process::id()).as_bytes(),

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::retry::rest_after;
 use super::world::{Key, set_key};
 use super::{Supervisor, log};
 use crate::model::{Ordinal, Outcome, PetSeen, Rules, Seen, Set, Step, reconcile};
@@ -13,9 +14,6 @@ use crate::store::{self, Eviction, SetReport, Wanted};
 
 /// More passes than this without coming to rest are a bug, and must not burn a core.
 const PASSES: u32 = 50_000;
-/// After a step that failed the next attempt comes soon, then less and less so (R22).
-const RETRY: Duration = Duration::from_millis(5);
-const LONGEST_RETRY: Duration = Duration::from_secs(10);
 /// To how many pets that are still to come addresses are given beforehand.
 const AHEAD: usize = 64;
 
@@ -269,9 +267,7 @@ impl Supervisor {
 
     fn retry_later(&mut self, key: &Key) {
         let failures = self.failures.entry(key.clone()).or_default();
-        let rest = RETRY
-            .saturating_mul(1 << (*failures).min(12))
-            .min(LONGEST_RETRY);
+        let rest = rest_after(*failures);
         *failures += 1;
         self.alarms.insert(key.clone(), Instant::now() + rest);
     }

@@ -1,5 +1,9 @@
 //! What the end-to-end tests of Kubernetes check of sets (E01-E30), in the simulated cluster.
 //!
+//! E16, which writes a status, has no case: here the supervisor alone does that. E01 and E34 run
+//! real pets (`tests/volumes.rs`), E28 is a rule of the controller, E31 is in
+//! `tests/real_servers.rs`.
+//!
 //! The recordings hold much of it; here it is by its own names, in combinations of its own.
 
 use serde_json::{Value, json};

@@ -115,7 +115,12 @@ fn the_improvements_show_only_where_a_pet_is_broken() {
         return; // nobody knows what those recordings hold
     }
     let folders = folders();
-    for path in folders.iter().flat_map(|folder| recordings(folder)) {
+    let paths: Vec<PathBuf> = folders
+        .iter()
+        .flat_map(|folder| recordings(folder))
+        .collect();
+    println!("{} recordings replayed with the improvements", paths.len());
+    for path in paths {
         let recording = Recording::read(&path);
         let differs = !replay(&recording, true).is_empty();
         let may = IMPROVED.contains(&recording.scenario.as_str());

@@ -23,7 +23,8 @@ use crate::store::{self, Edit, Wanted};
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   petset volume rm data-web-3 data-web-4
-  petset volume rm --set web --yes     everything that a deleted set left behind")]
+  petset volume rm --set web --dry-run   what would go, and how much it holds
+  petset volume rm --set web --yes       everything that a deleted set left behind")]
 pub(super) struct Args {
     /// Claims to remove, such as data-web-3
     #[arg(required_unless_present = "set", value_name = "CLAIM")]
@@ -34,6 +35,9 @@ pub(super) struct Args {
     /// Do not ask
     #[arg(short, long)]
     yes: bool,
+    /// Change nothing, and show what would be removed
+    #[arg(long)]
+    dry_run: bool,
 }
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<()> {
@@ -48,6 +52,9 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<()> {
     };
     refuse_what_is_wanted(&chosen, &volumes)?;
     let sizes: Vec<u64> = chosen.iter().map(|volume| size_of(&volume.path)).collect();
+    if args.dry_run {
+        return tell(&chosen, &sizes, "would be removed");
+    }
     if !args.yes {
         ask(&chosen, &sizes)?;
     }
@@ -55,11 +62,14 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<()> {
     session
         .edit_quietly("volume rm", |edit| remove(session, edit, &names))
         .context("cannot remove the volumes")?;
-    for (volume, size) in chosen.iter().zip(&sizes) {
+    tell(&chosen, &sizes, "removed")
+}
+
+fn tell(volumes: &[&Volume], sizes: &[u64], what: &str) -> Result<()> {
+    volumes.iter().zip(sizes).try_for_each(|(volume, size)| {
         let (name, size) = (&volume.name, in_words(*size));
-        render::line(&format!("persistentvolumeclaim/{name} removed ({size})"))?;
-    }
-    Ok(())
+        render::line(&format!("persistentvolumeclaim/{name} {what} ({size})"))
+    })
 }
 
 /// Returns the volumes of a set, which may be gone. Where nothing says which set a volume was

@@ -377,7 +377,8 @@ const TEXTS: [(&str, &str); 26] = [
     ),
     (
         "\ta: b",
-        "x.yaml:1:1: this is not YAML: found character that cannot start any token",
+        "x.yaml:1:1: this is not YAML: found character that cannot start any token \
+         (it is a tab: YAML is indented with spaces)",
     ),
     ("just text", "x.yaml:1:1: a manifest is a map, not string"),
     ("- a\n- b", "x.yaml:1:1: a manifest is a map, not array"),

@@ -65,6 +65,17 @@ fn lists_documents_and_json_are_all_read() {
 }
 
 #[test]
+fn a_name_that_no_cluster_could_use_is_remarked_on() {
+    // R24, C33
+    let named = |length: usize| {
+        let name = format!("  name: {}\nspec", "a".repeat(length));
+        warnings(&replaced(WEB, "  name: web\nspec", &name))
+    };
+    assert_eq!(named(52), "");
+    assert!(named(53).contains("metadata.name: runs here, but no cluster"));
+}
+
+#[test]
 fn other_kinds_are_skipped_and_named() {
     let text =
         format!("apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: foo}}\n---\n{WEB}");

@@ -97,7 +97,8 @@ fn broken_text_is_told_with_its_place() {
         ),
         (
             "a:\n\tb: 1",
-            "2:1: this is not YAML: found character that cannot start any token",
+            "2:1: this is not YAML: found character that cannot start any token \
+             (it is a tab: YAML is indented with spaces)",
         ),
         (
             "a: b: c",

@@ -352,6 +352,15 @@ fn a_crash_and_a_failing_probe_are_told_with_their_cause() {
     let why = "container c0: back-off 4s restarting after exit code 1";
     assert_eq!(why_not_ready(&pod).as_deref(), Some(why));
 
+    let status = pod.status.as_mut().unwrap();
+    let container = &mut status.container_statuses.as_mut().unwrap()[0];
+    let cause = "starting w-0: executing \"srv\": executable file not found in $PATH";
+    let last = json!({"exitCode": 128, "reason": "StartError", "message": cause});
+    let last = json!({"terminated": last});
+    container.last_state = Some(serde_json::from_value(last).unwrap());
+    let why = format!("container c0: back-off 4s after {cause}");
+    assert_eq!(why_not_ready(&pod), Some(why));
+
     let mut pod = staged(&[], &["run"], "Running", &[]);
     let fault = "dial tcp 127.3.1.1:8080: connection refused";
     let condition = json!({"type": probe_condition("c0"), "status": "False", "message": fault});

@@ -170,8 +170,18 @@ fn backing_off(container: &ContainerStatus, message: &str) -> String {
     };
     let last = container.last_state.as_ref();
     let last = last.and_then(|state| state.terminated.as_ref());
-    let cause = last.map(|end| format!(" after {}", end_text(end)));
-    format!("{delay} restarting{}", cause.unwrap_or_default())
+    match last.and_then(|end| end.message.as_deref().filter(|_| is_unstarted(end))) {
+        Some(cause) => format!("{delay} after {cause}"),
+        None => {
+            let cause = last.map(|end| format!(" after {}", end_text(end)));
+            format!("{delay} restarting{}", cause.unwrap_or_default())
+        }
+    }
+}
+
+/// Tells whether a program was not even there to run, so that its exit code says nothing.
+fn is_unstarted(end: &ContainerStateTerminated) -> bool {
+    end.reason.as_deref() == Some("StartError")
 }
 
 fn ended(end: &ContainerStateTerminated) -> String {

@@ -19,7 +19,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -408,15 +408,16 @@ fn attach(wish: &Wish, block: Block, tid: u32) -> io::Result<()> {
     let theirs: OwnedFd = File::open(format!("/proc/{}/ns/net", wish.init))?.into();
     let [_, _, x, y] = wish.ip.octets();
     let ip = block.internal(wish.ip);
-    let kind = Some(LinkNameSpaceType::Network);
-    move_into_link_name_space(own.as_fd(), kind)?;
-    let outer = Netlink::open()?;
-    let bridge = device(BRIDGE)?;
     // The address that it had before: its peers remember that for a while after they have spoken.
     let hardware = [0x0a, 0x50, 0x45, block.number(), x, y];
-    let (port, device_there) = (format!("p{x}.{y}"), (DEVICE, hardware));
-    there(outer.add_pair(&port, bridge, device_there, theirs.as_fd()))?;
+    let kind = Some(LinkNameSpaceType::Network);
     move_into_link_name_space(theirs.as_fd(), kind)?;
+    // Who took over a network finds its pets attached.
+    if device(DEVICE).is_err() {
+        move_into_link_name_space(own.as_fd(), kind)?;
+        connect(&format!("p{x}.{y}"), hardware, theirs.as_fd())?;
+        move_into_link_name_space(theirs.as_fd(), kind)?;
+    }
     let inner = Netlink::open()?;
     inner.set_up(device("lo")?)?;
     let eth = device(DEVICE)?;
@@ -427,6 +428,17 @@ fn attach(wish: &Wish, block: Block, tid: u32) -> io::Result<()> {
         true => there(inner.add_default_route(gateway(block))),
         false => Ok(()),
     }
+}
+
+/// Lays a wire from the bridge into a network. One of that name led to who had the address before:
+/// the kernel takes its time to remove the networks of the dead.
+fn connect(port: &str, hardware: [u8; 6], theirs: BorrowedFd<'_>) -> io::Result<()> {
+    let netlink = Netlink::open()?;
+    let bridge = device(BRIDGE)?;
+    if let Ok(before) = device(port) {
+        let _ = netlink.remove(before);
+    }
+    netlink.add_pair(port, bridge, (DEVICE, hardware), theirs)
 }
 
 /// Lets programs ping in this thread's network without being root.

@@ -158,6 +158,7 @@ struct Visit {
     ticket: u64,
     visitor: Side,
     pet: Side,
+    to: SocketAddrV4,
     /// Until when the pet has to accept; nothing once it has.
     until: Option<Instant>,
 }
@@ -304,21 +305,39 @@ impl Stand {
             ticket,
             visitor: Side::new(visitor),
             pet: Side::new(pet),
+            to,
             until: Some(Instant::now() + PATIENCE),
         };
         self.visits.insert(id, visit);
         self.attend(id);
     }
 
+    fn lead_again(&mut self, id: u64) {
+        let Some(visit) = self.visits.get_mut(&id) else {
+            return;
+        };
+        match tcp::begin(visit.to) {
+            Ok(pet) => {
+                visit.pet = Side::new(pet);
+                self.attend(id);
+            }
+            Err(_) => self.break_off(id),
+        }
+    }
+
     fn proceed(&mut self, id: u64) {
         let Some(visit) = self.visits.get_mut(&id) else {
             return;
         };
-        if visit.until.is_some() {
-            if !matches!(socket_error(&visit.pet.stream), Ok(Ok(()))) {
-                return self.break_off(id);
+        if let Some(until) = visit.until {
+            match socket_error(&visit.pet.stream) {
+                Ok(Ok(())) => visit.until = None,
+                // Its wire is not alive yet: the kernel may take seconds on a busy machine.
+                Ok(Err(Errno::HOSTUNREACH)) if Instant::now() < until => {
+                    return self.lead_again(id);
+                }
+                Ok(Err(_)) | Err(_) => return self.break_off(id),
             }
-            visit.until = None;
         }
         match visit.proceed(&mut self.buffer) {
             Ok(Fate::Stays) => self.attend(id),

@@ -17,7 +17,10 @@ pub(super) fn state_directories() -> Vec<PathBuf> {
     let usual = home.map(|home| home.join(".local/state/petset"));
     // Anybody may have put anything on the list; nothing else is hidden for that.
     let real = |path: &PathBuf| path.is_absolute() && path.join("format").is_file();
-    listed.chain(usual).filter(real).collect()
+    // A link would be followed on the host's side, to what is no pet's own.
+    let resolved = |path: PathBuf| path.canonicalize().ok();
+    let all = listed.chain(usual).filter(real);
+    all.filter_map(resolved).collect()
 }
 
 /// Lets the users that servers drop to use fresh claims, as the provisioners of local clusters do. Who may come so far is decided by the

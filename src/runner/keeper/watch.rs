@@ -1,6 +1,8 @@
 //! Seeing processes end: those the runner started, and the trees that they leave behind.
 
 use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, WaitOptions};
@@ -9,6 +11,7 @@ use super::process::{Process, Purpose, exit_of};
 use super::{Keeper, SWEEP, supervisor};
 use crate::model::lifecycle::{Event, Exit, Outcome, Place};
 use crate::runner::{logs, tree};
+use crate::store;
 
 impl Keeper {
     /// Takes the exit codes of all children that have ended, known or not.
@@ -125,6 +128,15 @@ impl Keeper {
             started.next().filter(|_| started.next().is_none())
         };
         by_session.or_else(by_name).or_else(only).map(Place)
+    }
+
+    /// Ends at once, with all that runs, when somebody removes the pet's directory.
+    pub(in crate::runner) fn heed_removal(&self) -> std::io::Result<()> {
+        let (removed, waker) = (Arc::clone(&self.removed), Arc::clone(&self.waker));
+        store::when_removed(&self.pet.lock(), move || {
+            removed.store(true, Ordering::Relaxed);
+            let _ = rustix::io::write(&waker, &[0]);
+        })
     }
 
     pub(super) fn has_processes(&self, index: usize) -> bool {

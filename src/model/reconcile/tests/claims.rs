@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_pet_starts_after_its_claims_and_keeps_them() {
-    // C09, R02, C54
+    // C09, R02, C54, E28: the claim of a pet that is still pending is made again
     let want = with_claims(Keep::Retain, Keep::Retain, ordered(2));
     assert_eq!(steps(&want, "- -"), "claim data-web-0, start 0");
     let mut seen = world(&want, "ready -");

@@ -1,0 +1,94 @@
+//! Starts that fail, each under its own reason.
+
+use super::*;
+
+#[test]
+fn a_missing_image_alternates_between_its_two_reasons() {
+    let (mut story, _) = Story::of(one("Always"));
+    let failure = Failure::Image("no entry for it".to_owned());
+    assert_eq!(story.fails_to_start("app", failure.clone()), "");
+    assert_eq!(story.word("app"), "ErrImagePull");
+    assert_eq!(story.wakes(), (500, String::new()));
+    assert_eq!(story.word("app"), "ImagePullBackOff");
+    assert!(
+        story
+            .shown("app")
+            .message
+            .starts_with("Back-off pulling image \"x\"")
+    );
+    assert_eq!(story.wakes(), (500, "start app".to_owned()));
+    story.fails_to_start("app", failure);
+    assert_eq!(story.phase(), "Pending");
+    assert_eq!(
+        story.tell(Event::Reload),
+        "start app",
+        "it may be there now"
+    );
+    assert_eq!(story.shown("app").restarts, 0);
+}
+
+#[test]
+fn v25_a_bad_configuration_waits_under_its_own_reason() {
+    let (mut story, _) = Story::of(one("Always"));
+    let failure = Failure::Config("configmap \"c\" not found".to_owned());
+    story.fails_to_start("app", failure);
+    let shown = story.shown("app");
+    assert_eq!(shown.word, "CreateContainerConfigError");
+    assert_eq!(shown.message, "configmap \"c\" not found");
+    assert_eq!(story.wakes().1, "start app");
+}
+
+#[test]
+fn v55_a_process_that_cannot_be_made_is_a_run_with_code_128() {
+    let (mut story, _) = Story::of(one("Never"));
+    let failure = Failure::Launch("executing: not found".to_owned());
+    assert_eq!(story.fails_to_start("app", failure.clone()), "finish");
+    assert_eq!(story.word("app"), "StartError 128");
+    let (mut story, _) = Story::of(one("Always"));
+    assert_eq!(story.fails_to_start("app", failure.clone()), "start app");
+    story.fails_to_start("app", failure);
+    let shown = story.shown("app");
+    assert_eq!(
+        (shown.word.as_str(), shown.restarts),
+        ("CrashLoopBackOff", 1)
+    );
+    assert_eq!(shown.last, Some(128));
+}
+
+#[test]
+fn missing_volumes_are_tried_again_before_anything_starts() {
+    let pod = pod(&one("Always"));
+    let mut pet = Pet::new(&pod, None, BackOff::default(), at(Duration::ZERO));
+    assert_eq!(pet.next(Event::Tick, at(Duration::ZERO)), [Action::Prepare]);
+    let failed = Event::Prepared(Err("no claim".to_owned()));
+    let said = pet.next(failed, at(Duration::ZERO));
+    assert!(matches!(&said[..], [Action::Report(report)] if report.reason == "FailedMount"));
+    let again = pet.deadline().unwrap();
+    assert_eq!(again, Duration::from_secs(1));
+    assert_eq!(waiting_message(&pet).as_deref(), Some("no claim"));
+    assert_eq!(pet.next(Event::Tick, at(again)), [Action::Prepare]);
+    pet.next(Event::Prepared(Ok(())), at(again));
+    assert_eq!(waiting_message(&pet), None);
+}
+
+/// What the first container's status says it waits for, beyond the reason.
+fn waiting_message(pet: &Pet) -> Option<String> {
+    let containers = pet.status().container_statuses.as_ref()?;
+    let waiting = containers.first()?.state.as_ref()?.waiting.as_ref()?;
+    waiting.message.clone()
+}
+
+#[test]
+fn i12_a_pod_may_have_a_deadline() {
+    let mut spec = one("Always");
+    spec["activeDeadlineSeconds"] = json!(60);
+    let (mut story, _) = Story::of(spec);
+    story.started("app");
+    assert_eq!(story.wakes(), (60_000, "term app".to_owned()));
+    assert_eq!(story.ends("app", 0), "finish");
+    assert_eq!(story.phase(), "Failed");
+    assert_eq!(
+        story.pet.status().reason.as_deref(),
+        Some("DeadlineExceeded")
+    );
+}

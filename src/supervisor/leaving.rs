@@ -1,0 +1,146 @@
+//! Pets and sets that leave: a pet is asked to stop, removed when it has, and its set goes last.
+
+use std::fs;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::Supervisor;
+use super::pets::Pet;
+use super::world::Key;
+use crate::model::{Deletion, ObjectName, Set};
+use crate::problem::Result;
+use crate::store::{self, Wanted, view};
+
+impl Supervisor {
+    /// Asks a pet to stop; it is removed when its runner has ended.
+    pub(super) fn delete_pet(
+        &mut self,
+        key: &Key,
+        name: &str,
+        uid: &str,
+        now: Timestamp,
+    ) -> Result<()> {
+        let pet_key = (key.0.clone(), name.parse()?);
+        let layout = self.store.layout().clone();
+        let asked = self.world.grace_asked(&pet_key, uid);
+        let Some(pet) = self.world.pet_mut(&pet_key).filter(|pet| pet.uid() == uid) else {
+            return Ok(());
+        };
+        if pet.is_terminating() {
+            return Ok(());
+        }
+        let spec = pet.pod.spec.as_ref();
+        let own = spec.and_then(|spec| spec.termination_grace_period_seconds);
+        let grace = asked.or(own).unwrap_or(30);
+        pet.pod.metadata.deletion_timestamp = Some(Time(now));
+        pet.pod.metadata.deletion_grace_period_seconds = Some(grace);
+        pet.write(&layout, &pet_key)
+            .with_context(|| format!("cannot write the pod {name}"))?;
+        // Nobody new is sent to it before it is told to stop.
+        self.stirred.insert(key.0.clone());
+        self.publish_endpoints();
+        match self.world.pet_mut(&pet_key) {
+            Some(pet) if pet.is_over() => self.remove_pet(&pet_key)?,
+            Some(pet) => pet.stop(&layout, &pet_key),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Removes what a pet leaves; its logs stay as long as it may come back.
+    pub(super) fn remove_pet(&mut self, key: &Key) -> Result<()> {
+        let files = self.store.layout().pet(&key.0, key.1.as_str());
+        // The pod goes first: without it, the rest is a ruin that the next pet clears away.
+        store::remove(&files.pod())
+            .and_then(|()| view::unshow(self.store.layout(), files.root()))
+            .with_context(|| format!("cannot remove {}", files.pod().display()))?;
+        let entries = fs::read_dir(files.root()).into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| entry.path() != files.logs()) {
+            let path = entry.path();
+            let removed = if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                store::remove_tree(&path)
+            } else {
+                store::remove(&path)
+            };
+            removed.with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+        let gone = self.world.place_mut(&key.0).pets.remove(&key.1);
+        self.collect(key, gone.as_ref().map_or("", Pet::uid))
+    }
+
+    /// Forgets a set whose deletion has come to its end.
+    ///
+    /// The wish goes last: whoever waits for the end waits for that, and a supervisor that dies
+    /// before it leaves its successor the rest.
+    pub(super) fn finish(&mut self, key: &Key, set: &Set) -> Result<()> {
+        let orphaned = matches!(set.deletion, Some(Deletion::Orphan));
+        let object = self.set(key)?.clone();
+        if annotated(&object, store::PURGE_ANNOTATION) {
+            self.purge(key, set)?;
+        }
+        self.collect(key, &set.uid)?;
+        let layout = self.store.layout().clone();
+        let status = layout.set_status(&key.0, key.1.as_str());
+        store::remove(&status).and_then(|()| view::unshow(&layout, &status))?;
+        let mut own = Vec::new();
+        if !orphaned {
+            own = self.services_of(key, &set.uid);
+            self.late.remove(layout.revisions(&key.0, key.1.as_str()));
+            self.late.catch_up();
+            self.remove_ruins(key)?;
+        }
+        self.store.edit("supervise", None, |edit| {
+            let wanted: Option<StatefulSet> = edit.find(&key.0, &key.1)?;
+            if wanted.is_some_and(|wanted| wanted.metadata.uid == object.metadata.uid) {
+                edit.forget(&key.0, Wanted::StatefulSet, &key.1);
+                let mut forget = |service| edit.forget(&key.0, Wanted::Service, service);
+                own.iter().for_each(&mut forget);
+            }
+            Ok(())
+        })?;
+        let place = self.world.place_mut(&key.0);
+        place.sets.remove(&key.1);
+        if !orphaned {
+            place.revisions.remove(&key.1);
+        }
+        Ok(())
+    }
+
+    /// Returns the services that were made for a set and go with it.
+    fn services_of(&self, key: &Key, owner: &str) -> Vec<ObjectName> {
+        let services = self.world.place(&key.0).map(|place| &place.services);
+        let own = services.into_iter().flatten().filter(|(_, service)| {
+            let owners = service
+                .metadata
+                .owner_references
+                .as_deref()
+                .unwrap_or_default();
+            owners.iter().any(|of| of.uid == owner)
+        });
+        own.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Removes the directories that pets of this set left with nothing but logs in them.
+    fn remove_ruins(&self, key: &Key) -> Result<()> {
+        let layout = self.store.layout();
+        let prefix = format!("{}-", key.1);
+        for name in store::names_in(&layout.pets_of(&key.0))? {
+            let ordinal = name
+                .strip_prefix(&prefix)
+                .is_some_and(|o| o.parse::<u32>().is_ok());
+            let files = layout.pet(&key.0, &name);
+            if ordinal && !files.pod().exists() {
+                store::remove_tree(files.root())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn annotated(set: &StatefulSet, annotation: &str) -> bool {
+    let annotations = set.metadata.annotations.as_ref();
+    annotations.is_some_and(|all| all.get(annotation).is_some_and(|value| value == "true"))
+}

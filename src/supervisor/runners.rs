@@ -1,0 +1,149 @@
+//! The ends of runners and of what they leave behind.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
+
+use super::abandoned::withdraw_readiness;
+use super::pets::{Incarnation, Runner};
+use super::world::Key;
+use super::{Supervisor, log};
+use crate::store;
+use crate::store::journal::Severity;
+
+/// How long killed processes may take to be gone.
+const ORPHANS_END_WITHIN: Duration = Duration::from_secs(2);
+
+impl Supervisor {
+    /// Returns the descriptors of runners that are no children of this process.
+    pub(super) fn adopted(&self) -> Vec<(Key, BorrowedFd<'_>)> {
+        let pets = self.world.places.iter().flat_map(|(namespace, place)| {
+            place
+                .pets
+                .iter()
+                .map(move |(name, pet)| (namespace, name, pet))
+        });
+        let adopted = pets.filter_map(|(namespace, name, pet)| match &pet.runner {
+            Runner::Adopted(pidfd) => Some(((namespace.clone(), name.clone()), pidfd.as_fd())),
+            Runner::Missing | Runner::Child(_) | Runner::Done | Runner::Resting(_) => None,
+        });
+        adopted.collect()
+    }
+
+    /// Reaps every process that has ended: runners, and orphans of runners that died.
+    pub(super) fn reap(&mut self) {
+        loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) => {
+                    let well = status.exit_status() == Some(0);
+                    if self.note_hook_ended(pid, status) {
+                        continue;
+                    }
+                    if self.proxy.child() == Some(pid) {
+                        self.proxy.ended();
+                    }
+                    if let Some(key) = self.runner_with(pid) {
+                        self.note_runner_ended(&key, Some(well));
+                    }
+                }
+                Ok(None) | Err(Errno::CHILD) => return,
+                Err(Errno::INTR) => {}
+                Err(error) => return log(&format!("cannot reap: {error}")),
+            }
+        }
+    }
+
+    fn runner_with(&self, pid: Pid) -> Option<Key> {
+        let mut pets = self.world.pets();
+        pets.find_map(|(key, pet)| (pet.child() == Some(pid)).then_some(key))
+    }
+
+    /// Takes note that a runner is gone; `well` is its own word for it, if it was a child.
+    pub(super) fn note_runner_ended(&mut self, key: &Key, well: Option<bool>) {
+        let files = self.store.layout().pet(&key.0, key.1.as_str());
+        let well = match (well, Incarnation::find(&files)) {
+            // Another supervisor's runner was there first: it is the one.
+            (_, Ok(Incarnation::Alive(pidfd))) => {
+                if let Some(pet) = self.world.pet_mut(key) {
+                    pet.runner = Runner::Adopted(pidfd);
+                }
+                return;
+            }
+            (Some(well), _) => well,
+            (None, found) => matches!(found, Ok(Incarnation::Done)),
+        };
+        if !well {
+            self.end_orphans();
+            if let Err(error) = withdraw_readiness(self.store.layout(), &files) {
+                log(&format!("{}/{}: {error}", key.0, key.1));
+            }
+            let message = "the runner of this pet ended unexpectedly; a new one takes over";
+            self.pet_event(key, Severity::Warning, "RunnerDied", message);
+        }
+        self.note_status(key);
+        if let Some(pet) = self.world.pet_mut(key) {
+            pet.runner_ended(well);
+        }
+        self.set_of_pet_is_due(key);
+    }
+
+    /// Ends what a dead runner left behind: its processes become children of this one.
+    fn end_orphans(&self) {
+        let runners: Vec<Pid> = self
+            .world
+            .pets()
+            .filter_map(|(_, pet)| pet.child())
+            .chain(self.proxy.child())
+            .collect();
+        let layout = self.store.layout();
+        // Who holds the private network was started by a runner, but for all of them.
+        let holder = || {
+            let text = store::read(&layout.network_pid()).ok().flatten()?;
+            Pid::from_raw(text.trim().parse().ok()?)
+        };
+        let deadline = Instant::now() + ORPHANS_END_WITHIN;
+        while Instant::now() < deadline {
+            let orphans = children()
+                .into_iter()
+                .filter(|pid| !runners.contains(pid) && !self.hooks.contains_key(pid))
+                .filter(|pid| is_alive(*pid) && holder() != Some(*pid));
+            let orphans: Vec<Pid> = orphans.collect();
+            if orphans.is_empty() {
+                return;
+            }
+            for pid in orphans {
+                // One that is gone meanwhile needs no signal.
+                let _ = kill_process(pid, Signal::KILL);
+            }
+            // A killed process hands its own children over when it is gone: look again then.
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        log("processes that a dead runner left behind do not end");
+    }
+}
+
+/// Tells whether a process is more than a zombie that waits for its parent.
+fn is_alive(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+    // The state follows the name, which is in parentheses and may hold anything (proc(5)).
+    let state = stat
+        .ok()
+        .and_then(|stat| stat.rsplit_once(") ")?.1.chars().next());
+    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
+}
+
+/// Returns the children of this process, whichever of its threads they belong to.
+fn children() -> Vec<Pid> {
+    let tasks = std::fs::read_dir("/proc/self/task")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    let pids: Vec<String> = lists.collect();
+    let words = pids.iter().flat_map(|list| list.split_ascii_whitespace());
+    words
+        .filter_map(|word| Pid::from_raw(word.parse().ok()?))
+        .collect()
+}
