@@ -12,7 +12,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::{PATIENCE, Sandbox, is_installed, processes, wait_until};
+use support::{PATIENCE, Sandbox, processes, wait_until};
 
 /// Three hello pets, which listen on one port, with a volume where the host has nothing.
 const HELLO: &str = "create web --replicas 3 --image petset/hello --port http=8080 \
@@ -115,16 +115,6 @@ fn every_pet_binds_the_same_port_and_finds_the_others_by_name() {
     sandbox.assert_nothing_left();
 }
 
-/// Returns the thread of the network's process that lives in the network.
-fn thread_inside(hub: i32) -> i32 {
-    let network = |task: &str| fs::read_link(format!("/proc/{hub}/task/{task}/ns/net")).unwrap();
-    let host = network(&hub.to_string());
-    let tasks = fs::read_dir(format!("/proc/{hub}/task")).unwrap().flatten();
-    let mut tasks = tasks.map(|task| task.file_name().into_string().unwrap());
-    let inside = tasks.find(|task| network(task) != host).unwrap();
-    inside.parse().unwrap()
-}
-
 #[test]
 fn a_pet_comes_back_although_the_kernel_still_keeps_the_network_it_had() {
     let sandbox = Sandbox::new();
@@ -138,53 +128,6 @@ fn a_pet_comes_back_although_the_kernel_still_keeps_the_network_it_had() {
     let page = fetch(&door(&sandbox, 1), 8080);
     assert!(page.contains("web-1"), "{page}");
     drop(kept);
-    sandbox.ok("delete web --purge");
-    sandbox.assert_nothing_left();
-}
-
-/// Runs `ip` in the network of a process, and returns what it says.
-fn ip_in(pid: i32, words: &str) -> String {
-    let mut command = Command::new("nsenter");
-    command.args(["--target", &pid.to_string(), "--net"]);
-    if !rustix::process::geteuid().is_root() {
-        command.args(["--user", "--preserve-credentials"]);
-    }
-    let said = command.arg("ip").args(words.split(' ')).output().unwrap();
-    assert!(said.status.success(), "{said:?}");
-    String::from_utf8(said.stdout).unwrap()
-}
-
-/// Returns from where somebody in a process's network tries to connect.
-fn knocking_in(pid: i32) -> Option<String> {
-    let table = fs::read_to_string(format!("/proc/{pid}/net/tcp")).unwrap();
-    let rows = table.lines().map(|line| line.split_whitespace().collect());
-    let mut rows = rows.filter(|row: &Vec<&str>| row.get(3) == Some(&"02"));
-    rows.next().map(|row| row[1].to_owned())
-}
-
-#[test]
-fn a_visitor_is_let_in_when_the_wire_to_the_pet_comes_to_life_late() {
-    if !is_installed("ip", &["ip", "nsenter"]) {
-        return;
-    }
-    let sandbox = Sandbox::new();
-    sandbox.ok(&HELLO.replace("replicas 3", "replicas 1"));
-    let processes = processes::of(&sandbox.state());
-    let pet = processes.iter().find(|it| it.command.contains("hello"));
-    let pet = pet.unwrap().pid;
-    let hub = thread_inside(of_role(&sandbox, "network")[0]);
-    ip_in(pet, "link set eth0 down");
-    let host = door(&sandbox, 0);
-    let visitor = std::thread::spawn(move || fetch(&host, 8080));
-    let mut first = None;
-    sandbox.until("the kernel has given up the pet once", || {
-        let knocking = knocking_in(hub);
-        first = first.take().or_else(|| knocking.clone());
-        knocking.is_some_and(|now| first.as_ref() != Some(&now))
-    });
-    ip_in(pet, "link set eth0 up");
-    let page = visitor.join().unwrap();
-    assert!(page.contains("web-0"), "{page}");
     sandbox.ok("delete web --purge");
     sandbox.assert_nothing_left();
 }

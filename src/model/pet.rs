@@ -119,6 +119,26 @@ impl Phase {
 }
 
 impl PetSeen {
+    /// A pet that a step has just made for a set.
+    pub(super) fn just_made(
+        set: &Set,
+        ordinal: Ordinal,
+        revision: String,
+        uid: String,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            name: set.pet_name(ordinal),
+            uid,
+            labels: set.template_labels.clone(),
+            owner: Some(set.uid.clone()),
+            revision,
+            created: Some(now),
+            unready_since: Some(now),
+            ..Self::default()
+        }
+    }
+
     /// Reads what counts of a pod whose status has been filled in.
     #[must_use]
     pub fn of(pod: &Pod) -> Self {

@@ -240,16 +240,8 @@ impl World {
 
     fn create(&mut self, ordinal: Ordinal, revision: String) {
         self.made += 1;
-        let pet = PetSeen {
-            name: self.want.pet_name(ordinal),
-            uid: format!("planned-{}", self.made),
-            labels: self.want.template_labels.clone(),
-            owner: Some(self.want.uid.clone()),
-            revision,
-            created: Some(self.now),
-            unready_since: Some(self.now),
-            ..PetSeen::default()
-        };
+        let uid = format!("planned-{}", self.made);
+        let pet = PetSeen::just_made(&self.want, ordinal, revision, uid, self.now);
         self.seen.pets.insert(ordinal, pet);
     }
 }

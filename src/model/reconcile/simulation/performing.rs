@@ -122,16 +122,8 @@ impl World {
 
     fn create(&mut self, ordinal: Ordinal, revision: String) {
         self.made += 1;
-        let pet = PetSeen {
-            name: self.want.pet_name(ordinal),
-            uid: format!("uid-{}", self.made),
-            labels: self.want.template_labels.clone(),
-            owner: Some(self.want.uid.clone()),
-            revision,
-            created: Some(self.now),
-            unready_since: Some(self.now),
-            ..PetSeen::default()
-        };
+        let uid = format!("uid-{}", self.made);
+        let pet = PetSeen::just_made(&self.want, ordinal, revision, uid, self.now);
         assert!(
             self.seen.pets.insert(ordinal, pet).is_none(),
             "two pets of one identity"
