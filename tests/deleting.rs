@@ -194,3 +194,52 @@ fn a_set_deleted_at_any_moment_of_its_start_is_gone() {
     }
     sandbox.assert_nothing_left();
 }
+
+#[test]
+fn a_grace_period_may_be_given_with_the_deletion() {
+    let sandbox = Sandbox::new();
+    let text = fs::read_to_string("testdata/manifests/ignores-term.yaml").unwrap();
+    let (before, after) = text.split_once("terminationGracePeriodSeconds: ").unwrap();
+    let after = after.split_once('\n').unwrap().1;
+    let text = format!("{before}terminationGracePeriodSeconds: 3600\n{after}");
+    let file = sandbox.manifest("stubborn.yaml", &text);
+    sandbox.ok(&format!("create -f {file}"));
+    let all = || {
+        sandbox
+            .journal()
+            .iter()
+            .filter(|line| line.starts_with("ignored "))
+            .count()
+    };
+    let pets = sandbox.pets().len();
+    // One pet comes back; by force it is not even asked.
+    let main = sandbox.main("web-0");
+    sandbox.ok("delete pod/web-0 --force");
+    assert_ne!(sandbox.main("web-0"), main);
+    assert_eq!(all(), 0);
+    sandbox.ok("delete pod/web-0 --grace-period 1");
+    assert_eq!(all(), 1);
+    // All of a set, whose deletion waits already.
+    sandbox.ok("delete web --no-wait");
+    sandbox.until("one is asked to stop", || all() > 1);
+    sandbox.ok("delete web --now");
+    assert_eq!(all(), 1 + pets);
+    sandbox.assert_nothing_left();
+}
+
+#[test]
+fn a_grace_period_that_contradicts_itself_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/one.yaml");
+    for (words, why) in [
+        ("--now --grace-period=5", "--now and --grace-period"),
+        ("--force --grace-period=5", "--force and a grace period"),
+        ("--grace-period=-2", "-2 is not in"),
+        ("--force --cascade=orphan", "--cascade=orphan"),
+    ] {
+        sandbox.fails(2, &format!("delete web {words}")).says(why);
+    }
+    assert_eq!(sandbox.status_of("web-0").as_deref(), Some("Running"));
+    sandbox.ok("delete web --grace-period=-1");
+    sandbox.assert_nothing_left();
+}

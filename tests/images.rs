@@ -101,3 +101,27 @@ fn a_pet_finds_the_scripts_the_shell_and_the_empty_directories_of_its_image() {
     sandbox.ok("delete plain");
     sandbox.assert_nothing_left();
 }
+
+#[test]
+fn programs_of_the_image_busybox_are_its_own() {
+    if !support::is_installed("busybox", &["busybox"]) {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let script = "for name in wget nslookup sed; do readlink -f $(command -v $name); done; \
+                  wget --help 2>&1 | head -n 1";
+    for level in ["full", "none"] {
+        let words =
+            format!("create {level} --image busybox:1.36 --isolation {level} -- sleep 1000");
+        sandbox.ok(&words);
+        let words = ["exec", &format!("{level}-0"), "--", "sh", "-c", script];
+        let mut command = sandbox.command_of(&words);
+        let said = sandbox
+            .finish(level, sandbox.start_command(&mut command))
+            .out;
+        assert_eq!(said.matches("/busybox\n").count(), 3, "{level}: {said}");
+        assert!(said.contains("BusyBox v"), "{level}: {said}");
+    }
+    sandbox.ok("delete full none");
+    sandbox.assert_nothing_left();
+}

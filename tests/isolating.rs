@@ -409,6 +409,57 @@ fn nothing_is_left_when_everything_is_killed_and_the_next_command_carries_on() {
 }
 
 #[test]
+fn two_state_directories_have_the_same_set_at_once() {
+    let (one, other) = (Sandbox::new(), Sandbox::new());
+    let started = [one.start(HELLO), other.start(HELLO)];
+    for (sandbox, command) in [&one, &other].into_iter().zip(started) {
+        assert_eq!(sandbox.finish(HELLO, command).code, 0);
+    }
+    assert_ne!(door(&one, 0), door(&other, 0));
+    for (sandbox, word) in [(&one, "of one"), (&other, "of the other")] {
+        inside(
+            sandbox,
+            "web-1",
+            &format!("echo {word} > /petset-test/data/whose"),
+        );
+        let own = inside(sandbox, "web-2", "getent hosts web-1.web");
+        let address = own.split_whitespace().next().unwrap();
+        assert_eq!(inside(sandbox, "web-1", "echo $POD_IP"), address);
+        assert!(fetch(&door(sandbox, 1), 8080).contains("web-1"));
+    }
+    // What becomes of one is nothing to the other.
+    one.ok("delete web --purge");
+    one.assert_nothing_left();
+    let whose = inside(&other, "web-1", "cat /petset-test/data/whose");
+    assert_eq!(whose, "of the other");
+    inside(&other, "web-0", "getent hosts web-1.web");
+    other.ok("delete web --purge");
+    other.assert_nothing_left();
+}
+
+#[test]
+fn a_hundred_pets_find_each_other_in_one_network() {
+    let sandbox = Sandbox::new();
+    let script = "next=web-$(( (${HOSTNAME##*-} + 1) % 100 )); \
+                  until getent hosts $next.web >/dev/null; do sleep 1; done; \
+                  journal \"$HOSTNAME found $next\"; exec sleep 1000";
+    let words = "create web --replicas 100 --parallel --no-wait --isolation full -- sh -c";
+    let words: Vec<&str> = words.split(' ').chain([script]).collect();
+    let mut command = sandbox.command_of(&words);
+    let created = sandbox.finish("create web", sandbox.start_command(&mut command));
+    assert_eq!(created.code, 0, "{}", created.err);
+    let all_found = || sandbox.journal().len() == 100;
+    assert!(
+        wait_until(all_found, 10 * PATIENCE),
+        "{:?}",
+        sandbox.journal()
+    );
+    sandbox.ok("delete web --force --no-wait");
+    let gone = || sandbox.processes().is_empty();
+    assert!(wait_until(gone, 10 * PATIENCE), "pets are left");
+}
+
+#[test]
 fn an_exec_ends_as_its_program_does() {
     let sandbox = Sandbox::new();
     sandbox.ok("create db --isolation full -- sleep 1000");

@@ -5,6 +5,8 @@
 mod support;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
 use support::{Sandbox, is_installed};
 
@@ -229,6 +231,10 @@ fn stop_ends_pods_and_start_runs_those_again_that_are_to_run_on() {
     sandbox.ok("stop").prints("stopped 0 sets and 2 pods\n");
     sandbox.journal_says(&["stopped always"]);
     sandbox.assert_nothing_left();
+    // What runs again is stopped, and no failure; what was to run once has ended.
+    assert_eq!(sandbox.status_of("always").as_deref(), Some("Stopped"));
+    assert_ne!(sandbox.status_of("once").as_deref(), Some("Stopped"));
+    sandbox.ok("describe pod always").says("petset start");
     sandbox.ok("start --dry-run").says("start again always");
     sandbox.ok("start").prints("started 0 sets and 1 pod\n");
     sandbox.until("always has started again", || {
@@ -433,6 +439,78 @@ fn what_a_set_lets_go_is_a_pod_like_any_other() {
     sandbox.assert_nothing_left();
 }
 
+#[test]
+fn a_pod_that_is_deleted_by_force_ends_at_once() {
+    let sandbox = Sandbox::new();
+    let spec = "terminationGracePeriodSeconds: 3600\ncontainers:\n\
+                - {name: main, image: example/serve, command: [ignores-term]}";
+    let file = pod(&sandbox, "stubborn", spec);
+    sandbox.ok(&format!("create -f {file}"));
+    sandbox.journal_says(&["started stubborn"]);
+    sandbox.ok("delete stubborn --no-wait");
+    sandbox.journal_says(&["ignored stubborn"]);
+    // It is stopping already, and is given less time for it.
+    sandbox.ok("delete stubborn --force");
+    sandbox.assert_nothing_left();
+    sandbox.ok(&format!("create -f {file}"));
+    sandbox.until("it has started again", || {
+        sandbox.count("started stubborn") == 2
+    });
+    sandbox.ok(&format!("delete -f {file} --force"));
+    assert_eq!(sandbox.count("ignored stubborn"), 1);
+    sandbox.assert_nothing_left();
+}
+
+/// Serves one page on the host's loopback, and returns the port.
+fn serves(page: &'static str) -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = String::new();
+            let mut lines = BufReader::new(&stream);
+            while lines.read_line(&mut request).unwrap_or(0) > 2 {}
+            let found = request.starts_with("GET /index.html ");
+            let (status, page) = if found {
+                ("200 OK", page)
+            } else {
+                ("404 No", "")
+            };
+            let length = page.len();
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{page}"
+            );
+        }
+    });
+    port
+}
+
+/// Where the host finds port 80 of a pod, as `get pods -o wide` shows it: an ordinary user finds it
+/// at another port.
+fn door(sandbox: &Sandbox, pod: &str) -> SocketAddr {
+    let row = sandbox
+        .ok(&format!("get pods {pod} -o wide --no-headers"))
+        .out;
+    let ip: IpAddr = address(sandbox, pod).parse().unwrap();
+    let mut words = row.split_whitespace();
+    let elsewhere = words.find_map(|word| word.strip_prefix("80="));
+    let own = rustix::process::getuid().is_root();
+    assert_eq!(elsewhere.is_none(), own, "{row}");
+    SocketAddr::new(ip, elsewhere.map_or(80, |port| port.parse().unwrap()))
+}
+
+/// What the host gets from a web server.
+fn fetched(from: SocketAddr) -> String {
+    let mut text = String::new();
+    let Ok(mut stream) = TcpStream::connect(from) else {
+        return text;
+    };
+    let _ = stream.write_all(b"GET / HTTP/1.0\r\n\r\n");
+    let _ = stream.read_to_string(&mut text);
+    text
+}
+
 /// Fetches the page of a pod from within another one.
 fn page(sandbox: &Sandbox, from: &str, url: &str) -> String {
     let script = format!("wget -q -O - {url}");
@@ -447,19 +525,20 @@ fn the_classic_init_container_fetches_the_page_that_nginx_serves() {
         return;
     }
     let sandbox = Sandbox::new();
-    sandbox.ok("create -f manifests/classic-pages.yaml --isolation full");
+    let wanted = "<h1>Read by an init container</h1>\n";
+    let published = fs::read_to_string("testdata/manifests/classic-init-nginx.yaml").unwrap();
+    let port = serves(wanted).to_string();
+    let file = sandbox.manifest("nginx.yaml", &published.replace("{port}", &port));
     sandbox
-        .ok("create -f manifests/classic-init-nginx.yaml --isolation full")
+        .ok(&format!("create -f {file} --isolation full"))
         .says("taken as initContainers");
     assert_eq!(sandbox.status_of("nginx").as_deref(), Some("Running"));
-    let ip = sandbox.ok("exec nginx -- sh -c 'echo $POD_IP'").out;
-    let url = format!("http://{}/", ip.trim());
-    let wanted = "<h1>Read by an init container</h1>\n";
-    sandbox.until("nginx serves the page", || {
-        page(&sandbox, "pages", &url) == wanted
+    let door = door(&sandbox, "nginx");
+    sandbox.until("nginx serves the page to the host", || {
+        fetched(door).ends_with(wanted)
     });
     assert!(!std::path::Path::new("/work-dir").exists());
-    sandbox.ok("delete nginx pages");
+    sandbox.ok("delete nginx");
     sandbox.assert_nothing_left();
 }
 

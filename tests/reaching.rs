@@ -129,6 +129,53 @@ fn a_pet_reaches_what_listens_on_the_hosts_loopback_and_learns_what_does_not() {
 }
 
 #[test]
+fn a_peer_sees_the_true_address_of_who_connects_also_where_it_binds_ipv6() {
+    let sandbox = Sandbox::new();
+    let serve = "use IO::Socket::IP; my $s = IO::Socket::IP->new(LocalHost => '::', LocalPort => 8080, \
+                 Listen => 5, V6Only => 0) or die $@; \
+                 while (my $c = $s->accept) { print $c $c->peerhost, qq(\\n); }";
+    let words = [
+        "create",
+        "web",
+        "--replicas",
+        "3",
+        "--parallel",
+        "--port",
+        "http=8080",
+        "--ready",
+    ];
+    let program = [
+        "tcp",
+        "--isolation",
+        "full",
+        "--",
+        "perl",
+        "-e",
+        &serve.replace("\\n", "\n"),
+    ];
+    let words = [&words[..], &program].concat();
+    let mut command = sandbox.command_of(&words);
+    let created = sandbox.finish("create web", sandbox.start_command(&mut command));
+    assert_eq!(created.code, 0, "{}", created.err);
+    for (from, to) in [("web-0", "web-1"), ("web-2", "web-1"), ("web-0", "web-0")] {
+        let own = run(&sandbox, from, &["printenv", "POD_IP"]).out;
+        let script = format!("cat </dev/tcp/{to}.web/8080");
+        let seen = run(&sandbox, from, &["bash", "-c", &script]).out;
+        assert_eq!(seen.trim().trim_start_matches("::ffff:"), own.trim());
+    }
+    if support::is_installed("ping", &["ping"]) {
+        let answer = run(
+            &sandbox,
+            "web-0",
+            &["ping", "-c", "1", "-W", "20", "web-2.web"],
+        );
+        answered(&answer, "1 received");
+    }
+    sandbox.ok("delete web");
+    sandbox.assert_nothing_left();
+}
+
+#[test]
 fn a_half_closed_connection_goes_on_and_a_reset_arrives_as_one() {
     let sandbox = Sandbox::new();
     let counts = server(Ipv4Addr::LOCALHOST, |mut stream| {

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::create::establish;
+use super::delete::shorten;
 use super::isolation;
 use super::merge::is_same;
 use super::preview::Preview;
@@ -147,7 +148,8 @@ fn refuse_deleted(name: &ObjectName, found: Option<&Pod>) -> Result<()> {
 }
 
 /// Writes on a pod that it is to go.
-pub(crate) fn doom(pod: &mut Pod) {
+pub(crate) fn doom(pod: &mut Pod, grace: Option<i64>) {
+    shorten(&mut pod.metadata, grace);
     let now = || Time(Timestamp::now());
     pod.metadata.deletion_timestamp.get_or_insert_with(now);
 }
@@ -158,24 +160,30 @@ pub(crate) fn mark(
     edit: &mut Edit<'_>,
     namespace: &Namespace,
     name: &ObjectName,
+    grace: Option<i64>,
 ) -> Result<Option<Pod>> {
     let Some(mut pod) = session.bare_pod(namespace, name)? else {
         return Ok(None);
     };
-    doom(&mut pod);
+    doom(&mut pod, grace);
     edit.put(&pod)?;
     Ok(Some(pod))
 }
 
 /// Deletes pods, and waits until they are gone.
-pub(crate) fn delete(session: &Session, names: &[ObjectName], wait: &WaitArgs) -> Result<()> {
+pub(crate) fn delete(
+    session: &Session,
+    names: &[ObjectName],
+    grace: Option<i64>,
+    wait: &WaitArgs,
+) -> Result<()> {
     if names.is_empty() {
         return Ok(());
     }
     let marked = session.edit("delete", |edit| {
         let marked = names
             .iter()
-            .map(|name| mark(session, edit, &session.namespace, name));
+            .map(|name| mark(session, edit, &session.namespace, name, grace));
         marked
             .filter_map(Result::transpose)
             .collect::<Result<Vec<_>>>()

@@ -4,10 +4,11 @@ use anyhow::Context;
 use clap::{Args as ClapArgs, ValueEnum};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 use super::bare;
 use super::files::{self, FileArgs};
+use super::grace::GraceArgs;
 use super::names::Target;
 use super::preview::DryRunArgs;
 use super::render;
@@ -29,7 +30,7 @@ use crate::store::{self, Edit, Wanted, identity};
 #[command(after_help = "Examples:
   petset delete web
   petset delete -f etcd.yaml --purge
-  petset delete pod/web-1")]
+  petset delete pod/web-1 --now")]
 pub(crate) struct Args {
     /// Sets, pets or pods to delete, such as web or pod/web-0
     #[arg(
@@ -55,6 +56,8 @@ pub(crate) struct Args {
     #[arg(long)]
     ignore_not_found: bool,
     #[command(flatten)]
+    grace: GraceArgs,
+    #[command(flatten)]
     dry_run: DryRunArgs,
     #[command(flatten)]
     wait: WaitArgs,
@@ -69,6 +72,11 @@ enum Cascade {
 }
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
+    let grace = args.grace.seconds()?;
+    if grace.is_some() && args.cascade == Cascade::Orphan {
+        let message = "a grace period is for pets that stop, and with --cascade=orphan none does";
+        return Err(Problem::invalid(message).into());
+    }
     if !args.files.filename.is_empty() {
         return delete_files(session, args);
     }
@@ -95,9 +103,9 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
         finish(session, deleted, args)?;
     }
     let (bare, pets) = divide(session, pets)?;
-    bare::delete(session, &bare, &args.wait)?;
-    pets.iter()
-        .try_for_each(|name| replace_pet(session, name, "deleted", &args.wait))
+    bare::delete(session, &bare, grace, &args.wait)?;
+    let replaced = |name| replace_pet(session, name, "deleted", grace, &args.wait);
+    pets.iter().try_for_each(replaced)
 }
 
 /// Tells the pods that belong to no set from the pets of sets.
@@ -117,13 +125,13 @@ fn preview(session: &Session, sets: &[SetName], pets: &[ObjectName], args: &Args
     let mut plans = Vec::new();
     for name in sets {
         let mut set = session.expect_set(name)?;
-        doom(&mut set, args);
+        doom(&mut set, args)?;
         plans.push(session.plan(set, false)?);
     }
     for pet in pets {
         match session.bare_pod(&session.namespace, pet)? {
             Some(mut pod) => {
-                bare::doom(&mut pod);
+                bare::doom(&mut pod, args.grace.seconds()?);
                 plans.push(session.plan_pod(pod, session.store.is_stopped())?);
             }
             None => plans.extend(plan_restart(session, pet)?),
@@ -150,7 +158,13 @@ fn delete_files(session: &Session, args: &Args) -> Result<()> {
         }
         for pod in files::pods(&objects) {
             let (namespace, name) = identity(&pod.metadata)?;
-            pods.extend(bare::mark(session, edit, &namespace, &name)?);
+            pods.extend(bare::mark(
+                session,
+                edit,
+                &namespace,
+                &name,
+                args.grace.seconds()?,
+            )?);
         }
         Ok((sets, pods))
     });
@@ -210,13 +224,14 @@ fn mark_in(
         }
         return Err(session.not_found("statefulsets.apps", name.as_str()).into());
     };
-    doom(&mut set, args);
+    doom(&mut set, args)?;
     edit.put(&set)?;
     Ok(Some(set))
 }
 
 /// Writes on a set that it is to go, and how.
-fn doom(set: &mut StatefulSet, args: &Args) {
+fn doom(set: &mut StatefulSet, args: &Args) -> Result<()> {
+    shorten(&mut set.metadata, args.grace.seconds()?);
     set.metadata
         .deletion_timestamp
         .get_or_insert_with(|| Time(Timestamp::now()));
@@ -229,6 +244,13 @@ fn doom(set: &mut StatefulSet, args: &Args) {
             .get_or_insert_default()
             .insert(store::PURGE_ANNOTATION.to_owned(), "true".to_owned());
     }
+    Ok(())
+}
+
+/// Writes on what is to go how long it may take; a time that was given before only gets shorter.
+pub(crate) fn shorten(meta: &mut ObjectMeta, grace: Option<i64>) {
+    let given = meta.deletion_grace_period_seconds;
+    meta.deletion_grace_period_seconds = given.into_iter().chain(grace).min();
 }
 
 /// Waits for the sets' end, and says what is left of them.

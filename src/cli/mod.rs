@@ -15,6 +15,7 @@ mod events;
 mod exec;
 mod files;
 mod get;
+mod grace;
 mod image;
 mod inside;
 mod isolation;

@@ -16,7 +16,7 @@ use super::waiting::{Goal, WaitArgs};
 use crate::model::rollout::annotate;
 use crate::model::{ObjectName, PetName, SetName, TOGETHER_ANNOTATION, restart};
 use crate::problem::{Problem, Result};
-use crate::store;
+use crate::store::{self, Eviction};
 
 /// Replace the pets of a set one after the other, or one pet at once
 ///
@@ -61,7 +61,7 @@ pub(crate) fn restart_target(
         Named::Pet(name) if session.bare_pod(&session.namespace, &name)?.is_some() => {
             bare::restart(session, &name, wait)
         }
-        Named::Pet(name) => replace_pet(session, &name, "restarted", wait),
+        Named::Pet(name) => replace_pet(session, &name, "restarted", None, wait),
     }
 }
 
@@ -94,7 +94,8 @@ fn restart_together(session: &Session, args: &Args) -> Result<()> {
         annotate(&mut set, TOGETHER_ANNOTATION, Some("true"));
         edit.put(&set)?;
         for (pet, uid) in &pets {
-            edit.evict(&session.namespace, pet, uid);
+            let uid = uid.clone();
+            edit.evict(&session.namespace, pet, &Eviction { uid, grace: None });
         }
         Ok(set)
     });
@@ -133,11 +134,12 @@ fn restart_set(session: &Session, name: &SetName, wait: &WaitArgs) -> Result<()>
 }
 
 /// Asks that one pet be replaced, as `kubectl delete pod` would; one without a set goes for good.
-/// `done` is what the result says of it.
+/// `done` is what the result says of it, `grace` the seconds that it has to end.
 pub(crate) fn replace_pet(
     session: &Session,
     name: &ObjectName,
     done: &str,
+    grace: Option<i64>,
     wait: &WaitArgs,
 ) -> Result<()> {
     let namespace = &session.namespace;
@@ -153,7 +155,8 @@ pub(crate) fn replace_pet(
     let set = set.unwrap_or_default().parse::<ObjectName>()?;
     let set: Option<StatefulSet> = session.store.find(namespace, &set)?;
     session.edit(&format!("restart {name}"), |edit| {
-        edit.evict(namespace, name, &uid);
+        let uid = uid.clone();
+        edit.evict(namespace, name, &Eviction { uid, grace });
         Ok(())
     })?;
     render::line(&format!("pod/{name} {done}"))?;

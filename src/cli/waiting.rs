@@ -141,7 +141,7 @@ impl Session {
             Goal::Settled(set) => self.until_settled(set, report),
             Goal::Gone(set) => self.until_gone(set, report),
             Goal::Replaced { set, pet, uid } => match self.store.eviction(&namespace, pet) {
-                Some(wanted) if wanted == *uid => {
+                Some(wanted) if wanted.uid == *uid => {
                     Ok(Progress::Waiting(format!("{pet} is stopping")))
                 }
                 Some(_) | None => self.until_settled(set, report),

@@ -72,6 +72,8 @@ pub struct Launch {
     pub data: Vec<String>,
     /// What `/bin/sh` is.
     pub shell: Option<PathBuf>,
+    /// Programs that the shell is as well, under their names: it is busybox.
+    pub applets: Vec<String>,
     /// Scripts that come first on PATH: name and text.
     pub bin: Vec<(String, String)>,
     /// Files that only the image has: path and text.

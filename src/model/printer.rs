@@ -10,6 +10,10 @@ use k8s_openapi::api::core::v1::{
 
 pub use why::{probe_condition, why_not_ready};
 
+/// Why a pod has ended that runs again as soon as everything does: how its containers ended is
+/// then no fault of theirs.
+pub const STOPPED: &str = "Stopped";
+
 /// Returns the STATUS column: `Running`, `Init:1/3`, `CrashLoopBackOff`, `Terminating` ...
 #[must_use]
 pub fn pod_status_word(pod: &Pod) -> String {
@@ -25,6 +29,9 @@ pub fn pod_status_word(pod: &Pod) -> String {
         }
     }
     let given = status.reason.clone().filter(|reason| !reason.is_empty());
+    if given.as_deref() == Some(STOPPED) {
+        return STOPPED.to_owned();
+    }
     let init_word = unfinished_init(pod).map(|step| step.word());
     match init_word {
         Some(word) if !is_true(status, "Initialized") => word,

@@ -1,4 +1,4 @@
-//! What an image has where the host has something else: its scripts, its files, its empty
+//! What an image has where the host has something else: its scripts, its applets, its files, its empty
 //! directories and its shell.
 //!
 //! With isolation they are mounted, unless a volume of the manifest is there. Without, scripts are
@@ -6,7 +6,7 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Container;
@@ -64,12 +64,20 @@ impl Unpacking<'_> {
     }
 
     fn scripts(&mut self, image: &mut Image, full: bool) -> io::Result<()> {
-        if image.bin.is_empty() {
+        if image.bin.is_empty() && image.applets.is_empty() {
             return Ok(());
         }
         let bin = self.make(Path::new("bin"), 0o755)?;
         for (name, text) in &image.bin {
             write(&bin.join(name), text)?;
+        }
+        let shell = image.shell.as_deref().unwrap_or_else(|| Path::new(""));
+        for name in image
+            .applets
+            .iter()
+            .filter(|it| !image.bin.iter().any(|(bin, _)| bin == *it))
+        {
+            symlink(shell, bin.join(name))?;
         }
         if full {
             self.mount(Path::new(BIN), bin, true);

@@ -13,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::eviction::Eviction;
 use super::files::{self, Staged};
 use super::paths::Wanted;
 use super::{Layout, Store, view};
@@ -137,12 +138,12 @@ impl<'a> Edit<'a> {
         }
     }
 
-    /// Asks that the pet with this uid be replaced, once.
-    pub(crate) fn evict(&mut self, namespace: &Namespace, pod: &ObjectName, uid: &str) {
+    /// Asks that a pet be replaced, once.
+    pub(crate) fn evict(&mut self, namespace: &Namespace, pod: &ObjectName, eviction: &Eviction) {
         let path = self
             .layout()
             .wanted_object(namespace, Wanted::Eviction, pod);
-        self.write(path, uid.as_bytes().to_vec());
+        self.write(path, eviction.to_string().into_bytes());
     }
 
     /// Asks that everything be stopped (`petset stop`), or not any more (`petset start`).
@@ -250,10 +251,11 @@ impl Store {
         self.layout.stopped().exists()
     }
 
-    /// Returns the uid of the pet that is to be replaced, if that was asked for `pod`.
-    pub(crate) fn eviction(&self, namespace: &Namespace, pod: &ObjectName) -> Option<String> {
+    /// Returns which pet is to be replaced, if that was asked for `pod`.
+    pub(crate) fn eviction(&self, namespace: &Namespace, pod: &ObjectName) -> Option<Eviction> {
         let path = self.layout.wanted_object(namespace, Wanted::Eviction, pod);
-        files::read(&path).ok().flatten()
+        let text = files::read(&path).ok().flatten()?;
+        Some(Eviction::read(&text))
     }
 }
 

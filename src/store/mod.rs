@@ -5,6 +5,7 @@
 
 mod addresses;
 mod edit;
+mod eviction;
 mod files;
 mod images;
 pub(crate) mod journal;
@@ -26,6 +27,7 @@ use anyhow::Context;
 
 pub(crate) use addresses::{Given, addresses_given, give_addresses};
 pub(crate) use edit::{Edit, Kept, PURGE_ANNOTATION, SET_ANNOTATION, identity};
+pub(crate) use eviction::Eviction;
 pub(crate) use files::{
     MEASURE, REMOVE, Sync, make_dir, measure, names_in, read, read_json, remove, remove_tree,
     replace, replace_json, size_of,

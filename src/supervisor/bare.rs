@@ -14,6 +14,7 @@ use super::world::Key;
 use super::{Supervisor, log};
 use crate::model::Isolation;
 use crate::model::bare::{self, PodStep, reconcile_pod};
+use crate::model::printer::STOPPED;
 use crate::problem::Result;
 use crate::runner::{Control, tell};
 use crate::store::journal::Severity;
@@ -146,9 +147,8 @@ impl Supervisor {
 
     /// Asks a pod to stop, with the grace that its deletion gives it or else its own.
     fn stop_pod(&mut self, key: &Key) -> Result<()> {
-        let asked = self.wanted_pod(key);
-        let asked = asked.and_then(|pod| pod.metadata.deletion_grace_period_seconds);
         let layout = self.store.layout().clone();
+        let asked = self.world.grace_asked(key, "");
         let Some(pet) = self.world.pet_mut(key) else {
             return Ok(());
         };
@@ -172,7 +172,26 @@ impl Supervisor {
         self.change_pod(key, |pod| {
             pod.metadata.deletion_timestamp = None;
             pod.metadata.deletion_grace_period_seconds = None;
+        })?;
+        self.note_end(key, |pod, status| {
+            if !bare::has_ended_for_good(pod) {
+                status.reason = Some(STOPPED.to_owned());
+                status.message = Some("petset start runs it again".to_owned());
+            }
         })
+    }
+
+    /// Changes the status that the runner of a pod has left.
+    fn note_end(&mut self, key: &Key, change: impl FnOnce(&Pod, &mut PodStatus)) -> Result<()> {
+        let path = self.store.layout().pet(&key.0, key.1.as_str()).status();
+        let wish = || format!("cannot write {}", path.display());
+        let status: Option<PodStatus> = store::read_json(&path).with_context(wish)?;
+        if let (Some(mut status), Some(pet)) = (status, self.world.pet_mut(key)) {
+            change(&pet.pod, &mut status);
+            store::replace_json(&path, &status, Sync::No).with_context(wish)?;
+            store::merge_status(&mut pet.pod, Some(status));
+        }
+        Ok(())
     }
 
     fn change_pod(&mut self, key: &Key, change: impl FnOnce(&mut Pod)) -> Result<()> {
@@ -187,17 +206,10 @@ impl Supervisor {
 
     /// Gives a pod that has ended another runner, which goes on from where the last one was.
     fn revive_pod(&mut self, key: &Key) -> Result<()> {
-        let path = self.store.layout().pet(&key.0, key.1.as_str()).status();
-        let wish = || format!("cannot write {}", path.display());
-        let status: Option<PodStatus> = store::read_json(&path).with_context(wish)?;
-        if let Some(mut status) = status {
+        self.note_end(key, |_, status| {
             status.phase = Some("Pending".to_owned());
             (status.reason, status.message) = (None, None);
-            store::replace_json(&path, &status, Sync::No).with_context(wish)?;
-            if let Some(pet) = self.world.pet_mut(key) {
-                store::merge_status(&mut pet.pod, Some(status));
-            }
-        }
+        })?;
         if let Some(pet) = self.world.pet_mut(key) {
             pet.runner = Runner::Missing;
         }

@@ -348,8 +348,8 @@ impl Supervisor {
         let pods_wanted = load_wanted(&self.store, namespace)?;
         let mut evictions = std::collections::BTreeMap::new();
         for pod in self.store.names(namespace, Wanted::Eviction)? {
-            if let Some(uid) = self.store.eviction(namespace, &pod) {
-                evictions.insert(pod, uid);
+            if let Some(eviction) = self.store.eviction(namespace, &pod) {
+                evictions.insert(pod, eviction);
             }
         }
         let place = self.world.place_mut(namespace);

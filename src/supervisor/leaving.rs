@@ -25,6 +25,7 @@ impl Supervisor {
     ) -> Result<()> {
         let pet_key = (key.0.clone(), name.parse()?);
         let layout = self.store.layout().clone();
+        let asked = self.world.grace_asked(&pet_key, uid);
         let Some(pet) = self.world.pet_mut(&pet_key).filter(|pet| pet.uid() == uid) else {
             return Ok(());
         };
@@ -32,9 +33,8 @@ impl Supervisor {
             return Ok(());
         }
         let spec = pet.pod.spec.as_ref();
-        let grace = spec
-            .and_then(|spec| spec.termination_grace_period_seconds)
-            .unwrap_or(30);
+        let own = spec.and_then(|spec| spec.termination_grace_period_seconds);
+        let grace = asked.or(own).unwrap_or(30);
         pet.pod.metadata.deletion_timestamp = Some(Time(now));
         pet.pod.metadata.deletion_grace_period_seconds = Some(grace);
         pet.write(&layout, &pet_key)

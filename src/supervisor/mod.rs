@@ -12,6 +12,7 @@ mod bare;
 mod claims;
 mod ending;
 mod events;
+mod grace;
 mod late;
 mod launch;
 mod leaving;

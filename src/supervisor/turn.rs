@@ -10,7 +10,7 @@ use super::{Supervisor, log};
 use crate::model::{Ordinal, Outcome, PetSeen, Rules, Seen, Set, Step, reconcile};
 use crate::problem::Result;
 use crate::store::journal::Severity;
-use crate::store::{self, SetReport, Wanted};
+use crate::store::{self, Eviction, SetReport, Wanted};
 
 /// More passes than this without coming to rest are a bug, and must not burn a core.
 const PASSES: u32 = 50_000;
@@ -32,6 +32,7 @@ impl Supervisor {
             self.due.extend(rung);
             self.tend_claims();
             self.evict_orphans();
+            self.hasten();
             self.tend_bare_pods(now);
             self.tend_pets(now);
             if self.due.is_empty() && self.bare.due.is_empty() {
@@ -80,7 +81,7 @@ impl Supervisor {
     fn evict_orphans(&mut self) {
         let mut doomed = Vec::new();
         for (namespace, place) in &self.world.places {
-            for (pod, uid) in &place.evictions {
+            for (pod, Eviction { uid, .. }) in &place.evictions {
                 let key = (namespace.clone(), pod.clone());
                 let set = set_key(&key).1;
                 let pet = place
@@ -224,7 +225,7 @@ impl Supervisor {
             if place
                 .evictions
                 .get(name)
-                .is_some_and(|uid| uid == pet.uid())
+                .is_some_and(|eviction| eviction.uid == pet.uid())
             {
                 seen.evict.insert(pet.uid().to_owned());
             }
@@ -284,22 +285,22 @@ impl Supervisor {
         let Some(place) = self.world.place(&key.0) else {
             return;
         };
-        let fulfilled = place.evictions.iter().filter(|(pod, uid)| {
+        let fulfilled = place.evictions.iter().filter(|(pod, eviction)| {
             place
                 .pets
                 .get(*pod)
-                .is_none_or(|pet| pet.uid() != uid.as_str())
+                .is_none_or(|pet| pet.uid() != eviction.uid)
         });
         let fulfilled: Vec<_> = fulfilled
-            .map(|(pod, uid)| (pod.clone(), uid.clone()))
+            .map(|(pod, eviction)| (pod.clone(), eviction.clone()))
             .collect();
         if fulfilled.is_empty() {
             return;
         }
         let store = self.store.clone();
         let done = store.edit("supervise", None, |edit| {
-            for (pod, uid) in &fulfilled {
-                if store.eviction(&key.0, pod).as_ref() == Some(uid) {
+            for (pod, eviction) in &fulfilled {
+                if store.eviction(&key.0, pod).as_ref() == Some(eviction) {
                     edit.forget(&key.0, Wanted::Eviction, pod);
                 }
             }

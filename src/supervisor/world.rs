@@ -14,7 +14,7 @@ use super::abandoned::withdraw_if_dead;
 use super::pets::{Incarnation, Pet};
 use crate::model::{Namespace, ObjectName, bare};
 use crate::problem::Result;
-use crate::store::{Kept, Layout, Store, Wanted, merge_status, names_in, read_json};
+use crate::store::{Eviction, Kept, Layout, Store, Wanted, merge_status, names_in, read_json};
 
 /// An object's namespace and name.
 pub(super) type Key = (Namespace, ObjectName);
@@ -40,8 +40,8 @@ pub(super) struct Place {
     pub(super) claims_wanted: BTreeMap<ObjectName, PersistentVolumeClaim>,
     /// Pods that were asked for by themselves, and those that their sets let go.
     pub(super) pods_wanted: BTreeMap<ObjectName, Pod>,
-    /// The uids of pets that are to be replaced once.
-    pub(super) evictions: BTreeMap<ObjectName, String>,
+    /// The pets that are to be replaced once.
+    pub(super) evictions: BTreeMap<ObjectName, Eviction>,
     pub(super) pets: BTreeMap<ObjectName, Pet>,
     pub(super) claims: BTreeMap<String, PersistentVolumeClaim>,
     pub(super) revisions: BTreeMap<ObjectName, Vec<ControllerRevision>>,

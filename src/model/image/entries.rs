@@ -54,6 +54,9 @@ pub(super) struct Entry {
     /// What `/bin/sh` is in the image: the first of these programs that is there.
     #[serde(default)]
     pub(super) shell: Vec<String>,
+    /// The programs that the shell is as well, under their names, where it is busybox.
+    #[serde(default)]
+    pub(super) applets: Vec<String>,
     /// Scripts that come first on PATH, by their names.
     #[serde(default)]
     pub(super) bin: BTreeMap<String, String>,
@@ -124,6 +127,7 @@ impl Entry {
             user: own.user.or(base.user),
             data: list(own.data, base.data),
             shell: list(own.shell, base.shell),
+            applets: list(own.applets, base.applets),
             bin: both(own.bin, base.bin),
             files: both(own.files, base.files),
             package: own.package.or(base.package),
@@ -149,6 +153,9 @@ impl Entry {
         }
         if let Some(name) = self.bin.keys().find(|name| !is_plain_name(name)) {
             return Some(format!("bin.{name:?} must be the name of a program"));
+        }
+        if let Some(name) = self.applets.iter().find(|name| !is_plain_name(name)) {
+            return Some(format!("applets: {name:?} must be the name of a program"));
         }
         let paths = self.files.keys().map(|path| ("files", path));
         let paths = paths.chain(self.data.iter().map(|path| ("data", path)));

@@ -79,6 +79,9 @@ pub(super) fn furnish(launch: &mut Launch, entry: &Entry, disk: &Disk<'_>) {
     launch.shell = shells
         .filter_map(|shell| find_program(shell, launch, disk))
         .next();
+    if launch.shell.as_ref().and_then(|shell| shell.file_name()) == Some("busybox".as_ref()) {
+        launch.applets.clone_from(&entry.applets);
+    }
 }
 
 /// Lists the directories that patterns such as `/usr/lib/postgresql/*/bin` stand for, the

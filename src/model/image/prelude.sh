@@ -21,4 +21,11 @@ become() {
   exec "$@"
 }
 first() { for name; do if command -v "$name" >/dev/null; then echo "$name"; return; fi; done; echo "$1"; }
+# Sets a variable from the file that NAME_FILE names, and exports it.
+from_file() {
+  eval "path=\${${1}_FILE-}"
+  if [ -n "$path" ]; then eval "$1=\$(cat \"\$path\")"; fi
+  eval "if [ -n \"\${$1+set}\" ]; then export $1; fi"
+}
+refuse() { echo "petset: $*" >&2; exit 1; }
 mounted() { grep -q " $1 " /proc/self/mountinfo; }

@@ -1,0 +1,51 @@
+//! How long pets have to end: what their deletion asks for, which may only shorten a wait.
+
+use super::world::{Key, Place, World, set_key};
+use super::{Supervisor, log};
+use crate::model::ObjectName;
+
+impl World {
+    /// Returns the grace that is asked for a pet by whoever deletes it, or its set.
+    pub(super) fn grace_asked(&self, key: &Key, uid: &str) -> Option<i64> {
+        asked(self.place(&key.0)?, &set_key(key).1, &key.1, uid)
+    }
+}
+
+fn asked(place: &Place, set: &ObjectName, pod: &ObjectName, uid: &str) -> Option<i64> {
+    let eviction = place.evictions.get(pod).filter(|it| it.uid == uid);
+    let set = place.sets.get(set).map(|set| &set.metadata);
+    let wanted = place.pods_wanted.get(pod).map(|pod| &pod.metadata);
+    let deleted = set.into_iter().chain(wanted);
+    let deleted = deleted.filter(|meta| meta.deletion_timestamp.is_some());
+    let deleted = deleted.filter_map(|meta| meta.deletion_grace_period_seconds);
+    deleted.chain(eviction.and_then(|it| it.grace)).min()
+}
+
+impl Supervisor {
+    /// Tells pets that are stopping already that they have less time for it.
+    pub(super) fn hasten(&mut self) {
+        let mut hastened: Vec<(Key, i64)> = Vec::new();
+        for (namespace, place) in &self.world.places {
+            for (name, pet) in &place.pets {
+                if !pet.is_terminating() || pet.is_over() {
+                    continue;
+                }
+                let key = (namespace.clone(), name.clone());
+                let left = pet.pod.metadata.deletion_grace_period_seconds;
+                let grace = asked(place, &set_key(&key).1, name, pet.uid());
+                hastened.extend(grace.filter(|it| Some(*it) < left).map(|it| (key, it)));
+            }
+        }
+        let layout = self.store.layout().clone();
+        for (key, grace) in hastened {
+            let Some(pet) = self.world.pet_mut(&key) else {
+                continue;
+            };
+            pet.pod.metadata.deletion_grace_period_seconds = Some(grace);
+            if let Err(error) = pet.write(&layout, &key) {
+                log(&format!("{}/{}: {error}", key.0, key.1));
+            }
+            pet.stop(&layout, &key);
+        }
+    }
+}
