@@ -14,6 +14,7 @@ mod names;
 mod porter;
 mod sessions;
 mod tcp;
+mod turns;
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -200,7 +201,7 @@ fn hold(root: &Path, taken: Option<Taken>) -> crate::Result<()> {
         if is_made {
             thread::scope(|scope| {
                 scope.spawn(|| proxy::serve_inside(services, block));
-                let _ = stand.serve();
+                let _ = turns::keep(stand);
             });
         }
     })?;
@@ -211,7 +212,7 @@ fn hold(root: &Path, taken: Option<Taken>) -> crate::Result<()> {
     let closed = match inside.gate {
         Ok(gate) => {
             let egress = Egress::new(gate, Arc::clone(&guests), block)?;
-            spawn("egress", || drop(egress.keep()))?;
+            spawn("egress", || drop(turns::keep(egress)))?;
             None
         }
         Err(error) => Some(error.to_string()),

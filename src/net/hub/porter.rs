@@ -11,27 +11,22 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use rustix::buffer::spare_capacity;
-use rustix::event::Timespec;
-use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::sockopt::{set_tcp_nodelay, socket_error};
 use rustix::net::{SocketFlags, accept_with};
 
 use super::sessions::{self, Sessions};
 use super::tcp;
-use crate::net::proxy::link::{Fate, Side, await_on, carry, reset};
+use super::turns::Turns;
+use crate::net::proxy::link::{Fate, Side, await_on, exchange, reset};
 
 /// What is offered elsewhere if its own port is not free to this user.
 const ELSEWHERE: u16 = 10_000;
 const BUFFER: usize = 64 << 10;
-const EVENTS: usize = 64;
 const TURN: usize = 64;
 /// How long a pet may take to accept a visitor.
 const PATIENCE: Duration = Duration::from_secs(10);
-const TICK: Duration = Duration::from_secs(2);
-/// How long nobody is let in after the system could not give another descriptor.
-const PAUSE: Duration = Duration::from_millis(50);
 const NEWS: u64 = 0;
 
 /// The ports of a pet, for connections and for datagrams.
@@ -193,42 +188,6 @@ impl Stand {
         })
     }
 
-    /// Passes on what comes, to the network of this thread, until the process ends.
-    pub(super) fn serve(mut self) -> io::Result<()> {
-        let mut tidied = Instant::now();
-        loop {
-            let mut events: Vec<Event> = Vec::with_capacity(EVENTS);
-            let connecting = self.visits.values().any(|visit| visit.until.is_some());
-            let timed = connecting || !self.sessions.is_empty();
-            let limit = timed.then(|| Timespec::try_from(TICK).ok()).flatten();
-            match epoll::wait(&self.epoll, spare_capacity(&mut events), limit.as_ref()) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-            for event in events {
-                let data = event.data;
-                self.turn(data.u64());
-            }
-            let now = Instant::now();
-            if now.saturating_duration_since(tidied) >= TICK {
-                self.tidy(now);
-                tidied = now;
-            }
-            if std::mem::take(&mut self.short) {
-                std::thread::sleep(PAUSE);
-            }
-        }
-    }
-
-    fn turn(&mut self, about: u64) {
-        match about {
-            NEWS => self.obey(),
-            id if self.visits.contains_key(&id) => self.proceed(id),
-            id if self.doors.contains_key(&id) => self.answer_door(id),
-            id => self.hand_out(id),
-        }
-    }
-
     fn number(&mut self) -> u64 {
         self.last += 1;
         self.last
@@ -339,7 +298,7 @@ impl Stand {
                 Ok(Err(_)) | Err(_) => return self.break_off(id),
             }
         }
-        match visit.proceed(&mut self.buffer) {
+        match exchange(&mut visit.visitor, &mut visit.pet, &mut self.buffer) {
             Ok(Fate::Stays) => self.attend(id),
             Ok(Fate::Ends) => drop(self.visits.remove(&id)),
             Err(_) => self.break_off(id),
@@ -422,6 +381,26 @@ impl Stand {
             }
         }
     }
+}
+
+impl Turns for Stand {
+    fn epoll(&self) -> &OwnedFd {
+        &self.epoll
+    }
+
+    fn is_timed(&self) -> bool {
+        let connecting = self.visits.values().any(|visit| visit.until.is_some());
+        connecting || !self.sessions.is_empty()
+    }
+
+    fn turn(&mut self, about: u64) {
+        match about {
+            NEWS => self.obey(),
+            id if self.visits.contains_key(&id) => self.proceed(id),
+            id if self.doors.contains_key(&id) => self.answer_door(id),
+            id => self.hand_out(id),
+        }
+    }
 
     fn tidy(&mut self, now: Instant) {
         self.sessions.tidy(now);
@@ -430,16 +409,13 @@ impl Stand {
         let late: Vec<u64> = late.map(|(id, _)| *id).collect();
         late.into_iter().for_each(|id| self.break_off(id));
     }
+
+    fn ran_short(&mut self) -> bool {
+        std::mem::take(&mut self.short)
+    }
 }
 
 impl Visit {
-    fn proceed(&mut self, buffer: &mut [u8]) -> io::Result<Fate> {
-        carry(&mut self.visitor, &mut self.pet, buffer)?;
-        carry(&mut self.pet, &mut self.visitor, buffer)?;
-        let over = self.visitor.is_shut() && self.pet.is_shut();
-        Ok(if over { Fate::Ends } else { Fate::Stays })
-    }
-
     fn wants(&self) -> (EventFlags, EventFlags) {
         match self.until {
             Some(_) => (EventFlags::empty(), EventFlags::OUT),

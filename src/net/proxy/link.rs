@@ -59,11 +59,6 @@ impl Side {
         }
     }
 
-    /// Tells whether it knows that it will be told nothing more.
-    pub(in crate::net) const fn is_shut(&self) -> bool {
-        self.shut
-    }
-
     /// Sends what can be sent now, and keeps the rest.
     fn send(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
@@ -103,7 +98,7 @@ impl Side {
 }
 
 /// Carries what one side says to the other.
-pub(in crate::net) fn carry(from: &mut Side, to: &mut Side, buffer: &mut [u8]) -> io::Result<()> {
+fn carry(from: &mut Side, to: &mut Side, buffer: &mut [u8]) -> io::Result<()> {
     if to.flush().is_err() {
         to.deafen(from);
     }
@@ -128,6 +123,19 @@ pub(in crate::net) fn carry(from: &mut Side, to: &mut Side, buffer: &mut [u8]) -
         let _ = to.stream.shutdown(Shutdown::Write);
     }
     Ok(())
+}
+
+/// Carries what two sides say to each other, as far as that needs no waiting. An error means that
+/// one of them broke off.
+pub(in crate::net) fn exchange(
+    one: &mut Side,
+    other: &mut Side,
+    buffer: &mut [u8],
+) -> io::Result<Fate> {
+    carry(one, other, buffer)?;
+    carry(other, one, buffer)?;
+    let over = one.shut && other.shut;
+    Ok(if over { Fate::Ends } else { Fate::Stays })
 }
 
 /// Changes what is waited for on one side. A side of which nothing is wanted is not registered,
@@ -156,10 +164,7 @@ impl Link {
         if self.connecting.is_some() {
             return Ok(Fate::Stays);
         }
-        carry(&mut self.client, &mut self.pet, buffer)?;
-        carry(&mut self.pet, &mut self.client, buffer)?;
-        let over = self.client.shut && self.pet.shut;
-        Ok(if over { Fate::Ends } else { Fate::Stays })
+        exchange(&mut self.client, &mut self.pet, buffer)
     }
 
     /// Returns what has to be waited for on the client and on the pet.

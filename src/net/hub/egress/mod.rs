@@ -18,9 +18,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::buffer::spare_capacity;
-use rustix::event::Timespec;
-use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::sockopt::{set_tcp_nodelay, socket_error};
 
@@ -30,21 +28,17 @@ use wire::{Obstacle, Syn};
 use super::guests::Guests;
 use super::sessions::{self, Pair, Sessions};
 use super::tcp;
+use super::turns::Turns;
 use super::{gateway, host};
 use crate::net::address::Block;
-use crate::net::proxy::link::{Fate, Side, await_on, carry, reset};
+use crate::net::proxy::link::{Fate, Side, await_on, exchange, reset};
 use crate::sys::packets;
 
 const BUFFER: usize = 64 << 10;
-const EVENTS: usize = 64;
 /// How much of one kind is done before others have their turn.
 const TURN: usize = 64;
 /// How long a pet may take over what it has begun itself.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often what may have become too old is looked for.
-const TICK: Duration = Duration::from_secs(2);
-/// How long nobody is accepted after the system could not give another descriptor.
-const PAUSE: Duration = Duration::from_millis(50);
 /// How many connections may be on their way out at once.
 const MOST_BEGUN: usize = 4096;
 
@@ -109,52 +103,6 @@ impl Egress {
             buffer: vec![0; BUFFER],
             short: false,
         })
-    }
-
-    /// Carries what comes, until this process ends.
-    pub(super) fn keep(mut self) -> io::Result<()> {
-        let mut tidied = Instant::now();
-        loop {
-            let mut events: Vec<Event> = Vec::with_capacity(EVENTS);
-            let limit = self.time_limit();
-            match epoll::wait(&self.epoll, spare_capacity(&mut events), limit.as_ref()) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-            for event in events {
-                let data = event.data;
-                self.turn(data.u64());
-            }
-            let now = Instant::now();
-            if now.saturating_duration_since(tidied) >= TICK {
-                self.tidy(now);
-                tidied = now;
-            }
-            if std::mem::take(&mut self.short) {
-                std::thread::sleep(PAUSE);
-            }
-        }
-    }
-
-    fn turn(&mut self, about: u64) {
-        match about {
-            BEGINNINGS => self.begin_all(),
-            LISTENER => self.accept_all(),
-            DATAGRAMS => self.send_out(),
-            NEWS => self
-                .guests
-                .departed()
-                .into_iter()
-                .for_each(|ip| self.part(ip)),
-            id if self.links.contains_key(&id) => self.proceed(id),
-            id if self.begun.contains_key(&id) => self.reached(id),
-            id => self.hand_in(id),
-        }
-    }
-
-    fn time_limit(&self) -> Option<Timespec> {
-        let timed = !self.begun.is_empty() || !self.sessions.is_empty();
-        timed.then(|| Timespec::try_from(TICK).ok()).flatten()
     }
 
     fn number(&mut self) -> u64 {
@@ -303,7 +251,7 @@ impl Egress {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
-        match link.proceed(&mut self.buffer) {
+        match exchange(&mut link.pet, &mut link.world, &mut self.buffer) {
             Ok(Fate::Stays) => self.attend(id),
             Ok(Fate::Ends) => drop(self.links.remove(&id)),
             Err(_) => self.break_off(id),
@@ -409,11 +357,6 @@ impl Egress {
         self.forget_where(|begun| *begun.syn.from.ip() == ip);
     }
 
-    fn tidy(&mut self, now: Instant) {
-        self.sessions.tidy(now);
-        self.forget_where(|begun| begun.until.is_some_and(|until| until <= now));
-    }
-
     fn forget_where(&mut self, fits: impl Fn(&Begun) -> bool) {
         let over = self.begun.iter().filter(|(_, begun)| fits(begun));
         let over: Vec<u64> = over.map(|(id, _)| *id).collect();
@@ -425,13 +368,38 @@ impl Egress {
     }
 }
 
-impl Link {
-    /// Does what can be done without waiting. An error means that one side broke off.
-    fn proceed(&mut self, buffer: &mut [u8]) -> io::Result<Fate> {
-        carry(&mut self.pet, &mut self.world, buffer)?;
-        carry(&mut self.world, &mut self.pet, buffer)?;
-        let over = self.pet.is_shut() && self.world.is_shut();
-        Ok(if over { Fate::Ends } else { Fate::Stays })
+impl Turns for Egress {
+    fn epoll(&self) -> &OwnedFd {
+        &self.epoll
+    }
+
+    fn is_timed(&self) -> bool {
+        !self.begun.is_empty() || !self.sessions.is_empty()
+    }
+
+    fn turn(&mut self, about: u64) {
+        match about {
+            BEGINNINGS => self.begin_all(),
+            LISTENER => self.accept_all(),
+            DATAGRAMS => self.send_out(),
+            NEWS => self
+                .guests
+                .departed()
+                .into_iter()
+                .for_each(|ip| self.part(ip)),
+            id if self.links.contains_key(&id) => self.proceed(id),
+            id if self.begun.contains_key(&id) => self.reached(id),
+            id => self.hand_in(id),
+        }
+    }
+
+    fn tidy(&mut self, now: Instant) {
+        self.sessions.tidy(now);
+        self.forget_where(|begun| begun.until.is_some_and(|until| until <= now));
+    }
+
+    fn ran_short(&mut self) -> bool {
+        std::mem::take(&mut self.short)
     }
 }
 
