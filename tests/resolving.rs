@@ -195,7 +195,7 @@ impl Noise {
     }
 }
 
-/// `PETSET_NOISE_SECONDS` makes it longer: 10 for the whole of issue 4's wish.
+/// `PETSET_NOISE_SECONDS` makes it longer than two seconds.
 #[test]
 fn noise_at_ten_thousand_packets_a_second_does_no_harm() {
     const BURST: u32 = 100;

@@ -1,4 +1,4 @@
-//! Replays recordings of a real control plane and compares what the controller does (issue 5).
+//! Replays recordings of a real control plane and compares what the controller does.
 //!
 //! `PETSET_TRACES=DIR cargo test --test traces` takes the recordings of any folder; a folder whose
 //! name contains `gate` is replayed with the feature gate `MaxUnavailableStatefulSet` on, and so is
