@@ -350,3 +350,25 @@ fn on_a_full_disk_an_edit_fails_whole_and_pets_run_on() {
     assert_eq!(sandbox.count("started web-0"), 1);
     sandbox.assert_nothing_left();
 }
+
+#[test]
+fn a_level_or_an_egress_that_there_is_not_is_refused_by_every_verb_that_reads_a_manifest() {
+    let sandbox = Sandbox::new();
+    let path = testdata().join("manifests/one.yaml");
+    let text = fs::read_to_string(path).unwrap();
+    sandbox.ok("create -f manifests/one.yaml");
+    for (key, fault) in [
+        ("petset.dev/egress", "\"noen\" is no egress"),
+        ("petset.dev/isolation", "\"noen\" is no isolation"),
+    ] {
+        let meta = "metadata:\n  name: web\n";
+        let asking = format!("{meta}  annotations: {{{key}: noen}}\n");
+        let path = sandbox.manifest("typo.yaml", &text.replace(meta, &asking));
+        for verb in ["validate", "diff", "apply", "upgrade"] {
+            let refused = sandbox.fails(2, &format!("{verb} -f {path}"));
+            refused.says(key);
+            refused.says(fault);
+        }
+    }
+    sandbox.ok("delete web");
+}

@@ -112,7 +112,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     if args.strict {
         objects.iter_mut().for_each(make_strict);
     }
-    args.egress.ask(&mut objects)?;
+    args.egress.ask(&mut objects);
     args.isolation.ask(&mut objects);
     let mut decided = objects.clone();
     let decision = isolation::decide(session, &mut decided)?;

@@ -2,7 +2,7 @@
 
 use crate::manifest::Object;
 use crate::model::{EGRESS_ANNOTATION, Egress};
-use crate::problem::Result;
+use crate::problem::Problem;
 
 /// The option.
 #[derive(Debug, clap::Args)]
@@ -15,15 +15,14 @@ pub(crate) struct EgressArgs {
 }
 
 impl EgressArgs {
-    /// Notes in sets and pods what is asked for. What they ask for themselves must make sense.
-    pub(crate) fn ask(&self, objects: &mut [Object]) -> Result<()> {
-        for object in objects.iter_mut() {
-            if let (true, Some(egress)) = (is_asked(object), &self.egress) {
+    /// Notes in sets and pods what is asked for.
+    pub(crate) fn ask(&self, objects: &mut [Object]) {
+        for object in objects.iter_mut().filter(|object| is_asked(object)) {
+            if let Some(egress) = &self.egress {
                 let notes = object.metadata_mut().annotations.get_or_insert_default();
                 notes.insert(EGRESS_ANNOTATION.to_owned(), egress.clone());
             }
         }
-        check(objects)
     }
 }
 
@@ -31,16 +30,17 @@ fn is_asked(object: &Object) -> bool {
     matches!(object, Object::StatefulSet(_) | Object::Pod(_))
 }
 
-/// Refuses sets and pods that ask for what there is not.
-pub(crate) fn check(objects: &[Object]) -> Result<()> {
-    for object in objects.iter().filter(|object| is_asked(object)) {
-        Egress::asked(object.metadata().annotations.as_ref())?;
-        if let Object::StatefulSet(set) = object
-            && let Some(spec) = &set.spec
-            && let Some(metadata) = &spec.template.metadata
-        {
-            Egress::asked(metadata.annotations.as_ref())?;
-        }
+/// Refuses a set or pod whose manifest asks for what there is not.
+pub(crate) fn check(object: &Object) -> Result<(), Problem> {
+    if !is_asked(object) {
+        return Ok(());
+    }
+    Egress::asked(object.metadata().annotations.as_ref())?;
+    if let Object::StatefulSet(set) = object
+        && let Some(spec) = &set.spec
+        && let Some(metadata) = &spec.template.metadata
+    {
+        Egress::asked(metadata.annotations.as_ref())?;
     }
     Ok(())
 }

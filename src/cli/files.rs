@@ -6,6 +6,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
+use super::egress;
 use super::render::{self, Format};
 use super::session::{Session, say};
 use crate::manifest::{self, Object};
@@ -85,10 +86,10 @@ fn check(session: &Session, object: &Object) -> Result<(), Problem> {
     if let Object::StatefulSet(set) = object {
         Set::of(set)?;
     }
-    if let Object::Pod(pod) = object {
-        Isolation::asked(pod.metadata.annotations.as_ref())?;
+    if matches!(object, Object::StatefulSet(_) | Object::Pod(_)) {
+        Isolation::asked(object.metadata().annotations.as_ref())?;
     }
-    Ok(())
+    egress::check(object)
 }
 
 /// Returns the name of an object as results show it: `statefulset.apps/web`.
