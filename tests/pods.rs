@@ -176,18 +176,23 @@ fn restart_policies_decide_what_runs_again() {
     sandbox.assert_nothing_left();
 }
 
-#[test]
-fn a_pod_that_runs_once_is_not_run_again_when_its_runner_is_lost() {
-    let sandbox = Sandbox::new();
+/// Starts a pod that is to run once, and one that is to run for good.
+fn start_once_and_always(sandbox: &Sandbox) {
     let (once, always) = (
-        serving(&sandbox, "once", "Never"),
-        serving(&sandbox, "always", "Always"),
+        serving(sandbox, "once", "Never"),
+        serving(sandbox, "always", "Always"),
     );
     sandbox.ok(&format!("create -f {once} -f {always}"));
     sandbox.journal_says(&["started once"]);
     sandbox.until("always has started", || {
         sandbox.count("started always") == 1
     });
+}
+
+#[test]
+fn a_pod_that_runs_once_is_not_run_again_when_its_runner_is_lost() {
+    let sandbox = Sandbox::new();
+    start_once_and_always(&sandbox);
     let lost = [
         sandbox.supervisor(),
         sandbox.runner("once"),
@@ -217,15 +222,7 @@ fn a_pod_that_runs_once_is_not_run_again_when_its_runner_is_lost() {
 #[test]
 fn stop_ends_pods_and_start_runs_those_again_that_are_to_run_on() {
     let sandbox = Sandbox::new();
-    let (once, always) = (
-        serving(&sandbox, "once", "Never"),
-        serving(&sandbox, "always", "Always"),
-    );
-    sandbox.ok(&format!("create -f {once} -f {always}"));
-    sandbox.journal_says(&["started once"]);
-    sandbox.until("always has started", || {
-        sandbox.count("started always") == 1
-    });
+    start_once_and_always(&sandbox);
     let ip = address(&sandbox, "always");
     let uid = sandbox.pod("always")["metadata"]["uid"].clone();
     sandbox.ok("stop").prints("stopped 0 sets and 2 pods\n");

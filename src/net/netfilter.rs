@@ -2,14 +2,10 @@
 
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::fd::OwnedFd;
 
-use rustix::net::netlink::{NETFILTER, SocketAddrNetlink};
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, sendto, socket_with,
-};
+use rustix::net::netlink::NETFILTER;
 
-use super::netlink::Request;
+use super::netlink::{Request, open, tell};
 
 const BATCH_BEGIN: u16 = 16;
 const BATCH_END: u16 = 17;
@@ -95,27 +91,7 @@ pub(super) fn divert(how: &Diversion) -> io::Result<()> {
     let rules = rules.into_iter().enumerate();
     messages.extend(rules.map(|(place, rule)| rule.message(place == last)));
     messages.push(batch(BATCH_END));
-    let socket = open()?;
-    let kernel = SocketAddrNetlink::new(0, 0);
-    sendto(&socket, &messages.concat(), SendFlags::empty(), &kernel)?;
-    let mut answer = [0; 4096];
-    let (length, _) = recv(&socket, &mut answer, RecvFlags::empty())?;
-    let code = answer[..length]
-        .get(16..20)
-        .and_then(|it| it.try_into().ok());
-    match code.map(i32::from_ne_bytes) {
-        Some(0) => Ok(()),
-        Some(error) => Err(io::Error::from_raw_os_error(-error)),
-        None => Err(io::ErrorKind::InvalidData.into()),
-    }
-}
-
-fn open() -> io::Result<OwnedFd> {
-    let flags = SocketFlags::CLOEXEC;
-    let netfilter = Some(NETFILTER);
-    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, netfilter)?;
-    bind(&socket, &SocketAddrNetlink::new(0, 0))?;
-    Ok(socket)
+    tell(&open(Some(NETFILTER))?, &messages.concat())
 }
 
 fn message(kind: u16, flags: u16, family: u8, about: u16) -> Request {

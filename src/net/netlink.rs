@@ -6,7 +6,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, sendto, socket_with,
+    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, sendto,
+    socket_with,
 };
 
 const NEW_LINK: u16 = 16;
@@ -32,9 +33,7 @@ pub(super) struct Request(pub(super) Vec<u8>);
 
 impl Netlink {
     pub(super) fn open() -> io::Result<Self> {
-        let flags = SocketFlags::CLOEXEC;
-        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
-        bind(&socket, &SocketAddrNetlink::new(0, 0))?;
+        let socket = open(None)?;
         Ok(Self { socket })
     }
 
@@ -130,19 +129,31 @@ impl Netlink {
     }
 
     fn ask(&self, request: Request) -> io::Result<()> {
-        let message = request.finish();
-        let kernel = SocketAddrNetlink::new(0, 0);
-        sendto(&self.socket, &message, SendFlags::empty(), &kernel)?;
-        let mut answer = [0; 4096];
-        let (length, _) = recv(&self.socket, &mut answer, RecvFlags::empty())?;
-        let code = answer[..length]
-            .get(16..20)
-            .and_then(|it| it.try_into().ok());
-        match code.map(i32::from_ne_bytes) {
-            Some(0) => Ok(()),
-            Some(error) => Err(io::Error::from_raw_os_error(-error)),
-            None => Err(io::ErrorKind::InvalidData.into()),
-        }
+        tell(&self.socket, &request.finish())
+    }
+}
+
+/// Opens a socket on which the kernel is spoken to, about routes unless `protocol` says else.
+pub(super) fn open(protocol: Option<Protocol>) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol)?;
+    bind(&socket, &SocketAddrNetlink::new(0, 0))?;
+    Ok(socket)
+}
+
+/// Tells the kernel something, and returns what it answers: nothing, or what it has against it.
+pub(super) fn tell(socket: &OwnedFd, message: &[u8]) -> io::Result<()> {
+    let kernel = SocketAddrNetlink::new(0, 0);
+    sendto(socket, message, SendFlags::empty(), &kernel)?;
+    let mut answer = [0; 4096];
+    let (length, _) = recv(socket, &mut answer, RecvFlags::empty())?;
+    let code = answer[..length]
+        .get(16..20)
+        .and_then(|it| it.try_into().ok());
+    match code.map(i32::from_ne_bytes) {
+        Some(0) => Ok(()),
+        Some(error) => Err(io::Error::from_raw_os_error(-error)),
+        None => Err(io::ErrorKind::InvalidData.into()),
     }
 }
 
