@@ -5,15 +5,18 @@
 //! `manifest` reads Kubernetes YAML, `net` gives pets their addresses and names.
 
 mod cli;
+mod dns;
 mod hello;
 mod manifest;
 pub mod model;
-mod net;
+mod network;
 mod problem;
+mod proxy;
 mod runner;
 mod store;
 mod supervisor;
 mod sys;
+mod yaml;
 
 pub use manifest::complete_set;
 pub use problem::{Kind, Problem, Result, kind_of, report};
@@ -38,13 +41,11 @@ pub fn main() -> ExitCode {
         Some((role, [root])) if role == supervisor::SUPERVISOR_ARGUMENT => {
             supervisor::run_in_background(Path::new(root))
         }
-        Some((role, [root])) if role == net::proxy::PROXY_ARGUMENT => {
-            net::proxy::run(Path::new(root))
-        }
+        Some((role, [root])) if role == proxy::PROXY_ARGUMENT => proxy::run(Path::new(root)),
         Some((role, rest)) if role == hello::HELLO_ARGUMENT => hello::run(rest),
         Some((role, rest)) if role == runner::VERB => runner::run(rest),
         Some((role, rest)) if role == sys::users::VERB => runner::run_inside(rest),
-        Some((role, rest)) if role == net::hub::VERB => net::hub::run(rest),
+        Some((role, rest)) if role == network::VERB => network::run(rest),
         Some(_) | None => cli::run(),
     }
 }

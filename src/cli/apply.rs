@@ -7,18 +7,19 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 use similar::TextDiff;
 
-use super::bare;
 use super::create::establish;
-use super::files::{self, FileArgs};
-use super::isolation::{self, IsolationArgs};
-use super::merge::{bare as stripped, is_same};
-use super::preview::DryRunArgs;
-use super::render;
-use super::session::{PassedThrough, Session};
-use super::waiting::{Goal, WaitArgs};
-use crate::manifest::{Object, yaml};
+use super::shared::bare;
+use super::shared::files::{self, FileArgs};
+use super::shared::isolation::{self, IsolationArgs};
+use super::shared::merge::{bare as stripped, is_same};
+use super::shared::preview::DryRunArgs;
+use super::shared::render;
+use super::shared::session::{PassedThrough, Session};
+use super::shared::waiting::{Goal, WaitArgs};
+use crate::manifest::Object;
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{Edit, Kept, Store, identity};
+use crate::yaml;
 
 /// Make everything as the manifests say: create, scale and upgrade what differs
 ///

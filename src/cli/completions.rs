@@ -8,8 +8,8 @@ use clap::{Args as ClapArgs, Command, ValueEnum};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::{CompleteEnv, Shells};
 
-use super::names::{SetRef, Target};
-use super::render;
+use super::shared::names::{SetRef, Target};
+use super::shared::render;
 use crate::model::Namespace;
 use crate::problem::Result;
 use crate::store::{self, Layout, Wanted, names_in};

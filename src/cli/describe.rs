@@ -12,10 +12,10 @@ use clap::Args as ClapArgs;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSetSpec;
 
-use super::objects::Item;
-use super::render;
-use super::session::{Session, say};
-use super::sort::{Asked, Sort};
+use super::shared::objects::Item;
+use super::shared::render;
+use super::shared::session::{Session, say};
+use super::shared::sort::{Asked, Sort};
 use crate::model::ObjectName;
 use crate::problem::{Kind, Problem, Result};
 use page::Page;

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
 
-use super::names::SetRef;
-use super::peers::{self, Lookout, Own, Peer, Peers, Whom};
-use super::render;
-use super::session::{Session, say};
+use super::shared::names::SetRef;
+use super::shared::peers::{self, Lookout, Own, Peer, Peers, Whom};
+use super::shared::render;
+use super::shared::session::{Session, say};
 use crate::model::ObjectName;
 use crate::problem::{Kind, Problem, Result};
 use crate::store;

@@ -10,12 +10,12 @@ use std::net::SocketAddr;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
-use super::names::SetRef;
-use super::render;
-use super::session::Session;
-use crate::net::ServiceRecord;
-use crate::net::address::Block;
-use crate::net::dns::{Record, TABLE_HEAD, Value, Zone, hosts, rows, zone_file};
+use super::shared::names::SetRef;
+use super::shared::render;
+use super::shared::session::Session;
+use crate::dns::{Record, TABLE_HEAD, Value, Zone, hosts, rows, zone_file};
+use crate::model::address::Block;
+use crate::model::endpoints::ServiceRecord;
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Layout, Settings};
 

@@ -9,8 +9,9 @@ use std::fmt;
 use clap::{Args as ClapArgs, ValueEnum};
 use serde::Serialize;
 
-use super::session::{PassedThrough, root_of};
-use super::{Global, render};
+use super::Global;
+use super::shared::render;
+use super::shared::session::{PassedThrough, root_of};
 use crate::problem::Result;
 use crate::store::{Layout, Settings, Store, read};
 

@@ -10,11 +10,11 @@ use k8s_openapi::api::core::v1::{Event as CoreEvent, EventSource, ObjectReferenc
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde_json::json;
 
-use super::lookout::Lookout;
-use super::names::Target;
-use super::objects::owner;
-use super::render::{self, Columns, Format};
-use super::session::{Session, say};
+use super::shared::lookout::Lookout;
+use super::shared::names::Target;
+use super::shared::objects::owner;
+use super::shared::render::{self, Columns, Format};
+use super::shared::session::{Session, say};
 use crate::model::{Namespace, ObjectName, printer};
 use crate::problem::{Problem, Result};
 use crate::store::journal::{self, Event, Severity};

@@ -9,10 +9,10 @@ use clap::Args as ClapArgs;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
 use super::logs::pick;
-use super::names::Target;
-use super::pods;
 use super::restart::Named;
-use super::session::{PassedThrough, Session, say};
+use super::shared::names::Target;
+use super::shared::pods;
+use super::shared::session::{PassedThrough, Session, say};
 use crate::model::{ObjectName, printer};
 use crate::problem::{Kind, Problem, Result};
 use crate::runner::{Launch, isolation};

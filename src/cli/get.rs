@@ -11,11 +11,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::events;
-use super::lookout::Lookout;
-use super::objects::Item;
-use super::render::{self, Columns, Format};
-use super::session::{Session, say};
-use super::sort::{Asked, Sort};
+use super::shared::lookout::Lookout;
+use super::shared::objects::Item;
+use super::shared::render::{self, Columns, Format};
+use super::shared::session::{Session, say};
+use super::shared::sort::{Asked, Sort};
 use crate::model::{Namespace, Selector};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Wanted};

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args as ClapArgs, Subcommand};
 use serde::Serialize;
 
-use super::render::{self, Format};
-use super::session::Session;
+use super::shared::render::{self, Format};
+use super::shared::session::Session;
 use crate::model::image::{Explained, Known};
 use crate::problem::{Kind, Problem, Result};
 use crate::store;

@@ -7,9 +7,9 @@ pub(super) mod pick;
 use clap::Args as ClapArgs;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::names::Target;
 use super::restart::Named;
-use super::session::{Session, say};
+use super::shared::names::Target;
+use super::shared::session::{Session, say};
 use crate::model::{ObjectName, SetName};
 use crate::problem::{Kind, Problem, Result};
 use parts::Speaker;

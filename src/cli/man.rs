@@ -6,8 +6,8 @@ use anyhow::Context;
 use clap::Args as ClapArgs;
 use clap_mangen::{Man, generate_to};
 
-use super::render;
-use super::session::say;
+use super::shared::render;
+use super::shared::session::say;
 use crate::problem::Result;
 
 /// Print the manual page, or write those of all verbs

@@ -1,7 +1,6 @@
 //! The command line: what it accepts, and one file a verb.
 
 mod apply;
-mod bare;
 mod completions;
 mod create;
 mod delete;
@@ -9,39 +8,22 @@ mod describe;
 mod discover;
 mod dns;
 mod doctor;
-mod egress;
-mod endpoints;
 mod events;
 mod exec;
-mod files;
 mod get;
-mod grace;
 mod image;
-mod inside;
-mod isolation;
 mod logs;
-mod lookout;
 mod man;
-mod merge;
-mod names;
-mod objects;
-mod peers;
-mod pods;
-mod preview;
-mod render;
 mod restart;
 mod rollout;
 mod scale;
-mod session;
-mod sort;
+mod shared;
 mod stop;
 mod supervise;
 mod upgrade;
 mod validate;
 mod volume;
 mod wait;
-mod waiting;
-mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -53,7 +35,7 @@ use crate::model::Namespace;
 use crate::problem::{Result, kind_of, report};
 use crate::store;
 pub(crate) use discover::{PEER_FINDER, run_peer_finder};
-use session::Session;
+use shared::session::{self, Session};
 
 /// Run Kubernetes PetSets and StatefulSets as plain local processes
 ///

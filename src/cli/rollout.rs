@@ -7,14 +7,14 @@ use clap::{Args as ClapArgs, Subcommand};
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet, StatefulSetSpec};
 
 use super::describe;
-use super::lookout::Lookout;
-use super::names::{SetRef, Target};
-use super::preview::DryRunArgs;
-use super::render;
 use super::restart;
-use super::session::{Session, say};
+use super::shared::lookout::Lookout;
+use super::shared::names::{SetRef, Target};
+use super::shared::preview::DryRunArgs;
+use super::shared::render;
+use super::shared::session::{Session, say};
+use super::shared::waiting::{Goal, WaitArgs, refuse_if_hopeless};
 use super::upgrade::say_if_on_delete;
-use super::waiting::{Goal, WaitArgs, refuse_if_hopeless};
 use crate::model::rollout::{
     self, Standing, is_canary, pause, promote, resume, revision_to_undo, sort_revisions, undo,
 };

@@ -4,11 +4,11 @@ use anyhow::Context;
 use clap::Args as ClapArgs;
 use k8s_openapi::api::apps::v1::StatefulSet;
 
-use super::names::SetRef;
-use super::preview::DryRunArgs;
-use super::render;
-use super::session::{Session, say};
-use super::waiting::{Goal, WaitArgs};
+use super::shared::names::SetRef;
+use super::shared::preview::DryRunArgs;
+use super::shared::render;
+use super::shared::session::{Session, say};
+use super::shared::waiting::{Goal, WaitArgs};
 use crate::model::rollout::annotation;
 use crate::model::{Change, PRE_SCALE_DOWN_ANNOTATION, Set, SetName, scale_to};
 use crate::problem::{Problem, Result};

@@ -3,10 +3,10 @@
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::preview::DryRunArgs;
-use super::render;
-use super::session::Session;
-use super::waiting::{Goal, WaitArgs};
+use super::shared::preview::DryRunArgs;
+use super::shared::render;
+use super::shared::session::Session;
+use super::shared::waiting::{Goal, WaitArgs};
 use crate::model::TOGETHER_ANNOTATION;
 use crate::model::bare::has_ended_for_good;
 use crate::model::rollout::annotate;

@@ -1,6 +1,6 @@
 //! `petset supervise`
 
-use super::session::{Session, say};
+use super::shared::session::{Session, say};
 use crate::problem::Result;
 use crate::supervisor;
 

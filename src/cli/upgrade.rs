@@ -7,14 +7,14 @@ use clap::{Args as ClapArgs, ValueEnum};
 use k8s_openapi::api::apps::v1::StatefulSet;
 
 use super::create::establish;
-use super::files::{self, FileArgs};
-use super::isolation;
-use super::names::SetRef;
-use super::preview::DryRunArgs;
-use super::render;
 use super::rollout::held_note;
-use super::session::{Session, say};
-use super::waiting::{Goal, WaitArgs};
+use super::shared::files::{self, FileArgs};
+use super::shared::isolation;
+use super::shared::names::SetRef;
+use super::shared::preview::DryRunArgs;
+use super::shared::render;
+use super::shared::session::{Session, say};
+use super::shared::waiting::{Goal, WaitArgs};
 use crate::manifest::{self, Object};
 use crate::model::{
     ON_FAILURE_ANNOTATION, PAUSE_AFTER_ANNOTATION, PROGRESS_DEADLINE_ANNOTATION, Set, SetName,

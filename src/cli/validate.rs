@@ -1,8 +1,8 @@
 //! `petset validate`
 
-use super::files::{self, FileArgs};
-use super::render;
-use super::session::Session;
+use super::shared::files::{self, FileArgs};
+use super::shared::render;
+use super::shared::session::Session;
 use crate::problem::{Problem, Result};
 
 /// Check manifests as `create` would, and change nothing

@@ -6,9 +6,9 @@ mod remove;
 use clap::{Args as ClapArgs, Subcommand};
 use serde::Serialize;
 
-use super::names::SetRef;
-use super::render::{self, Format};
-use super::session::Session;
+use super::shared::names::SetRef;
+use super::shared::render::{self, Format};
+use super::shared::session::Session;
 use crate::model::ObjectName;
 use crate::problem::Result;
 use crate::store::size_of;

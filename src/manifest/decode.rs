@@ -23,7 +23,7 @@ use super::fault::{Faults, Reason};
 use super::go;
 use super::guess::{base64_fault, nearest};
 use super::quantity::Quantity;
-use super::tree::{Entry, Node, Value};
+use crate::yaml::{Entry, Node, Value};
 
 /// Decodes an object; the faults found are added to `faults`.
 ///

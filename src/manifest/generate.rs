@@ -316,8 +316,8 @@ fn probe(text: &str, ports: &[(Option<String>, i32)]) -> Result<Probe> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::yaml;
     use super::*;
+    use crate::yaml;
 
     fn generated(wish: &Wish) -> Result<Vec<Object>> {
         generate(&"web".parse().unwrap(), &Namespace::default(), wish)

@@ -15,10 +15,10 @@ use super::object::{Object, ObjectKind};
 use super::old::{Era, Remarks, modernize_pod, modernize_service, modernize_set};
 use super::place::{locate, locate_key};
 use super::source::Source;
-use super::tree::{self, Node, Position, Value};
 use super::{validate, warnings};
 use crate::model::Namespace;
 use crate::problem::{Problem, Result};
+use crate::yaml::{self, Node, Position, Value};
 
 /// What the manifests hold.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -62,7 +62,7 @@ struct Reading<'r> {
 impl Reading<'_> {
     fn source(&mut self, source: &Source) {
         self.file.clone_from(&source.name);
-        let documents = tree::read(&source.text);
+        let documents = yaml::read(&source.text);
         for root in documents.roots {
             self.document(root);
         }

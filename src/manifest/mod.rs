@@ -1,6 +1,6 @@
 //! Manifests: Kubernetes objects from text, complete and checked.
 //!
-//! Text is read as Kubernetes reads it (`tree`, `scalar`), decoded strictly (`decode`), old
+//! Text is read as Kubernetes reads it (`yaml`), decoded strictly (`decode`), old
 //! forms are brought up to date (`old`), defaults filled in (`defaults`), and the result is
 //! checked by the API server's rules (`validate`). What petset will not act on is named in
 //! warnings. Nothing here knows the state directory.
@@ -10,24 +10,18 @@ mod defaults;
 mod fault;
 mod generate;
 mod go;
-mod guard;
 mod guess;
 mod load;
 mod object;
 mod old;
 mod place;
 mod quantity;
-mod quoting;
-mod scalar;
 mod source;
-mod surrogate;
 #[cfg(test)]
 mod tests;
-mod tree;
 mod update;
 mod validate;
 mod warnings;
-pub(crate) mod yaml;
 
 #[cfg(test)]
 use {load::Loaded, object::ObjectKind, source::Source};

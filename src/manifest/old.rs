@@ -13,8 +13,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::decode::decode;
 use super::fault::{Faults, Reason};
-use super::tree;
 use crate::model::{KIND_ANNOTATION, PETSET};
+use crate::yaml;
 
 /// How old the API version of a set is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +129,7 @@ pub(super) fn modernize_pod(
 }
 
 fn containers(path: &str, text: &str, faults: &mut Faults) -> Option<Vec<Container>> {
-    let documents = tree::read(text);
+    let documents = yaml::read(text);
     for fault in &documents.faults {
         faults.push(
             path,

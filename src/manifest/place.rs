@@ -1,6 +1,6 @@
 //! Where in the text a field stands.
 
-use super::tree::{Node, Position, Value};
+use crate::yaml::{Node, Position, Value};
 
 /// Finds the place of `path` in a document, or of the nearest thing around it that is there.
 ///
@@ -67,8 +67,8 @@ fn steps(path: &str) -> Vec<Step> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tree::read;
     use super::*;
+    use crate::yaml::read;
 
     #[test]
     fn a_path_is_found_or_the_nearest_thing_around_it() {

@@ -4,11 +4,13 @@
 //! comes in as an argument. That is what lets the rules be tested by tables, by recordings of a
 //! real control plane, and by simulated worlds.
 
+pub(crate) mod address;
 pub mod bare;
 mod canonical;
 mod claim;
 mod edit;
 mod egress;
+pub(crate) mod endpoints;
 pub mod environment;
 pub mod expansion;
 pub mod fields;

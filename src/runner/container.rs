@@ -271,7 +271,7 @@ impl Supplies {
         Ok(sources)
     }
 
-    fn find<T: store::Kept>(&self, name: &str) -> crate::Result<Option<T>> {
+    fn find<T: store::Kept>(&self, name: &str) -> crate::problem::Result<Option<T>> {
         match name.parse::<ObjectName>() {
             Ok(name) => self.store.find(&self.namespace, &name),
             Err(_) => Ok(None),
@@ -280,7 +280,7 @@ impl Supplies {
 
     /// Adds the services that have an address. Those without one, which is most of them here,
     /// are told by their text, for there may be a thousand.
-    fn add_services(&self, sources: &mut Sources) -> crate::Result<()> {
+    fn add_services(&self, sources: &mut Sources) -> crate::problem::Result<()> {
         let (layout, kind) = (self.store.layout(), Wanted::Service);
         for name in self.store.names(&self.namespace, kind)? {
             let text = store::read(&layout.wanted_object(&self.namespace, kind, &name))?;

@@ -99,7 +99,11 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// Reads the pod, ends what a dead predecessor left, and gets ready to be told things.
-    pub(super) fn new(store: Store, namespace: Namespace, name: &str) -> crate::Result<Self> {
+    pub(super) fn new(
+        store: Store,
+        namespace: Namespace,
+        name: &str,
+    ) -> crate::problem::Result<Self> {
         let layout = store.layout().clone();
         let pet = layout.pet(&namespace, name);
         let pod = read_pod(&pet)?;

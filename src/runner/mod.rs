@@ -81,17 +81,17 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // Nobody reads this unless a person started the runner by hand.
-            let _ = io::stderr().write_all(crate::report(&error).as_bytes());
+            let _ = io::stderr().write_all(crate::problem::report(&error).as_bytes());
             ExitCode::FAILURE
         }
     }
 }
 
-fn keep(root: &Path, namespace: &str, pod: &str) -> crate::Result<ExitCode> {
+fn keep(root: &Path, namespace: &str, pod: &str) -> crate::problem::Result<ExitCode> {
     let store = Store::open(root.canonicalize()?)?;
     let namespace: Namespace = namespace.parse()?;
     if let Some(fault) = crate::model::subdomain_fault(pod) {
-        return Err(crate::Problem::invalid(fault).into());
+        return Err(crate::problem::Problem::invalid(fault).into());
     }
     let pet = store.layout().pet(&namespace, pod);
     let Ok(_lock) = take_lock(&pet) else {

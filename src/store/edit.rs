@@ -17,9 +17,9 @@ use super::eviction::Eviction;
 use super::files::{self, Staged};
 use super::paths::Wanted;
 use super::{Layout, Store, view};
-use crate::manifest::yaml;
 use crate::model::{Namespace, ObjectName};
 use crate::problem::{Kind, Problem, Result};
+use crate::yaml;
 
 /// On a set that is being deleted: its claims go with it, whatever its retention policy says.
 pub(crate) const PURGE_ANNOTATION: &str = "petset.dev/purge";

@@ -12,6 +12,7 @@ pub(crate) mod journal;
 mod lock;
 mod paths;
 mod pods;
+pub(crate) mod registry;
 mod report;
 mod settings;
 mod socket;

@@ -15,9 +15,9 @@ use serde::Serialize;
 
 use super::files::{self, Sync};
 use super::{Layout, Store};
-use crate::manifest::yaml;
 use crate::model::ISOLATION_ANNOTATION;
 use crate::problem::Result;
+use crate::yaml;
 
 /// Lets pets see the file at `path` of the state directory, as JSON. Nothing waits for that, and
 /// who cannot write it has failed to write the file itself, too.

@@ -45,7 +45,7 @@ pub(crate) struct Ability {
 impl Ability {
     /// Tries for real what a pet would need: all namespaces, all mounts, and a network.
     pub(crate) fn tried() -> Self {
-        let tried = isolation::attempt().and_then(|_| crate::net::hub::attempt());
+        let tried = isolation::attempt().and_then(|_| crate::network::attempt());
         Self {
             circumstances: circumstances(),
             lack: tried.err(),

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::model::Namespace;
-use crate::net::address::{self, Block, Identity, Pool};
-use crate::net::block::Blocks;
+use crate::model::address::{self, Block, Identity, Pool};
 use crate::problem::Result;
+use crate::store::registry::Blocks;
 use crate::store::{self, Given, Layout, Store, Sync};
 
 /// The addresses, kept in the state directory.

@@ -16,7 +16,6 @@ use anyhow::{Context, bail};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::SUPERVISOR_ARGUMENT;
-use crate::net::block;
 use crate::problem::Result;
 use crate::store::{self, Layout, Lock, WhenBusy};
 
@@ -70,7 +69,7 @@ fn start(layout: &Layout, attempts: u32) -> Result<()> {
     // Within a pet, the marks that say which pet a process belongs to must not go on.
     let marks = std::env::vars_os().map(|(name, _)| name);
     let marks = marks.filter(|name| name.to_string_lossy().starts_with("PETSET_"));
-    for mark in marks.filter(|name| name.as_os_str() != block::OVERRIDE) {
+    for mark in marks.filter(|name| name.as_os_str() != store::REGISTRY_OVERRIDE) {
         command.env_remove(mark);
     }
     let mut child = command.spawn()?;

@@ -9,9 +9,9 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::world::Key;
 use super::{Supervisor, log};
+use crate::dns::{Server, Zone, upstreams};
+use crate::model::endpoints::{ServiceRecord, endpoints};
 use crate::model::{Outcome, Set, Step};
-use crate::net::dns::{Server, Zone, upstreams};
-use crate::net::{ServiceRecord, endpoints};
 use crate::store::{self, SetReport, Settings, Sync, Waiting, view};
 
 /// The port of the DNS server on its own loopback address, where the settings name no other.
@@ -28,7 +28,7 @@ pub(super) struct Names {
 
 impl Names {
     /// Starts to listen. An address that is taken leaves the names to the files alone.
-    pub(super) fn serve(settings: &Settings, block: crate::net::address::Block) -> Self {
+    pub(super) fn serve(settings: &Settings, block: crate::model::address::Block) -> Self {
         let zones = block.reverse_zones();
         let zone = Zone::unloaded(&settings.cluster_domain);
         let zone = zones

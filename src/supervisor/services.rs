@@ -10,10 +10,10 @@ use rustix::process::Pid;
 use super::launch::role;
 use super::world::Key;
 use super::{Supervisor, log};
-use crate::net::ServiceKind;
-use crate::net::address::Pool;
-use crate::net::proxy::PROXY_ARGUMENT;
+use crate::model::address::Pool;
+use crate::model::endpoints::ServiceKind;
 use crate::problem::Result;
+use crate::proxy::PROXY_ARGUMENT;
 use crate::store::Layout;
 use crate::store::journal::Severity;
 

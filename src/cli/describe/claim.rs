@@ -3,8 +3,8 @@
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 
 use super::page::Page;
-use crate::cli::session::Session;
-use crate::cli::words::{joined, or_none};
+use crate::cli::shared::session::Session;
+use crate::cli::shared::words::{joined, or_none};
 use crate::model::{Namespace, ObjectName};
 use crate::problem::Result;
 

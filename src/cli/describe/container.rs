@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::page::Page;
-use crate::cli::words::{NONE, date, or_none};
+use crate::cli::shared::words::{NONE, date, or_none};
 use crate::runner::Launch;
 
 /// What is known of a container that was to be started.

@@ -6,8 +6,8 @@ use std::fmt;
 use jiff::Timestamp;
 
 use crate::cli::events::{Seen, aggregate};
-use crate::cli::render::clean;
-use crate::cli::words::NONE;
+use crate::cli::shared::render::clean;
+use crate::cli::shared::words::NONE;
 use crate::store::journal::Event;
 
 /// A description, line by line.

@@ -4,11 +4,11 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::page::Page;
-use crate::cli::session::Session;
-use crate::cli::words::{NONE, or_none};
+use crate::cli::shared::session::Session;
+use crate::cli::shared::words::{NONE, or_none};
 use crate::model::{Namespace, ObjectName};
-use crate::net::proxy::Detours;
 use crate::problem::Result;
+use crate::proxy::Detours;
 use crate::store;
 
 pub(super) fn write(session: &Session, service: &Service, page: &mut Page) -> Result<()> {

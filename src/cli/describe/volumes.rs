@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::Volume;
 
 use super::page::Page;
-use crate::cli::words::NONE;
+use crate::cli::shared::words::NONE;
 use crate::model::Namespace;
 use crate::store::Layout;
 

@@ -14,9 +14,9 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use super::super::peers::{Lookout, Own, Peer, Whom};
-use super::super::session::{Session, say};
 use super::hooks::{Hooks, Host};
+use crate::cli::shared::peers::{Lookout, Own, Peer, Whom};
+use crate::cli::shared::session::{Session, say};
 use crate::model::{Namespace, ObjectName};
 use crate::problem::{Kind, Problem, Result};
 
@@ -60,7 +60,7 @@ pub(crate) fn run(words: &[OsString]) -> ExitCode {
     }
     match Flags::read(&words).and_then(Flags::follow) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => super::super::ending(&error),
+        Err(error) => crate::cli::ending(&error),
     }
 }
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use super::super::peers::Peer;
+use crate::cli::shared::peers::Peer;
 use crate::problem::{Problem, Result};
 
 /// What is printed of each peer.

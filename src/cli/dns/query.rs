@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 
 use clap::Args as ClapArgs;
 
-use super::super::render;
-use super::super::session::{Session, say};
 use super::{listening_at, no_server, records, wire};
-use crate::net::dns::{Kind as RecordKind, Lookup, lookup, questions, search_path, short};
+use crate::cli::shared::render;
+use crate::cli::shared::session::{Session, say};
+use crate::dns::{Kind as RecordKind, Lookup, lookup, questions, search_path, short};
 use crate::problem::{Kind, Problem, Result};
 
 const EXAMPLES: &str = "\

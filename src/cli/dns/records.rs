@@ -8,12 +8,12 @@ use std::net::IpAddr;
 use anyhow::Context;
 use k8s_openapi::api::core::v1::{Pod, Service};
 
-use super::super::inside;
-use super::super::pods;
-use super::super::session::Session;
+use crate::cli::shared::inside;
+use crate::cli::shared::pods;
+use crate::cli::shared::session::Session;
+use crate::dns::Need;
+use crate::model::endpoints::{ServiceRecord, endpoints};
 use crate::model::{Namespace, SetName};
-use crate::net::dns::Need;
-use crate::net::{ServiceRecord, endpoints};
 use crate::problem::Result;
 use crate::store::{self, Wanted};
 
@@ -153,10 +153,11 @@ fn by_address(session: &Session, ip: IpAddr) -> Result<Vec<ServiceRecord>> {
     let has = |record: &ServiceRecord| {
         let endpoint = record.endpoints.iter().any(|endpoint| endpoint.ip == ip);
         let own = match &record.kind {
-            crate::net::ServiceKind::ClusterIp { addresses } => addresses.contains(&ip),
-            crate::net::ServiceKind::Headless | crate::net::ServiceKind::ExternalName { .. } => {
-                false
+            crate::model::endpoints::ServiceKind::ClusterIp { addresses } => {
+                addresses.contains(&ip)
             }
+            crate::model::endpoints::ServiceKind::Headless
+            | crate::model::endpoints::ServiceKind::ExternalName { .. } => false,
         };
         endpoint || own
     };

@@ -9,10 +9,10 @@ use clap::Args as ClapArgs;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-use super::super::session::{Session, say};
 use super::{records, reversed};
+use crate::cli::shared::session::{Session, say};
+use crate::dns::{Server, Zone, upstreams};
 use crate::model::Namespace;
-use crate::net::dns::{Server, Zone, upstreams};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Noticed, Watch};
 

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
-use super::super::render;
-use super::super::session::Session;
 use super::{block_of, listening_at, no_server};
+use crate::cli::shared::render;
+use crate::cli::shared::session::Session;
 use crate::problem::Result;
 
 /// Print how to make this machine's own resolver ask petset

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::net::dns::{Lookup, Question, Reply, query, read_reply};
+use crate::dns::{Lookup, Question, Reply, query, read_reply};
 use crate::problem::{Kind, Problem, Result};
 
 /// How long one try may take, and how many there are.

@@ -6,13 +6,13 @@ use std::path::Path;
 
 use rustix::process::{PidfdFlags, Resource, getpid, getrlimit, pidfd_open};
 
-use super::super::dns::known_block;
 use super::{Finding, Patient};
-use crate::net::address::Block;
-use crate::net::block::Blocks;
-use crate::net::hub;
+use crate::cli::dns::known_block;
+use crate::model::address::Block;
+use crate::network;
 use crate::runner::isolation;
 use crate::store::Watch;
+use crate::store::registry::Blocks;
 use crate::supervisor::{Ability, lacks_of_isolation, way_out};
 
 /// A supervisor watches one directory a pet and a few a namespace.
@@ -148,7 +148,7 @@ fn cgroups() -> Finding {
 /// The parts of isolation, each tried by itself. What lacks is a note, for pets run without.
 fn parts_of_isolation() -> Vec<Finding> {
     let mut tried = isolation::trials();
-    tried.push(("network", hub::attempt()));
+    tried.push(("network", network::attempt()));
     let finding = |(part, outcome)| match outcome {
         Ok(()) => Finding::ok(part, "a pet can have its own"),
         Err(fault) if part == "overlay" => Finding::note(
@@ -191,7 +191,7 @@ fn user_ids() -> Finding {
 /// The way out of a private network is tried too.
 fn egress() -> Finding {
     const CHECK: &str = "egress";
-    match crate::net::hub::attempt_egress() {
+    match network::attempt_egress() {
         Ok(()) => Finding::ok(
             CHECK,
             "auto: isolated pets can reach what this machine reaches",

@@ -7,10 +7,10 @@ use std::path::Path;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::super::dns::{known_server, wire};
-use super::super::pods;
 use super::{Finding, Patient};
-use crate::net::dns::{Kind, Lookup, Question};
+use crate::cli::dns::{known_server, wire};
+use crate::cli::shared::pods;
+use crate::dns::{Kind, Lookup, Question};
 use crate::runner::environment_of;
 use crate::store::{PetLayout, merge_status, names_in, read, read_json};
 use crate::supervisor;

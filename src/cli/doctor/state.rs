@@ -5,8 +5,8 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::super::volume::in_words;
 use super::{Finding, Patient};
+use crate::cli::volume::in_words;
 use crate::model::image::Catalogue;
 use crate::problem::Problem;
 use crate::store::{Attempt, Lock, Settings, image_files, read};

@@ -5,13 +5,13 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::cli::endpoints;
-use crate::cli::objects::Item;
-use crate::cli::pods;
-use crate::cli::sort::Sort;
-use crate::cli::words::{age_of, joined, modes, or_none, ports};
+use crate::cli::shared::endpoints;
+use crate::cli::shared::objects::Item;
+use crate::cli::shared::pods;
+use crate::cli::shared::sort::Sort;
+use crate::cli::shared::words::{age_of, joined, modes, or_none, ports};
 use crate::model::{Namespace, REVISION_LABEL, printer};
-use crate::net::proxy::Detours;
+use crate::proxy::Detours;
 use crate::store::{self, Layout};
 
 /// Returns the headings of a table of this sort.

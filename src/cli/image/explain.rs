@@ -6,8 +6,8 @@ use clap::{Args as ClapArgs, ValueEnum};
 use serde::Serialize;
 
 use super::{Program, ask, program, programs, shown, verdict};
-use crate::cli::render;
-use crate::cli::session::Session;
+use crate::cli::shared::render;
+use crate::cli::shared::session::Session;
 use crate::model::image::{Explained, Launch};
 use crate::problem::Result;
 use crate::store;

@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::parts::Speaker;
 use super::{Args, Whose};
-use crate::cli::lookout::Lookout;
-use crate::cli::session::{Session, say};
+use crate::cli::shared::lookout::Lookout;
+use crate::cli::shared::session::{Session, say};
 use crate::model::ObjectName;
 use crate::problem::Result;
 use crate::store;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::cli::render;
+use crate::cli::shared::render;
 use crate::problem::Result;
 
 /// How much is read at once.

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
-use crate::cli::pods;
+use crate::cli::shared::pods;
 use crate::model::printer;
 use crate::problem::{Kind, Problem, Result};
 

@@ -7,7 +7,7 @@ use anyhow::Context;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Volume as Mount};
 
-use super::super::session::Session;
+use crate::cli::shared::session::Session;
 use crate::model::{Ordinal, Set};
 use crate::problem::{Problem, Result};
 use crate::store::{self, SET_ANNOTATION, names_in, read_json};

@@ -8,10 +8,10 @@ use anyhow::Context;
 use clap::Args as ClapArgs;
 use rustix::termios::isatty;
 
-use super::super::names::SetRef;
-use super::super::render;
-use super::super::session::{Session, say, say_all};
 use super::found::{Status, Volume, Volumes, in_words};
+use crate::cli::shared::names::SetRef;
+use crate::cli::shared::render;
+use crate::cli::shared::session::{Session, say, say_all};
 use crate::model::ObjectName;
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Edit, Wanted};

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
-use crate::cli::objects::Item;
+use crate::cli::shared::objects::Item;
 use crate::problem::{Problem, Result};
 
 /// What is waited for.

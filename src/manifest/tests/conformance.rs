@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::super::check_update;
 use super::super::fault::{Faults, Reason};
 use super::super::load::Draft;
 use super::super::object::{Object, ObjectKind};
 use super::super::old::Era;
-use super::super::{check_update, tree};
+use crate::yaml;
 
 /// Cases that need a server, or in which petset differs on purpose.
 const ELSEWHERE: [(&str, &str); 9] = [
@@ -89,7 +90,7 @@ struct Verdict {
 }
 
 fn judge(manifest: &Value) -> Verdict {
-    let documents = tree::read(&manifest.to_string());
+    let documents = yaml::read(&manifest.to_string());
     assert_eq!(documents.faults, []);
     let root = &documents.roots[0];
     if root.text("kind") != Some("StatefulSet") {

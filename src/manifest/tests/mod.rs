@@ -5,6 +5,7 @@ mod conformance;
 mod corpus;
 mod good;
 mod mangled;
+mod written;
 
 use super::{Loaded, Object, Source, load};
 use crate::model::Namespace;

@@ -1,0 +1,468 @@
+//! Waiting until what was asked for is so, and saying meanwhile what is waited for.
+//!
+//! No lock is held, nothing is polled: the supervisor's reports are watched, and so is the
+//! supervisor itself, so that a new one can be started where it dies.
+
+mod pods;
+mod voice;
+
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Args;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use super::render::clean;
+use super::session::{PassedThrough, Session, say};
+use crate::model::rollout::{self, RolledBack};
+use crate::model::{Namespace, ObjectName, Set};
+use crate::problem::{Kind, Problem, Result};
+use crate::store::{self, SetReport, Wanted, Watch};
+use crate::supervisor;
+pub(in crate::cli) use voice::Voice;
+
+/// A pet without a readiness probe counts as ready as soon as it is started (V41), and a program
+/// with a wrong option ends just after that: a verb that starts pets looks once more so much later.
+const AFTERTHOUGHT: Duration = Duration::from_millis(150);
+
+/// Whether and how long a verb waits.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WaitArgs {
+    /// Return at once; the work goes on
+    #[arg(long, conflicts_with = "timeout")]
+    no_wait: bool,
+    /// How long to wait until it is done; the work goes on afterwards
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = store::parse_duration)]
+    timeout: Duration,
+}
+
+/// What a verb waits for; the set is as this command left it.
+#[derive(Debug, Clone)]
+pub(crate) enum Goal {
+    /// Everything that this set asks for is so.
+    Settled(StatefulSet),
+    /// The set is gone, and its pets with it.
+    Gone(StatefulSet),
+    /// The pet with this name and uid is gone, and its set is settled again.
+    Replaced {
+        set: StatefulSet,
+        pet: ObjectName,
+        uid: String,
+    },
+    /// No pet of the set runs any more, because of `petset stop`.
+    Stopped(StatefulSet),
+    /// The pod, which belongs to no set, is ready, or has done what it is for.
+    PodUp(Pod),
+    /// The pod is gone.
+    PodGone(Pod),
+    /// Nothing of the pod runs any more, because of `petset stop`.
+    PodStopped(Pod),
+}
+
+impl Goal {
+    const fn metadata(&self) -> &ObjectMeta {
+        match self {
+            Self::Settled(set) | Self::Gone(set) | Self::Stopped(set) => &set.metadata,
+            Self::Replaced { set, .. } => &set.metadata,
+            Self::PodUp(pod) | Self::PodGone(pod) | Self::PodStopped(pod) => &pod.metadata,
+        }
+    }
+
+    /// Tells whether it may be reached by pets that only have been started, and end at once.
+    fn is_rash(&self) -> bool {
+        let pod = match self {
+            Self::Settled(set) | Self::Replaced { set, .. } => {
+                let spec = set.spec.as_ref();
+                let spec = spec.filter(|spec| spec.replicas != Some(0));
+                spec.and_then(|spec| spec.template.spec.as_ref())
+            }
+            Self::PodUp(pod) => pod.spec.as_ref(),
+            Self::Gone(_) | Self::Stopped(_) | Self::PodGone(_) | Self::PodStopped(_) => None,
+        };
+        pod.is_some_and(|pod| {
+            let mut containers = pod.containers.iter();
+            containers.any(|one| one.readiness_probe.is_none())
+        })
+    }
+
+    /// Tells whether pets have to run for it.
+    const fn needs_pets(&self) -> bool {
+        matches!(
+            self,
+            Self::Settled(_) | Self::Replaced { .. } | Self::PodUp(_)
+        )
+    }
+}
+
+/// How far a goal is.
+pub(in crate::cli) enum Progress {
+    Reached,
+    /// A sentence without its full stop.
+    Waiting(String),
+}
+
+impl Session {
+    /// Waits until all the goals are reached, unless the user asked not to.
+    pub(crate) fn wait(&self, goals: &[Goal], args: &WaitArgs) -> Result<()> {
+        if args.no_wait {
+            return Ok(());
+        }
+        if self.store.is_stopped() && goals.iter().any(Goal::needs_pets) {
+            say("Not waiting: everything is stopped. Start it with `petset start`.");
+            return Ok(());
+        }
+        Waiter::new(self, goals)?.wait(goals, args.timeout)
+    }
+
+    /// Returns the supervisor's last report of a set.
+    pub(crate) fn report(&self, namespace: &Namespace, set: &str) -> Result<Option<SetReport>> {
+        let path = self.store.layout().set_status(namespace, set);
+        store::read_json(&path).with_context(|| format!("cannot read {}", path.display()))
+    }
+
+    pub(in crate::cli) fn progress(&self, goal: &Goal) -> Result<Progress> {
+        let (namespace, name) = store::identity(goal.metadata())?;
+        let report = match goal {
+            Goal::PodUp(pod) => return self.until_up(pod),
+            Goal::PodGone(pod) => return self.until_pod_gone(pod),
+            Goal::PodStopped(pod) => return self.until_pod_stopped(pod),
+            Goal::Settled(_) | Goal::Gone(_) | Goal::Replaced { .. } | Goal::Stopped(_) => {
+                self.report(&namespace, name.as_str())?
+            }
+        };
+        match goal {
+            Goal::Settled(set) => self.until_settled(set, report),
+            Goal::Gone(set) => self.until_gone(set, report),
+            Goal::Replaced { set, pet, uid } => match self.store.eviction(&namespace, pet) {
+                Some(wanted) if wanted.uid == *uid => {
+                    Ok(Progress::Waiting(format!("{pet} is stopping")))
+                }
+                Some(_) | None => self.until_settled(set, report),
+            },
+            Goal::Stopped(_) => Ok(until_stopped(&name, report)),
+            Goal::PodUp(_) | Goal::PodGone(_) | Goal::PodStopped(_) => Ok(Progress::Reached),
+        }
+    }
+
+    fn until_settled(&self, set: &StatefulSet, report: Option<SetReport>) -> Result<Progress> {
+        let (_, name) = store::identity(&set.metadata)?;
+        let wished = set.spec.as_ref().and_then(|spec| spec.replicas);
+        let uid = set.metadata.uid.as_deref().unwrap_or_default();
+        let generation = set.metadata.generation.unwrap_or_default();
+        let seen = |report: &SetReport| report.status.observed_generation.unwrap_or_default();
+        // What was seen before a `petset start` speaks of the stop.
+        let of_now = |report: &SetReport| report.uid == uid && !report.stopped;
+        let current = report.filter(|report| of_now(report) && seen(report) >= generation);
+        if current.as_ref().is_some_and(|report| report.settled) {
+            self.expect_not_rolled_back(set)?;
+            return Ok(Progress::Reached);
+        }
+        self.expect_still_wanted(set)?;
+        let Some(report) = current else {
+            return Ok(Progress::Waiting(format!("{name}: not looked at yet")));
+        };
+        let (namespace, _) = store::identity(&set.metadata)?;
+        refuse_if_hopeless(self, &namespace, &name, &report)?;
+        Ok(Progress::Waiting(describe(&name, wished, &report)))
+    }
+
+    /// A set that somebody deleted meanwhile will never be what was asked for.
+    fn expect_still_wanted(&self, set: &StatefulSet) -> Result<()> {
+        let (namespace, name) = store::identity(&set.metadata)?;
+        let wanted: Option<StatefulSet> = self.store.find(&namespace, &name)?;
+        let same = wanted.is_some_and(|wanted| {
+            wanted.metadata.uid == set.metadata.uid && wanted.metadata.deletion_timestamp.is_none()
+        });
+        if same {
+            return Ok(());
+        }
+        Err(Problem::new(Kind::Conflict, format!("{name} was deleted meanwhile")).into())
+    }
+
+    /// An upgrade that the supervisor took back has failed, although the set is at rest.
+    fn expect_not_rolled_back(&self, set: &StatefulSet) -> Result<()> {
+        let (namespace, name) = store::identity(&set.metadata)?;
+        let wanted: Option<StatefulSet> = self.store.find(&namespace, &name)?;
+        let note = wanted.as_ref().and_then(rollout::rolled_back);
+        let ours = |note: &RolledBack| Some(note.generation) == set.metadata.generation;
+        let Some(note) = note.filter(ours) else {
+            return Ok(());
+        };
+        let RolledBack {
+            from,
+            to,
+            pet,
+            why,
+            log,
+            ..
+        } = note;
+        let message = format!("{name} went back from {from} to {to}, because {why}");
+        let look = format!("what failed is in `petset rollout history {name}`");
+        let problem = Problem::new(Kind::RolledBack, message + &quoted(&pet, &log));
+        Err(problem.hint(look).into())
+    }
+
+    /// Returns the last lines that a pet has said, if it is there.
+    fn last_words(&self, namespace: &Namespace, pet: &str) -> Vec<String> {
+        let name: Option<ObjectName> = pet.parse().ok();
+        let pod = name.and_then(|name| self.pet(namespace, &name).ok()?);
+        let files = self.store.layout().pet(namespace, pet);
+        pod.map_or_else(Vec::new, |pod| store::last_words(&files, &pod))
+    }
+
+    fn until_gone(&self, set: &StatefulSet, report: Option<SetReport>) -> Result<Progress> {
+        let (namespace, name) = store::identity(&set.metadata)?;
+        let wanted: Option<StatefulSet> = self.store.find(&namespace, &name)?;
+        if wanted.is_none_or(|wanted| wanted.metadata.uid != set.metadata.uid) {
+            return Ok(Progress::Reached);
+        }
+        let waiting = report.map(|report| describe(&name, Some(0), &report));
+        Ok(Progress::Waiting(
+            waiting.unwrap_or_else(|| format!("{name}: not looked at yet")),
+        ))
+    }
+}
+
+/// Puts the last lines of a pet's log below a message.
+fn quoted(pet: &str, lines: &[String]) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    let lines = lines.iter().map(|line| format!("\n    | {}", clean(line)));
+    format!("; the last lines of {pet}:{}", lines.collect::<String>())
+}
+
+/// Halts when a pet can never become ready without somebody's help.
+///
+/// The last words of the pet are part of the message: most often they say it all.
+pub(in crate::cli) fn refuse_if_hopeless(
+    session: &Session,
+    namespace: &Namespace,
+    set: &ObjectName,
+    report: &SetReport,
+) -> Result<()> {
+    let stuck = report.waiting.iter().filter(|waiting| waiting.stuck);
+    let Some((pet, why)) = stuck.filter_map(|w| Some((w.pet.as_ref()?, &w.why))).next() else {
+        return Ok(());
+    };
+    let found = session.set(namespace, set)?;
+    if let Some(problem) = found
+        .as_ref()
+        .and_then(|found| may_not_leave(found, pet, why))
+    {
+        return Err(problem.into());
+    }
+    let words = session.last_words(namespace, pet);
+    let message = why.clone() + &quoted(pet, &words);
+    let look = format!("look at it with `petset describe {pet}` and `petset logs {pet}`");
+    let mend = format!(
+        "petset keeps trying; mend it with `petset upgrade {set} ...`, or take it away with \
+         `petset delete {set}`"
+    );
+    let problem = Problem::new(Kind::Halted, message).hint(look).hint(mend);
+    if !found.is_some_and(|found| session.is_strict(&found)) {
+        return Err(problem.into());
+    }
+    let trap = format!(
+        "{set} is strict: a mended template reaches {pet} only when you restart it, with `petset \
+         restart {pet}`"
+    );
+    Err(problem.hint(trap).into())
+}
+
+/// Says what to do about a pet that is to leave its set and cannot: its hook failed.
+fn may_not_leave(set: &StatefulSet, pet: &str, why: &str) -> Option<Problem> {
+    let set = Set::of(set).ok()?;
+    let ordinal = set.ordinal_of(pet).filter(|ordinal| !set.has(*ordinal))?;
+    let (name, replicas) = (&set.name, set.replicas);
+    let stays = ordinal.0.saturating_sub(set.start) + 1;
+    let problem = Problem::new(Kind::Halted, why.to_owned())
+        .hint(format!("look at it with `petset describe pod/{pet}`"))
+        .hint(format!(
+            "{pet} stays: put right what its hook complains of and say `petset scale {name} \
+             --replicas {replicas}` again, or keep {pet} with `petset scale {name} --replicas \
+             {stays}`"
+        ));
+    Some(problem)
+}
+
+fn until_stopped(set: &ObjectName, report: Option<SetReport>) -> Progress {
+    match report {
+        Some(report) if report.stopped && report.status.replicas == 0 => Progress::Reached,
+        Some(report) => Progress::Waiting(describe(set, Some(0), &report)),
+        None => Progress::Waiting(format!("{set}: not looked at yet")),
+    }
+}
+
+/// Says how far a set is and what it waits for.
+fn describe(set: &ObjectName, wished: Option<i32>, report: &SetReport) -> String {
+    let status = &report.status;
+    let ready = status.ready_replicas.unwrap_or_default();
+    let count = match wished {
+        Some(0) => format!("{set}: {} left", status.replicas),
+        Some(wished) => format!("{set}: {ready} of {wished} ready"),
+        None => format!("{set}: {ready} ready"),
+    };
+    match report.waiting.first() {
+        None => count,
+        Some(waiting) => format!("{count}; {}", waiting.why),
+    }
+}
+
+/// Watches on behalf of one command.
+struct Waiter<'a> {
+    session: &'a Session,
+    reports: Watch<()>,
+    interrupt: UnixStream,
+    lifeline: Option<OwnedFd>,
+    voice: Voice,
+}
+
+impl<'a> Waiter<'a> {
+    fn new(session: &'a Session, goals: &[Goal]) -> Result<Self> {
+        let layout = session.store.layout();
+        let mut reports = Watch::new().context("cannot watch the state directory")?;
+        for goal in goals {
+            let (namespace, _) = store::identity(goal.metadata())?;
+            for dir in [
+                layout.set_statuses(&namespace),
+                layout.wanted_kind(&namespace, Wanted::StatefulSet),
+                layout.wanted_kind(&namespace, Wanted::Eviction),
+                layout.wanted_kind(&namespace, Wanted::Pod),
+                layout.pets_of(&namespace),
+            ] {
+                store::make_dir(&dir)
+                    .and_then(|()| reports.add(&dir, ()))
+                    .with_context(|| format!("cannot watch {}", dir.display()))?;
+            }
+        }
+        let (interrupt, signalled) = UnixStream::pair()?;
+        interrupt.set_nonblocking(true)?;
+        signal_hook::low_level::pipe::register(signal_hook::consts::SIGINT, signalled)?;
+        let lifeline = supervisor::lifeline(layout);
+        Ok(Self {
+            session,
+            reports,
+            interrupt,
+            lifeline,
+            voice: Voice::new(),
+        })
+    }
+
+    fn wait(mut self, goals: &[Goal], timeout: Duration) -> Result<()> {
+        let deadline = Instant::now() + timeout;
+        let rash = goals.iter().any(Goal::is_rash);
+        loop {
+            let Some(waiting) = self.next_unreached(goals)? else {
+                if !rash || self.lasts(goals)? {
+                    return Ok(());
+                }
+                continue;
+            };
+            self.voice.waits_for(&waiting);
+            if Instant::now() >= deadline {
+                self.voice.end();
+                let message = format!("not done within {}s: {waiting}", timeout.as_secs());
+                let hint = "the work goes on; see how far it is with `petset get all`";
+                return Err(Problem::new(Kind::TimedOut, message).hint(hint).into());
+            }
+            self.sleep(deadline)?;
+        }
+    }
+
+    /// Tells whether the goals that are reached now stay so for a moment.
+    fn lasts(&mut self, goals: &[Goal]) -> Result<bool> {
+        let soon = Instant::now() + AFTERTHOUGHT;
+        while Instant::now() < soon {
+            self.sleep(soon)?;
+            if self.next_unreached(goals)?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Returns what the first goal waits for that is not reached.
+    fn next_unreached(&mut self, goals: &[Goal]) -> Result<Option<String>> {
+        for goal in goals {
+            self.watch_pod(goal)?;
+            if let Progress::Waiting(waiting) = self.session.progress(goal)? {
+                return Ok(Some(waiting));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Watches the files of a pod, which may have come only now.
+    fn watch_pod(&mut self, goal: &Goal) -> Result<()> {
+        if let Goal::PodUp(pod) | Goal::PodStopped(pod) = goal {
+            let (namespace, name) = store::identity(&pod.metadata)?;
+            let files = self.session.store.layout().pet(&namespace, name.as_str());
+            // One that is not there is noticed one level above when it comes.
+            let _ = self.reports.add_new(files.root(), ());
+        }
+        Ok(())
+    }
+
+    /// Waits until something happened: a report, the supervisor's end, Ctrl-C, or the time is up.
+    fn sleep(&mut self, deadline: Instant) -> Result<()> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = self
+            .voice
+            .patience()
+            .map_or(left, |patience| patience.min(left));
+        let timeout = Timespec::try_from(left).unwrap_or(Timespec {
+            tv_sec: 3600,
+            tv_nsec: 0,
+        });
+        let reports = self.reports.as_fd();
+        let mut fds = vec![
+            PollFd::new(&reports, PollFlags::IN),
+            PollFd::new(&self.interrupt, PollFlags::IN),
+        ];
+        fds.extend(
+            self.lifeline
+                .iter()
+                .map(|lifeline| PollFd::new(lifeline, PollFlags::IN)),
+        );
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error).context("cannot wait"),
+        }
+        let ended = fds
+            .get(2)
+            .is_none_or(|lifeline| !lifeline.revents().is_empty());
+        drop(fds);
+        self.reports
+            .noticed()
+            .context("cannot watch the state directory")?;
+        self.check_interrupt()?;
+        if ended {
+            // It may have ended because all is done; if not, a new one carries on.
+            supervisor::nudge(self.session.store.layout())?;
+            self.lifeline = supervisor::lifeline(self.session.store.layout());
+        }
+        Ok(())
+    }
+
+    fn check_interrupt(&mut self) -> Result<()> {
+        if self
+            .interrupt
+            .read(&mut [0; 8])
+            .is_ok_and(|length| length > 0)
+        {
+            self.voice.end();
+            say("Interrupted: the work goes on without this command.");
+            say("hint: see how far it is with `petset get all`");
+            return Err(PassedThrough(130).into());
+        }
+        Ok(())
+    }
+}

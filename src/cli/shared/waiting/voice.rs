@@ -1,0 +1,71 @@
+//! What a waiting verb says meanwhile.
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::cli::shared::session::say;
+
+/// A line about what is waited for is printed only when it has been true for so long.
+const PATIENCE: Duration = Duration::from_millis(700);
+
+/// Tells the person who looks on what is waited for: a line that changes on a terminal, plain
+/// lines elsewhere.
+pub(in crate::cli) struct Voice {
+    bar: Option<ProgressBar>,
+    sentence: String,
+    since: Instant,
+    said: bool,
+}
+
+impl Voice {
+    pub(in crate::cli) fn new() -> Self {
+        let bar = rustix::termios::isatty(std::io::stderr().as_fd()).then(|| {
+            let bar = ProgressBar::new_spinner();
+            let style = ProgressStyle::with_template("{spinner} {wide_msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        });
+        Self {
+            bar,
+            sentence: String::new(),
+            since: Instant::now(),
+            said: false,
+        }
+    }
+
+    pub(in crate::cli) fn waits_for(&mut self, sentence: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(sentence.to_owned());
+            return;
+        }
+        if sentence != self.sentence {
+            sentence.clone_into(&mut self.sentence);
+            self.since = Instant::now();
+            self.said = false;
+        } else if !self.said && self.since.elapsed() >= PATIENCE {
+            say(&self.sentence);
+            self.said = true;
+        }
+    }
+
+    /// Returns how long to wait before a sentence is worth a line of its own.
+    pub(in crate::cli) fn patience(&self) -> Option<Duration> {
+        let open = self.bar.is_none() && !self.said && !self.sentence.is_empty();
+        open.then(|| PATIENCE.saturating_sub(self.since.elapsed()) + Duration::from_millis(1))
+    }
+
+    pub(in crate::cli) fn end(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Voice {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

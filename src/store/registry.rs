@@ -1,0 +1,291 @@
+//! Keeps two state directories of one machine from using the same block of addresses.
+//!
+//! A directory that everybody may write to holds one symbolic link a block, from b to the state
+//! directory that has it. Making a link is atomic, so of two that want a block one gets it. The
+//! directory is a courtesy: where it cannot be written, the preferred block is used unclaimed.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::model::address::Block;
+use crate::problem::{Kind, Problem};
+
+/// Names another registry, so that tests need not share the machine's.
+
+/// Anybody may add an entry; only its owner may remove it.
+const SHARED: u32 = 0o1777;
+
+/// Who has which block on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Blocks {
+    registry: PathBuf,
+}
+
+/// What became of a wish for an entry.
+#[derive(Debug, PartialEq, Eq)]
+enum Entry {
+    Ours,
+    Theirs,
+    /// Of a state directory that is gone, but not ours to remove.
+    Ruin,
+}
+
+impl Blocks {
+    /// Uses the registry of this machine.
+    pub(crate) fn of_this_machine() -> Self {
+        Self::at(crate::store::registry())
+    }
+
+    /// Uses the registry in a directory, which is made when first needed.
+    pub(crate) fn at(registry: impl Into<PathBuf>) -> Self {
+        Self {
+            registry: registry.into(),
+        }
+    }
+
+    /// Claims a block for the state directory at `state`: the one it `has`, else the one its
+    /// path prefers, else the next that is free.
+    ///
+    /// `says` tells which block another state directory says it has; an entry that is not
+    /// confirmed is stale. A directory that says nothing yet is believed to be just claiming.
+    pub(crate) fn claim(
+        &self,
+        state: &Path,
+        has: Option<Block>,
+        says: impl Fn(&Path) -> Option<Block>,
+    ) -> Result<Block, Problem> {
+        let state = fs::canonicalize(state).unwrap_or_else(|_| state.to_owned());
+        let wish = has.unwrap_or_else(|| Block::preferred(&state));
+        if self.prepare().is_err() {
+            return Ok(wish);
+        }
+        let mut ruins = Vec::new();
+        for block in wish.and_others() {
+            match self.enter(block, &state, &says) {
+                Ok(Entry::Ours) => {
+                    if block != wish {
+                        self.release_others(&state, block);
+                    }
+                    return Ok(block);
+                }
+                Ok(Entry::Theirs) => {}
+                Ok(Entry::Ruin) => ruins.push(block),
+                Err(_) => return Ok(wish),
+            }
+        }
+        // Nobody uses a ruin: better that one without an entry of ours than none.
+        ruins.into_iter().next().ok_or_else(|| self.exhausted())
+    }
+
+    /// Returns the state directory that has claimed a block, as far as the registry knows.
+    pub(crate) fn holder(&self, block: Block) -> Option<PathBuf> {
+        fs::read_link(self.entry(block)).ok()
+    }
+
+    fn release_others(&self, state: &Path, kept: Block) {
+        let others = kept.and_others().skip(1).map(|block| self.entry(block));
+        for entry in others {
+            if fs::read_link(&entry).is_ok_and(|target| target == state) {
+                let _ = fs::remove_file(entry);
+            }
+        }
+    }
+
+    fn entry(&self, block: Block) -> PathBuf {
+        self.registry.join(block.number().to_string())
+    }
+
+    /// Makes the registry, open to everybody; a link in its place is not followed.
+    fn prepare(&self) -> io::Result<()> {
+        match fs::create_dir(&self.registry) {
+            Ok(()) => fs::set_permissions(&self.registry, PermissionsExt::from_mode(SHARED)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let is_dir = fs::symlink_metadata(&self.registry)?.is_dir();
+                is_dir.then_some(()).ok_or(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn enter(
+        &self,
+        block: Block,
+        state: &Path,
+        says: impl Fn(&Path) -> Option<Block>,
+    ) -> io::Result<Entry> {
+        let entry = self.entry(block);
+        loop {
+            match symlink(state, &entry) {
+                Ok(()) => return Ok(Entry::Ours),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    // Somebody has just removed the registry, which was empty.
+                    self.prepare()?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            let target = match fs::read_link(&entry) {
+                Ok(target) => target,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(_) => return Ok(Entry::Theirs),
+            };
+            if target == state {
+                return Ok(Entry::Ours);
+            }
+            if !is_stale(&target, block, &says) {
+                return Ok(Entry::Theirs);
+            }
+            if !self.remove_stale(&entry, &target) {
+                return Ok(Entry::Ruin);
+            }
+        }
+    }
+
+    /// Takes a stale entry away, unless somebody else is just doing such a thing: of two that
+    /// found it stale, the second would take away what the first has put in its place.
+    fn remove_stale(&self, entry: &Path, stale: &Path) -> bool {
+        let alone = || -> io::Result<File> {
+            let registry = File::open(&self.registry)?;
+            flock(&registry, FlockOperation::NonBlockingLockExclusive)?;
+            Ok(registry)
+        };
+        let Ok(_alone) = alone() else {
+            return false;
+        };
+        let unchanged = fs::read_link(entry).is_ok_and(|target| target == stale);
+        unchanged && fs::remove_file(entry).is_ok()
+    }
+
+    fn exhausted(&self) -> Problem {
+        let registry = self.registry.display();
+        let message = format!("every address block of this machine is taken, says {registry}");
+        Problem::new(Kind::Failed, message).hint(format!(
+            "remove the entries of {registry} whose state directories are not in use"
+        ))
+    }
+}
+
+/// Whether an entry's state directory is gone, or says that it has another block.
+fn is_stale(target: &Path, block: Block, says: impl Fn(&Path) -> Option<Block>) -> bool {
+    match fs::metadata(target) {
+        Ok(_) => says(target).is_some_and(|said| said != block),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// A machine with a registry and some state directories.
+    struct Machine {
+        dir: tempfile::TempDir,
+        blocks: Blocks,
+    }
+
+    impl Machine {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let blocks = Blocks::at(dir.path().join("blocks"));
+            Self { dir, blocks }
+        }
+
+        fn state(&self, name: &str) -> PathBuf {
+            let path = self.dir.path().canonicalize().unwrap().join(name);
+            fs::create_dir_all(&path).unwrap();
+            path
+        }
+
+        fn claim(&self, state: &Path, has: Option<Block>) -> Block {
+            self.blocks.claim(state, has, |_| None).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_state_directory_keeps_its_block_and_another_gets_another() {
+        let machine = Machine::new();
+        let (one, other) = (machine.state("one"), machine.state("other"));
+        let block = machine.claim(&one, None);
+        assert_eq!(block, Block::preferred(&one));
+        assert_eq!(machine.claim(&one, None), block);
+        let next = machine.claim(&other, Some(block));
+        assert_eq!(next, block.and_others().nth(1).unwrap());
+        assert_eq!(machine.claim(&other, Some(next)), next);
+    }
+
+    #[test]
+    fn an_entry_whose_state_directory_is_gone_or_moved_on_is_taken_over() {
+        let machine = Machine::new();
+        let (one, other) = (machine.state("one"), machine.state("other"));
+        let block = machine.claim(&one, None);
+        let moved = block.and_others().nth(5);
+        assert_eq!(
+            machine
+                .blocks
+                .claim(&other, Some(block), |_| moved)
+                .unwrap(),
+            block
+        );
+        fs::remove_dir(&other).unwrap();
+        assert_eq!(machine.claim(&one, Some(block)), block);
+        let names = fs::read_dir(&machine.blocks.registry).unwrap().count();
+        assert_eq!(names, 1);
+    }
+
+    #[test]
+    fn without_a_registry_the_preferred_block_is_used() {
+        let machine = Machine::new();
+        let one = machine.state("one");
+        fs::write(machine.dir.path().join("blocks"), "").unwrap();
+        assert_eq!(machine.claim(&one, None), Block::preferred(&one));
+        let lost = Blocks::at(machine.dir.path().join("no/such/place"));
+        assert_eq!(
+            lost.claim(&one, None, |_| None).unwrap(),
+            Block::preferred(&one)
+        );
+    }
+
+    #[test]
+    fn a_machine_without_a_free_block_says_so() {
+        let machine = Machine::new();
+        let one = machine.state("one");
+        let all = Block::preferred(&one).and_others();
+        for block in all {
+            let state = machine.state(&format!("other-{}", block.number()));
+            assert_eq!(machine.claim(&state, Some(block)), block);
+        }
+        let problem = machine.blocks.claim(&one, None, |_| None).unwrap_err();
+        assert!(
+            problem
+                .message
+                .starts_with("every address block of this machine is taken")
+        );
+    }
+
+    #[test]
+    fn of_many_that_want_one_stale_block_one_gets_it_and_the_others_get_others() {
+        let machine = Machine::new();
+        let gone = machine.state("gone");
+        let block = machine.claim(&gone, None);
+        fs::remove_dir(&gone).unwrap();
+        let states: Vec<PathBuf> = (0..16).map(|n| machine.state(&n.to_string())).collect();
+        let claimed: BTreeSet<Block> = std::thread::scope(|scope| {
+            let mut claims = Vec::new();
+            for state in &states {
+                claims.push(scope.spawn(|| machine.claim(state, Some(block))));
+            }
+            claims
+                .into_iter()
+                .map(|claim| claim.join().unwrap())
+                .collect()
+        });
+        assert_eq!(claimed.len(), 16);
+    }
+}
