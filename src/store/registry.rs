@@ -14,8 +14,6 @@ use rustix::fs::{FlockOperation, flock};
 use crate::model::address::Block;
 use crate::problem::{Kind, Problem};
 
-/// Names another registry, so that tests need not share the machine's.
-
 /// Anybody may add an entry; only its owner may remove it.
 const SHARED: u32 = 0o1777;
 
