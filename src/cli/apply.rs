@@ -17,8 +17,9 @@ use super::shared::render;
 use super::shared::session::{PassedThrough, Session};
 use super::shared::waiting::{Goal, WaitArgs};
 use crate::manifest::Object;
+use crate::model::ObjectRef;
 use crate::problem::{Kind, Problem, Result};
-use crate::store::{Edit, Kept, Store, identity};
+use crate::store::{Edit, Kept, Store};
 use crate::yaml;
 
 /// Make everything as the manifests say: create, scale and upgrade what differs
@@ -126,7 +127,7 @@ pub(crate) fn foreseen(store: &Store, object: &Object) -> Result<&'static str> {
 
 /// Returns a pod as it is wanted once a file is applied.
 fn wanted_pod(session: &Session, given: &Pod) -> Result<Pod> {
-    let (namespace, name) = identity(&given.metadata)?;
+    let ObjectRef { namespace, name } = ObjectRef::of(&given.metadata)?;
     let mut pod = given.clone();
     if let Some(old) = session.bare_pod(&namespace, &name)? {
         bare::merge(&old, &mut pod)?;
@@ -166,7 +167,7 @@ fn put_set(session: &Session, edit: &mut Edit<'_>, set: &mut StatefulSet) -> Res
 }
 
 fn put_object<T: Kept>(edit: &mut Edit<'_>, object: &mut T) -> Result<&'static str> {
-    let (namespace, name) = identity(object.metadata())?;
+    let ObjectRef { namespace, name } = ObjectRef::of(object.metadata())?;
     let word = match edit.find::<T>(&namespace, &name)? {
         None => {
             establish(object.metadata_mut())?;
@@ -189,7 +190,7 @@ fn put_object<T: Kept>(edit: &mut Edit<'_>, object: &mut T) -> Result<&'static s
 impl Session {
     /// Returns a set as it is wanted once a file is applied, and as it is wanted now.
     fn wanted(&self, given: &StatefulSet) -> Result<(StatefulSet, Option<StatefulSet>)> {
-        let (namespace, name) = identity(&given.metadata)?;
+        let ObjectRef { namespace, name } = ObjectRef::of(&given.metadata)?;
         let Some(old) = self.store.find::<StatefulSet>(&namespace, &name)? else {
             return Ok((given.clone(), None));
         };
@@ -226,7 +227,7 @@ pub(crate) fn diff(session: &Session, args: &DiffArgs) -> Result<()> {
 }
 
 fn sides<T: Kept>(store: &Store, given: &T) -> Result<(Option<Value>, Value)> {
-    let (namespace, name) = identity(given.metadata())?;
+    let ObjectRef { namespace, name } = ObjectRef::of(given.metadata())?;
     let live: Option<T> = store.find(&namespace, &name)?;
     Ok((live.as_ref().map(stripped).transpose()?, stripped(given)?))
 }

@@ -18,9 +18,9 @@ use super::shared::render::{self, Format};
 use super::shared::session::Session;
 use super::shared::waiting::{Goal, WaitArgs};
 use crate::manifest::{self, Object, Wish};
-use crate::model::{STRICT_ANNOTATION, SetName};
+use crate::model::{ObjectRef, STRICT_ANNOTATION, SetName};
 use crate::problem::{Kind, Problem, Result};
-use crate::store::{Edit, Kept, identity};
+use crate::store::{Edit, Kept};
 use crate::supervisor::new_uid;
 
 /// Create sets and what belongs to them, from manifests or from the command line
@@ -170,7 +170,7 @@ fn preview(session: &Session, args: &Args, dry_run: DryRun, objects: Vec<Object>
 
 /// Returns a set as it would be wanted: a new one, or the one that is there if that is no fault.
 fn foresee(session: &Session, args: &Args, mut set: StatefulSet) -> Result<StatefulSet> {
-    let (namespace, name) = identity(&set.metadata)?;
+    let ObjectRef { namespace, name } = ObjectRef::of(&set.metadata)?;
     match session.store.find::<StatefulSet>(&namespace, &name)? {
         None => establish(&mut set.metadata).map(|()| set),
         Some(found) if args.if_not_exists => Ok(found),
@@ -247,7 +247,7 @@ fn give_service_to_set(edit: &mut Edit<'_>, objects: &[Object]) -> Result<()> {
         let Object::Service(service) = object else {
             continue;
         };
-        let (namespace, name) = identity(&service.metadata)?;
+        let ObjectRef { namespace, name } = ObjectRef::of(&service.metadata)?;
         if edit.find::<Service>(&namespace, &name)?.is_none() {
             let mut service = service.as_ref().clone();
             service.metadata.owner_references = owner.clone().map(|owner| vec![owner]);
@@ -267,7 +267,7 @@ fn place<T: Kept>(
     if_not_exists: bool,
     is_set: bool,
 ) -> Result<&'static str> {
-    let (namespace, name) = identity(object.metadata())?;
+    let ObjectRef { namespace, name } = ObjectRef::of(object.metadata())?;
     let Some(mut found) = edit.find::<T>(&namespace, &name)? else {
         establish(object.metadata_mut())?;
         edit.put(object)?;

@@ -16,9 +16,9 @@ use super::shared::render;
 use super::shared::session::{Session, say};
 use super::shared::waiting::{Goal, WaitArgs};
 use crate::manifest::Object;
-use crate::model::{Keep, Namespace, ORPHAN_FINALIZER, ObjectName, SetName};
+use crate::model::{Keep, Namespace, ORPHAN_FINALIZER, ObjectName, ObjectRef, SetName};
 use crate::problem::{Kind, Problem, Result};
-use crate::store::{self, Edit, Wanted, identity};
+use crate::store::{self, Edit, Wanted};
 
 /// Stop the pets of a set in reverse order, then remove the set; its volumes stay
 ///
@@ -153,11 +153,11 @@ fn delete_files(session: &Session, args: &Args) -> Result<()> {
     let deleted = session.edit("delete", |edit| {
         let (mut sets, mut pods) = (Vec::new(), Vec::new());
         for set in files::sets(&objects) {
-            let (namespace, name) = identity(&set.metadata)?;
+            let ObjectRef { namespace, name } = ObjectRef::of(&set.metadata)?;
             sets.extend(mark_in(session, edit, &namespace, &name, args)?);
         }
         for pod in files::pods(&objects) {
-            let (namespace, name) = identity(&pod.metadata)?;
+            let ObjectRef { namespace, name } = ObjectRef::of(&pod.metadata)?;
             pods.extend(bare::mark(
                 session,
                 edit,
@@ -188,7 +188,7 @@ fn forget(edit: &mut Edit<'_>, objects: &[Object]) -> Result<Vec<String>> {
             Object::Secret(_) => Wanted::Secret,
             Object::PersistentVolumeClaim(_) | Object::StatefulSet(_) | Object::Pod(_) => continue,
         };
-        let (namespace, name) = identity(object.metadata())?;
+        let ObjectRef { namespace, name } = ObjectRef::of(object.metadata())?;
         edit.forget(&namespace, kind, &name);
         titles.push(files::title(object));
     }
@@ -258,7 +258,7 @@ fn finish(session: &Session, sets: Vec<StatefulSet>, args: &Args) -> Result<()> 
     let goals: Vec<Goal> = sets.iter().cloned().map(Goal::Gone).collect();
     session.wait(&goals, &args.wait)?;
     for set in &sets {
-        let (namespace, name) = identity(&set.metadata)?;
+        let ObjectRef { namespace, name } = ObjectRef::of(&set.metadata)?;
         render::line(&format!("statefulset.apps/{name} deleted"))?;
         if !args.purge && args.cascade != Cascade::Orphan {
             say_kept(session, &namespace, set)?;

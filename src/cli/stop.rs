@@ -7,11 +7,10 @@ use super::shared::preview::DryRunArgs;
 use super::shared::render;
 use super::shared::session::Session;
 use super::shared::waiting::{Goal, WaitArgs};
-use crate::model::TOGETHER_ANNOTATION;
 use crate::model::bare::has_ended_for_good;
 use crate::model::rollout::annotate;
+use crate::model::{ObjectRef, TOGETHER_ANNOTATION};
 use crate::problem::Result;
-use crate::store::identity;
 
 /// Stop every pet of the state directory, in reverse order, and keep all that is wanted
 ///
@@ -82,7 +81,9 @@ fn to_start(session: &Session) -> Result<Vec<Pod>> {
     let mut pods = session.every_bare_pod()?;
     let mut fault = None;
     pods.retain(|pod| {
-        let pet = identity(&pod.metadata).and_then(|(space, name)| session.pet(&space, &name));
+        let pet = ObjectRef::of(&pod.metadata)
+            .map_err(Into::into)
+            .and_then(|it| session.pet(&it.namespace, &it.name));
         match pet {
             Ok(pet) => !pet.is_some_and(|pet| has_ended_for_good(&pet)),
             Err(error) => {

@@ -17,11 +17,11 @@ use super::shared::session::{Session, say};
 use super::shared::waiting::{Goal, WaitArgs};
 use crate::manifest::{self, Object};
 use crate::model::{
-    ON_FAILURE_ANNOTATION, PAUSE_AFTER_ANNOTATION, PROGRESS_DEADLINE_ANNOTATION, Set, SetName,
-    Strategy, rollout, set_command, set_env, set_image, set_partition,
+    ON_FAILURE_ANNOTATION, ObjectRef, PAUSE_AFTER_ANNOTATION, PROGRESS_DEADLINE_ANNOTATION, Set,
+    SetName, Strategy, rollout, set_command, set_env, set_image, set_partition,
 };
 use crate::problem::{Kind, Problem, Result};
-use crate::store::{self, Edit, Kept, identity};
+use crate::store::{self, Edit, Kept};
 
 /// Change what the pets of a set run, one pet after the other
 ///
@@ -175,7 +175,7 @@ pub(crate) fn say_if_on_delete(set: &StatefulSet) -> Result<()> {
 
 /// Says why not all pets have the new template, where that was wished.
 fn say_what_holds(session: &Session, set: &StatefulSet) -> Result<()> {
-    let (namespace, name) = identity(&set.metadata)?;
+    let ObjectRef { namespace, name } = ObjectRef::of(&set.metadata)?;
     let note = session.set(&namespace, &name)?.as_ref().and_then(held_note);
     note.into_iter().for_each(say);
     Ok(())
@@ -190,7 +190,7 @@ fn preview(session: &Session, args: &Args) -> Result<()> {
     }
     let mut plans = Vec::new();
     for new in files::sets(&files::read(session, &args.files.filename)?) {
-        let (namespace, name) = identity(&new.metadata)?;
+        let ObjectRef { namespace, name } = ObjectRef::of(&new.metadata)?;
         let old: Option<StatefulSet> = session.store.find(&namespace, &name)?;
         let old = old.ok_or_else(|| session.not_found("statefulsets.apps", name.as_str()))?;
         let mut set = session.merged(&old, new, true)?;
@@ -292,7 +292,7 @@ fn replace_set(
     new: &StatefulSet,
     roll: &RollArgs,
 ) -> Result<StatefulSet> {
-    let (namespace, name) = identity(&new.metadata)?;
+    let ObjectRef { namespace, name } = ObjectRef::of(&new.metadata)?;
     let found: Option<StatefulSet> = edit.find(&namespace, &name)?;
     let old = found.ok_or_else(|| session.not_found("statefulsets.apps", name.as_str()))?;
     let replicas = |set: &StatefulSet| set.spec.as_ref().and_then(|spec| spec.replicas);
@@ -315,7 +315,7 @@ fn replace_set(
 }
 
 fn replace_object<T: Kept>(edit: &mut Edit<'_>, new: &T) -> Result<()> {
-    let (namespace, name) = identity(new.metadata())?;
+    let ObjectRef { namespace, name } = ObjectRef::of(new.metadata())?;
     let mut object = new.clone();
     establish(object.metadata_mut())?;
     if let Some(old) = edit.find::<T>(&namespace, &name)? {

@@ -16,7 +16,7 @@ use super::shared::pods;
 use super::shared::render;
 use super::shared::session::Session;
 use super::shared::waiting::{Goal, Progress, Voice, refuse_if_hopeless};
-use crate::model::{ObjectName, PetName, SetName};
+use crate::model::{ObjectName, ObjectRef, PetName, SetName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Wanted};
 use crate::supervisor;
@@ -240,7 +240,7 @@ impl<'a> Waiter<'a> {
     }
 
     fn until_ready(&self, set: &StatefulSet) -> Result<Option<String>> {
-        let (namespace, name) = store::identity(&set.metadata)?;
+        let ObjectRef { namespace, name } = ObjectRef::of(&set.metadata)?;
         let spec = set.spec.as_ref();
         let wanted = spec.and_then(|spec| spec.replicas).unwrap_or(1);
         let status = set.status.clone().unwrap_or_default();

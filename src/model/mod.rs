@@ -32,8 +32,8 @@ mod step;
 mod wish;
 
 pub use name::{
-    MAX_LABEL, MAX_REPLICAS, MAX_SET_NAME, Namespace, ObjectName, Ordinal, PetName, SetName,
-    label_fault, subdomain_fault,
+    MAX_LABEL, MAX_REPLICAS, MAX_SET_NAME, Namespace, ObjectName, ObjectRef, Ordinal, PetName,
+    SetName, label_fault, subdomain_fault,
 };
 
 pub use claim::{ClaimSeen, Claims, claim_for, claim_name};

@@ -6,9 +6,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 
 /// The longest DNS label (RFC 1123).
 pub const MAX_LABEL: usize = 63;
@@ -203,6 +204,63 @@ impl FromStr for PetName {
 impl fmt::Display for PetName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&format!("{}-{}", self.set, self.ordinal))
+    }
+}
+
+/// An object's namespace and name, written as `default/web`: what Kubernetes calls a
+/// NamespacedName. The kind is known from where it is used.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectRef {
+    /// The namespace, `default` for an object that names none.
+    pub namespace: Namespace,
+    /// The name within the namespace.
+    pub name: ObjectName,
+}
+
+impl ObjectRef {
+    /// Names the object `name` of `namespace`.
+    #[must_use]
+    pub const fn new(namespace: Namespace, name: ObjectName) -> Self {
+        Self { namespace, name }
+    }
+
+    /// Names the object that has these metadata.
+    ///
+    /// # Errors
+    ///
+    /// A name or namespace that Kubernetes' rules do not allow is [`Kind::Invalid`].
+    pub fn of(meta: &ObjectMeta) -> Result<Self, Problem> {
+        let fault = |problem: Problem| Problem::new(Kind::Invalid, problem.message);
+        let namespace = meta.namespace.as_deref();
+        let namespace = namespace
+            .map_or_else(|| Ok(Namespace::default()), str::parse)
+            .map_err(fault)?;
+        let name = meta.name.as_deref().unwrap_or_default();
+        Ok(Self::new(namespace, name.parse().map_err(fault)?))
+    }
+
+    /// Names the set that a pet of this name belongs to, or would belong to (C01).
+    ///
+    /// ```
+    /// use petset::model::{Namespace, ObjectRef};
+    /// let pet = ObjectRef::new(Namespace::default(), "blue-db-2".parse()?);
+    /// assert_eq!(pet.set_by_name().to_string(), "default/blue-db");
+    /// # Ok::<(), petset::Problem>(())
+    /// ```
+    #[must_use]
+    pub fn set_by_name(&self) -> Self {
+        let set = self.name.as_str().rsplit_once('-');
+        let set = set.and_then(|(set, _)| set.parse().ok());
+        Self::new(
+            self.namespace.clone(),
+            set.unwrap_or_else(|| self.name.clone()),
+        )
+    }
+}
+
+impl fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{}/{}", self.namespace, self.name))
     }
 }
 

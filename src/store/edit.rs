@@ -17,8 +17,8 @@ use super::eviction::Eviction;
 use super::files::{self, Staged};
 use super::paths::Wanted;
 use super::{Layout, Store, view};
-use crate::model::{Namespace, ObjectName};
-use crate::problem::{Kind, Problem, Result};
+use crate::model::{Namespace, ObjectName, ObjectRef};
+use crate::problem::Result;
 use crate::yaml;
 
 /// On a set that is being deleted: its claims go with it, whatever its retention policy says.
@@ -115,7 +115,7 @@ impl<'a> Edit<'a> {
 
     /// Keeps an object, in place of the one of that name.
     pub(crate) fn put<T: Kept>(&mut self, object: &T) -> Result<()> {
-        let (namespace, name) = identity(object.metadata())?;
+        let ObjectRef { namespace, name } = ObjectRef::of(object.metadata())?;
         let path = self.layout().wanted_object(&namespace, T::WANTED, &name);
         if let (Some(object), Some(path)) = (object.shown(), self.layout().shown(&path)) {
             let bytes = yaml::to_string(&object)?.into_bytes();
@@ -257,15 +257,4 @@ impl Store {
         let text = files::read(&path).ok().flatten()?;
         Some(Eviction::read(&text))
     }
-}
-
-/// Returns the namespace and name of an object, which have to be valid before they become paths.
-pub(crate) fn identity(meta: &ObjectMeta) -> Result<(Namespace, ObjectName)> {
-    let name = meta.name.as_deref().unwrap_or_default();
-    let namespace = meta.namespace.as_deref();
-    let fault = |problem: Problem| Problem::new(Kind::Invalid, problem.message);
-    let namespace = namespace
-        .map_or_else(|| Ok(Namespace::default()), str::parse)
-        .map_err(fault)?;
-    Ok((namespace, name.parse().map_err(fault)?))
 }

@@ -27,7 +27,7 @@ use std::{env, process};
 use anyhow::Context;
 
 pub(crate) use addresses::{Given, addresses_given, give_addresses};
-pub(crate) use edit::{Edit, Kept, PURGE_ANNOTATION, SET_ANNOTATION, identity};
+pub(crate) use edit::{Edit, Kept, PURGE_ANNOTATION, SET_ANNOTATION};
 pub(crate) use eviction::Eviction;
 pub(crate) use files::{
     MEASURE, REMOVE, Sync, make_dir, measure, names_in, read, read_json, remove, remove_tree,

@@ -5,8 +5,8 @@ use std::io;
 use k8s_openapi::api::core::v1::PodStatus;
 
 use super::pets::{Incarnation, Pet, Runner};
-use super::world::{Key, set_key};
 use super::{Supervisor, log};
+use crate::model::ObjectRef;
 use crate::store::{self, Layout, PetLayout, Sync, view};
 
 /// Takes back that a pet is ready: nobody vouches for it until its next runner does.
@@ -47,9 +47,12 @@ impl Supervisor {
     pub(super) fn distrust_reports(&mut self) {
         let is_kept = |pet: &Pet| matches!(pet.runner, Runner::Child(_) | Runner::Adopted(_));
         let abandoned = self.world.pets().filter(|(_, pet)| !is_kept(pet));
-        let sets: Vec<Key> = abandoned.map(|(key, _)| set_key(&key)).collect();
+        let sets: Vec<ObjectRef> = abandoned.map(|(key, _)| key.set_by_name()).collect();
         for key in sets {
-            let path = self.store.layout().set_status(&key.0, key.1.as_str());
+            let path = self
+                .store
+                .layout()
+                .set_status(&key.namespace, key.name.as_str());
             let Some(report) = self.report_of(&key).filter(|report| report.settled) else {
                 continue;
             };

@@ -10,11 +10,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::pets::{Pet, Runner};
 use super::retry::rest_after;
-use super::world::Key;
 use super::{Supervisor, log};
-use crate::model::Isolation;
 use crate::model::bare::{self, PodStep, reconcile_pod};
 use crate::model::printer::STOPPED;
+use crate::model::{Isolation, ObjectRef};
 use crate::problem::Result;
 use crate::runner::{Control, tell};
 use crate::store::journal::Severity;
@@ -27,9 +26,9 @@ const STEPS: u32 = 100;
 #[derive(Debug, Default)]
 pub(super) struct Bare {
     /// Pods that have to be looked at. One that turns out to be a set's is passed over.
-    pub(super) due: BTreeSet<Key>,
+    pub(super) due: BTreeSet<ObjectRef>,
     /// Pods about which a step failed: when it is tried again, and how often it failed.
-    failed: BTreeMap<Key, (Instant, u32)>,
+    failed: BTreeMap<ObjectRef, (Instant, u32)>,
 }
 
 impl Bare {
@@ -42,14 +41,14 @@ impl Bare {
         self.failed.values().map(|(at, _)| *at).min()
     }
 
-    fn retry_later(&mut self, key: &Key) {
+    fn retry_later(&mut self, key: &ObjectRef) {
         let times = self.failed.get(key).map_or(0, |(_, times)| *times);
         let again = (Instant::now() + rest_after(times), times + 1);
         self.failed.insert(key.clone(), again);
     }
 
     /// Returns the pods to look at now; one that failed has to rest first.
-    fn take_due(&mut self, now: Instant) -> BTreeSet<Key> {
+    fn take_due(&mut self, now: Instant) -> BTreeSet<ObjectRef> {
         let mut due = std::mem::take(&mut self.due);
         let rested = self.failed.iter().filter(|(_, (at, _))| *at <= now);
         due.extend(rested.map(|(key, _)| key.clone()));
@@ -62,19 +61,19 @@ impl Supervisor {
     pub(super) fn every_bare_pod_is_due(&mut self) {
         for (namespace, place) in &self.world.places {
             let names = place.pods_wanted.keys().chain(place.pets.keys());
-            let keys = names.map(|name| (namespace.clone(), name.clone()));
+            let keys = names.map(|name| ObjectRef::new(namespace.clone(), name.clone()));
             self.bare.due.extend(keys);
         }
     }
 
     /// Tells whether a name is that of a pod that belongs to no set.
-    pub(super) fn is_bare(&self, key: &Key) -> bool {
-        let Some(place) = self.world.place(&key.0) else {
+    pub(super) fn is_bare(&self, key: &ObjectRef) -> bool {
+        let Some(place) = self.world.place(&key.namespace) else {
             return false;
         };
-        match place.pets.get(&key.1) {
+        match place.pets.get(&key.name) {
             Some(pet) => pet.is_bare(),
-            None => place.pods_wanted.contains_key(&key.1),
+            None => place.pods_wanted.contains_key(&key.name),
         }
     }
 
@@ -85,7 +84,7 @@ impl Supervisor {
                 Ok(()) => drop(self.bare.failed.remove(&key)),
                 Err(error) => {
                     let why = format!("{error:#}");
-                    log(&format!("{}/{}: {why}", key.0, key.1));
+                    log(&format!("{key}: {why}"));
                     self.pet_event(&key, Severity::Warning, "Failed", &why);
                     self.bare.retry_later(&key);
                 }
@@ -93,7 +92,7 @@ impl Supervisor {
         }
     }
 
-    fn tend_bare_pod(&mut self, key: &Key) -> Result<()> {
+    fn tend_bare_pod(&mut self, key: &ObjectRef) -> Result<()> {
         for _ in 0..STEPS {
             let Some(step) = self.next_step_of(key) else {
                 return Ok(());
@@ -102,24 +101,24 @@ impl Supervisor {
                 return Ok(());
             }
             self.perform_for_pod(key, step)?;
-            self.stirred.insert(key.0.clone());
+            self.stirred.insert(key.namespace.clone());
         }
-        log(&format!("{}/{} does not come to rest", key.0, key.1));
+        log(&format!("{key} does not come to rest"));
         Ok(())
     }
 
-    fn next_step_of(&self, key: &Key) -> Option<PodStep> {
-        let place = self.world.place(&key.0)?;
-        let pet = place.pets.get(&key.1);
+    fn next_step_of(&self, key: &ObjectRef) -> Option<PodStep> {
+        let place = self.world.place(&key.namespace)?;
+        let pet = place.pets.get(&key.name);
         reconcile_pod(
-            place.pods_wanted.get(&key.1),
+            place.pods_wanted.get(&key.name),
             pet.map(|pet| &pet.pod),
             pet.is_some_and(Pet::is_over),
             self.world.stopped,
         )
     }
 
-    fn perform_for_pod(&mut self, key: &Key, step: PodStep) -> Result<()> {
+    fn perform_for_pod(&mut self, key: &ObjectRef, step: PodStep) -> Result<()> {
         match step {
             PodStep::Create => self.create_pod(key),
             PodStep::Stop => self.stop_pod(key),
@@ -133,7 +132,7 @@ impl Supervisor {
         }
     }
 
-    fn create_pod(&mut self, key: &Key) -> Result<()> {
+    fn create_pod(&mut self, key: &ObjectRef) -> Result<()> {
         let Some(pod) = self.wanted_pod(key) else {
             return Ok(());
         };
@@ -141,12 +140,16 @@ impl Supervisor {
         self.launch(pod, key, asked)
     }
 
-    fn wanted_pod(&self, key: &Key) -> Option<Pod> {
-        self.world.place(&key.0)?.pods_wanted.get(&key.1).cloned()
+    fn wanted_pod(&self, key: &ObjectRef) -> Option<Pod> {
+        self.world
+            .place(&key.namespace)?
+            .pods_wanted
+            .get(&key.name)
+            .cloned()
     }
 
     /// Asks a pod to stop, with the grace that its deletion gives it or else its own.
-    fn stop_pod(&mut self, key: &Key) -> Result<()> {
+    fn stop_pod(&mut self, key: &ObjectRef) -> Result<()> {
         let layout = self.store.layout().clone();
         let asked = self.world.grace_asked(key, "");
         let Some(pet) = self.world.pet_mut(key) else {
@@ -157,9 +160,9 @@ impl Supervisor {
         pet.pod.metadata.deletion_timestamp = Some(Time(Timestamp::now()));
         pet.pod.metadata.deletion_grace_period_seconds = Some(asked.or(own).unwrap_or(30));
         pet.write(&layout, key)
-            .with_context(|| format!("cannot write the pod {}", key.1))?;
+            .with_context(|| format!("cannot write the pod {}", key.name))?;
         // Nobody new is sent to it before it is told to stop.
-        self.stirred.insert(key.0.clone());
+        self.stirred.insert(key.namespace.clone());
         self.publish_endpoints();
         if let Some(pet) = self.world.pet_mut(key).filter(|pet| !pet.is_over()) {
             pet.stop(&layout, key);
@@ -168,7 +171,7 @@ impl Supervisor {
     }
 
     /// Keeps a pod that has stopped as it is, to be looked at or run again.
-    fn rest_pod(&mut self, key: &Key) -> Result<()> {
+    fn rest_pod(&mut self, key: &ObjectRef) -> Result<()> {
         self.change_pod(key, |pod| {
             pod.metadata.deletion_timestamp = None;
             pod.metadata.deletion_grace_period_seconds = None;
@@ -182,8 +185,16 @@ impl Supervisor {
     }
 
     /// Changes the status that the runner of a pod has left.
-    fn note_end(&mut self, key: &Key, change: impl FnOnce(&Pod, &mut PodStatus)) -> Result<()> {
-        let path = self.store.layout().pet(&key.0, key.1.as_str()).status();
+    fn note_end(
+        &mut self,
+        key: &ObjectRef,
+        change: impl FnOnce(&Pod, &mut PodStatus),
+    ) -> Result<()> {
+        let path = self
+            .store
+            .layout()
+            .pet(&key.namespace, key.name.as_str())
+            .status();
         let wish = || format!("cannot write {}", path.display());
         let status: Option<PodStatus> = store::read_json(&path).with_context(wish)?;
         if let (Some(mut status), Some(pet)) = (status, self.world.pet_mut(key)) {
@@ -194,18 +205,18 @@ impl Supervisor {
         Ok(())
     }
 
-    fn change_pod(&mut self, key: &Key, change: impl FnOnce(&mut Pod)) -> Result<()> {
+    fn change_pod(&mut self, key: &ObjectRef, change: impl FnOnce(&mut Pod)) -> Result<()> {
         let layout = self.store.layout().clone();
         let Some(pet) = self.world.pet_mut(key) else {
             return Ok(());
         };
         change(&mut pet.pod);
         pet.write(&layout, key)
-            .with_context(|| format!("cannot write the pod {}", key.1))
+            .with_context(|| format!("cannot write the pod {}", key.name))
     }
 
     /// Gives a pod that has ended another runner, which goes on from where the last one was.
-    fn revive_pod(&mut self, key: &Key) -> Result<()> {
+    fn revive_pod(&mut self, key: &ObjectRef) -> Result<()> {
         self.note_end(key, |_, status| {
             status.phase = Some("Pending".to_owned());
             (status.reason, status.message) = (None, None);
@@ -216,40 +227,40 @@ impl Supervisor {
         Ok(())
     }
 
-    fn refresh_pod(&mut self, key: &Key) -> Result<()> {
+    fn refresh_pod(&mut self, key: &ObjectRef) -> Result<()> {
         let Some(want) = self.wanted_pod(key) else {
             return Ok(());
         };
         self.change_pod(key, |pod| bare::refresh(pod, &want))?;
-        let files = self.store.layout().pet(&key.0, key.1.as_str());
+        let files = self.store.layout().pet(&key.namespace, key.name.as_str());
         // A runner that does not listen yet has read the pod before; one that is not there will.
         let _ = tell(&files, &Control::Reload {});
         Ok(())
     }
 
     /// Notes a pet that its set has let go among what is wanted.
-    fn keep_pod(&mut self, key: &Key) -> Result<()> {
+    fn keep_pod(&mut self, key: &ObjectRef) -> Result<()> {
         let Some(pet) = self.world.pet_mut(key) else {
             return Ok(());
         };
         let pod = bare::wanted_of(&pet.pod);
         let pod = self.store.edit("supervise", None, |edit| {
             // Somebody may have asked for its deletion just now.
-            if let Some(wanted) = edit.find(&key.0, &key.1)? {
+            if let Some(wanted) = edit.find(&key.namespace, &key.name)? {
                 return Ok(wanted);
             }
             edit.put(&pod)?;
             Ok(pod)
         })?;
-        let place = self.world.place_mut(&key.0);
-        place.pods_wanted.insert(key.1.clone(), pod);
+        let place = self.world.place_mut(&key.namespace);
+        place.pods_wanted.insert(key.name.clone(), pod);
         Ok(())
     }
 
     /// Takes a pod off what is wanted, and with it what is left of one that is gone.
-    fn forget_pod(&mut self, key: &Key) -> Result<()> {
+    fn forget_pod(&mut self, key: &ObjectRef) -> Result<()> {
         let known = self.wanted_pod(key).and_then(|pod| pod.metadata.uid);
-        let files = self.store.layout().pet(&key.0, key.1.as_str());
+        let files = self.store.layout().pet(&key.namespace, key.name.as_str());
         let gone = !files.pod().exists();
         if gone {
             store::remove_tree(files.root())
@@ -257,17 +268,17 @@ impl Supervisor {
         }
         let store = self.store.clone();
         let there = store.edit("supervise", None, |edit| {
-            let wanted: Option<Pod> = edit.find(&key.0, &key.1)?;
+            let wanted: Option<Pod> = edit.find(&key.namespace, &key.name)?;
             let same = wanted.as_ref().is_none_or(|pod| pod.metadata.uid == known);
             if same {
-                edit.forget(&key.0, Wanted::Pod, &key.1);
+                edit.forget(&key.namespace, Wanted::Pod, &key.name);
             }
             Ok(wanted.filter(|_| !same))
         })?;
-        let place = self.world.place_mut(&key.0);
+        let place = self.world.place_mut(&key.namespace);
         match there {
-            Some(pod) => drop(place.pods_wanted.insert(key.1.clone(), pod)),
-            None => drop(place.pods_wanted.remove(&key.1)),
+            Some(pod) => drop(place.pods_wanted.insert(key.name.clone(), pod)),
+            None => drop(place.pods_wanted.remove(&key.name)),
         }
         Ok(())
     }
@@ -278,15 +289,15 @@ impl Supervisor {
     pub(super) fn move_bare_pods(&mut self, is_foreign: &dyn Fn(&Pet) -> bool) {
         let pets = self.world.pets();
         let foreign = pets.filter(|(_, pet)| pet.is_bare() && is_foreign(pet));
-        let keys: Vec<Key> = foreign.map(|(key, _)| key).collect();
+        let keys: Vec<ObjectRef> = foreign.map(|(key, _)| key).collect();
         for key in keys {
             if let Err(error) = self.move_bare_pod(&key) {
-                log(&format!("{}/{}: {error:#}", key.0, key.1));
+                log(&format!("{key}: {error:#}"));
             }
         }
     }
 
-    fn move_bare_pod(&mut self, key: &Key) -> Result<()> {
+    fn move_bare_pod(&mut self, key: &ObjectRef) -> Result<()> {
         let Some(pet) = self.world.pet_mut(key) else {
             return Ok(());
         };
@@ -295,7 +306,13 @@ impl Supervisor {
         self.locate(&mut pod, key)?;
         store::merge_status(&mut pod, status);
         // The runner that it tells of is the original's, and what that started as well.
-        store::remove(&self.store.layout().pet(&key.0, key.1.as_str()).runner())?;
+        store::remove(
+            &self
+                .store
+                .layout()
+                .pet(&key.namespace, key.name.as_str())
+                .runner(),
+        )?;
         self.change_pod(key, |there| *there = pod)
     }
 }

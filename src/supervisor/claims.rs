@@ -7,8 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 
 use super::Supervisor;
 use super::perform::new_uid;
-use super::world::Key;
-use crate::model::{Ordinal, Set, claim_for, claim_name};
+use crate::model::{ObjectRef, Ordinal, Set, claim_for, claim_name};
 use crate::problem::Result;
 use crate::store::journal::Severity;
 use crate::store::{self, Sync};
@@ -16,26 +15,26 @@ use crate::store::{self, Sync};
 impl Supervisor {
     pub(super) fn create_claim(
         &mut self,
-        key: &Key,
+        key: &ObjectRef,
         template: &str,
         ordinal: Ordinal,
         now: Timestamp,
     ) -> Result<()> {
-        let name = claim_name(template, key.1.as_str(), ordinal);
+        let name = claim_name(template, key.name.as_str(), ordinal);
         let set = self.set(key)?;
         let mut claim = claim_for(set, template, ordinal)
-            .with_context(|| format!("{} has no claim template {template}", key.1))?;
+            .with_context(|| format!("{} has no claim template {template}", key.name))?;
         claim.metadata.uid = Some(new_uid()?);
         claim.metadata.creation_timestamp = Some(Time(now));
         let notes = claim.metadata.annotations.get_or_insert_default();
-        notes.insert(store::SET_ANNOTATION.to_owned(), key.1.to_string());
-        let dir = self.store.layout().volume(&key.0, &name);
+        notes.insert(store::SET_ANNOTATION.to_owned(), key.name.to_string());
+        let dir = self.store.layout().volume(&key.namespace, &name);
         store::make_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        let path = self.store.layout().claim(&key.0, &name);
+        let path = self.store.layout().claim(&key.namespace, &name);
         store::replace_json(&path, &claim, Sync::No)
             .with_context(|| format!("cannot write {}", path.display()))?;
         self.world
-            .place_mut(&key.0)
+            .place_mut(&key.namespace)
             .claims
             .insert(name.clone(), claim);
         Ok(())
@@ -43,12 +42,12 @@ impl Supervisor {
 
     pub(super) fn own_claim(
         &mut self,
-        key: &Key,
+        key: &ObjectRef,
         name: &str,
         owners: &[OwnerReference],
     ) -> Result<()> {
-        let path = self.store.layout().claim(&key.0, name);
-        let place = self.world.place_mut(&key.0);
+        let path = self.store.layout().claim(&key.namespace, name);
+        let place = self.world.place_mut(&key.namespace);
         let Some(claim) = place.claims.get_mut(name) else {
             return Ok(());
         };
@@ -58,9 +57,14 @@ impl Supervisor {
     }
 
     /// Marks a claim for removal; while a pet uses it, it is only marked.
-    pub(super) fn delete_claim(&mut self, key: &Key, name: &str, now: Timestamp) -> Result<()> {
-        let path = self.store.layout().claim(&key.0, name);
-        let place = self.world.place_mut(&key.0);
+    pub(super) fn delete_claim(
+        &mut self,
+        key: &ObjectRef,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<()> {
+        let path = self.store.layout().claim(&key.namespace, name);
+        let place = self.world.place_mut(&key.namespace);
         let used = place.pets.values().any(|pet| pet.uses(name));
         let Some(claim) = place.claims.get_mut(name).filter(|_| used) else {
             return self.remove_claim(key, name);
@@ -71,12 +75,12 @@ impl Supervisor {
     }
 
     /// Removes a claim with its data: the retention policy said Delete.
-    fn remove_claim(&mut self, key: &Key, name: &str) -> Result<()> {
-        let dir = self.store.layout().volume(&key.0, name);
+    fn remove_claim(&mut self, key: &ObjectRef, name: &str) -> Result<()> {
+        let dir = self.store.layout().volume(&key.namespace, name);
         store::remove_tree(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
-        let path = self.store.layout().claim(&key.0, name);
+        let path = self.store.layout().claim(&key.namespace, name);
         store::remove(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-        self.world.place_mut(&key.0).claims.remove(name);
+        self.world.place_mut(&key.namespace).claims.remove(name);
         let message =
             format!("the data of claim {name} was removed, as its set's retention policy says");
         self.claim_event(key, name, &message);
@@ -84,14 +88,14 @@ impl Supervisor {
     }
 
     /// Lets the claims of a pet ask for as much as their templates do now.
-    pub(super) fn grow_claims(&mut self, key: &Key, ordinal: Ordinal) -> Result<()> {
+    pub(super) fn grow_claims(&mut self, key: &ObjectRef, ordinal: Ordinal) -> Result<()> {
         let spec = self.set(key)?.spec.as_ref();
         let templates = spec.and_then(|spec| spec.volume_claim_templates.clone());
         for template in templates.unwrap_or_default() {
             let name = template.metadata.name.unwrap_or_default();
-            let name = claim_name(&name, key.1.as_str(), ordinal);
-            let path = self.store.layout().claim(&key.0, &name);
-            let Some(claim) = self.world.place_mut(&key.0).claims.get_mut(&name) else {
+            let name = claim_name(&name, key.name.as_str(), ordinal);
+            let path = self.store.layout().claim(&key.namespace, &name);
+            let Some(claim) = self.world.place_mut(&key.namespace).claims.get_mut(&name) else {
                 continue;
             };
             let wished = template.spec.and_then(|spec| spec.resources);
@@ -107,7 +111,7 @@ impl Supervisor {
     }
 
     /// Makes the directories of claims whose data somebody removed by hand.
-    pub(super) fn provide_volumes(&self, pod: &Pod, key: &Key) -> Result<()> {
+    pub(super) fn provide_volumes(&self, pod: &Pod, key: &ObjectRef) -> Result<()> {
         let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
         let claims = volumes
             .into_iter()
@@ -116,9 +120,12 @@ impl Supervisor {
         for claim in claims {
             let known = self
                 .world
-                .place(&key.0)
+                .place(&key.namespace)
                 .is_some_and(|p| p.claims.contains_key(&claim.claim_name));
-            let dir = self.store.layout().volume(&key.0, &claim.claim_name);
+            let dir = self
+                .store
+                .layout()
+                .volume(&key.namespace, &claim.claim_name);
             if known && !dir.exists() {
                 store::make_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
                 let message = format!(
@@ -132,8 +139,8 @@ impl Supervisor {
     }
 
     /// Removes the claims that go with their last owner, and those that waited for their pet (C23).
-    pub(super) fn collect(&mut self, key: &Key, owner: &str) -> Result<()> {
-        let place = self.world.place_mut(&key.0);
+    pub(super) fn collect(&mut self, key: &ObjectRef, owner: &str) -> Result<()> {
+        let place = self.world.place_mut(&key.namespace);
         let mut gone = Vec::new();
         for (name, claim) in &place.claims {
             let owners = claim
@@ -152,8 +159,8 @@ impl Supervisor {
     }
 
     /// Removes every claim of the set, also those of pets that went long ago.
-    pub(super) fn purge(&mut self, key: &Key, set: &Set) -> Result<()> {
-        let claims = store::names_in(&self.store.layout().volumes(&key.0))?;
+    pub(super) fn purge(&mut self, key: &ObjectRef, set: &Set) -> Result<()> {
+        let claims = store::names_in(&self.store.layout().volumes(&key.namespace))?;
         let own = claims.iter().filter(|claim| set.is_own_claim(claim));
         own.into_iter()
             .try_for_each(|claim| self.remove_claim(key, claim))

@@ -14,9 +14,9 @@ use rustix::io::Errno;
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 
 use super::pets::{Pet, Runner};
-use super::world::{Key, load_seen, load_wanted, set_key};
+use super::world::{load_seen, load_wanted};
 use super::{Supervisor, log};
-use crate::model::Namespace;
+use crate::model::{Namespace, ObjectRef};
 use crate::problem::Result;
 use crate::store::{self, Noticed, Wanted, merge_status, names_in, read_json};
 
@@ -30,7 +30,7 @@ pub(super) enum Spot {
     /// The records of claims: `petset volume rm` takes one away.
     Claims(Namespace),
     /// One pet.
-    Pet(Key),
+    Pet(ObjectRef),
 }
 
 const KINDS: [Wanted; 5] = [
@@ -96,7 +96,7 @@ impl Supervisor {
             .next_alarm()
             .map(|at| at.saturating_duration_since(Instant::now()));
         let timeout = timeout.and_then(|left| Timespec::try_from(left).ok());
-        let adopted: Vec<(Key, _)> = self.adopted();
+        let adopted: Vec<(ObjectRef, _)> = self.adopted();
         let watch = self.watch.as_fd();
         let mut fds = vec![
             PollFd::new(&watch, PollFlags::IN),
@@ -115,7 +115,7 @@ impl Supervisor {
         }
         let ended = |fd: &PollFd<'_>| !fd.revents().is_empty();
         let gone = fds[4..].iter().zip(&adopted).filter(|(fd, _)| ended(fd));
-        let gone: Vec<Key> = gone.map(|(_, (key, _))| key.clone()).collect();
+        let gone: Vec<ObjectRef> = gone.map(|(_, (key, _))| key.clone()).collect();
         drop(fds);
         for key in gone {
             self.note_runner_ended(&key, None);
@@ -161,7 +161,7 @@ impl Supervisor {
                     .strip_suffix(".yaml")
                     .and_then(|name| name.parse().ok());
                 let Some(object) = object else { return Ok(()) };
-                self.note_wanted(*kind, &(namespace.clone(), object));
+                self.note_wanted(*kind, &ObjectRef::new(namespace.clone(), object));
                 Ok(())
             }
             Spot::Claims(namespace) => {
@@ -179,16 +179,16 @@ impl Supervisor {
         }
     }
 
-    fn note_wanted(&mut self, kind: Wanted, key: &Key) {
+    fn note_wanted(&mut self, kind: Wanted, key: &ObjectRef) {
         if let Err(error) = self.world.refresh(&self.store, kind, key) {
             // The last good one stays in force.
-            log(&format!("{}/{}: {error:#}", key.0, key.1));
+            log(&format!("{key}: {error:#}"));
             return;
         }
         match kind {
             Wanted::StatefulSet => drop(self.due.insert(key.clone())),
             Wanted::Service => {
-                self.stirred.insert(key.0.clone());
+                self.stirred.insert(key.namespace.clone());
                 self.sets_of_service_are_due(key);
             }
             Wanted::Eviction | Wanted::Pod => self.set_of_pet_is_due(key),
@@ -204,15 +204,15 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn note_status(&mut self, key: &Key) {
+    pub(super) fn note_status(&mut self, key: &ObjectRef) {
         let layout = self.store.layout().clone();
-        let path = layout.pet(&key.0, key.1.as_str()).status();
+        let path = layout.pet(&key.namespace, key.name.as_str()).status();
         let Some(pet) = self.world.pet_mut(key) else {
             return;
         };
         let status = match read_json::<PodStatus>(&path) {
             Ok(status) => status,
-            Err(error) => return log(&format!("{}/{}: {error}", key.0, key.1)),
+            Err(error) => return log(&format!("{key}: {error}")),
         };
         merge_status(&mut pet.pod, status);
         if pet.is_terminating() {
@@ -223,9 +223,9 @@ impl Supervisor {
     }
 
     /// Marks a pet, and the set that it belongs to or would belong to, for the next turn.
-    pub(super) fn set_of_pet_is_due(&mut self, key: &Key) {
-        self.stirred.insert(key.0.clone());
-        self.due.insert(set_key(key));
+    pub(super) fn set_of_pet_is_due(&mut self, key: &ObjectRef) {
+        self.stirred.insert(key.namespace.clone());
+        self.due.insert(key.set_by_name());
         self.bare.due.insert(key.clone());
     }
 
@@ -244,7 +244,7 @@ impl Supervisor {
                     .with_context(|| format!("cannot read the state of namespace {namespace}"))?;
             }
         }
-        let pets: Vec<Key> = self.world.pets().map(|(key, _)| key).collect();
+        let pets: Vec<ObjectRef> = self.world.pets().map(|(key, _)| key).collect();
         for key in &pets {
             self.watch_pet(key);
             self.note_status(key);
@@ -255,14 +255,14 @@ impl Supervisor {
     }
 
     /// Marks the sets that are known by a service for the next turn.
-    fn sets_of_service_are_due(&mut self, key: &Key) {
-        let sets = self.world.place(&key.0).map(|place| &place.sets);
+    fn sets_of_service_are_due(&mut self, key: &ObjectRef) {
+        let sets = self.world.place(&key.namespace).map(|place| &place.sets);
         let known_by = sets.into_iter().flatten().filter(|(_, set)| {
             let spec = set.spec.as_ref();
-            spec.and_then(|spec| spec.service_name.as_deref()) == Some(key.1.as_str())
+            spec.and_then(|spec| spec.service_name.as_deref()) == Some(key.name.as_str())
         });
-        let due: Vec<Key> = known_by
-            .map(|(set, _)| (key.0.clone(), set.clone()))
+        let due: Vec<ObjectRef> = known_by
+            .map(|(set, _)| ObjectRef::new(key.namespace.clone(), set.clone()))
             .collect();
         self.due.extend(due);
     }
@@ -294,8 +294,8 @@ impl Supervisor {
     }
 
     /// Watches one pet's directory for the statuses that its runner writes.
-    pub(super) fn watch_pet(&mut self, key: &Key) {
-        let root = self.store.layout().pet(&key.0, key.1.as_str());
+    pub(super) fn watch_pet(&mut self, key: &ObjectRef) {
+        let root = self.store.layout().pet(&key.namespace, key.name.as_str());
         if let Err(error) = self.watch.add_replaced(root.root(), Spot::Pet(key.clone())) {
             log(&format!("cannot watch {}: {error}", root.root().display()));
         }
@@ -357,12 +357,12 @@ impl Supervisor {
         (place.claims_wanted, place.evictions) = (claims_wanted, evictions);
         place.pods_wanted = pods_wanted;
         let pods = place.pods_wanted.keys();
-        let pods = pods.map(|name| (namespace.clone(), name.clone()));
+        let pods = pods.map(|name| ObjectRef::new(namespace.clone(), name.clone()));
         self.bare.due.extend(pods);
         let due = place
             .sets
             .keys()
-            .map(|name| (namespace.clone(), name.clone()));
+            .map(|name| ObjectRef::new(namespace.clone(), name.clone()));
         self.due.extend(due);
         self.stirred.insert(namespace.clone());
         Ok(())

@@ -1,13 +1,18 @@
 //! How long pets have to end: what their deletion asks for, which may only shorten a wait.
 
-use super::world::{Key, Place, World, set_key};
+use super::world::{Place, World};
 use super::{Supervisor, log};
-use crate::model::ObjectName;
+use crate::model::{ObjectName, ObjectRef};
 
 impl World {
     /// Returns the grace that is asked for a pet by whoever deletes it, or its set.
-    pub(super) fn grace_asked(&self, key: &Key, uid: &str) -> Option<i64> {
-        asked(self.place(&key.0)?, &set_key(key).1, &key.1, uid)
+    pub(super) fn grace_asked(&self, key: &ObjectRef, uid: &str) -> Option<i64> {
+        asked(
+            self.place(&key.namespace)?,
+            &key.set_by_name().name,
+            &key.name,
+            uid,
+        )
     }
 }
 
@@ -24,15 +29,15 @@ fn asked(place: &Place, set: &ObjectName, pod: &ObjectName, uid: &str) -> Option
 impl Supervisor {
     /// Tells pets that are stopping already that they have less time for it.
     pub(super) fn hasten(&mut self) {
-        let mut hastened: Vec<(Key, i64)> = Vec::new();
+        let mut hastened: Vec<(ObjectRef, i64)> = Vec::new();
         for (namespace, place) in &self.world.places {
             for (name, pet) in &place.pets {
                 if !pet.is_terminating() || pet.is_over() {
                     continue;
                 }
-                let key = (namespace.clone(), name.clone());
+                let key = ObjectRef::new(namespace.clone(), name.clone());
                 let left = pet.pod.metadata.deletion_grace_period_seconds;
-                let grace = asked(place, &set_key(&key).1, name, pet.uid());
+                let grace = asked(place, &key.set_by_name().name, name, pet.uid());
                 hastened.extend(grace.filter(|it| Some(*it) < left).map(|it| (key, it)));
             }
         }
@@ -43,7 +48,7 @@ impl Supervisor {
             };
             pet.pod.metadata.deletion_grace_period_seconds = Some(grace);
             if let Err(error) = pet.write(&layout, &key) {
-                log(&format!("{}/{}: {error}", key.0, key.1));
+                log(&format!("{key}: {error}"));
             }
             pet.stop(&layout, &key);
         }

@@ -9,8 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::Supervisor;
 use super::pets::Pet;
-use super::world::Key;
-use crate::model::{Deletion, ObjectName, Set};
+use crate::model::{Deletion, ObjectName, ObjectRef, Set};
 use crate::problem::Result;
 use crate::store::{self, Wanted, view};
 
@@ -18,12 +17,12 @@ impl Supervisor {
     /// Asks a pet to stop; it is removed when its runner has ended.
     pub(super) fn delete_pet(
         &mut self,
-        key: &Key,
+        key: &ObjectRef,
         name: &str,
         uid: &str,
         now: Timestamp,
     ) -> Result<()> {
-        let pet_key = (key.0.clone(), name.parse()?);
+        let pet_key = ObjectRef::new(key.namespace.clone(), name.parse()?);
         let layout = self.store.layout().clone();
         let asked = self.world.grace_asked(&pet_key, uid);
         let Some(pet) = self.world.pet_mut(&pet_key).filter(|pet| pet.uid() == uid) else {
@@ -40,7 +39,7 @@ impl Supervisor {
         pet.write(&layout, &pet_key)
             .with_context(|| format!("cannot write the pod {name}"))?;
         // Nobody new is sent to it before it is told to stop.
-        self.stirred.insert(key.0.clone());
+        self.stirred.insert(key.namespace.clone());
         self.publish_endpoints();
         match self.world.pet_mut(&pet_key) {
             Some(pet) if pet.is_over() => self.remove_pet(&pet_key)?,
@@ -51,8 +50,8 @@ impl Supervisor {
     }
 
     /// Removes what a pet leaves; its logs stay as long as it may come back.
-    pub(super) fn remove_pet(&mut self, key: &Key) -> Result<()> {
-        let files = self.store.layout().pet(&key.0, key.1.as_str());
+    pub(super) fn remove_pet(&mut self, key: &ObjectRef) -> Result<()> {
+        let files = self.store.layout().pet(&key.namespace, key.name.as_str());
         // The pod goes first: without it, the rest is a ruin that the next pet clears away.
         store::remove(&files.pod())
             .and_then(|()| view::unshow(self.store.layout(), files.root()))
@@ -67,7 +66,7 @@ impl Supervisor {
             };
             removed.with_context(|| format!("cannot remove {}", path.display()))?;
         }
-        let gone = self.world.place_mut(&key.0).pets.remove(&key.1);
+        let gone = self.world.place_mut(&key.namespace).pets.remove(&key.name);
         self.collect(key, gone.as_ref().map_or("", Pet::uid))
     }
 
@@ -75,7 +74,7 @@ impl Supervisor {
     ///
     /// The wish goes last: whoever waits for the end waits for that, and a supervisor that dies
     /// before it leaves its successor the rest.
-    pub(super) fn finish(&mut self, key: &Key, set: &Set) -> Result<()> {
+    pub(super) fn finish(&mut self, key: &ObjectRef, set: &Set) -> Result<()> {
         let orphaned = matches!(set.deletion, Some(Deletion::Orphan));
         let object = self.set(key)?.clone();
         if annotated(&object, store::PURGE_ANNOTATION) {
@@ -83,35 +82,39 @@ impl Supervisor {
         }
         self.collect(key, &set.uid)?;
         let layout = self.store.layout().clone();
-        let status = layout.set_status(&key.0, key.1.as_str());
+        let status = layout.set_status(&key.namespace, key.name.as_str());
         store::remove(&status).and_then(|()| view::unshow(&layout, &status))?;
         let mut own = Vec::new();
         if !orphaned {
             own = self.services_of(key, &set.uid);
-            self.late.remove(layout.revisions(&key.0, key.1.as_str()));
+            self.late
+                .remove(layout.revisions(&key.namespace, key.name.as_str()));
             self.late.catch_up();
             self.remove_ruins(key)?;
         }
         self.store.edit("supervise", None, |edit| {
-            let wanted: Option<StatefulSet> = edit.find(&key.0, &key.1)?;
+            let wanted: Option<StatefulSet> = edit.find(&key.namespace, &key.name)?;
             if wanted.is_some_and(|wanted| wanted.metadata.uid == object.metadata.uid) {
-                edit.forget(&key.0, Wanted::StatefulSet, &key.1);
-                let mut forget = |service| edit.forget(&key.0, Wanted::Service, service);
+                edit.forget(&key.namespace, Wanted::StatefulSet, &key.name);
+                let mut forget = |service| edit.forget(&key.namespace, Wanted::Service, service);
                 own.iter().for_each(&mut forget);
             }
             Ok(())
         })?;
-        let place = self.world.place_mut(&key.0);
-        place.sets.remove(&key.1);
+        let place = self.world.place_mut(&key.namespace);
+        place.sets.remove(&key.name);
         if !orphaned {
-            place.revisions.remove(&key.1);
+            place.revisions.remove(&key.name);
         }
         Ok(())
     }
 
     /// Returns the services that were made for a set and go with it.
-    fn services_of(&self, key: &Key, owner: &str) -> Vec<ObjectName> {
-        let services = self.world.place(&key.0).map(|place| &place.services);
+    fn services_of(&self, key: &ObjectRef, owner: &str) -> Vec<ObjectName> {
+        let services = self
+            .world
+            .place(&key.namespace)
+            .map(|place| &place.services);
         let own = services.into_iter().flatten().filter(|(_, service)| {
             let owners = service
                 .metadata
@@ -124,14 +127,14 @@ impl Supervisor {
     }
 
     /// Removes the directories that pets of this set left with nothing but logs in them.
-    fn remove_ruins(&self, key: &Key) -> Result<()> {
+    fn remove_ruins(&self, key: &ObjectRef) -> Result<()> {
         let layout = self.store.layout();
-        let prefix = format!("{}-", key.1);
-        for name in store::names_in(&layout.pets_of(&key.0))? {
+        let prefix = format!("{}-", key.name);
+        for name in store::names_in(&layout.pets_of(&key.namespace))? {
             let ordinal = name
                 .strip_prefix(&prefix)
                 .is_some_and(|o| o.parse::<u32>().is_ok());
-            let files = layout.pet(&key.0, &name);
+            let files = layout.pet(&key.namespace, &name);
             if ordinal && !files.pod().exists() {
                 store::remove_tree(files.root())?;
             }

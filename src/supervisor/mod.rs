@@ -38,6 +38,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use jiff::Timestamp;
 
+use crate::model::ObjectRef;
 use crate::problem::{Kind, Problem, Result, report};
 use crate::store::{self, Attempt, Layout, Lock, SetReport, Store, Watch};
 use crate::sys;
@@ -45,7 +46,7 @@ use addresses::Addresses;
 use events::{Signals, Spot};
 use late::Late;
 use publish::Names;
-use world::{Key, World};
+use world::World;
 
 pub(crate) use ability::{Ability, way_out};
 pub(crate) use launch::{is_running, lifeline, nudge, own_program};
@@ -72,16 +73,16 @@ struct Supervisor {
     world: World,
     addresses: Addresses,
     /// Sets that have to be looked at.
-    due: BTreeSet<Key>,
+    due: BTreeSet<ObjectRef>,
     /// Sets that have to be looked at when a time has come.
-    alarms: BTreeMap<Key, Instant>,
+    alarms: BTreeMap<ObjectRef, Instant>,
     bare: bare::Bare,
     /// The last report of each set; while it is worked on, ahead of what was published.
-    reports: BTreeMap<Key, SetReport>,
+    reports: BTreeMap<ObjectRef, SetReport>,
     /// The reports as they were published.
-    published: BTreeMap<Key, SetReport>,
+    published: BTreeMap<ObjectRef, SetReport>,
     /// How often in a row a step for this set failed.
-    failures: BTreeMap<Key, u32>,
+    failures: BTreeMap<ObjectRef, u32>,
     /// When to look again whether there is anything left to do.
     look_again: Option<Instant>,
     names: Names,
@@ -91,9 +92,9 @@ struct Supervisor {
     hooks: HashMap<rustix::process::Pid, wishes::RunningHook>,
     proxy: services::Proxy,
     /// Services that got no address, and why.
-    refused: BTreeMap<Key, String>,
+    refused: BTreeMap<ObjectRef, String>,
     /// Sets whose service does not exist.
-    unserved: BTreeSet<Key>,
+    unserved: BTreeSet<ObjectRef>,
     /// Writes what need not be there at once.
     late: Late,
     /// Namespaces whose services may have other endpoints now.

@@ -10,10 +10,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 
 use super::ability::Ability;
 use super::pets::Pet;
-use super::world::Key;
 use super::{Supervisor, log};
 use crate::model::{
-    EGRESS_ANNOTATION, Egress, ISOLATION_ANNOTATION, Isolation, Ordinal, Set, Step, pod_for,
+    EGRESS_ANNOTATION, Egress, ISOLATION_ANNOTATION, Isolation, ObjectRef, Ordinal, Set, Step,
+    pod_for,
 };
 use crate::problem::Result;
 use crate::store::journal::Severity;
@@ -22,7 +22,7 @@ impl Supervisor {
     /// Performs one step for the set; returns whether anything changed by it.
     pub(super) fn perform(
         &mut self,
-        key: &Key,
+        key: &ObjectRef,
         set: &Set,
         step: &Step,
         now: Timestamp,
@@ -91,7 +91,7 @@ impl Supervisor {
     }
 
     /// Tells of a step that was done, and why where the step knows (C21, C83).
-    fn tell(&mut self, key: &Key, set: &Set, step: &Step) {
+    fn tell(&mut self, key: &ObjectRef, set: &Set, step: &Step) {
         let Some((reason, mut message)) = step.event(set) else {
             return;
         };
@@ -103,15 +103,18 @@ impl Supervisor {
 
     fn revise(
         &mut self,
-        key: &Key,
+        key: &ObjectRef,
         change: impl FnOnce(&mut Vec<k8s_openapi::api::apps::v1::ControllerRevision>),
     ) -> Result<()> {
-        let path = self.store.layout().revisions(&key.0, key.1.as_str());
+        let path = self
+            .store
+            .layout()
+            .revisions(&key.namespace, key.name.as_str());
         let revisions = self
             .world
-            .place_mut(&key.0)
+            .place_mut(&key.namespace)
             .revisions
-            .entry(key.1.clone())
+            .entry(key.name.clone())
             .or_default();
         change(revisions);
         self.late.replace(path, serde_json::to_vec(revisions)?);
@@ -120,7 +123,7 @@ impl Supervisor {
 
     fn create_pet(
         &mut self,
-        key: &Key,
+        key: &ObjectRef,
         ordinal: Ordinal,
         revision: &str,
         now: Timestamp,
@@ -129,18 +132,18 @@ impl Supervisor {
         let set = self.set(key)?;
         let revisions = self
             .world
-            .place(&key.0)
-            .and_then(|place| place.revisions.get(&key.1));
+            .place(&key.namespace)
+            .and_then(|place| place.revisions.get(&key.name));
         let revision = revisions
             .into_iter()
             .flatten()
             .find(|r| r.metadata.name.as_deref() == Some(revision));
-        let revision = revision.with_context(|| format!("{} has lost its revision", key.1))?;
+        let revision = revision.with_context(|| format!("{} has lost its revision", key.name))?;
         let mut pod = pod_for(set, ordinal, revision)?;
         let name = pod.metadata.name.clone().unwrap_or_default();
         pod.metadata.uid = Some(new_uid()?);
         pod.metadata.creation_timestamp = Some(Time(now));
-        let pet_key = (key.0.clone(), name.parse()?);
+        let pet_key = ObjectRef::new(key.namespace.clone(), name.parse()?);
         let notes = self.set(key)?.metadata.annotations.as_ref();
         let asked = Isolation::asked(notes)?;
         if let Some(egress) = Egress::asked(notes)? {
@@ -154,7 +157,7 @@ impl Supervisor {
     pub(super) fn launch(
         &mut self,
         mut pod: Pod,
-        key: &Key,
+        key: &ObjectRef,
         asked: Option<Isolation>,
     ) -> Result<()> {
         self.isolate(&mut pod, asked);
@@ -162,13 +165,13 @@ impl Supervisor {
         self.provide_volumes(&pod, key)?;
         let mut pet = Pet::new(pod);
         let written = pet.write(self.store.layout(), key);
-        written.with_context(|| format!("cannot write the pod {}", key.1))?;
+        written.with_context(|| format!("cannot write the pod {}", key.name))?;
         // Watched before it starts, so that its first status is not missed.
         self.watch_pet(key);
         let started = pet.start(self.store.layout(), key);
-        let place = self.world.place_mut(&key.0);
-        place.pets.insert(key.1.clone(), pet);
-        started.with_context(|| format!("cannot start the runner of {}", key.1))
+        let place = self.world.place_mut(&key.namespace);
+        place.pets.insert(key.name.clone(), pet);
+        started.with_context(|| format!("cannot start the runner of {}", key.name))
     }
 
     /// Notes in a pod how much it is kept apart: what is asked for, or else the settings.
@@ -198,10 +201,10 @@ impl Supervisor {
     }
 
     /// Gives a pod the address that its identity has for ever.
-    pub(super) fn locate(&mut self, pod: &mut Pod, key: &Key) -> Result<()> {
+    pub(super) fn locate(&mut self, pod: &mut Pod, key: &ObjectRef) -> Result<()> {
         let address = self
             .addresses
-            .address_of(&key.0, key.1.as_str())?
+            .address_of(&key.namespace, key.name.as_str())?
             .to_string();
         pod.status = Some(PodStatus {
             phase: Some("Pending".to_owned()),
@@ -216,8 +219,13 @@ impl Supervisor {
         Ok(())
     }
 
-    fn own_pet(&mut self, key: &Key, name: &str, owner: Option<OwnerReference>) -> Result<()> {
-        let pet_key = (key.0.clone(), name.parse()?);
+    fn own_pet(
+        &mut self,
+        key: &ObjectRef,
+        name: &str,
+        owner: Option<OwnerReference>,
+    ) -> Result<()> {
+        let pet_key = ObjectRef::new(key.namespace.clone(), name.parse()?);
         let layout = self.store.layout().clone();
         let Some(pet) = self.world.pet_mut(&pet_key) else {
             return Ok(());
@@ -231,10 +239,10 @@ impl Supervisor {
             .with_context(|| format!("cannot write the pod {name}"))
     }
 
-    pub(super) fn set(&self, key: &Key) -> Result<&StatefulSet> {
-        let place = self.world.place(&key.0);
-        let set = place.and_then(|place| place.sets.get(&key.1));
-        set.with_context(|| format!("{} is not known", key.1))
+    pub(super) fn set(&self, key: &ObjectRef) -> Result<&StatefulSet> {
+        let place = self.world.place(&key.namespace);
+        let set = place.and_then(|place| place.sets.get(&key.name));
+        set.with_context(|| format!("{} is not known", key.name))
     }
 }
 

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 use serde::Deserialize;
 
-use super::world::Key;
+use crate::model::ObjectRef;
 use crate::model::bare;
 use crate::runner;
 use crate::store::{Layout, Lock, PetLayout, Sync, read_json, replace_json, view};
@@ -183,8 +183,8 @@ impl Pet {
     }
 
     /// Starts a runner.
-    pub(super) fn start(&mut self, layout: &Layout, key: &Key) -> io::Result<()> {
-        match runner::start(layout, &key.0, key.1.as_str()) {
+    pub(super) fn start(&mut self, layout: &Layout, key: &ObjectRef) -> io::Result<()> {
+        match runner::start(layout, &key.namespace, key.name.as_str()) {
             Ok(child) => {
                 self.runner = Runner::Child(Pid::from_child(&child));
                 Ok(())
@@ -223,7 +223,7 @@ impl Pet {
     }
 
     /// Asks the runner to stop the pet. Saying it again does no harm.
-    pub(super) fn stop(&self, layout: &Layout, key: &Key) {
+    pub(super) fn stop(&self, layout: &Layout, key: &ObjectRef) {
         let grace = self
             .pod
             .metadata
@@ -232,7 +232,7 @@ impl Pet {
         let wish = runner::Control::Stop {
             grace_seconds: u64::try_from(grace).ok(),
         };
-        let files = layout.pet(&key.0, key.1.as_str());
+        let files = layout.pet(&key.namespace, key.name.as_str());
         if runner::tell(&files, &wish).is_ok() {
             return;
         }
@@ -245,8 +245,8 @@ impl Pet {
     }
 
     /// Writes the pod to its directory.
-    pub(super) fn write(&self, layout: &Layout, key: &Key) -> io::Result<()> {
-        let files = layout.pet(&key.0, key.1.as_str());
+    pub(super) fn write(&self, layout: &Layout, key: &ObjectRef) -> io::Result<()> {
+        let files = layout.pet(&key.namespace, key.name.as_str());
         replace_json(&files.pod(), &self.pod, Sync::No)?;
         view::show(layout, &files.pod(), &view::of_pod(&self.pod))
     }

@@ -7,11 +7,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::world::Key;
 use super::{Supervisor, log};
 use crate::dns::{Server, Zone, upstreams};
 use crate::model::endpoints::{ServiceRecord, endpoints};
-use crate::model::{Outcome, Set, Step};
+use crate::model::{ObjectRef, Outcome, Set, Step};
 use crate::store::{self, SetReport, Settings, Sync, Waiting, view};
 
 /// The port of the DNS server on its own loopback address, where the settings name no other.
@@ -21,7 +20,7 @@ const DNS_PORT: u16 = 5353;
 #[derive(Debug)]
 pub(super) struct Names {
     zone: Arc<RwLock<Zone>>,
-    records: BTreeMap<Key, ServiceRecord>,
+    records: BTreeMap<ObjectRef, ServiceRecord>,
     /// Kept as long as it shall listen.
     _server: Option<Server>,
 }
@@ -65,7 +64,7 @@ impl Supervisor {
     /// Publishes the report of a set, if it says anything new.
     pub(super) fn publish_set(
         &mut self,
-        key: &Key,
+        key: &ObjectRef,
         set: &Set,
         outcome: &Outcome,
         failure: Option<String>,
@@ -85,7 +84,10 @@ impl Supervisor {
             let mut same = before.filter(|old| old.pet == waiting.pet && old.why == waiting.why);
             waiting.since = same.next().map_or(waiting.since, |old| old.since);
         }
-        let path = self.store.layout().set_status(&key.0, key.1.as_str());
+        let path = self
+            .store
+            .layout()
+            .set_status(&key.namespace, key.name.as_str());
         if self.published.get(key) == Some(&report) {
             return;
         }
@@ -113,15 +115,19 @@ impl Supervisor {
             let pods: Vec<&Pod> = place.pets.values().map(|pet| &pet.pod).collect();
             let mut changed = Vec::new();
             for (name, service) in &place.services {
-                let key = (namespace.clone(), name.clone());
+                let key = ObjectRef::new(namespace.clone(), name.clone());
                 let record = endpoints(service, &pods);
                 if self.names.records.get(&key) != Some(&record) {
                     changed.push((key, record));
                 }
             }
-            let known = self.names.records.keys().filter(|key| key.0 == namespace);
+            let known = self
+                .names
+                .records
+                .keys()
+                .filter(|key| key.namespace == namespace);
             let gone = known
-                .filter(|key| !place.services.contains_key(&key.1))
+                .filter(|key| !place.services.contains_key(&key.name))
                 .cloned()
                 .collect::<Vec<_>>();
             changed
@@ -132,13 +138,16 @@ impl Supervisor {
     }
 
     /// Names resolve first; the files, which take longer, come after.
-    fn publish_record(&mut self, key: Key, record: ServiceRecord) {
+    fn publish_record(&mut self, key: ObjectRef, record: ServiceRecord) {
         let copy = record.clone();
         let zone = &self.names.zone;
         zone.write()
             .unwrap_or_else(PoisonError::into_inner)
             .replace(copy);
-        let path = self.store.layout().service_record(&key.0, key.1.as_str());
+        let path = self
+            .store
+            .layout()
+            .service_record(&key.namespace, key.name.as_str());
         let layout = self.store.layout();
         let written = store::replace_json(&path, &record, Sync::No);
         if let Err(error) = written.and_then(|()| view::show(layout, &path, &record)) {
@@ -147,8 +156,11 @@ impl Supervisor {
         self.names.records.insert(key, record);
     }
 
-    fn withdraw_record(&mut self, key: &Key) {
-        let path = self.store.layout().service_record(&key.0, key.1.as_str());
+    fn withdraw_record(&mut self, key: &ObjectRef) {
+        let path = self
+            .store
+            .layout()
+            .service_record(&key.namespace, key.name.as_str());
         let layout = self.store.layout();
         if let Err(error) = store::remove(&path).and_then(|()| view::unshow(layout, &path)) {
             log(&format!("cannot remove {}: {error}", path.display()));
@@ -158,7 +170,7 @@ impl Supervisor {
             .zone
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        zone.remove(key.0.as_str(), key.1.as_str());
+        zone.remove(key.namespace.as_str(), key.name.as_str());
         drop(zone);
         self.names.records.remove(key);
     }

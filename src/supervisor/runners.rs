@@ -8,8 +8,8 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 
 use super::abandoned::withdraw_readiness;
 use super::pets::{Incarnation, Runner};
-use super::world::Key;
 use super::{Supervisor, log};
+use crate::model::ObjectRef;
 use crate::store;
 use crate::store::journal::Severity;
 
@@ -18,7 +18,7 @@ const ORPHANS_END_WITHIN: Duration = Duration::from_secs(2);
 
 impl Supervisor {
     /// Returns the descriptors of runners that are no children of this process.
-    pub(super) fn adopted(&self) -> Vec<(Key, BorrowedFd<'_>)> {
+    pub(super) fn adopted(&self) -> Vec<(ObjectRef, BorrowedFd<'_>)> {
         let pets = self.world.places.iter().flat_map(|(namespace, place)| {
             place
                 .pets
@@ -26,7 +26,10 @@ impl Supervisor {
                 .map(move |(name, pet)| (namespace, name, pet))
         });
         let adopted = pets.filter_map(|(namespace, name, pet)| match &pet.runner {
-            Runner::Adopted(pidfd) => Some(((namespace.clone(), name.clone()), pidfd.as_fd())),
+            Runner::Adopted(pidfd) => Some((
+                ObjectRef::new(namespace.clone(), name.clone()),
+                pidfd.as_fd(),
+            )),
             Runner::Missing | Runner::Child(_) | Runner::Done | Runner::Resting(_) => None,
         });
         adopted.collect()
@@ -55,14 +58,14 @@ impl Supervisor {
         }
     }
 
-    fn runner_with(&self, pid: Pid) -> Option<Key> {
+    fn runner_with(&self, pid: Pid) -> Option<ObjectRef> {
         let mut pets = self.world.pets();
         pets.find_map(|(key, pet)| (pet.child() == Some(pid)).then_some(key))
     }
 
     /// Takes note that a runner is gone; `well` is its own word for it, if it was a child.
-    pub(super) fn note_runner_ended(&mut self, key: &Key, well: Option<bool>) {
-        let files = self.store.layout().pet(&key.0, key.1.as_str());
+    pub(super) fn note_runner_ended(&mut self, key: &ObjectRef, well: Option<bool>) {
+        let files = self.store.layout().pet(&key.namespace, key.name.as_str());
         let well = match (well, Incarnation::find(&files)) {
             // Another supervisor's runner was there first: it is the one.
             (_, Ok(Incarnation::Alive(pidfd))) => {
@@ -77,7 +80,7 @@ impl Supervisor {
         if !well {
             self.end_orphans();
             if let Err(error) = withdraw_readiness(self.store.layout(), &files) {
-                log(&format!("{}/{}: {error}", key.0, key.1));
+                log(&format!("{key}: {error}"));
             }
             let message = "the runner of this pet ended unexpectedly; a new one takes over";
             self.pet_event(key, Severity::Warning, "RunnerDied", message);

@@ -8,8 +8,8 @@ use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 use rustix::process::Pid;
 
 use super::launch::role;
-use super::world::Key;
 use super::{Supervisor, log};
+use crate::model::ObjectRef;
 use crate::model::address::Pool;
 use crate::model::endpoints::ServiceKind;
 use crate::problem::Result;
@@ -60,12 +60,15 @@ impl Supervisor {
     /// Gives each service that may have changed its virtual address, before a pet starts that is
     /// told of it.
     pub(super) fn give_services_addresses(&mut self) {
-        let mut without: Vec<(Key, Option<String>)> = Vec::new();
+        let mut without: Vec<(ObjectRef, Option<String>)> = Vec::new();
         for namespace in &self.stirred {
             let services = self.world.place(namespace).map(|place| &place.services);
             for (name, service) in services.into_iter().flatten() {
                 if let Some(spec) = service.spec.as_ref().filter(|spec| wants_address(spec)) {
-                    without.push(((namespace.clone(), name.clone()), spec.cluster_ip.clone()));
+                    without.push((
+                        ObjectRef::new(namespace.clone(), name.clone()),
+                        spec.cluster_ip.clone(),
+                    ));
                 }
             }
         }
@@ -80,18 +83,18 @@ impl Supervisor {
         }
     }
 
-    fn give_service_address(&mut self, key: &Key, asked: Option<&str>) -> Result<()> {
+    fn give_service_address(&mut self, key: &ObjectRef, asked: Option<&str>) -> Result<()> {
         let asked = asked.filter(|asked| !asked.is_empty());
         let wish: Option<Ipv4Addr> = asked.and_then(|asked| asked.parse().ok());
         let ip = self
             .addresses
-            .address_of_service(&key.0, key.1.as_str(), wish)?;
+            .address_of_service(&key.namespace, key.name.as_str(), wish)?;
         if wish == Some(ip) {
             return Ok(());
         }
         self.write_service_address(key, ip)?;
-        let place = self.world.place_mut(&key.0);
-        if let Some(service) = place.services.get_mut(&key.1) {
+        let place = self.world.place_mut(&key.namespace);
+        if let Some(service) = place.services.get_mut(&key.name) {
             set_address(service, ip);
         }
         // One of another block comes with a state directory that was copied.
@@ -104,9 +107,9 @@ impl Supervisor {
     }
 
     /// Writes a service's address into what is wanted, as the API server does.
-    fn write_service_address(&self, (namespace, name): &Key, ip: Ipv4Addr) -> Result<()> {
+    fn write_service_address(&self, key: &ObjectRef, ip: Ipv4Addr) -> Result<()> {
         self.store.edit("supervise", None, |edit| {
-            if let Some(mut service) = edit.find::<Service>(namespace, name)? {
+            if let Some(mut service) = edit.find::<Service>(&key.namespace, &key.name)? {
                 set_address(&mut service, ip);
                 edit.put(&service)?;
             }
@@ -114,15 +117,21 @@ impl Supervisor {
         })
     }
 
-    pub(super) fn service_event(&self, key: &Key, severity: Severity, reason: &str, message: &str) {
-        let object = format!("service/{}", key.1);
-        self.event(key, key.1.as_str(), object, severity, reason, message);
+    pub(super) fn service_event(
+        &self,
+        key: &ObjectRef,
+        severity: Severity,
+        reason: &str,
+        message: &str,
+    ) {
+        let object = format!("service/{}", key.name);
+        self.event(key, key.name.as_str(), object, severity, reason, message);
     }
 
     /// Says once that the service a set is known by does not exist.
-    pub(super) fn note_missing_service(&mut self, key: &Key) {
-        let place = self.world.place(&key.0);
-        let set = place.and_then(|place| place.sets.get(&key.1));
+    pub(super) fn note_missing_service(&mut self, key: &ObjectRef) {
+        let place = self.world.place(&key.namespace);
+        let set = place.and_then(|place| place.sets.get(&key.name));
         let service = set
             .and_then(|set| set.spec.as_ref()?.service_name.as_deref())
             .filter(|service| !service.is_empty());

@@ -2,17 +2,23 @@
 
 use jiff::Timestamp;
 
-use super::world::{Key, set_key};
 use super::{Supervisor, log};
+use crate::model::ObjectRef;
 use crate::store::journal::{self, Severity};
 
 impl Supervisor {
     /// Writes an event of a set.
-    pub(super) fn set_event(&self, key: &Key, severity: Severity, reason: &str, message: &str) {
+    pub(super) fn set_event(
+        &self,
+        key: &ObjectRef,
+        severity: Severity,
+        reason: &str,
+        message: &str,
+    ) {
         self.event(
             key,
-            key.1.as_str(),
-            format!("statefulset/{}", key.1),
+            key.name.as_str(),
+            format!("statefulset/{}", key.name),
             severity,
             reason,
             message,
@@ -20,13 +26,19 @@ impl Supervisor {
     }
 
     /// Writes an event of a pet.
-    pub(super) fn pet_event(&self, key: &Key, severity: Severity, reason: &str, message: &str) {
-        let set = set_key(key).1;
-        let owner = if self.is_bare(key) { &key.1 } else { &set };
+    pub(super) fn pet_event(
+        &self,
+        key: &ObjectRef,
+        severity: Severity,
+        reason: &str,
+        message: &str,
+    ) {
+        let set = key.set_by_name().name;
+        let owner = if self.is_bare(key) { &key.name } else { &set };
         self.event(
             key,
             owner.as_str(),
-            format!("pod/{}", key.1),
+            format!("pod/{}", key.name),
             severity,
             reason,
             message,
@@ -34,13 +46,13 @@ impl Supervisor {
     }
 
     /// Writes an event of a claim of a set, or of one of its pets.
-    pub(super) fn claim_event(&self, key: &Key, claim: &str, message: &str) {
+    pub(super) fn claim_event(&self, key: &ObjectRef, claim: &str, message: &str) {
         let set = key
-            .1
+            .name
             .as_str()
             .rsplit_once('-')
             .filter(|(_, end)| end.parse::<u32>().is_ok());
-        let owner = set.map_or(key.1.as_str(), |(set, _)| set);
+        let owner = set.map_or(key.name.as_str(), |(set, _)| set);
         let object = format!("persistentvolumeclaim/{claim}");
         let severity = Severity::Normal;
         self.event(key, owner, object, severity, "Deleted", message);
@@ -48,7 +60,7 @@ impl Supervisor {
 
     pub(super) fn event(
         &self,
-        key: &Key,
+        key: &ObjectRef,
         owner: &str,
         object: String,
         severity: Severity,
@@ -62,7 +74,7 @@ impl Supervisor {
             object,
             message: message.to_owned(),
         };
-        let path = self.store.layout().journal(&key.0, owner);
+        let path = self.store.layout().journal(&key.namespace, owner);
         if let Err(error) = journal::append(&path, &event) {
             log(&format!("cannot write {}: {error}", path.display()));
         }

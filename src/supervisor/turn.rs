@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::retry::rest_after;
-use super::world::{Key, set_key};
 use super::{Supervisor, log};
-use crate::model::{Ordinal, Outcome, PetSeen, Rules, Seen, Set, Step, reconcile};
+use crate::model::{ObjectRef, Ordinal, Outcome, PetSeen, Rules, Seen, Set, Step, reconcile};
 use crate::problem::Result;
 use crate::store::journal::Severity;
 use crate::store::{self, Eviction, SetReport, Wanted};
@@ -50,7 +49,7 @@ impl Supervisor {
     fn tend_pets(&mut self, now: Instant) {
         let over = |pet: &super::pets::Pet| pet.is_terminating() && pet.is_over() && !pet.is_bare();
         let due = |pet: &super::pets::Pet| pet.is_due(now);
-        let work: Vec<(Key, bool)> = self
+        let work: Vec<(ObjectRef, bool)> = self
             .world
             .pets()
             .filter(|(_, pet)| over(pet) || due(pet))
@@ -69,9 +68,9 @@ impl Supervisor {
                 Ok(()) => self.set_of_pet_is_due(&key),
                 Err(error) => {
                     let why = format!("{error:#}");
-                    log(&format!("{}/{}: {why}", key.0, key.1));
+                    log(&format!("{key}: {why}"));
                     self.pet_event(&key, Severity::Warning, "FailedStart", &why);
-                    self.retry_later(&set_key(&key));
+                    self.retry_later(&key.set_by_name());
                 }
             }
         }
@@ -82,8 +81,8 @@ impl Supervisor {
         let mut doomed = Vec::new();
         for (namespace, place) in &self.world.places {
             for (pod, Eviction { uid, .. }) in &place.evictions {
-                let key = (namespace.clone(), pod.clone());
-                let set = set_key(&key).1;
+                let key = ObjectRef::new(namespace.clone(), pod.clone());
+                let set = key.set_by_name().name;
                 let pet = place
                     .pets
                     .get(pod)
@@ -94,26 +93,26 @@ impl Supervisor {
             }
         }
         for (key, uid) in doomed {
-            let (set, now) = (set_key(&key), Timestamp::now());
-            let asked = self.delete_pet(&set, key.1.as_str(), &uid, now);
+            let (set, now) = (key.set_by_name(), Timestamp::now());
+            let asked = self.delete_pet(&set, key.name.as_str(), &uid, now);
             if let Err(error) = asked {
-                log(&format!("{}/{}: {error:#}", key.0, key.1));
+                log(&format!("{key}: {error:#}"));
             }
         }
     }
 
     /// Reconciles one set until nothing more can be done now.
-    fn tend_set(&mut self, key: &Key) {
+    fn tend_set(&mut self, key: &ObjectRef) {
         let Some(object) = self
             .world
-            .place(&key.0)
-            .and_then(|place| place.sets.get(&key.1))
+            .place(&key.namespace)
+            .and_then(|place| place.sets.get(&key.name))
         else {
             return self.forget_set(key);
         };
         let mut set = match Set::of(object) {
             Ok(set) => set,
-            Err(problem) => return log(&format!("{}/{}: {problem}", key.0, key.1)),
+            Err(problem) => return log(&format!("{key}: {problem}")),
         };
         self.note_missing_service(key);
         set.stopped = self.world.stopped;
@@ -128,8 +127,8 @@ impl Supervisor {
                 Ok(true)
                     if self
                         .world
-                        .place(&key.0)
-                        .is_some_and(|p| p.sets.contains_key(&key.1)) =>
+                        .place(&key.namespace)
+                        .is_some_and(|p| p.sets.contains_key(&key.name)) =>
                 {
                     self.remember_status(key, &outcome);
                 }
@@ -142,18 +141,18 @@ impl Supervisor {
                 }
                 Err(error) => {
                     let why = format!("{error:#}");
-                    log(&format!("{}/{}: {why}", key.0, key.1));
+                    log(&format!("{key}: {why}"));
                     self.retry_later(key);
                     return self.publish_set(key, &set, &outcome, Some(why), now);
                 }
             }
         }
-        log(&format!("{}/{} does not come to rest", key.0, key.1));
+        log(&format!("{key} does not come to rest"));
     }
 
     fn perform_all(
         &mut self,
-        key: &Key,
+        key: &ObjectRef,
         set: &Set,
         outcome: &Outcome,
         now: Timestamp,
@@ -170,14 +169,14 @@ impl Supervisor {
             changed |= done?;
         }
         if changed {
-            self.stirred.insert(key.0.clone());
+            self.stirred.insert(key.namespace.clone());
         }
         Ok(changed)
     }
 
     /// Gives the pets that are about to be made their addresses, and those soon to follow: the
     /// disk is waited for once and not for each.
-    fn give_addresses(&mut self, key: &Key, set: &Set, outcome: &Outcome) -> Result<()> {
+    fn give_addresses(&mut self, key: &ObjectRef, set: &Set, outcome: &Outcome) -> Result<()> {
         let made = outcome.steps.iter().filter_map(|step| {
             let Step::CreatePet { ordinal, .. } = step else {
                 return None;
@@ -191,24 +190,24 @@ impl Supervisor {
         let soon = set.ordinals().filter(|ordinal| ordinal > first);
         let pets = made.iter().copied().chain(soon.take(AHEAD));
         let pets: Vec<String> = pets.map(|ordinal| set.pet_name(ordinal)).collect();
-        self.addresses.give(&key.0, &pets)
+        self.addresses.give(&key.namespace, &pets)
     }
 
     /// Gathers what there is of a set.
-    fn seen(&mut self, key: &Key, set: &Set) -> Seen {
+    fn seen(&mut self, key: &ObjectRef, set: &Set) -> Seen {
         let status = self.report_of(key).filter(|report| report.uid == set.uid);
         let status = status
             .map(|report| report.status.clone())
             .unwrap_or_default();
-        let Some(place) = self.world.place(&key.0) else {
+        let Some(place) = self.world.place(&key.namespace) else {
             return Seen::default();
         };
         let mut seen = Seen {
             status,
             ..Seen::default()
         };
-        seen.revisions = place.revisions.get(&key.1).cloned().unwrap_or_default();
-        let prefix = format!("{}-", key.1);
+        seen.revisions = place.revisions.get(&key.name).cloned().unwrap_or_default();
+        let prefix = format!("{}-", key.name);
         for (name, pet) in place.pets.range::<str, _>((
             std::ops::Bound::Included(prefix.as_str()),
             std::ops::Bound::Unbounded,
@@ -231,7 +230,7 @@ impl Supervisor {
             }
         }
         for template in &set.claim_templates {
-            let prefix = format!("{template}-{}-", key.1);
+            let prefix = format!("{template}-{}-", key.name);
             let claims = place.claims.range(prefix.clone()..);
             for (name, claim) in claims.take_while(|(name, _)| name.starts_with(&prefix)) {
                 seen.claims
@@ -242,9 +241,12 @@ impl Supervisor {
     }
 
     /// Returns the last report of a set, also one that an earlier supervisor published.
-    pub(super) fn report_of(&mut self, key: &Key) -> Option<&SetReport> {
+    pub(super) fn report_of(&mut self, key: &ObjectRef) -> Option<&SetReport> {
         if !self.reports.contains_key(key) {
-            let path = self.store.layout().set_status(&key.0, key.1.as_str());
+            let path = self
+                .store
+                .layout()
+                .set_status(&key.namespace, key.name.as_str());
             if let Ok(Some(report)) = store::read_json(&path) {
                 self.reports.insert(key.clone(), report);
             }
@@ -253,19 +255,19 @@ impl Supervisor {
     }
 
     /// Keeps the status of a pass for the next one; it is published when the set comes to rest.
-    fn remember_status(&mut self, key: &Key, outcome: &Outcome) {
+    fn remember_status(&mut self, key: &ObjectRef, outcome: &Outcome) {
         if let Some(report) = self.reports.get_mut(key) {
             report.status = outcome.status.clone();
         }
     }
 
-    fn set_alarm(&mut self, key: &Key, wake_at: Option<Timestamp>, now: Timestamp) {
+    fn set_alarm(&mut self, key: &ObjectRef, wake_at: Option<Timestamp>, now: Timestamp) {
         let Some(wake_at) = wake_at else { return };
         let left = Duration::try_from(wake_at.duration_since(now)).unwrap_or_default();
         self.alarms.insert(key.clone(), Instant::now() + left);
     }
 
-    fn retry_later(&mut self, key: &Key) {
+    fn retry_later(&mut self, key: &ObjectRef) {
         let failures = self.failures.entry(key.clone()).or_default();
         let rest = rest_after(*failures);
         *failures += 1;
@@ -273,7 +275,7 @@ impl Supervisor {
     }
 
     /// Forgets what was known of a set whose object is gone.
-    fn forget_set(&mut self, key: &Key) {
+    fn forget_set(&mut self, key: &ObjectRef) {
         self.reports.remove(key);
         self.published.remove(key);
         self.alarms.remove(key);
@@ -281,8 +283,8 @@ impl Supervisor {
     }
 
     /// Takes back the wishes to replace pets that have been replaced.
-    fn forget_evictions(&mut self, key: &Key) {
-        let Some(place) = self.world.place(&key.0) else {
+    fn forget_evictions(&mut self, key: &ObjectRef) {
+        let Some(place) = self.world.place(&key.namespace) else {
             return;
         };
         let fulfilled = place.evictions.iter().filter(|(pod, eviction)| {
@@ -300,15 +302,15 @@ impl Supervisor {
         let store = self.store.clone();
         let done = store.edit("supervise", None, |edit| {
             for (pod, eviction) in &fulfilled {
-                if store.eviction(&key.0, pod).as_ref() == Some(eviction) {
-                    edit.forget(&key.0, Wanted::Eviction, pod);
+                if store.eviction(&key.namespace, pod).as_ref() == Some(eviction) {
+                    edit.forget(&key.namespace, Wanted::Eviction, pod);
                 }
             }
             Ok(())
         });
         match done {
             Ok(()) => {
-                let place = self.world.place_mut(&key.0);
+                let place = self.world.place_mut(&key.namespace);
                 fulfilled
                     .iter()
                     .for_each(|(pod, _)| drop(place.evictions.remove(pod)));

@@ -10,10 +10,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use rustix::process::{Pid, WaitStatus};
 
-use super::world::Key;
 use super::{Supervisor, launch, log};
 use crate::model::rollout::{self, RolledBack};
-use crate::model::{HOOK_ANNOTATION, Hook, HookOutcome, Ordinal, PetSeen, Set};
+use crate::model::{HOOK_ANNOTATION, Hook, HookOutcome, ObjectRef, Ordinal, PetSeen, Set};
 use crate::problem::{Problem, Result};
 use crate::store::journal::Severity;
 use crate::store::{self, Wanted};
@@ -21,7 +20,7 @@ use crate::store::{self, Wanted};
 /// A hook that runs: in which pet, and which run of it.
 #[derive(Debug)]
 pub(super) struct RunningHook {
-    pet: Key,
+    pet: ObjectRef,
     uid: String,
     generation: i64,
 }
@@ -32,23 +31,23 @@ impl Supervisor {
     /// A set that somebody has just changed is left to that change.
     pub(super) fn roll_back(
         &mut self,
-        key: &Key,
+        key: &ObjectRef,
         set: &Set,
         to: &str,
         (ordinal, why): (Ordinal, &str),
         now: Timestamp,
     ) -> Result<()> {
         let pet = set.pet_name(ordinal);
-        let place = self.world.place(&key.0);
+        let place = self.world.place(&key.namespace);
         let pod = place.and_then(|place| place.pets.get(pet.as_str()));
-        let files = self.store.layout().pet(&key.0, &pet);
+        let files = self.store.layout().pet(&key.namespace, &pet);
         let words = pod.map(|pet| store::last_words(&files, &pet.pod));
-        let revisions = place.and_then(|place| place.revisions.get(&key.1));
+        let revisions = place.and_then(|place| place.revisions.get(&key.name));
         let mut revisions = revisions.into_iter().flatten();
         let revision = revisions
             .find(|one| one.metadata.name.as_deref() == Some(to))
             .cloned()
-            .with_context(|| format!("{} has lost its revision {to}", key.1))?;
+            .with_context(|| format!("{} has lost its revision {to}", key.name))?;
         let from = self.reports.get(key).map(|report| &report.status);
         let from = from.and_then(|status| status.update_revision.clone());
         let note = RolledBack {
@@ -73,7 +72,7 @@ impl Supervisor {
     }
 
     /// Takes an annotation off the set, now that what it asked for is done.
-    pub(super) fn fulfil(&mut self, key: &Key, set: &Set, annotation: &str) -> Result<()> {
+    pub(super) fn fulfil(&mut self, key: &ObjectRef, set: &Set, annotation: &str) -> Result<()> {
         self.edit_set(key, set, |set| {
             rollout::annotate(set, annotation, None);
             Ok(())
@@ -84,13 +83,13 @@ impl Supervisor {
     /// Changes a wanted set that is still the one that was looked at; says whether it was.
     fn edit_set(
         &mut self,
-        key: &Key,
+        key: &ObjectRef,
         seen: &Set,
         change: impl FnOnce(&mut StatefulSet) -> Result<(), Problem>,
     ) -> Result<bool> {
         let store = self.store.clone();
         let changed = store.edit("supervise", None, |edit| {
-            let wanted: Option<StatefulSet> = edit.find(&key.0, &key.1)?;
+            let wanted: Option<StatefulSet> = edit.find(&key.namespace, &key.name)?;
             let same = |wanted: &StatefulSet| {
                 let meta = &wanted.metadata;
                 meta.uid.as_ref() == Some(&seen.uid) && meta.generation == Some(seen.generation)
@@ -106,8 +105,8 @@ impl Supervisor {
         let done = changed.is_some();
         match changed {
             Some(wanted) => {
-                let place = self.world.place_mut(&key.0);
-                place.sets.insert(key.1.clone(), wanted);
+                let place = self.world.place_mut(&key.namespace);
+                place.sets.insert(key.name.clone(), wanted);
             }
             // What is known of it is outdated.
             None => drop(self.world.refresh(&store, Wanted::StatefulSet, key)?),
@@ -116,14 +115,14 @@ impl Supervisor {
     }
 
     /// Runs the set's command for it in a pet that is about to leave.
-    pub(super) fn run_hook(&mut self, key: &Key, set: &Set, ordinal: Ordinal) -> Result<()> {
+    pub(super) fn run_hook(&mut self, key: &ObjectRef, set: &Set, ordinal: Ordinal) -> Result<()> {
         let Some(command) = &set.wishes.pre_scale_down else {
             return Ok(());
         };
-        let pet = (key.0.clone(), set.pet_name(ordinal).parse()?);
+        let pet = ObjectRef::new(key.namespace.clone(), set.pet_name(ordinal).parse()?);
         let child = self
             .spawn_hook(&pet, command)
-            .with_context(|| format!("cannot run the pre-scale-down hook of {}", pet.1))?;
+            .with_context(|| format!("cannot run the pre-scale-down hook of {}", pet.name))?;
         let uid = self.world.pet_mut(&pet).map(|pet| pet.uid().to_owned());
         let hook = RunningHook {
             uid: uid.unwrap_or_default(),
@@ -136,9 +135,9 @@ impl Supervisor {
     }
 
     /// Starts the command as `petset exec` would. What it says stays with the pet's logs.
-    fn spawn_hook(&self, pet: &Key, command: &str) -> io::Result<Pid> {
+    fn spawn_hook(&self, pet: &ObjectRef, command: &str) -> io::Result<Pid> {
         let layout = self.store.layout();
-        let path = hook_log(&layout.pet(&pet.0, pet.1.as_str()));
+        let path = hook_log(&layout.pet(&pet.namespace, pet.name.as_str()));
         store::make_dir(path.parent().unwrap_or(&path))?;
         let log = OpenOptions::new()
             .create(true)
@@ -148,8 +147,8 @@ impl Supervisor {
             .open(path)?;
         let child = Command::new(launch::own_program()?)
             .arg("exec")
-            .arg(pet.1.as_str())
-            .args(["--namespace", pet.0.as_str(), "--state-dir"])
+            .arg(pet.name.as_str())
+            .args(["--namespace", pet.namespace.as_str(), "--state-dir"])
             .arg(layout.root())
             .args(["--", "/bin/sh", "-c", command])
             .stdin(Stdio::null())
@@ -174,14 +173,14 @@ impl Supervisor {
             self.pet_event(&hook.pet, Severity::Warning, "FailedPreScaleDown", &message);
         }
         if let Err(error) = self.note_hook(&hook, outcome) {
-            log(&format!("{}/{}: {error:#}", hook.pet.0, hook.pet.1));
+            log(&format!("{}: {error:#}", hook.pet));
         }
         self.set_of_pet_is_due(&hook.pet);
         true
     }
 
-    fn complaint(&self, pet: &Key, code: i32) -> String {
-        let path = hook_log(&self.store.layout().pet(&pet.0, pet.1.as_str()));
+    fn complaint(&self, pet: &ObjectRef, code: i32) -> String {
+        let path = hook_log(&self.store.layout().pet(&pet.namespace, pet.name.as_str()));
         let said = fs::read(path).unwrap_or_default();
         let said = String::from_utf8_lossy(&said).into_owned();
         match said.lines().rfind(|line| !line.trim().is_empty()) {
@@ -207,7 +206,7 @@ impl Supervisor {
         let annotations = pet.pod.metadata.annotations.get_or_insert_default();
         annotations.insert(HOOK_ANNOTATION.to_owned(), text);
         pet.write(&layout, &hook.pet)
-            .with_context(|| format!("cannot write the pod {}", hook.pet.1))
+            .with_context(|| format!("cannot write the pod {}", hook.pet.name))
     }
 
     /// Forgets a hook that an earlier supervisor ran: nobody knows what became of it.

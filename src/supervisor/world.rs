@@ -12,22 +12,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::abandoned::withdraw_if_dead;
 use super::pets::{Incarnation, Pet};
-use crate::model::{Namespace, ObjectName, bare};
+use crate::model::{Namespace, ObjectName, ObjectRef, bare};
 use crate::problem::Result;
 use crate::store::{Eviction, Kept, Layout, Store, Wanted, merge_status, names_in, read_json};
-
-/// An object's namespace and name.
-pub(super) type Key = (Namespace, ObjectName);
-
-/// Returns the key of the set that a pet of this name belongs to, or would belong to (C01).
-pub(super) fn set_key(pet: &Key) -> Key {
-    let name = pet
-        .1
-        .as_str()
-        .rsplit_once('-')
-        .and_then(|(set, _)| set.parse().ok());
-    (pet.0.clone(), name.unwrap_or_else(|| pet.1.clone()))
-}
 
 /// Everything that is known of one namespace.
 #[derive(Debug, Default)]
@@ -64,19 +51,19 @@ impl World {
         self.places.entry(namespace.clone()).or_default()
     }
 
-    pub(super) fn pet_mut(&mut self, key: &Key) -> Option<&mut Pet> {
-        self.places.get_mut(&key.0)?.pets.get_mut(&key.1)
+    pub(super) fn pet_mut(&mut self, key: &ObjectRef) -> Option<&mut Pet> {
+        self.places.get_mut(&key.namespace)?.pets.get_mut(&key.name)
     }
 
     /// Returns all pets, with their keys.
-    pub(super) fn pets(&self) -> impl Iterator<Item = (Key, &Pet)> {
+    pub(super) fn pets(&self) -> impl Iterator<Item = (ObjectRef, &Pet)> {
         let pets = |(namespace, place): (&Namespace, _)| {
             let namespace = namespace.clone();
             let place: &Place = place;
             place
                 .pets
                 .iter()
-                .map(move |(name, pet)| ((namespace.clone(), name.clone()), pet))
+                .map(move |(name, pet)| (ObjectRef::new(namespace.clone(), name.clone()), pet))
         };
         self.places
             .iter()
@@ -84,19 +71,19 @@ impl World {
     }
 
     /// Returns the keys of all sets.
-    pub(super) fn set_keys(&self) -> Vec<Key> {
+    pub(super) fn set_keys(&self) -> Vec<ObjectRef> {
         let keys = self.places.iter().flat_map(|(namespace, place)| {
             place
                 .sets
                 .keys()
-                .map(move |name| (namespace.clone(), name.clone()))
+                .map(move |name| ObjectRef::new(namespace.clone(), name.clone()))
         });
         keys.collect()
     }
 
     /// Reads one wanted object again; `Ok(false)` where it is gone now.
-    pub(super) fn refresh(&mut self, store: &Store, kind: Wanted, key: &Key) -> Result<bool> {
-        let (namespace, name) = key;
+    pub(super) fn refresh(&mut self, store: &Store, kind: Wanted, key: &ObjectRef) -> Result<bool> {
+        let ObjectRef { namespace, name } = key;
         let place = self.place_mut(namespace);
         match kind {
             Wanted::StatefulSet => take(&mut place.sets, store.find(namespace, name)?, name),

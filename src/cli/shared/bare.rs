@@ -15,9 +15,9 @@ use crate::cli::create::establish;
 use crate::cli::delete::shorten;
 use crate::manifest::{self, Object};
 use crate::model::bare::{is_bare, plan_pod, wanted_of};
-use crate::model::{Namespace, OWN_PREFIX, ObjectName};
+use crate::model::{Namespace, OWN_PREFIX, ObjectName, ObjectRef};
 use crate::problem::{Kind, Problem, Result};
-use crate::store::{self, Edit, identity};
+use crate::store::{self, Edit};
 
 impl Session {
     /// Returns the pod of this name as it is wanted, if it belongs to no set: also one that its set
@@ -43,7 +43,7 @@ impl Session {
 
     /// Plans what would become of a pod if it were wanted like this.
     pub(crate) fn plan_pod(&self, want: Pod, stopped: bool) -> Result<Preview> {
-        let (namespace, name) = identity(&want.metadata)?;
+        let ObjectRef { namespace, name } = ObjectRef::of(&want.metadata)?;
         let there = self.store.layout().pet(&namespace, name.as_str()).pod();
         let pet = if there.exists() {
             self.pet(&namespace, &name)?
@@ -69,7 +69,7 @@ pub(crate) fn create(
     pod: &mut Pod,
     if_not_exists: bool,
 ) -> Result<&'static str> {
-    let (namespace, name) = identity(&pod.metadata)?;
+    let ObjectRef { namespace, name } = ObjectRef::of(&pod.metadata)?;
     let found = session.bare_pod(&namespace, &name)?;
     refuse_deleted(&name, found.as_ref())?;
     let found = match found {
@@ -102,7 +102,7 @@ pub(crate) fn create(
 
 /// Puts a pod in place, new or changed as far as a pod may change; says what that meant.
 pub(crate) fn apply(session: &Session, edit: &mut Edit<'_>, pod: &mut Pod) -> Result<&'static str> {
-    let (namespace, name) = identity(&pod.metadata)?;
+    let ObjectRef { namespace, name } = ObjectRef::of(&pod.metadata)?;
     let Some(old) = session.bare_pod(&namespace, &name)? else {
         return create(session, edit, pod, false);
     };
@@ -200,7 +200,7 @@ pub(crate) fn finish(session: &Session, pods: Vec<Pod>, wait: &WaitArgs) -> Resu
     let goals: Vec<Goal> = pods.iter().cloned().map(Goal::PodGone).collect();
     session.wait(&goals, wait)?;
     for pod in &pods {
-        let (_, name) = identity(&pod.metadata)?;
+        let name = ObjectRef::of(&pod.metadata)?.name;
         render::line(&format!("pod/{name} deleted"))?;
     }
     Ok(())

@@ -9,9 +9,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::session::{Session, say};
 use crate::manifest::Object;
 use crate::model::rollout::{note, put_note};
-use crate::model::{HOST_PATHS_ANNOTATION, HostPath, ISOLATION_ANNOTATION, Isolation, host_paths};
+use crate::model::{
+    HOST_PATHS_ANNOTATION, HostPath, ISOLATION_ANNOTATION, Isolation, ObjectRef, host_paths,
+};
 use crate::problem::{Kind, Problem, Result};
-use crate::store::identity;
 use crate::supervisor::{Ability, way_out};
 
 /// What the command line asks for.
@@ -103,7 +104,7 @@ pub(crate) fn decide(session: &Session, objects: &mut [Object]) -> Result<Decisi
 
 /// Tells whether a set or pod is there already. Nobody asks about other objects.
 fn exists(session: &Session, object: &Object) -> Result<bool> {
-    let (namespace, name) = identity(object.metadata())?;
+    let ObjectRef { namespace, name } = ObjectRef::of(object.metadata())?;
     let store = &session.store;
     Ok(match object {
         Object::StatefulSet(_) => store.find::<StatefulSet>(&namespace, &name)?.is_some(),

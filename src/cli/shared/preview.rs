@@ -11,9 +11,9 @@ use super::render::{self, Format};
 use super::session::Session;
 use crate::manifest::Object;
 use crate::model::plan::{Plan, plan};
-use crate::model::{Rules, Seen, Set, SetName};
+use crate::model::{ObjectRef, Rules, Seen, Set, SetName};
 use crate::problem::{Kind, Problem, Result};
-use crate::store::{self, identity};
+use crate::store;
 
 /// What a dry run shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -155,7 +155,7 @@ impl Session {
         let mut plan = plan(&want, &seen, rules, Timestamp::now());
         let annotations = set.metadata.annotations.as_ref();
         if annotations.is_some_and(|all| all.contains_key(store::PURGE_ANNOTATION)) {
-            let (namespace, _) = identity(&set.metadata)?;
+            let namespace = ObjectRef::of(&set.metadata)?.namespace;
             plan.purge(&self.claims_of(&namespace, &want)?);
         }
         let object = Object::StatefulSet(Box::new(set));
@@ -176,7 +176,7 @@ impl Session {
     fn outlook(&self, set: &StatefulSet) -> Result<(Set, Seen, Rules)> {
         let mut want = Set::of(set)?;
         let rules = Rules::for_set(&mut want, self.store.settings().strict);
-        let (namespace, name) = identity(&set.metadata)?;
+        let ObjectRef { namespace, name } = ObjectRef::of(&set.metadata)?;
         let report = self.report(&namespace, name.as_str())?;
         let report = report.filter(|report| report.uid == want.uid);
         let status = report.map(|report| report.status).unwrap_or_default();

@@ -22,7 +22,7 @@ use rustix::io::Errno;
 use super::render::clean;
 use super::session::{PassedThrough, Session, say};
 use crate::model::rollout::{self, RolledBack};
-use crate::model::{Namespace, ObjectName, Set};
+use crate::model::{Namespace, ObjectName, ObjectRef, Set};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, SetReport, Wanted, Watch};
 use crate::supervisor;
@@ -128,7 +128,7 @@ impl Session {
     }
 
     pub(in crate::cli) fn progress(&self, goal: &Goal) -> Result<Progress> {
-        let (namespace, name) = store::identity(goal.metadata())?;
+        let ObjectRef { namespace, name } = ObjectRef::of(goal.metadata())?;
         let report = match goal {
             Goal::PodUp(pod) => return self.until_up(pod),
             Goal::PodGone(pod) => return self.until_pod_gone(pod),
@@ -152,7 +152,7 @@ impl Session {
     }
 
     fn until_settled(&self, set: &StatefulSet, report: Option<SetReport>) -> Result<Progress> {
-        let (_, name) = store::identity(&set.metadata)?;
+        let name = ObjectRef::of(&set.metadata)?.name;
         let wished = set.spec.as_ref().and_then(|spec| spec.replicas);
         let uid = set.metadata.uid.as_deref().unwrap_or_default();
         let generation = set.metadata.generation.unwrap_or_default();
@@ -168,14 +168,14 @@ impl Session {
         let Some(report) = current else {
             return Ok(Progress::Waiting(format!("{name}: not looked at yet")));
         };
-        let (namespace, _) = store::identity(&set.metadata)?;
+        let namespace = ObjectRef::of(&set.metadata)?.namespace;
         refuse_if_hopeless(self, &namespace, &name, &report)?;
         Ok(Progress::Waiting(describe(&name, wished, &report)))
     }
 
     /// A set that somebody deleted meanwhile will never be what was asked for.
     fn expect_still_wanted(&self, set: &StatefulSet) -> Result<()> {
-        let (namespace, name) = store::identity(&set.metadata)?;
+        let ObjectRef { namespace, name } = ObjectRef::of(&set.metadata)?;
         let wanted: Option<StatefulSet> = self.store.find(&namespace, &name)?;
         let same = wanted.is_some_and(|wanted| {
             wanted.metadata.uid == set.metadata.uid && wanted.metadata.deletion_timestamp.is_none()
@@ -188,7 +188,7 @@ impl Session {
 
     /// An upgrade that the supervisor took back has failed, although the set is at rest.
     fn expect_not_rolled_back(&self, set: &StatefulSet) -> Result<()> {
-        let (namespace, name) = store::identity(&set.metadata)?;
+        let ObjectRef { namespace, name } = ObjectRef::of(&set.metadata)?;
         let wanted: Option<StatefulSet> = self.store.find(&namespace, &name)?;
         let note = wanted.as_ref().and_then(rollout::rolled_back);
         let ours = |note: &RolledBack| Some(note.generation) == set.metadata.generation;
@@ -218,7 +218,7 @@ impl Session {
     }
 
     fn until_gone(&self, set: &StatefulSet, report: Option<SetReport>) -> Result<Progress> {
-        let (namespace, name) = store::identity(&set.metadata)?;
+        let ObjectRef { namespace, name } = ObjectRef::of(&set.metadata)?;
         let wanted: Option<StatefulSet> = self.store.find(&namespace, &name)?;
         if wanted.is_none_or(|wanted| wanted.metadata.uid != set.metadata.uid) {
             return Ok(Progress::Reached);
@@ -330,7 +330,7 @@ impl<'a> Waiter<'a> {
         let layout = session.store.layout();
         let mut reports = Watch::new().context("cannot watch the state directory")?;
         for goal in goals {
-            let (namespace, _) = store::identity(goal.metadata())?;
+            let namespace = ObjectRef::of(goal.metadata())?.namespace;
             for dir in [
                 layout.set_statuses(&namespace),
                 layout.wanted_kind(&namespace, Wanted::StatefulSet),
@@ -403,7 +403,7 @@ impl<'a> Waiter<'a> {
     /// Watches the files of a pod, which may have come only now.
     fn watch_pod(&mut self, goal: &Goal) -> Result<()> {
         if let Goal::PodUp(pod) | Goal::PodStopped(pod) = goal {
-            let (namespace, name) = store::identity(&pod.metadata)?;
+            let ObjectRef { namespace, name } = ObjectRef::of(&pod.metadata)?;
             let files = self.session.store.layout().pet(&namespace, name.as_str());
             // One that is not there is noticed one level above when it comes.
             let _ = self.reports.add_new(files.root(), ());

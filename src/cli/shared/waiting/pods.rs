@@ -5,14 +5,14 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use super::{Progress, quoted};
 use crate::cli::shared::pods;
 use crate::cli::shared::session::Session;
-use crate::model::{PetSeen, bare};
+use crate::model::{ObjectRef, PetSeen, bare};
 use crate::problem::{Kind, Problem, Result};
 use crate::store;
 
 impl Session {
     /// Waits until a pod is ready, or has done what it is for.
     pub(in crate::cli) fn until_up(&self, want: &Pod) -> Result<Progress> {
-        let (namespace, name) = store::identity(&want.metadata)?;
+        let ObjectRef { namespace, name } = ObjectRef::of(&want.metadata)?;
         let pet = self.pet(&namespace, &name)?;
         let uid = &want.metadata.uid;
         let Some(pet) = pet.filter(|pet| pet.metadata.uid == *uid) else {
@@ -72,7 +72,7 @@ impl Session {
 
     /// Waits until a pod is gone.
     pub(in crate::cli) fn until_pod_gone(&self, pod: &Pod) -> Result<Progress> {
-        let (namespace, name) = store::identity(&pod.metadata)?;
+        let ObjectRef { namespace, name } = ObjectRef::of(&pod.metadata)?;
         let wanted: Option<Pod> = self.store.find(&namespace, &name)?;
         if wanted.is_none_or(|wanted| wanted.metadata.uid != pod.metadata.uid) {
             return Ok(Progress::Reached);
@@ -82,7 +82,7 @@ impl Session {
 
     /// Waits until nothing of a pod runs.
     pub(in crate::cli) fn until_pod_stopped(&self, pod: &Pod) -> Result<Progress> {
-        let (namespace, name) = store::identity(&pod.metadata)?;
+        let ObjectRef { namespace, name } = ObjectRef::of(&pod.metadata)?;
         let files = self.store.layout().pet(&namespace, name.as_str());
         let runs = files.pod().exists()
             && self
