@@ -13,7 +13,7 @@ use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use super::shared::names::SetRef;
 use super::shared::render;
 use super::shared::session::Session;
-use crate::dns::{Record, TABLE_HEAD, Value, Zone, hosts, rows, zone_file};
+use crate::dns::{DnsRecord, RecordData, TABLE_HEAD, Zone, hosts, rows, zone_file};
 use crate::model::address::Block;
 use crate::model::endpoints::ServiceRecord;
 use crate::problem::{Kind, Problem, Result};
@@ -115,19 +115,19 @@ fn list(session: &Session, set: Option<&SetRef>, form: Option<Form>) -> Result<(
         Some(Form::Zone | Form::Hosts) => render::text(&zone_file(zone.domain(), &found)),
         Some(Form::Wide) => table(&found),
         None => {
-            found.retain(|record| !matches!(record.value, Value::Ptr(_)));
+            found.retain(|record| !matches!(record.value, RecordData::Ptr(_)));
             table(&found)
         }
     }
 }
 
-fn table(found: &[Record]) -> Result<()> {
+fn table(found: &[DnsRecord]) -> Result<()> {
     let cells: Vec<Vec<String>> = rows(found).into_iter().map(Vec::from).collect();
     render::table(&TABLE_HEAD, &cells)
 }
 
 /// Tells whether a record is about the zone itself and not about a set.
-fn is_of_the_zone(zone: &Zone, record: &Record) -> bool {
+fn is_of_the_zone(zone: &Zone, record: &DnsRecord) -> bool {
     let below = record.name.strip_suffix(zone.domain());
     below.is_some_and(|below| matches!(below, "" | "ns.dns." | "dns-version."))
 }
@@ -194,10 +194,10 @@ mod tests {
                 .iter()
                 .all(|record| is_of_the_zone(&zone, record))
         );
-        let record = Record {
+        let record = DnsRecord {
             name: "web.default.svc.cluster.local".to_owned(),
             ttl: 5,
-            value: Value::address([127, 7, 1, 1].into()),
+            value: RecordData::address([127, 7, 1, 1].into()),
         };
         assert!(!is_of_the_zone(&zone, &record));
     }

@@ -7,7 +7,7 @@ use clap::Args as ClapArgs;
 use super::{listening_at, no_server, records, wire};
 use crate::cli::shared::render;
 use crate::cli::shared::session::{Session, say};
-use crate::dns::{Kind as RecordKind, Lookup, lookup, questions, search_path, short};
+use crate::dns::{Lookup, RecordType, lookup, questions, search_path, short};
 use crate::problem::{Kind, Problem, Result};
 
 const EXAMPLES: &str = "\
@@ -32,7 +32,7 @@ pub(super) struct Args {
     name: String,
     /// Type of record: A, AAAA, SRV, PTR, CNAME, TXT, NS, SOA or ANY
     #[arg(value_name = "TYPE", default_value = "A")]
-    kind: RecordKind,
+    kind: RecordType,
     /// Ask a DNS server instead of the files; without ADDRESS, the supervisor's
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1)]
     server: Option<Option<SocketAddr>>,
@@ -67,7 +67,7 @@ fn ask(server: SocketAddr, args: &Args, search: &[String]) -> Result<Lookup> {
     Ok(best)
 }
 
-fn answer(name: &str, kind: RecordKind, found: &Lookup) -> Result<()> {
+fn answer(name: &str, kind: RecordType, found: &Lookup) -> Result<()> {
     match found {
         Lookup::Found(found) => {
             let lines = short(found).into_iter().map(|line| format!("{line}\n"));

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use crate::cli::shared::inside;
 use crate::cli::shared::pods;
 use crate::cli::shared::session::Session;
-use crate::dns::Need;
+use crate::dns::Dependency;
 use crate::model::endpoints::{ServiceRecord, endpoints};
 use crate::model::{Namespace, SetName};
 use crate::problem::Result;
@@ -121,20 +121,20 @@ fn is_of(pod: &str, set: &SetName) -> bool {
 }
 
 /// Returns the records that an answer needs, and no others.
-pub(super) fn needed(session: &Session, need: &Need) -> Result<Vec<ServiceRecord>> {
+pub(super) fn needed(session: &Session, need: &Dependency) -> Result<Vec<ServiceRecord>> {
     match need {
-        Need::Service(namespace, name) => {
+        Dependency::Service(namespace, name) => {
             let found = of_service(session, namespace, name.as_str())?;
             Ok(found.into_iter().collect())
         }
-        Need::Namespace(namespace) => {
+        Dependency::Namespace(namespace) => {
             let names = names_in(session, namespace)?;
             let first = names
                 .first()
                 .map(|name| of_service(session, namespace, name));
             Ok(first.transpose()?.flatten().into_iter().collect())
         }
-        Need::ByAddress(ip) => by_address(session, *ip),
+        Dependency::ByAddress(ip) => by_address(session, *ip),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::dns::{Lookup, Question, Reply, query, read_reply};
+use crate::dns::{Lookup, Question, ServerReply, query, read_reply};
 use crate::problem::{Kind, Problem, Result};
 
 /// How long one try may take, and how many there are.
@@ -19,26 +19,26 @@ pub(in crate::cli) fn ask(server: SocketAddr, question: &Question) -> Result<Loo
     let message = query(id, question)?;
     let reply = over_udp(server, &message, id).map_err(|error| silent(server, &error))?;
     let reply = match reply {
-        Reply::Truncated => {
+        ServerReply::Truncated => {
             let bytes = over_tcp(server, &message)
                 .with_context(|| format!("cannot ask {server} over TCP"))?;
             read_reply(&bytes, id)
         }
-        whole @ (Reply::Answer(_) | Reply::Failed(_)) => Some(whole),
+        whole @ (ServerReply::Answer(_) | ServerReply::Failed(_)) => Some(whole),
     };
     match reply {
-        Some(Reply::Answer(found)) => Ok(found),
-        Some(Reply::Truncated) | None => Err(senseless(server).into()),
+        Some(ServerReply::Answer(found)) => Ok(found),
+        Some(ServerReply::Truncated) | None => Err(senseless(server).into()),
         // Another zone's name, as one of the names that a short one may stand for often is.
-        Some(Reply::Failed("REFUSED")) => Ok(Lookup::NxDomain),
-        Some(Reply::Failed(code)) => {
+        Some(ServerReply::Failed("REFUSED")) => Ok(Lookup::NxDomain),
+        Some(ServerReply::Failed(code)) => {
             let message = format!("the DNS server {server} answers {code}");
             Err(Problem::new(Kind::Failed, message).into())
         }
     }
 }
 
-fn over_udp(server: SocketAddr, message: &[u8], id: u16) -> io::Result<Reply> {
+fn over_udp(server: SocketAddr, message: &[u8], id: u16) -> io::Result<ServerReply> {
     let any: SocketAddr = match server {
         SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
         SocketAddr::V6(_) => ([0u16; 8], 0).into(),

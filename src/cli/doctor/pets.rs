@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::{Finding, Patient};
 use crate::cli::dns::{known_server, wire};
 use crate::cli::shared::pods;
-use crate::dns::{Kind, Lookup, Question};
+use crate::dns::{Lookup, Question, RecordType};
 use crate::runner::environment_of;
 use crate::store::{PetLayout, merge_status, names_in, read, read_json};
 use crate::supervisor;
@@ -85,7 +85,7 @@ fn server(patient: &Patient, running: bool) -> Finding {
         return Finding::ok(CHECK, format!("listens on {server} while a pet runs"));
     }
     let domain = &patient.settings.cluster_domain;
-    let question = Question::new(format!("dns-version.{domain}"), Kind::Txt);
+    let question = Question::new(format!("dns-version.{domain}"), RecordType::Txt);
     match wire::ask(server, &question) {
         Ok(Lookup::Found(_)) => Finding::ok(CHECK, format!("answers on {server}")),
         Ok(Lookup::NoData | Lookup::NxDomain) => Finding::broken(

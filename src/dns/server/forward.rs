@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::elsewhere::Elsewhere;
+use crate::dns::zone::forwarded::Forwarded;
 use crate::store::{self, DnsForward, Settings};
 
 /// How long one resolver has for an answer before the next one is asked.
@@ -23,23 +23,23 @@ pub(crate) type Permission = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 /// Whom to ask for names of other zones, and for whom.
 #[derive(Clone)]
-pub(super) struct Outside {
-    pub(super) upstreams: Arc<[SocketAddr]>,
+pub(super) struct Upstreams {
+    pub(super) addresses: Arc<[SocketAddr]>,
     /// Everybody's questions go on where there is none.
     pub(super) permission: Option<Permission>,
 }
 
-impl Outside {
+impl Upstreams {
     /// Tells whether somebody's questions go on.
     pub(super) fn is_open_to(&self, asker: IpAddr) -> bool {
         let may = |permission: &Permission| permission(asker);
-        !self.upstreams.is_empty() && self.permission.as_ref().is_none_or(may)
+        !self.addresses.is_empty() && self.permission.as_ref().is_none_or(may)
     }
 }
 
 /// The resolvers, and the questions that they have not answered yet.
 #[derive(Debug)]
-pub(super) struct Forward {
+pub(super) struct Forwarder {
     upstreams: Vec<Upstream>,
     open: HashMap<u16, Open>,
     last: u64,
@@ -54,7 +54,7 @@ struct Upstream {
 
 #[derive(Debug)]
 struct Open {
-    elsewhere: Elsewhere,
+    forwarded: Forwarded,
     /// Which of the server's sockets the question came by, and from whom.
     from: (usize, SocketAddr),
     /// Which resolver was asked last.
@@ -65,7 +65,7 @@ struct Open {
 /// An answer, and by which socket it goes to whom.
 pub(super) type Delivery = (usize, SocketAddr, Vec<u8>);
 
-impl Forward {
+impl Forwarder {
     /// Gets ready to ask these resolvers, in this order.
     pub(super) fn new(upstreams: &[SocketAddr]) -> Self {
         let connect = |upstream: &SocketAddr| -> io::Result<Upstream> {
@@ -109,11 +109,11 @@ impl Forward {
     /// Asks; returns an answer at once where nobody can be asked.
     pub(super) fn ask(
         &mut self,
-        elsewhere: Elsewhere,
+        forwarded: Forwarded,
         from: (usize, SocketAddr),
     ) -> Option<Delivery> {
         let open = Open {
-            elsewhere,
+            forwarded,
             from,
             upstream: 0,
             until: Instant::now() + PATIENCE,
@@ -137,7 +137,7 @@ impl Forward {
 
     /// Sends a question to its resolver, or to the next one that can be reached.
     fn send(&mut self, id: u16, mut open: Open) -> Option<Delivery> {
-        let mut query = open.elsewhere.query.clone();
+        let mut query = open.forwarded.query.clone();
         query[..2].copy_from_slice(&id.to_be_bytes());
         while let Some(upstream) = self.upstreams.get(open.upstream) {
             // An error may be about an earlier question; it is reported once.
@@ -170,11 +170,11 @@ impl Forward {
                 };
                 let id = u16::from_be_bytes([high, low]);
                 let reply = &self.buffer[..length];
-                let fits = |open: &Open| open.elsewhere.is_answered_by(reply);
+                let fits = |open: &Open| open.forwarded.is_answered_by(reply);
                 if self.open.get(&id).is_some_and(fits)
                     && let Some(open) = self.open.remove(&id)
                 {
-                    let reply = open.elsewhere.reply(reply);
+                    let reply = open.forwarded.reply(reply);
                     deliveries.push((open.from.0, open.from.1, reply));
                 }
             }
@@ -213,18 +213,18 @@ impl Forward {
 }
 
 fn give_up(open: Open) -> Delivery {
-    let reply = open.elsewhere.own_reply();
+    let reply = open.forwarded.own_reply();
     (open.from.0, open.from.1, reply)
 }
 
 /// Asks by TCP, waiting for the answer: for a thread of its own.
-pub(super) fn ask_by_tcp(elsewhere: &Elsewhere, upstreams: &[SocketAddr]) -> Vec<u8> {
+pub(super) fn ask_by_tcp(forwarded: &Forwarded, upstreams: &[SocketAddr]) -> Vec<u8> {
     let answers = upstreams.iter().flat_map(|upstream| {
         let mut stream = TcpStream::connect_timeout(upstream, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        let length = u16::try_from(elsewhere.query.len()).unwrap_or(0);
-        stream.write_all(&[&length.to_be_bytes(), elsewhere.query.as_slice()].concat())?;
+        let length = u16::try_from(forwarded.query.len()).unwrap_or(0);
+        stream.write_all(&[&length.to_be_bytes(), forwarded.query.as_slice()].concat())?;
         let mut length = [0; 2];
         stream.read_exact(&mut length)?;
         let mut reply = vec![0; usize::from(u16::from_be_bytes(length))];
@@ -233,8 +233,8 @@ pub(super) fn ask_by_tcp(elsewhere: &Elsewhere, upstreams: &[SocketAddr]) -> Vec
     });
     let answer = answers
         .into_iter()
-        .find(|reply| elsewhere.is_answered_by(reply));
-    answer.map_or_else(|| elsewhere.own_reply(), |reply| elsewhere.reply(&reply))
+        .find(|reply| forwarded.is_answered_by(reply));
+    answer.map_or_else(|| forwarded.own_reply(), |reply| forwarded.reply(&reply))
 }
 
 /// Reads the resolvers out of the text of a `resolv.conf`, leaving out this server itself.

@@ -2,13 +2,13 @@
 
 use simple_dns::{Name, Packet, PacketFlag, TYPE};
 
-use super::message::write_within;
+use super::wire::{HEADER, RESPONSE, end_of_question, write_within};
 
 /// What to ask, and what to make of the answer.
 #[derive(Debug)]
-pub(super) struct Elsewhere {
+pub(in crate::dns) struct Forwarded {
     /// The message to send; its first two bytes are whoever's who sends it.
-    pub(super) query: Vec<u8>,
+    pub(in crate::dns) query: Vec<u8>,
     /// The identity of the message that asked us.
     id: [u8; 2],
     /// What we say if nobody answers.
@@ -17,11 +17,9 @@ pub(super) struct Elsewhere {
     behind_alias: Option<usize>,
 }
 
-const HEADER: usize = 12;
-const RESPONSE: u8 = 0b1000_0000;
 const SERVER_FAILURE: u8 = 2;
 
-impl Elsewhere {
+impl Forwarded {
     /// The message goes on as it came.
     pub(super) fn whole(query: &[u8]) -> Self {
         let id = [query[0], query[1]];
@@ -57,9 +55,9 @@ impl Elsewhere {
     }
 
     /// Tells whether a message is a reply to this very question.
-    pub(super) fn is_answered_by(&self, reply: &[u8]) -> bool {
+    pub(in crate::dns) fn is_answered_by(&self, reply: &[u8]) -> bool {
         let question = |message: &[u8]| {
-            let end = super::message::end_of_question(message)?;
+            let end = end_of_question(message)?;
             Some(message[HEADER..end].to_ascii_lowercase())
         };
         reply.len() >= HEADER
@@ -68,7 +66,7 @@ impl Elsewhere {
     }
 
     /// What goes back to the asker after this reply.
-    pub(super) fn reply(&self, theirs: &[u8]) -> Vec<u8> {
+    pub(in crate::dns) fn reply(&self, theirs: &[u8]) -> Vec<u8> {
         match self.behind_alias {
             Some(room) => self
                 .joined(theirs, room)
@@ -77,7 +75,7 @@ impl Elsewhere {
         }
     }
 
-    pub(super) fn own_reply(&self) -> Vec<u8> {
+    pub(in crate::dns) fn own_reply(&self) -> Vec<u8> {
         self.own.clone()
     }
 

@@ -7,8 +7,8 @@ use simple_dns::{
 };
 
 use super::Zone;
-use super::fixture::{coredns, pets, service};
 use super::message::{Transport, answer};
+use crate::dns::fixture::{coredns, pets, service};
 
 fn zone() -> Zone {
     Zone::new("cluster.local", coredns())

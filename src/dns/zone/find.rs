@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::answer::{Kind, Question, Value};
+use super::answer::{Question, RecordData, RecordType};
 use super::arpa;
-use super::asked::{Asked, Rows};
-use super::node::Node;
-use super::zone::Zone;
+use super::index::Zone;
+use super::rows::{Rows, ZoneQuestion};
+use super::service::ServiceIndex;
 use crate::model::endpoints::ServiceKind;
 
 /// The specification that the records follow, and how long that may be remembered (N01).
@@ -17,19 +17,21 @@ const MOST_ALIASES: usize = 8;
 
 impl Zone {
     /// Finds a name of the zone; nothing where it does not exist.
-    pub(super) fn find(&self, asked: &Asked, labels: &str) -> Option<Rows> {
+    pub(super) fn find(&self, asked: &ZoneQuestion, labels: &str) -> Option<Rows> {
         let mut path: Vec<&str> = labels.rsplit('.').collect();
         path.retain(|_| !labels.is_empty());
         match path.as_slice() {
             [] => Some(self.apex(asked)),
             ["dns-version"] => {
-                let schema = Value::Txt(SCHEMA.to_owned());
+                let schema = RecordData::Txt(SCHEMA.to_owned());
                 let mut rows = asked.rows([schema]);
                 rows.answers.iter_mut().for_each(|row| row.ttl = SCHEMA_TTL);
                 Some(rows)
             }
             ["dns" | "svc" | "pod"] => Some(Rows::default()),
-            ["dns", "ns"] => Some(asked.rows(self.servers.iter().map(|ip| Value::address(*ip)))),
+            ["dns", "ns"] => {
+                Some(asked.rows(self.servers.iter().map(|ip| RecordData::address(*ip))))
+            }
             ["svc" | "pod", namespace] => {
                 let there = self.namespaces.contains_key(*namespace);
                 there.then(Rows::default)
@@ -43,11 +45,11 @@ impl Zone {
         }
     }
 
-    pub(super) fn apex(&self, asked: &Asked) -> Rows {
+    pub(super) fn apex(&self, asked: &ZoneQuestion) -> Rows {
         let server = format!("ns.dns.{}", asked.zone);
-        let mut rows = asked.rows([self.soa(asked.zone), Value::Ns(server.clone())]);
-        if asked.kind.takes(Kind::Ns) {
-            let addresses = self.servers.iter().map(|ip| Value::address(*ip));
+        let mut rows = asked.rows([self.soa(asked.zone), RecordData::Ns(server.clone())]);
+        if asked.kind.takes(RecordType::Ns) {
+            let addresses = self.servers.iter().map(|ip| RecordData::address(*ip));
             rows.additional = addresses.map(|value| asked.row(&server, value)).collect();
         }
         rows
@@ -55,19 +57,19 @@ impl Zone {
 
     /// A name such as `10-1-2-3.default.pod` stands for the address that it spells, if an endpoint
     /// of the namespace has it (N45).
-    fn pod(&self, asked: &Asked, namespace: &str, pod: &str) -> Option<Rows> {
+    fn pod(&self, asked: &ZoneQuestion, namespace: &str, pod: &str) -> Option<Rows> {
         let ip = undashed(pod).filter(|_| self.namespaces.contains_key(namespace))?;
         let there = self.has_pod(namespace, ip);
-        there.then(|| asked.rows([Value::address(ip)]))
+        there.then(|| asked.rows([RecordData::address(ip)]))
     }
 
-    fn service(&self, asked: &Asked, node: &Node, rest: &[&str]) -> Option<Rows> {
+    fn service(&self, asked: &ZoneQuestion, node: &ServiceIndex, rest: &[&str]) -> Option<Rows> {
         match (&node.record.kind, rest) {
             (_, []) if !node.is_there() => None,
             (ServiceKind::ExternalName { name }, []) => Some(self.alias(asked, name)),
             (ServiceKind::ExternalName { .. }, _) => None,
             (_, []) => {
-                let mut rows = asked.rows(node.addresses(asked.kind).map(Value::address));
+                let mut rows = asked.rows(node.addresses(asked.kind).map(RecordData::address));
                 asked.add_srv(&mut rows, node, node.entries());
                 Some(rows)
             }
@@ -79,7 +81,7 @@ impl Zone {
                 let ips = endpoints
                     .iter()
                     .map(|&index| node.record.endpoints[index].ip);
-                let mut rows = asked.rows(ips.map(Value::address));
+                let mut rows = asked.rows(ips.map(RecordData::address));
                 let entries = node.entries_of(&endpoints);
                 asked.add_srv(&mut rows, node, (entries.len(), entries.into_iter()));
                 Some(rows)
@@ -97,16 +99,16 @@ impl Zone {
     /// Answers with the other name and, where that is one of ours, with what it has to say.
     ///
     /// An alias that leads nowhere still answers, so that the asker sees where it points.
-    fn alias(&self, asked: &Asked, name: &str) -> Rows {
+    fn alias(&self, asked: &ZoneQuestion, name: &str) -> Rows {
         let mut rows = Rows::default();
         let mut owner = asked.owner.to_owned();
         let mut target = name.to_owned();
         for _ in 0..MOST_ALIASES {
             rows.answers
-                .push(asked.row(&owner, Value::Cname(target.clone())));
+                .push(asked.row(&owner, RecordData::Cname(target.clone())));
             let lower = target.to_ascii_lowercase();
             let labels = arpa::below(&lower, &self.domain);
-            let Some(labels) = labels.filter(|_| !asked.kind.takes(Kind::Cname)) else {
+            let Some(labels) = labels.filter(|_| !asked.kind.takes(RecordType::Cname)) else {
                 break;
             };
             if let Some(next) = self.alias_at(labels) {

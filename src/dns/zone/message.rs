@@ -6,18 +6,18 @@
 use simple_dns::rdata::{A, AAAA, CNAME, NS, OPT, PTR, RData, SOA, SRV, TXT};
 use simple_dns::{CLASS, Name, Packet, PacketFlag, RCODE, ResourceRecord, TYPE};
 
-use super::answer::{Answer, Kind, Question, Record, SOA_TIMES, Status, Value};
-use super::elsewhere::Elsewhere;
-use super::zone::Zone;
+use super::answer::{Answer, DnsRecord, Question, RecordData, RecordType, ResponseCode, SOA_TIMES};
+use super::forwarded::Forwarded;
+use super::index::Zone;
+use super::wire::{HEADER, RESPONSE, end_of_name, write_within};
 
 /// How a question came, which decides how long its answer may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Transport {
+pub(in crate::dns) enum Transport {
     Udp,
     Tcp,
 }
 
-const HEADER: usize = 12;
 /// What every asker can take over UDP.
 const PLAIN_UDP: u16 = 512;
 /// What passes through any network in one piece.
@@ -31,7 +31,6 @@ const FORMAT_ERROR: u8 = 1;
 const NOT_IMPLEMENTED: u8 = 4;
 const OPCODE_AND_RD: u8 = 0b0111_1001;
 const RECURSION_DESIRED: u8 = 1;
-const RESPONSE: u8 = 0b1000_0000;
 const RESERVED: u8 = 0b0100_0000;
 const CLASS_IN: u16 = 1;
 /// Type A, class IN: what simple-dns is told was asked.
@@ -40,10 +39,10 @@ const KNOWN: [u8; 4] = [0, 1, 0, 1];
 const TRANSFERS: [u16; 2] = [251, 252];
 
 /// What is to be done about a message.
-pub(super) enum Reply {
-    Here(Vec<u8>),
+pub(in crate::dns) enum Response {
+    Ready(Vec<u8>),
     /// Somebody else has to be asked first.
-    Elsewhere(Elsewhere),
+    Forward(Forwarded),
 }
 
 /// Answers one message without asking others; nothing where it deserves no answer: it is a
@@ -51,28 +50,29 @@ pub(super) enum Reply {
 #[cfg(test)]
 pub(super) fn answer(zone: &Zone, query: &[u8], transport: Transport) -> Option<Vec<u8>> {
     match consider(zone, query, transport, false)? {
-        Reply::Here(reply) => Some(reply),
-        Reply::Elsewhere(elsewhere) => Some(elsewhere.own_reply()),
+        Response::Ready(reply) => Some(reply),
+        Response::Forward(forwarded) => Some(forwarded.own_reply()),
     }
 }
 
 /// Answers one message, or says what others have to be asked, if it `may` be passed on.
-pub(super) fn consider(
+pub(in crate::dns) fn consider(
     zone: &Zone,
     query: &[u8],
     transport: Transport,
     may: bool,
-) -> Option<Reply> {
+) -> Option<Response> {
     let is_query = query.len() >= HEADER && query[2] & RESPONSE == 0;
     if !is_query {
         return None;
     }
     if query[2] & OPCODE_AND_RD & !1 != 0 {
-        return Some(Reply::Here(refusal(query, NOT_IMPLEMENTED)));
+        return Some(Response::Ready(refusal(query, NOT_IMPLEMENTED)));
     }
     let may = may && query[2] & RECURSION_DESIRED != 0;
-    let reply = Asked::read(query).and_then(|asked| asked.answer(zone, query, transport, may));
-    Some(reply.unwrap_or_else(|| Reply::Here(refusal(query, FORMAT_ERROR))))
+    let reply =
+        ParsedQuery::read(query).and_then(|asked| asked.answer(zone, query, transport, may));
+    Some(reply.unwrap_or_else(|| Response::Ready(refusal(query, FORMAT_ERROR))))
 }
 
 /// A message that is not understood gets nothing but its own identity back.
@@ -85,7 +85,7 @@ fn refusal(query: &[u8], code: u8) -> Vec<u8> {
 }
 
 /// A message that asks one thing.
-struct Asked {
+struct ParsedQuery {
     /// The message, with a type and a class that simple-dns knows.
     message: Vec<u8>,
     /// Where the type and the class are, in the reply too.
@@ -94,7 +94,7 @@ struct Asked {
     asked: [u8; 4],
 }
 
-impl Asked {
+impl ParsedQuery {
     fn read(query: &[u8]) -> Option<Self> {
         let count = |at: usize| u16::from_be_bytes([query[at], query[at + 1]]);
         let others = [6, 8, 10]
@@ -126,7 +126,7 @@ impl Asked {
         message: &[u8],
         transport: Transport,
         may: bool,
-    ) -> Option<Reply> {
+    ) -> Option<Response> {
         let query = Packet::parse(&self.message).ok()?;
         let mut more = query.additional_records.iter();
         if more.any(|record| matches!(record.rdata, RData::OPT(_))) {
@@ -135,8 +135,8 @@ impl Asked {
         let room = room_for(transport, query.opt());
         let answer = self.ask(zone, &query, room / LEAST_RECORD + 1)?;
         let is_ours = self.class() != CLASS_IN || TRANSFERS.contains(&self.kind());
-        if may && !is_ours && answer.status == Status::Refused {
-            return Some(Reply::Elsewhere(Elsewhere::whole(message)));
+        if may && !is_ours && answer.status == ResponseCode::Refused {
+            return Some(Response::Forward(Forwarded::whole(message)));
         }
         let mut reply = reply_to(&query);
         if query.opt().is_some_and(|opt| opt.version != 0) {
@@ -150,10 +150,10 @@ impl Asked {
         let kind = TYPE::from(self.kind());
         Some(
             match alias.filter(|_| !matches!(kind, TYPE::CNAME | TYPE::Unknown(_))) {
-                None => Reply::Here(bytes),
-                Some(target) => match Elsewhere::behind(bytes.clone(), target, kind, room) {
-                    Some(elsewhere) => Reply::Elsewhere(elsewhere),
-                    None => Reply::Here(bytes),
+                None => Response::Ready(bytes),
+                Some(target) => match Forwarded::behind(bytes.clone(), target, kind, room) {
+                    Some(forwarded) => Response::Forward(forwarded),
+                    None => Response::Ready(bytes),
                 },
             },
         )
@@ -161,10 +161,10 @@ impl Asked {
 
     fn ask(&self, zone: &Zone, query: &Packet<'_>, most: usize) -> Option<Answer> {
         if self.class() != CLASS_IN || TRANSFERS.contains(&self.kind()) {
-            return Some(Answer::bare(Status::Refused));
+            return Some(Answer::bare(ResponseCode::Refused));
         }
         let name = query.questions.first()?.qname.to_string();
-        let question = Question::new(name, Kind::from_code(self.kind()));
+        let question = Question::new(name, RecordType::from_code(self.kind()));
         Some(zone.answer(&question, most))
     }
 }
@@ -172,32 +172,14 @@ impl Asked {
 /// Returns the name that an answer ends with without saying what that is.
 fn open_alias(answer: &Answer) -> Option<&str> {
     match &answer.answers.last()?.value {
-        Value::Cname(target) => Some(target),
-        Value::A(_)
-        | Value::Aaaa(_)
-        | Value::Srv { .. }
-        | Value::Ptr(_)
-        | Value::Txt(_)
-        | Value::Ns(_)
-        | Value::Soa { .. } => None,
-    }
-}
-
-/// Returns where the one question of a message ends.
-pub(super) fn end_of_question(message: &[u8]) -> Option<usize> {
-    let end = end_of_name(message)? + 4;
-    (message.len() >= end && message.get(4..6) == Some(&[0, 1])).then_some(end)
-}
-
-/// Finds where the name asked for ends; it may not be a pointer, having nothing to point to.
-fn end_of_name(query: &[u8]) -> Option<usize> {
-    let mut at = HEADER;
-    loop {
-        match *query.get(at)? {
-            0 => return Some(at + 1),
-            length @ 1..=63 => at += usize::from(length) + 1,
-            64.. => return None,
-        }
+        RecordData::Cname(target) => Some(target),
+        RecordData::A(_)
+        | RecordData::Aaaa(_)
+        | RecordData::Srv { .. }
+        | RecordData::Ptr(_)
+        | RecordData::Txt(_)
+        | RecordData::Ns(_)
+        | RecordData::Soa { .. } => None,
     }
 }
 
@@ -227,12 +209,15 @@ fn reply_to<'a>(query: &Packet<'a>) -> Packet<'a> {
 
 fn fill<'a>(reply: &mut Packet<'a>, answer: &'a Answer) {
     *reply.rcode_mut() = match answer.status {
-        Status::NoError => RCODE::NoError,
-        Status::NxDomain => RCODE::NameError,
-        Status::ServFail => RCODE::ServerFailure,
-        Status::Refused => RCODE::Refused,
+        ResponseCode::NoError => RCODE::NoError,
+        ResponseCode::NxDomain => RCODE::NameError,
+        ResponseCode::ServFail => RCODE::ServerFailure,
+        ResponseCode::Refused => RCODE::Refused,
     };
-    if matches!(answer.status, Status::NoError | Status::NxDomain) {
+    if matches!(
+        answer.status,
+        ResponseCode::NoError | ResponseCode::NxDomain
+    ) {
         reply.set_flags(PacketFlag::AUTHORITATIVE_ANSWER);
     }
     reply.answers = records(&answer.answers);
@@ -241,7 +226,7 @@ fn fill<'a>(reply: &mut Packet<'a>, answer: &'a Answer) {
 }
 
 /// Writes records, leaving out those whose names are too long for DNS.
-fn records(records: &[Record]) -> Vec<ResourceRecord<'_>> {
+fn records(records: &[DnsRecord]) -> Vec<ResourceRecord<'_>> {
     let written = records.iter().filter_map(|record| {
         let name = Name::new(&record.name).ok()?;
         let value = rdata(&record.value)?;
@@ -250,16 +235,16 @@ fn records(records: &[Record]) -> Vec<ResourceRecord<'_>> {
     written.collect()
 }
 
-fn rdata(value: &Value) -> Option<RData<'_>> {
+fn rdata(value: &RecordData) -> Option<RData<'_>> {
     let name = |text| Name::new(text).ok();
     Some(match value {
-        Value::A(ip) => RData::A(A::from(*ip)),
-        Value::Aaaa(ip) => RData::AAAA(AAAA::from(*ip)),
-        Value::Ptr(target) => RData::PTR(PTR(name(target)?)),
-        Value::Cname(target) => RData::CNAME(CNAME(name(target)?)),
-        Value::Ns(target) => RData::NS(NS(name(target)?)),
-        Value::Txt(text) => RData::TXT(TXT::new().with_string(text).ok()?),
-        Value::Srv {
+        RecordData::A(ip) => RData::A(A::from(*ip)),
+        RecordData::Aaaa(ip) => RData::AAAA(AAAA::from(*ip)),
+        RecordData::Ptr(target) => RData::PTR(PTR(name(target)?)),
+        RecordData::Cname(target) => RData::CNAME(CNAME(name(target)?)),
+        RecordData::Ns(target) => RData::NS(NS(name(target)?)),
+        RecordData::Txt(text) => RData::TXT(TXT::new().with_string(text).ok()?),
+        RecordData::Srv {
             priority,
             weight,
             port,
@@ -270,7 +255,7 @@ fn rdata(value: &Value) -> Option<RData<'_>> {
             port: *port,
             target: name(target)?,
         }),
-        Value::Soa {
+        RecordData::Soa {
             server,
             mailbox,
             serial,
@@ -288,25 +273,4 @@ fn rdata(value: &Value) -> Option<RData<'_>> {
             })
         }
     })
-}
-
-/// Writes the reply so that it fits: what is additional goes first, then the asker is told to
-/// come again by TCP and gets what there is room for.
-pub(super) fn write_within(mut reply: Packet<'_>, room: usize) -> Option<Vec<u8>> {
-    loop {
-        let bytes = reply.build_bytes_vec_compressed().ok()?;
-        if bytes.len() <= room {
-            return Some(bytes);
-        }
-        if !reply.additional_records.is_empty() {
-            reply.additional_records.clear();
-        } else if reply.answers.is_empty() && reply.name_servers.is_empty() {
-            return None;
-        } else {
-            reply.set_flags(PacketFlag::TRUNCATION);
-            reply.name_servers.clear();
-            let fitting = reply.answers.len() * room / bytes.len();
-            reply.answers.truncate(fitting);
-        }
-    }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use simple_dns::{CLASS, Name, Packet, PacketFlag, QTYPE, Question, RCODE, TYPE};
 
-use super::fixture::{LIMIT, Serving, frame, pets, read_frame};
-use super::{Server, Zone};
+use crate::dns::fixture::{LIMIT, Serving, frame, pets, read_frame};
+use crate::dns::{Server, Zone};
 
 impl Serving {
     fn udp(&self) -> UdpSocket {

@@ -9,9 +9,12 @@ use serde::{Serialize, Serializer};
 
 use crate::problem::Problem;
 
+/// How long an answer may be kept, in seconds (N15).
+pub(super) const TTL: u32 = 5;
+
 /// The kinds of record that are told apart; whoever asks for another learns that there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
+pub(crate) enum RecordType {
     A,
     Aaaa,
     Srv,
@@ -25,19 +28,19 @@ pub(crate) enum Kind {
     Other(u16),
 }
 
-const KINDS: [(Kind, u16, &str); 9] = [
-    (Kind::A, 1, "A"),
-    (Kind::Ns, 2, "NS"),
-    (Kind::Cname, 5, "CNAME"),
-    (Kind::Soa, 6, "SOA"),
-    (Kind::Ptr, 12, "PTR"),
-    (Kind::Txt, 16, "TXT"),
-    (Kind::Aaaa, 28, "AAAA"),
-    (Kind::Srv, 33, "SRV"),
-    (Kind::Any, 255, "ANY"),
+const KINDS: [(RecordType, u16, &str); 9] = [
+    (RecordType::A, 1, "A"),
+    (RecordType::Ns, 2, "NS"),
+    (RecordType::Cname, 5, "CNAME"),
+    (RecordType::Soa, 6, "SOA"),
+    (RecordType::Ptr, 12, "PTR"),
+    (RecordType::Txt, 16, "TXT"),
+    (RecordType::Aaaa, 28, "AAAA"),
+    (RecordType::Srv, 33, "SRV"),
+    (RecordType::Any, 255, "ANY"),
 ];
 
-impl Kind {
+impl RecordType {
     /// Returns the kind with this number on the wire.
     pub(crate) fn from_code(code: u16) -> Self {
         let known = KINDS.iter().find(|known| known.1 == code);
@@ -50,7 +53,7 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for RecordType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self, KINDS.iter().find(|known| known.0 == *self)) {
             (_, Some((_, _, name))) => f.pad(name),
@@ -60,7 +63,7 @@ impl fmt::Display for Kind {
     }
 }
 
-impl FromStr for Kind {
+impl FromStr for RecordType {
     type Err = Problem;
 
     fn from_str(text: &str) -> Result<Self, Problem> {
@@ -79,12 +82,12 @@ impl FromStr for Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Question {
     pub(crate) name: String,
-    pub(crate) kind: Kind,
+    pub(crate) kind: RecordType,
 }
 
 impl Question {
     /// Asks for `name`, with or without a final dot.
-    pub(crate) fn new(name: impl Into<String>, kind: Kind) -> Self {
+    pub(crate) fn new(name: impl Into<String>, kind: RecordType) -> Self {
         let mut name = name.into();
         if name.ends_with('.') {
             name.pop();
@@ -95,15 +98,15 @@ impl Question {
 
 /// One record. As JSON it is `{"name", "type", "ttl", "value"}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Record {
+pub(crate) struct DnsRecord {
     pub(crate) name: String,
     pub(crate) ttl: u32,
-    pub(crate) value: Value,
+    pub(crate) value: RecordData,
 }
 
 /// What a record says; displayed as in a zone file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Value {
+pub(crate) enum RecordData {
     A(Ipv4Addr),
     Aaaa(Ipv6Addr),
     Srv {
@@ -127,7 +130,7 @@ pub(crate) enum Value {
 /// remembered: not at all, so that a pet resolves the moment it is ready.
 pub(crate) const SOA_TIMES: (i32, i32, i32, u32) = (7200, 1800, 86400, 0);
 
-impl Value {
+impl RecordData {
     pub(crate) const fn address(ip: IpAddr) -> Self {
         match ip {
             IpAddr::V4(ip) => Self::A(ip),
@@ -135,21 +138,21 @@ impl Value {
         }
     }
 
-    pub(crate) const fn kind(&self) -> Kind {
+    pub(crate) const fn kind(&self) -> RecordType {
         match self {
-            Self::A(_) => Kind::A,
-            Self::Aaaa(_) => Kind::Aaaa,
-            Self::Srv { .. } => Kind::Srv,
-            Self::Ptr(_) => Kind::Ptr,
-            Self::Cname(_) => Kind::Cname,
-            Self::Txt(_) => Kind::Txt,
-            Self::Ns(_) => Kind::Ns,
-            Self::Soa { .. } => Kind::Soa,
+            Self::A(_) => RecordType::A,
+            Self::Aaaa(_) => RecordType::Aaaa,
+            Self::Srv { .. } => RecordType::Srv,
+            Self::Ptr(_) => RecordType::Ptr,
+            Self::Cname(_) => RecordType::Cname,
+            Self::Txt(_) => RecordType::Txt,
+            Self::Ns(_) => RecordType::Ns,
+            Self::Soa { .. } => RecordType::Soa,
         }
     }
 }
 
-impl fmt::Display for Value {
+impl fmt::Display for RecordData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::A(ip) => ip.fmt(f),
@@ -177,9 +180,9 @@ impl fmt::Display for Value {
     }
 }
 
-impl Serialize for Record {
+impl Serialize for DnsRecord {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut record = serializer.serialize_struct("Record", 4)?;
+        let mut record = serializer.serialize_struct("DnsRecord", 4)?;
         record.serialize_field("name", &self.name)?;
         record.serialize_field("type", &self.value.kind().to_string())?;
         record.serialize_field("ttl", &self.ttl)?;
@@ -190,7 +193,7 @@ impl Serialize for Record {
 
 /// How a question ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Status {
+pub(crate) enum ResponseCode {
     /// The name exists; without answers it has no record of the kind asked for (NODATA).
     NoError,
     /// There is no such name.
@@ -204,17 +207,17 @@ pub(crate) enum Status {
 /// The answer to one question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer {
-    pub(crate) status: Status,
-    pub(crate) answers: Vec<Record>,
+    pub(crate) status: ResponseCode,
+    pub(crate) answers: Vec<DnsRecord>,
     /// The zone's SOA, which goes with every negative answer.
-    pub(crate) authority: Vec<Record>,
+    pub(crate) authority: Vec<DnsRecord>,
     /// Addresses that the asker will want next; may be left out.
-    pub(crate) additional: Vec<Record>,
+    pub(crate) additional: Vec<DnsRecord>,
 }
 
 impl Answer {
     /// An answer that says nothing but how it ended.
-    pub(crate) const fn bare(status: Status) -> Self {
+    pub(crate) const fn bare(status: ResponseCode) -> Self {
         Self {
             status,
             answers: Vec::new(),

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 
-use super::elsewhere::Elsewhere;
-use super::forward::{self, Outside};
-use super::message::{Reply, Transport};
-use super::server::{reply_to, wait};
-use super::zone::Zone;
+use super::forward::{self, Upstreams};
+use super::reply::{reply_to, wait};
+use crate::dns::zone::Zone;
+use crate::dns::zone::forwarded::Forwarded;
+use crate::dns::zone::message::{Response, Transport};
 
 /// How many clients are kept; one more, and the one that has been silent longest must go.
 const MOST_CLIENTS: usize = 64;
@@ -39,11 +39,11 @@ struct Client {
     deadline: Instant,
 }
 
-/// Whether a client stays.
+/// Whether a client stays connected.
 #[derive(PartialEq, Eq)]
-enum Fate {
-    Stays,
-    Goes,
+enum ClientState {
+    Open,
+    Closed,
 }
 
 /// Serves until the other end of `quit` is closed.
@@ -53,7 +53,7 @@ pub(super) fn serve(
     listeners: &[TcpListener],
     zone: &RwLock<Zone>,
     quit: &OwnedFd,
-    outside: &Outside,
+    upstreams: &Upstreams,
 ) {
     let mut clients: Vec<Client> = Vec::new();
     let mut accept_from = Instant::now();
@@ -69,7 +69,7 @@ pub(super) fn serve(
         let mut moved = moved.iter();
         clients.retain_mut(|client| {
             let moved = moved.next() == Some(&true);
-            client.proceed(moved, zone, outside) == Fate::Stays
+            client.proceed(moved, zone, upstreams) == ClientState::Open
         });
         for (listener, came) in listeners.iter().zip(came) {
             if *came && accept(listener, &mut clients).is_err() {
@@ -160,39 +160,43 @@ impl Client {
     }
 
     /// Does what can be done without waiting; `moved` says that the socket is ready.
-    fn proceed(&mut self, moved: bool, zone: &RwLock<Zone>, outside: &Outside) -> Fate {
+    fn proceed(&mut self, moved: bool, zone: &RwLock<Zone>, upstreams: &Upstreams) -> ClientState {
         let done = match (moved, self.outgoing.is_empty()) {
-            (false, _) => Ok(Fate::Stays),
+            (false, _) => Ok(ClientState::Open),
             (true, _) if self.asked.is_some() => Ok(self.take_answer()),
             (true, false) => self.send(),
-            (true, true) if self.has_question() => Ok(Fate::Stays),
+            (true, true) if self.has_question() => Ok(ClientState::Open),
             (true, true) => self.receive(),
         };
         match done {
-            Ok(Fate::Stays) => self.answer(zone, outside),
-            Ok(Fate::Goes) => Fate::Goes,
-            Err(error) => fate_after(&error),
+            Ok(ClientState::Open) => self.answer(zone, upstreams),
+            Ok(ClientState::Closed) => ClientState::Closed,
+            Err(error) => state_after(&error),
         }
     }
 
-    fn receive(&mut self) -> io::Result<Fate> {
+    fn receive(&mut self) -> io::Result<ClientState> {
         let mut buffer = [0; 1024];
         let length = self.stream.read(&mut buffer)?;
         self.incoming.extend_from_slice(&buffer[..length]);
-        Ok(if length == 0 { Fate::Goes } else { Fate::Stays })
+        Ok(if length == 0 {
+            ClientState::Closed
+        } else {
+            ClientState::Open
+        })
     }
 
-    fn send(&mut self) -> io::Result<Fate> {
+    fn send(&mut self) -> io::Result<ClientState> {
         while !self.outgoing.is_empty() {
             let length = self.stream.write(&self.outgoing)?;
             if length == 0 {
-                return Ok(Fate::Goes);
+                return Ok(ClientState::Closed);
             }
             self.outgoing.drain(..length);
         }
         self.outgoing = Vec::new();
         self.deadline = Instant::now() + PATIENCE;
-        Ok(Fate::Stays)
+        Ok(ClientState::Open)
     }
 
     /// Returns the length that the client announces, once it has.
@@ -209,37 +213,37 @@ impl Client {
     }
 
     /// Answers the first question, if it is complete.
-    fn answer(&mut self, zone: &RwLock<Zone>, outside: &Outside) -> Fate {
+    fn answer(&mut self, zone: &RwLock<Zone>, upstreams: &Upstreams) -> ClientState {
         let length = self.announced();
         if length.is_some_and(|length| length == 0 || length > LARGEST_QUERY) {
-            return Fate::Goes;
+            return ClientState::Closed;
         }
         let Some(length) = length.filter(|_| self.has_question()) else {
-            return Fate::Stays;
+            return ClientState::Open;
         };
         let query: Vec<u8> = self.incoming.drain(..2 + length).skip(2).collect();
         let asker = self.stream.peer_addr();
-        let may = asker.is_ok_and(|asker| outside.is_open_to(asker.ip()));
+        let may = asker.is_ok_and(|asker| upstreams.is_open_to(asker.ip()));
         let reply = match reply_to(zone, &query, Transport::Tcp, may) {
-            Some(Reply::Elsewhere(elsewhere)) => {
-                return self.hand_over(elsewhere, Arc::clone(&outside.upstreams));
+            Some(Response::Forward(forwarded)) => {
+                return self.hand_over(forwarded, Arc::clone(&upstreams.addresses));
             }
-            Some(Reply::Here(reply)) => Some(reply),
+            Some(Response::Ready(reply)) => Some(reply),
             None => None,
         };
         match reply {
             Some(reply) => self.say(&reply),
-            None => Fate::Goes,
+            None => ClientState::Closed,
         }
     }
 
-    fn say(&mut self, reply: &[u8]) -> Fate {
+    fn say(&mut self, reply: &[u8]) -> ClientState {
         let Ok(size) = u16::try_from(reply.len()) else {
-            return Fate::Goes;
+            return ClientState::Closed;
         };
         self.outgoing.extend_from_slice(&size.to_be_bytes());
         self.outgoing.extend_from_slice(reply);
-        self.send().unwrap_or_else(|error| fate_after(&error))
+        self.send().unwrap_or_else(|error| state_after(&error))
     }
 }
 
@@ -249,15 +253,15 @@ static WAITING: AtomicUsize = AtomicUsize::new(0);
 impl Client {
     /// Lets a thread of its own ask others: asking by TCP is rare, and nobody else shall wait for
     /// it. The client may have more questions; they have their turn after this one.
-    fn hand_over(&mut self, elsewhere: Elsewhere, upstreams: Arc<[SocketAddr]>) -> Fate {
+    fn hand_over(&mut self, forwarded: Forwarded, upstreams: Arc<[SocketAddr]>) -> ClientState {
         let Ok((answer, mut told)) = io::pipe() else {
-            return Fate::Goes;
+            return ClientState::Closed;
         };
         let waiting = WAITING.fetch_add(1, Ordering::Relaxed);
         let ask = move || {
             let reply = match waiting < MOST_WAITING {
-                true => forward::ask_by_tcp(&elsewhere, &upstreams),
-                false => elsewhere.own_reply(),
+                true => forward::ask_by_tcp(&forwarded, &upstreams),
+                false => forwarded.own_reply(),
             };
             let _ = told.write_all(&reply);
             WAITING.fetch_sub(1, Ordering::Relaxed);
@@ -265,31 +269,31 @@ impl Client {
         let thread = thread::Builder::new().name("dns-forward".to_owned());
         if thread.stack_size(STACK).spawn(ask).is_err() {
             WAITING.fetch_sub(1, Ordering::Relaxed);
-            return Fate::Goes;
+            return ClientState::Closed;
         }
         self.asked = Some((answer, Vec::new()));
-        Fate::Stays
+        ClientState::Open
     }
 
-    fn take_answer(&mut self) -> Fate {
+    fn take_answer(&mut self) -> ClientState {
         let Some((answer, mut told)) = self.asked.take() else {
-            return Fate::Stays;
+            return ClientState::Open;
         };
         let mut buffer = [0; 4096];
         match (&answer).read(&mut buffer) {
             Ok(0) => return self.say(&told),
             Ok(length) => told.extend_from_slice(&buffer[..length]),
-            Err(error) => return fate_after(&error),
+            Err(error) => return state_after(&error),
         }
         self.asked = Some((answer, told));
-        Fate::Stays
+        ClientState::Open
     }
 }
 
 /// A client that only has to wait stays.
-fn fate_after(error: &io::Error) -> Fate {
+fn state_after(error: &io::Error) -> ClientState {
     match error.kind() == io::ErrorKind::WouldBlock || error.kind() == io::ErrorKind::Interrupted {
-        true => Fate::Stays,
-        false => Fate::Goes,
+        true => ClientState::Open,
+        false => ClientState::Closed,
     }
 }

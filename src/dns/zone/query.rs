@@ -4,16 +4,17 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use simple_dns::rdata::RData;
 use simple_dns::{
-    CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question as Asked, RCODE, ResourceRecord, TYPE,
+    CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question as WireQuestion, RCODE,
+    ResourceRecord, TYPE,
 };
 
-use super::answer::{Kind, Question, Record, Value};
+use super::answer::{DnsRecord, Question, RecordData, RecordType};
 use super::lookup::Lookup;
 use crate::problem::{Problem, Result};
 
 /// What a server says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Reply {
+pub(crate) enum ServerReply {
     Answer(Lookup),
     /// There is more than UDP can carry.
     Truncated,
@@ -26,7 +27,7 @@ pub(crate) fn query(id: u16, question: &Question) -> Result<Vec<u8>> {
     let fault = || Problem::invalid(format!("{:?} is not a DNS name", question.name));
     let name = Name::new(&question.name).map_err(|_| fault())?;
     let mut packet = Packet::new_query(id);
-    let asked = Asked::new(
+    let asked = WireQuestion::new(
         name,
         type_of(question.kind),
         QCLASS::CLASS(CLASS::IN),
@@ -36,33 +37,33 @@ pub(crate) fn query(id: u16, question: &Question) -> Result<Vec<u8>> {
     Ok(packet.build_bytes_vec().map_err(|_| fault())?)
 }
 
-fn type_of(kind: Kind) -> QTYPE {
+fn type_of(kind: RecordType) -> QTYPE {
     QTYPE::TYPE(match kind {
-        Kind::A => TYPE::A,
-        Kind::Aaaa => TYPE::AAAA,
-        Kind::Srv => TYPE::SRV,
-        Kind::Ptr => TYPE::PTR,
-        Kind::Cname => TYPE::CNAME,
-        Kind::Txt => TYPE::TXT,
-        Kind::Ns => TYPE::NS,
-        Kind::Soa => TYPE::SOA,
-        Kind::Any => return QTYPE::ANY,
-        Kind::Other(code) => TYPE::Unknown(code),
+        RecordType::A => TYPE::A,
+        RecordType::Aaaa => TYPE::AAAA,
+        RecordType::Srv => TYPE::SRV,
+        RecordType::Ptr => TYPE::PTR,
+        RecordType::Cname => TYPE::CNAME,
+        RecordType::Txt => TYPE::TXT,
+        RecordType::Ns => TYPE::NS,
+        RecordType::Soa => TYPE::SOA,
+        RecordType::Any => return QTYPE::ANY,
+        RecordType::Other(code) => TYPE::Unknown(code),
     })
 }
 
 /// Reads a reply; nothing where it is not one to the message with this id.
-pub(crate) fn read_reply(bytes: &[u8], id: u16) -> Option<Reply> {
+pub(crate) fn read_reply(bytes: &[u8], id: u16) -> Option<ServerReply> {
     let packet = Packet::parse(bytes).ok()?;
     if packet.id() != id || !packet.has_flags(PacketFlag::RESPONSE) {
         return None;
     }
     if packet.has_flags(PacketFlag::TRUNCATION) {
-        return Some(Reply::Truncated);
+        return Some(ServerReply::Truncated);
     }
     let failed = match packet.rcode() {
         RCODE::NoError => None,
-        RCODE::NameError => return Some(Reply::Answer(Lookup::NxDomain)),
+        RCODE::NameError => return Some(ServerReply::Answer(Lookup::NxDomain)),
         RCODE::ServerFailure => Some("SERVFAIL"),
         RCODE::Refused => Some("REFUSED"),
         RCODE::FormatError => Some("FORMERR"),
@@ -76,15 +77,15 @@ pub(crate) fn read_reply(bytes: &[u8], id: u16) -> Option<Reply> {
         | RCODE::Reserved => Some("an error"),
     };
     if let Some(word) = failed {
-        return Some(Reply::Failed(word));
+        return Some(ServerReply::Failed(word));
     }
-    let records: Vec<Record> = packet.answers.iter().filter_map(record).collect();
+    let records: Vec<DnsRecord> = packet.answers.iter().filter_map(record).collect();
     let found = if records.is_empty() {
         Lookup::NoData
     } else {
         Lookup::Found(records)
     };
-    Some(Reply::Answer(found))
+    Some(ServerReply::Answer(found))
 }
 
 /// Reads a record; nothing for kinds that petset has no word for.
@@ -92,28 +93,28 @@ pub(crate) fn read_reply(bytes: &[u8], id: u16) -> Option<Reply> {
     clippy::wildcard_enum_match_arm,
     reason = "there are dozens of kinds, and petset serves eight"
 )]
-fn record(record: &ResourceRecord<'_>) -> Option<Record> {
+fn record(record: &ResourceRecord<'_>) -> Option<DnsRecord> {
     let value = match &record.rdata {
-        RData::A(a) => Value::A(Ipv4Addr::from(a.address)),
-        RData::AAAA(aaaa) => Value::Aaaa(Ipv6Addr::from(aaaa.address)),
-        RData::SRV(srv) => Value::Srv {
+        RData::A(a) => RecordData::A(Ipv4Addr::from(a.address)),
+        RData::AAAA(aaaa) => RecordData::Aaaa(Ipv6Addr::from(aaaa.address)),
+        RData::SRV(srv) => RecordData::Srv {
             priority: srv.priority,
             weight: srv.weight,
             port: srv.port,
             target: srv.target.to_string(),
         },
-        RData::PTR(ptr) => Value::Ptr(ptr.0.to_string()),
-        RData::CNAME(cname) => Value::Cname(cname.0.to_string()),
-        RData::NS(ns) => Value::Ns(ns.0.to_string()),
-        RData::TXT(txt) => Value::Txt(String::try_from(txt.clone()).ok()?),
-        RData::SOA(soa) => Value::Soa {
+        RData::PTR(ptr) => RecordData::Ptr(ptr.0.to_string()),
+        RData::CNAME(cname) => RecordData::Cname(cname.0.to_string()),
+        RData::NS(ns) => RecordData::Ns(ns.0.to_string()),
+        RData::TXT(txt) => RecordData::Txt(String::try_from(txt.clone()).ok()?),
+        RData::SOA(soa) => RecordData::Soa {
             server: soa.mname.to_string(),
             mailbox: soa.rname.to_string(),
             serial: soa.serial,
         },
         _ => return None,
     };
-    Some(Record {
+    Some(DnsRecord {
         name: record.name.to_string(),
         ttl: record.ttl,
         value,
@@ -122,11 +123,11 @@ fn record(record: &ResourceRecord<'_>) -> Option<Record> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::index::Zone;
     use super::super::message::{Transport, answer};
-    use super::super::zone::Zone;
     use super::*;
 
-    fn asked(name: &str, kind: Kind) -> Reply {
+    fn asked(name: &str, kind: RecordType) -> ServerReply {
         let zone = Zone::new("cluster.local", []);
         let question = query(7, &Question::new(name, kind)).unwrap();
         let bytes = answer(&zone, &question, Transport::Udp).unwrap();
@@ -136,15 +137,19 @@ mod tests {
 
     #[test]
     fn what_our_own_server_says_is_understood() {
-        let Reply::Answer(Lookup::Found(found)) = asked("dns-version.cluster.local", Kind::Txt)
+        let ServerReply::Answer(Lookup::Found(found)) =
+            asked("dns-version.cluster.local", RecordType::Txt)
         else {
             panic!("no answer");
         };
         assert_eq!(found[0].value.to_string(), "\"1.1.0\"");
-        let nothing = Reply::Answer(Lookup::NoData);
-        assert_eq!(asked("dns-version.cluster.local", Kind::A), nothing);
-        let unknown = Reply::Answer(Lookup::NxDomain);
-        assert_eq!(asked("nope.cluster.local", Kind::Any), unknown);
-        assert_eq!(asked("example.com", Kind::A), Reply::Failed("REFUSED"));
+        let nothing = ServerReply::Answer(Lookup::NoData);
+        assert_eq!(asked("dns-version.cluster.local", RecordType::A), nothing);
+        let unknown = ServerReply::Answer(Lookup::NxDomain);
+        assert_eq!(asked("nope.cluster.local", RecordType::Any), unknown);
+        assert_eq!(
+            asked("example.com", RecordType::A),
+            ServerReply::Failed("REFUSED")
+        );
     }
 }

@@ -5,14 +5,14 @@
 
 use std::net::IpAddr;
 
-use super::TTL;
+use super::answer::TTL;
 use super::arpa;
-use super::zone::Zone;
+use super::index::Zone;
+use super::wire::HEADER;
 use crate::model::endpoints::ServiceKind;
 
 /// What every asker can take over UDP.
-pub(super) const ROOM: usize = 512;
-const HEADER: usize = 12;
+pub(in crate::dns) const ROOM: usize = 512;
 const RECURSION_DESIRED: u8 = 1;
 const RESPONSE_WITH_AUTHORITY: u8 = 0b1000_0100;
 /// One question and nothing else.
@@ -25,7 +25,7 @@ const LONGEST_NAME: usize = 255;
 
 /// Writes the answer into `reply` and returns its length; nothing where the question is not
 /// plain or the answer not positive.
-pub(super) fn answer(zone: &Zone, query: &[u8], reply: &mut [u8; ROOM]) -> Option<usize> {
+pub(in crate::dns) fn answer(zone: &Zone, query: &[u8], reply: &mut [u8; ROOM]) -> Option<usize> {
     let plain = query.get(2)? & !RECURSION_DESIRED == 0 && query.get(4..HEADER)? == ONE_QUESTION;
     let mut buffer = [0; LONGEST_NAME];
     let (name, end) = read_name(query, &mut buffer).filter(|_| plain)?;
@@ -90,9 +90,9 @@ mod tests {
     use simple_dns::rdata::RData;
     use simple_dns::{CLASS, Name, Packet, PacketFlag, QTYPE, Question, TYPE};
 
-    use super::super::fixture::{coredns, pets};
     use super::super::message::{self, Transport};
     use super::*;
+    use crate::dns::fixture::{coredns, pets};
 
     fn query(name: &str, kind: TYPE) -> Vec<u8> {
         let mut packet = Packet::new_query(0x1234);

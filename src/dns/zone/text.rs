@@ -1,18 +1,18 @@
 //! Records as text: rows of a table, a zone file, an /etc/hosts block. As JSON a
-//! [`Record`] says it itself.
+//! [`DnsRecord`] says it itself.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
-use super::answer::Record;
+use super::answer::DnsRecord;
 use crate::model::endpoints::{ServiceKind, ServiceRecord};
 
 /// The head of the table of which [`rows`] are the body.
 pub(crate) const TABLE_HEAD: [&str; 4] = ["NAME", "TYPE", "TTL", "VALUE"];
 
 /// Renders each record as the cells of a table.
-pub(crate) fn rows(records: &[Record]) -> Vec<[String; 4]> {
-    let row = |record: &Record| {
+pub(crate) fn rows(records: &[DnsRecord]) -> Vec<[String; 4]> {
+    let row = |record: &DnsRecord| {
         let kind = record.value.kind().to_string();
         let value = record.value.to_string();
         [record.name.clone(), kind, record.ttl.to_string(), value]
@@ -21,7 +21,7 @@ pub(crate) fn rows(records: &[Record]) -> Vec<[String; 4]> {
 }
 
 /// Renders each record's value on a line, like `dig +short`.
-pub(crate) fn short(records: &[Record]) -> Vec<String> {
+pub(crate) fn short(records: &[DnsRecord]) -> Vec<String> {
     records
         .iter()
         .map(|record| record.value.to_string())
@@ -29,9 +29,9 @@ pub(crate) fn short(records: &[Record]) -> Vec<String> {
 }
 
 /// Renders records as a zone file.
-pub(crate) fn zone_file(domain: &str, records: &[Record]) -> String {
+pub(crate) fn zone_file(domain: &str, records: &[DnsRecord]) -> String {
     let mut text = format!("$ORIGIN {domain}.\n");
-    for Record { name, ttl, value } in records {
+    for DnsRecord { name, ttl, value } in records {
         let kind = value.kind();
         text.push_str(&format!("{name}. {ttl} IN {kind} {value}\n"));
     }
@@ -113,13 +113,13 @@ fn own_addresses(service: &ServiceRecord) -> Vec<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{pets, service};
-    use super::super::{Kind, Question, Zone};
+    use super::super::{Question, RecordType, Zone};
     use super::*;
+    use crate::dns::fixture::{pets, service};
 
-    fn some() -> Vec<Record> {
+    fn some() -> Vec<DnsRecord> {
         let zone = Zone::new("cluster.local", [pets(1)]);
-        let question = Question::new("nginx.testns.svc.cluster.local", Kind::Any);
+        let question = Question::new("nginx.testns.svc.cluster.local", RecordType::Any);
         zone.answer(&question, usize::MAX).answers
     }
 

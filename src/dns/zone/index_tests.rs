@@ -24,9 +24,9 @@
 //! | N61-N65 | the tests of `runner::isolation::files` |
 //! | N66 | `the_apex_has_an_soa_that_forbids_to_remember_what_is_missing` |
 
-use super::answer::{Answer, Status};
-use super::fixture::{coredns, pets, portless, service};
+use super::answer::{Answer, ResponseCode};
 use super::*;
+use crate::dns::fixture::{coredns, pets, portless, service};
 use crate::model::endpoints::ServiceRecord;
 
 fn zone() -> Zone {
@@ -50,11 +50,11 @@ fn ask(zone: &Zone, question: &str) -> Answer {
 fn say(zone: &Zone, question: &str) -> String {
     let answer = ask(zone, question);
     let word = match (answer.status, answer.answers.is_empty()) {
-        (Status::NoError, false) => "",
-        (Status::NoError, true) => "nodata",
-        (Status::NxDomain, _) => "nxdomain",
-        (Status::ServFail, _) => "servfail",
-        (Status::Refused, _) => "refused",
+        (ResponseCode::NoError, false) => "",
+        (ResponseCode::NoError, true) => "nodata",
+        (ResponseCode::NxDomain, _) => "nxdomain",
+        (ResponseCode::ServFail, _) => "servfail",
+        (ResponseCode::Refused, _) => "refused",
     };
     let negative = matches!(word, "nodata" | "nxdomain");
     assert_eq!(
@@ -64,7 +64,7 @@ fn say(zone: &Zone, question: &str) -> String {
     );
     let (name, _) = question.split_once(' ').unwrap();
     let name = name.trim_end_matches('.');
-    let show = |record: &Record| {
+    let show = |record: &DnsRecord| {
         let owner = record.name.replace(".testns.svc.cluster.local", "");
         let value = record
             .value
@@ -76,7 +76,7 @@ fn say(zone: &Zone, question: &str) -> String {
             format!("{owner} {value}")
         }
     };
-    let list = |records: &[Record]| records.iter().map(show).collect::<Vec<_>>().join(", ");
+    let list = |records: &[DnsRecord]| records.iter().map(show).collect::<Vec<_>>().join(", ");
     let mut text = word.to_owned() + &list(&answer.answers);
     if !answer.additional.is_empty() {
         text.push_str(" + ");
@@ -411,7 +411,7 @@ fn ten_thousand_pets_are_found_by_hash_and_listed_only_as_far_as_asked() {
     let zone = Zone::new("cluster.local", [pets(10_000)]);
     assert_eq!(say(&zone, "web-9999.nginx A"), "127.5.40.94");
     let few = zone.answer(
-        &Question::new("nginx.testns.svc.cluster.local", Kind::Srv),
+        &Question::new("nginx.testns.svc.cluster.local", RecordType::Srv),
         20,
     );
     assert_eq!((few.answers.len(), few.additional.len()), (20, 20));
@@ -443,7 +443,7 @@ fn all_of(zone: &Zone) -> Vec<String> {
     let mut all: Vec<String> = zone
         .records()
         .iter()
-        .filter(|record| record.value.kind() != Kind::Soa)
+        .filter(|record| record.value.kind() != RecordType::Soa)
         .map(|record| format!("{} {}", record.name, record.value))
         .collect();
     all.sort_unstable();

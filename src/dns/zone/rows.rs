@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 
-use super::answer::{Answer, Kind, Record, Status, Value};
-use super::node::{Entry, Node};
+use super::answer::{Answer, DnsRecord, RecordData, RecordType, ResponseCode};
+use super::service::{ServiceIndex, SrvEntry};
 
 /// A question inside the zone, with what the answer must spell as it was asked (N41).
-pub(super) struct Asked<'q> {
+pub(super) struct ZoneQuestion<'q> {
     pub(super) owner: &'q str,
     pub(super) zone: &'q str,
-    pub(super) kind: Kind,
+    pub(super) kind: RecordType,
     pub(super) ttl: u32,
     pub(super) most: usize,
 }
@@ -17,8 +17,8 @@ pub(super) struct Asked<'q> {
 /// What a name that exists has to say.
 #[derive(Default)]
 pub(super) struct Rows {
-    pub(super) answers: Vec<Record>,
-    pub(super) additional: Vec<Record>,
+    pub(super) answers: Vec<DnsRecord>,
+    pub(super) additional: Vec<DnsRecord>,
 }
 
 impl Rows {
@@ -26,14 +26,14 @@ impl Rows {
         Answer {
             answers: self.answers,
             additional: self.additional,
-            ..Answer::bare(Status::NoError)
+            ..Answer::bare(ResponseCode::NoError)
         }
     }
 }
 
-impl Asked<'_> {
-    pub(super) fn row(&self, owner: &str, value: Value) -> Record {
-        Record {
+impl ZoneQuestion<'_> {
+    pub(super) fn row(&self, owner: &str, value: RecordData) -> DnsRecord {
+        DnsRecord {
             name: owner.to_owned(),
             ttl: self.ttl,
             value,
@@ -41,7 +41,7 @@ impl Asked<'_> {
     }
 
     /// Keeps the values of the kind asked for.
-    pub(super) fn rows(&self, values: impl IntoIterator<Item = Value>) -> Rows {
+    pub(super) fn rows(&self, values: impl IntoIterator<Item = RecordData>) -> Rows {
         let fitting = values
             .into_iter()
             .filter(|value| self.kind.takes(value.kind()));
@@ -58,10 +58,10 @@ impl Asked<'_> {
     pub(super) fn add_srv(
         &self,
         rows: &mut Rows,
-        node: &Node,
-        (count, entries): (usize, impl Iterator<Item = Entry>),
+        node: &ServiceIndex,
+        (count, entries): (usize, impl Iterator<Item = SrvEntry>),
     ) {
-        if !self.kind.takes(Kind::Srv) {
+        if !self.kind.takes(RecordType::Srv) {
             return;
         }
         let weight = weight_of(count);
@@ -73,11 +73,11 @@ impl Asked<'_> {
             let target = self.target(node, &entry);
             if addressed.insert((target.clone(), entry.ip)) {
                 rows.additional
-                    .push(self.row(&target, Value::address(entry.ip)));
+                    .push(self.row(&target, RecordData::address(entry.ip)));
             }
             if seen.insert((target.clone(), entry.port)) {
                 let (priority, port) = (0, entry.port);
-                let value = Value::Srv {
+                let value = RecordData::Srv {
                     priority,
                     weight,
                     port,
@@ -88,7 +88,7 @@ impl Asked<'_> {
         }
     }
 
-    fn target(&self, node: &Node, entry: &Entry) -> String {
+    fn target(&self, node: &ServiceIndex, entry: &SrvEntry) -> String {
         match entry.endpoint {
             None => node.record.fqdn(self.zone),
             Some(index) => node

@@ -7,7 +7,7 @@ use std::thread;
 use simple_dns::rdata::{A, RData};
 use simple_dns::{CLASS, Name, Packet, PacketFlag, QTYPE, Question, RCODE, ResourceRecord, TYPE};
 
-use super::fixture::{LIMIT, Serving, frame, read_frame};
+use crate::dns::fixture::{LIMIT, Serving, frame, read_frame};
 
 /// A resolver that knows one address for everything, says by UDP that its answers are cut, and
 /// denies what begins with `nope`.

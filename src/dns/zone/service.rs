@@ -4,12 +4,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use super::answer::Kind;
+use super::answer::RecordType;
 use crate::model::endpoints::{Endpoint, ServiceKind, ServiceRecord};
 
 /// A service and the names below it, in lower case.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(super) struct ServiceIndex {
     pub(super) record: ServiceRecord,
     /// The service's own addresses; where there are none, its name stands for its endpoints.
     own: Vec<IpAddr>,
@@ -17,7 +17,7 @@ pub(super) struct Node {
     /// address the first.
     ready: BTreeSet<usize>,
     /// Who goes by a host name.
-    hosts: HashMap<String, Host>,
+    hosts: HashMap<String, NamedHost>,
     /// How many addresses of each kind the service's name has.
     addresses: Families,
     /// How many answers there are to SRV: each port of each address.
@@ -31,7 +31,7 @@ pub(super) struct Node {
 /// Nearly always that is one pet with one address, which stands right beside the name: to look it
 /// up in a zone of ten thousand costs hardly more cache misses than in one of ten.
 #[derive(Debug)]
-struct Host {
+struct NamedHost {
     /// The first address; it is listed whatever the others are.
     first: IpAddr,
     /// The other addresses that are listed.
@@ -42,7 +42,7 @@ struct Host {
 
 /// One port of one address.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Entry {
+pub(super) struct SrvEntry {
     /// The endpoint in the record; none for the service's own addresses.
     pub(super) endpoint: Option<usize>,
     pub(super) ip: IpAddr,
@@ -72,7 +72,7 @@ impl Families {
     }
 }
 
-impl Node {
+impl ServiceIndex {
     pub(super) fn new(mut record: ServiceRecord) -> Self {
         let endpoints = std::mem::take(&mut record.endpoints);
         let own = match &record.kind {
@@ -166,7 +166,7 @@ impl Node {
             return;
         }
         let host = endpoint.host().to_ascii_lowercase();
-        let known = self.hosts.entry(host.clone()).or_insert_with(|| Host {
+        let known = self.hosts.entry(host.clone()).or_insert_with(|| NamedHost {
             first: endpoint.ip,
             more: Vec::new(),
             same: Vec::new(),
@@ -254,16 +254,16 @@ impl Node {
     }
 
     /// Returns what the service's own name resolves to when it is asked for this kind.
-    pub(super) fn addresses(&self, kind: Kind) -> impl Iterator<Item = IpAddr> {
-        let any = (kind.takes(Kind::A) && self.addresses.v4 > 0)
-            || (kind.takes(Kind::Aaaa) && self.addresses.v6 > 0);
+    pub(super) fn addresses(&self, kind: RecordType) -> impl Iterator<Item = IpAddr> {
+        let any = (kind.takes(RecordType::A) && self.addresses.v4 > 0)
+            || (kind.takes(RecordType::Aaaa) && self.addresses.v6 > 0);
         let listed = self.listed().map(|(_, endpoint)| endpoint.ip);
         let all = self.own.iter().copied().chain(listed);
         all.take(if any { usize::MAX } else { 0 })
     }
 
     /// Returns each port of each address of the service's own name, and how many they are.
-    pub(super) fn entries(&self) -> (usize, impl Iterator<Item = Entry>) {
+    pub(super) fn entries(&self) -> (usize, impl Iterator<Item = SrvEntry>) {
         let own = self.own.iter().flat_map(|ip| {
             let entry = |port: u16| own_entry(*ip, port);
             self.record.ports.iter().map(move |port| entry(port.port))
@@ -290,7 +290,7 @@ impl Node {
         &self,
         port: &str,
         protocol: &str,
-    ) -> Option<(usize, impl Iterator<Item = Entry>)> {
+    ) -> Option<(usize, impl Iterator<Item = SrvEntry>)> {
         let count = *self.named.get(&format!("{port}.{protocol}"))?;
         let names = (port[1..].to_owned(), protocol[1..].to_owned());
         let is_it = move |name: &str, protocol: &str| {
@@ -334,7 +334,7 @@ impl Node {
     }
 
     /// Returns each port of some endpoints.
-    pub(super) fn entries_of(&self, endpoints: &[usize]) -> Vec<Entry> {
+    pub(super) fn entries_of(&self, endpoints: &[usize]) -> Vec<SrvEntry> {
         let entries = endpoints.iter().flat_map(|&index| {
             let endpoint = &self.record.endpoints[index];
             let entry = move |port: u16| entry_of(index, endpoint, port);
@@ -356,16 +356,16 @@ impl Node {
     }
 }
 
-const fn own_entry(ip: IpAddr, port: u16) -> Entry {
-    Entry {
+const fn own_entry(ip: IpAddr, port: u16) -> SrvEntry {
+    SrvEntry {
         endpoint: None,
         ip,
         port,
     }
 }
 
-const fn entry_of(index: usize, endpoint: &Endpoint, port: u16) -> Entry {
-    Entry {
+const fn entry_of(index: usize, endpoint: &Endpoint, port: u16) -> SrvEntry {
+    SrvEntry {
         endpoint: Some(index),
         ip: endpoint.ip,
         port,

@@ -8,11 +8,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::TTL;
-use super::answer::{Answer, Kind, Question, Record, Status, Value};
+use super::answer::{Answer, DnsRecord, Question, RecordData, RecordType, ResponseCode, TTL};
 use super::arpa::{self, Arpa};
-use super::asked::Asked;
-use super::node::{Moved, Node};
+use super::rows::ZoneQuestion;
+use super::service::{Moved, ServiceIndex};
 use crate::model::endpoints::{ServiceKind, ServiceRecord};
 
 /// The host's own loopback, as a private network knows it.
@@ -29,7 +28,7 @@ pub(crate) struct Zone {
     /// Where [`HOST`] is, in a network that knows it.
     host: Option<IpAddr>,
     /// By `service.namespace`, in lower case.
-    pub(super) services: HashMap<String, Node>,
+    pub(super) services: HashMap<String, ServiceIndex>,
     /// How many services each namespace has.
     pub(super) namespaces: HashMap<String, usize>,
     owners: HashMap<IpAddr, Vec<Owner>>,
@@ -127,7 +126,7 @@ impl Zone {
         self.remove(&record.namespace, &record.name);
         let namespace = record.namespace.to_ascii_lowercase();
         *self.namespaces.entry(namespace).or_default() += 1;
-        let node = Node::new(record);
+        let node = ServiceIndex::new(record);
         self.own(&key, &node.record);
         self.services.insert(key, node);
         self.serial = self.serial.wrapping_add(1);
@@ -206,10 +205,10 @@ impl Zone {
         }
         let forward = arpa::below(&name, &self.domain);
         if forward.is_none() && arpa::read(&name).is_none() {
-            return Answer::bare(Status::Refused);
+            return Answer::bare(ResponseCode::Refused);
         }
         if !self.loaded {
-            return Answer::bare(Status::ServFail);
+            return Answer::bare(ResponseCode::ServFail);
         }
         match forward {
             Some(labels) => self.forward(question, labels, most),
@@ -219,7 +218,7 @@ impl Zone {
 
     pub(super) fn forward(&self, question: &Question, labels: &str, most: usize) -> Answer {
         let start = question.name.len() - self.domain.len();
-        let asked = Asked {
+        let asked = ZoneQuestion {
             owner: &question.name,
             zone: &question.name[start..],
             kind: question.kind,
@@ -227,34 +226,34 @@ impl Zone {
             most,
         };
         let Some(rows) = self.find(&asked, labels) else {
-            return self.negative(Status::NxDomain, asked.zone);
+            return self.negative(ResponseCode::NxDomain, asked.zone);
         };
         if rows.answers.is_empty() {
-            return self.negative(Status::NoError, asked.zone);
+            return self.negative(ResponseCode::NoError, asked.zone);
         }
         rows.into_answer()
     }
 
     /// Answers for the one name outside the zone; another type than its own has no record.
     fn the_host(&self, question: &Question, ip: IpAddr) -> Answer {
-        let asked = Asked {
+        let asked = ZoneQuestion {
             owner: &question.name,
             zone: &question.name,
             kind: question.kind,
             ttl: TTL,
             most: 1,
         };
-        let rows = asked.rows([Value::address(ip)]);
+        let rows = asked.rows([RecordData::address(ip)]);
         match rows.answers.is_empty() {
-            true => self.negative(Status::NoError, &question.name),
+            true => self.negative(ResponseCode::NoError, &question.name),
             false => rows.into_answer(),
         }
     }
 
     /// Says that there is no such name, or no such record, and for how long that holds.
-    fn negative(&self, status: Status, zone: &str) -> Answer {
+    fn negative(&self, status: ResponseCode, zone: &str) -> Answer {
         let mut answer = Answer::bare(status);
-        answer.authority.push(Record {
+        answer.authority.push(DnsRecord {
             name: zone.to_owned(),
             ttl: super::answer::SOA_TIMES.3,
             value: self.soa(zone),
@@ -262,8 +261,8 @@ impl Zone {
         answer
     }
 
-    pub(super) fn soa(&self, zone: &str) -> Value {
-        Value::Soa {
+    pub(super) fn soa(&self, zone: &str) -> RecordData {
+        RecordData::Soa {
             server: format!("ns.dns.{zone}"),
             mailbox: format!("hostmaster.{zone}"),
             serial: self.serial,
@@ -279,7 +278,7 @@ impl Zone {
         let mut zones = self.reverse_zones.iter();
         let zone = zones.find(|zone| arpa::below(name, zone).is_some());
         let zone = zone.map(|zone| &question.name[name.len() - zone.len()..]);
-        let asked = Asked {
+        let asked = ZoneQuestion {
             owner: &question.name,
             zone: zone.unwrap_or_default(),
             kind: question.kind,
@@ -290,15 +289,15 @@ impl Zone {
         let is_apex = asked.zone.len() == name.len();
         let rows = match is_apex {
             true => self.apex(&asked),
-            false => asked.rows(names.into_iter().map(Value::Ptr)),
+            false => asked.rows(names.into_iter().map(RecordData::Ptr)),
         };
         let exists = is_known || is_apex || arpa == Arpa::Part;
         match zone {
             _ if !rows.answers.is_empty() => rows.into_answer(),
-            None if is_known => Answer::bare(Status::NoError),
-            None => Answer::bare(Status::Refused),
-            Some(zone) if exists => self.negative(Status::NoError, zone),
-            Some(zone) => self.negative(Status::NxDomain, zone),
+            None if is_known => Answer::bare(ResponseCode::NoError),
+            None => Answer::bare(ResponseCode::Refused),
+            Some(zone) if exists => self.negative(ResponseCode::NoError, zone),
+            Some(zone) => self.negative(ResponseCode::NxDomain, zone),
         }
     }
 
@@ -338,10 +337,10 @@ impl Zone {
     }
 
     /// Lists every record of the zone: its own, then each service's, then the reverse names.
-    pub(crate) fn records(&self) -> Vec<Record> {
+    pub(crate) fn records(&self) -> Vec<DnsRecord> {
         let mut names = vec![self.domain.clone(), format!("ns.dns.{}", self.domain)];
         names.push(format!("dns-version.{}", self.domain));
-        let mut services: Vec<&Node> = self.services.values().collect();
+        let mut services: Vec<&ServiceIndex> = self.services.values().collect();
         services.sort_by_key(|node| (&node.record.namespace, &node.record.name));
         for node in services {
             let service = node.record.fqdn(&self.domain);
@@ -356,7 +355,7 @@ impl Zone {
         let ips: BTreeSet<IpAddr> = self.owners.keys().copied().collect();
         names.extend(ips.into_iter().map(arpa::name_of));
         let all = |name| {
-            self.answer(&Question::new(name, Kind::Any), usize::MAX)
+            self.answer(&Question::new(name, RecordType::Any), usize::MAX)
                 .answers
         };
         names.into_iter().flat_map(all).collect()

@@ -4,10 +4,10 @@
 
 use std::net::IpAddr;
 
-use super::answer::{Kind, Question, Record, Status, Value};
+use super::answer::{DnsRecord, Question, RecordData, RecordType, ResponseCode};
 use super::arpa::{self, Arpa};
 use super::find::undashed;
-use super::zone::Zone;
+use super::index::Zone;
 use crate::model::endpoints::ServiceRecord;
 use crate::model::{Namespace, ObjectName};
 
@@ -17,7 +17,7 @@ const MOST_ALIASES: usize = 8;
 
 /// A piece of what is seen that an answer depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Need {
+pub(crate) enum Dependency {
     /// One service.
     Service(Namespace, ObjectName),
     /// Any service of a namespace, to know that the namespace exists.
@@ -30,7 +30,7 @@ pub(crate) enum Need {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Lookup {
     /// These records, aliases first.
-    Found(Vec<Record>),
+    Found(Vec<DnsRecord>),
     /// The name exists, but has no record of that kind.
     NoData,
     NxDomain,
@@ -52,10 +52,10 @@ pub(crate) fn search_path(namespace: &str, domain: &str) -> Vec<String> {
 /// dot is complete; an address is looked up backwards.
 pub(crate) fn lookup(
     name: &str,
-    kind: Kind,
+    kind: RecordType,
     domain: &str,
     search: &[String],
-    mut load: impl FnMut(&Need) -> crate::problem::Result<Vec<ServiceRecord>>,
+    mut load: impl FnMut(&Dependency) -> crate::problem::Result<Vec<ServiceRecord>>,
 ) -> crate::problem::Result<Lookup> {
     let mut best = Lookup::NxDomain;
     for question in questions(name, kind, search) {
@@ -70,10 +70,10 @@ pub(crate) fn lookup(
 }
 
 /// Returns what a resolver asks in turn, until the first answer, to look `name` up.
-pub(crate) fn questions(name: &str, kind: Kind, search: &[String]) -> Vec<Question> {
+pub(crate) fn questions(name: &str, kind: RecordType, search: &[String]) -> Vec<Question> {
     let question = |candidate: String| {
-        let backwards = kind == Kind::A && arpa::read(&candidate).is_some();
-        Question::new(candidate, if backwards { Kind::Ptr } else { kind })
+        let backwards = kind == RecordType::A && arpa::read(&candidate).is_some();
+        Question::new(candidate, if backwards { RecordType::Ptr } else { kind })
     };
     candidates(name, search).into_iter().map(question).collect()
 }
@@ -107,17 +107,17 @@ fn candidates(name: &str, search: &[String]) -> Vec<String> {
 }
 
 /// Returns what a complete name depends on; nothing where it is known without looking.
-fn need_of(name: &str, domain: &str) -> Option<Need> {
+fn need_of(name: &str, domain: &str) -> Option<Dependency> {
     let name = name.to_ascii_lowercase();
     if let Some(Arpa::Address(ip)) = arpa::read(&name) {
-        return Some(Need::ByAddress(ip));
+        return Some(Dependency::ByAddress(ip));
     }
     let domain = domain.trim_end_matches('.').to_ascii_lowercase();
     let path: Vec<&str> = arpa::below(&name, &domain)?.rsplit('.').collect();
     match path.as_slice() {
-        ["svc" | "pod", namespace] => Some(Need::Namespace(namespace.parse().ok()?)),
-        ["pod", _, pod] => undashed(pod).map(Need::ByAddress),
-        ["svc", namespace, service, ..] => Some(Need::Service(
+        ["svc" | "pod", namespace] => Some(Dependency::Namespace(namespace.parse().ok()?)),
+        ["pod", _, pod] => undashed(pod).map(Dependency::ByAddress),
+        ["svc", namespace, service, ..] => Some(Dependency::Service(
             namespace.parse().ok()?,
             service.parse().ok()?,
         )),
@@ -129,7 +129,7 @@ fn need_of(name: &str, domain: &str) -> Option<Need> {
 fn resolve(
     question: &Question,
     domain: &str,
-    load: &mut impl FnMut(&Need) -> crate::problem::Result<Vec<ServiceRecord>>,
+    load: &mut impl FnMut(&Dependency) -> crate::problem::Result<Vec<ServiceRecord>>,
 ) -> crate::problem::Result<Lookup> {
     let mut zone = Zone::new(domain, [])
         .with_reverse_zone("in-addr.arpa")
@@ -144,45 +144,47 @@ fn resolve(
             .last()
             .map(|record| &record.value)
         {
-            Some(Value::Cname(target)) => need_of(target, domain),
+            Some(RecordData::Cname(target)) => need_of(target, domain),
             Some(_) | None => None,
         };
     }
     let (status, records) = answers(&zone, question);
     Ok(match status {
-        Status::NoError if records.is_empty() => Lookup::NoData,
-        Status::NoError => Lookup::Found(records),
-        Status::NxDomain | Status::Refused | Status::ServFail => Lookup::NxDomain,
+        ResponseCode::NoError if records.is_empty() => Lookup::NoData,
+        ResponseCode::NoError => Lookup::Found(records),
+        ResponseCode::NxDomain | ResponseCode::Refused | ResponseCode::ServFail => Lookup::NxDomain,
     })
 }
 
-fn answers(zone: &Zone, question: &Question) -> (Status, Vec<Record>) {
+fn answers(zone: &Zone, question: &Question) -> (ResponseCode, Vec<DnsRecord>) {
     let answer = zone.answer(question, usize::MAX);
     (answer.status, answer.answers)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{coredns, pets, service};
     use super::*;
+    use crate::dns::fixture::{coredns, pets, service};
 
     const DOMAIN: &str = "cluster.local";
 
     /// Looks up from the namespace `testns`; returns what was found and what was loaded for it.
-    fn ask(name: &str, kind: Kind) -> (String, Vec<Need>) {
+    fn ask(name: &str, kind: RecordType) -> (String, Vec<Dependency>) {
         let mut records = coredns();
         records.push(pets(2));
         records.push(service("alias", "->nginx.testns.svc.cluster.local", ""));
         let mut loaded = Vec::new();
-        let load = |need: &Need| {
+        let load = |need: &Dependency| {
             loaded.push(need.clone());
             let wanted = |record: &ServiceRecord| match need {
-                Need::Service(namespace, name) => {
+                Dependency::Service(namespace, name) => {
                     (record.namespace.as_str(), record.name.as_str())
                         == (namespace.as_str(), name.as_str())
                 }
-                Need::Namespace(namespace) => record.namespace == namespace.as_str(),
-                Need::ByAddress(ip) => record.endpoints.iter().any(|endpoint| endpoint.ip == *ip),
+                Dependency::Namespace(namespace) => record.namespace == namespace.as_str(),
+                Dependency::ByAddress(ip) => {
+                    record.endpoints.iter().any(|endpoint| endpoint.ip == *ip)
+                }
             };
             Ok(records
                 .iter()
@@ -199,8 +201,8 @@ mod tests {
         (found, loaded)
     }
 
-    fn of(name: &str) -> Need {
-        Need::Service("testns".parse().unwrap(), name.parse().unwrap())
+    fn of(name: &str) -> Dependency {
+        Dependency::Service("testns".parse().unwrap(), name.parse().unwrap())
     }
 
     #[test]
@@ -213,16 +215,16 @@ mod tests {
             "web-1.nginx.testns.svc.cluster.local.",
             "WEB-1.Nginx",
         ] {
-            let (found, loaded) = ask(name, Kind::A);
+            let (found, loaded) = ask(name, RecordType::A);
             assert_eq!(found, "127.5.1.2", "{name}");
             assert!(loaded.contains(&of("nginx")), "{name}: {loaded:?}");
         }
-        assert_eq!(ask("web-1.nginx", Kind::A).1, [of("nginx")]);
+        assert_eq!(ask("web-1.nginx", RecordType::A).1, [of("nginx")]);
     }
 
     #[test]
     fn an_alias_needs_what_it_stands_for() {
-        let (found, loaded) = ask("alias", Kind::A);
+        let (found, loaded) = ask("alias", RecordType::A);
         assert_eq!(found, "nginx.testns.svc.cluster.local. 127.5.1.1 127.5.1.2");
         assert_eq!(loaded, [of("alias"), of("nginx")]);
     }
@@ -234,27 +236,36 @@ mod tests {
             "2.1.5.127.in-addr.arpa",
             "2.1.5.127.in-addr.arpa.",
         ] {
-            let (found, loaded) = ask(name, Kind::A);
+            let (found, loaded) = ask(name, RecordType::A);
             assert_eq!(found, "web-1.nginx.testns.svc.cluster.local.", "{name}");
-            assert_eq!(loaded, [Need::ByAddress("127.5.1.2".parse().unwrap())]);
+            assert_eq!(
+                loaded,
+                [Dependency::ByAddress("127.5.1.2".parse().unwrap())]
+            );
         }
-        assert_eq!(ask("127.5.1.9", Kind::Ptr).0, "nxdomain");
+        assert_eq!(ask("127.5.1.9", RecordType::Ptr).0, "nxdomain");
     }
 
     #[test]
     fn what_is_missing_is_told_from_what_has_no_such_record() {
-        assert_eq!(ask("nginx", Kind::Aaaa).0, "nodata");
-        assert_eq!(ask("nope", Kind::A).0, "nxdomain");
-        assert_eq!(ask("example.org.", Kind::A).0, "nxdomain");
-        assert_eq!(ask("testns.svc.cluster.local", Kind::A).0, "nodata");
-        assert_eq!(ask("nowhere.svc.cluster.local", Kind::A).0, "nxdomain");
-        assert_eq!(ask("dns-version.cluster.local", Kind::Txt).0, "\"1.1.0\"");
+        assert_eq!(ask("nginx", RecordType::Aaaa).0, "nodata");
+        assert_eq!(ask("nope", RecordType::A).0, "nxdomain");
+        assert_eq!(ask("example.org.", RecordType::A).0, "nxdomain");
+        assert_eq!(ask("testns.svc.cluster.local", RecordType::A).0, "nodata");
+        assert_eq!(
+            ask("nowhere.svc.cluster.local", RecordType::A).0,
+            "nxdomain"
+        );
+        assert_eq!(
+            ask("dns-version.cluster.local", RecordType::Txt).0,
+            "\"1.1.0\""
+        );
     }
 
     #[test]
     fn names_that_no_service_can_have_are_never_looked_for() {
         for name in ["../../etc", "..", "a/b", "", ".", "*", "a\0b", "\u{e9}"] {
-            let (found, loaded) = ask(name, Kind::A);
+            let (found, loaded) = ask(name, RecordType::A);
             assert!(loaded.is_empty(), "{name:?} {loaded:?}");
             assert_eq!(found, "nxdomain", "{name:?}");
         }

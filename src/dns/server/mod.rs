@@ -1,0 +1,16 @@
+//! The DNS server: it listens, answers from a zone, and forwards the names of other zones.
+
+mod forward;
+#[cfg(test)]
+mod forward_tests;
+mod listen;
+#[cfg(test)]
+mod listen_tests;
+mod reply;
+mod sockets;
+mod tcp;
+mod udp;
+
+pub(crate) use forward::{Permission, upstreams, upstreams_of_pets};
+pub(crate) use listen::Server;
+pub(crate) use sockets::Sockets;
