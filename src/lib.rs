@@ -3,6 +3,8 @@
 //! The verbs (`cli`) write what is wanted, the `supervisor` makes it so, a `runner` keeps one
 //! pet, and only the [`model`] decides. `store` is the state directory that they share,
 //! `manifest` reads Kubernetes YAML, `net` gives pets their addresses and names.
+//!
+//! Comments and tests cite rules by codes such as C23; docs/rules.md says what each one means.
 
 mod cli;
 mod dns;

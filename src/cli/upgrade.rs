@@ -159,7 +159,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     sets.iter().try_for_each(|set| say_what_holds(session, set))
 }
 
-/// Says that a new template reaches no pet by itself, where the strategy is OnDelete (C82).
+/// Says that a new template reaches no pet by itself, where the strategy is OnDelete (R07).
 pub(crate) fn say_if_on_delete(set: &StatefulSet) -> Result<()> {
     let set = Set::of(set)?;
     if set.strategy == Strategy::OnDelete {

@@ -3,7 +3,7 @@
 //! Old manifests call it in init containers and as the parent of the server. Its flags are Go's:
 //! one dash or two, the value behind `=` or in the next word.
 //!
-//! | rows | where they are held |
+//! | rules | where they are held |
 //! | --- | --- |
 //! | F01, F02, F07 | here: flags, the domain (from the settings, not from `resolv.conf`), the words for a wrong use |
 //! | F03-F06 | `hooks`, and the tests of hooks in tests/discovering.rs; the list comes when it changes, not each second |

@@ -28,8 +28,8 @@ use crate::store::{self, SetReport, Wanted, Watch};
 use crate::supervisor;
 pub(in crate::cli) use voice::Voice;
 
-/// A pet without a readiness probe counts as ready as soon as it is started (V41), and a program
-/// with a wrong option ends just after that: a verb that starts pets looks once more so much later.
+/// A pet without a readiness probe counts as ready as soon as it is started, and a program with a
+/// wrong option ends just after that: a verb that starts pets looks once more so much later.
 const AFTERTHOUGHT: Duration = Duration::from_millis(150);
 
 /// Whether and how long a verb waits.

@@ -1,10 +1,10 @@
 //! What CoreDNS is tested for, replayed (N20-N53), and what is ours alone.
 //!
-//! Which test holds which row of the catalogue:
+//! Which test holds which rule of docs/rules.md:
 //!
-//! | rows | test |
+//! | rules | test |
 //! | --- | --- |
-//! | N01, N20-N36, N38, N40 | `coredns_cases_are_answered_as_coredns_does`, the row beside each case |
+//! | N01, N20-N36, N38, N40 | `coredns_cases_are_answered_as_coredns_does`, the rule beside each case |
 //! | N02-N04, V27 | `a_service_has_one_address_for_life_and_pets_are_told_of_it` in tests/serving.rs |
 //! | N05, N06 | `a_headless_service_is_there_while_an_endpoint_is_ready` |
 //! | N07, N17 | `every_port_counts_at_the_bare_name_whether_it_has_a_name_or_not` |

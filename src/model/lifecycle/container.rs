@@ -214,8 +214,9 @@ impl Container {
         probes.all(|probe| probe.kind != kind || probe.passes())
     }
 
-    /// Lists the probes to run now, and when the next one is due. While the pod stops only
-    /// readiness is looked at (V46).
+    /// Lists the probes to run now, and when the next one is due.
+    ///
+    /// While the pod stops nothing is probed: it is not ready then, whatever readiness says (V46).
     pub(super) fn due_probes(
         &mut self,
         now: Duration,

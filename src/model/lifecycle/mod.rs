@@ -6,7 +6,7 @@
 //! started, probed and ended; a clock that jumps does no harm, for every delay is counted on a
 //! monotonic clock and only what is shown is wall time.
 //!
-//! The rules are the kubelet's (catalogue I01-I24, I40-I56, V40-V55) with two deliberate
+//! The rules are the kubelet's (I01-I24, I40-I56, V40-V55 in docs/rules.md) with two deliberate
 //! differences: the delays are settings, and a probe that has never succeeded is *eager*: it is
 //! repeated quickly at first, so that a server which comes up in 20 ms is ready in 30 ms.
 

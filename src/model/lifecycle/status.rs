@@ -1,4 +1,5 @@
-//! The status of a pod as Kubernetes shows it: container states, phase and conditions (I14, V54).
+//! The status of a pod as Kubernetes shows it: container states, phase and conditions
+//! (I10, I14, I24).
 
 use std::time::Duration;
 

@@ -337,7 +337,7 @@ fn i05_a_restart_of_the_main_container_runs_no_init_container() {
 }
 
 #[test]
-fn i42_i50_nothing_is_started_twice() {
+fn i42_nothing_is_started_twice() {
     let (mut story, _) = Story::of(two_inits("Always"));
     assert_eq!(story.tell(Event::Tick), "");
     story.started("init1");

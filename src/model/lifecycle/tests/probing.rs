@@ -68,7 +68,7 @@ fn i56_liveness_restarts_even_what_then_ends_well() {
 }
 
 #[test]
-fn v42_a_startup_probe_holds_the_others_back() {
+fn v41_a_startup_probe_holds_the_others_back() {
     let spec = only(with(
         "app",
         json!({

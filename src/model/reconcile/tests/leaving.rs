@@ -121,7 +121,7 @@ fn a_pet_that_the_selector_no_longer_matches_is_released() {
 
 #[test]
 fn a_pet_of_an_earlier_set_of_that_name_is_waited_for() {
-    // promise 1: one identity, one process
+    // D10: one identity, one process
     let want = ordered(2);
     let mut seen = world(&want, "stopping -");
     seen.pets.get_mut(&Ordinal(0)).unwrap().owner = Some("the earlier set".to_owned());

@@ -4,7 +4,6 @@ use super::*;
 
 #[test]
 fn waiting_is_said_in_words() {
-    // promise 6
     let want = ordered(2);
     let outcome = reconcile(&want, &world(&want, "unready -"), Rules::default(), NOW);
     let why = "web-0 is not ready: its readiness probe failed".to_owned();
