@@ -15,8 +15,8 @@ use super::shared::pods;
 use super::shared::session::{PassedThrough, Session, say};
 use crate::model::{ObjectName, printer};
 use crate::problem::{Kind, Problem, Result};
-use crate::runner::{Launch, isolation};
-use crate::store;
+use crate::runner::isolation;
+use crate::store::{self, Launch};
 
 /// The exit codes of a shell for a program that cannot be started, and for one that is missing.
 const CANNOT_START: u8 = 126;

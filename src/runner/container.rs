@@ -10,19 +10,18 @@ use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1 as core;
-use serde::{Deserialize, Serialize};
 
 use super::image::unpack;
 use super::inside;
 use super::isolation::{self, Realm};
-use super::user::{self, User};
-use super::volumes::{self, Mount, Volumes};
+use super::user;
+use super::volumes::{self, Volumes};
 use crate::model::environment::{self, Own, Sources};
 use crate::model::fields::Capacity;
 use crate::model::image::Launch as Image;
 use crate::model::lifecycle::Failure;
 use crate::model::{Namespace, ObjectName};
-use crate::store::{self, Store, Wanted};
+use crate::store::{self, Launch, Mount, Store, Wanted};
 
 /// Marks every process of a pod: what a dead runner left behind is found by it.
 pub(crate) const UID_VARIABLE: &str = "PETSET_POD_UID";
@@ -33,30 +32,10 @@ const INHERITED: [&str; 8] = [
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "TERM", "TZ", "TMPDIR",
 ];
 
-/// How a container is started; kept in `run/<container>.json` for `exec` and `describe`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Launch {
-    pub(crate) argv: Vec<String>,
-    pub(crate) env: Vec<(String, String)>,
-    pub(crate) cwd: PathBuf,
-    #[serde(default)]
-    pub(crate) pid: u32,
-    #[serde(default)]
-    pub(crate) mounts: Vec<Mount>,
-    /// The directory that it has as its root, instead of the host's.
-    #[serde(default)]
-    pub(crate) rootfs: Option<PathBuf>,
-    /// Who it runs as, if that is not who runs petset.
-    #[serde(default)]
-    pub(crate) user: Option<User>,
-    /// Whether its programs cannot gain rights (`allowPrivilegeEscalation: false`).
-    #[serde(default)]
-    pub(crate) humble: bool,
-    /// Whether its root cannot be changed (`readOnlyRootFilesystem`).
-    #[serde(default)]
-    pub(crate) closed: bool,
-    /// What was left out and why.
-    #[serde(skip)]
+/// How a container is started, and what was left out and why.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) launch: Launch,
     pub(super) warnings: Vec<String>,
 }
 
@@ -129,7 +108,7 @@ impl Supplies {
         &mut self,
         pod: &core::Pod,
         container: &core::Container,
-    ) -> Result<Launch, Failure> {
+    ) -> Result<Prepared, Failure> {
         let fresh = self.fresh.take();
         let Some(volumes) = &self.volumes else {
             return Err(Failure::Config("the volumes are not in place".to_owned()));
@@ -167,17 +146,17 @@ impl Supplies {
             argv: image.expanded(&made),
             env: made.variables(),
             cwd: mounted.cwd,
-            warnings: notes.into_iter().flatten().cloned().collect(),
             // Those of the manifest may lie within the image's.
             mounts: brought.into_iter().chain(mounted.mounts).collect(),
             rootfs: image.rootfs,
             ..Launch::default()
         };
+        let mut warnings = notes.into_iter().flatten().cloned().collect();
         if self.full {
-            self.secure(pod, container, &mut launch)
+            self.secure(pod, container, &mut launch, &mut warnings)
                 .map_err(Failure::Config)?;
         }
-        Ok(launch)
+        Ok(Prepared { launch, warnings })
     }
 
     /// Puts in place what the image brings along; returns the container as its image has it.

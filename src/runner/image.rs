@@ -11,9 +11,8 @@ use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Container;
 
-use super::volumes::Mount;
 use crate::model::image::Launch as Image;
-use crate::store::{self, make_dir};
+use crate::store::{self, Mount, make_dir};
 
 /// Where a container finds the scripts of its image.
 const BIN: &str = "/run/petset/bin";

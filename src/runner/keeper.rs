@@ -24,7 +24,7 @@ use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 
 use process::Process;
 
-use super::container::{Launch, Supplies};
+use super::container::Supplies;
 use super::control::{self, Control};
 use super::isolation::{self, Isolation, Room, Surroundings, is_full};
 use super::logs::Outlet;
@@ -32,7 +32,7 @@ use super::record::Record;
 use super::{spawn, tree};
 use crate::model::lifecycle::{Action, BackOff, Event, Now, Pet, Place};
 use crate::model::{Egress, Namespace};
-use crate::store::{self, Layout, PetLayout, Store};
+use crate::store::{self, Launch, Layout, PetLayout, Store};
 
 /// How often a tree that is being killed is looked at, should no signal tell of its end.
 const SWEEP: Duration = Duration::from_millis(50);

@@ -37,7 +37,6 @@ use crate::model::Namespace;
 use crate::store::{Layout, PetLayout, Store};
 use crate::sys;
 
-pub(crate) use container::Launch;
 pub(crate) use control::{Control, tell};
 pub(crate) use inside::run as run_inside;
 pub(crate) use record::boot_id;

@@ -7,7 +7,7 @@ use std::io::{self, PipeReader, PipeWriter, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 
-use super::container::Launch;
+use crate::store::Launch;
 use crate::sys::{self, Door, Stage};
 
 /// Starts `argv` as a process of the container; its stdout and stderr go to `output`.

@@ -8,17 +8,9 @@ use std::fs;
 use std::path::Path;
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSecurityContext, SecurityContext};
-use serde::{Deserialize, Serialize};
 
+use crate::store::User;
 use crate::sys::users::Known;
-
-/// The numbers that a process runs with.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct User {
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-    pub(crate) groups: Vec<u32>,
-}
 
 /// Who is known in a root.
 #[derive(Debug, Clone, Default)]

@@ -24,7 +24,6 @@ use crate::model::{Namespace, ObjectName, label_fault};
 use crate::store::{Layout, PetLayout, make_dir};
 
 use self::payload::Payload;
-pub(crate) use mounts::Mount;
 #[cfg(test)]
 use mounts::Mounted;
 pub(super) use ownership::Gift;

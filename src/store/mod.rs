@@ -9,6 +9,7 @@ mod eviction;
 mod files;
 mod images;
 pub(crate) mod journal;
+mod launch;
 mod lock;
 mod paths;
 mod pods;
@@ -34,6 +35,7 @@ pub(crate) use files::{
     replace, replace_json, size_of,
 };
 pub(crate) use images::{catalogue, image_files, with_disk};
+pub(crate) use launch::{Launch, Mount, User};
 pub(crate) use lock::{Attempt, Lock};
 pub(crate) use paths::{Layout, PetLayout, REGISTRY_OVERRIDE, Wanted, registry};
 pub(crate) use pods::merge_status;

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::page::Page;
 use crate::cli::shared::words::{NONE, date, or_none};
-use crate::runner::Launch;
+use crate::store::Launch;
 
 /// What is known of a container that was to be started.
 pub(super) struct Life<'a> {

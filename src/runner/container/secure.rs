@@ -4,8 +4,9 @@ use std::path::Path;
 
 use k8s_openapi::api::core::v1 as core;
 
-use super::{Launch, Supplies};
+use super::Supplies;
 use crate::runner::user::{self, Names, Own};
+use crate::store::Launch;
 use crate::sys;
 
 impl Supplies {
@@ -15,17 +16,19 @@ impl Supplies {
         pod: &core::Pod,
         container: &core::Container,
         launch: &mut Launch,
+        warnings: &mut Vec<String>,
     ) -> Result<(), String> {
         let names = Names::read(launch.rootfs.as_deref().unwrap_or(Path::new("/")));
         let own = sys::is_ordinary().then(|| Own {
             ids: sys::own_ids(),
             known: self.realm.as_ref().map(|realm| &realm.known),
         });
-        let warnings = &mut launch.warnings;
         launch.user = user::user_of(pod, container, &names, own, warnings)?;
         let context = container.security_context.as_ref();
-        launch.humble = context.is_some_and(|it| it.allow_privilege_escalation == Some(false));
-        launch.closed = context.is_some_and(|it| it.read_only_root_filesystem == Some(true));
+        launch.no_new_privs =
+            context.is_some_and(|it| it.allow_privilege_escalation == Some(false));
+        launch.read_only_root =
+            context.is_some_and(|it| it.read_only_root_filesystem == Some(true));
         let home = |(name, _): &(String, String)| name == "HOME";
         let host = self.inherited.iter().find(|it| home(it));
         if let (Some(user), Some(at)) = (&launch.user, launch.env.iter().position(home))

@@ -20,8 +20,7 @@ use super::network::Network;
 use super::plan::{self, Site};
 use super::step::Step;
 use super::{Room, Surroundings, files, ids_of, needed};
-use crate::runner::container::Launch;
-use crate::store;
+use crate::store::{self, Launch};
 use crate::sys::users::{self, Known};
 use crate::sys::{self, Door, Fork, Spaces};
 
@@ -175,7 +174,7 @@ impl Sandbox {
             others: &home::state_directories(),
             ordinary: self.ordinary,
             etc: &home::etc(launch, around),
-            closed: launch.closed,
+            closed: launch.read_only_root,
             stranger,
             known: self.known.as_ref().filter(|_| stranger),
             mounts: &launch.mounts,
@@ -239,7 +238,7 @@ impl Sandbox {
             mounts: room.mounts.try_clone()?,
             harmless: !self.ordinary || launch.user.is_some(),
             ids: ids_of(launch),
-            humble: launch.humble,
+            humble: launch.no_new_privs,
         })
     }
 }

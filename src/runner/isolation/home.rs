@@ -5,8 +5,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{Surroundings, files};
-use crate::runner::container::Launch;
-use crate::runner::user::{Names, User};
+use crate::runner::user::Names;
+use crate::store::{Launch, User};
 
 /// Lists the state directories of this machine, as far as they are known.
 pub(super) fn state_directories() -> Vec<PathBuf> {

@@ -27,10 +27,8 @@ pub(super) use network::Doors;
 pub(crate) use trial::{trials, whom_pets_can_be};
 pub(crate) use visit::visit;
 
-use super::container::Launch;
-use super::volumes::Mount;
 use crate::model::ISOLATION_ANNOTATION;
-use crate::store::{Layout, PetLayout};
+use crate::store::{Launch, Layout, Mount, PetLayout};
 use crate::sys::users::Known;
 use crate::sys::{Door, Ids};
 

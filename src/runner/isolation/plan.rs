@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, access};
 
 use super::step::{Step, c_path};
-use crate::runner::volumes::Mount;
+use crate::store::Mount;
 use crate::sys::users::Known;
 
 /// What is never the host's.

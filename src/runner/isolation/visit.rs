@@ -14,7 +14,8 @@ use rustix::process::{Pid, PidfdFlags, WaitOptions, WaitStatus, pidfd_open, wait
 use rustix::thread::ThreadNameSpaceType as Entered;
 
 use self::terminal::Terminal;
-use crate::runner::{Launch, spawn};
+use crate::runner::spawn;
+use crate::store::Launch;
 use crate::sys::{self, Door};
 
 /// Runs a program beside the main process of a container, and returns how it ended. It has this
@@ -78,6 +79,6 @@ fn door_of(launch: &Launch) -> io::Result<Door> {
         mounts,
         harmless: !spaces.contains(Entered::USER) || launch.user.is_some(),
         ids: super::ids_of(launch),
-        humble: launch.humble,
+        humble: launch.no_new_privs,
     })
 }

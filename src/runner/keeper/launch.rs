@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::process::{Process, Purpose};
 use super::{Answer, Keeper, surroundings};
 use crate::model::lifecycle::{Event, Failure, Hook, Outcome, Place, ProbeKind};
+use crate::runner::container::Prepared;
 use crate::runner::hooks::{self, Deed};
 use crate::runner::logs::{self, Outlet};
 use crate::runner::probes::{self, Check};
@@ -40,7 +41,10 @@ impl Keeper {
     pub(super) fn try_start(&mut self, place: Place) -> Result<u32, Failure> {
         let vessel = &self.vessels[place.0];
         let name = vessel.spec.name.clone();
-        let mut launch = self.supplies.launch(&self.pod, &vessel.spec)?;
+        let Prepared {
+            mut launch,
+            mut warnings,
+        } = self.supplies.launch(&self.pod, &vessel.spec)?;
         let fault = |words: String| Failure::Launch(format!("starting {}: {words}", self.name));
         launch.env.extend(isolation::variables(&self.pod));
         let (reader, writer) = spawn::pipe().map_err(|it| fault(format!("opening pipes: {it}")))?;
@@ -50,9 +54,7 @@ impl Keeper {
         let room = self.isolation.furnish(&launch, &around);
         let room = room.map_err(fault)?;
         let network = self.isolation.warnings();
-        launch
-            .warnings
-            .extend(room.iter().flat_map(|room| room.lacks.clone()));
+        warnings.extend(room.iter().flat_map(|room| room.lacks.clone()));
         let door = self.isolation.door(room.as_ref(), &launch).map_err(fault)?;
         record_begin(&self.pod, &self.pet, &mut self.record);
         let pid = spawn::spawn(&launch, &launch.argv, writer, door).map_err(fault)?;
@@ -61,7 +63,6 @@ impl Keeper {
         let _ = store::replace_json(&self.pet.launch(&name), &launch, Sync::No);
         launch.argv = Vec::new();
         self.warn(network);
-        let warnings = std::mem::take(&mut launch.warnings);
         if self.vessels[place.0].launch.is_none() {
             self.warn(warnings);
         }

@@ -11,22 +11,10 @@ use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{Container, VolumeMount};
-use serde::{Deserialize, Serialize};
 
 use super::{Place, Sort, VolumeError, Volumes};
 use crate::model::expansion::expand_strictly;
-use crate::store::make_dir;
-
-/// A mount as it was made: what `describe` shows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Mount {
-    pub(crate) volume: String,
-    pub(crate) mount_path: String,
-    /// Where it really is.
-    pub(crate) path: PathBuf,
-    pub(crate) read_only: bool,
-}
+use crate::store::{Mount, make_dir};
 
 /// What a container gets: its working directory, and its mounts.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,7 +21,7 @@ use rustix::termios::{
 };
 use signal_hook::consts::SIGWINCH;
 
-use crate::runner::Launch;
+use crate::store::Launch;
 use crate::sys;
 
 /// Both ends of a terminal in a container.

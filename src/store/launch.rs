@@ -1,0 +1,91 @@
+//! `run/<container>.json`: how a container was started, written by its runner and read by `exec`
+//! and `describe`.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// The command, environment and confinement that a container was started with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Launch {
+    pub(crate) argv: Vec<String>,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) cwd: PathBuf,
+    /// The pid of its main process, as the host numbers it.
+    #[serde(default)]
+    pub(crate) pid: u32,
+    #[serde(default)]
+    pub(crate) mounts: Vec<Mount>,
+    /// The directory that is its root file system; `None` when it sees the host's.
+    #[serde(default)]
+    pub(crate) rootfs: Option<PathBuf>,
+    /// The user that it runs as; `None` when that is the user who runs petset.
+    #[serde(default)]
+    pub(crate) user: Option<User>,
+    /// Whether its programs cannot gain privileges (`allowPrivilegeEscalation: false`).
+    #[serde(default, alias = "humble")]
+    pub(crate) no_new_privs: bool,
+    /// Whether its root file system is read-only (`readOnlyRootFilesystem`).
+    #[serde(default, alias = "closed")]
+    pub(crate) read_only_root: bool,
+}
+
+/// The user id, group id and supplementary groups of a process.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct User {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) groups: Vec<u32>,
+}
+
+/// A volume mount of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Mount {
+    pub(crate) volume: String,
+    pub(crate) mount_path: String,
+    /// The directory or file of the host that is mounted.
+    pub(crate) path: PathBuf,
+    pub(crate) read_only: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_launch_is_read_as_it_was_written() {
+        let launch = Launch {
+            argv: vec!["server".to_owned()],
+            env: vec![("A".to_owned(), "1".to_owned())],
+            cwd: PathBuf::from("/srv"),
+            pid: 7,
+            mounts: vec![Mount {
+                volume: "data".to_owned(),
+                mount_path: "/data".to_owned(),
+                path: PathBuf::from("/host/data"),
+                read_only: true,
+            }],
+            rootfs: Some(PathBuf::from("/root-of-image")),
+            user: Some(User {
+                uid: 1,
+                gid: 2,
+                groups: vec![3],
+            }),
+            no_new_privs: true,
+            read_only_root: true,
+        };
+        let text = serde_json::to_string(&launch).unwrap();
+        assert_eq!(serde_json::from_str::<Launch>(&text).unwrap(), launch);
+    }
+
+    #[test]
+    fn the_field_names_of_earlier_versions_are_understood() {
+        let text = r#"{"argv": ["a"], "env": [], "cwd": "/", "humble": true, "closed": true}"#;
+        let launch: Launch = serde_json::from_str(text).unwrap();
+        assert!(launch.no_new_privs && launch.read_only_root);
+        let text = r#"{"argv": ["a"], "env": [], "cwd": "/"}"#;
+        let launch: Launch = serde_json::from_str(text).unwrap();
+        assert_eq!((launch.pid, launch.user), (0, None));
+    }
+}
