@@ -8,11 +8,10 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 
-/// The first argument that makes this program the server.
-pub(crate) const HELLO_ARGUMENT: &str = "hello";
+use crate::role::Role;
 
 /// The port where neither an argument nor `PORT` names another.
 const PORT: u16 = 8080;
@@ -105,8 +104,7 @@ fn greeting() -> String {
 
 /// Asks petset for the names of the ready peers, as any other program in a pet would.
 fn peers() -> String {
-    let program = env::current_exe().unwrap_or_else(|_| PathBuf::from("petset"));
-    let asked = Command::new(program).arg("discover").output();
+    let asked = Role::Command.command().arg("discover").output();
     asked
         .map(|said| String::from_utf8_lossy(&said.stdout).into_owned())
         .unwrap_or_default()

@@ -14,6 +14,7 @@ pub mod model;
 mod network;
 mod problem;
 mod proxy;
+mod role;
 mod runner;
 mod store;
 mod supervisor;
@@ -24,8 +25,9 @@ pub use manifest::complete_set;
 pub use problem::{Kind, Problem, Result, kind_of, report};
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::process::ExitCode;
+
+use role::Role;
 
 /// Runs the program: one command, or the role that its first argument names.
 ///
@@ -36,19 +38,16 @@ pub fn main() -> ExitCode {
     let mut words = std::env::args_os();
     let program = words.next().unwrap_or_default();
     let arguments: Vec<OsString> = words.collect();
-    if Path::new(&program).file_name() == Some(cli::PEER_FINDER.as_ref()) {
-        return cli::run_peer_finder(&arguments);
-    }
-    match arguments.split_first() {
-        Some((role, [root])) if role == supervisor::SUPERVISOR_ARGUMENT => {
-            supervisor::run_in_background(Path::new(root))
-        }
-        Some((role, [root])) if role == proxy::PROXY_ARGUMENT => proxy::run(Path::new(root)),
-        Some((role, rest)) if role == hello::HELLO_ARGUMENT => hello::run(rest),
-        Some((role, rest)) if role == runner::VERB => runner::run(rest),
-        Some((role, rest)) if role == sys::users::VERB => runner::run_inside(rest),
-        Some((role, rest)) if role == network::VERB => network::run(rest),
-        Some(_) | None => cli::run(),
+    let (role, arguments) = Role::of(&program, &arguments);
+    match role {
+        Role::Command => cli::run(),
+        Role::PeerFinder => cli::run_peer_finder(arguments),
+        Role::Supervisor => supervisor::run_in_background(arguments),
+        Role::Runner => runner::run(arguments),
+        Role::Network => network::run(arguments),
+        Role::Proxy => proxy::run(arguments),
+        Role::Hello => hello::run(arguments),
+        Role::UsernsHelper => runner::run_inside(arguments),
     }
 }
 

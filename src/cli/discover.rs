@@ -16,7 +16,7 @@ use crate::model::ObjectName;
 use crate::problem::{Kind, Problem, Result};
 use crate::store;
 use hooks::{Hooks, Host};
-pub(crate) use peer_finder::{PROGRAM as PEER_FINDER, run as run_peer_finder};
+pub(crate) use peer_finder::run as run_peer_finder;
 use shape::Shape;
 
 const EXAMPLES: &str = "\

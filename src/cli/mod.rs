@@ -34,7 +34,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::model::Namespace;
 use crate::problem::{Result, kind_of, report};
 use crate::store;
-pub(crate) use discover::{PEER_FINDER, run_peer_finder};
+pub(crate) use discover::run_peer_finder;
 use shared::session::{self, Session};
 
 /// Run Kubernetes PetSets and StatefulSets as plain local processes

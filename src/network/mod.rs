@@ -24,7 +24,6 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -40,14 +39,12 @@ use crate::dns::Sockets;
 use crate::model::address::Block;
 use crate::network::netlink::{Netlink, device, there};
 use crate::proxy;
+use crate::role::{self, Role};
 use crate::store::{self, Layout, Store};
 use crate::sys::{self, Spaces};
 use egress::{Egress, Gate};
 use guests::Guests;
 use porter::{Porter, Ports};
-
-/// The word that makes the program hold a network: `petset network <state-dir>`.
-pub(crate) const VERB: &str = "network";
 
 /// In the place of a state directory: only find out whether it can be done.
 const TRY: &str = "try";
@@ -105,12 +102,10 @@ enum Turn {
 
 /// Holds the network until nobody needs it.
 pub(crate) fn run(args: &[OsString]) -> ExitCode {
-    sys::close_inherited();
-    let taken = left_open();
     match args {
         [word] if word == TRY => finish(try_network()),
         [word] if word == TRY_EGRESS => finish(try_egress()),
-        [root] => finish(hold(Path::new(root), taken)),
+        [root] => finish(hold(Path::new(root))),
         _ => ExitCode::from(2),
     }
 }
@@ -132,8 +127,7 @@ pub(crate) fn attempt() -> Result<(), String> {
 }
 
 fn attempt_as(word: &str) -> Result<(), String> {
-    let mut command = std::process::Command::new("/proc/self/exe");
-    let tried = command.arg0("petset").args([VERB, word]).output();
+    let tried = Role::Network.command().arg(word).output();
     let tried = tried.map_err(|error| error.to_string())?;
     match tried.status.success() {
         true => Ok(()),
@@ -179,9 +173,9 @@ fn left_open() -> Option<Taken> {
     Some(Taken { user, network })
 }
 
-fn hold(root: &Path, taken: Option<Taken>) -> crate::problem::Result<()> {
-    rustix::process::setsid()?;
-    std::env::set_current_dir("/")?;
+fn hold(root: &Path) -> crate::problem::Result<()> {
+    role::leave_caller()?;
+    let taken = left_open();
     let store = Store::open(root)?;
     let layout = store.layout().clone();
     let text = store::read(&layout.block())?.unwrap_or_default();

@@ -22,6 +22,7 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -34,27 +35,24 @@ use self::engine::Engine;
 use self::follow::Follow;
 use crate::model::address::Block;
 use crate::problem::{Result, report};
+use crate::role;
 use crate::store::{Attempt, Layout, Lock, Store};
-use crate::sys;
 
 pub(crate) use self::detour::Detours;
-
-/// The first argument that makes this program a proxy.
-pub(crate) const PROXY_ARGUMENT: &str = "proxy";
 
 /// How long one waits for the proxy before it to die: as long as it takes.
 const BEHIND_ANOTHER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// Serves the state directory at `root` until its supervisor ends with nothing left to run.
-pub(crate) fn run(root: &Path) -> ExitCode {
-    sys::close_inherited();
-    sys::reset_signals();
-    // It fails only for the leader of a group, which has a group of its own already.
-    let _ = rustix::process::setsid();
-    match std::env::set_current_dir("/")
+/// Serves a state directory, the only argument, until its supervisor ends with nothing left to
+/// run.
+pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
+    let [root] = arguments else {
+        return ExitCode::from(2);
+    };
+    let served = role::leave_caller()
         .context("cannot leave the working directory")
-        .and_then(|()| serve(root))
-    {
+        .and_then(|()| serve(Path::new(root)));
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log(&report(&error));

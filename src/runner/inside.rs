@@ -1,4 +1,4 @@
-//! What is done by a process inside a user namespace: `petset inside <namespace> <deed> <object>`.
+//! What is done by a process inside a user namespace: `petset userns-helper <namespace> <deed> <object>`.
 //! There the user has the rights over files of their subordinate ids that they lack on the host.
 
 use std::ffi::{OsStr, OsString};
@@ -8,16 +8,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::volumes::Gift;
-use crate::store;
+use crate::store::{self, userns};
 use crate::sys::{self, users};
-
-/// The deed of giving volumes to a group.
-const GIVE: &str = "give";
 
 /// Has volumes given to a group that means somebody in the user namespace at `space` alone.
 pub(super) fn give(gift: &Gift, space: &Path) -> io::Result<()> {
     let gift = serde_json::to_string(gift)?;
-    users::inside(Some(space), &[GIVE.as_ref(), gift.as_ref()]).map(drop)
+    userns::run_inside(Some(space), userns::GIVE, gift.as_ref()).map(drop)
 }
 
 /// Does what `args` say, which follow the word that makes the program do so.
@@ -40,15 +37,15 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
 
 fn perform(space: &OsStr, deed: &OsStr, object: &OsStr) -> io::Result<String> {
     let space = match space.to_str() {
-        Some("new") => users::make()?,
+        Some(userns::NEW) => users::make()?,
         _ => File::open(space)?.into(),
     };
     users::enter(&space)?;
     let nothing = String::new();
     match deed.to_str() {
-        Some(store::REMOVE) => fs::remove_dir_all(object).map(|()| nothing),
-        Some(store::MEASURE) => Ok(store::measure(Path::new(object), &mut false).to_string()),
-        Some(GIVE) => {
+        Some(userns::REMOVE) => fs::remove_dir_all(object).map(|()| nothing),
+        Some(userns::MEASURE) => Ok(store::measure(Path::new(object), &mut false).to_string()),
+        Some(userns::GIVE) => {
             let gift: Gift = serde_json::from_slice(object.as_encoded_bytes())?;
             gift.give().map(|()| nothing)
         }

@@ -26,24 +26,21 @@ use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::fs::FlockOperation;
 
 use crate::model::Namespace;
+use crate::role::{self, Role};
 use crate::store::{Layout, PetLayout, Store};
-use crate::sys;
 
 pub(crate) use control::{Control, tell};
 pub(crate) use inside::run as run_inside;
 pub(crate) use record::boot_id;
 pub(crate) use tree::{environment_of, started};
 
-/// The word that makes the program a runner: `petset runner <state-dir> <namespace> <pod>`.
-pub(crate) const VERB: &str = "runner";
 /// The exit code of a runner whose pet has a runner already.
 pub(crate) const BUSY: u8 = 75;
 
@@ -53,9 +50,8 @@ const HANDOVER: Duration = Duration::from_millis(300);
 
 /// Starts the runner of a pod whose `pod.json` is in place. It outlives the caller.
 pub(crate) fn start(layout: &Layout, namespace: &Namespace, pod: &str) -> io::Result<Child> {
-    Command::new("/proc/self/exe")
-        .arg0("petset")
-        .arg(VERB)
+    Role::Runner
+        .command()
         .arg(layout.root())
         .args([namespace.as_str(), pod])
         .env_remove(container::UID_VARIABLE)
@@ -66,10 +62,8 @@ pub(crate) fn start(layout: &Layout, namespace: &Namespace, pod: &str) -> io::Re
         .spawn()
 }
 
-/// Keeps one pet until its end; `args` are what follows [`VERB`].
+/// Keeps one pet until its end; `args` are the state directory, the namespace and the pod.
 pub(crate) fn run(args: &[OsString]) -> ExitCode {
-    sys::close_inherited();
-    sys::reset_signals();
     let [root, namespace, pod] = args else {
         return ExitCode::from(2);
     };
@@ -87,7 +81,10 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
 }
 
 fn keep(root: &Path, namespace: &str, pod: &str) -> crate::problem::Result<ExitCode> {
-    let store = Store::open(root.canonicalize()?)?;
+    // A root that a person gave may be relative.
+    let root = root.canonicalize()?;
+    role::leave_caller()?;
+    let store = Store::open(root)?;
     let namespace: Namespace = namespace.parse()?;
     if let Some(fault) = crate::model::subdomain_fault(pod) {
         return Err(crate::problem::Problem::invalid(fault).into());
@@ -96,7 +93,8 @@ fn keep(root: &Path, namespace: &str, pod: &str) -> crate::problem::Result<ExitC
     let Ok(_lock) = take_lock(&pet) else {
         return Ok(ExitCode::from(BUSY));
     };
-    leave_session()?;
+    // Orphans of what it starts become its children.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let keeper = keeper::Keeper::new(store, namespace, pod)?;
     keeper.heed_removal()?;
     keeper.run();
@@ -124,12 +122,4 @@ fn take_lock(pet: &PetLayout) -> io::Result<File> {
 fn lock(file: &File) -> io::Result<()> {
     let outcome = rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive);
     outcome.map_err(Into::into)
-}
-
-/// Leaves the caller's session and directory, and becomes the parent of orphans below it.
-fn leave_session() -> io::Result<()> {
-    // It fails only for the leader of a group, which has a group of its own already.
-    let _ = rustix::process::setsid();
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    std::env::set_current_dir("/")
 }

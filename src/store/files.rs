@@ -10,7 +10,8 @@ use std::thread;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::sys::users::{has_subordinates, inside};
+use super::userns::{MEASURE, REMOVE, run_inside};
+use crate::sys::users::has_subordinates;
 
 /// How many things are waited for at a time.
 const AT_ONCE: usize = 16;
@@ -206,16 +207,12 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     succeed_if_absent(fs::remove_file(path))
 }
 
-/// What a process inside a user namespace is asked for: to remove a directory, or to measure it.
-pub(crate) const REMOVE: &str = "remove";
-pub(crate) const MEASURE: &str = "measure";
-
 /// Removes a directory with all that is below it; one that is gone already is a success.
 pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
     match succeed_if_absent(fs::remove_dir_all(path)) {
         // A pet may have given it to another user, who is one of this user's subordinates.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && has_subordinates() => {
-            inside(None, &[REMOVE.as_ref(), path.as_os_str()])
+            run_inside(None, REMOVE, path.as_os_str())
                 .map(drop)
                 .map_err(|fault| io::Error::new(error.kind(), format!("{error}: {fault}")))
         }
@@ -231,7 +228,7 @@ pub(crate) fn size_of(path: &Path) -> u64 {
     if !closed || !has_subordinates() {
         return size;
     }
-    let said = inside(None, &[MEASURE.as_ref(), path.as_os_str()]);
+    let said = run_inside(None, MEASURE, path.as_os_str());
     said.ok().and_then(|said| said.parse().ok()).unwrap_or(size)
 }
 

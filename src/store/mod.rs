@@ -17,6 +17,7 @@ pub(crate) mod registry;
 mod report;
 mod settings;
 mod socket;
+pub(crate) mod userns;
 pub(crate) mod view;
 mod watch;
 mod words;
@@ -31,8 +32,8 @@ pub(crate) use addresses::{Given, addresses_given, give_addresses};
 pub(crate) use edit::{Edit, Kept, PURGE_ANNOTATION, SET_ANNOTATION};
 pub(crate) use eviction::Eviction;
 pub(crate) use files::{
-    MEASURE, REMOVE, Sync, make_dir, measure, names_in, read, read_json, remove, remove_tree,
-    replace, replace_json, size_of,
+    Sync, make_dir, measure, names_in, read, read_json, remove, remove_tree, replace, replace_json,
+    size_of,
 };
 pub(crate) use images::{catalogue, image_files, with_disk};
 pub(crate) use launch::{Launch, Mount, User};

@@ -8,15 +8,14 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::SUPERVISOR_ARGUMENT;
 use crate::problem::Result;
+use crate::role::Role;
 use crate::store::{self, Layout, Lock, WhenBusy};
 
 /// What a supervisor says on its standard output once it can be found.
@@ -64,7 +63,7 @@ pub(crate) fn lifeline(layout: &Layout) -> Option<OwnedFd> {
 /// Starts a supervisor; one that somebody kills at once is started again.
 fn start(layout: &Layout, attempts: u32) -> Result<()> {
     store::make_dir(&layout.supervisor())?;
-    let mut command = role(layout, SUPERVISOR_ARGUMENT)?;
+    let mut command = background(layout, Role::Supervisor)?;
     command.stdout(Stdio::piped());
     // Within a pet, the marks that say which pet a process belongs to must not go on.
     let marks = std::env::vars_os().map(|(name, _)| name);
@@ -94,30 +93,18 @@ fn start(layout: &Layout, attempts: u32) -> Result<()> {
     bail!("{}", said.trim());
 }
 
-/// Prepares this program in the role that its first argument names; what it cannot do it tells
-/// the supervisor's log.
-pub(super) fn role(layout: &Layout, argument: &str) -> io::Result<Command> {
+/// Prepares to start this program in a background role, which logs to the supervisor's log.
+pub(super) fn background(layout: &Layout, role: Role) -> io::Result<Command> {
     let log = OpenOptions::new()
         .create(true)
         .append(true)
         .mode(0o600)
         .open(layout.supervisor_log())?;
-    let mut command = Command::new(own_program()?);
-    command.arg(argument).arg(layout.root());
+    let mut command = role.command();
     command
+        .arg(layout.root())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log);
     Ok(command)
-}
-
-/// Returns the program that runs now, also where its file was replaced meanwhile.
-pub(crate) fn own_program() -> io::Result<PathBuf> {
-    let program = std::env::current_exe()?;
-    let exists = program.exists();
-    Ok(if exists {
-        program
-    } else {
-        PathBuf::from("/proc/self/exe")
-    })
 }

@@ -28,10 +28,10 @@ mod wishes;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -40,8 +40,8 @@ use jiff::Timestamp;
 
 use crate::model::ObjectRef;
 use crate::problem::{Kind, Problem, Result, report};
+use crate::role;
 use crate::store::{self, Attempt, Layout, Lock, SetReport, Store, Watch};
-use crate::sys;
 use addresses::Addresses;
 use events::{Signals, Spot};
 use late::Late;
@@ -49,11 +49,8 @@ use publish::Names;
 use world::World;
 
 pub(crate) use ability::{Ability, way_out};
-pub(crate) use launch::{is_running, lifeline, nudge, own_program};
+pub(crate) use launch::{is_running, lifeline, nudge};
 pub(crate) use perform::new_uid;
-
-/// The first argument that makes this program a supervisor in the background.
-pub(crate) const SUPERVISOR_ARGUMENT: &str = "supervisor";
 
 /// A turn that took more of the processor than this is followed by a rest.
 const SHORT_TURN: Duration = Duration::from_micros(300);
@@ -106,11 +103,14 @@ pub(crate) fn lacks_of_isolation() -> Vec<String> {
     crate::runner::isolation::attempt().unwrap_or_default()
 }
 
-/// Runs the supervisor of the state directory at `root` in the background: it leaves the session,
-/// the working directory and every inherited descriptor of whoever started it, and says on its
+/// Runs the supervisor of a state directory, the only argument, in the background. It says on its
 /// standard output when it can be found.
-pub(crate) fn run_in_background(root: &Path) -> ExitCode {
-    let begun = leave_the_caller()
+pub(crate) fn run_in_background(arguments: &[OsString]) -> ExitCode {
+    let [root] = arguments else {
+        return ExitCode::from(2);
+    };
+    let begun = role::leave_caller()
+        .context("cannot leave the working directory")
         .and_then(|()| Store::open(root))
         .and_then(Supervisor::begin);
     let outcome = match begun {
@@ -141,13 +141,6 @@ pub(crate) fn run_in_foreground(store: Store) -> Result<()> {
     };
     supervisor.signals.stay();
     supervisor.run()
-}
-
-fn leave_the_caller() -> Result<()> {
-    sys::close_inherited();
-    rustix::process::setsid().context("cannot leave the session")?;
-    std::env::set_current_dir("/").context("cannot leave the working directory")?;
-    Ok(())
 }
 
 /// Tells the caller that all is well, and lets go of its pipe.
@@ -248,8 +241,8 @@ impl Supervisor {
     fn provide_programs(&self) -> Result<()> {
         let bin = self.store.layout().bin();
         store::make_dir(&bin).with_context(|| format!("cannot make {}", bin.display()))?;
-        let program = own_program().context("cannot find the program that runs")?;
-        for name in ["petset", "peer-finder"] {
+        let program = role::executable().context("cannot find the program that runs")?;
+        for name in [role::NAME, role::PEER_FINDER] {
             let link = bin.join(name);
             if fs::read_link(&link).is_ok_and(|target| target == program) {
                 continue;

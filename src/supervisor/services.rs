@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 use rustix::process::Pid;
 
-use super::launch::role;
+use super::launch::background;
 use super::{Supervisor, log};
 use crate::model::ObjectRef;
 use crate::model::address::Pool;
 use crate::model::endpoints::ServiceKind;
 use crate::problem::Result;
-use crate::proxy::PROXY_ARGUMENT;
+use crate::role::Role;
 use crate::store::Layout;
 use crate::store::journal::Severity;
 
@@ -49,7 +49,7 @@ impl Proxy {
     }
 
     fn start(&mut self, layout: &Layout) -> io::Result<()> {
-        let mut command = role(layout, PROXY_ARGUMENT)?;
+        let mut command = background(layout, Role::Proxy)?;
         self.rests_until = None;
         self.child = Some(Pid::from_child(&command.spawn()?));
         Ok(())

@@ -3,17 +3,18 @@
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::Context;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use rustix::process::{Pid, WaitStatus};
 
-use super::{Supervisor, launch, log};
+use super::{Supervisor, log};
 use crate::model::rollout::{self, RolledBack};
 use crate::model::{HOOK_ANNOTATION, Hook, HookOutcome, ObjectRef, Ordinal, PetSeen, Set};
 use crate::problem::{Problem, Result};
+use crate::role::Role;
 use crate::store::journal::Severity;
 use crate::store::{self, Wanted};
 
@@ -145,7 +146,8 @@ impl Supervisor {
             .truncate(true)
             .mode(0o600)
             .open(path)?;
-        let child = Command::new(launch::own_program()?)
+        let child = Role::Command
+            .command()
             .arg("exec")
             .arg(pet.name.as_str())
             .args(["--namespace", pet.namespace.as_str(), "--state-dir"])

@@ -5,13 +5,11 @@
 //! In such a namespace the user is who they are, and every other number up to the size of the
 //! grant is a subordinate id of the host. Whoever made it has all rights over what is in it from
 //! outside too: signals, `/proc` and the namespaces' files work as ever; only files that belong
-//! to a subordinate id do not, and need a process inside ([`inside`]).
+//! to a subordinate id do not, and need a process inside.
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -20,8 +18,6 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::{Fork, Spaces, fork, is_ordinary, leave, own_ids};
 
-/// The word that makes the program do something as the owner of all mapped ids.
-pub(crate) const VERB: &str = "inside";
 /// More than these are never asked for: 65534 is nobody.
 const MOST: u32 = 65_536;
 /// Where distributions begin to grant ids.
@@ -196,22 +192,6 @@ fn make_by(map: impl Fn(&Path) -> io::Result<()>) -> io::Result<OwnedFd> {
 /// the ids that are mapped there.
 pub(crate) fn enter(space: &OwnedFd) -> io::Result<()> {
     move_into_link_name_space(space.as_fd(), Some(LinkNameSpaceType::User)).map_err(Into::into)
-}
-
-/// Has something done by a process that enters the user namespace at `space`, or one of its own;
-/// returns what it said.
-pub(crate) fn inside(space: Option<&Path>, words: &[&OsStr]) -> io::Result<String> {
-    let space = space.map_or(OsStr::new("new"), Path::as_os_str);
-    let mut command = Command::new("/proc/self/exe");
-    let command = command.arg0("petset").arg(VERB).arg(space).args(words);
-    let output = command.output()?;
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        false => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            Err(io::Error::other(said.trim().to_owned()))
-        }
-    }
 }
 
 /// The numbers that mean somebody in a user namespace.

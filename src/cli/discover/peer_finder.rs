@@ -20,9 +20,6 @@ use crate::cli::shared::session::{Session, say};
 use crate::model::{Namespace, ObjectName};
 use crate::problem::{Kind, Problem, Result};
 
-/// The name of the program that is stood in for.
-pub(crate) const PROGRAM: &str = "peer-finder";
-
 const INCOMPLETE: &str = "Incomplete args, require -on-change and/or -on-start, -service and -ns \
                           or an env var for POD_NAMESPACE.";
 const USAGE: &str = "Usage of peer-finder (petset):

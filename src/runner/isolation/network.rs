@@ -7,6 +7,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::iter;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -14,10 +15,10 @@ use std::os::unix::net::UnixStream;
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
+use crate::role::{self, Role};
 use crate::store::{self, Layout};
 use crate::sys::{self, Program};
 
-const VERB: &str = "network";
 /// How often somebody is looked for who holds the network.
 const TRIES: u32 = 20;
 
@@ -167,8 +168,10 @@ fn start(layout: &Layout, before: Option<&Network>) -> io::Result<()> {
         format!("PETSET_NETWORK={user} {}", own(&before.space))
     });
     let variables: Vec<String> = taken.into_iter().collect();
-    let words: [&OsStr; 3] = ["petset".as_ref(), VERB.as_ref(), layout.root().as_ref()];
-    let program = Program::new("/proc/self/exe", &words, &variables);
+    let argument = Role::Network.argument().map(OsStr::new);
+    let words = iter::once(role::NAME.as_ref()).chain(argument);
+    let words: Vec<&OsStr> = words.chain([layout.root().as_os_str()]).collect();
+    let program = Program::new(role::SELF, &words, &variables);
     let (mut reader, writer) = io::pipe()?;
     let writer: OwnedFd = writer.into();
     program.start_beside(&writer)?;

@@ -1,0 +1,161 @@
+//! The processes of petset: one program, and the role that each process of it plays.
+//!
+//! | role | started by | how many | may write | ends |
+//! | --- | --- | --- | --- | --- |
+//! | [`Command`](Role::Command) | the user | one a call | wanted objects, under the lock | with its answer |
+//! | [`PeerFinder`](Role::PeerFinder) | a container | one a call | nothing | after its last hook |
+//! | [`Supervisor`](Role::Supervisor) | a command | one a state directory | pods, claims, reports, `view/` | when nothing is left to run |
+//! | [`Runner`](Role::Runner) | the supervisor | one a pet | the pet's directory | with its pet |
+//! | [`Network`](Role::Network) | a runner | one a state directory | `network/` | after its last runner |
+//! | [`Proxy`](Role::Proxy) | the supervisor | one a state directory | detours | when nothing is left to run |
+//! | [`Hello`](Role::Hello) | a runner | one a container | a counter in its volume | when it is stopped |
+//! | [`UsernsHelper`](Role::UsernsHelper) | any of these | one a task | files of subordinate users | with its task |
+//!
+//! The background roles outlive whoever starts them, and each may be killed at any instant. The
+//! first process of an isolated pet (`petset-init` in a process list) has no role of its own: its
+//! runner forks it.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process;
+
+use crate::sys;
+
+/// The name under which petset starts itself.
+pub(crate) const NAME: &str = "petset";
+/// The program that this process runs, also when its file has been replaced since.
+pub(crate) const SELF: &str = "/proc/self/exe";
+
+/// The name of the program that petset stands in for: called by it, petset is a peer finder.
+pub(crate) const PEER_FINDER: &str = "peer-finder";
+
+/// What a process of this program does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// One verb of the command line, such as `petset create`.
+    Command,
+    /// Kubernetes' old `peer-finder`, under whose name containers call petset.
+    PeerFinder,
+    /// The controller of a state directory: `petset supervisor <state-dir>`.
+    Supervisor,
+    /// The kubelet of one pet: `petset runner <state-dir> <namespace> <pod>`.
+    Runner,
+    /// Holds the private network of the isolated pets: `petset network <state-dir>`.
+    Network,
+    /// Offers the `ClusterIP` services on the host: `petset proxy <state-dir>`.
+    Proxy,
+    /// The built-in image `petset/hello`: `petset hello [<port>]`.
+    Hello,
+    /// Does one task inside a user namespace: `petset userns-helper <namespace> <task> <object>`.
+    UsernsHelper,
+}
+
+impl Role {
+    /// The roles that the first argument names.
+    const NAMED: [Self; 6] = [
+        Self::Supervisor,
+        Self::Runner,
+        Self::Network,
+        Self::Proxy,
+        Self::Hello,
+        Self::UsernsHelper,
+    ];
+
+    /// Returns the role that a command line asks for, and the arguments of that role.
+    pub(crate) fn of<'a>(program: &OsStr, arguments: &'a [OsString]) -> (Self, &'a [OsString]) {
+        if Path::new(program).file_name() == Some(PEER_FINDER.as_ref()) {
+            return (Self::PeerFinder, arguments);
+        }
+        let named = arguments.split_first().and_then(|(first, rest)| {
+            let mut roles = Self::NAMED.into_iter();
+            let role = roles.find(|role| role.argument().map(OsStr::new) == Some(first))?;
+            role.takes(rest).then_some((role, rest))
+        });
+        named.unwrap_or((Self::Command, arguments))
+    }
+
+    /// Returns the first argument that makes this program play the role.
+    pub(crate) const fn argument(self) -> Option<&'static str> {
+        match self {
+            Self::Command | Self::PeerFinder => None,
+            Self::Supervisor => Some("supervisor"),
+            Self::Runner => Some("runner"),
+            Self::Network => Some("network"),
+            Self::Proxy => Some("proxy"),
+            Self::Hello => Some("hello"),
+            Self::UsernsHelper => Some("userns-helper"),
+        }
+    }
+
+    /// Returns whether the arguments are plausible. Those of other roles are told apart by the
+    /// role itself, and a person who mistypes a verb is told so by the command line's parser.
+    fn takes(self, arguments: &[OsString]) -> bool {
+        match self {
+            Self::Supervisor | Self::Proxy => arguments.len() == 1,
+            Self::Command
+            | Self::PeerFinder
+            | Self::Runner
+            | Self::Network
+            | Self::Hello
+            | Self::UsernsHelper => true,
+        }
+    }
+
+    /// Prepares to start this program in the role.
+    pub(crate) fn command(self) -> process::Command {
+        let mut command = process::Command::new(SELF);
+        command.arg0(NAME).args(self.argument());
+        command
+    }
+}
+
+/// Returns the file of the program that runs, or [`SELF`] when it has been replaced or removed.
+pub(crate) fn executable() -> io::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    Ok(if program.exists() {
+        program
+    } else {
+        PathBuf::from(SELF)
+    })
+}
+
+/// Lets go of everything of the process that started a background role: descriptors, ignored
+/// signals, session and working directory. To be called first, while nothing else is open.
+pub(crate) fn leave_caller() -> io::Result<()> {
+    sys::close_inherited();
+    sys::reset_signals();
+    // It fails only for the leader of a process group, which has a group of its own already.
+    let _ = rustix::process::setsid();
+    std::env::set_current_dir("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn role_of(line: &str) -> Role {
+        let mut words = line.split(' ').map(OsString::from);
+        let program = words.next().unwrap();
+        Role::of(&program, &words.collect::<Vec<_>>()).0
+    }
+
+    #[test]
+    fn the_first_argument_names_the_role() {
+        assert_eq!(role_of("petset"), Role::Command);
+        assert_eq!(role_of("petset get pets"), Role::Command);
+        assert_eq!(role_of("petset runner /s default web-0"), Role::Runner);
+        assert_eq!(role_of("/s/bin/peer-finder -ns=x"), Role::PeerFinder);
+        for role in Role::NAMED {
+            let line = format!("petset {} /s", role.argument().unwrap());
+            assert_eq!(role_of(&line), role);
+        }
+    }
+
+    #[test]
+    fn a_mistyped_verb_is_left_to_the_parser_of_the_command_line() {
+        assert_eq!(role_of("petset supervisor"), Role::Command);
+        assert_eq!(role_of("petset proxy a b"), Role::Command);
+    }
+}
