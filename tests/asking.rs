@@ -1,5 +1,7 @@
 //! Every kind of record, asked for from within a pet and from the host while pets come, go, and are
 //! ready or not: by dig, by the C library, and by a resolver that works as Go's does.
+//!
+//! Each test names the level of isolation of its pets.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

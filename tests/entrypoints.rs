@@ -3,6 +3,8 @@
 //!
 //! A server that is not installed skips its test, and says so; where `PETSET_TEST_REQUIRE` names
 //! it, the test fails instead.
+//!
+//! Each test names the level of isolation of its pets.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

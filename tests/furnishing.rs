@@ -2,6 +2,8 @@
 //!
 //! The tests are the same for root and for an ordinary user, and run as whoever starts them; only
 //! root can give a pet another user.
+//!
+//! Each test names the level of isolation of its pets.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

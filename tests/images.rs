@@ -1,4 +1,6 @@
 //! What image references mean: `petset image ls` and `petset image explain`.
+//!
+//! Each test names the level of isolation of its pets.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

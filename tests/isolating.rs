@@ -1,6 +1,8 @@
 //! `--isolation full`: pets that have what a container has, from the host's own files.
 //!
 //! The tests are the same for root and for an ordinary user, and run as whoever starts them.
+//!
+//! Each test names the level of isolation of its pets.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

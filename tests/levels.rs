@@ -1,4 +1,6 @@
 //! Levels of isolation: which one a set gets, what says so, and what falls back.
+//!
+//! Each test names the level of isolation of its pets.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

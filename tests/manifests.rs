@@ -3,6 +3,8 @@
 //!
 //! Where the folder or a server is missing, a test says so and does nothing; where
 //! `PETSET_TEST_REQUIRE`, a list such as `etcd,redis`, names the server, it fails instead.
+//!
+//! Each test names the level of isolation of its pets.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

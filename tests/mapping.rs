@@ -3,6 +3,8 @@
 //!
 //! Root needs no subordinates, and whoever has none sees what `furnishing` tests: then these
 //! tests say so and do nothing.
+//!
+//! Each test names the level of isolation of its pets.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

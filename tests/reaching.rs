@@ -2,6 +2,8 @@
 //!
 //! The tests are the same for root and for an ordinary user, and run as whoever starts them. The
 //! world is a network namespace that a test makes, in which all of it runs once more.
+//!
+//! Each test names the level of isolation of its pets.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
