@@ -17,7 +17,7 @@ use support::{PATIENCE, Sandbox, is_installed};
 
 const WEB: &str = "web.default.svc.cluster.local";
 
-/// Two hello pets that are ready unless there is a file, and others who ask.
+/// Two hello pets that are ready unless there is a file, and other pets that ask for them.
 const ASKED: &str = r#"
 apiVersion: v1
 kind: Service
@@ -55,7 +55,7 @@ spec:
           failureThreshold: 1
 "#;
 
-/// Somebody who can be asked for names: with dig's words for the short answer and the status.
+/// A resolver to ask for names: with dig's words for the short answer and the status.
 struct Asker<'a> {
     /// 127 on the host, 10 inside.
     net: u8,
@@ -354,7 +354,7 @@ fn found_by_udp(socket: &UdpSocket, name: &str, kind: TYPE) -> Vec<String> {
 }
 
 /// What Galera's init container does with its peers (F09): the line of its own pet is the node's
-/// address, the others are whom it joins, and who is alone begins the cluster.
+/// address, the others are the members that it joins; one that finds no others begins the cluster.
 const GALERA: &str = r#"
 apiVersion: v1
 kind: Service

@@ -1,19 +1,21 @@
 //! `petset discover` and peer-finder's flags, on state directories written by hand.
 //!
-//! Which test holds which rule of docs/rules.md; F01, F02, F05b, F07 and F08 have their own table at
-//! the code that stands in for peer-finder.
+//! Which test holds which rule of docs/rules.md (F01, F02, F05b, F07 and F08 also have a table at the
+//! code that stands in for peer-finder):
 //!
-//! | rules | test |
-//! | --- | --- |
-//! | F01, F07 | `under_the_name_peer_finder_its_own_flags_are_taken` |
-//! | F03-F06 | `hooks_are_called_first_to_start_and_then_on_changes_once_the_own_name_is_listed`, `on_start_alone_ends_well_and_a_hook_that_fails_ends_badly` |
-//! | F08 | `a_hook_is_told_its_own_name_and_address` |
-//! | F09, F13 | `init_containers_of_old_manifests_find_their_peers_by_peer_finder` in tests/asking.rs |
-//! | F11 | `sentinels_make_another_redis_the_master_by_its_name` in tests/meeting.rs: peers asked for their role by name |
-//! | F15 | `a_pet_has_a_name_files_and_processes_of_its_own` in tests/isolating.rs |
-//! | F16 | `nothing_a_hook_deletes_or_overwrites_is_the_hosts` in tests/isolating.rs; members by ordinal: testdata/manifests/etcd.yaml |
-//! | F10, F12, F14 | scripts of images that do the same with the list; not here |
-//! | F17 | a finding about a corpus, not about a program |
+//! * F01, F07: `under_the_name_peer_finder_its_own_flags_are_taken`
+//! * F03-F06: `hooks_are_called_first_to_start_and_then_on_changes_once_the_own_name_is_listed`,
+//!   `on_start_alone_ends_well_and_a_hook_that_fails_ends_badly`
+//! * F08: `a_hook_is_told_its_own_name_and_address`
+//! * F09, F13: `init_containers_of_old_manifests_find_their_peers_by_peer_finder` in
+//!   tests/asking.rs
+//! * F11: `sentinels_make_another_redis_the_master_by_its_name` in tests/meeting.rs, where peers
+//!   are asked for their role by name
+//! * F15: `a_pet_has_a_name_files_and_processes_of_its_own` in tests/isolating.rs
+//! * F16: `nothing_a_hook_deletes_or_overwrites_is_the_hosts` in tests/isolating.rs; for members by
+//!   ordinal see testdata/manifests/etcd.yaml
+//! * F10, F12, F14: what scripts of images do with the list; not tested here
+//! * F17: a finding about a corpus of manifests, not about a program
 
 mod handmade;
 

@@ -1,6 +1,6 @@
 //! What a pet with `--isolation full` sees and who it is: users, volumes, the root, terminals.
 //!
-//! The tests are the same for root and for an ordinary user, and run as whoever starts them; only
+//! The tests are the same for root and for an ordinary user, and run as the user who starts them; only
 //! root can give a pet another user.
 //!
 //! Each test names the level of isolation of its pets.
@@ -30,7 +30,7 @@ fn is_root() -> bool {
     rustix::process::getuid().is_root()
 }
 
-/// Tells whether pets can be others than who runs the test: `mapping` tests those of an ordinary
+/// Returns whether pets can have another user than the test: `mapping` tests those of an ordinary
 /// user.
 fn has_subordinates(sandbox: &Sandbox) -> bool {
     let output = sandbox.command("doctor -o json").output().unwrap();
@@ -251,20 +251,17 @@ fn the_hosts_files_can_be_changed_and_stay_what_they_are() {
 }
 
 #[test]
-fn orphans_are_buried_and_daemons_end_with_their_pet() {
+fn orphans_are_reaped_and_daemons_end_with_their_pet() {
     let sandbox = Sandbox::new();
     let script = "trap '' TERM; (setsid sh -c \"trap '' TERM; sleep 4444\" &); \
                   (sleep 0.01 &); while :; do sleep 1; done";
     let container = json!({"command": ["sh", "-c", script]});
     sandbox.ok(&create(&sandbox, &[db(&json!({}), &container)]));
-    sandbox.until(
-        "the daemon is pid 1's, and no orphan is left unburied",
-        || {
-            let script = "cat /proc/[0-9]*/stat";
-            let all = inside(&sandbox, script);
-            !all.lines().any(|line| line.contains(") Z "))
-        },
-    );
+    sandbox.until("the daemon is pid 1's, and no zombie is left", || {
+        let script = "cat /proc/[0-9]*/stat";
+        let all = inside(&sandbox, script);
+        !all.lines().any(|line| line.contains(") Z "))
+    });
     let processes = inside(&sandbox, "cat /proc/[0-9]*/cmdline | tr '\\0' ' '");
     assert!(processes.contains("sleep 4444"), "{processes}");
     sandbox.ok("delete db --purge --timeout 60s");

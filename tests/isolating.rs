@@ -1,6 +1,6 @@
 //! `--isolation full`: pets that have what a container has, from the host's own files.
 //!
-//! The tests are the same for root and for an ordinary user, and run as whoever starts them.
+//! The tests are the same for root and for an ordinary user, and run as the user who starts them.
 //!
 //! Each test names the level of isolation of its pets.
 
@@ -135,7 +135,7 @@ fn a_pet_comes_back_although_the_kernel_still_keeps_the_network_it_had() {
 }
 
 #[test]
-fn root_of_a_user_namespace_that_knows_nobody_else_isolates_as_an_ordinary_user_does() {
+fn root_of_a_user_namespace_of_one_user_isolates_as_an_ordinary_user_does() {
     if !is_full() || !is_installed("unshare", &["unshare"]) {
         return;
     }
@@ -361,13 +361,13 @@ fn the_network_and_its_pets_survive_who_holds_it() {
         let now = of_role(&sandbox, "network");
         !now.is_empty() && now != holder
     };
-    assert!(wait_until(again, PATIENCE), "nobody holds the network");
+    assert!(wait_until(again, PATIENCE), "no process holds the network");
     let found = || {
         let words = ["exec", "web-0", "--", "getent", "hosts", "web-1.web"];
         let outcome = sandbox.command_of(&words).output().unwrap();
         outcome.status.success()
     };
-    assert!(wait_until(found, PATIENCE), "web-0 finds nobody");
+    assert!(wait_until(found, PATIENCE), "web-0 finds no peer");
     let page = || TcpStream::connect((door(&sandbox, 1).as_str(), 8080)).is_ok();
     assert!(wait_until(page, PATIENCE), "the host does not find web-1");
     sandbox.ok("delete web --purge");

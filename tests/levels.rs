@@ -19,14 +19,14 @@ fn inside(sandbox: &Sandbox, pet: &str, script: &str) -> String {
     outcome.out.trim_end().to_owned()
 }
 
-/// Runs a script where no network can be made, as the user who sets that limit may be root of
-/// nothing but its own namespace. `None` where even that is forbidden.
+/// Runs a script in a user namespace in which no network namespace can be made. `None` where user
+/// namespaces are forbidden.
 fn where_networks_are_forbidden(sandbox: &Sandbox, script: &str) -> Option<support::Outcome> {
     let limit = "echo 0 >/proc/sys/user/max_net_namespaces";
     let mut command = Command::new("unshare");
     let may = command.args(["-r", "sh", "-c", limit]).output();
     if !may.is_ok_and(|output| output.status.success()) {
-        support::skipped("this user may not have a namespace of users");
+        support::skipped("this user may not make a user namespace");
         return None;
     }
     let petset = env!("CARGO_BIN_EXE_petset");

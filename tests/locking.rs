@@ -1,4 +1,4 @@
-//! Many commands at once: no edit is lost, no file is torn, nobody waits for ever.
+//! Many commands at once: no edit is lost, no file is torn, no command waits for ever.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -34,7 +34,7 @@ fn a_makefile_brings_a_cluster_up_and_down_and_nothing_hangs_or_stays() {
     let checked = make(&sandbox, "-j2 check");
     checked.says("web-2.web.default.svc.cluster.local");
     checked.says("api-1.api.default.svc.cluster.local");
-    // Everything runs on, and make has ended: nobody holds its output or its job slots.
+    // Everything runs on, and make has ended: no process holds its output or its job slots.
     assert_eq!(sandbox.pets().len(), 5);
     let first = sandbox.ok("get pods web-0 -o yaml").out;
     make(&sandbox, "-j2 check");

@@ -1,7 +1,7 @@
 //! An ordinary user with subordinate ids: their pets are the users and groups they ask for, and
 //! what those leave behind is the user's to look at and to remove.
 //!
-//! Root needs no subordinates, and whoever has none sees what `furnishing` tests: then these
+//! Root needs no subordinates, and a user without them sees what `furnishing` tests: then these
 //! tests say so and do nothing.
 //!
 //! Each test names the level of isolation of its pets.
@@ -138,7 +138,7 @@ fn a_pets_root_may_give_things_away_and_become_others() {
         inside(&sandbox, "c", "id -u; stat -c %u:%g /data/own/file"),
         "0\n77:78"
     );
-    // What is root inside is nobody much outside: no rights over the host's own.
+    // Root inside is an ordinary user outside: it has no rights over the host's files.
     inside(
         &sandbox,
         "c",

@@ -228,7 +228,7 @@ fn a_service_is_at_its_own_address_in_the_private_network_too() {
     });
     sandbox.ok("scale web --replicas 0");
     let refused = "bash -c 'exec 3<>/dev/tcp/front/8000'";
-    sandbox.until("clients are refused where nobody is ready", || {
+    sandbox.until("clients are refused while no pet is ready", || {
         let outcome = within(&sandbox, "echo-0", refused);
         outcome.code != 0 && outcome.err.contains("refused")
     });

@@ -210,7 +210,7 @@ fn a_pod_that_runs_once_is_not_run_again_when_its_runner_is_lost() {
     let end = &sandbox.pod("once")["status"]["containerStatuses"][0]["state"]["terminated"];
     assert_eq!(end["exitCode"], 137);
     sandbox.ok("events once").says("it is not run again");
-    // Only who asks for it gets another run.
+    // Only a command that asks for it makes it run again.
     sandbox.ok("restart pod/once").says("pod/once restarted");
     sandbox.until("once has started again", || {
         sandbox.count("started once") == 2

@@ -75,8 +75,8 @@ fn supervisor_and_runners_leave_the_session_and_the_directory_of_the_caller() {
     assert!(own, "{}", place.display());
 }
 
-/// The addresses at which anybody may reach a process, as the kernel writes them: those of sockets
-/// that are connected to nobody.
+/// The addresses at which a process accepts packets, as the kernel writes them: those of sockets
+/// that are not connected.
 fn listens_at(pid: i32) -> Vec<String> {
     let sockets: Vec<String> = open_files(pid)
         .iter()
@@ -92,11 +92,11 @@ fn listens_at(pid: i32) -> Vec<String> {
         let text = fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
         for line in text.lines().skip(1) {
             let words: Vec<&str> = line.split_whitespace().collect();
-            let nobody = words.get(2).is_some_and(|peer| peer.ends_with(":0000"));
+            let unconnected = words.get(2).is_some_and(|peer| peer.ends_with(":0000"));
             let own = sockets
                 .iter()
                 .any(|inode| words.get(9) == Some(&inode.as_str()));
-            if nobody && own {
+            if unconnected && own {
                 all.push(format!("{table} {}", words[1]));
             }
         }
@@ -110,7 +110,7 @@ fn nothing_listens_off_loopback() {
     sandbox
         .ok("create web --replicas 2 --image petset/hello --port http=8080 --ready http:/healthz");
     let mut count = 0;
-    // What listens in a network of its own is nobody else's affair.
+    // A listener in a network of its own cannot be reached from outside.
     let network = link(i32::try_from(std::process::id()).unwrap(), "ns/net");
     let on_host = |it: &processes::Process| link(it.pid, "ns/net") == network;
     for process in sandbox.processes().into_iter().filter(on_host) {
@@ -154,7 +154,7 @@ fn the_supervisor_ends_by_itself_when_nothing_is_left_to_run() {
 }
 
 #[test]
-fn reading_starts_nobody() {
+fn reading_starts_no_process() {
     let sandbox = Sandbox::empty();
     for words in ["get all", "events", "volume ls", "dns"] {
         sandbox.ok(words);

@@ -1,6 +1,6 @@
 //! What pets of a private network reach beyond it: the host's own loopback, and the world.
 //!
-//! The tests are the same for root and for an ordinary user, and run as whoever starts them. The
+//! The tests are the same for root and for an ordinary user, and run as the user who starts them. The
 //! world is a network namespace that a test makes, in which all of it runs once more.
 //!
 //! Each test names the level of isolation of its pets.
@@ -68,7 +68,7 @@ fn server(at: Ipv4Addr, serve: impl Fn(TcpStream) + Send + 'static) -> u16 {
     port
 }
 
-/// Says `word` to whoever sends a line.
+/// Answers each line with `word`.
 fn says(word: &'static str) -> impl Fn(TcpStream) {
     move |mut stream| {
         let mut line = [0; 6];
@@ -78,7 +78,7 @@ fn says(word: &'static str) -> impl Fn(TcpStream) {
     }
 }
 
-/// Answers datagrams with who sent them, in nine bytes, and `word`.
+/// Answers datagrams with their sender, in nine bytes, and `word`.
 fn datagrams(at: Ipv4Addr, word: &'static [u8; 9]) -> u16 {
     let socket = UdpSocket::bind((at, 0)).unwrap();
     let port = socket.local_addr().unwrap().port();
@@ -91,7 +91,7 @@ fn datagrams(at: Ipv4Addr, word: &'static [u8; 9]) -> u16 {
     port
 }
 
-/// A port at which nobody listens.
+/// A port at which no process listens.
 fn closed() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.local_addr().unwrap().port()

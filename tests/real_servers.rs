@@ -1,5 +1,5 @@
-//! Real clusters of real servers, from the manifests in `testdata/manifests`: formed, grown, shrunk,
-//! upgraded, hurt, deleted and brought back with what they kept.
+//! Real clusters of real servers, from the manifests in `testdata/manifests`: created, scaled up and
+//! down, upgraded, crashed, deleted, and created again with the data they kept.
 //!
 //! A server that is not installed skips its test, and says so; where `PETSET_TEST_REQUIRE`, a list
 //! such as `etcd,redis`, names it, the test fails instead.
@@ -148,7 +148,7 @@ fn an_etcd_cluster_answers_while_an_upgrade_fails_and_goes_back() {
     etcd.0.fails(6, &format!("{rollback} {crash}"));
     etcd.is_whole(3, "hello");
 
-    // The same without anybody who waits for it, and with another supervisor half-way.
+    // The same while no command waits, and with another supervisor half-way.
     let good = etcd.0.main("etcd-2");
     let upgrade = etcd.0.start(&format!("{rollback} {crash}"));
     etcd.0

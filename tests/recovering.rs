@@ -307,7 +307,7 @@ fn a_supervisor_that_died_between_a_pod_and_its_runner_leaves_a_pet_that_is_star
     let text = fs::read(&pod).unwrap();
     sandbox.ok("scale web --replicas 2");
     sandbox.kill(sandbox.supervisor());
-    // The pod stands in its directory, and nobody has ever run for it.
+    // The pod is in its directory, and no runner was ever started for it.
     fs::create_dir_all(pod.parent().unwrap()).unwrap();
     fs::write(&pod, text).unwrap();
     sandbox.ok("scale web --replicas 3");
@@ -414,7 +414,7 @@ fn whatever_is_killed_while_sets_come_and_go_everything_comes_to_rest() {
 }
 
 #[test]
-fn whoever_removes_the_state_directory_ends_what_runs_in_it_and_nothing_comes_back() {
+fn removing_the_state_directory_ends_what_runs_in_it_and_nothing_comes_back() {
     let sandbox = Sandbox::new();
     sandbox
         .ok("create web --replicas 2 --image petset/hello --port http=8080 --ready http:/healthz");

@@ -1,5 +1,5 @@
 //! Names asked of the server that runs with the pets: by dig from the host, by bare packets, and
-//! by somebody who sends noise.
+//! by random packets.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -1,5 +1,5 @@
-//! Services with a virtual address: who gets one, who is behind it, and that it outlives what
-//! happens behind it.
+//! Services with a virtual address: which get one, which pets are behind it, and that it outlives
+//! what happens behind it.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -145,7 +145,7 @@ fn a_service_has_one_address_for_life_and_pets_are_told_of_it() {
         .ok(&format!("create -f {front}"))
         .says("service/front unchanged");
     sandbox.ok(&format!("delete -f {front}"));
-    sandbox.until("nobody answers any more", || {
+    sandbox.until("no pet answers any more", || {
         TcpStream::connect(at).is_err()
     });
     sandbox.ok(&format!("create -f {front}"));
@@ -191,7 +191,7 @@ fn connections_outlive_a_supervisor_that_is_killed_and_a_killed_proxy_is_replace
     let mut open = TcpStream::connect(at).unwrap();
     open.set_read_timeout(Some(PATIENCE)).unwrap();
     sandbox.kill(sandbox.supervisor());
-    assert!(is_well(at), "nobody supervises, and the service goes on");
+    assert!(is_well(at), "without a supervisor the service goes on");
     sandbox.ok("scale web --replicas 3");
     write!(open, "GET /healthz HTTP/1.1\r\n\r\n").unwrap();
     let mut page = String::new();

@@ -1,4 +1,4 @@
-//! A state directory written by hand: what commands read, without anybody who runs.
+//! A state directory written by hand: what commands read where nothing runs.
 
 #![allow(dead_code, reason = "each test program uses its own part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]

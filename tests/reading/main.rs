@@ -1,5 +1,5 @@
 //! The verbs that only read (get, describe, logs, events, exec, wait), on state directories
-//! written by hand: nobody runs, and nobody is started.
+//! written by hand: no supervisor or runner runs, and none is started.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -39,7 +39,7 @@ fn a_small_fork_bomb_is_stopped() {
     assert!(wait_for(|| (descendants(runner).len() > 20).then_some(())).is_some());
     pod.stop(0);
     assert_eq!(pod.ended(), 0);
-    pod.until_nobody_is_left();
+    pod.until_no_process_is_left();
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_killed_runner_takes_the_main_process_along_and_its_successor_the_rest() {
     assert_eq!(last["exitCode"], 137);
     pod.stop(5);
     assert_eq!(pod.ended(), 0);
-    pod.until_nobody_is_left();
+    pod.until_no_process_is_left();
 }
 
 /// Lists what is below a process now.
@@ -113,7 +113,7 @@ fn a_runner_may_be_killed_at_any_moment() {
     assert!(status["containerStatuses"][0]["restartCount"].as_i64() < Some(31));
     pod.stop(10);
     assert_eq!(pod.ended(), 0);
-    pod.until_nobody_is_left();
+    pod.until_no_process_is_left();
     assert_eq!(pod.text("twice"), "");
 }
 

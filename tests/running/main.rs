@@ -164,7 +164,7 @@ impl Sandbox {
         pids.filter(marked).collect()
     }
 
-    fn until_nobody_is_left(&self) {
+    fn until_no_process_is_left(&self) {
         let gone = wait_for(|| self.processes().is_empty().then_some(()));
         assert!(gone.is_some(), "left over: {:?}", self.processes());
     }
@@ -262,7 +262,7 @@ fn init_containers_run_in_order_and_then_the_main_ones() {
     let status = pod.status();
     assert_eq!(status["phase"], "Failed");
     assert_eq!(main_state(&status)["terminated"]["exitCode"], 143);
-    pod.until_nobody_is_left();
+    pod.until_no_process_is_left();
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Stops: by a signal, by a word, early, and for those who do not listen.
+//! Stops: by a signal, by a control message, before the start is over, and of containers that ignore
+//! SIGTERM.
 
 use super::*;
 
@@ -12,7 +13,7 @@ fn what_ignores_sigterm_is_killed_when_the_grace_is_over() {
     pod.stop(1);
     assert_eq!(pod.ended(), 0);
     assert_eq!(main_state(&pod.status())["terminated"]["exitCode"], 137);
-    pod.until_nobody_is_left();
+    pod.until_no_process_is_left();
 }
 
 #[test]
@@ -26,7 +27,7 @@ fn a_repeated_stop_shortens_the_grace() {
     pod.until("not ready", |status| condition(status, "Ready") == "False");
     pod.stop(0);
     assert_eq!(pod.ended(), 0);
-    pod.until_nobody_is_left();
+    pod.until_no_process_is_left();
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// A command that takes longer hangs.
 const HANG: Duration = Duration::from_secs(90);
 
-/// Waits until a condition holds, and tells whether it did within the limit.
+/// Waits until a condition holds; returns whether it did within the limit.
 #[must_use]
 pub(crate) fn wait_until(mut condition: impl FnMut() -> bool, limit: Duration) -> bool {
     let deadline = Instant::now() + limit;
@@ -320,7 +320,7 @@ impl Sandbox {
         });
     }
 
-    /// Lets pass who waits for this word: a file of that name in the scratch directory.
+    /// Makes a file of this name in the scratch directory: `programs/wait-for` waits for it.
     pub(crate) fn open(&self, word: &str) {
         fs::write(self.scratch().join(word), "").unwrap();
     }
@@ -395,7 +395,7 @@ impl Sandbox {
     #[track_caller]
     pub(crate) fn kill(&self, pid: Option<i32>) {
         let Some(pid) = pid else {
-            self.fail("there was nobody to kill");
+            self.fail("there was no process to kill");
         };
         processes::kill(pid);
         self.until(&format!("{pid} is dead"), || !processes::is_alive(pid));
@@ -481,8 +481,8 @@ pub(crate) fn testdata() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata")
 }
 
-/// Tells whether the programs of a server are installed; says so where they are not, or fails where
-/// `PETSET_TEST_REQUIRE` names the server.
+/// Returns whether the programs of a server are installed. Where they are not it says so, or fails
+/// if `PETSET_TEST_REQUIRE` names the server.
 pub(crate) fn is_installed(server: &str, programs: &[&str]) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // Where distributions put servers, which an ordinary user need not have on the PATH.

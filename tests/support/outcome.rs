@@ -20,7 +20,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// Requires that the command said this, to anybody.
+    /// Requires that the command said this, on either output.
     #[track_caller]
     pub(crate) fn says(&self, text: &str) -> &Self {
         let said = self.out.contains(text) || self.err.contains(text);
@@ -44,12 +44,16 @@ impl Outcome {
     }
 
     /// Compares the whole transcript with a file of `testdata/golden`, in which `[..]` stands for
-    /// anything; `SNAPSHOTS=overwrite` accepts what is new.
+    /// anything; `PETSET_ACCEPT=1` accepts what is new.
     #[track_caller]
     pub(crate) fn matches(&self, golden: &str) -> &Self {
         let path = testdata().join("golden").join(golden);
+        let action = match std::env::var_os("PETSET_ACCEPT") {
+            Some(_) => snapbox::assert::Action::Overwrite,
+            None => snapbox::assert::Action::Verify,
+        };
         snapbox::Assert::new()
-            .action_env("SNAPSHOTS")
+            .action(action)
             .eq(self.transcript(), snapbox::Data::read_from(&path, None));
         self
     }
@@ -109,12 +113,12 @@ impl Reader {
         self.0.is_finished()
     }
 
-    /// What was read; a pipe that somebody still holds is left alone.
+    /// What was read; a pipe that a process still holds is left alone.
     fn text(self, in_time: bool) -> String {
         if in_time || self.0.is_finished() {
             self.0.join().unwrap()
         } else {
-            "(somebody still holds this pipe)\n".to_owned()
+            "(a process still holds this pipe)\n".to_owned()
         }
     }
 }

@@ -37,7 +37,7 @@ pub(crate) fn of(root: &Path) -> Vec<Process> {
         .collect()
 }
 
-/// Whether a process runs: one that is dead but not buried does not.
+/// Returns whether a process runs: a zombie does not.
 pub(crate) fn is_alive(pid: i32) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
         return false;
@@ -56,7 +56,7 @@ pub(crate) fn signal(pid: i32, signal: Signal) {
     let _ = kill_process(Pid::from_raw(pid).unwrap(), signal);
 }
 
-/// Kills everything that belongs to a sandbox: first who would start it again.
+/// Kills every process of a sandbox: first the supervisor, which would start them again.
 pub(super) fn end(root: &Path, state: &Path) {
     let pid = fs::read_to_string(state.join("supervisor/pid")).unwrap_or_default();
     let supervisor = pid.trim().parse::<i32>().ok();

@@ -60,7 +60,7 @@ impl Cluster {
         self.events = self.world.play(&step, Race::Requests);
     }
 
-    /// Every pod and its image: `?` is not ready, `-` terminating, `~` nobody's.
+    /// Every pod and its image: `?` is not ready, `-` terminating, `~` without a controller.
     fn pods(&self) -> String {
         let pods = self.world.pods.iter().map(|(name, pod)| {
             let status = pod.status.clone().unwrap_or_default();
