@@ -1,8 +1,10 @@
-//! Which module may import which: the table that keeps the parts small and able to die alone.
+//! Which module may import which: the table that keeps the parts small and able to die alone; and
+//! that the documents for contributors name files that exist.
 
 #![expect(clippy::unwrap_used, reason = "a test ends with what is wrong")]
 
 mod circles;
+mod documents;
 mod imports;
 mod parse;
 mod resolver_tests;
@@ -140,6 +142,11 @@ fn each_package_has_one_owner() {
         }
     }
     none(&faults);
+}
+
+#[test]
+fn documents_name_what_there_is() {
+    none(&documents::missing());
 }
 
 #[test]
