@@ -1,7 +1,7 @@
 //! What a pet with `--isolation full` sees and who it is: users, volumes, the root, terminals.
 //!
-//! The tests are the same for root and for an ordinary user, and run as the user who starts them; only
-//! root can give a pet another user.
+//! The tests are the same for root and for an ordinary user, and run as the user who starts them;
+//! only root can give a pet another user.
 //!
 //! Each test names the level of isolation of its pets.
 

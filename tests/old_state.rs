@@ -12,9 +12,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use support::{Sandbox, processes, testdata};
+use support::{Sandbox, free_block, testdata};
 
 /// The revision of the first template, and that of the canary.
 const FIRST: &str = "web-585475bb4";
@@ -111,7 +110,7 @@ struct OldState {
 impl OldState {
     fn after_a_loss_of_power() -> Self {
         let sandbox = Sandbox::empty();
-        let block = free_block();
+        let block = free_block(20..220).to_string();
         let words = BTreeMap::from([
             ("@STATE@", sandbox.state().display().to_string()),
             ("@SCRATCH@", sandbox.scratch().display().to_string()),
@@ -168,20 +167,6 @@ impl OldState {
         };
         pets.map(revision).collect()
     }
-}
-
-/// Returns the number of a block that no other sandbox has.
-fn free_block() -> String {
-    static CALLS: AtomicU32 = AtomicU32::new(0);
-    let numbers = std::iter::from_fn(|| {
-        let call = CALLS.fetch_add(1, Ordering::Relaxed);
-        Some(20 + (std::process::id() + call) % 200)
-    });
-    let is_free = |number: &u32| {
-        let entry = processes::blocks().join(number.to_string());
-        fs::symlink_metadata(entry).is_err()
-    };
-    numbers.take(200).find(is_free).unwrap().to_string()
 }
 
 /// Copies a directory of texts, with these words replaced, readable by its owner alone.

@@ -1,7 +1,7 @@
 //! What pets of a private network reach beyond it: the host's own loopback, and the world.
 //!
-//! The tests are the same for root and for an ordinary user, and run as the user who starts them. The
-//! world is a network namespace that a test makes, in which all of it runs once more.
+//! The tests are the same for root and for an ordinary user, and run as the user who starts them.
+//! The world is a network namespace that a test makes, in which all of it runs once more.
 //!
 //! Each test names the level of isolation of its pets.
 

@@ -1,5 +1,5 @@
-//! Real clusters of real servers, from the manifests in `testdata/manifests`: created, scaled up and
-//! down, upgraded, crashed, deleted, and created again with the data they kept.
+//! Real clusters of real servers, from the manifests in `testdata/manifests`: created, scaled up
+//! and down, upgraded, crashed, deleted, and created again with the data they kept.
 //!
 //! A server that is not installed skips its test, and says so; where `PETSET_TEST_REQUIRE`, a list
 //! such as `etcd,redis`, names it, the test fails instead.

@@ -1,5 +1,5 @@
-//! Stops: by a signal, by a control message, before the start is over, and of containers that ignore
-//! SIGTERM.
+//! Stops: by a signal, by a control message, before the start is over, and of containers that
+//! ignore SIGTERM.
 
 use super::*;
 

@@ -14,10 +14,12 @@ pub(crate) mod processes;
 
 use std::cell::RefCell;
 use std::fs;
+use std::ops::Range;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -474,6 +476,20 @@ impl Drop for Background {
             let _ = child.wait();
         }
     }
+}
+
+/// Returns the number of a block of addresses that no other sandbox has.
+pub(crate) fn free_block(numbers: Range<u8>) -> u8 {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let all: Vec<u8> = numbers.collect();
+    let begin = std::process::id() as usize;
+    let next = || CALLS.fetch_add(1, Ordering::Relaxed) as usize;
+    let mut tried = all.iter().map(|_| all[(begin + next()) % all.len()]);
+    let is_free = |number: &u8| {
+        let entry = processes::blocks().join(number.to_string());
+        fs::symlink_metadata(entry).is_err()
+    };
+    tried.find(is_free).unwrap()
 }
 
 /// The directory of manifests, programs and golden transcripts.
