@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
+use crate::model::json;
 use crate::problem::Result;
 
 /// The sort of an object.
@@ -123,12 +124,12 @@ impl Object {
     /// Returns the object as JSON, with its `apiVersion` and `kind`.
     pub(crate) fn to_json(&self) -> Result<Value> {
         Ok(match self {
-            Self::StatefulSet(object) => serde_json::to_value(object)?,
-            Self::Service(object) => serde_json::to_value(object)?,
-            Self::ConfigMap(object) => serde_json::to_value(object)?,
-            Self::Secret(object) => serde_json::to_value(object)?,
-            Self::PersistentVolumeClaim(object) => serde_json::to_value(object)?,
-            Self::Pod(object) => serde_json::to_value(object)?,
+            Self::StatefulSet(object) => json::to_value(object)?,
+            Self::Service(object) => json::to_value(object)?,
+            Self::ConfigMap(object) => json::to_value(object)?,
+            Self::Secret(object) => json::to_value(object)?,
+            Self::PersistentVolumeClaim(object) => json::to_value(object)?,
+            Self::Pod(object) => json::to_value(object)?,
         })
     }
 }

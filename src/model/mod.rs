@@ -17,6 +17,7 @@ pub mod fields;
 mod history;
 pub mod image;
 mod isolation;
+pub(crate) mod json;
 pub mod lifecycle;
 mod name;
 mod pet;

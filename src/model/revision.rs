@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use serde_json::{Value, json};
 
 use super::canonical::{canonical, omit_as_go_does};
+use super::json;
 use super::set::Set;
 use crate::problem::Problem;
 
@@ -22,7 +23,7 @@ const SAFE_LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 
 /// Returns the patch that a revision records: the template, to be put in place whole (C24).
 pub(super) fn patch_of(template: &PodTemplateSpec) -> Value {
-    let mut template = serde_json::to_value(template).unwrap_or_else(|_| json!({}));
+    let mut template = json::to_value(template).unwrap_or_else(|_| json!({}));
     omit_as_go_does(&mut template);
     if let Value::Object(fields) = &mut template {
         fields.insert("$patch".to_owned(), "replace".into());
@@ -39,7 +40,7 @@ pub fn template_of(revision: &ControllerRevision) -> Result<PodTemplateSpec, Pro
     if let Value::Object(fields) = &mut template {
         fields.remove("$patch");
     }
-    serde_json::from_value(template).map_err(|fault| {
+    json::from_value(&template).map_err(|fault| {
         Problem::invalid(format!("revision {name} holds no pod template: {fault}"))
     })
 }

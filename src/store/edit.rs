@@ -17,7 +17,7 @@ use super::eviction::Eviction;
 use super::files::{self, Staged};
 use super::paths::Wanted;
 use super::{Layout, Store, view};
-use crate::model::{Namespace, ObjectName, ObjectRef};
+use crate::model::{Namespace, ObjectName, ObjectRef, json};
 use crate::problem::Result;
 use crate::yaml;
 
@@ -118,10 +118,13 @@ impl<'a> Edit<'a> {
         let ObjectRef { namespace, name } = ObjectRef::of(object.metadata())?;
         let path = self.layout().wanted_object(&namespace, T::WANTED, &name);
         if let (Some(object), Some(path)) = (object.shown(), self.layout().shown(&path)) {
-            let bytes = yaml::to_string(&object)?.into_bytes();
+            let bytes = yaml::to_string(&json::to_value(&object)?)?.into_bytes();
             self.shown.push(Change::Write(path, bytes));
         }
-        self.write(path, yaml::to_string(object)?.into_bytes());
+        self.write(
+            path,
+            yaml::to_string(&json::to_value(object)?)?.into_bytes(),
+        );
         Ok(())
     }
 
@@ -214,8 +217,8 @@ impl Store {
         let path = self.layout.wanted_object(namespace, T::WANTED, name);
         let text = files::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let Some(text) = text else { return Ok(None) };
-        let object =
-            yaml::from_str(&text).with_context(|| format!("cannot read {}", path.display()))?;
+        let object = yaml::from_str(&text).and_then(|value| Ok(json::from_value(&value)?));
+        let object = object.with_context(|| format!("cannot read {}", path.display()))?;
         Ok(Some(object))
     }
 

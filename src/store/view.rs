@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::files::{self, Sync};
 use super::{Layout, Store};
-use crate::model::{ISOLATION_ANNOTATION, ObjectRef};
+use crate::model::{ISOLATION_ANNOTATION, ObjectRef, json};
 use crate::problem::Result;
 use crate::yaml;
 
@@ -158,7 +158,7 @@ fn refresh_pods(layout: &Layout) -> Result<()> {
 fn write_object<T: super::Kept>(layout: &Layout, object: &T, shown: &T) -> Result<()> {
     let ObjectRef { namespace, name } = ObjectRef::of(object.metadata())?;
     let path = layout.view().wanted_object(&namespace, T::WANTED, &name);
-    files::replace_open(&path, yaml::to_string(shown)?.as_bytes())?;
+    files::replace_open(&path, yaml::to_string(&json::to_value(shown)?)?.as_bytes())?;
     Ok(())
 }
 

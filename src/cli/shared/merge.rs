@@ -10,7 +10,7 @@ use crate::manifest;
 use crate::model::rollout::{annotate, annotation};
 use crate::model::{
     HOST_PATHS_ANNOTATION, KIND_ANNOTATION, OWN_PREFIX, PAUSED_ANNOTATION,
-    PRE_SCALE_DOWN_ANNOTATION, RESTARTED_ANNOTATION, STRICT_ANNOTATION,
+    PRE_SCALE_DOWN_ANNOTATION, RESTARTED_ANNOTATION, STRICT_ANNOTATION, json,
 };
 use crate::problem::Result;
 use crate::store::Kept;
@@ -106,7 +106,7 @@ pub(crate) fn bare<T: Kept>(object: &T) -> Result<Value> {
     } = object.metadata_mut();
     (*uid, *generation) = (None, None);
     (*creation_timestamp, *owner_references) = (None, None);
-    let mut object = serde_json::to_value(&object)?;
+    let mut object = json::to_value(&object)?;
     forget_address(&mut object);
     Ok(object)
 }

@@ -17,7 +17,7 @@ use super::session::{Session, say};
 use super::sort::Sort;
 use super::{endpoints, pods};
 use crate::model::endpoints::ServiceRecord;
-use crate::model::{Namespace, ObjectName, PetName};
+use crate::model::{Namespace, ObjectName, PetName, json};
 use crate::problem::Result;
 use crate::store::{self, PetLayout};
 
@@ -90,14 +90,14 @@ impl Item {
     /// Returns the object as JSON, with its `apiVersion` and `kind`.
     pub(crate) fn to_json(&self) -> Result<Value> {
         let value = match self {
-            Self::Set(object) => serde_json::to_value(object),
-            Self::Pet(object) => serde_json::to_value(object),
-            Self::Service(object) => serde_json::to_value(object),
-            Self::Claim(object) => serde_json::to_value(object),
-            Self::Endpoints(object) => serde_json::to_value(object),
-            Self::Revision(object) => serde_json::to_value(object),
-            Self::ConfigMap(object) => serde_json::to_value(object),
-            Self::Secret(object) => serde_json::to_value(object),
+            Self::Set(object) => json::to_value(object),
+            Self::Pet(object) => json::to_value(object),
+            Self::Service(object) => json::to_value(object),
+            Self::Claim(object) => json::to_value(object),
+            Self::Endpoints(object) => json::to_value(object),
+            Self::Revision(object) => json::to_value(object),
+            Self::ConfigMap(object) => json::to_value(object),
+            Self::Secret(object) => json::to_value(object),
         };
         value.with_context(|| format!("cannot write {} as JSON", self.full_name()))
     }
