@@ -1,6 +1,7 @@
 //! The few calls that rustix and std lack: the only unsafe code.
 
 pub(crate) mod packets;
+pub(crate) mod proc;
 pub(crate) mod users;
 
 use std::io;

@@ -16,7 +16,8 @@ use super::shared::session::{PassedThrough, Session, say};
 use crate::model::{ObjectName, printer};
 use crate::problem::{Kind, Problem, Result};
 use crate::runner::isolation;
-use crate::store::{self, Launch};
+use crate::store::{self, Launch, RunnerRecord};
+use crate::sys::proc;
 
 /// The exit codes of a shell for a program that cannot be started, and for one that is missing.
 const CANNOT_START: u8 = 126;
@@ -148,12 +149,11 @@ fn is_running(status: &ContainerStatus) -> bool {
 /// Tells whether a main process is still the one that the runner started: its number may be
 /// another's by now.
 fn is_alive(session: &Session, pod: &Pod, pid: u32) -> bool {
-    let path = session.files(pod).runner();
-    let record: Option<serde_json::Value> = store::read_json(&path).unwrap_or_default();
-    let mains = record.as_ref().and_then(|it| it["containers"].as_array());
-    let main = mains.into_iter().flatten().find(|it| it["pid"] == pid);
-    let start = main.and_then(|it| it["start"].as_u64());
-    start.is_none_or(|start| pods::started(pid) == Some(start)) && pods::started(pid).is_some()
+    let record = RunnerRecord::read(&session.files(pod)).ok().flatten();
+    match record.and_then(|record| record.main_process(pid)) {
+        Some(process) => process.is_alive(),
+        None => proc::started(pid).is_some(),
+    }
 }
 
 fn not_running(pod: &Pod, container: &str) -> Problem {

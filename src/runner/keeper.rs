@@ -28,11 +28,10 @@ use super::container::Supplies;
 use super::control::{self, Control};
 use super::isolation::{self, Isolation, Room, Surroundings, is_full};
 use super::logs::Outlet;
-use super::record::Record;
-use super::{spawn, tree};
+use super::{brand, spawn, tree};
 use crate::model::lifecycle::{Action, BackOff, Event, Now, Pet, Place};
 use crate::model::{Egress, Namespace};
-use crate::store::{self, Launch, Layout, PetLayout, Store};
+use crate::store::{self, Launch, Layout, PetLayout, RunnerRecord, Store};
 
 /// How often a tree that is being killed is looked at, should no signal tell of its end.
 const SWEEP: Duration = Duration::from_millis(50);
@@ -81,7 +80,7 @@ pub(super) struct Keeper {
     processes: Vec<Process>,
     sleeps: Vec<(Duration, Answer)>,
     queue: VecDeque<Event>,
-    record: Record,
+    record: RunnerRecord,
     recorded: bool,
     written: Option<PodStatus>,
     /// When what could not be written is tried again.
@@ -108,12 +107,15 @@ impl Keeper {
         let pet = layout.pet(&namespace, name);
         let pod = read_pod(&pet)?;
         let uid = pod.metadata.uid.clone().unwrap_or_default();
-        if let Some(record) = Record::of_predecessor(&pet) {
+        // A record that cannot be read is no reason not to run: the marker still finds all.
+        let before = RunnerRecord::read(&pet).ok().flatten();
+        let begun = before.as_ref().is_some_and(|record| record.begun);
+        if let Some(record) = before.filter(|it| !it.clean && it.is_of_this_boot()) {
             let spared = supervisor(&layout);
             tree::kill_leftovers(&record, &uid, spared, (layout.root(), pet.root()));
         }
-        let mut record = Record::own()?;
-        record.begun = Record::has_begun(&pet);
+        let mut record = RunnerRecord::of_this_process(brand::apply())?;
+        record.begun = begun;
         record.write(&pet)?;
         let (wake, waker) = spawn::pipe()?;
         rustix::io::ioctl_fionbio(&waker, true)?;

@@ -16,7 +16,6 @@ pub(crate) mod isolation;
 mod keeper;
 mod logs;
 mod probes;
-mod record;
 mod spawn;
 mod tree;
 mod user;
@@ -38,8 +37,6 @@ use crate::store::{Layout, PetLayout, Store};
 
 pub(crate) use control::{Control, tell};
 pub(crate) use inside::run as run_inside;
-pub(crate) use record::boot_id;
-pub(crate) use tree::{environment_of, started};
 
 /// The exit code of a runner whose pet has a runner already.
 pub(crate) const BUSY: u8 = 75;

@@ -5,8 +5,9 @@ use std::fs;
 
 use serde::{Deserialize, Serialize};
 
-use crate::runner::{self, isolation};
+use crate::runner::isolation;
 use crate::store::{self, Layout, Sync};
+use crate::sys::proc;
 
 /// What an administrator may forbid namespaces by, the value that does, and how to allow them.
 const LIMITS: [(&str, &str, &str); 4] = [
@@ -76,22 +77,17 @@ impl Ability {
 pub(crate) fn way_out() -> String {
     let found = LIMITS
         .iter()
-        .find(|(name, value, _)| limit(name).as_deref() == Some(*value));
+        .find(|(name, value, _)| proc::setting(name).as_deref() == Some(*value));
     found.map_or_else(
         || "it needs Linux 5.12, and user namespaces or root".to_owned(),
         |(_, _, advice)| format!("allow namespaces: {advice}"),
     )
 }
 
-fn limit(name: &str) -> Option<String> {
-    let text = fs::read_to_string(format!("/proc/sys/{name}")).ok()?;
-    Some(text.trim().to_owned())
-}
-
 fn circumstances() -> String {
     let user = rustix::process::geteuid().as_raw();
     let space = fs::read_link("/proc/self/ns/user").unwrap_or_default();
-    let limits = LIMITS.map(|(name, ..)| limit(name).unwrap_or_else(|| "-".to_owned()));
-    let boot = runner::boot_id();
+    let limits = LIMITS.map(|(name, ..)| proc::setting(name).unwrap_or_else(|| "-".to_owned()));
+    let boot = proc::boot_id();
     format!("{boot} {user} {} {}", space.display(), limits.join(" "))
 }

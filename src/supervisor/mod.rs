@@ -42,6 +42,7 @@ use crate::model::ObjectRef;
 use crate::problem::{Kind, Problem, Result, report};
 use crate::role;
 use crate::store::{self, Attempt, Layout, Lock, SetReport, Store, Watch};
+use crate::sys::proc::boot_id;
 use addresses::Addresses;
 use events::{Signals, Spot};
 use late::Late;
@@ -181,8 +182,7 @@ impl Supervisor {
         let socket = bind(layout)?;
         let watch = Watch::new().context("cannot watch the state directory")?;
         let addresses = Addresses::open(&store)?;
-        store::view::refresh(&store, &crate::runner::boot_id())
-            .context("cannot make what pets may see")?;
+        store::view::refresh(&store, &boot_id()).context("cannot make what pets may see")?;
         let names = Names::serve(store.settings(), addresses.block());
         let mut supervisor = Self {
             store,

@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
-use serde::Deserialize;
 
 use crate::model::ObjectRef;
 use crate::model::bare;
 use crate::runner;
-use crate::store::{Layout, Lock, PetLayout, Sync, read_json, replace_json, view};
+use crate::store::{Layout, Lock, PetLayout, RunnerRecord, Sync, replace_json, view};
 
 /// How long a runner that failed rests before the next one: the first comes at once.
 const REST: Duration = Duration::from_secs(1);
@@ -55,28 +54,19 @@ pub(super) enum Incarnation {
     OfAnotherBoot,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Record {
-    pid: i32,
-    boot_id: String,
-    #[serde(default)]
-    clean: bool,
-}
-
 impl Incarnation {
     /// Finds out what became of the runner of the pet with these files.
     pub(super) fn find(files: &PetLayout) -> io::Result<Self> {
         for _ in 0..200 {
-            let record: Option<Record> = read_json(&files.runner())?;
+            let record = RunnerRecord::read(files)?;
             if !Lock::is_held(&files.lock())? {
                 return Ok(match record {
-                    Some(record) if record.boot_id != runner::boot_id() => Self::OfAnotherBoot,
+                    Some(record) if !record.is_of_this_boot() => Self::OfAnotherBoot,
                     Some(record) if record.clean => Self::Done,
                     Some(_) | None => Self::Died,
                 });
             }
-            let pid = record.and_then(|record| Pid::from_raw(record.pid));
+            let pid = record.and_then(|it| Pid::from_raw(i32::try_from(it.runner.pid).ok()?));
             if let Some(pidfd) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) {
                 // Held after the descriptor was opened: it is that process, not a later one.
                 if Lock::is_held(&files.lock())? {

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
+use rustix::process::{Pid, Signal, WaitOptions, wait};
 
 use super::abandoned::withdraw_readiness;
 use super::pets::{Incarnation, Runner};
@@ -12,6 +12,7 @@ use super::{Supervisor, log};
 use crate::model::ObjectRef;
 use crate::store;
 use crate::store::journal::Severity;
+use crate::sys::{self, proc};
 
 /// How long killed processes may take to be gone.
 const ORPHANS_END_WITHIN: Duration = Duration::from_secs(2);
@@ -94,59 +95,32 @@ impl Supervisor {
 
     /// Ends what a dead runner left behind: its processes become children of this one.
     fn end_orphans(&self) {
-        let runners: Vec<Pid> = self
-            .world
-            .pets()
-            .filter_map(|(_, pet)| pet.child())
-            .chain(self.proxy.child())
-            .collect();
+        let kept = self.world.pets().filter_map(|(_, pet)| pet.child());
+        let kept = kept.chain(self.proxy.child());
+        let kept = kept.chain(self.hooks.keys().copied());
+        let kept: Vec<u32> = kept.map(|pid| pid.as_raw_pid().unsigned_abs()).collect();
         let layout = self.store.layout();
         // Who holds the private network was started by a runner, but for all of them.
         let holder = || {
             let text = store::read(&layout.network_pid()).ok().flatten()?;
-            Pid::from_raw(text.trim().parse().ok()?)
+            text.trim().parse::<u32>().ok()
         };
         let deadline = Instant::now() + ORPHANS_END_WITHIN;
         while Instant::now() < deadline {
-            let orphans = children()
-                .into_iter()
-                .filter(|pid| !runners.contains(pid) && !self.hooks.contains_key(pid))
-                .filter(|pid| is_alive(*pid) && holder() != Some(*pid));
-            let orphans: Vec<Pid> = orphans.collect();
+            let orphans = proc::children(std::process::id()).into_iter();
+            let orphans = orphans.filter(|pid| !kept.contains(pid));
+            let orphans: Vec<u32> = orphans
+                .filter(|pid| proc::started(*pid).is_some() && holder() != Some(*pid))
+                .collect();
             if orphans.is_empty() {
                 return;
             }
             for pid in orphans {
-                // One that is gone meanwhile needs no signal.
-                let _ = kill_process(pid, Signal::KILL);
+                let _ = sys::signal_process(pid, Signal::KILL);
             }
             // A killed process hands its own children over when it is gone: look again then.
             std::thread::sleep(Duration::from_millis(1));
         }
         log("processes that a dead runner left behind do not end");
     }
-}
-
-/// Tells whether a process is more than a zombie that waits for its parent.
-fn is_alive(pid: Pid) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
-    // The state follows the name, which is in parentheses and may hold anything (proc(5)).
-    let state = stat
-        .ok()
-        .and_then(|stat| stat.rsplit_once(") ")?.1.chars().next());
-    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
-}
-
-/// Returns the children of this process, whichever of its threads they belong to.
-fn children() -> Vec<Pid> {
-    let tasks = std::fs::read_dir("/proc/self/task")
-        .into_iter()
-        .flatten()
-        .flatten();
-    let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
-    let pids: Vec<String> = lists.collect();
-    let words = pids.iter().flat_map(|list| list.split_ascii_whitespace());
-    words
-        .filter_map(|word| Pid::from_raw(word.parse().ok()?))
-        .collect()
 }

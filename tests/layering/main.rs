@@ -54,6 +54,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
             "runner",
             "store",
             "supervisor",
+            "sys",
             "yaml",
         ],
     ),

@@ -14,6 +14,7 @@ use crate::runner::isolation;
 use crate::store::Watch;
 use crate::store::registry::Blocks;
 use crate::supervisor::{Ability, lacks_of_isolation, way_out};
+use crate::sys::proc;
 
 /// A supervisor watches one directory a pet and a few a namespace.
 const FEW_WATCHES: u64 = 8192;
@@ -64,7 +65,7 @@ fn addresses(patient: &Patient) -> Finding {
 
 fn inotify() -> Finding {
     const CHECK: &str = "inotify";
-    let limit = |name: &str| number(&format!("/proc/sys/fs/inotify/{name}"));
+    let limit = |name: &str| proc::setting(&format!("fs/inotify/{name}"))?.parse().ok();
     let raise =
         "raise it: sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=1024";
     let tried = Watch::new().and_then(|mut watch| watch.add(Path::new("/"), ()));
@@ -82,10 +83,6 @@ fn inotify() -> Finding {
         Some(few) if few < FEW_WATCHES => Finding::note(CHECK, result, raise),
         Some(_) | None => Finding::ok(CHECK, result),
     }
-}
-
-fn number(path: &str) -> Option<u64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
 fn files() -> Finding {

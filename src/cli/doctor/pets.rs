@@ -1,7 +1,6 @@
 //! Checks of what runs: the supervisor, its DNS server, and what dead pets left behind.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -11,9 +10,9 @@ use super::{Finding, Patient};
 use crate::cli::dns::{known_server, wire};
 use crate::cli::shared::pods;
 use crate::dns::{Lookup, Question, RecordType};
-use crate::runner::environment_of;
 use crate::store::{PetLayout, merge_status, names_in, read, read_json};
 use crate::supervisor;
+use crate::sys::proc;
 
 pub(super) fn findings(patient: &Patient) -> Vec<Finding> {
     let pets = pets_of(patient);
@@ -126,9 +125,7 @@ fn unkept(running: bool, pets: &[&Pet]) -> Finding {
 /// Looks for processes that carry the mark of a pet that is no more.
 fn processes(patient: &Patient, pets: &[Pet]) -> Finding {
     const CHECK: &str = "leftovers";
-    let lost = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let lost = lost.filter_map(|entry| {
-        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+    let lost = proc::processes().filter_map(|pid| {
         let uid = mark_of(pid, patient.layout.root())?;
         let known = pets.iter().any(|pet| pet.uid == uid);
         (!known).then(|| pid.to_string())
@@ -146,7 +143,7 @@ fn processes(patient: &Patient, pets: &[Pet]) -> Finding {
 
 /// Returns the uid of the pod that a process was started for, if that was of this state directory.
 fn mark_of(pid: u32, root: &Path) -> Option<String> {
-    let environment = environment_of(pid).ok()?;
+    let environment = proc::environment_of(pid).ok()?;
     let value = |name: &str| {
         let mut words = environment.split(|byte| *byte == 0);
         words.find_map(|word| word.strip_prefix(name.as_bytes()))

@@ -5,14 +5,12 @@
 
 use anyhow::Context;
 use k8s_openapi::api::core::v1::Pod;
-use serde::Deserialize;
 
 use super::inside;
 use super::session::Session;
 use crate::model::{Namespace, printer};
 use crate::problem::Result;
-use crate::runner;
-use crate::store::{Layout, PetLayout, merge_status, read_json};
+use crate::store::{Layout, PetLayout, RunnerRecord, merge_status, read_json};
 
 /// The status word of a pet whose runner was killed and has no successor yet.
 const LOST: &str = "Unknown";
@@ -99,27 +97,11 @@ pub(crate) fn why_not_ready(pod: &Pod) -> Option<String> {
     }
 }
 
-/// What a runner says of itself, as far as it matters here.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Runner {
-    pid: u32,
-    start: u64,
-    boot_id: String,
-}
-
-/// Tells whether somebody keeps the pet: its runner is the process that it says it is. One that
-/// has said nothing yet is believed.
+/// Returns whether a runner keeps the pet: the last one still runs, or none has written a record
+/// yet.
 pub(crate) fn is_kept(files: &PetLayout) -> bool {
-    let Ok(Some(record)) = read_json::<Runner>(&files.runner()) else {
-        return true;
-    };
-    runner::boot_id() == record.boot_id && started(record.pid) == Some(record.start)
-}
-
-/// Returns when a process was started, in clock ticks since boot; nothing for a dead one.
-pub(crate) fn started(pid: u32) -> Option<u64> {
-    runner::started(pid)
+    let record = RunnerRecord::read(files).ok().flatten();
+    record.is_none_or(|record| record.is_alive())
 }
 
 /// Lists the ports of a pet that the host finds elsewhere, as `80=10080`.
@@ -130,15 +112,4 @@ pub(crate) fn moved_ports(layout: &Layout, pod: &Pod) -> Vec<String> {
     };
     let moved = read_json(&layout.pet(&namespace, name).doors());
     moved.ok().flatten().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_process_has_started_once_and_a_dead_one_never() {
-        assert!(started(std::process::id()).is_some());
-        assert_eq!(started(u32::MAX), None);
-    }
 }

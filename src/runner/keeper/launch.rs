@@ -13,10 +13,10 @@ use crate::runner::container::Prepared;
 use crate::runner::hooks::{self, Deed};
 use crate::runner::logs::{self, Outlet};
 use crate::runner::probes::{self, Check};
-use crate::runner::record::{Main, Record};
 use crate::runner::{isolation, spawn, tree};
-use crate::store::{self, PetLayout, Sync};
+use crate::store::{self, MainProcess, PetLayout, RunnerRecord, Sync};
 use crate::sys;
+use crate::sys::proc::ProcessId;
 
 impl Keeper {
     /// Takes over what has changed of the pod.
@@ -79,10 +79,10 @@ impl Keeper {
     }
 
     pub(super) fn record_main(&mut self, name: String, pid: u32) {
-        let process = tree::identity_of(pid).unwrap_or(tree::Identity { pid, start: 0 });
+        let process = ProcessId::of(pid).unwrap_or(ProcessId { pid, start: 0 });
         let pgid = pid;
         self.record.containers.retain(|main| main.name != name);
-        self.record.containers.push(Main {
+        self.record.containers.push(MainProcess {
             name,
             process,
             pgid,
@@ -235,7 +235,7 @@ impl Keeper {
 
 /// Notes, before anything of a pod that is to run once is started, that it was: should this runner
 /// die now, its successor must not start it a second time.
-fn record_begin(pod: &Pod, pet: &PetLayout, record: &mut Record) {
+fn record_begin(pod: &Pod, pet: &PetLayout, record: &mut RunnerRecord) {
     let spec = pod.spec.as_ref();
     let once = spec.and_then(|spec| spec.restart_policy.as_deref()) == Some("Never");
     if once && !record.begun {

@@ -12,6 +12,7 @@ use super::{Keeper, SWEEP, supervisor};
 use crate::model::lifecycle::{Event, Exit, Outcome, Place};
 use crate::runner::{logs, tree};
 use crate::store;
+use crate::sys::proc;
 
 impl Keeper {
     /// Takes the exit codes of all children that have ended, known or not.
@@ -94,11 +95,11 @@ impl Keeper {
     /// Lists the processes of a container, whoever their parents are.
     pub(super) fn tree_of(&self, place: Place) -> Vec<u32> {
         let spared = supervisor(&self.layout);
-        let mut own = tree::children(std::process::id());
+        let mut own = proc::children(std::process::id());
         // In a sandbox, orphans are the children of its first process.
         if let Some(init) = self.isolation.init() {
             own.retain(|&pid| pid != init);
-            own.extend(tree::children(init));
+            own.extend(proc::children(init));
         }
         let own = own.into_iter();
         let mut tree: Vec<u32> = own
@@ -152,7 +153,7 @@ impl Keeper {
                 Ok(None) => {}
             }
             let spared = supervisor(&self.layout);
-            let mut doomed = tree::children(own);
+            let mut doomed = proc::children(own);
             doomed.retain(|&pid| Some(pid) != spared);
             if doomed.is_empty() && spared.is_some() {
                 return;

@@ -1,0 +1,183 @@
+//! What `/proc` tells of processes and of the kernel.
+
+use std::fs;
+use std::io::{self, Read};
+
+use serde::{Deserialize, Serialize};
+
+/// A process: its number counts only together with the time it started, because numbers are used
+/// again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ProcessId {
+    pub(crate) pid: u32,
+    /// In clock ticks since boot.
+    pub(crate) start: u64,
+}
+
+impl ProcessId {
+    /// Returns the process that has this number now.
+    pub(crate) fn of(pid: u32) -> io::Result<Self> {
+        let start = stat(pid)?.start;
+        Ok(Self { pid, start })
+    }
+
+    /// Returns whether this very process still runs.
+    pub(crate) fn is_alive(self) -> bool {
+        started(self.pid) == Some(self.start)
+    }
+}
+
+/// The fields of `/proc/<pid>/stat` that petset reads, see proc_pid_stat(5).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stat {
+    pub(crate) state: u8,
+    pub(crate) parent: u32,
+    pub(crate) session: u32,
+    pub(crate) start: u64,
+}
+
+impl Stat {
+    /// Returns whether the process has ended: a zombie waits for its parent to reap it.
+    pub(crate) const fn is_dead(&self) -> bool {
+        matches!(self.state, b'Z' | b'X')
+    }
+}
+
+/// Returns when a process was started, in clock ticks since boot; `None` for a dead one.
+pub(crate) fn started(pid: u32) -> Option<u64> {
+    let now = stat(pid).ok()?;
+    (!now.is_dead()).then_some(now.start)
+}
+
+/// Reads the status of a process.
+pub(crate) fn stat(pid: u32) -> io::Result<Stat> {
+    // One read: the kernel hands it out in one piece, and it is read often.
+    let mut buffer = [0; 1024];
+    let length = fs::File::open(format!("/proc/{pid}/stat"))?.read(&mut buffer)?;
+    let text = String::from_utf8_lossy(&buffer[..length]);
+    parse_stat(&text).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// The command's name, in parentheses, may itself hold parentheses and blanks.
+fn parse_stat(text: &str) -> Option<Stat> {
+    let (_, rest) = text.rsplit_once(')')?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    Some(Stat {
+        state: *fields.first()?.as_bytes().first()?,
+        parent: fields.get(1)?.parse().ok()?,
+        session: fields.get(3)?.parse().ok()?,
+        start: fields.get(19)?.parse().ok()?,
+    })
+}
+
+/// Lists the children of a process, those of all its threads.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
+    let mut all = Vec::new();
+    for thread in threads.flatten() {
+        match fs::read_to_string(thread.path().join("children")) {
+            Ok(text) => all.extend(text.split_ascii_whitespace().flat_map(str::parse::<u32>)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && thread.path().exists() => {
+                return children_by_scan(pid);
+            }
+            Err(_) => {}
+        }
+    }
+    all
+}
+
+/// Does the same for a kernel that does not list children.
+fn children_by_scan(pid: u32) -> Vec<u32> {
+    let is_child = |&other: &u32| stat(other).is_ok_and(|it| it.parent == pid);
+    processes().filter(is_child).collect()
+}
+
+/// Lists the numbers of all processes.
+pub(crate) fn processes() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// Reads a process's environment. The file is its owner's alone, who may be a subordinate of this
+/// user's: then it is the rights over their namespace that count.
+pub(crate) fn environment_of(pid: u32) -> io::Result<Vec<u8>> {
+    const MOST: usize = 1 << 20;
+    match fs::read(format!("/proc/{pid}/environ")) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let text = fs::read(format!("/proc/{pid}/stat"))?;
+            let place = environment_place(&String::from_utf8_lossy(&text));
+            let (start, end) = place.filter(|it| it.0 < it.1).ok_or(error)?;
+            super::memory_of(pid, start, (end - start).min(MOST))
+        }
+        other => other,
+    }
+}
+
+/// Returns where a process has its environment; zeros where that is not told.
+fn environment_place(text: &str) -> Option<(usize, usize)> {
+    let (_, rest) = text.rsplit_once(')')?;
+    let mut fields = rest.split_ascii_whitespace().skip(47);
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+}
+
+/// Returns a variable of the environment that a process was started with.
+pub(crate) fn variable_of(pid: u32, name: &str) -> Option<String> {
+    let environment = environment_of(pid).ok()?;
+    let mut variables = environment.split(|&byte| byte == 0);
+    let value = variables.find_map(|it| it.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+    String::from_utf8(value.to_vec()).ok()
+}
+
+/// Returns what tells this boot of the machine from all others.
+pub(crate) fn boot_id() -> String {
+    setting("kernel/random/boot_id").unwrap_or_default()
+}
+
+/// Returns a value of the kernel below `/proc/sys`, such as `user/max_user_namespaces`.
+pub(crate) fn setting(name: &str) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/sys/{name}")).ok()?;
+    Some(text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_name_may_hold_parentheses_and_blanks() {
+        let text = "42 (a) b) (c)) S 7 42 42 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 98765 0 0";
+        let stat = parse_stat(text).unwrap();
+        assert_eq!((stat.state, stat.parent), (b'S', 7));
+        assert_eq!((stat.session, stat.start), (42, 98765));
+    }
+
+    #[test]
+    fn this_process_is_alive_only_with_its_own_start_time() {
+        let me = ProcessId::of(std::process::id()).unwrap();
+        assert!(me.is_alive());
+        let start = me.start + 1;
+        assert!(!ProcessId { start, ..me }.is_alive());
+    }
+
+    #[test]
+    fn children_are_listed_and_a_scan_agrees() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let me = std::process::id();
+        assert!(children(me).contains(&child.id()));
+        assert!(children_by_scan(me).contains(&child.id()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!children(me).contains(&child.id()));
+    }
+
+    #[test]
+    fn a_process_has_started_once_and_a_dead_one_never() {
+        assert!(started(std::process::id()).is_some());
+        assert_eq!(started(u32::MAX), None);
+    }
+}
