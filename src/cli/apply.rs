@@ -4,22 +4,23 @@ use anyhow::Context;
 use clap::Args as ClapArgs;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
-use serde_json::Value;
 use similar::TextDiff;
 
-use super::create::establish;
 use super::shared::bare;
+use super::shared::compare::{Applied, Declared, as_given, foresee, is_same};
+use super::shared::exit::PassedThrough;
 use super::shared::files::{self, FileArgs};
 use super::shared::isolation::{self, IsolationArgs};
-use super::shared::merge::{bare as stripped, is_same};
+use super::shared::merge::merged;
+use super::shared::metadata;
 use super::shared::preview::DryRunArgs;
-use super::shared::render;
-use super::shared::session::{PassedThrough, Session};
+use super::shared::render::{self, Document};
+use super::shared::session::Session;
 use super::shared::waiting::{Goal, WaitArgs};
 use crate::manifest::Object;
 use crate::model::ObjectRef;
 use crate::problem::{Kind, Problem, Result};
-use crate::store::{Edit, Kept, Store};
+use crate::store::{Edit, Store};
 use crate::yaml;
 
 /// Make everything as the manifests say: create, scale and upgrade what differs
@@ -89,12 +90,12 @@ fn preview(session: &Session, args: &ApplyArgs, objects: &[Object]) -> Result<()
     for object in objects {
         match object {
             Object::StatefulSet(set) => {
-                let (wanted, _) = session.wanted(set)?;
+                let (wanted, _) = wanted_set(session, set)?;
                 plans.push(session.plan(wanted, session.store.is_stopped())?);
             }
             Object::Pod(_) => {}
             other if args.dry_run.is_text() => {
-                let word = foreseen(&session.store, other)?;
+                let word = foresee(&session.store, other)?;
                 render::line(&format!("{} {word} (dry run)", files::title(other)))?;
             }
             Object::Service(_)
@@ -109,27 +110,11 @@ fn preview(session: &Session, args: &ApplyArgs, objects: &[Object]) -> Result<()
     args.dry_run.show(plans)
 }
 
-/// Says what would become of an object that is not a set.
-pub(crate) fn foreseen(store: &Store, object: &Object) -> Result<&'static str> {
-    let (live, given) = match object {
-        Object::Service(service) => sides(store, service.as_ref())?,
-        Object::ConfigMap(map) => sides(store, map.as_ref())?,
-        Object::Secret(secret) => sides(store, secret.as_ref())?,
-        Object::PersistentVolumeClaim(claim) => sides(store, claim.as_ref())?,
-        Object::StatefulSet(_) | Object::Pod(_) => return Ok("unchanged"),
-    };
-    Ok(match live {
-        None => "created",
-        Some(live) if live == given => "unchanged",
-        Some(_) => "configured",
-    })
-}
-
 /// Returns a pod as it is wanted once a file is applied.
 fn wanted_pod(session: &Session, given: &Pod) -> Result<Pod> {
     let ObjectRef { namespace, name } = ObjectRef::of(&given.metadata)?;
     let mut pod = given.clone();
-    if let Some(old) = session.bare_pod(&namespace, &name)? {
+    if let Some(old) = bare::find(session, &namespace, &name)? {
         bare::merge(&old, &mut pod)?;
         pod.metadata.uid = old.metadata.uid;
     }
@@ -137,7 +122,7 @@ fn wanted_pod(session: &Session, given: &Pod) -> Result<Pod> {
 }
 
 /// Puts an object in place, and says what that meant.
-fn put(session: &Session, edit: &mut Edit<'_>, object: &mut Object) -> Result<&'static str> {
+fn put(session: &Session, edit: &mut Edit<'_>, object: &mut Object) -> Result<Applied> {
     match object {
         Object::StatefulSet(set) => put_set(session, edit, set.as_mut()),
         Object::Service(service) => put_object(edit, service.as_mut()),
@@ -148,59 +133,58 @@ fn put(session: &Session, edit: &mut Edit<'_>, object: &mut Object) -> Result<&'
     }
 }
 
-fn put_set(session: &Session, edit: &mut Edit<'_>, set: &mut StatefulSet) -> Result<&'static str> {
-    let (wanted, old) = session.wanted(set)?;
+fn put_set(session: &Session, edit: &mut Edit<'_>, set: &mut StatefulSet) -> Result<Applied> {
+    let (wanted, old) = wanted_set(session, set)?;
     *set = wanted;
     let word = match &old {
         None => {
-            establish(&mut set.metadata)?;
-            "created"
+            metadata::initialize(&mut set.metadata)?;
+            Applied::Created
         }
-        Some(old) if is_same(old, set)? => return Ok("unchanged"),
+        Some(old) if is_same(old, set) => return Ok(Applied::Unchanged),
         Some(_) => {
             isolation::spare_host_of(set)?;
-            "configured"
+            Applied::Configured
         }
     };
     edit.put(set)?;
     Ok(word)
 }
 
-fn put_object<T: Kept>(edit: &mut Edit<'_>, object: &mut T) -> Result<&'static str> {
+fn put_object<T: Declared>(edit: &mut Edit<'_>, object: &mut T) -> Result<Applied> {
     let ObjectRef { namespace, name } = ObjectRef::of(object.metadata())?;
     let word = match edit.find::<T>(&namespace, &name)? {
         None => {
-            establish(object.metadata_mut())?;
-            "created"
+            metadata::initialize(object.metadata_mut())?;
+            Applied::Created
         }
-        Some(old) if is_same(&old, object)? => return Ok("unchanged"),
+        Some(old) if is_same(&old, object) => return Ok(Applied::Unchanged),
         Some(old) => {
             let (meta, before) = (object.metadata_mut(), old.metadata());
-            meta.uid.clone_from(&before.uid);
-            meta.creation_timestamp
-                .clone_from(&before.creation_timestamp);
+            metadata::keep_identity(before, meta);
             meta.owner_references.clone_from(&before.owner_references);
-            "configured"
+            Applied::Configured
         }
     };
     edit.put(object)?;
     Ok(word)
 }
 
-impl Session {
-    /// Returns a set as it is wanted once a file is applied, and as it is wanted now.
-    fn wanted(&self, given: &StatefulSet) -> Result<(StatefulSet, Option<StatefulSet>)> {
-        let ObjectRef { namespace, name } = ObjectRef::of(&given.metadata)?;
-        let Some(old) = self.store.find::<StatefulSet>(&namespace, &name)? else {
-            return Ok((given.clone(), None));
-        };
-        if old.metadata.deletion_timestamp.is_some() {
-            let message = format!("{name} is still being deleted");
-            let hint = format!("wait for its end with `petset wait {name} --for delete`");
-            return Err(Problem::new(Kind::Conflict, message).hint(hint).into());
-        }
-        Ok((self.merged(&old, given, false)?, Some(old)))
+/// Returns a set as it would be once the file is applied, and as it is now.
+fn wanted_set(
+    session: &Session,
+    given: &StatefulSet,
+) -> Result<(StatefulSet, Option<StatefulSet>)> {
+    let ObjectRef { namespace, name } = ObjectRef::of(&given.metadata)?;
+    let Some(old) = session.store.find::<StatefulSet>(&namespace, &name)? else {
+        return Ok((given.clone(), None));
+    };
+    if old.metadata.deletion_timestamp.is_some() {
+        let message = format!("{name} is still being deleted");
+        let hint = format!("wait for its end with `petset wait {name} --for delete`");
+        return Err(Problem::new(Kind::Conflict, message).hint(hint).into());
     }
+    Ok((merged(session, &old, given, false)?, Some(old)))
 }
 
 pub(crate) fn diff(session: &Session, args: &DiffArgs) -> Result<()> {
@@ -209,14 +193,14 @@ pub(crate) fn diff(session: &Session, args: &DiffArgs) -> Result<()> {
     for object in &objects {
         let (live, given) = match object {
             Object::StatefulSet(set) => {
-                let (wanted, old) = session.wanted(set)?;
-                (old.as_ref().map(stripped).transpose()?, stripped(&wanted)?)
+                let (wanted, old) = wanted_set(session, set)?;
+                sides(old.as_ref(), &wanted)?
             }
-            Object::Service(service) => sides(&session.store, service.as_ref())?,
-            Object::ConfigMap(map) => sides(&session.store, map.as_ref())?,
-            Object::Secret(secret) => sides(&session.store, secret.as_ref())?,
-            Object::PersistentVolumeClaim(claim) => sides(&session.store, claim.as_ref())?,
-            Object::Pod(pod) => sides(&session.store, &wanted_pod(session, pod)?)?,
+            Object::Service(service) => live_and_given(&session.store, service.as_ref())?,
+            Object::ConfigMap(map) => live_and_given(&session.store, map.as_ref())?,
+            Object::Secret(secret) => live_and_given(&session.store, secret.as_ref())?,
+            Object::PersistentVolumeClaim(claim) => live_and_given(&session.store, claim.as_ref())?,
+            Object::Pod(pod) => live_and_given(&session.store, &wanted_pod(session, pod)?)?,
         };
         differs |= show(&files::title(object), live.as_ref(), &given)?;
     }
@@ -226,14 +210,19 @@ pub(crate) fn diff(session: &Session, args: &DiffArgs) -> Result<()> {
     Ok(())
 }
 
-fn sides<T: Kept>(store: &Store, given: &T) -> Result<(Option<Value>, Value)> {
+/// Returns an object as it is now, if it exists, and as the file has it.
+fn live_and_given<T: Declared>(store: &Store, given: &T) -> Result<(Option<Document>, Document)> {
     let ObjectRef { namespace, name } = ObjectRef::of(given.metadata())?;
-    let live: Option<T> = store.find(&namespace, &name)?;
-    Ok((live.as_ref().map(stripped).transpose()?, stripped(given)?))
+    sides(store.find(&namespace, &name)?.as_ref(), given)
 }
 
-/// Shows what differs, and says whether anything does.
-fn show(title: &str, live: Option<&Value>, given: &Value) -> Result<bool> {
+fn sides<T: Declared>(live: Option<&T>, given: &T) -> Result<(Option<Document>, Document)> {
+    let document = |object: &T| Document::of(&as_given(object));
+    Ok((live.map(document).transpose()?, document(given)?))
+}
+
+/// Shows the difference, and returns whether there is one.
+fn show(title: &str, live: Option<&Document>, given: &Document) -> Result<bool> {
     let old = live.map(yaml::to_string).transpose()?.unwrap_or_default();
     let new = yaml::to_string(given)?;
     if old == new {

@@ -8,7 +8,7 @@ use clap::{Args as ClapArgs, Command, ValueEnum};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::{CompleteEnv, Shells};
 
-use super::shared::names::{SetRef, Target};
+use super::shared::names::{SetRef, TargetRef};
 use super::shared::render;
 use crate::model::Namespace;
 use crate::problem::Result;
@@ -63,25 +63,21 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Answers a shell that asks what could come next, and ends the program; returns at once where
 /// nobody asks.
-pub(super) fn answer_shell() {
+pub(super) fn answer_shell(command: fn() -> Command) {
     if std::env::var_os(ASKED_THROUGH).is_some() {
-        CompleteEnv::with_factory(with_live_names)
+        CompleteEnv::with_factory(|| enliven(command()))
             .var(ASKED_THROUGH)
             .complete();
     }
 }
 
-/// The command line, in which each argument that names a set or a pet knows those that exist.
-fn with_live_names() -> Command {
-    enliven(super::command())
-}
-
+/// Completes each argument that names a set or a pet with those that exist.
 fn enliven(command: Command) -> Command {
     let command = command.mut_args(|arg| {
         let kind = arg.get_value_parser().type_id();
         if kind == TypeId::of::<SetRef>() {
             arg.add(ArgValueCompleter::new(sets))
-        } else if kind == TypeId::of::<Target>() {
+        } else if kind == TypeId::of::<TargetRef>() {
             arg.add(ArgValueCompleter::new(sets_and_pets))
         } else if arg.get_id() == "image" {
             arg.add(ArgValueCompleter::new(images))
@@ -95,24 +91,24 @@ fn enliven(command: Command) -> Command {
 }
 
 fn sets(current: &OsStr) -> Vec<CompletionCandidate> {
-    let place = Place::of_command_line();
-    candidates(current, place.map(|place| place.sets()))
+    let names = LiveNames::of_command_line();
+    candidates(current, names.map(|names| names.sets()))
 }
 
 fn sets_and_pets(current: &OsStr) -> Vec<CompletionCandidate> {
-    let place = Place::of_command_line();
-    let both = place.map(|place| [place.sets(), place.pets()].concat());
+    let names = LiveNames::of_command_line();
+    let both = names.map(|names| [names.sets(), names.pets()].concat());
     candidates(current, both)
 }
 
 fn images(current: &OsStr) -> Vec<CompletionCandidate> {
-    let place = Place::of_command_line();
-    candidates(current, place.map(|place| place.images()))
+    let names = LiveNames::of_command_line();
+    candidates(current, names.map(|names| names.images()))
 }
 
 fn claims(current: &OsStr) -> Vec<CompletionCandidate> {
-    let place = Place::of_command_line();
-    candidates(current, place.map(|place| place.claims()))
+    let names = LiveNames::of_command_line();
+    candidates(current, names.map(|names| names.claims()))
 }
 
 fn candidates(current: &OsStr, names: Option<Vec<String>>) -> Vec<CompletionCandidate> {
@@ -123,12 +119,12 @@ fn candidates(current: &OsStr, names: Option<Vec<String>>) -> Vec<CompletionCand
 }
 
 /// Where names are looked for: what the half-written command line says of it.
-struct Place {
+struct LiveNames {
     layout: Layout,
     namespace: Namespace,
 }
 
-impl Place {
+impl LiveNames {
     fn of_command_line() -> Option<Self> {
         let words: Vec<String> = std::env::args().collect();
         let named = value_of(&words, &["--namespace", "-n"]);
@@ -221,6 +217,6 @@ mod tests {
 
     #[test]
     fn every_verb_survives_being_enlivened() {
-        with_live_names().debug_assert();
+        enliven(crate::cli::command()).debug_assert();
     }
 }

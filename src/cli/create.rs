@@ -2,17 +2,16 @@
 
 use anyhow::Context;
 use clap::Args as ClapArgs;
-use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Service;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
-use super::apply::foreseen;
 use super::shared::bare;
+use super::shared::compare::{Applied, Declared, foresee, is_same};
 use super::shared::egress::EgressArgs;
 use super::shared::files::{self, FileArgs};
 use super::shared::isolation::{self, IsolationArgs};
-use super::shared::merge::is_same;
+use super::shared::metadata;
 use super::shared::preview::{DryRun, show_json, show_text};
 use super::shared::render::{self, Format};
 use super::shared::session::Session;
@@ -21,7 +20,6 @@ use crate::manifest::{self, Object, Wish};
 use crate::model::{ObjectRef, STRICT_ANNOTATION, SetName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{Edit, Kept};
-use crate::supervisor::new_uid;
 
 /// Create sets and what belongs to them, from manifests or from the command line
 ///
@@ -148,7 +146,7 @@ fn preview(session: &Session, args: &Args, dry_run: DryRun, objects: Vec<Object>
     for object in objects {
         match object {
             Object::StatefulSet(set) => {
-                let set = foresee(session, args, *set)?;
+                let set = set_to_create(session, args, *set)?;
                 previews.push(session.plan(set, session.store.is_stopped())?);
             }
             Object::Pod(pod) => previews.push(session.plan_pod(*pod, session.store.is_stopped())?),
@@ -156,7 +154,7 @@ fn preview(session: &Session, args: &Args, dry_run: DryRun, objects: Vec<Object>
             | Object::ConfigMap(_)
             | Object::Secret(_)
             | Object::PersistentVolumeClaim(_) => {
-                let word = foreseen(&session.store, &object)?;
+                let word = foresee(&session.store, &object)?;
                 others.push(format!("{} {word} (dry run)", files::title(&object)));
             }
         }
@@ -169,10 +167,10 @@ fn preview(session: &Session, args: &Args, dry_run: DryRun, objects: Vec<Object>
 }
 
 /// Returns a set as it would be wanted: a new one, or the one that is there if that is no fault.
-fn foresee(session: &Session, args: &Args, mut set: StatefulSet) -> Result<StatefulSet> {
+fn set_to_create(session: &Session, args: &Args, mut set: StatefulSet) -> Result<StatefulSet> {
     let ObjectRef { namespace, name } = ObjectRef::of(&set.metadata)?;
     match session.store.find::<StatefulSet>(&namespace, &name)? {
-        None => establish(&mut set.metadata).map(|()| set),
+        None => metadata::initialize(&mut set.metadata).map(|()| set),
         Some(found) if args.if_not_exists => Ok(found),
         Some(_) => Err(exists::<StatefulSet>(name.as_str(), true).into()),
     }
@@ -261,27 +259,27 @@ fn give_service_to_set(edit: &mut Edit<'_>, objects: &[Object]) -> Result<()> {
 ///
 /// What a set needs (its service, its configuration) often outlives it: found as it is asked
 /// for, it is no conflict. A set is one always.
-fn place<T: Kept>(
+fn place<T: Declared>(
     edit: &mut Edit<'_>,
     object: &mut T,
     if_not_exists: bool,
     is_set: bool,
-) -> Result<&'static str> {
+) -> Result<Applied> {
     let ObjectRef { namespace, name } = ObjectRef::of(object.metadata())?;
     let Some(mut found) = edit.find::<T>(&namespace, &name)? else {
-        establish(object.metadata_mut())?;
+        metadata::initialize(object.metadata_mut())?;
         edit.put(object)?;
-        return Ok("created");
+        return Ok(Applied::Created);
     };
     if found.metadata().deletion_timestamp.is_some() {
         let message = format!("{name} is still being deleted");
         let hint = format!("wait for its end with `petset wait {name} --for delete`");
         return Err(Problem::new(Kind::Conflict, message).hint(hint).into());
     }
-    let same = !is_set && is_same(&found, object)?;
+    let same = !is_set && is_same(&found, object);
     if if_not_exists || same {
         std::mem::swap(object, &mut found);
-        return Ok("unchanged");
+        return Ok(Applied::Unchanged);
     }
     Err(exists::<T>(name.as_str(), is_set).into())
 }
@@ -308,13 +306,4 @@ fn exists<T: Kept>(name: &str, is_set: bool) -> Problem {
             )
             .hint("or keep it as it is with --if-not-exists")
     }
-}
-
-/// Gives a new object what the API server would give it.
-pub(crate) fn establish(meta: &mut ObjectMeta) -> Result<()> {
-    meta.uid = Some(new_uid()?);
-    meta.generation = Some(1);
-    meta.creation_timestamp = Some(Time(Timestamp::now()));
-    meta.deletion_timestamp = None;
-    Ok(())
 }

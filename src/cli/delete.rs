@@ -2,17 +2,17 @@
 
 use anyhow::Context;
 use clap::{Args as ClapArgs, ValueEnum};
-use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
-use super::restart::{Named, plan_restart, replace_pet};
 use super::shared::bare;
 use super::shared::files::{self, FileArgs};
 use super::shared::grace::GraceArgs;
-use super::shared::names::Target;
+use super::shared::metadata;
+use super::shared::names::TargetRef;
 use super::shared::preview::DryRunArgs;
 use super::shared::render;
+use super::shared::replace::{plan_replacement, replace_pet};
+use super::shared::resolve::{Resolved, resolve};
 use super::shared::session::{Session, say};
 use super::shared::waiting::{Goal, WaitArgs};
 use crate::manifest::Object;
@@ -38,7 +38,7 @@ pub(crate) struct Args {
         conflicts_with = "filename",
         value_name = "SET|PET"
     )]
-    targets: Vec<Target>,
+    targets: Vec<TargetRef>,
     #[command(flatten)]
     files: FileArgs,
     /// Also remove the volumes, with all that is in them
@@ -83,9 +83,9 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     let mut sets = Vec::new();
     let mut pets = Vec::new();
     for target in &args.targets {
-        match session.resolve(target) {
-            Ok(Named::Set(name)) => sets.push(name),
-            Ok(Named::Pet(name)) => pets.push(name),
+        match resolve(session, target) {
+            Ok(Resolved::Set(name)) => sets.push(name),
+            Ok(Resolved::Pet(name)) => pets.push(name),
             Err(error) if args.ignore_not_found && is_not_found(&error) => {}
             Err(error) => return Err(error.context(format!("cannot delete {}", target.name()))),
         }
@@ -112,7 +112,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
 fn divide(session: &Session, names: Vec<ObjectName>) -> Result<(Vec<ObjectName>, Vec<ObjectName>)> {
     let (mut bare, mut pets) = (Vec::new(), Vec::new());
     for name in names {
-        match session.bare_pod(&session.namespace, &name)? {
+        match bare::find(session, &session.namespace, &name)? {
             Some(_) => bare.push(name),
             None => pets.push(name),
         }
@@ -125,16 +125,16 @@ fn preview(session: &Session, sets: &[SetName], pets: &[ObjectName], args: &Args
     let mut plans = Vec::new();
     for name in sets {
         let mut set = session.expect_set(name)?;
-        doom(&mut set, args)?;
+        mark_deleted(&mut set, args)?;
         plans.push(session.plan(set, false)?);
     }
     for pet in pets {
-        match session.bare_pod(&session.namespace, pet)? {
+        match bare::find(session, &session.namespace, pet)? {
             Some(mut pod) => {
-                bare::doom(&mut pod, args.grace.seconds()?);
+                metadata::mark_deleted(&mut pod.metadata, args.grace.seconds()?);
                 plans.push(session.plan_pod(pod, session.store.is_stopped())?);
             }
-            None => plans.extend(plan_restart(session, pet)?),
+            None => plans.extend(plan_replacement(session, pet)?),
         }
     }
     args.dry_run.show(plans)
@@ -224,17 +224,14 @@ fn mark_in(
         }
         return Err(session.not_found("statefulsets.apps", name.as_str()).into());
     };
-    doom(&mut set, args)?;
+    mark_deleted(&mut set, args)?;
     edit.put(&set)?;
     Ok(Some(set))
 }
 
 /// Writes on a set that it is to go, and how.
-fn doom(set: &mut StatefulSet, args: &Args) -> Result<()> {
-    shorten(&mut set.metadata, args.grace.seconds()?);
-    set.metadata
-        .deletion_timestamp
-        .get_or_insert_with(|| Time(Timestamp::now()));
+fn mark_deleted(set: &mut StatefulSet, args: &Args) -> Result<()> {
+    metadata::mark_deleted(&mut set.metadata, args.grace.seconds()?);
     if args.cascade == Cascade::Orphan {
         set.metadata.finalizers = Some(vec![ORPHAN_FINALIZER.to_owned()]);
     }
@@ -245,12 +242,6 @@ fn doom(set: &mut StatefulSet, args: &Args) -> Result<()> {
             .insert(store::PURGE_ANNOTATION.to_owned(), "true".to_owned());
     }
     Ok(())
-}
-
-/// Writes on what is to go how long it may take; a time that was given before only gets shorter.
-pub(crate) fn shorten(meta: &mut ObjectMeta, grace: Option<i64>) {
-    let given = meta.deletion_grace_period_seconds;
-    meta.deletion_grace_period_seconds = given.into_iter().chain(grace).min();
 }
 
 /// Waits for the sets' end, and says what is left of them.

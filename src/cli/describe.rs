@@ -1,24 +1,20 @@
 //! `petset describe`
 
 mod claim;
-mod container;
-mod page;
 mod pet;
 mod service;
 mod set;
-mod volumes;
 
 use clap::Args as ClapArgs;
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::StatefulSetSpec;
 
 use super::shared::objects::Item;
+use super::shared::pages::Page;
 use super::shared::render;
 use super::shared::session::{Session, say};
 use super::shared::sort::{Asked, Sort};
 use crate::model::ObjectName;
 use crate::problem::{Kind, Problem, Result};
-use page::Page;
 
 /// Tell everything about a set, a pet, a service or a claim
 ///
@@ -54,13 +50,6 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
         .map(|item| describe(session, item, now))
         .collect();
     render::text(&pages?.join("\n\n"))
-}
-
-/// Describes the pod template of a set, as `rollout history --revision` shows it.
-pub(crate) fn template(spec: &StatefulSetSpec) -> String {
-    let mut page = Page::default();
-    set::write_template(spec, &mut page);
-    page.to_string()
 }
 
 /// Writes out one object.

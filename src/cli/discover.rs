@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use clap::Args as ClapArgs;
 
 use super::shared::names::SetRef;
-use super::shared::peers::{self, Lookout, Own, Peer, Peers, Whom};
+use super::shared::peers::{self, Caller, Peer, PeerGroup, PeerWatcher, Peers};
 use super::shared::render;
 use super::shared::session::{Session, say};
 use crate::model::ObjectName;
 use crate::problem::{Kind, Problem, Result};
 use crate::store;
-use hooks::{Hooks, Host};
+use hooks::{Hooks, OwnAddress};
 pub(crate) use peer_finder::run as run_peer_finder;
 use shape::Shape;
 
@@ -96,83 +96,83 @@ struct HookArgs {
 }
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
-    let inquiry = Inquiry::new(session, args)?;
+    let query = Query::new(session, args)?;
     if let Some(hooks) = Hooks::new(args.hooks.on_start.clone(), args.hooks.on_change.clone()) {
-        return inquiry.call(hooks);
+        return query.call(hooks);
     }
     if args.watch {
-        return inquiry.watch();
+        return query.watch();
     }
     match args.min {
-        Some(min) => inquiry.wait(min),
-        None => inquiry.answer(),
+        Some(min) => query.wait(min),
+        None => query.answer(),
     }
 }
 
 /// One command's question.
-struct Inquiry<'a> {
+struct Query<'a> {
     session: &'a Session,
     args: &'a Args,
-    whom: Whom,
-    own: Option<Own>,
+    group: PeerGroup,
+    own: Option<Caller>,
 }
 
-impl<'a> Inquiry<'a> {
+impl<'a> Query<'a> {
     fn new(session: &'a Session, args: &'a Args) -> Result<Self> {
-        let own = Own::from_environment();
+        let own = Caller::from_environment();
         if args.exclude_self && own.is_none() {
             let message = "--exclude-self leaves out the pet that asks, and this is not inside one";
             let hint = "POD_NAME names the pet; petset sets it for everything that a pet runs";
             return Err(Problem::invalid(message).hint(hint).into());
         }
-        let whom = match (&args.set, &args.service) {
-            (Some(SetRef(set)), _) => Whom::Set(set.clone()),
-            (None, Some(service)) => Whom::Service(service.clone()),
-            (None, None) => Whom::Set(own_set(own.as_ref())?),
+        let group = match (&args.set, &args.service) {
+            (Some(SetRef(set)), _) => PeerGroup::Set(set.clone()),
+            (None, Some(service)) => PeerGroup::Service(service.clone()),
+            (None, None) => PeerGroup::Set(own_set(own.as_ref())?),
         };
         Ok(Self {
             session,
             args,
-            whom,
+            group,
             own,
         })
     }
 
     fn answer(&self) -> Result<()> {
-        let found = peers::find(self.session, &self.whom)?;
+        let found = peers::find(self.session, &self.group)?;
         self.mention_service(&found);
         self.print(&self.chosen(&found))
     }
 
     /// Prints the list whenever it is another than before.
     fn watch(&self) -> Result<()> {
-        let first = peers::find(self.session, &self.whom)?;
+        let first = peers::find(self.session, &self.group)?;
         self.mention_service(&first);
-        let mut lookout = Lookout::new(self.session, self.whom.clone())?;
+        let mut watcher = PeerWatcher::new(self.session, self.group.clone())?;
         let mut before = None;
         loop {
-            let found = lookout.look()?;
+            let found = watcher.look()?;
             let text = self.write(&self.chosen(&found))?;
             if before.as_ref() != Some(&text) {
                 render::text(&format!("{text}\n"))?;
                 before = Some(text);
             }
-            lookout.wait(None)?;
+            watcher.wait(None)?;
         }
     }
 
     /// Prints the list as soon as it holds at least `min` peers.
     fn wait(&self, min: usize) -> Result<()> {
         let deadline = Instant::now() + self.args.timeout;
-        let first = peers::find(self.session, &self.whom)?;
+        let first = peers::find(self.session, &self.group)?;
         self.mention_service(&first);
         let chosen = self.chosen(&first);
         if chosen.len() >= min {
             return self.print(&chosen);
         }
-        let mut lookout = Lookout::new(self.session, self.whom.clone())?;
+        let mut watcher = PeerWatcher::new(self.session, self.group.clone())?;
         loop {
-            let found = lookout.look()?;
+            let found = watcher.look()?;
             let chosen = self.chosen(&found);
             if chosen.len() >= min {
                 return self.print(&chosen);
@@ -180,7 +180,7 @@ impl<'a> Inquiry<'a> {
             if Instant::now() >= deadline {
                 return Err(self.too_late(min, &found).into());
             }
-            lookout.wait(Some(deadline))?;
+            watcher.wait(Some(deadline))?;
         }
     }
 
@@ -192,22 +192,22 @@ impl<'a> Inquiry<'a> {
             let hint = "POD_NAME names the pet; petset sets it for everything that a pet runs";
             return Err(Problem::invalid(message).hint(hint).into());
         };
-        let first = peers::find(self.session, &self.whom)?;
+        let first = peers::find(self.session, &self.group)?;
         self.mention_service(&first);
-        let mut lookout = Lookout::new(self.session, self.whom.clone())?;
+        let mut watcher = PeerWatcher::new(self.session, self.group.clone())?;
         loop {
-            let found = lookout.look()?;
+            let found = watcher.look()?;
             let chosen = self.chosen(&found);
             let namespace = &self.session.namespace;
             let listed = chosen.iter().find(|peer| own.is(peer, namespace));
             if let Some(own) = listed {
                 let (listed, ip) = (own.host(), own.ip);
                 let names = chosen.iter().map(|peer| peer.host()).collect();
-                if hooks.take(names, &Host { listed, ip })?.is_break() {
+                if hooks.take(names, &OwnAddress { listed, ip })?.is_break() {
                     return Ok(());
                 }
             }
-            lookout.wait(None)?;
+            watcher.wait(None)?;
         }
     }
 
@@ -251,9 +251,9 @@ impl<'a> Inquiry<'a> {
 
     fn too_late(&self, min: usize, peers: &Peers) -> Problem {
         let count = self.chosen(peers).len();
-        let what = match &self.whom {
-            Whom::Set(set) => set.to_string(),
-            Whom::Service(service) => format!("service {service}"),
+        let what = match &self.group {
+            PeerGroup::Set(set) => set.to_string(),
+            PeerGroup::Service(service) => format!("service {service}"),
         };
         let missing = peers.all.iter().filter(|peer| !peer.published);
         let missing: Vec<String> = missing.map(why_missing).collect();
@@ -279,7 +279,7 @@ fn why_missing(peer: &Peer) -> String {
     }
 }
 
-fn own_set(own: Option<&Own>) -> Result<crate::model::SetName> {
+fn own_set(own: Option<&Caller>) -> Result<crate::model::SetName> {
     let set = own.and_then(|own| own.set.clone());
     set.ok_or_else(|| {
         let message = "no set is named, and this is not inside a pet, which would have its own";

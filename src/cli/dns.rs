@@ -4,9 +4,7 @@ mod query;
 mod records;
 mod serve;
 mod setup;
-pub(super) mod wire;
-
-use std::net::SocketAddr;
+mod zone;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
@@ -14,13 +12,8 @@ use super::shared::names::SetRef;
 use super::shared::render;
 use super::shared::session::Session;
 use crate::dns::{DnsRecord, RecordData, TABLE_HEAD, Zone, hosts, rows, zone_file};
-use crate::model::address::Block;
 use crate::model::endpoints::ServiceRecord;
-use crate::problem::{Kind, Problem, Result};
-use crate::store::{self, Layout, Settings};
-
-/// The port of the supervisor's DNS server, where the settings name no other.
-const PORT: u16 = 5353;
+use crate::problem::Result;
 
 const EXAMPLES: &str = "\
 A set that is called query, serve, setup or hosts is written sts/query.
@@ -40,7 +33,7 @@ Examples:
 #[command(args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(subcommand)]
-    verb: Option<Verb>,
+    verb: Option<DnsVerb>,
     #[command(flatten)]
     list: ListArgs,
 }
@@ -52,12 +45,12 @@ struct ListArgs {
     set: Option<SetRef>,
     /// How to print the records
     #[arg(short, long, value_name = "FORM")]
-    output: Option<Form>,
+    output: Option<RecordFormat>,
 }
 
 /// The forms that `-o` offers for records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Form {
+enum RecordFormat {
     /// The table, reverse names included
     Wide,
     /// A list of {"name", "type", "ttl", "value"}
@@ -69,7 +62,7 @@ enum Form {
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum DnsVerb {
     Query(query::Args),
     Serve(serve::Args),
     Setup(setup::Args),
@@ -89,19 +82,19 @@ struct HostsArgs {
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     match &args.verb {
         None => list(session, args.list.set.as_ref(), args.list.output),
-        Some(Verb::Query(args)) => query::run(session, args),
-        Some(Verb::Serve(args)) => serve::run(session, args),
-        Some(Verb::Setup(args)) => setup::run(session, args),
-        Some(Verb::Hosts(args)) => list(session, args.set.as_ref(), Some(Form::Hosts)),
+        Some(DnsVerb::Query(args)) => query::run(session, args),
+        Some(DnsVerb::Serve(args)) => serve::run(session, args),
+        Some(DnsVerb::Setup(args)) => setup::run(session, args),
+        Some(DnsVerb::Hosts(args)) => list(session, args.set.as_ref(), Some(RecordFormat::Hosts)),
     }
 }
 
-fn list(session: &Session, set: Option<&SetRef>, form: Option<Form>) -> Result<()> {
+fn list(session: &Session, set: Option<&SetRef>, form: Option<RecordFormat>) -> Result<()> {
     let services = match set {
         Some(SetRef(set)) => records::of_set(session, set)?,
         None => records::all(session)?,
     };
-    if form == Some(Form::Hosts) {
+    if form == Some(RecordFormat::Hosts) {
         let domain = &session.store.settings().cluster_domain;
         return render::text(&hosts(&services, domain));
     }
@@ -111,9 +104,11 @@ fn list(session: &Session, set: Option<&SetRef>, form: Option<Form>) -> Result<(
         found.retain(|record| !is_of_the_zone(&zone, record));
     }
     match form {
-        Some(Form::Json) => render::json(&found),
-        Some(Form::Zone | Form::Hosts) => render::text(&zone_file(zone.domain(), &found)),
-        Some(Form::Wide) => table(&found),
+        Some(RecordFormat::Json) => render::json(&found),
+        Some(RecordFormat::Zone | RecordFormat::Hosts) => {
+            render::text(&zone_file(zone.domain(), &found))
+        }
+        Some(RecordFormat::Wide) => table(&found),
         None => {
             found.retain(|record| !matches!(record.value, RecordData::Ptr(_)));
             table(&found)
@@ -132,54 +127,11 @@ fn is_of_the_zone(zone: &Zone, record: &DnsRecord) -> bool {
     below.is_some_and(|below| matches!(below, "" | "ns.dns." | "dns-version."))
 }
 
-/// Makes the zone that the supervisor would serve.
+/// Returns the zone that the supervisor would serve.
 fn zone_of(session: &Session, services: Vec<ServiceRecord>) -> Zone {
-    let zone = Zone::unloaded(&session.store.settings().cluster_domain);
-    let mut zone = reversed(session, zone);
+    let mut zone = zone::empty(session).with_servers(zone::server(session).map(|it| it.ip()));
     zone.load(services);
     zone
-}
-
-/// Adds what the state directory's block of addresses says: reverse zones, and the server.
-fn reversed(session: &Session, zone: Zone) -> Zone {
-    let zone = match block_of(session) {
-        None => zone,
-        Some(block) => block
-            .reverse_zones()
-            .iter()
-            .fold(zone, |zone, reverse| zone.with_reverse_zone(reverse)),
-    };
-    zone.with_servers(listening_at(session).map(|listen| listen.ip()))
-}
-
-/// Returns the block of addresses that the state directory has, if it has one yet.
-fn block_of(session: &Session) -> Option<Block> {
-    known_block(session.store.layout(), session.store.settings())
-}
-
-/// Returns the block of addresses that a state directory has, if it has one yet.
-pub(super) fn known_block(layout: &Layout, settings: &Settings) -> Option<Block> {
-    let text = store::read(&layout.block()).ok().flatten();
-    let written = text.and_then(|text| text.trim().parse().ok());
-    written.or(settings.address_block).and_then(Block::new)
-}
-
-/// Returns where the supervisor's DNS server listens while it runs.
-fn listening_at(session: &Session) -> Option<SocketAddr> {
-    known_server(session.store.layout(), session.store.settings())
-}
-
-/// Returns where the DNS server of a state directory listens while its supervisor runs.
-pub(super) fn known_server(layout: &Layout, settings: &Settings) -> Option<SocketAddr> {
-    let own = |block: Block| SocketAddr::from((block.reserved(53), PORT));
-    let listen = settings.dns_listen;
-    listen.or_else(|| known_block(layout, settings).map(own))
-}
-
-fn no_server() -> Problem {
-    let message = "no DNS server is known: no pet of this state directory ever ran";
-    Problem::new(Kind::NotFound, message)
-        .hint("create a set first, or name a server with --server 127.0.0.1:5353")
 }
 
 #[cfg(test)]

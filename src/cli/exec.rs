@@ -8,11 +8,12 @@ use anyhow::Context;
 use clap::Args as ClapArgs;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
-use super::logs::pick;
-use super::restart::Named;
-use super::shared::names::Target;
+use super::shared::containers;
+use super::shared::exit::PassedThrough;
+use super::shared::names::TargetRef;
 use super::shared::pods;
-use super::shared::session::{PassedThrough, Session, say};
+use super::shared::resolve::{Resolved, resolve};
+use super::shared::session::{Session, say};
 use crate::model::{ObjectName, printer};
 use crate::problem::{Kind, Problem, Result};
 use crate::runner::isolation;
@@ -36,7 +37,7 @@ Examples:
 pub(crate) struct Args {
     /// Pet, such as web-0 or pod/web-0
     #[arg(value_name = "POD")]
-    target: Target,
+    target: TargetRef,
     /// Container
     #[arg(short, long, value_name = "NAME")]
     container: Option<String>,
@@ -54,7 +55,7 @@ pub(crate) struct Args {
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     let pod = pod_of(session, &args.target)?;
     let container = match &args.container {
-        Some(name) => pick::named(&pod, name)?,
+        Some(name) => containers::named(&pod, name)?,
         None => default_container(&pod),
     };
     let launch = launch_of(session, &pod, &container)?;
@@ -106,16 +107,16 @@ fn refuse(program: &str, error: &io::Error) -> anyhow::Error {
     PassedThrough(if missing { MISSING } else { CANNOT_START }).into()
 }
 
-fn pod_of(session: &Session, target: &Target) -> Result<Pod> {
+fn pod_of(session: &Session, target: &TargetRef) -> Result<Pod> {
     let name: ObjectName = target.name().parse()?;
     let found = match target {
-        Target::Pet(_) | Target::Either(_) => session.pet(&session.namespace, &name)?,
-        Target::Set(_) => None,
+        TargetRef::Pet(_) | TargetRef::Either(_) => session.pet(&session.namespace, &name)?,
+        TargetRef::Set(_) => None,
     };
     if let Some(pod) = found {
         return Ok(pod);
     }
-    if let Named::Set(set) = session.resolve(target)? {
+    if let Resolved::Set(set) = resolve(session, target)? {
         let message = format!("{set} is a set: a program runs in one of its pets");
         let hint = format!("name a pet, such as {set}-0");
         return Err(Problem::invalid(message).hint(hint).into());
@@ -126,11 +127,11 @@ fn pod_of(session: &Session, target: &Target) -> Result<Pod> {
 /// Returns the container that is meant where none is named: never an init container that would
 /// be a surprise, unless nothing else runs.
 fn default_container(pod: &Pod) -> String {
-    pick::default(pod)
+    containers::default(pod)
 }
 
 fn launch_of(session: &Session, pod: &Pod, container: &str) -> Result<Launch> {
-    let status = pick::status(pod, container);
+    let status = containers::status(pod, container);
     let runs = status.is_some_and(is_running);
     let path = session.files(pod).launch(container);
     let launch: Option<Launch> =

@@ -8,14 +8,14 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use super::events;
-use super::shared::lookout::Lookout;
+use super::shared::events::{self, EventArgs};
 use super::shared::objects::Item;
-use super::shared::render::{self, Columns, Format};
+use super::shared::render::{self, Columns, Document, Format, List};
 use super::shared::session::{Session, say};
 use super::shared::sort::{Asked, Sort};
+use super::shared::watcher::Watcher;
 use crate::model::{Namespace, Selector};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Wanted};
@@ -55,8 +55,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
-    if let Some(asked) = events::Args::of_get(&args.what, args.watch, args.output) {
-        return events::run(session, &asked?);
+    if let Some(asked) = EventArgs::of_get(&args.what, args.watch, args.output) {
+        return events::show(session, &asked?);
     }
     let asked = Asked::of(&args.what, session, "get")?;
     if let (Asked::Named(_), Some(_)) = (&asked, &args.selector) {
@@ -71,7 +71,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     }
 }
 
-/// What one call shows, and how.
+/// The objects that one command shows, and how.
 struct View<'a> {
     session: &'a Session,
     args: &'a Args,
@@ -79,10 +79,18 @@ struct View<'a> {
     namespaces: Vec<Namespace>,
 }
 
-/// What was found, and what was named but is not there.
-struct Found {
+/// The objects that were found, and errors for the names that were not.
+struct Selection {
     items: Vec<Item>,
     missing: Vec<String>,
+}
+
+/// What `-o json` and `-o yaml` print.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Whole {
+    One(Document),
+    List(List),
 }
 
 impl<'a> View<'a> {
@@ -100,8 +108,8 @@ impl<'a> View<'a> {
         })
     }
 
-    fn find(&self) -> Result<Found> {
-        let mut found = Found {
+    fn find(&self) -> Result<Selection> {
+        let mut found = Selection {
             items: Vec::new(),
             missing: Vec::new(),
         };
@@ -154,7 +162,7 @@ impl<'a> View<'a> {
         self.refuse_missing(&found)
     }
 
-    fn refuse_missing(&self, found: &Found) -> Result<()> {
+    fn refuse_missing(&self, found: &Selection) -> Result<()> {
         if found.missing.is_empty() {
             return Ok(());
         }
@@ -171,7 +179,7 @@ impl<'a> View<'a> {
         Err(Problem::new(Kind::NotFound, message).hint(hint).into())
     }
 
-    fn say_nothing_found(&self, found: &Found) {
+    fn say_nothing_found(&self, found: &Selection) {
         if !found.missing.is_empty() {
             return;
         }
@@ -184,21 +192,16 @@ impl<'a> View<'a> {
     }
 
     /// Returns one object, or a list of them, as kubectl does.
-    fn whole(&self, found: &Found) -> Result<Value> {
+    fn whole(&self, found: &Selection) -> Result<Whole> {
         if let (Asked::Named(named), [only]) = (&self.asked, found.items.as_slice())
             && let [(sort, name)] = named.as_slice()
             && *sort == only.sort()
             && name.as_str() == only.name()
         {
-            return only.to_json();
+            return Ok(Whole::One(only.to_document()?));
         }
-        let items: Result<Vec<Value>> = found.items.iter().map(Item::to_json).collect();
-        Ok(json!({
-            "apiVersion": "v1",
-            "items": items?,
-            "kind": "List",
-            "metadata": { "resourceVersion": "" },
-        }))
+        let items: Result<Vec<_>> = found.items.iter().map(Item::to_document).collect();
+        Ok(Whole::List(List::fetched(items?)))
     }
 
     const fn is_wide(&self) -> bool {
@@ -254,7 +257,7 @@ impl<'a> View<'a> {
             let hint = "name one, such as `petset get pets --watch`";
             return Err(Problem::invalid(message).hint(hint).into());
         };
-        let mut lookout = Lookout::for_reader()?;
+        let mut watcher = Watcher::for_reader()?;
         let mut columns = Columns::default();
         let mut known: BTreeMap<(String, String), (String, Item)> = BTreeMap::new();
         let mut first = true;
@@ -262,7 +265,7 @@ impl<'a> View<'a> {
             if self.args.all_namespaces {
                 self.namespaces = self.session.namespaces()?;
             }
-            lookout.at(&self.places(*sort)?)?;
+            watcher.at(&self.places(*sort)?)?;
             let found = self.find()?;
             if first {
                 self.refuse_missing(&found)?;
@@ -277,7 +280,7 @@ impl<'a> View<'a> {
                 first.then_some(*sort),
             )?;
             first = false;
-            lookout.wait(None)?;
+            watcher.wait(None)?;
         }
     }
 
@@ -316,10 +319,10 @@ impl<'a> View<'a> {
         match self.args.output {
             Some(Format::Json) => changed
                 .iter()
-                .try_for_each(|item| render::json(&item.to_json()?)),
+                .try_for_each(|item| render::json(&item.to_document()?)),
             Some(Format::Yaml) => changed.iter().try_for_each(|item| {
                 render::text("---\n")?;
-                render::yaml(&item.to_json()?)
+                render::yaml(&item.to_document()?)
             }),
             Some(Format::Name) => changed
                 .iter()
@@ -339,7 +342,7 @@ impl<'a> View<'a> {
     /// Returns what an object looks like, leaving out that time goes by.
     fn looks(&self, item: &Item) -> Result<String> {
         Ok(match self.args.output {
-            Some(Format::Json | Format::Yaml) => item.to_json()?.to_string(),
+            Some(Format::Json | Format::Yaml) => item.to_document()?.to_string(),
             Some(Format::Name | Format::Wide) | None => {
                 self.row(item, Timestamp::UNIX_EPOCH).join("\n")
             }

@@ -1,17 +1,20 @@
 //! `petset image`
 
-use std::path::{Path, PathBuf};
+mod explain;
+mod programs;
+
+use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 use serde::Serialize;
 
 use super::shared::render::{self, Format};
 use super::shared::session::Session;
-use crate::model::image::{Explained, Known};
-use crate::problem::{Kind, Problem, Result};
+use super::shared::words::or_none;
+use crate::model::image::Known;
+use crate::problem::Result;
 use crate::store;
-
-mod explain;
+use programs::{ProgramPath, ask, program, program_text, programs, source_text};
 
 /// Show what image references mean on this machine
 ///
@@ -21,11 +24,11 @@ mod explain;
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
     #[command(subcommand)]
-    verb: Verb,
+    verb: ImageVerb,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum ImageVerb {
     #[command(visible_alias = "list")]
     Ls(ListArgs),
     Explain(explain::Args),
@@ -48,42 +51,28 @@ struct ListArgs {
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     match &args.verb {
-        Verb::Ls(args) => list(session, args),
-        Verb::Explain(args) => explain::run(session, args),
+        ImageVerb::Ls(args) => list(session, args),
+        ImageVerb::Explain(args) => explain::run(session, args),
     }
 }
 
 /// One entry, as it is listed.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Row {
+struct ImageRow {
     image: String,
     here: bool,
-    programs: Vec<Program>,
+    programs: Vec<ProgramPath>,
     file: Option<PathBuf>,
     user: Option<String>,
     data: Vec<String>,
     package: Option<String>,
 }
 
-/// A program that an image needs.
-#[derive(Debug, Serialize)]
-struct Program {
-    name: String,
-    path: Option<PathBuf>,
-}
-
-fn programs(known: &Known) -> Vec<Program> {
-    let programs = known.programs.iter().cloned();
-    programs
-        .map(|(name, path)| Program { name, path })
-        .collect()
-}
-
 fn list(session: &Session, args: &ListArgs) -> Result<()> {
     let catalogue = store::catalogue(session.store.layout(), &program())?;
     let known = ask(|disk| catalogue.known(disk))?;
-    let rows: Vec<Row> = known.iter().map(row).collect();
+    let rows: Vec<ImageRow> = known.iter().map(row).collect();
     match args.output {
         Some(Format::Json) => render::json(&rows),
         Some(Format::Yaml) => render::yaml(&rows),
@@ -93,8 +82,8 @@ fn list(session: &Session, args: &ListArgs) -> Result<()> {
     }
 }
 
-fn row(known: &Known) -> Row {
-    Row {
+fn row(known: &Known) -> ImageRow {
+    ImageRow {
         image: known.key.clone(),
         here: known.is_complete(),
         programs: programs(known),
@@ -105,66 +94,31 @@ fn row(known: &Known) -> Row {
     }
 }
 
-fn table(rows: &[Row], wide: bool) -> Result<()> {
+fn table(rows: &[ImageRow], wide: bool) -> Result<()> {
     let mut headings = vec!["IMAGE", "HERE", "PROGRAM", "FROM"];
     headings.extend(
         wide.then_some(["USER", "DATA", "PACKAGE"])
             .into_iter()
             .flatten(),
     );
-    let cells = |row: &Row| {
+    let cells = |row: &ImageRow| {
         let mut cells = vec![
             row.image.clone(),
             if row.here { "yes" } else { "no" }.to_owned(),
-            row.programs.iter().map(place).collect::<Vec<_>>().join(","),
-            shown(row.file.as_deref()),
+            row.programs
+                .iter()
+                .map(program_text)
+                .collect::<Vec<_>>()
+                .join(","),
+            source_text(row.file.as_deref()),
         ];
         if wide {
-            cells.push(or_none(row.user.as_deref()));
-            cells.push(or_none(Some(&row.data.join(","))));
-            cells.push(or_none(row.package.as_deref()));
+            cells.push(or_none(row.user.clone()));
+            cells.push(or_none(Some(row.data.join(","))));
+            cells.push(or_none(row.package.clone()));
         }
         cells
     };
     let rows: Vec<Vec<String>> = rows.iter().map(cells).collect();
     render::table(&headings, &rows)
-}
-
-fn place(program: &Program) -> String {
-    let path = program.path.as_ref().map(|path| path.display().to_string());
-    path.unwrap_or_else(|| format!("{} (missing)", program.name))
-}
-
-fn or_none(text: Option<&str>) -> String {
-    text.filter(|text| !text.is_empty())
-        .unwrap_or("<none>")
-        .to_owned()
-}
-
-fn shown(file: Option<&Path>) -> String {
-    file.map_or_else(|| "built-in".to_owned(), |file| file.display().to_string())
-}
-
-/// Lends the machine to a question, with programs found as pets find them.
-fn ask<T>(question: impl FnOnce(&crate::model::image::Disk<'_>) -> T) -> T {
-    let path = std::env::var("PATH").unwrap_or_default();
-    store::with_disk(&path, &|_| false, question)
-}
-
-fn program() -> PathBuf {
-    std::env::current_exe().unwrap_or_else(|_| PathBuf::from("petset"))
-}
-
-/// Turns what keeps an image from running into an error: exit code 3 where nothing is known of
-/// it, 5 where its programs are missing.
-fn verdict(image: &str, explained: &Explained) -> Result<()> {
-    let Err(fault) = &explained.launch else {
-        return Ok(());
-    };
-    let kind = match explained.entry {
-        None => Kind::NotFound,
-        Some(_) => Kind::Halted,
-    };
-    let wish = format!("{image:?} cannot run here");
-    Err(anyhow::Error::from(Problem::new(kind, fault.message.clone())).context(wish))
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, Command};
 use clap_mangen::{Man, generate_to};
 
 use super::shared::render;
@@ -21,15 +21,16 @@ pub(crate) struct Args {
     dir: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: &Args) -> Result<()> {
+/// Prints the manual page of `command`, or writes those of all its verbs.
+pub(crate) fn run(args: &Args, command: Command) -> Result<()> {
     let Some(dir) = &args.dir else {
         let mut page = Vec::new();
-        Man::new(super::command().disable_help_subcommand(true)).render(&mut page)?;
+        Man::new(command.disable_help_subcommand(true)).render(&mut page)?;
         return render::bytes(&page);
     };
     let wish = || format!("cannot write the manual pages to {}", dir.display());
     std::fs::create_dir_all(dir).with_context(wish)?;
-    generate_to(super::command(), dir).with_context(wish)?;
+    generate_to(command, dir).with_context(wish)?;
     say(format!("Wrote the manual pages to {}.", dir.display()));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The command line: what it accepts, and one file a verb.
+//! The command line, with one file or folder for each verb.
 
 mod apply;
 mod completions;
@@ -25,17 +25,15 @@ mod validate;
 mod volume;
 mod wait;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::model::Namespace;
-use crate::problem::{Result, kind_of, report};
-use crate::store;
+use crate::problem::Result;
 pub(crate) use discover::run_peer_finder;
-use shared::session::{self, Session};
+use shared::exit::exit_code;
+use shared::global::Global;
+use shared::session::Session;
 
 /// Run Kubernetes PetSets and StatefulSets as plain local processes
 ///
@@ -53,35 +51,6 @@ struct Cli {
     global: Global,
     #[command(subcommand)]
     command: Command,
-}
-
-/// What every verb accepts.
-#[derive(Debug, Args)]
-pub(crate) struct Global {
-    /// Directory that keeps what is wanted, what is seen, and the volumes
-    ///
-    /// Without it: $XDG_STATE_HOME/petset, else ~/.local/state/petset.
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "PETSET_STATE_DIR",
-        hide_env_values = true
-    )]
-    state_dir: Option<PathBuf>,
-    /// Namespace to work in
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_name = "NAMESPACE",
-        env = "PETSET_NAMESPACE",
-        hide_env_values = true
-    )]
-    namespace: Option<Namespace>,
-    /// How long to wait for another command that holds the lock, such as 30s
-    #[arg(long, global = true, value_name = "DURATION", value_parser = store::parse_duration)]
-    lock_timeout: Option<Duration>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -114,7 +83,7 @@ enum Command {
 }
 
 impl Command {
-    /// Runs the verb. Some look at no state directory, or at one that may be broken.
+    /// Runs the verb. `completions` and `man` need no state directory, `doctor` no valid one.
     fn run(&self, global: &Global) -> Result<()> {
         let open = || Session::open(global);
         match self {
@@ -142,7 +111,7 @@ impl Command {
             Self::Supervise(args) => supervise::run(&open()?, args),
             Self::Doctor(args) => doctor::run(global, args),
             Self::Completions(args) => completions::run(args),
-            Self::Man(args) => man::run(args),
+            Self::Man(args) => man::run(args, command()),
         }
     }
 }
@@ -156,19 +125,10 @@ pub fn command() -> clap::Command {
 /// Runs one command line and returns its exit code.
 #[must_use]
 pub(crate) fn run() -> ExitCode {
-    completions::answer_shell();
+    completions::answer_shell(command);
     let cli = Cli::parse();
     match cli.command.run(&cli.global) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => ending(&error),
+        Err(error) => exit_code(&error),
     }
-}
-
-/// Reports an error, and returns the exit code that its kind has.
-fn ending(error: &anyhow::Error) -> ExitCode {
-    if let Some(session::PassedThrough(code)) = error.downcast_ref() {
-        return ExitCode::from(*code);
-    }
-    session::say_all(&report(error));
-    ExitCode::from(kind_of(error).exit_code())
 }

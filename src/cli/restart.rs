@@ -2,21 +2,18 @@
 
 use anyhow::Context;
 use clap::Args as ClapArgs;
-use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::Pod;
 
-use super::shared::bare;
-use super::shared::names::Target;
-use super::shared::preview::{DryRunArgs, Preview};
+use super::shared::names::TargetRef;
+use super::shared::preview::DryRunArgs;
 use super::shared::render;
+use super::shared::replace::replace_target;
+use super::shared::resolve::{Resolved, resolve};
 use super::shared::session::Session;
 use super::shared::waiting::{Goal, WaitArgs};
-use super::upgrade::say_if_on_delete;
 use crate::model::rollout::annotate;
-use crate::model::{ObjectName, PetName, SetName, TOGETHER_ANNOTATION, restart};
+use crate::model::{ObjectName, TOGETHER_ANNOTATION};
 use crate::problem::{Problem, Result};
-use crate::store::{self, Eviction};
+use crate::store::Eviction;
 
 /// Replace the pets of a set one after the other, or one pet at once
 ///
@@ -25,7 +22,7 @@ use crate::store::{self, Eviction};
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
     /// Set, pet or pod to restart, such as web or pod/web-0
-    target: Target,
+    target: TargetRef,
     /// Stop all pets of the set and start them at once: for members that wait for each other
     #[arg(long)]
     parallel: bool,
@@ -39,35 +36,12 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     if args.parallel {
         return restart_together(session, args);
     }
-    restart_target(session, &args.target, &args.dry_run, &args.wait)
-}
-
-/// Replaces the pets of a set one after the other, or one pet at once.
-pub(crate) fn restart_target(
-    session: &Session,
-    target: &Target,
-    dry_run: &DryRunArgs,
-    wait: &WaitArgs,
-) -> Result<()> {
-    match session.resolve(target)? {
-        Named::Set(name) if dry_run.is_on() => session.preview(&name, dry_run, |set| {
-            restart(set, Timestamp::now()).map(drop)
-        }),
-        Named::Set(name) => restart_set(session, &name, wait),
-        Named::Pet(name) if dry_run.is_on() => {
-            let plan = plan_restart(session, &name)?;
-            dry_run.show(plan.into_iter().collect())
-        }
-        Named::Pet(name) if session.bare_pod(&session.namespace, &name)?.is_some() => {
-            bare::restart(session, &name, wait)
-        }
-        Named::Pet(name) => replace_pet(session, &name, "restarted", None, wait),
-    }
+    replace_target(session, &args.target, &args.dry_run, &args.wait)
 }
 
 /// Stops all pets of a set and starts them together, whatever the set's policy is.
 fn restart_together(session: &Session, args: &Args) -> Result<()> {
-    let Named::Set(name) = session.resolve(&args.target)? else {
+    let Resolved::Set(name) = resolve(session, &args.target)? else {
         let message = format!("{} is a single pet", args.target.name());
         return Err(Problem::invalid(message)
             .hint("--parallel is for sets")
@@ -107,90 +81,4 @@ fn restart_together(session: &Session, args: &Args) -> Result<()> {
         uid,
     });
     session.wait(&goals.collect::<Vec<_>>(), &args.wait)
-}
-
-/// Plans the replacement of one pet; one without a set has no plan.
-pub(crate) fn plan_restart(session: &Session, name: &ObjectName) -> Result<Option<Preview>> {
-    if let Some(pod) = session.bare_pod(&session.namespace, name)? {
-        let renewed = bare::renewed(&pod)?;
-        return Ok(Some(session.plan_pod(renewed, session.store.is_stopped())?));
-    }
-    let pod = session.pet(&session.namespace, name)?;
-    let pod = pod.ok_or_else(|| session.not_found("pods", name.as_str()))?;
-    let set = name.as_str().parse::<PetName>()?;
-    let set: ObjectName = set.set().as_str().parse()?;
-    let set: Option<StatefulSet> = session.store.find(&session.namespace, &set)?;
-    let uid = pod.metadata.uid.unwrap_or_default();
-    set.map(|set| session.plan_evictions(set, &[uid]))
-        .transpose()
-}
-
-fn restart_set(session: &Session, name: &SetName, wait: &WaitArgs) -> Result<()> {
-    let edited = session.edit_set("restart", name, |set| restart(set, Timestamp::now()));
-    let (set, _) = edited.with_context(|| format!("cannot restart {name}"))?;
-    render::line(&format!("statefulset.apps/{name} restarted"))?;
-    say_if_on_delete(&set)?;
-    session.wait(&[Goal::Settled(set)], wait)
-}
-
-/// Asks that one pet be replaced, as `kubectl delete pod` would; one without a set goes for good.
-/// `done` is what the result says of it, `grace` the seconds that it has to end.
-pub(crate) fn replace_pet(
-    session: &Session,
-    name: &ObjectName,
-    done: &str,
-    grace: Option<i64>,
-    wait: &WaitArgs,
-) -> Result<()> {
-    let namespace = &session.namespace;
-    let pod = session.store.layout().pet(namespace, name.as_str()).pod();
-    let pod: Option<Pod> = store::read_json(&pod)?;
-    let uid = pod.and_then(|pod| pod.metadata.uid);
-    let uid = uid.ok_or_else(|| session.not_found("pods", name.as_str()))?;
-    let set = name
-        .as_str()
-        .parse::<PetName>()
-        .ok()
-        .map(|pet| pet.set().as_str().to_owned());
-    let set = set.unwrap_or_default().parse::<ObjectName>()?;
-    let set: Option<StatefulSet> = session.store.find(namespace, &set)?;
-    session.edit(&format!("restart {name}"), |edit| {
-        let uid = uid.clone();
-        edit.evict(namespace, name, &Eviction { uid, grace });
-        Ok(())
-    })?;
-    render::line(&format!("pod/{name} {done}"))?;
-    let goal = set.map(|set| Goal::Replaced {
-        set,
-        pet: name.clone(),
-        uid,
-    });
-    session.wait(&goal.into_iter().collect::<Vec<_>>(), wait)
-}
-
-/// What a target turned out to be.
-#[derive(Debug)]
-pub(crate) enum Named {
-    Set(SetName),
-    Pet(ObjectName),
-}
-
-impl Session {
-    /// Finds out whether a bare name is that of a set or of a pet; the set goes first.
-    pub(crate) fn resolve(&self, target: &Target) -> Result<Named> {
-        match target {
-            Target::Set(name) => Ok(Named::Set(name.clone())),
-            Target::Pet(name) => Ok(Named::Pet(name.clone())),
-            Target::Either(name) => {
-                let set = self.store.find::<StatefulSet>(&self.namespace, name)?;
-                let pet = self.store.layout().pet(&self.namespace, name.as_str());
-                let pet = pet.pod().exists() || self.bare_pod(&self.namespace, name)?.is_some();
-                match (set, pet) {
-                    (None, true) => Ok(Named::Pet(name.clone())),
-                    (Some(_), _) => Ok(Named::Set(name.as_str().parse()?)),
-                    (None, false) => Err(self.not_found("sets or pets", name.as_str()).into()),
-                }
-            }
-        }
-    }
 }

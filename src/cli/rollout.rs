@@ -6,17 +6,17 @@ use anyhow::Context;
 use clap::{Args as ClapArgs, Subcommand};
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet, StatefulSetSpec};
 
-use super::describe;
-use super::restart;
-use super::shared::lookout::Lookout;
-use super::shared::names::{SetRef, Target};
+use super::shared::names::{SetRef, TargetRef};
+use super::shared::pages;
 use super::shared::preview::DryRunArgs;
 use super::shared::render;
+use super::shared::replace::replace_target;
+use super::shared::rollout_notes::{held_note, say_if_on_delete};
 use super::shared::session::{Session, say};
 use super::shared::waiting::{Goal, WaitArgs, refuse_if_hopeless};
-use super::upgrade::say_if_on_delete;
+use super::shared::watcher::Watcher;
 use crate::model::rollout::{
-    self, Standing, is_canary, pause, promote, resume, revision_to_undo, sort_revisions, undo,
+    self, Standing, pause, promote, resume, revision_to_undo, sort_revisions, undo,
 };
 use crate::model::{Namespace, ObjectName, SetName, template_of};
 use crate::problem::{Kind, Problem, Result};
@@ -30,11 +30,11 @@ const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
     #[command(subcommand)]
-    verb: Verb,
+    verb: RolloutVerb,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum RolloutVerb {
     Status(StatusArgs),
     History(HistoryArgs),
     Undo(UndoArgs),
@@ -45,9 +45,9 @@ enum Verb {
     /// Scaling goes on, and so does the replacement of pets that are lost.
     Pause(PauseArgs),
     /// Let a roll-out that was paused go on
-    Resume(ChangeArgs),
+    Resume(ResumeArgs),
     /// Let all pets have what the canaries have
-    Promote(ChangeArgs),
+    Promote(ResumeArgs),
 }
 
 /// Tell how far a roll-out is, until it is done
@@ -109,7 +109,7 @@ struct PauseArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-struct ChangeArgs {
+struct ResumeArgs {
     /// Set, such as web or sts/web
     set: SetRef,
     #[command(flatten)]
@@ -120,16 +120,16 @@ struct ChangeArgs {
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     match &args.verb {
-        Verb::Status(args) => status(session, args),
-        Verb::History(args) => history(session, args),
-        Verb::Undo(args) => take_back(session, args),
-        Verb::Restart(args) => {
-            let target = Target::Set(args.set.0.clone());
-            restart::restart_target(session, &target, &args.dry_run, &args.wait)
+        RolloutVerb::Status(args) => status(session, args),
+        RolloutVerb::History(args) => history(session, args),
+        RolloutVerb::Undo(args) => take_back(session, args),
+        RolloutVerb::Restart(args) => {
+            let target = TargetRef::Set(args.set.0.clone());
+            replace_target(session, &target, &args.dry_run, &args.wait)
         }
-        Verb::Pause(args) => hold(session, args),
-        Verb::Resume(args) => go_on(session, args),
-        Verb::Promote(args) => widen(session, args),
+        RolloutVerb::Pause(args) => hold(session, args),
+        RolloutVerb::Resume(args) => go_on(session, args),
+        RolloutVerb::Promote(args) => widen(session, args),
     }
 }
 
@@ -138,10 +138,10 @@ fn status(session: &Session, args: &StatusArgs) -> Result<()> {
     let deadline = args.timeout.map(|timeout| Instant::now() + timeout);
     let layout = session.store.layout();
     let namespace = &session.namespace;
-    let mut lookout = Lookout::for_reader()?;
+    let mut watcher = Watcher::for_reader()?;
     let wanted = layout.wanted_kind(namespace, store::Wanted::StatefulSet);
-    lookout.at([&layout.set_statuses(namespace), &wanted])?;
-    lookout.guard(supervisor::lifeline(layout));
+    watcher.at([&layout.set_statuses(namespace), &wanted])?;
+    watcher.guard(supervisor::lifeline(layout));
     let (mut said, mut held) = (String::new(), false);
     loop {
         let object: ObjectName = name.as_str().parse()?;
@@ -166,10 +166,10 @@ fn status(session: &Session, args: &StatusArgs) -> Result<()> {
             let hint = format!("see what it waits for with `petset describe sts/{object}`");
             return Err(Problem::new(Kind::TimedOut, message).hint(hint).into());
         }
-        lookout.wait(deadline)?;
-        if lookout.lost() {
+        watcher.wait(deadline)?;
+        if watcher.lost() {
             supervisor::nudge(layout)?;
-            lookout.guard(supervisor::lifeline(layout));
+            watcher.guard(supervisor::lifeline(layout));
         }
     }
 }
@@ -188,35 +188,10 @@ fn refuse_if_stuck(
     })
 }
 
-/// Says why a roll-out stands still although nothing is wrong.
-pub(crate) fn held_note(set: &StatefulSet) -> Option<String> {
-    let name = set.metadata.name.as_deref().unwrap_or_default();
-    let status = set.status.clone().unwrap_or_default();
-    if status.update_revision == status.current_revision {
-        return None;
-    }
-    let updated = status.updated_replicas.unwrap_or_default();
-    let replicas = set.spec.as_ref().and_then(|spec| spec.replicas);
-    let count = format!("{updated} of {} pets are updated", replicas.unwrap_or(1));
-    if rollout::annotation(set, crate::model::PAUSED_ANNOTATION) == Some("true")
-        || rollout::annotation(set, crate::model::PAUSE_AFTER_ANNOTATION).is_some()
-    {
-        return Some(format!(
-            "note: {name} is paused: {count}; go on with `petset rollout resume {name}`"
-        ));
-    }
-    is_canary(set).then(|| {
-        format!(
-            "note: {name} has canaries: {count}; go on with `petset rollout promote {name}`, or \
-             back with `petset rollout undo {name}`"
-        )
-    })
-}
-
 fn history(session: &Session, args: &HistoryArgs) -> Result<()> {
     let SetRef(name) = &args.set;
     let set = session.expect_set(name)?;
-    let revisions = session.revisions_of(name)?;
+    let revisions = revisions_of(session, name)?;
     let Some(number) = args.revision.filter(|number| *number > 0) else {
         render::line(&format!("statefulset.apps/{name} "))?;
         let rows: Vec<Vec<String>> = revisions.iter().map(row).collect();
@@ -234,7 +209,7 @@ fn history(session: &Session, args: &HistoryArgs) -> Result<()> {
         ..set.spec.unwrap_or_default()
     };
     render::line(&format!("statefulset.apps/{name} with revision #{number}"))?;
-    render::line(&describe::template(&spec))
+    render::line(&pages::template(&spec))
 }
 
 fn row(revision: &ControllerRevision) -> Vec<String> {
@@ -248,7 +223,7 @@ fn row(revision: &ControllerRevision) -> Vec<String> {
 
 fn take_back(session: &Session, args: &UndoArgs) -> Result<()> {
     let SetRef(name) = &args.set;
-    let revisions = session.revisions_of(name)?;
+    let revisions = revisions_of(session, name)?;
     let number = Some(args.to_revision).filter(|number| *number != 0);
     let change = |set: &mut StatefulSet| {
         let to = revision_to_undo(set, &revisions, number)?;
@@ -291,7 +266,7 @@ fn hold(session: &Session, args: &PauseArgs) -> Result<()> {
     render::line(&format!("statefulset.apps/{name} paused"))
 }
 
-fn go_on(session: &Session, args: &ChangeArgs) -> Result<()> {
+fn go_on(session: &Session, args: &ResumeArgs) -> Result<()> {
     let SetRef(name) = &args.set;
     let change = |set: &mut StatefulSet| {
         if resume(set) {
@@ -303,7 +278,7 @@ fn go_on(session: &Session, args: &ChangeArgs) -> Result<()> {
     changed(session, args, "resume", "resumed", change)
 }
 
-fn widen(session: &Session, args: &ChangeArgs) -> Result<()> {
+fn widen(session: &Session, args: &ResumeArgs) -> Result<()> {
     let SetRef(name) = &args.set;
     let change = |set: &mut StatefulSet| {
         if promote(set)? {
@@ -317,7 +292,7 @@ fn widen(session: &Session, args: &ChangeArgs) -> Result<()> {
 
 fn changed(
     session: &Session,
-    args: &ChangeArgs,
+    args: &ResumeArgs,
     verb: &str,
     done: &str,
     change: impl FnOnce(&mut StatefulSet) -> Result<(), Problem>,
@@ -338,23 +313,21 @@ fn changed(
     session.wait(&[Goal::Settled(set)], &args.wait)
 }
 
-impl Session {
-    /// Returns the revisions of a set, oldest first.
-    fn revisions_of(&self, name: &SetName) -> Result<Vec<ControllerRevision>> {
-        let set = self.expect_set(name)?;
-        let path = self
-            .store
-            .layout()
-            .revisions(&self.namespace, name.as_str());
-        let found: Option<Vec<ControllerRevision>> =
-            store::read_json(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let mut revisions = found.unwrap_or_default();
-        let own = |revision: &ControllerRevision| {
-            let mut owners = revision.metadata.owner_references.iter().flatten();
-            owners.any(|owner| set.metadata.uid.as_ref() == Some(&owner.uid))
-        };
-        revisions.retain(own);
-        sort_revisions(&mut revisions);
-        Ok(revisions)
-    }
+/// Returns the revisions of a set, oldest first.
+fn revisions_of(session: &Session, name: &SetName) -> Result<Vec<ControllerRevision>> {
+    let set = session.expect_set(name)?;
+    let path = session
+        .store
+        .layout()
+        .revisions(&session.namespace, name.as_str());
+    let found: Option<Vec<ControllerRevision>> =
+        store::read_json(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut revisions = found.unwrap_or_default();
+    let own = |revision: &ControllerRevision| {
+        let mut owners = revision.metadata.owner_references.iter().flatten();
+        owners.any(|owner| set.metadata.uid.as_ref() == Some(&owner.uid))
+    };
+    revisions.retain(own);
+    sort_revisions(&mut revisions);
+    Ok(revisions)
 }

@@ -3,6 +3,7 @@
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 
+use super::shared::bare;
 use super::shared::preview::DryRunArgs;
 use super::shared::render;
 use super::shared::session::Session;
@@ -41,7 +42,7 @@ pub(crate) fn stop(session: &Session, args: &StopArgs) -> Result<()> {
     }
     let (sets, pods) = session.edit("stop", |edit| {
         edit.set_stopped(true);
-        Ok((every_set(session)?, session.every_bare_pod()?))
+        Ok((every_set(session)?, bare::all(session)?))
     })?;
     let count = counted(sets.len(), pods.len());
     let sets = sets.into_iter().map(Goal::Stopped);
@@ -78,7 +79,7 @@ pub(crate) fn start(session: &Session, args: &StartArgs) -> Result<()> {
 
 /// Returns the pods that run, or will: not those that have ended for good.
 fn to_start(session: &Session) -> Result<Vec<Pod>> {
-    let mut pods = session.every_bare_pod()?;
+    let mut pods = bare::all(session)?;
     let mut fault = None;
     pods.retain(|pod| {
         let pet = ObjectRef::of(&pod.metadata)
@@ -113,7 +114,7 @@ fn preview(
     stopped: bool,
 ) -> Result<()> {
     let plans = sets.into_iter().map(|set| session.plan(set, stopped));
-    let pods = session.every_bare_pod()?;
+    let pods = bare::all(session)?;
     let pods = pods.into_iter().map(|pod| session.plan_pod(pod, stopped));
     dry_run.show(plans.chain(pods).collect::<Result<Vec<_>>>()?)
 }

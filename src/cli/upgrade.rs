@@ -6,13 +6,14 @@ use anyhow::Context;
 use clap::{Args as ClapArgs, ValueEnum};
 use k8s_openapi::api::apps::v1::StatefulSet;
 
-use super::create::establish;
-use super::rollout::held_note;
 use super::shared::files::{self, FileArgs};
 use super::shared::isolation;
+use super::shared::merge::merged;
+use super::shared::metadata;
 use super::shared::names::SetRef;
 use super::shared::preview::DryRunArgs;
 use super::shared::render;
+use super::shared::rollout_notes::{held_note, say_if_on_delete};
 use super::shared::session::{Session, say};
 use super::shared::waiting::{Goal, WaitArgs};
 use crate::manifest::{self, Object};
@@ -47,7 +48,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     files: FileArgs,
     #[command(flatten)]
-    change: ChangeArgs,
+    change: TemplateArgs,
     #[command(flatten)]
     roll: RollArgs,
     #[command(flatten)]
@@ -59,7 +60,7 @@ pub(crate) struct Args {
 /// What to change of a set's template.
 #[derive(Debug, ClapArgs)]
 #[group(id = "change", multiple = true, conflicts_with = "filename")]
-struct ChangeArgs {
+struct TemplateArgs {
     /// New image; with several containers, of which one
     #[arg(long = "image", value_name = "[CONTAINER=]REF")]
     images: Vec<String>,
@@ -159,20 +160,6 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     sets.iter().try_for_each(|set| say_what_holds(session, set))
 }
 
-/// Says that a new template reaches no pet by itself, where the strategy is OnDelete (R07).
-pub(crate) fn say_if_on_delete(set: &StatefulSet) -> Result<()> {
-    let set = Set::of(set)?;
-    if set.strategy == Strategy::OnDelete {
-        let name = &set.name;
-        say(format!(
-            "note: {name} has the update strategy OnDelete: a pet changes when you restart it, \
-             such as with `petset restart {name}-{}`",
-            set.start
-        ));
-    }
-    Ok(())
-}
-
 /// Says why not all pets have the new template, where that was wished.
 fn say_what_holds(session: &Session, set: &StatefulSet) -> Result<()> {
     let ObjectRef { namespace, name } = ObjectRef::of(&set.metadata)?;
@@ -193,14 +180,14 @@ fn preview(session: &Session, args: &Args) -> Result<()> {
         let ObjectRef { namespace, name } = ObjectRef::of(&new.metadata)?;
         let old: Option<StatefulSet> = session.store.find(&namespace, &name)?;
         let old = old.ok_or_else(|| session.not_found("statefulsets.apps", name.as_str()))?;
-        let mut set = session.merged(&old, new, true)?;
+        let mut set = merged(session, &old, new, true)?;
         args.roll.wish(session, &mut set)?;
         plans.push(session.plan(set, session.store.is_stopped())?);
     }
     args.dry_run.show(plans)
 }
 
-impl ChangeArgs {
+impl TemplateArgs {
     const fn is_empty(&self) -> bool {
         self.images.is_empty()
             && self.envs.is_empty()
@@ -243,7 +230,7 @@ impl ChangeArgs {
 fn change(
     session: &Session,
     name: &SetName,
-    args: &ChangeArgs,
+    args: &TemplateArgs,
     roll: &RollArgs,
 ) -> Result<StatefulSet> {
     let edited = session.edit_set("upgrade", name, |set| {
@@ -303,7 +290,7 @@ fn replace_set(
              `petset scale {name} --replicas {file}`"
         ));
     }
-    let mut set = session.merged(&old, new, true)?;
+    let mut set = merged(session, &old, new, true)?;
     isolation::spare_host_of(&set)?;
     let before = set.spec.clone();
     roll.wish(session, &mut set)?;
@@ -317,11 +304,10 @@ fn replace_set(
 fn replace_object<T: Kept>(edit: &mut Edit<'_>, new: &T) -> Result<()> {
     let ObjectRef { namespace, name } = ObjectRef::of(new.metadata())?;
     let mut object = new.clone();
-    establish(object.metadata_mut())?;
+    metadata::initialize(object.metadata_mut())?;
     if let Some(old) = edit.find::<T>(&namespace, &name)? {
         let (new, old) = (object.metadata_mut(), old.metadata());
-        new.uid.clone_from(&old.uid);
-        new.creation_timestamp.clone_from(&old.creation_timestamp);
+        metadata::keep_identity(old, new);
         new.owner_references.clone_from(&old.owner_references);
     }
     edit.put(&object)

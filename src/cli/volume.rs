@@ -9,11 +9,11 @@ use serde::Serialize;
 use super::shared::names::SetRef;
 use super::shared::render::{self, Format};
 use super::shared::session::Session;
+use super::shared::words::byte_size;
 use crate::model::ObjectName;
 use crate::problem::Result;
 use crate::store::size_of;
-pub(crate) use found::in_words;
-use found::{Volume, Volumes};
+use found::{Volume, VolumeList};
 
 /// List, find and remove the volumes that pets keep
 ///
@@ -22,11 +22,11 @@ use found::{Volume, Volumes};
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
     #[command(subcommand)]
-    verb: Verb,
+    verb: VolumeVerb,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum VolumeVerb {
     #[command(visible_alias = "list")]
     Ls(ListArgs),
     Path(PathArgs),
@@ -63,14 +63,14 @@ struct PathArgs {
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     match &args.verb {
-        Verb::Ls(args) => list(session, args),
-        Verb::Path(args) => path(session, args),
-        Verb::Rm(args) => remove::run(session, args),
+        VolumeVerb::Ls(args) => list(session, args),
+        VolumeVerb::Path(args) => path(session, args),
+        VolumeVerb::Rm(args) => remove::run(session, args),
     }
 }
 
 fn path(session: &Session, args: &PathArgs) -> Result<()> {
-    let volumes = Volumes::of(session)?;
+    let volumes = VolumeList::of(session)?;
     let volume = volumes.expect(session, args.claim.as_str())?;
     render::line(&volume.path.display().to_string())
 }
@@ -78,7 +78,7 @@ fn path(session: &Session, args: &PathArgs) -> Result<()> {
 /// One volume, as it is listed.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Row {
+struct VolumeRow {
     name: String,
     namespace: String,
     set: Option<String>,
@@ -90,13 +90,13 @@ struct Row {
 }
 
 fn list(session: &Session, args: &ListArgs) -> Result<()> {
-    let volumes = Volumes::of(session)?;
+    let volumes = VolumeList::of(session)?;
     let wanted = args.set.as_ref().map(|SetRef(set)| set.as_str());
     let rows = volumes
         .all
         .iter()
         .filter(|volume| wanted.is_none() || volume.set.as_deref() == wanted);
-    let rows: Vec<Row> = rows.map(|volume| row(session, volume)).collect();
+    let rows: Vec<VolumeRow> = rows.map(|volume| row(session, volume)).collect();
     if let (Some(SetRef(set)), true) = (&args.set, rows.is_empty()) {
         session.expect_set(set)?;
     }
@@ -111,8 +111,8 @@ fn list(session: &Session, args: &ListArgs) -> Result<()> {
     }
 }
 
-fn row(session: &Session, volume: &Volume) -> Row {
-    Row {
+fn row(session: &Session, volume: &Volume) -> VolumeRow {
+    VolumeRow {
         name: volume.name.clone(),
         namespace: session.namespace.to_string(),
         set: volume.set.clone(),
@@ -124,17 +124,17 @@ fn row(session: &Session, volume: &Volume) -> Row {
     }
 }
 
-fn table(rows: &[Row], wide: bool) -> Result<()> {
+fn table(rows: &[VolumeRow], wide: bool) -> Result<()> {
     let mut headings = vec!["NAME", "SET", "STATUS", "USED BY", "SIZE", "REQUESTED"];
     headings.extend(wide.then_some("PATH"));
     let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "<none>".to_owned());
-    let cells = |row: &Row| {
+    let cells = |row: &VolumeRow| {
         let mut cells = vec![
             row.name.clone(),
             or_none(&row.set),
             row.status.to_owned(),
             or_none(&row.used_by),
-            found::in_words(row.bytes),
+            byte_size(row.bytes),
             or_none(&row.requested),
         ];
         cells.extend(wide.then(|| row.path.clone()));

@@ -1,6 +1,6 @@
 //! `petset wait`
 
-mod wish;
+mod condition;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -9,18 +9,18 @@ use clap::Args as ClapArgs;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::shared::lookout::Lookout;
-use super::shared::names::Target;
+use super::shared::names::TargetRef;
 use super::shared::objects::{Item, owner};
 use super::shared::pods;
 use super::shared::render;
 use super::shared::session::Session;
-use super::shared::waiting::{Goal, Progress, Voice, refuse_if_hopeless};
+use super::shared::waiting::{Goal, GoalState, Progress, refuse_if_ended, refuse_if_hopeless};
+use super::shared::watcher::Watcher;
 use crate::model::{ObjectName, ObjectRef, PetName, SetName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Wanted};
 use crate::supervisor;
-use wish::Wish;
+use condition::Condition;
 
 /// Wait until sets or pets are as they are to be
 ///
@@ -37,10 +37,10 @@ Examples:
 pub(crate) struct Args {
     /// Sets and pets, such as web, sts/web or pod/web-0
     #[arg(required = true, value_name = "SET|POD")]
-    targets: Vec<Target>,
+    targets: Vec<TargetRef>,
     /// What to wait for: ready, settled, delete, condition=Ready, or jsonpath={PATH}=VALUE
     #[arg(long = "for", value_name = "WHAT", default_value = "ready")]
-    wish: Wish,
+    condition: Condition,
     /// How long to wait
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = store::parse_duration)]
     timeout: Duration,
@@ -62,10 +62,10 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     let subjects: Result<Vec<Subject>> = args
         .targets
         .iter()
-        .map(|target| subject(session, target, &args.wish))
+        .map(|target| subject(session, target, &args.condition))
         .collect();
     let deadline = Instant::now() + args.timeout;
-    let mut waiter = Waiter::new(session, args)?;
+    let mut waiter = ConditionWaiter::new(session, args)?;
     for subject in subjects? {
         waiter.wait(&subject, deadline)?;
         render::line(&format!("{} condition met", subject.full_name()))?;
@@ -74,7 +74,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
 }
 
 /// Finds out what a target is. What does not exist is gone already, and a pet may be yet to come.
-fn subject(session: &Session, target: &Target, wish: &Wish) -> Result<Subject> {
+fn subject(session: &Session, target: &TargetRef, condition: &Condition) -> Result<Subject> {
     let namespace = &session.namespace;
     let name: ObjectName = target.name().parse()?;
     let set: Option<StatefulSet> = session.store.find(namespace, &name)?;
@@ -88,16 +88,16 @@ fn subject(session: &Session, target: &Target, wish: &Wish) -> Result<Subject> {
         uid: pod.and_then(|pod| pod.metadata.uid),
     };
     let pod = session.pet(namespace, &name)?;
-    let gone_is_fine = matches!(wish, Wish::Delete);
+    let gone_is_fine = matches!(condition, Condition::Delete);
     match target {
-        Target::Set(_) if set.is_some() || gone_is_fine => as_set(),
-        Target::Set(_) => Err(session.not_found("statefulsets.apps", name.as_str()).into()),
-        Target::Either(_) if set.is_some() => as_set(),
-        Target::Pet(_) | Target::Either(_) => {
+        TargetRef::Set(_) if set.is_some() || gone_is_fine => as_set(),
+        TargetRef::Set(_) => Err(session.not_found("statefulsets.apps", name.as_str()).into()),
+        TargetRef::Either(_) if set.is_some() => as_set(),
+        TargetRef::Pet(_) | TargetRef::Either(_) => {
             if pod.is_none() && !gone_is_fine && !is_to_come(session, &name)? {
                 let what = match target {
-                    Target::Either(_) => "sets or pets",
-                    Target::Pet(_) | Target::Set(_) => "pods",
+                    TargetRef::Either(_) => "sets or pets",
+                    TargetRef::Pet(_) | TargetRef::Set(_) => "pods",
                 };
                 return Err(session.not_found(what, name.as_str()).into());
             }
@@ -138,41 +138,41 @@ impl Subject {
 }
 
 /// Looks on until each subject is as wished.
-struct Waiter<'a> {
+struct ConditionWaiter<'a> {
     session: &'a Session,
     args: &'a Args,
-    lookout: Lookout,
-    voice: Voice,
+    watcher: Watcher,
+    bar: Progress,
     nudged: bool,
 }
 
-impl<'a> Waiter<'a> {
+impl<'a> ConditionWaiter<'a> {
     fn new(session: &'a Session, args: &'a Args) -> Result<Self> {
         Ok(Self {
             session,
             args,
-            lookout: Lookout::new()?,
-            voice: Voice::new(),
+            watcher: Watcher::new()?,
+            bar: Progress::new(),
             nudged: false,
         })
     }
 
     fn wait(&mut self, subject: &Subject, deadline: Instant) -> Result<()> {
         loop {
-            self.lookout.at(&self.places(subject))?;
+            self.watcher.at(&self.places(subject))?;
             let Some(waiting) = self.progress(subject)? else {
                 return Ok(());
             };
-            self.voice.waits_for(&waiting);
+            self.bar.waits_for(&waiting);
             let now = Instant::now();
             if now >= deadline {
-                self.voice.end();
+                self.bar.end();
                 return Err(self.too_late(&waiting).into());
             }
             self.expect_supervisor()?;
-            let patience = self.voice.patience().map(|patience| now + patience);
+            let patience = self.bar.patience().map(|patience| now + patience);
             let until = patience.map_or(deadline, |patience| patience.min(deadline));
-            self.lookout.wait(Some(until))?;
+            self.watcher.wait(Some(until))?;
         }
     }
 
@@ -187,11 +187,11 @@ impl<'a> Waiter<'a> {
     /// has nothing to do, and is not started in vain again and again.
     fn expect_supervisor(&mut self) -> Result<()> {
         let layout = self.session.store.layout();
-        let died = self.lookout.lost() && layout.supervisor_pid().exists();
+        let died = self.watcher.lost() && layout.supervisor_pid().exists();
         if !self.nudged || died {
             self.nudged = true;
             supervisor::nudge(layout)?;
-            self.lookout.guard(supervisor::lifeline(layout));
+            self.watcher.guard(supervisor::lifeline(layout));
         }
         Ok(())
     }
@@ -223,19 +223,19 @@ impl<'a> Waiter<'a> {
         let object: ObjectName = name.as_str().parse()?;
         let set = self.session.set(&self.session.namespace, &object)?;
         let same = set.filter(|set| set.metadata.uid.as_ref() == uid);
-        if let Wish::Delete = self.args.wish {
+        if let Condition::Delete = self.args.condition {
             return Ok(same.map(|set| until_gone(name, &set)));
         }
         let set = same
             .ok_or_else(|| Problem::new(Kind::Conflict, format!("{name} was deleted meanwhile")))?;
-        match &self.args.wish {
-            Wish::Ready => self.until_ready(&set),
-            Wish::Settled => match self.session.progress(&Goal::Settled(set))? {
-                Progress::Reached => Ok(None),
-                Progress::Waiting(waiting) => Ok(Some(waiting)),
+        match &self.args.condition {
+            Condition::Ready => self.until_ready(&set),
+            Condition::Settled => match self.session.progress(&Goal::Settled(set))? {
+                GoalState::Reached => Ok(None),
+                GoalState::Waiting(waiting) => Ok(Some(waiting)),
             },
-            Wish::Is(wish) => wish.progress(&Item::Set(set.into())),
-            Wish::Delete => Ok(None),
+            Condition::Is(condition) => condition.progress(&Item::Set(set.into())),
+            Condition::Delete => Ok(None),
         }
     }
 
@@ -269,7 +269,7 @@ impl<'a> Waiter<'a> {
 
     fn progress_of_pet(&self, name: &ObjectName, uid: Option<&String>) -> Result<Option<String>> {
         let pod = self.session.pet(&self.session.namespace, name)?;
-        if let Wish::Delete = self.args.wish {
+        if let Condition::Delete = self.args.condition {
             let same = pod.filter(|pod| pod.metadata.uid.as_ref() == uid && uid.is_some());
             return Ok(same.map(|pod| match pod.metadata.deletion_timestamp {
                 Some(_) => format!("{name} is stopping"),
@@ -282,9 +282,9 @@ impl<'a> Waiter<'a> {
             }
             return Err(self.session.not_found("pods", name.as_str()).into());
         };
-        match &self.args.wish {
-            Wish::Is(wish) => wish.progress(&Item::Pet(pod.into())),
-            Wish::Ready | Wish::Settled | Wish::Delete => {
+        match &self.args.condition {
+            Condition::Is(condition) => condition.progress(&Item::Pet(pod.into())),
+            Condition::Ready | Condition::Settled | Condition::Delete => {
                 let Some(why) = pods::why_not_ready(&pod) else {
                     return Ok(None);
                 };
@@ -296,7 +296,7 @@ impl<'a> Waiter<'a> {
 
     fn refuse_if_stuck(&self, pod: &Pod, why: &str) -> Result<()> {
         let Some(set) = owner(&pod.metadata) else {
-            return self.session.refuse_if_ended(pod, why);
+            return refuse_if_ended(self.session, pod, why);
         };
         let Some(mut report) = self.session.report(&self.session.namespace, set)? else {
             return Ok(());

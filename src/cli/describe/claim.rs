@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 
-use super::page::Page;
+use crate::cli::shared::pages::Page;
 use crate::cli::shared::session::Session;
 use crate::cli::shared::words::{joined, or_none};
 use crate::model::{Namespace, ObjectName};

@@ -3,11 +3,9 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodSpec, PodStatus};
 
-use super::container::{self, Life};
-use super::page::Page;
-use super::volumes::{self, Home};
-use crate::cli::events::Scope;
+use crate::cli::shared::events::Scope;
 use crate::cli::shared::objects::owner;
+use crate::cli::shared::pages::{ContainerFacts, Page, PodVolumes, write_container, write_volumes};
 use crate::cli::shared::pods;
 use crate::cli::shared::session::Session;
 use crate::cli::shared::words::{NONE, date, or_none};
@@ -45,13 +43,13 @@ pub(super) fn write(session: &Session, pod: &Pod, now: Timestamp, page: &mut Pag
     page.field(0, "Directory", files.root().display().to_string());
     write_containers(&spec, &status, &files, page);
     write_conditions(&status, page);
-    let home = Home {
+    let volumes = PodVolumes {
         layout: session.store.layout(),
         namespace: &namespace,
-        pod: name.as_str(),
+        name: name.as_str(),
     };
     let given = spec.volumes.as_deref().unwrap_or_default();
-    volumes::write(0, given, Some(&home), page);
+    write_volumes(0, given, Some(&volumes), page);
     page.events(Scope::pet(session, &name)?.events(session)?, now);
     Ok(())
 }
@@ -122,25 +120,25 @@ fn write_containers(spec: &PodSpec, status: &PodStatus, files: &PetLayout, page:
         let statuses = statuses.as_deref().unwrap_or_default();
         for spec in containers {
             page.heading(1, &spec.name);
-            write_container(spec, statuses, files, page);
+            write_pets_container(spec, statuses, files, page);
         }
     }
 }
 
-fn write_container(
+fn write_pets_container(
     spec: &Container,
     statuses: &[ContainerStatus],
     files: &PetLayout,
     page: &mut Page,
 ) {
     let log = files.log(&spec.name);
-    let life = Life {
+    let facts = ContainerFacts {
         status: statuses.iter().find(|status| status.name == spec.name),
         // What cannot be read is shown as the manifest has it.
         launch: store::read_json(&files.launch(&spec.name)).ok().flatten(),
         log: &log,
     };
-    container::write(spec, &life, 2, page);
+    write_container(spec, &facts, 2, page);
 }
 
 fn write_conditions(status: &PodStatus, page: &mut Page) {

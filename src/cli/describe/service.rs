@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::page::Page;
+use crate::cli::shared::pages::Page;
 use crate::cli::shared::session::Session;
 use crate::cli::shared::words::{NONE, or_none};
 use crate::model::{Namespace, ObjectName};

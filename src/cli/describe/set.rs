@@ -4,10 +4,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetStatus};
 use k8s_openapi::api::core::v1::{Pod, Service};
 
-use super::container;
-use super::page::Page;
-use super::volumes;
-use crate::cli::events::Scope;
+use crate::cli::shared::events::Scope;
+use crate::cli::shared::pages::{Page, write_template};
 use crate::cli::shared::session::Session;
 use crate::cli::shared::words::{NONE, date, joined, or_none};
 use crate::model::{Namespace, printer};
@@ -131,31 +129,6 @@ fn write_pets(pods: &[Pod], page: &mut Page) {
         let (ready, word) = (printer::ready_column(pod), printer::pod_status_word(pod));
         page.row(1, &[name, &ready, &word, &or_none(ip)]);
     }
-}
-
-pub(super) fn write_template(spec: &StatefulSetSpec, page: &mut Page) {
-    page.heading(0, "Pod Template");
-    let meta = spec.template.metadata.clone().unwrap_or_default();
-    page.pairs(1, "Labels", "=", meta.labels.as_ref());
-    if meta.annotations.is_some() {
-        page.pairs(1, "Annotations", ": ", meta.annotations.as_ref());
-    }
-    let Some(pod) = &spec.template.spec else {
-        return;
-    };
-    let init = pod.init_containers.as_deref().unwrap_or_default();
-    for (heading, containers) in [("Init Containers", init), ("Containers", &pod.containers)] {
-        if containers.is_empty() {
-            continue;
-        }
-        page.heading(1, heading);
-        for spec in containers {
-            page.heading(2, &spec.name);
-            container::write_template(spec, 3, page);
-        }
-    }
-    let given = pod.volumes.as_deref().unwrap_or_default();
-    volumes::write(1, given, None, page);
 }
 
 fn write_claim_templates(spec: &StatefulSetSpec, page: &mut Page) {

@@ -13,7 +13,7 @@ use crate::problem::{Kind, Problem, Result};
 /// What is called next, and what it was told last.
 #[derive(Debug)]
 pub(super) struct Hooks {
-    next: Hook,
+    next: HookCommand,
     /// What follows `next`; nothing where the program ends after it.
     after: Option<String>,
     last: BTreeSet<String>,
@@ -22,13 +22,13 @@ pub(super) struct Hooks {
 /// What a hook is told of its own pet in its environment, as later versions of peer-finder do
 /// (F08).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Host {
+pub(super) struct OwnAddress {
     /// How it is listed: its full name, or its address.
     pub(super) listed: String,
     pub(super) ip: Option<IpAddr>,
 }
 
-impl Host {
+impl OwnAddress {
     fn variables(&self) -> Vec<(&'static str, String)> {
         let kind = |ip: IpAddr| if ip.is_ipv4() { "IPv4" } else { "IPv6" };
         let listed_as = self.listed.parse().map_or("DNS", kind);
@@ -45,7 +45,7 @@ impl Host {
 }
 
 #[derive(Debug)]
-struct Hook {
+struct HookCommand {
     option: &'static str,
     command: String,
 }
@@ -53,7 +53,7 @@ struct Hook {
 impl Hooks {
     /// Returns the hooks, if there are any. Only `on_change` is called from the first time on.
     pub(super) fn new(on_start: Option<String>, on_change: Option<String>) -> Option<Self> {
-        let hook = |option| move |command| Hook { option, command };
+        let hook = |option| move |command| HookCommand { option, command };
         let first = on_start.map(hook("--on-start"));
         let next = first.or_else(|| on_change.clone().map(hook("--on-change")))?;
         Some(Self {
@@ -64,7 +64,11 @@ impl Hooks {
     }
 
     /// Calls the hook that is due, if these names are others than before; breaks after the last.
-    pub(super) fn take(&mut self, names: BTreeSet<String>, own: &Host) -> Result<ControlFlow<()>> {
+    pub(super) fn take(
+        &mut self,
+        names: BTreeSet<String>,
+        own: &OwnAddress,
+    ) -> Result<ControlFlow<()>> {
         if names == self.last {
             return Ok(ControlFlow::Continue(()));
         }
@@ -73,7 +77,7 @@ impl Hooks {
         let Some(command) = &self.after else {
             return Ok(ControlFlow::Break(()));
         };
-        self.next = Hook {
+        self.next = HookCommand {
             option: "--on-change",
             command: command.clone(),
         };
@@ -81,9 +85,9 @@ impl Hooks {
     }
 }
 
-impl Hook {
+impl HookCommand {
     /// Runs the command with the sorted names on its standard input, one a line.
-    fn call(&self, names: &BTreeSet<String>, own: &Host) -> Result<()> {
+    fn call(&self, names: &BTreeSet<String>, own: &OwnAddress) -> Result<()> {
         let wish = || format!("cannot run the {} command {:?}", self.option, self.command);
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(&self.command).stdin(Stdio::piped());
@@ -115,10 +119,10 @@ fn ending(status: ExitStatus) -> String {
 mod tests {
     use super::*;
 
-    fn host() -> Host {
+    fn host() -> OwnAddress {
         let listed = "web-0.web.default.svc.cluster.local".to_owned();
         let ip = "10.7.1.1".parse().ok();
-        Host { listed, ip }
+        OwnAddress { listed, ip }
     }
 
     fn names(list: &str) -> BTreeSet<String> {
@@ -164,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_hook_is_told_of_its_own_pet() {
-        let told = |host: Host| {
+        let told = |host: OwnAddress| {
             let words = host.variables().into_iter();
             let words: Vec<String> = words
                 .map(|(name, value)| format!("{name}={value}"))
@@ -177,7 +181,7 @@ mod tests {
         let listed = "10.7.1.1".to_owned();
         let by_address = "HOST_ADDRESS=10.7.1.1 HOST_ADDRESS_TYPE=IPv4 POD_IP=10.7.1.1 \
                           POD_IP_TYPE=IPv4";
-        assert_eq!(told(Host { listed, ..host() }), by_address);
+        assert_eq!(told(OwnAddress { listed, ..host() }), by_address);
     }
 
     #[test]

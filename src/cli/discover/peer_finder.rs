@@ -14,8 +14,9 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use super::hooks::{Hooks, Host};
-use crate::cli::shared::peers::{Lookout, Own, Peer, Whom};
+use super::hooks::{Hooks, OwnAddress};
+use crate::cli::shared::exit::exit_code;
+use crate::cli::shared::peers::{Caller, Peer, PeerGroup, PeerWatcher};
 use crate::cli::shared::session::{Session, say};
 use crate::model::{Namespace, ObjectName};
 use crate::problem::{Kind, Problem, Result};
@@ -57,7 +58,7 @@ pub(crate) fn run(words: &[OsString]) -> ExitCode {
     }
     match Flags::read(&words).and_then(Flags::follow) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => crate::cli::ending(&error),
+        Err(error) => exit_code(&error),
     }
 }
 
@@ -104,20 +105,20 @@ impl Flags {
         let host = host_of(self.address_type.as_deref())?;
         let session = Session::in_namespace(namespace)?;
         mention_domain(&session, self.domain.as_deref());
-        let own = Own::from_environment().map_or_else(own_host, |own| own.name);
-        let mut lookout = Lookout::new(&session, Whom::Service(service))?;
+        let own = Caller::from_environment().map_or_else(own_host, |own| own.name);
+        let mut watcher = PeerWatcher::new(&session, PeerGroup::Service(service))?;
         loop {
-            let peers = lookout.look()?;
+            let peers = watcher.look()?;
             let published = peers.all.iter().filter(|peer| peer.published);
             let published: Vec<&Peer> = published.collect();
             let names: BTreeSet<String> = published.iter().map(|peer| host(peer)).collect();
             if let Some(own) = published.iter().find(|peer| peer.name == own) {
                 let (listed, ip) = (host(own), own.ip);
-                if hooks.take(names, &Host { listed, ip })?.is_break() {
+                if hooks.take(names, &OwnAddress { listed, ip })?.is_break() {
                     return Ok(());
                 }
             }
-            lookout.wait(None)?;
+            watcher.wait(None)?;
         }
     }
 }

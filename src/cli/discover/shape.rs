@@ -13,10 +13,10 @@ use crate::problem::{Problem, Result};
 pub(super) struct Shape {
     /// Append :PORT to each name; a port's name stands for its number
     #[arg(long, value_name = "NAME|NUMBER")]
-    port: Option<Port>,
+    port: Option<PortRef>,
     /// How to print the peers
     #[arg(short, long, value_name = "FORM", default_value = "lines")]
-    output: Form,
+    output: PeerFormat,
     /// Print each peer by this template, such as '{name}=http://{fqdn}:{port:http}'
     #[arg(long, value_name = "TEMPLATE", conflicts_with = "output")]
     format: Option<Template>,
@@ -27,7 +27,7 @@ pub(super) struct Shape {
 
 /// The forms that `-o` offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Form {
+pub(super) enum PeerFormat {
     /// Full names, one a line
     Lines,
     /// A list of objects
@@ -46,12 +46,12 @@ pub(super) enum Form {
 
 /// A port by its number or by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Port {
+pub(super) enum PortRef {
     Number(u16),
     Name(String),
 }
 
-impl FromStr for Port {
+impl FromStr for PortRef {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -68,7 +68,7 @@ impl FromStr for Port {
 
 /// What stands between the braces of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
+enum Placeholder {
     Text(String),
     Name,
     Fqdn,
@@ -79,12 +79,12 @@ enum Part {
     Namespace,
     /// The port of `--port`.
     Port,
-    PortNamed(Port),
+    PortNamed(PortRef),
 }
 
 /// A template, read once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Template(Vec<Part>);
+pub(super) struct Template(Vec<Placeholder>);
 
 impl FromStr for Template {
     type Err = String;
@@ -96,7 +96,7 @@ impl FromStr for Template {
             match letter {
                 '{' | '}' if rest.peek() == Some(&letter) => plain.extend(rest.next()),
                 '{' => {
-                    parts.push(Part::Text(std::mem::take(&mut plain)));
+                    parts.push(Placeholder::Text(std::mem::take(&mut plain)));
                     let word: String = rest.by_ref().take_while(|letter| *letter != '}').collect();
                     parts.push(placeholder(&word)?);
                 }
@@ -105,23 +105,23 @@ impl FromStr for Template {
                 other => plain.push(other),
             }
         }
-        parts.push(Part::Text(plain));
+        parts.push(Placeholder::Text(plain));
         Ok(Self(parts))
     }
 }
 
-fn placeholder(word: &str) -> Result<Part, String> {
+fn placeholder(word: &str) -> Result<Placeholder, String> {
     match word {
-        "name" => Ok(Part::Name),
-        "fqdn" => Ok(Part::Fqdn),
-        "ip" => Ok(Part::Ip),
-        "ordinal" => Ok(Part::Ordinal),
-        "ready" => Ok(Part::Ready),
-        "status" => Ok(Part::Status),
-        "namespace" => Ok(Part::Namespace),
-        "port" => Ok(Part::Port),
+        "name" => Ok(Placeholder::Name),
+        "fqdn" => Ok(Placeholder::Fqdn),
+        "ip" => Ok(Placeholder::Ip),
+        "ordinal" => Ok(Placeholder::Ordinal),
+        "ready" => Ok(Placeholder::Ready),
+        "status" => Ok(Placeholder::Status),
+        "namespace" => Ok(Placeholder::Namespace),
+        "port" => Ok(Placeholder::Port),
         _ => match word.strip_prefix("port:") {
-            Some(port) => port.parse().map(Part::PortNamed),
+            Some(port) => port.parse().map(Placeholder::PortNamed),
             None => Err(format!(
                 "{{{word}}} is not a placeholder; those are {{name}} {{fqdn}} {{ip}} {{ordinal}} \
                  {{ready}} {{status}} {{namespace}} {{port}} {{port:NAME}}"
@@ -142,13 +142,13 @@ impl Shape {
             Ok(self.lay_out(peers.iter().map(entry).collect::<Result<_>>()?))
         };
         match self.output {
-            Form::Lines => each(&Peer::host),
-            Form::Ip => each(&|peer| peer.ip.map(|ip| ip.to_string()).unwrap_or_default()),
-            Form::Name => each(&|peer| peer.name.clone()),
-            Form::Srv => Ok(self.lay_out(self.services(peers)?)),
-            Form::Json => self.alone(json(peers)),
-            Form::Csv => self.alone(Ok(csv(peers))),
-            Form::Env => self.alone(self.variables(peers)),
+            PeerFormat::Lines => each(&Peer::host),
+            PeerFormat::Ip => each(&|peer| peer.ip.map(|ip| ip.to_string()).unwrap_or_default()),
+            PeerFormat::Name => each(&|peer| peer.name.clone()),
+            PeerFormat::Srv => Ok(self.lay_out(self.services(peers)?)),
+            PeerFormat::Json => self.alone(json(peers)),
+            PeerFormat::Csv => self.alone(Ok(csv(peers))),
+            PeerFormat::Env => self.alone(self.variables(peers)),
         }
     }
 
@@ -179,24 +179,24 @@ impl Shape {
     }
 
     fn fill(&self, template: &Template, peer: &Peer, namespace: &str) -> Result<String> {
-        let part = |part: &Part| -> Result<String> {
+        let part = |part: &Placeholder| -> Result<String> {
             Ok(match part {
-                Part::Text(text) => text.clone(),
-                Part::Name => peer.name.clone(),
-                Part::Fqdn => peer.host(),
-                Part::Ip => peer.ip.map(|ip| ip.to_string()).unwrap_or_default(),
-                Part::Ordinal => peer.ordinal.map(|n| n.to_string()).unwrap_or_default(),
-                Part::Ready => peer.ready.to_string(),
-                Part::Status => peer.status.clone(),
-                Part::Namespace => namespace.to_owned(),
-                Part::Port => {
+                Placeholder::Text(text) => text.clone(),
+                Placeholder::Name => peer.name.clone(),
+                Placeholder::Fqdn => peer.host(),
+                Placeholder::Ip => peer.ip.map(|ip| ip.to_string()).unwrap_or_default(),
+                Placeholder::Ordinal => peer.ordinal.map(|n| n.to_string()).unwrap_or_default(),
+                Placeholder::Ready => peer.ready.to_string(),
+                Placeholder::Status => peer.status.clone(),
+                Placeholder::Namespace => namespace.to_owned(),
+                Placeholder::Port => {
                     let port = self.port.as_ref().ok_or_else(|| {
                         Problem::invalid("{port} stands for the port of --port, which is missing")
                             .hint("name it there, or write {port:NAME}")
                     })?;
                     number_of(port, peer)?.to_string()
                 }
-                Part::PortNamed(port) => number_of(port, peer)?.to_string(),
+                Placeholder::PortNamed(port) => number_of(port, peer)?.to_string(),
             })
         };
         template.0.iter().map(part).collect()
@@ -243,10 +243,10 @@ impl Shape {
 }
 
 /// Returns a port's number; a name means what it means to this peer.
-fn number_of(port: &Port, peer: &Peer) -> Result<u16> {
+fn number_of(port: &PortRef, peer: &Peer) -> Result<u16> {
     let name = match port {
-        Port::Number(number) => return Ok(*number),
-        Port::Name(name) => name,
+        PortRef::Number(number) => return Ok(*number),
+        PortRef::Name(name) => name,
     };
     peer.ports.get(name).copied().ok_or_else(|| {
         let known: Vec<&str> = peer.ports.keys().map(String::as_str).collect();
@@ -308,7 +308,7 @@ mod tests {
         }
     }
 
-    fn shape(output: Form) -> Shape {
+    fn shape(output: PeerFormat) -> Shape {
         Shape {
             port: None,
             output,
@@ -325,28 +325,28 @@ mod tests {
 
     #[test]
     fn each_form_has_its_text() {
-        let mut lines = shape(Form::Lines);
+        let mut lines = shape(PeerFormat::Lines);
         lines.port = Some("http".parse().unwrap());
         lines.join = Some(",".to_owned());
         let joined = "web-0.web.default.svc.cluster.local:8080,\
                       web-1.web.default.svc.cluster.local:8080\n";
         assert_eq!(written(&lines), joined);
-        assert_eq!(written(&shape(Form::Ip)), "127.7.1.1\n127.7.1.2\n");
-        assert_eq!(written(&shape(Form::Name)), "web-0\nweb-1\n");
+        assert_eq!(written(&shape(PeerFormat::Ip)), "127.7.1.1\n127.7.1.2\n");
+        assert_eq!(written(&shape(PeerFormat::Name)), "web-0\nweb-1\n");
         let records = "0 50 8080 web-0.web.default.svc.cluster.local.\n\
                        0 50 8080 web-1.web.default.svc.cluster.local.\n";
-        assert_eq!(written(&shape(Form::Srv)), records);
-        let rows = written(&shape(Form::Csv));
+        assert_eq!(written(&shape(PeerFormat::Srv)), records);
+        let rows = written(&shape(PeerFormat::Csv));
         let row = "web-1,web-1.web.default.svc.cluster.local,127.7.1.2,1,true,http=8080\n";
         assert!(rows.ends_with(row), "{rows}");
-        let variables = written(&shape(Form::Env));
+        let variables = written(&shape(PeerFormat::Env));
         assert!(variables.contains("PETSET_PEER_COUNT=2\nPETSET_PEER_0_NAME=web-0\n"));
-        assert!(written(&shape(Form::Json)).starts_with("[\n  {\n    \"name\": \"web-0\","));
+        assert!(written(&shape(PeerFormat::Json)).starts_with("[\n  {\n    \"name\": \"web-0\","));
     }
 
     #[test]
     fn a_template_is_filled_and_a_typo_in_it_is_refused() {
-        let mut shape = shape(Form::Lines);
+        let mut shape = shape(PeerFormat::Lines);
         let template = "{name}=http://{ip}:{port:http}/{{{ordinal}}}\\t{ready}";
         shape.format = Some(template.parse().unwrap());
         shape.join = Some(" ".to_owned());
@@ -362,13 +362,13 @@ mod tests {
         let port = "htpp".parse().unwrap();
         let fault = number_of(&port, &peer(0)).unwrap_err();
         assert_eq!(fault.to_string(), "web-0 has no port named \"htpp\"");
-        assert!("0".parse::<Port>().is_err() && "70000".parse::<Port>().is_err());
-        assert_eq!("80".parse(), Ok(Port::Number(80)));
+        assert!("0".parse::<PortRef>().is_err() && "70000".parse::<PortRef>().is_err());
+        assert_eq!("80".parse(), Ok(PortRef::Number(80)));
     }
 
     #[test]
     fn an_empty_list_is_no_line_at_all() {
-        let mut shape = shape(Form::Lines);
+        let mut shape = shape(PeerFormat::Lines);
         assert_eq!(shape.write(&[], "default").unwrap(), "");
         shape.join = Some(",".to_owned());
         assert_eq!(shape.write(&[], "default").unwrap(), "");

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 
 use clap::Args as ClapArgs;
 
-use super::{listening_at, no_server, records, wire};
+use super::{records, zone};
+use crate::cli::shared::dns_query;
+use crate::cli::shared::dns_server::no_server;
 use crate::cli::shared::render;
 use crate::cli::shared::session::{Session, say};
 use crate::dns::{Lookup, RecordType, lookup, questions, search_path, short};
@@ -47,7 +49,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<()> {
         })?,
         Some(server) => {
             let server = server
-                .or_else(|| listening_at(session))
+                .or_else(|| zone::server(session))
                 .ok_or_else(no_server)?;
             ask(server, args, &search)?
         }
@@ -58,7 +60,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<()> {
 fn ask(server: SocketAddr, args: &Args, search: &[String]) -> Result<Lookup> {
     let mut best = Lookup::NxDomain;
     for question in questions(&args.name, args.kind, search) {
-        match wire::ask(server, &question)? {
+        match dns_query::ask(server, &question)? {
             found @ Lookup::Found(_) => return Ok(found),
             Lookup::NoData => best = Lookup::NoData,
             Lookup::NxDomain => {}

@@ -9,7 +9,7 @@ use clap::Args as ClapArgs;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-use super::{records, reversed};
+use super::{records, zone};
 use crate::cli::shared::session::{Session, say};
 use crate::dns::{Server, Zone, upstreams};
 use crate::model::Namespace;
@@ -40,20 +40,19 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<()> {
     for listen in &args.listen {
         refuse_the_world(*listen)?;
     }
-    let zone = Zone::unloaded(&session.store.settings().cluster_domain);
-    let zone = reversed(session, zone).with_servers(args.listen.iter().map(SocketAddr::ip));
-    let mut desk = Desk::new(session, Arc::new(RwLock::new(zone)))?;
-    desk.read_everything()?;
+    let zone = zone::empty(session).with_servers(args.listen.iter().map(SocketAddr::ip));
+    let mut follower = ZoneFollower::new(session, Arc::new(RwLock::new(zone)))?;
+    follower.read_everything()?;
     let upstreams = upstreams(session.store.settings(), &args.listen);
-    let server = Server::start(&args.listen, Arc::clone(&desk.zone), &upstreams)
+    let server = Server::start(&args.listen, Arc::clone(&follower.zone), &upstreams)
         .with_context(|| format!("cannot listen on {}", listed(&args.listen)))?;
     say(format!(
         "Answering DNS questions on {}.",
         listed(server.addresses())
     ));
     loop {
-        desk.wait()?;
-        desk.catch_up()?;
+        follower.wait()?;
+        follower.catch_up()?;
     }
 }
 
@@ -71,27 +70,27 @@ fn listed(addresses: &[SocketAddr]) -> String {
     words.join(", ")
 }
 
-/// What a change is about: the namespaces there are, or the services of one.
+/// A watched directory: that of all namespaces, of one, or of its service records.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Spot {
+enum WatchedDir {
     Namespaces,
     Namespace(Namespace),
     Services(Namespace),
 }
 
-/// Keeps the zone as the files are.
-struct Desk<'a> {
+/// Keeps a zone up to date with the files of the state directory.
+struct ZoneFollower<'a> {
     session: &'a Session,
     zone: Arc<RwLock<Zone>>,
-    watch: Watch<Spot>,
+    watch: Watch<WatchedDir>,
 }
 
-impl<'a> Desk<'a> {
+impl<'a> ZoneFollower<'a> {
     fn new(session: &'a Session, zone: Arc<RwLock<Zone>>) -> Result<Self> {
         let mut watch = Watch::new().context("cannot watch the state directory")?;
         let seen = session.store.layout().seen();
         store::make_dir(&seen)
-            .and_then(|()| watch.add(&seen, Spot::Namespaces))
+            .and_then(|()| watch.add(&seen, WatchedDir::Namespaces))
             .with_context(|| format!("cannot watch {}", seen.display()))?;
         Ok(Self {
             session,
@@ -108,18 +107,20 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Takes in what was noticed.
+    /// Reads the files that have changed.
     fn catch_up(&mut self) -> Result<()> {
         for noticed in self.watch.noticed()? {
             match noticed {
                 Noticed::Everything => self.read_everything()?,
-                Noticed::Entry(Spot::Namespaces, name) => {
+                Noticed::Entry(WatchedDir::Namespaces, name) => {
                     if let Ok(namespace) = name.parse() {
                         self.read_namespace(&namespace);
                     }
                 }
-                Noticed::Entry(Spot::Namespace(namespace), _) => self.read_namespace(&namespace),
-                Noticed::Entry(Spot::Services(namespace), file) => {
+                Noticed::Entry(WatchedDir::Namespace(namespace), _) => {
+                    self.read_namespace(&namespace)
+                }
+                Noticed::Entry(WatchedDir::Services(namespace), file) => {
                     if let Some(name) = file.strip_suffix(".json") {
                         self.read_service(&namespace, name);
                     }
@@ -145,13 +146,13 @@ impl<'a> Desk<'a> {
     fn read_namespace(&mut self, namespace: &Namespace) {
         let endpoints = self.session.store.layout().endpoints(namespace);
         let above = endpoints.parent().unwrap_or(&endpoints);
-        let spot = Spot::Namespace(namespace.clone());
-        if self.watch.add(above, spot).is_err() {
+        let dir = WatchedDir::Namespace(namespace.clone());
+        if self.watch.add(above, dir).is_err() {
             return;
         }
-        let spot = Spot::Services(namespace.clone());
+        let dir = WatchedDir::Services(namespace.clone());
         // Read once, when it is first seen; after that each file is noticed by itself.
-        if self.watch.add_new(&endpoints, spot).unwrap_or(false) {
+        if self.watch.add_new(&endpoints, dir).unwrap_or(false) {
             for file in store::names_in(&endpoints).unwrap_or_default() {
                 if let Some(name) = file.strip_suffix(".json") {
                     self.read_service(namespace, name);

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
-use super::{block_of, listening_at, no_server};
+use super::zone;
+use crate::cli::shared::dns_server::no_server;
 use crate::cli::shared::render;
 use crate::cli::shared::session::Session;
 use crate::problem::Result;
@@ -22,13 +23,13 @@ Examples:
   petset dns setup
   petset dns setup dnsmasq")]
 pub(super) struct Args {
-    /// Resolver to print it for; without it, all of them
-    resolver: Option<Resolver>,
+    /// ResolverKind to print it for; without it, all of them
+    resolver: Option<ResolverKind>,
 }
 
-/// The resolvers that are known.
+/// A resolver that petset can print settings for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Resolver {
+enum ResolverKind {
     /// systemd-resolved, which most Linux desktops have
     SystemdResolved,
     Dnsmasq,
@@ -39,47 +40,50 @@ enum Resolver {
     Hosts,
 }
 
-const ALL: [Resolver; 4] = [
-    Resolver::SystemdResolved,
-    Resolver::Dnsmasq,
-    Resolver::Macos,
-    Resolver::Hosts,
+const ALL: [ResolverKind; 4] = [
+    ResolverKind::SystemdResolved,
+    ResolverKind::Dnsmasq,
+    ResolverKind::Macos,
+    ResolverKind::Hosts,
 ];
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<()> {
-    let server = listening_at(session).ok_or_else(no_server)?;
+    let server = zone::server(session).ok_or_else(no_server)?;
     let domain = &session.store.settings().cluster_domain;
-    let reverse = block_of(session).map(|block| block.reverse_zones()[0].clone());
-    let place = Place {
+    let reverse = zone::block(session).map(|block| block.reverse_zones()[0].clone());
+    let config = ResolverConfig {
         server,
         domain,
         reverse: reverse.as_deref(),
         state: session.store.layout().root().display().to_string(),
     };
     match args.resolver {
-        Some(resolver) => render::text(&place.advice(resolver)),
+        Some(resolver) => render::text(&config.advice(resolver)),
         None => {
-            let all: Vec<String> = ALL.iter().map(|resolver| place.advice(*resolver)).collect();
+            let all: Vec<String> = ALL
+                .iter()
+                .map(|resolver| config.advice(*resolver))
+                .collect();
             render::text(&all.join("\n"))
         }
     }
 }
 
-/// What a resolver has to know.
-struct Place<'a> {
+/// The settings that a resolver needs.
+struct ResolverConfig<'a> {
     server: SocketAddr,
     domain: &'a str,
     reverse: Option<&'a str>,
     state: String,
 }
 
-impl Place<'_> {
-    fn advice(&self, resolver: Resolver) -> String {
+impl ResolverConfig<'_> {
+    fn advice(&self, resolver: ResolverKind) -> String {
         match resolver {
-            Resolver::SystemdResolved => self.systemd_resolved(),
-            Resolver::Dnsmasq => self.dnsmasq(),
-            Resolver::Macos => self.etc_resolver(),
-            Resolver::Hosts => self.hosts(),
+            ResolverKind::SystemdResolved => self.systemd_resolved(),
+            ResolverKind::Dnsmasq => self.dnsmasq(),
+            ResolverKind::Macos => self.etc_resolver(),
+            ResolverKind::Hosts => self.hosts(),
         }
     }
 
@@ -144,24 +148,24 @@ mod tests {
 
     #[test]
     fn each_resolver_is_told_domain_address_and_port() {
-        let place = Place {
+        let config = ResolverConfig {
             server: "127.84.0.53:5353".parse().unwrap(),
             domain: "cluster.local",
             reverse: Some("84.127.in-addr.arpa"),
             state: "/tmp/my state".to_owned(),
         };
-        let resolved = place.advice(Resolver::SystemdResolved);
+        let resolved = config.advice(ResolverKind::SystemdResolved);
         assert!(
             resolved
                 .contains("DNS=127.84.0.53:5353\nDomains=~cluster.local ~84.127.in-addr.arpa\n")
         );
-        let dnsmasq = place.advice(Resolver::Dnsmasq);
+        let dnsmasq = config.advice(ResolverKind::Dnsmasq);
         assert!(dnsmasq.contains("server=/cluster.local/127.84.0.53#5353\n"));
-        let resolver = place.advice(Resolver::Macos);
+        let resolver = config.advice(ResolverKind::Macos);
         assert!(resolver.contains("nameserver 127.84.0.53\nport 5353\n"));
         assert!(
-            place
-                .advice(Resolver::Hosts)
+            config
+                .advice(ResolverKind::Hosts)
                 .contains("--state-dir '/tmp/my state' dns hosts")
         );
     }

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use rustix::process::{PidfdFlags, Resource, getpid, getrlimit, pidfd_open};
 
-use super::{Finding, Patient};
-use crate::cli::dns::known_block;
+use super::finding::Finding;
+use super::state_dir::StateDir;
+use crate::cli::shared::dns_server::known_block;
 use crate::model::address::Block;
 use crate::network;
 use crate::runner::isolation;
@@ -20,9 +21,9 @@ use crate::sys::proc;
 const FEW_WATCHES: u64 = 8192;
 const FEW_FILES: u64 = 1024;
 
-pub(super) fn findings(patient: &Patient) -> Vec<Finding> {
+pub(super) fn findings(dir: &StateDir) -> Vec<Finding> {
     let mut found = vec![
-        addresses(patient),
+        addresses(dir),
         inotify(),
         files(),
         pidfd(),
@@ -36,10 +37,10 @@ pub(super) fn findings(patient: &Patient) -> Vec<Finding> {
     found
 }
 
-fn addresses(patient: &Patient) -> Finding {
+fn addresses(dir: &StateDir) -> Finding {
     const CHECK: &str = "addresses";
-    let root = patient.layout.root();
-    let known = known_block(&patient.layout, &patient.settings);
+    let root = dir.layout.root();
+    let known = known_block(&dir.layout, &dir.settings);
     let block = known.unwrap_or_else(|| Block::preferred(root));
     let net = format!("127.{}.0.0/16", block.number());
     // An address that is never given to a pet.

@@ -6,28 +6,30 @@ use std::path::Path;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::{Finding, Patient};
-use crate::cli::dns::{known_server, wire};
+use super::finding::Finding;
+use super::state_dir::StateDir;
+use crate::cli::shared::dns_query;
+use crate::cli::shared::dns_server::known_server;
 use crate::cli::shared::pods;
 use crate::dns::{Lookup, Question, RecordType};
 use crate::store::{PetLayout, merge_status, names_in, read, read_json};
 use crate::supervisor;
 use crate::sys::proc;
 
-pub(super) fn findings(patient: &Patient) -> Vec<Finding> {
-    let pets = pets_of(patient);
-    let running_pets: Vec<&Pet> = pets.iter().filter(|pet| !pet.has_ended).collect();
-    let running = supervisor::is_running(&patient.layout);
+pub(super) fn findings(dir: &StateDir) -> Vec<Finding> {
+    let pets = pets_of(dir);
+    let running_pets: Vec<&FoundPet> = pets.iter().filter(|pet| !pet.has_ended).collect();
+    let running = supervisor::is_running(&dir.layout);
     vec![
-        supervisor_of(patient, running, &running_pets),
-        server(patient, running),
+        supervisor_of(dir, running, &running_pets),
+        server(dir, running),
         unkept(running, &running_pets),
-        processes(patient, &pets),
+        processes(dir, &pets),
     ]
 }
 
 /// One pet of any namespace.
-struct Pet {
+struct FoundPet {
     name: String,
     uid: String,
     files: PetLayout,
@@ -35,8 +37,8 @@ struct Pet {
     has_ended: bool,
 }
 
-fn pets_of(patient: &Patient) -> Vec<Pet> {
-    let layout = &patient.layout;
+fn pets_of(dir: &StateDir) -> Vec<FoundPet> {
+    let layout = &dir.layout;
     let mut pets = Vec::new();
     for namespace in names_in(&layout.pets()).unwrap_or_default() {
         let Ok(namespace) = namespace.parse() else {
@@ -48,7 +50,7 @@ fn pets_of(patient: &Patient) -> Vec<Pet> {
             let Some(mut pod) = pod else { continue };
             merge_status(&mut pod, read_json(&files.status()).ok().flatten());
             let has_ended = pods::has_ended(&pod);
-            pets.extend(pod.metadata.uid.map(|uid| Pet {
+            pets.extend(pod.metadata.uid.map(|uid| FoundPet {
                 name,
                 uid,
                 files,
@@ -59,11 +61,11 @@ fn pets_of(patient: &Patient) -> Vec<Pet> {
     pets
 }
 
-fn supervisor_of(patient: &Patient, running: bool, pets: &[&Pet]) -> Finding {
+fn supervisor_of(dir: &StateDir, running: bool, pets: &[&FoundPet]) -> Finding {
     const CHECK: &str = "supervisor";
-    let log = patient.layout.supervisor_log();
+    let log = dir.layout.supervisor_log();
     if running {
-        let pid = read(&patient.layout.supervisor_pid()).ok().flatten();
+        let pid = read(&dir.layout.supervisor_pid()).ok().flatten();
         let pid = pid.map_or_else(String::new, |pid| format!(" as process {}", pid.trim()));
         return Finding::ok(CHECK, format!("runs{pid}"));
     }
@@ -75,17 +77,17 @@ fn supervisor_of(patient: &Patient, running: bool, pets: &[&Pet]) -> Finding {
     Finding::note(CHECK, result, advice)
 }
 
-fn server(patient: &Patient, running: bool) -> Finding {
+fn server(dir: &StateDir, running: bool) -> Finding {
     const CHECK: &str = "DNS server";
-    let Some(server) = known_server(&patient.layout, &patient.settings) else {
+    let Some(server) = known_server(&dir.layout, &dir.settings) else {
         return Finding::ok(CHECK, "no pet ever ran, so there is none");
     };
     if !running {
         return Finding::ok(CHECK, format!("listens on {server} while a pet runs"));
     }
-    let domain = &patient.settings.cluster_domain;
+    let domain = &dir.settings.cluster_domain;
     let question = Question::new(format!("dns-version.{domain}"), RecordType::Txt);
-    match wire::ask(server, &question) {
+    match dns_query::ask(server, &question) {
         Ok(Lookup::Found(_)) => Finding::ok(CHECK, format!("answers on {server}")),
         Ok(Lookup::NoData | Lookup::NxDomain) => Finding::broken(
             CHECK,
@@ -100,7 +102,7 @@ fn server(patient: &Patient, running: bool) -> Finding {
     }
 }
 
-fn unkept(running: bool, pets: &[&Pet]) -> Finding {
+fn unkept(running: bool, pets: &[&FoundPet]) -> Finding {
     const CHECK: &str = "pets";
     let unkept = pets.iter().filter(|pet| !pods::is_kept(&pet.files));
     let unkept: Vec<&str> = unkept.map(|pet| pet.name.as_str()).collect();
@@ -123,10 +125,10 @@ fn unkept(running: bool, pets: &[&Pet]) -> Finding {
 }
 
 /// Looks for processes that carry the mark of a pet that is no more.
-fn processes(patient: &Patient, pets: &[Pet]) -> Finding {
+fn processes(dir: &StateDir, pets: &[FoundPet]) -> Finding {
     const CHECK: &str = "leftovers";
     let lost = proc::processes().filter_map(|pid| {
-        let uid = mark_of(pid, patient.layout.root())?;
+        let uid = mark_of(pid, dir.layout.root())?;
         let known = pets.iter().any(|pet| pet.uid == uid);
         (!known).then(|| pid.to_string())
     });

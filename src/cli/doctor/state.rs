@@ -5,8 +5,9 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{Finding, Patient};
-use crate::cli::volume::in_words;
+use super::finding::Finding;
+use super::state_dir::StateDir;
+use crate::cli::shared::words::byte_size;
 use crate::model::image::Catalogue;
 use crate::problem::Problem;
 use crate::store::{Attempt, Lock, Settings, image_files, read};
@@ -15,23 +16,23 @@ use crate::store::{Attempt, Lock, Settings, image_files, read};
 const TOO_LITTLE: u64 = 16 << 20;
 const LITTLE: u64 = 256 << 20;
 
-pub(super) fn findings(patient: &Patient) -> Vec<Finding> {
-    let mut found = vec![writable(patient)];
-    if patient.exists() {
-        found.push(private(patient));
-        found.push(locks(patient));
-        found.push(holder(patient));
-        found.push(format(patient));
+pub(super) fn findings(dir: &StateDir) -> Vec<Finding> {
+    let mut found = vec![writable(dir)];
+    if dir.exists() {
+        found.push(private(dir));
+        found.push(locks(dir));
+        found.push(holder(dir));
+        found.push(format(dir));
     }
-    found.push(space(patient));
-    found.push(settings(patient));
-    found.push(images(patient));
+    found.push(space(dir));
+    found.push(settings(dir));
+    found.push(images(dir));
     found
 }
 
-fn writable(patient: &Patient) -> Finding {
+fn writable(dir: &StateDir) -> Finding {
     const CHECK: &str = "state directory";
-    let root = patient.layout.root();
+    let root = dir.layout.root();
     let place = existing(root);
     let tried = tempfile::Builder::new()
         .prefix(".doctor")
@@ -56,9 +57,9 @@ fn existing(root: &Path) -> PathBuf {
     found.unwrap_or(Path::new("/")).to_owned()
 }
 
-fn private(patient: &Patient) -> Finding {
+fn private(dir: &StateDir) -> Finding {
     const CHECK: &str = "privacy";
-    let root = patient.layout.root();
+    let root = dir.layout.root();
     match fs::metadata(root) {
         Ok(meta) if meta.permissions().mode() & 0o077 == 0 => {
             Finding::ok(CHECK, "nobody else can look into the state directory")
@@ -73,12 +74,12 @@ fn private(patient: &Patient) -> Finding {
 }
 
 /// A file system on which locks exclude nobody would let two supervisors run.
-fn locks(patient: &Patient) -> Finding {
+fn locks(dir: &StateDir) -> Finding {
     const CHECK: &str = "locking";
     let try_locks = || -> io::Result<bool> {
         let dir = tempfile::Builder::new()
             .prefix(".doctor")
-            .tempdir_in(patient.layout.root())?;
+            .tempdir_in(dir.layout.root())?;
         let path = dir.path().join("lock");
         let first = Lock::attempt(&path, "petset doctor")?;
         let second = Lock::attempt(&path, "petset doctor")?;
@@ -95,9 +96,9 @@ fn locks(patient: &Patient) -> Finding {
     }
 }
 
-fn holder(patient: &Patient) -> Finding {
+fn holder(dir: &StateDir) -> Finding {
     const CHECK: &str = "lock";
-    let path = patient.layout.lock();
+    let path = dir.layout.lock();
     if !path.exists() {
         return Finding::ok(CHECK, "free");
     }
@@ -112,10 +113,10 @@ fn holder(patient: &Patient) -> Finding {
     }
 }
 
-fn format(patient: &Patient) -> Finding {
+fn format(dir: &StateDir) -> Finding {
     const CHECK: &str = "format";
-    let path = patient.layout.format();
-    let fault = patient.fault.as_ref().filter(|_| !settings_fault(patient));
+    let path = dir.layout.format();
+    let fault = dir.fault.as_ref().filter(|_| !settings_fault(dir));
     match (fault, read(&path)) {
         (Some(fault), _) => {
             let (why, advice) = in_words_of(fault);
@@ -127,8 +128,8 @@ fn format(patient: &Patient) -> Finding {
     }
 }
 
-fn settings_fault(patient: &Patient) -> bool {
-    let text = read(&patient.layout.settings());
+fn settings_fault(dir: &StateDir) -> bool {
+    let text = read(&dir.layout.settings());
     text.is_ok_and(|text| Settings::parse(&text.unwrap_or_default()).is_err())
 }
 
@@ -139,9 +140,9 @@ fn in_words_of(error: &anyhow::Error) -> (String, String) {
     (error.root_cause().to_string(), hint.unwrap_or_default())
 }
 
-fn space(patient: &Patient) -> Finding {
+fn space(dir: &StateDir) -> Finding {
     const CHECK: &str = "free space";
-    let place = existing(patient.layout.root());
+    let place = existing(dir.layout.root());
     let stat = match rustix::fs::statvfs(&place) {
         Ok(stat) => stat,
         Err(error) => return Finding::broken(CHECK, error.to_string(), ""),
@@ -152,15 +153,15 @@ fn space(patient: &Patient) -> Finding {
         return Finding::broken(CHECK, "no further file can be made", advice);
     }
     match free {
-        0..TOO_LITTLE => Finding::broken(CHECK, in_words(free), advice),
-        TOO_LITTLE..LITTLE => Finding::note(CHECK, in_words(free), advice),
-        _ => Finding::ok(CHECK, in_words(free)),
+        0..TOO_LITTLE => Finding::broken(CHECK, byte_size(free), advice),
+        TOO_LITTLE..LITTLE => Finding::note(CHECK, byte_size(free), advice),
+        _ => Finding::ok(CHECK, byte_size(free)),
     }
 }
 
-fn settings(patient: &Patient) -> Finding {
+fn settings(dir: &StateDir) -> Finding {
     const CHECK: &str = "petset.toml";
-    let path = patient.layout.settings();
+    let path = dir.layout.settings();
     match read(&path).map(|text| text.map(|text| Settings::parse(&text))) {
         Ok(None) => Finding::ok(CHECK, "absent: the defaults hold"),
         Ok(Some(Ok(_))) => Finding::ok(CHECK, "valid"),
@@ -172,10 +173,10 @@ fn settings(patient: &Patient) -> Finding {
     }
 }
 
-fn images(patient: &Patient) -> Finding {
+fn images(dir: &StateDir) -> Finding {
     const CHECK: &str = "images.toml";
-    let own = patient.layout.images();
-    let files = match image_files(&patient.layout) {
+    let own = dir.layout.images();
+    let files = match image_files(&dir.layout) {
         Ok(files) => files,
         Err(error) => return Finding::broken(CHECK, error.to_string(), ""),
     };

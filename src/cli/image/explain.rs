@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, ValueEnum};
 use serde::Serialize;
 
-use super::{Program, ask, program, programs, shown, verdict};
+use super::programs::{ProgramPath, ask, program, program_text, programs, source_text, verdict};
 use crate::cli::shared::render;
 use crate::cli::shared::session::Session;
 use crate::model::image::{Explained, Launch};
@@ -40,12 +40,12 @@ pub(super) struct Args {
     command: Vec<String>,
     /// How to print it
     #[arg(short, long, value_name = "FORM")]
-    output: Option<Form>,
+    output: Option<ExplanationFormat>,
 }
 
 /// The forms that `-o` offers for an explanation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Form {
+enum ExplanationFormat {
     /// As JSON
     Json,
     /// As YAML
@@ -55,12 +55,12 @@ enum Form {
 /// An explanation, as it is printed.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Page {
+struct Explanation {
     image: String,
     name: String,
     tag: String,
-    looked: Vec<Step>,
-    programs: Vec<Program>,
+    looked: Vec<LookedIn>,
+    programs: Vec<ProgramPath>,
     entrypoint: Vec<String>,
     args: Vec<String>,
     argv: Vec<String>,
@@ -80,7 +80,7 @@ struct Page {
 
 /// A place where the reference was looked up.
 #[derive(Debug, Serialize)]
-struct Step {
+struct LookedIn {
     file: String,
     entry: Option<String>,
 }
@@ -90,24 +90,24 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<()> {
     let explained = ask(|disk| catalogue.explain(&args.image, &args.command, &args.args, disk))?;
     let page = page(&args.image, &explained);
     match args.output {
-        Some(Form::Json) => render::json(&page),
-        Some(Form::Yaml) => render::yaml(&page),
+        Some(ExplanationFormat::Json) => render::json(&page),
+        Some(ExplanationFormat::Yaml) => render::yaml(&page),
         None => render::text(&page.lines()),
     }?;
     verdict(&args.image, &explained)
 }
 
-fn page(image: &str, explained: &Explained) -> Page {
+fn page(image: &str, explained: &Explained) -> Explanation {
     let none = Launch::default();
     let launch = explained.launch.as_ref().unwrap_or(&none);
     let entry = explained.entry.as_ref();
     let names = |pairs: &[(String, String)]| pairs.iter().map(|(name, _)| name.clone()).collect();
     let cwd = launch.cwd.as_ref().map(|cwd| cwd.display().to_string());
-    let looked = explained.looked.iter().map(|looked| Step {
-        file: shown(looked.file.as_deref()),
+    let looked = explained.looked.iter().map(|looked| LookedIn {
+        file: source_text(looked.file.as_deref()),
         entry: looked.key.clone(),
     });
-    Page {
+    Explanation {
         image: image.to_owned(),
         name: explained.name.clone(),
         tag: explained.tag.clone(),
@@ -139,7 +139,7 @@ fn page(image: &str, explained: &Explained) -> Page {
     }
 }
 
-impl Page {
+impl Explanation {
     /// Lays the page out as `describe` does: a heading, then what it is.
     fn lines(&self) -> String {
         let mut lines = String::new();
@@ -160,7 +160,7 @@ impl Page {
         say("Entrypoint", &self.entrypoint());
         say("Arguments", &quoted(&self.args));
         for program in &self.programs {
-            let place = super::place(program);
+            let place = program_text(program);
             say("Needs", &place);
         }
         let program = self.program.as_ref().map(|path| path.display().to_string());

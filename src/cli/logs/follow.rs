@@ -5,98 +5,98 @@ use std::path::PathBuf;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::parts::Speaker;
-use super::{Args, Whose};
-use crate::cli::shared::lookout::Lookout;
+use super::args::{Args, LogTarget};
+use super::stream::LogStream;
 use crate::cli::shared::session::{Session, say};
+use crate::cli::shared::watcher::Watcher;
 use crate::model::ObjectName;
 use crate::problem::Result;
 use crate::store;
 
 /// One container of one pet, while it lives.
-struct Voice {
+struct FollowedContainer {
     uid: String,
     container: String,
-    speaker: Speaker,
+    stream: LogStream,
 }
 
 /// Shows what is said until the pet is gone, or the set with all its pets.
-pub(super) fn run(session: &Session, args: &Args, whose: &Whose) -> Result<()> {
-    let mut lookout = Lookout::for_reader()?;
-    let mut voices: Vec<Voice> = Vec::new();
+pub(super) fn run(session: &Session, args: &Args, target: &LogTarget) -> Result<()> {
+    let mut watcher = Watcher::for_reader()?;
+    let mut followed: Vec<FollowedContainer> = Vec::new();
     let mut first = true;
     // A pet that is replaced by another of its name is gone.
     let mut only: Option<String> = None;
     loop {
-        lookout.at(&places(session, whose)?)?;
-        let mut pods = whose.pods(session)?;
+        watcher.at(&places(session, target)?)?;
+        let mut pods = target.pods(session)?;
         if first && pods.is_empty() {
-            whose.nobody(session)?;
+            target.no_pets(session)?;
         }
-        if let Whose::Pet(_) = whose {
+        if let LogTarget::Pet(_) = target {
             only = only.or_else(|| pods.first().map(uid_of));
             pods.retain(|pod| Some(uid_of(pod)) == only);
         }
         for pod in &pods {
-            listen(session, args, whose, pod, &mut voices, first)?;
+            follow(session, args, target, pod, &mut followed, first)?;
         }
-        for voice in &mut voices {
-            voice.speaker.go_on()?;
+        for one in &mut followed {
+            one.stream.go_on()?;
         }
-        if pods.is_empty() && !comes_back(session, whose)? {
+        if pods.is_empty() && !comes_back(session, target)? {
             break;
         }
-        end_the_dead(&mut voices, &pods)?;
+        end_streams(&mut followed, &pods)?;
         first = false;
-        lookout.wait(None)?;
+        watcher.wait(None)?;
     }
-    voices.into_iter().try_for_each(|voice| voice.speaker.end())
+    followed.into_iter().try_for_each(|one| one.stream.end())
 }
 
 /// Begins to listen to the containers of a pet that are to be heard and are not yet.
-fn listen(
+fn follow(
     session: &Session,
     args: &Args,
-    whose: &Whose,
+    target: &LogTarget,
     pod: &Pod,
-    voices: &mut Vec<Voice>,
+    followed: &mut Vec<FollowedContainer>,
     first: bool,
 ) -> Result<()> {
     let uid = uid_of(pod);
-    for container in args.containers(pod, first && voices.is_empty())? {
-        let known = |voice: &Voice| voice.uid == uid && voice.container == container;
-        if voices.iter().any(known) {
+    for container in args.containers(pod, first && followed.is_empty())? {
+        let known = |one: &FollowedContainer| one.uid == uid && one.container == container;
+        if followed.iter().any(known) {
             continue;
         }
-        let alone = matches!(whose, Whose::Pet(_));
-        if alone && !first && voices.iter().any(|voice| voice.uid == uid) {
+        let alone = matches!(target, LogTarget::Pet(_));
+        if alone && !first && followed.iter().any(|one| one.uid == uid) {
             let name = pod.metadata.name.as_deref().unwrap_or_default();
             say(format!("{name}: now container {container:?}"));
         }
         let log = session.files(pod).log(&container);
-        let mut speaker = Speaker::new(log, args.prefix_of(whose, pod, &container));
+        let mut stream = LogStream::new(log, args.prefix_of(target, pod, &container));
         // Who comes later is heard from the start.
-        speaker.begin(args.tail().filter(|_| first))?;
-        voices.push(Voice {
+        stream.begin(args.tail().filter(|_| first))?;
+        followed.push(FollowedContainer {
             uid: uid.clone(),
             container,
-            speaker,
+            stream,
         });
     }
     Ok(())
 }
 
-fn end_the_dead(voices: &mut Vec<Voice>, pods: &[Pod]) -> Result<()> {
-    let lives = |voice: &Voice| pods.iter().any(|pod| uid_of(pod) == voice.uid);
-    let (alive, dead) = voices.drain(..).partition(lives);
-    *voices = alive;
-    let dead: Vec<Voice> = dead;
-    dead.into_iter().try_for_each(|voice| voice.speaker.end())
+fn end_streams(followed: &mut Vec<FollowedContainer>, pods: &[Pod]) -> Result<()> {
+    let lives = |one: &FollowedContainer| pods.iter().any(|pod| uid_of(pod) == one.uid);
+    let (alive, dead) = followed.drain(..).partition(lives);
+    *followed = alive;
+    let dead: Vec<FollowedContainer> = dead;
+    dead.into_iter().try_for_each(|one| one.stream.end())
 }
 
 /// Tells whether pets may come: the set is still wanted.
-fn comes_back(session: &Session, whose: &Whose) -> Result<bool> {
-    let Whose::Set(name) = whose else {
+fn comes_back(session: &Session, target: &LogTarget) -> Result<bool> {
+    let LogTarget::Set(name) = target else {
         return Ok(false);
     };
     let name: ObjectName = name.as_str().parse()?;
@@ -104,12 +104,12 @@ fn comes_back(session: &Session, whose: &Whose) -> Result<bool> {
     Ok(set.is_some())
 }
 
-fn places(session: &Session, whose: &Whose) -> Result<Vec<PathBuf>> {
+fn places(session: &Session, target: &LogTarget) -> Result<Vec<PathBuf>> {
     let layout = session.store.layout();
     let namespace = &session.namespace;
-    let names = match whose {
-        Whose::Pet(name) => vec![name.to_string()],
-        Whose::Set(name) => {
+    let names = match target {
+        LogTarget::Pet(name) => vec![name.to_string()],
+        LogTarget::Set(name) => {
             let all = store::names_in(&layout.pets_of(namespace))?;
             let lead = format!("{name}-");
             all.into_iter()

@@ -1,95 +1,80 @@
-//! Pods that belong to no set, as the changing verbs deal with them.
+//! Bare pods, those that belong to no set: creating, changing, restarting and deleting them.
 
 use anyhow::Context;
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::compare::{Applied, is_same};
 use super::isolation;
-use super::merge::is_same;
-use super::preview::Preview;
+use super::metadata;
+use super::objects::owner;
 use super::render;
 use super::session::Session;
 use super::waiting::{Goal, WaitArgs};
-use crate::cli::create::establish;
-use crate::cli::delete::shorten;
-use crate::manifest::{self, Object};
-use crate::model::bare::{is_bare, plan_pod, wanted_of};
+use crate::manifest;
+use crate::model::bare::{is_bare, wanted_of};
 use crate::model::{Namespace, OWN_PREFIX, ObjectName, ObjectRef};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Edit};
 
-impl Session {
-    /// Returns the pod of this name as it is wanted, if it belongs to no set: also one that its set
-    /// has only just let go.
-    pub(crate) fn bare_pod(&self, namespace: &Namespace, name: &ObjectName) -> Result<Option<Pod>> {
-        if let Some(pod) = self.store.find(namespace, name)? {
-            return Ok(Some(pod));
-        }
-        let pet = self.in_the_way(namespace, name)?;
-        let pet = pet.filter(|pet| is_bare(pet) && pet.metadata.deletion_timestamp.is_none());
-        Ok(pet.as_ref().map(wanted_of))
+/// Returns the pod of this name as it is wanted, if it belongs to no set. A pod that its set has
+/// just orphaned counts too.
+pub(crate) fn find(
+    session: &Session,
+    namespace: &Namespace,
+    name: &ObjectName,
+) -> Result<Option<Pod>> {
+    if let Some(pod) = session.store.find(namespace, name)? {
+        return Ok(Some(pod));
     }
-
-    /// Returns every pod that belongs to no set and is not being deleted.
-    pub(crate) fn every_bare_pod(&self) -> Result<Vec<Pod>> {
-        let mut pods: Vec<Pod> = Vec::new();
-        for namespace in self.store.namespaces()? {
-            pods.extend(self.store.all(&namespace)?);
-        }
-        pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
-        Ok(pods)
-    }
-
-    /// Plans what would become of a pod if it were wanted like this.
-    pub(crate) fn plan_pod(&self, want: Pod, stopped: bool) -> Result<Preview> {
-        let ObjectRef { namespace, name } = ObjectRef::of(&want.metadata)?;
-        let there = self.store.layout().pet(&namespace, name.as_str()).pod();
-        let pet = if there.exists() {
-            self.pet(&namespace, &name)?
-        } else {
-            None
-        };
-        let plan = plan_pod(&want, pet.as_ref(), stopped);
-        let object = Object::Pod(Box::new(want));
-        Ok(Preview { plan, object })
-    }
-
-    /// Returns the pod that is there in the way of a new one of its name.
-    fn in_the_way(&self, namespace: &Namespace, name: &ObjectName) -> Result<Option<Pod>> {
-        let path = self.store.layout().pet(namespace, name.as_str()).pod();
-        store::read_json(&path).with_context(|| format!("cannot read {}", path.display()))
-    }
+    let pet = existing(session, namespace, name)?;
+    let pet = pet.filter(|pet| is_bare(pet) && pet.metadata.deletion_timestamp.is_none());
+    Ok(pet.as_ref().map(wanted_of))
 }
 
-/// Puts a new pod in place; says whether it is there now or was there already.
+/// Returns every pod that belongs to no set and is not being deleted.
+pub(crate) fn all(session: &Session) -> Result<Vec<Pod>> {
+    let mut pods: Vec<Pod> = Vec::new();
+    for namespace in session.store.namespaces()? {
+        pods.extend(session.store.all(&namespace)?);
+    }
+    pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
+    Ok(pods)
+}
+
+/// Returns the pod of this name that exists now, whether of a set or not.
+fn existing(session: &Session, namespace: &Namespace, name: &ObjectName) -> Result<Option<Pod>> {
+    let path = session.store.layout().pet(namespace, name.as_str()).pod();
+    store::read_json(&path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Creates a pod. With `if_not_exists`, one that exists stays as it is.
 pub(crate) fn create(
     session: &Session,
     edit: &mut Edit<'_>,
     pod: &mut Pod,
     if_not_exists: bool,
-) -> Result<&'static str> {
+) -> Result<Applied> {
     let ObjectRef { namespace, name } = ObjectRef::of(&pod.metadata)?;
-    let found = session.bare_pod(&namespace, &name)?;
+    let found = find(session, &namespace, &name)?;
     refuse_deleted(&name, found.as_ref())?;
     let found = match found {
         Some(found) => Some(found),
-        None => session.in_the_way(&namespace, &name)?,
+        None => existing(session, &namespace, &name)?,
     };
     let Some(found) = found else {
-        establish(&mut pod.metadata)?;
+        metadata::initialize(&mut pod.metadata)?;
         edit.put(pod)?;
-        return Ok("created");
+        return Ok(Applied::Created);
     };
     if if_not_exists {
         *pod = found;
-        return Ok("unchanged");
+        return Ok(Applied::Unchanged);
     }
     let problem = Problem::new(
         Kind::Conflict,
         format!("pods {:?} already exists", name.as_str()),
     );
-    let problem = match super::objects::owner(&found.metadata) {
+    let problem = match owner(&found.metadata) {
         Some(set) => problem.hint(format!("it is a pet of the set {set}: choose another name")),
         None => problem
             .hint(format!(
@@ -100,32 +85,28 @@ pub(crate) fn create(
     Err(problem.into())
 }
 
-/// Puts a pod in place, new or changed as far as a pod may change; says what that meant.
-pub(crate) fn apply(session: &Session, edit: &mut Edit<'_>, pod: &mut Pod) -> Result<&'static str> {
+/// Creates a pod, or changes the fields of it that may change.
+pub(crate) fn apply(session: &Session, edit: &mut Edit<'_>, pod: &mut Pod) -> Result<Applied> {
     let ObjectRef { namespace, name } = ObjectRef::of(&pod.metadata)?;
-    let Some(old) = session.bare_pod(&namespace, &name)? else {
+    let Some(old) = find(session, &namespace, &name)? else {
         return create(session, edit, pod, false);
     };
     refuse_deleted(&name, Some(&old))?;
     merge(&old, pod)?;
-    if is_same(&old, pod)? {
+    if is_same(&old, pod) {
         *pod = old;
-        return Ok("unchanged");
+        return Ok(Applied::Unchanged);
     }
-    let (meta, before) = (&mut pod.metadata, &old.metadata);
-    meta.uid.clone_from(&before.uid);
-    meta.creation_timestamp
-        .clone_from(&before.creation_timestamp);
+    metadata::keep_identity(&old.metadata, &mut pod.metadata);
     let changed = pod.spec != old.spec;
-    pod.metadata.generation = before.generation.map(|of| of + i64::from(changed));
+    pod.metadata.generation = old.metadata.generation.map(|of| of + i64::from(changed));
     edit.put(pod)?;
-    Ok("configured")
+    Ok(Applied::Configured)
 }
 
-/// Makes a pod that a file asks for the one that is there already, as far as a pod may change.
+/// Turns the pod of a file into the new version of an existing pod.
 ///
-/// What was noted of petset's own stays, unless the file speaks of it; how much a pod is kept apart
-/// stays in any case.
+/// petset's own annotations stay, unless the file sets them; the isolation level always stays.
 pub(crate) fn merge(old: &Pod, pod: &mut Pod) -> Result<()> {
     manifest::check_pod_update(old, pod)?;
     isolation::keep(&old.metadata, &mut pod.metadata);
@@ -147,13 +128,6 @@ fn refuse_deleted(name: &ObjectName, found: Option<&Pod>) -> Result<()> {
     Err(Problem::new(Kind::Conflict, message).hint(hint).into())
 }
 
-/// Writes on a pod that it is to go.
-pub(crate) fn doom(pod: &mut Pod, grace: Option<i64>) {
-    shorten(&mut pod.metadata, grace);
-    let now = || Time(Timestamp::now());
-    pod.metadata.deletion_timestamp.get_or_insert_with(now);
-}
-
 /// Marks a pod for deletion; the supervisor stops it and then removes it.
 pub(crate) fn mark(
     session: &Session,
@@ -162,10 +136,10 @@ pub(crate) fn mark(
     name: &ObjectName,
     grace: Option<i64>,
 ) -> Result<Option<Pod>> {
-    let Some(mut pod) = session.bare_pod(namespace, name)? else {
+    let Some(mut pod) = find(session, namespace, name)? else {
         return Ok(None);
     };
-    doom(&mut pod, grace);
+    metadata::mark_deleted(&mut pod.metadata, grace);
     edit.put(&pod)?;
     Ok(Some(pod))
 }
@@ -195,7 +169,7 @@ pub(crate) fn delete(
     )
 }
 
-/// Waits for the pods' end, and says so.
+/// Waits until the pods are gone, and prints that they are.
 pub(crate) fn finish(session: &Session, pods: Vec<Pod>, wait: &WaitArgs) -> Result<()> {
     let goals: Vec<Goal> = pods.iter().cloned().map(Goal::PodGone).collect();
     session.wait(&goals, wait)?;
@@ -206,17 +180,17 @@ pub(crate) fn finish(session: &Session, pods: Vec<Pod>, wait: &WaitArgs) -> Resu
     Ok(())
 }
 
-/// Returns a pod as another one of the same name: it is made anew, and runs from the beginning.
+/// Returns a new pod with the same name and spec.
 pub(crate) fn renewed(pod: &Pod) -> Result<Pod> {
     let mut pod = pod.clone();
-    establish(&mut pod.metadata)?;
+    metadata::initialize(&mut pod.metadata)?;
     Ok(pod)
 }
 
-/// Stops a pod and makes it anew.
+/// Stops a pod and creates it again.
 pub(crate) fn restart(session: &Session, name: &ObjectName, wait: &WaitArgs) -> Result<()> {
     let renewed = session.edit(&format!("restart {name}"), |edit| {
-        let found = session.bare_pod(&session.namespace, name)?;
+        let found = find(session, &session.namespace, name)?;
         refuse_deleted(name, found.as_ref())?;
         let found = found.ok_or_else(|| session.not_found("pods", name.as_str()))?;
         let pod = renewed(&found)?;

@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
-use serde_json::Value;
 
 use super::egress;
-use super::render::{self, Format};
+use super::render::{self, Document, Format, List};
 use super::session::{Session, say};
 use crate::manifest::{self, Object};
 use crate::model::{Isolation, Set};
@@ -100,19 +99,22 @@ pub(crate) fn title(object: &Object) -> String {
 
 /// Shows objects in full, or by their names.
 pub(crate) fn show_all(objects: &[Object], format: Format) -> Result<()> {
-    let values: Vec<Value> = objects.iter().map(Object::to_json).collect::<Result<_>>()?;
+    let documents = objects
+        .iter()
+        .map(|object| Document::of(&object.to_json()?));
+    let documents = documents.collect::<Result<Vec<_>>>()?;
     match format {
-        Format::Json if values.len() == 1 => render::json(&values[0]),
-        Format::Json => {
-            let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": values});
-            render::json(&list)
-        }
-        Format::Yaml => values.iter().enumerate().try_for_each(|(place, value)| {
-            if place > 0 {
-                render::line("---")?;
-            }
-            render::yaml(value)
-        }),
+        Format::Json if documents.len() == 1 => render::json(&documents[0]),
+        Format::Json => render::json(&List::plain(documents)),
+        Format::Yaml => documents
+            .iter()
+            .enumerate()
+            .try_for_each(|(place, document)| {
+                if place > 0 {
+                    render::line("---")?;
+                }
+                render::yaml(document)
+            }),
         Format::Name | Format::Wide => objects
             .iter()
             .try_for_each(|object| render::line(&title(object))),

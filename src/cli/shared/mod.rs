@@ -1,21 +1,33 @@
-//! What several verbs need: the session, objects and pods as they are, waiting, and what is printed.
+//! What several verbs need: the session, objects and pods as they are, waiting, and printing.
 
 pub(super) mod bare;
+pub(super) mod compare;
+pub(super) mod containers;
+pub(super) mod dns_query;
+pub(super) mod dns_server;
 pub(super) mod egress;
 pub(super) mod endpoints;
+pub(super) mod events;
+pub(super) mod exit;
 pub(super) mod files;
+pub(super) mod global;
 pub(super) mod grace;
 pub(super) mod inside;
 pub(super) mod isolation;
-pub(super) mod lookout;
 pub(super) mod merge;
+pub(super) mod metadata;
 pub(super) mod names;
 pub(super) mod objects;
+pub(super) mod pages;
 pub(super) mod peers;
 pub(super) mod pods;
 pub(super) mod preview;
 pub(super) mod render;
+pub(super) mod replace;
+pub(super) mod resolve;
+pub(super) mod rollout_notes;
 pub(super) mod session;
 pub(super) mod sort;
 pub(super) mod waiting;
+pub(super) mod watcher;
 pub(super) mod words;

@@ -52,13 +52,13 @@ impl FromStr for SetRef {
 ///
 /// A bare name may be either; who looks it up tries the set first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Target {
+pub(crate) enum TargetRef {
     Set(SetName),
     Pet(ObjectName),
     Either(ObjectName),
 }
 
-impl Target {
+impl TargetRef {
     /// Returns the name without the word before it.
     pub(crate) fn name(&self) -> &str {
         match self {
@@ -68,7 +68,7 @@ impl Target {
     }
 }
 
-impl FromStr for Target {
+impl FromStr for TargetRef {
     type Err = Problem;
 
     fn from_str(text: &str) -> Result<Self, Problem> {
@@ -95,9 +95,9 @@ mod tests {
         assert_eq!("sts/web".parse::<SetRef>().unwrap().0.as_str(), "web");
         assert_eq!("web".parse::<SetRef>().unwrap().0.as_str(), "web");
         assert!("pod/web-0".parse::<SetRef>().is_err());
-        assert!(matches!("pod/web-0".parse(), Ok(Target::Pet(_))));
-        assert!(matches!("web-0".parse(), Ok(Target::Either(_))));
-        assert!("sts/../x".parse::<Target>().is_err());
-        assert!("svc/web".parse::<Target>().is_err());
+        assert!(matches!("pod/web-0".parse(), Ok(TargetRef::Pet(_))));
+        assert!(matches!("web-0".parse(), Ok(TargetRef::Either(_))));
+        assert!("sts/../x".parse::<TargetRef>().is_err());
+        assert!("svc/web".parse::<TargetRef>().is_err());
     }
 }

@@ -11,13 +11,13 @@ use k8s_openapi::api::core::v1::{
     ConfigMap, Endpoints, PersistentVolumeClaim, PersistentVolumeClaimStatus, Pod, Secret, Service,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde_json::Value;
 
+use super::render::Document;
 use super::session::{Session, say};
 use super::sort::Sort;
 use super::{endpoints, pods};
 use crate::model::endpoints::ServiceRecord;
-use crate::model::{Namespace, ObjectName, PetName, json};
+use crate::model::{Namespace, ObjectName, PetName};
 use crate::problem::Result;
 use crate::store::{self, PetLayout};
 
@@ -87,19 +87,19 @@ impl Item {
         }
     }
 
-    /// Returns the object as JSON, with its `apiVersion` and `kind`.
-    pub(crate) fn to_json(&self) -> Result<Value> {
-        let value = match self {
-            Self::Set(object) => json::to_value(object),
-            Self::Pet(object) => json::to_value(object),
-            Self::Service(object) => json::to_value(object),
-            Self::Claim(object) => json::to_value(object),
-            Self::Endpoints(object) => json::to_value(object),
-            Self::Revision(object) => json::to_value(object),
-            Self::ConfigMap(object) => json::to_value(object),
-            Self::Secret(object) => json::to_value(object),
+    /// Returns the object as a document, with its `apiVersion` and `kind`.
+    pub(crate) fn to_document(&self) -> Result<Document> {
+        let document = match self {
+            Self::Set(object) => Document::of(object),
+            Self::Pet(object) => Document::of(object),
+            Self::Service(object) => Document::of(object),
+            Self::Claim(object) => Document::of(object),
+            Self::Endpoints(object) => Document::of(object),
+            Self::Revision(object) => Document::of(object),
+            Self::ConfigMap(object) => Document::of(object),
+            Self::Secret(object) => Document::of(object),
         };
-        value.with_context(|| format!("cannot write {} as JSON", self.full_name()))
+        document.with_context(|| format!("cannot write {} as JSON", self.full_name()))
     }
 }
 

@@ -29,7 +29,7 @@ const WIDEST_GAP: u32 = 64;
 
 /// Whose peers are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Whom {
+pub(crate) enum PeerGroup {
     /// The pets of a set.
     Set(SetName),
     /// Whoever is behind a service.
@@ -75,10 +75,10 @@ pub(crate) struct Peers {
 }
 
 /// Returns all peers, in the order of their ordinals.
-pub(crate) fn find(session: &Session, whom: &Whom) -> Result<Peers> {
-    match whom {
-        Whom::Set(name) => of_set(session, &session.expect_set(name)?),
-        Whom::Service(name) => of_service(session, name),
+pub(crate) fn find(session: &Session, group: &PeerGroup) -> Result<Peers> {
+    match group {
+        PeerGroup::Set(name) => of_set(session, &session.expect_set(name)?),
+        PeerGroup::Service(name) => of_service(session, name),
     }
 }
 
@@ -263,19 +263,19 @@ fn note_service(peer: &mut Peer, record: &ServiceRecord) {
 
 /// Looks at the peers whenever something about them may have changed.
 #[derive(Debug)]
-pub(crate) struct Lookout<'a> {
+pub(crate) struct PeerWatcher<'a> {
     session: &'a Session,
-    whom: Whom,
+    group: PeerGroup,
     watch: Watch<()>,
 }
 
-impl<'a> Lookout<'a> {
-    pub(crate) fn new(session: &'a Session, whom: Whom) -> Result<Self> {
+impl<'a> PeerWatcher<'a> {
+    pub(crate) fn new(session: &'a Session, group: PeerGroup) -> Result<Self> {
         let mut watch = Watch::new().context("cannot watch the state directory")?;
         let (layout, namespace) = (session.store.layout(), &session.namespace);
-        let seen = match &whom {
-            Whom::Set(_) => layout.wanted_kind(namespace, Wanted::StatefulSet),
-            Whom::Service(_) => layout.endpoints(namespace),
+        let seen = match &group {
+            PeerGroup::Set(_) => layout.wanted_kind(namespace, Wanted::StatefulSet),
+            PeerGroup::Service(_) => layout.endpoints(namespace),
         };
         let services = layout.wanted_kind(namespace, Wanted::Service);
         for dir in [layout.pets_of(namespace), services, seen] {
@@ -285,7 +285,7 @@ impl<'a> Lookout<'a> {
         }
         Ok(Self {
             session,
-            whom,
+            group,
             watch,
         })
     }
@@ -296,7 +296,7 @@ impl<'a> Lookout<'a> {
             .noticed()
             .context("cannot watch the state directory")?;
         loop {
-            let peers = match find(self.session, &self.whom) {
+            let peers = match find(self.session, &self.group) {
                 Err(error) if kind_of(&error) == Kind::NotFound => Peers::default(),
                 found => found?,
             };
@@ -337,13 +337,13 @@ impl<'a> Lookout<'a> {
 
 /// Who asks: the pet in which this program runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Own {
+pub(crate) struct Caller {
     pub(crate) name: String,
     pub(crate) namespace: Option<Namespace>,
     pub(crate) set: Option<SetName>,
 }
 
-impl Own {
+impl Caller {
     /// Reads it from the environment that petset gives to its pets.
     pub(crate) fn from_environment() -> Option<Self> {
         let text = |name| std::env::var(name).ok().filter(|text| !text.is_empty());

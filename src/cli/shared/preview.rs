@@ -4,12 +4,13 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 
 use super::files;
 use super::render::{self, Format};
 use super::session::Session;
 use crate::manifest::Object;
+use crate::model::bare::plan_pod;
 use crate::model::plan::{Plan, plan};
 use crate::model::{ObjectRef, Rules, Seen, Set, SetName};
 use crate::problem::{Kind, Problem, Result};
@@ -159,6 +160,20 @@ impl Session {
             plan.purge(&self.claims_of(&namespace, &want)?);
         }
         let object = Object::StatefulSet(Box::new(set));
+        Ok(Preview { plan, object })
+    }
+
+    /// Plans what would become of a pod if it were wanted like this.
+    pub(crate) fn plan_pod(&self, want: Pod, stopped: bool) -> Result<Preview> {
+        let ObjectRef { namespace, name } = ObjectRef::of(&want.metadata)?;
+        let there = self.store.layout().pet(&namespace, name.as_str()).pod();
+        let pet = if there.exists() {
+            self.pet(&namespace, &name)?
+        } else {
+            None
+        };
+        let plan = plan_pod(&want, pet.as_ref(), stopped);
+        let object = Object::Pod(Box::new(want));
         Ok(Preview { plan, object })
     }
 

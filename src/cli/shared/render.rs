@@ -2,6 +2,8 @@
 //!
 //! The sole user of comfy-table, and the sole writer to standard output.
 
+mod document;
+
 use std::io::{self, Write};
 
 use anyhow::Context;
@@ -11,6 +13,7 @@ use serde::Serialize;
 
 use crate::problem::Result;
 use crate::yaml;
+pub(crate) use document::{Document, List};
 
 /// The forms that `-o` offers for objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,25 +1,24 @@
-//! What every verb needs: the state directory, the namespace, an edit, a nudge, a word to say.
+//! A command's view of the state directory: reading, editing, and messages to the user.
 
-use std::fmt;
 use std::io::Write;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 
+use super::global::Global;
 use super::inside;
-use crate::cli::Global;
-use crate::model::{Namespace, Set, SetName};
+use crate::model::rollout::annotation;
+use crate::model::{Namespace, STRICT_ANNOTATION, Set, SetName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Edit, Store};
 use crate::supervisor;
 
-/// One command's view of the world.
+/// The state directory and namespace of one command.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) store: Store,
     pub(crate) namespace: Namespace,
-    /// The namespace was named on the command line, so that manifests must agree with it.
+    /// Whether the command line names the namespace: manifests must agree with it then.
     pub(crate) namespace_given: bool,
     lock_timeout: Option<Duration>,
 }
@@ -27,7 +26,7 @@ pub(crate) struct Session {
 impl Session {
     /// Opens the state directory that the command line or the environment names.
     pub(crate) fn open(global: &Global) -> Result<Self> {
-        let store = Store::open(root_of(global)?)?;
+        let store = Store::open(global.root()?)?;
         let namespace = global
             .namespace
             .clone()
@@ -52,7 +51,7 @@ impl Session {
         })
     }
 
-    /// Changes what is wanted, in one piece, and makes sure that a supervisor looks at it.
+    /// Changes the wanted state atomically, and makes sure that a supervisor acts on it.
     pub(crate) fn edit<T>(
         &self,
         verb: &str,
@@ -68,7 +67,7 @@ impl Session {
         Ok(outcome)
     }
 
-    /// Changes what is wanted as [`edit`](Self::edit) does, where no supervisor has to look at it.
+    /// Changes the wanted state as [`edit`](Self::edit) does, without waking a supervisor.
     pub(crate) fn edit_quietly<T>(
         &self,
         verb: &str,
@@ -79,8 +78,7 @@ impl Session {
 
     /// Changes one set that exists, and returns it as it is now.
     ///
-    /// Its generation rises when its spec changed, so that the supervisor's report can be told to
-    /// be of this change or of one before.
+    /// Its generation rises with each change of its spec: it says which change a report is about.
     pub(crate) fn edit_set<T>(
         &self,
         verb: &str,
@@ -112,6 +110,11 @@ impl Session {
         found.ok_or_else(|| self.not_found("statefulsets.apps", name.as_str()).into())
     }
 
+    /// Returns whether a set behaves exactly as under Kubernetes.
+    pub(crate) fn is_strict(&self, set: &StatefulSet) -> bool {
+        self.store.settings().strict || annotation(set, STRICT_ANNOTATION) == Some("true")
+    }
+
     /// Returns the names of the claims that a set's templates have made, in order.
     pub(crate) fn claims_of(&self, namespace: &Namespace, set: &Set) -> Result<Vec<String>> {
         let names = store::names_in(&self.store.layout().volumes(namespace))?;
@@ -121,12 +124,12 @@ impl Session {
             .collect())
     }
 
-    /// Makes the state directory, if it does not exist yet.
+    /// Creates the state directory, if it does not exist yet.
     pub(crate) fn establish(&self) -> Result<()> {
         self.store.edit("supervise", self.lock_timeout, |_| Ok(()))
     }
 
-    /// Says, in the API server's words, that something does not exist.
+    /// Returns the API server's error for an object that does not exist.
     pub(crate) fn not_found(&self, resource: &str, name: &str) -> Problem {
         let message = format!("{resource} {name:?} not found");
         let root = self.store.layout().root().display();
@@ -138,39 +141,18 @@ impl Session {
     }
 }
 
-/// Returns the state directory that the command line or the environment names.
-pub(crate) fn root_of(global: &Global) -> Result<PathBuf> {
-    let root = match &global.state_dir {
-        Some(dir) => dir.clone(),
-        None => store::default_root()?,
-    };
-    store::absolute(&root)
-}
-
-/// Within a pet, its own namespace is the default.
+/// Returns the namespace of the pet in which this program runs, if it runs in one.
 fn namespace_of_pet() -> Option<Namespace> {
     std::env::var_os("PETSET_POD_UID")?;
     std::env::var("POD_NAMESPACE").ok()?.parse().ok()
 }
 
-/// Says a sentence to the person who looks on: standard error, one line.
+/// Writes a line to standard error.
 pub(crate) fn say(sentence: impl AsRef<str>) {
     say_all(&format!("{}\n", sentence.as_ref()));
 }
 
-/// Says several lines. Nobody to hear them is no failure.
+/// Writes text to standard error; a failure is ignored.
 pub(crate) fn say_all(lines: &str) {
     let _ = anstream::stderr().write_all(lines.as_bytes());
 }
-
-/// An ending that has been said already: only the exit code is left to return.
-#[derive(Debug)]
-pub(crate) struct PassedThrough(pub(crate) u8);
-
-impl fmt::Display for PassedThrough {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ended with exit code {}", self.0)
-    }
-}
-
-impl std::error::Error for PassedThrough {}

@@ -3,8 +3,9 @@
 //! No lock is held, nothing is polled: the supervisor's reports are watched, and so is the
 //! supervisor itself, so that a new one can be started where it dies.
 
+mod goal;
 mod pods;
-mod voice;
+mod progress;
 
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
@@ -14,19 +15,20 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::Args;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::render::clean;
-use super::session::{PassedThrough, Session, say};
+use super::exit::PassedThrough;
+use super::session::{Session, say};
 use crate::model::rollout::{self, RolledBack};
 use crate::model::{Namespace, ObjectName, ObjectRef, Set};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, SetReport, Wanted, Watch};
 use crate::supervisor;
-pub(in crate::cli) use voice::Voice;
+use goal::quoted;
+pub(in crate::cli) use goal::{Goal, GoalState};
+pub(in crate::cli) use pods::refuse_if_ended;
+pub(in crate::cli) use progress::Progress;
 
 /// A pet without a readiness probe counts as ready as soon as it is started, and a program with a
 /// wrong option ends just after that: a verb that starts pets looks once more so much later.
@@ -43,71 +45,6 @@ pub(crate) struct WaitArgs {
     timeout: Duration,
 }
 
-/// What a verb waits for; the set is as this command left it.
-#[derive(Debug, Clone)]
-pub(crate) enum Goal {
-    /// Everything that this set asks for is so.
-    Settled(StatefulSet),
-    /// The set is gone, and its pets with it.
-    Gone(StatefulSet),
-    /// The pet with this name and uid is gone, and its set is settled again.
-    Replaced {
-        set: StatefulSet,
-        pet: ObjectName,
-        uid: String,
-    },
-    /// No pet of the set runs any more, because of `petset stop`.
-    Stopped(StatefulSet),
-    /// The pod, which belongs to no set, is ready, or has done what it is for.
-    PodUp(Pod),
-    /// The pod is gone.
-    PodGone(Pod),
-    /// Nothing of the pod runs any more, because of `petset stop`.
-    PodStopped(Pod),
-}
-
-impl Goal {
-    const fn metadata(&self) -> &ObjectMeta {
-        match self {
-            Self::Settled(set) | Self::Gone(set) | Self::Stopped(set) => &set.metadata,
-            Self::Replaced { set, .. } => &set.metadata,
-            Self::PodUp(pod) | Self::PodGone(pod) | Self::PodStopped(pod) => &pod.metadata,
-        }
-    }
-
-    /// Tells whether it may be reached by pets that only have been started, and end at once.
-    fn is_rash(&self) -> bool {
-        let pod = match self {
-            Self::Settled(set) | Self::Replaced { set, .. } => {
-                let spec = set.spec.as_ref();
-                let spec = spec.filter(|spec| spec.replicas != Some(0));
-                spec.and_then(|spec| spec.template.spec.as_ref())
-            }
-            Self::PodUp(pod) => pod.spec.as_ref(),
-            Self::Gone(_) | Self::Stopped(_) | Self::PodGone(_) | Self::PodStopped(_) => None,
-        };
-        pod.is_some_and(|pod| {
-            let mut containers = pod.containers.iter();
-            containers.any(|one| one.readiness_probe.is_none())
-        })
-    }
-
-    /// Tells whether pets have to run for it.
-    const fn needs_pets(&self) -> bool {
-        matches!(
-            self,
-            Self::Settled(_) | Self::Replaced { .. } | Self::PodUp(_)
-        )
-    }
-}
-
-/// How far a goal is.
-pub(in crate::cli) enum Progress {
-    Reached,
-    /// A sentence without its full stop.
-    Waiting(String),
-}
-
 impl Session {
     /// Waits until all the goals are reached, unless the user asked not to.
     pub(crate) fn wait(&self, goals: &[Goal], args: &WaitArgs) -> Result<()> {
@@ -118,7 +55,7 @@ impl Session {
             say("Not waiting: everything is stopped. Start it with `petset start`.");
             return Ok(());
         }
-        Waiter::new(self, goals)?.wait(goals, args.timeout)
+        GoalWaiter::new(self, goals)?.wait(goals, args.timeout)
     }
 
     /// Returns the supervisor's last report of a set.
@@ -127,12 +64,12 @@ impl Session {
         store::read_json(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
-    pub(in crate::cli) fn progress(&self, goal: &Goal) -> Result<Progress> {
+    pub(in crate::cli) fn progress(&self, goal: &Goal) -> Result<GoalState> {
         let ObjectRef { namespace, name } = ObjectRef::of(goal.metadata())?;
         let report = match goal {
-            Goal::PodUp(pod) => return self.until_up(pod),
-            Goal::PodGone(pod) => return self.until_pod_gone(pod),
-            Goal::PodStopped(pod) => return self.until_pod_stopped(pod),
+            Goal::PodUp(pod) => return pods::until_up(self, pod),
+            Goal::PodGone(pod) => return pods::until_gone(self, pod),
+            Goal::PodStopped(pod) => return pods::until_stopped(self, pod),
             Goal::Settled(_) | Goal::Gone(_) | Goal::Replaced { .. } | Goal::Stopped(_) => {
                 self.report(&namespace, name.as_str())?
             }
@@ -142,16 +79,16 @@ impl Session {
             Goal::Gone(set) => self.until_gone(set, report),
             Goal::Replaced { set, pet, uid } => match self.store.eviction(&namespace, pet) {
                 Some(wanted) if wanted.uid == *uid => {
-                    Ok(Progress::Waiting(format!("{pet} is stopping")))
+                    Ok(GoalState::Waiting(format!("{pet} is stopping")))
                 }
                 Some(_) | None => self.until_settled(set, report),
             },
             Goal::Stopped(_) => Ok(until_stopped(&name, report)),
-            Goal::PodUp(_) | Goal::PodGone(_) | Goal::PodStopped(_) => Ok(Progress::Reached),
+            Goal::PodUp(_) | Goal::PodGone(_) | Goal::PodStopped(_) => Ok(GoalState::Reached),
         }
     }
 
-    fn until_settled(&self, set: &StatefulSet, report: Option<SetReport>) -> Result<Progress> {
+    fn until_settled(&self, set: &StatefulSet, report: Option<SetReport>) -> Result<GoalState> {
         let name = ObjectRef::of(&set.metadata)?.name;
         let wished = set.spec.as_ref().and_then(|spec| spec.replicas);
         let uid = set.metadata.uid.as_deref().unwrap_or_default();
@@ -162,15 +99,15 @@ impl Session {
         let current = report.filter(|report| of_now(report) && seen(report) >= generation);
         if current.as_ref().is_some_and(|report| report.settled) {
             self.expect_not_rolled_back(set)?;
-            return Ok(Progress::Reached);
+            return Ok(GoalState::Reached);
         }
         self.expect_still_wanted(set)?;
         let Some(report) = current else {
-            return Ok(Progress::Waiting(format!("{name}: not looked at yet")));
+            return Ok(GoalState::Waiting(format!("{name}: not looked at yet")));
         };
         let namespace = ObjectRef::of(&set.metadata)?.namespace;
         refuse_if_hopeless(self, &namespace, &name, &report)?;
-        Ok(Progress::Waiting(describe(&name, wished, &report)))
+        Ok(GoalState::Waiting(describe(&name, wished, &report)))
     }
 
     /// A set that somebody deleted meanwhile will never be what was asked for.
@@ -217,26 +154,17 @@ impl Session {
         pod.map_or_else(Vec::new, |pod| store::last_words(&files, &pod))
     }
 
-    fn until_gone(&self, set: &StatefulSet, report: Option<SetReport>) -> Result<Progress> {
+    fn until_gone(&self, set: &StatefulSet, report: Option<SetReport>) -> Result<GoalState> {
         let ObjectRef { namespace, name } = ObjectRef::of(&set.metadata)?;
         let wanted: Option<StatefulSet> = self.store.find(&namespace, &name)?;
         if wanted.is_none_or(|wanted| wanted.metadata.uid != set.metadata.uid) {
-            return Ok(Progress::Reached);
+            return Ok(GoalState::Reached);
         }
         let waiting = report.map(|report| describe(&name, Some(0), &report));
-        Ok(Progress::Waiting(
+        Ok(GoalState::Waiting(
             waiting.unwrap_or_else(|| format!("{name}: not looked at yet")),
         ))
     }
-}
-
-/// Puts the last lines of a pet's log below a message.
-fn quoted(pet: &str, lines: &[String]) -> String {
-    if lines.is_empty() {
-        return String::new();
-    }
-    let lines = lines.iter().map(|line| format!("\n    | {}", clean(line)));
-    format!("; the last lines of {pet}:{}", lines.collect::<String>())
 }
 
 /// Halts when a pet can never become ready without somebody's help.
@@ -293,11 +221,11 @@ fn may_not_leave(set: &StatefulSet, pet: &str, why: &str) -> Option<Problem> {
     Some(problem)
 }
 
-fn until_stopped(set: &ObjectName, report: Option<SetReport>) -> Progress {
+fn until_stopped(set: &ObjectName, report: Option<SetReport>) -> GoalState {
     match report {
-        Some(report) if report.stopped && report.status.replicas == 0 => Progress::Reached,
-        Some(report) => Progress::Waiting(describe(set, Some(0), &report)),
-        None => Progress::Waiting(format!("{set}: not looked at yet")),
+        Some(report) if report.stopped && report.status.replicas == 0 => GoalState::Reached,
+        Some(report) => GoalState::Waiting(describe(set, Some(0), &report)),
+        None => GoalState::Waiting(format!("{set}: not looked at yet")),
     }
 }
 
@@ -317,15 +245,15 @@ fn describe(set: &ObjectName, wished: Option<i32>, report: &SetReport) -> String
 }
 
 /// Watches on behalf of one command.
-struct Waiter<'a> {
+struct GoalWaiter<'a> {
     session: &'a Session,
     reports: Watch<()>,
     interrupt: UnixStream,
     lifeline: Option<OwnedFd>,
-    voice: Voice,
+    progress: Progress,
 }
 
-impl<'a> Waiter<'a> {
+impl<'a> GoalWaiter<'a> {
     fn new(session: &'a Session, goals: &[Goal]) -> Result<Self> {
         let layout = session.store.layout();
         let mut reports = Watch::new().context("cannot watch the state directory")?;
@@ -352,7 +280,7 @@ impl<'a> Waiter<'a> {
             reports,
             interrupt,
             lifeline,
-            voice: Voice::new(),
+            progress: Progress::new(),
         })
     }
 
@@ -366,9 +294,9 @@ impl<'a> Waiter<'a> {
                 }
                 continue;
             };
-            self.voice.waits_for(&waiting);
+            self.progress.waits_for(&waiting);
             if Instant::now() >= deadline {
-                self.voice.end();
+                self.progress.end();
                 let message = format!("not done within {}s: {waiting}", timeout.as_secs());
                 let hint = "the work goes on; see how far it is with `petset get all`";
                 return Err(Problem::new(Kind::TimedOut, message).hint(hint).into());
@@ -393,7 +321,7 @@ impl<'a> Waiter<'a> {
     fn next_unreached(&mut self, goals: &[Goal]) -> Result<Option<String>> {
         for goal in goals {
             self.watch_pod(goal)?;
-            if let Progress::Waiting(waiting) = self.session.progress(goal)? {
+            if let GoalState::Waiting(waiting) = self.session.progress(goal)? {
                 return Ok(Some(waiting));
             }
         }
@@ -415,7 +343,7 @@ impl<'a> Waiter<'a> {
     fn sleep(&mut self, deadline: Instant) -> Result<()> {
         let left = deadline.saturating_duration_since(Instant::now());
         let left = self
-            .voice
+            .progress
             .patience()
             .map_or(left, |patience| patience.min(left));
         let timeout = Timespec::try_from(left).unwrap_or(Timespec {
@@ -458,7 +386,7 @@ impl<'a> Waiter<'a> {
             .read(&mut [0; 8])
             .is_ok_and(|length| length > 0)
         {
-            self.voice.end();
+            self.progress.end();
             say("Interrupted: the work goes on without this command.");
             say("hint: see how far it is with `petset get all`");
             return Err(PassedThrough(130).into());

@@ -59,3 +59,38 @@ pub(crate) fn modes(modes: &[String]) -> String {
 pub(crate) fn date(time: Timestamp) -> String {
     time.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
 }
+
+/// Writes a number of bytes for people: `3.1 MiB`.
+pub(crate) fn byte_size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let (mut tenths, mut unit) = (u128::from(bytes) * 10, 0);
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        tenths = (tenths + 512) / 1024;
+        unit += 1;
+    }
+    let (whole, tenth) = (tenths / 10, tenths % 10);
+    match tenth {
+        0 => format!("{whole} {}", UNITS[unit]),
+        _ => format!("{whole}.{tenth} {}", UNITS[unit]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_written_for_people() {
+        let table = [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (4096, "4 KiB"),
+            (1_536, "1.5 KiB"),
+            (3_250_585, "3.1 MiB"),
+            (1 << 50, "1024 TiB"),
+        ];
+        for (bytes, words) in table {
+            assert_eq!(byte_size(bytes), words);
+        }
+    }
+}

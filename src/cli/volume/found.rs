@@ -1,11 +1,11 @@
-//! The volumes of a namespace, and who has something to do with them.
+//! The volumes of a namespace, and the sets and pets that use them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Volume as Mount};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Volume as PodVolume};
 
 use crate::cli::shared::session::Session;
 use crate::model::{Ordinal, Set};
@@ -18,15 +18,15 @@ pub(super) struct Volume {
     pub(super) name: String,
     /// The set it was made for; nothing for a claim that was asked for by itself.
     pub(super) set: Option<String>,
-    pub(super) status: Status,
+    pub(super) status: VolumeStatus,
     /// The size that its claim asks for, in Kubernetes' notation.
     pub(super) requested: Option<String>,
     pub(super) path: PathBuf,
 }
 
-/// What stands between a volume and its removal.
+/// Whether a volume is in use, wanted or left over.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Status {
+pub(super) enum VolumeStatus {
     /// This pet uses it.
     InUse(String),
     /// The set wants it for this pet, which does not exist now.
@@ -37,7 +37,7 @@ pub(super) enum Status {
     Unbound,
 }
 
-impl Status {
+impl VolumeStatus {
     pub(super) const fn word(&self) -> &'static str {
         match self {
             Self::InUse(_) => "InUse",
@@ -57,11 +57,11 @@ impl Status {
 
 /// All volumes of a namespace, by name and ordinal.
 #[derive(Debug)]
-pub(super) struct Volumes {
+pub(super) struct VolumeList {
     pub(super) all: Vec<Volume>,
 }
 
-impl Volumes {
+impl VolumeList {
     /// Looks at claims, directories, sets and pets as they are now.
     pub(super) fn of(session: &Session) -> Result<Self> {
         let (layout, namespace) = (session.store.layout(), &session.namespace);
@@ -75,7 +75,7 @@ impl Volumes {
         names.sort_by_cached_key(|name| in_order(name));
         names.dedup();
         let sets: Vec<StatefulSet> = session.store.all(namespace)?;
-        let sets: Vec<(Set, Vec<Mount>)> = sets
+        let sets: Vec<(Set, Vec<PodVolume>)> = sets
             .iter()
             .map(|set| Ok((Set::of(set)?, mounts_of(set))))
             .collect::<Result<_>>()?;
@@ -113,7 +113,7 @@ fn in_order(name: &str) -> (String, u64) {
     (stem.to_owned(), name[stem.len()..].parse().unwrap_or(0))
 }
 
-fn mounts_of(set: &StatefulSet) -> Vec<Mount> {
+fn mounts_of(set: &StatefulSet) -> Vec<PodVolume> {
     let spec = set
         .spec
         .as_ref()
@@ -122,7 +122,7 @@ fn mounts_of(set: &StatefulSet) -> Vec<Mount> {
         .unwrap_or_default()
 }
 
-fn claim_of(mount: &Mount) -> Option<&str> {
+fn claim_of(mount: &PodVolume) -> Option<&str> {
     let source = mount.persistent_volume_claim.as_ref()?;
     Some(&source.claim_name)
 }
@@ -144,7 +144,7 @@ fn users(session: &Session) -> Result<BTreeMap<String, String>> {
 fn set_of(
     name: &str,
     claim: Option<&PersistentVolumeClaim>,
-    sets: &[(Set, Vec<Mount>)],
+    sets: &[(Set, Vec<PodVolume>)],
 ) -> Option<String> {
     let notes = claim.and_then(|claim| claim.metadata.annotations.as_ref());
     let noted = notes.and_then(|notes| notes.get(SET_ANNOTATION).cloned());
@@ -152,14 +152,18 @@ fn set_of(
     noted.or_else(|| own().map(|(set, _)| set.name.to_string()))
 }
 
-fn status_of(name: &str, users: &BTreeMap<String, String>, sets: &[(Set, Vec<Mount>)]) -> Status {
+fn status_of(
+    name: &str,
+    users: &BTreeMap<String, String>,
+    sets: &[(Set, Vec<PodVolume>)],
+) -> VolumeStatus {
     if let Some(pet) = users.get(name) {
-        return Status::InUse(pet.clone());
+        return VolumeStatus::InUse(pet.clone());
     }
-    let mut kept = Status::Unbound;
+    let mut kept = VolumeStatus::Unbound;
     for (set, mounts) in sets {
         if mounts.iter().any(|mount| claim_of(mount) == Some(name)) {
-            return Status::Bound(set.name.to_string());
+            return VolumeStatus::Bound(set.name.to_string());
         }
         if !set.is_own_claim(name) {
             continue;
@@ -170,9 +174,9 @@ fn status_of(name: &str, users: &BTreeMap<String, String>, sets: &[(Set, Vec<Mou
             .and_then(|ordinal| ordinal.parse().ok());
         match ordinal.map(Ordinal) {
             Some(ordinal) if set.has(ordinal) && set.deletion.is_none() => {
-                return Status::Bound(set.pet_name(ordinal));
+                return VolumeStatus::Bound(set.pet_name(ordinal));
             }
-            Some(_) | None => kept = Status::Kept,
+            Some(_) | None => kept = VolumeStatus::Kept,
         }
     }
     kept
@@ -183,40 +187,9 @@ fn requested(claim: &PersistentVolumeClaim) -> Option<String> {
     Some(resources.requests.as_ref()?.get("storage")?.0.clone())
 }
 
-/// Writes a number of bytes for people: `3.1 MiB`.
-pub(crate) fn in_words(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let (mut tenths, mut unit) = (u128::from(bytes) * 10, 0);
-    while tenths >= 10_240 && unit + 1 < UNITS.len() {
-        tenths = (tenths + 512) / 1024;
-        unit += 1;
-    }
-    let (whole, tenth) = (tenths / 10, tenths % 10);
-    match tenth {
-        0 => format!("{whole} {}", UNITS[unit]),
-        _ => format!("{whole}.{tenth} {}", UNITS[unit]),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::store::size_of;
-
-    #[test]
-    fn sizes_are_written_for_people() {
-        let table = [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (4096, "4 KiB"),
-            (1_536, "1.5 KiB"),
-            (3_250_585, "3.1 MiB"),
-            (1 << 50, "1024 TiB"),
-        ];
-        for (bytes, words) in table {
-            assert_eq!(in_words(bytes), words);
-        }
-    }
 
     #[test]
     fn a_volume_takes_what_its_files_take() {

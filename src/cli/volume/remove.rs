@@ -8,10 +8,11 @@ use anyhow::Context;
 use clap::Args as ClapArgs;
 use rustix::termios::isatty;
 
-use super::found::{Status, Volume, Volumes, in_words};
+use super::found::{Volume, VolumeList, VolumeStatus};
 use crate::cli::shared::names::SetRef;
 use crate::cli::shared::render;
 use crate::cli::shared::session::{Session, say, say_all};
+use crate::cli::shared::words::byte_size;
 use crate::model::ObjectName;
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Edit, Wanted};
@@ -41,7 +42,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(session: &Session, args: &Args) -> Result<()> {
-    let volumes = Volumes::of(session)?;
+    let volumes = VolumeList::of(session)?;
     let chosen: Vec<&Volume> = match &args.set {
         Some(SetRef(set)) => of_set(session, &volumes, set.as_str())?,
         None => {
@@ -70,14 +71,14 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<()> {
 
 fn tell(volumes: &[&Volume], sizes: &[u64], what: &str) -> Result<()> {
     volumes.iter().zip(sizes).try_for_each(|(volume, size)| {
-        let (name, size) = (&volume.name, in_words(*size));
+        let (name, size) = (&volume.name, byte_size(*size));
         render::line(&format!("persistentvolumeclaim/{name} {what} ({size})"))
     })
 }
 
 /// Returns the volumes of a set, which may be gone. Where nothing says which set a volume was
 /// made for, its name has to.
-fn of_set<'v>(session: &Session, volumes: &'v Volumes, set: &str) -> Result<Vec<&'v Volume>> {
+fn of_set<'v>(session: &Session, volumes: &'v VolumeList, set: &str) -> Result<Vec<&'v Volume>> {
     let all = volumes.all.iter();
     let own = all.filter(|volume| match &volume.set {
         Some(of) => of == set,
@@ -104,13 +105,13 @@ fn is_named_after(name: &str, set: &str) -> bool {
     template.is_some_and(|template| !template.is_empty())
 }
 
-fn refuse_what_is_wanted(chosen: &[&Volume], volumes: &Volumes) -> Result<(), Problem> {
+fn refuse_what_is_wanted(chosen: &[&Volume], volumes: &VolumeList) -> Result<(), Problem> {
     let wanted = chosen.iter().find_map(|volume| {
         let name = &volume.name;
         match &volume.status {
-            Status::InUse(pet) => Some((name, format!("{pet} uses it"))),
-            Status::Bound(pet) => Some((name, format!("it is wanted for {pet}"))),
-            Status::Kept | Status::Unbound => None,
+            VolumeStatus::InUse(pet) => Some((name, format!("{pet} uses it"))),
+            VolumeStatus::Bound(pet) => Some((name, format!("it is wanted for {pet}"))),
+            VolumeStatus::Kept | VolumeStatus::Unbound => None,
         }
     });
     let Some((name, why)) = wanted else {
@@ -120,7 +121,7 @@ fn refuse_what_is_wanted(chosen: &[&Volume], volumes: &Volumes) -> Result<(), Pr
     let mut problem = Problem::new(Kind::Conflict, message);
     let free: Vec<&str> = chosen
         .iter()
-        .filter(|volume| matches!(volume.status, Status::Kept | Status::Unbound))
+        .filter(|volume| matches!(volume.status, VolumeStatus::Kept | VolumeStatus::Unbound))
         .map(|volume| volume.name.as_str())
         .collect();
     if !free.is_empty() {
@@ -142,9 +143,9 @@ fn refuse_what_is_wanted(chosen: &[&Volume], volumes: &Volumes) -> Result<(), Pr
 fn ask(chosen: &[&Volume], sizes: &[u64]) -> Result<()> {
     for (volume, size) in chosen.iter().zip(sizes) {
         let (name, path) = (&volume.name, volume.path.display());
-        say(format!("{name}: {} in {path}", in_words(*size)));
+        say(format!("{name}: {} in {path}", byte_size(*size)));
     }
-    let total = in_words(sizes.iter().sum());
+    let total = byte_size(sizes.iter().sum());
     let what = match chosen {
         [one] => format!("the volume {}", one.name),
         many => format!("{} volumes", many.len()),
@@ -169,7 +170,7 @@ fn ask(chosen: &[&Volume], sizes: &[u64]) -> Result<()> {
 
 /// Removes volumes under the lock, after another look at who wants them.
 fn remove(session: &Session, edit: &mut Edit<'_>, names: &[&str]) -> Result<()> {
-    let volumes = Volumes::of(session)?;
+    let volumes = VolumeList::of(session)?;
     let chosen = names.iter().map(|name| volumes.expect(session, name));
     let chosen: Vec<&Volume> = chosen.collect::<Result<_, _>>()?;
     refuse_what_is_wanted(&chosen, &volumes)?;

@@ -2,97 +2,95 @@
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
-use super::{Progress, quoted};
+use super::goal::{GoalState, quoted};
 use crate::cli::shared::pods;
 use crate::cli::shared::session::Session;
 use crate::model::{ObjectRef, PetSeen, bare};
 use crate::problem::{Kind, Problem, Result};
 use crate::store;
 
-impl Session {
-    /// Waits until a pod is ready, or has done what it is for.
-    pub(in crate::cli) fn until_up(&self, want: &Pod) -> Result<Progress> {
-        let ObjectRef { namespace, name } = ObjectRef::of(&want.metadata)?;
-        let pet = self.pet(&namespace, &name)?;
-        let uid = &want.metadata.uid;
-        let Some(pet) = pet.filter(|pet| pet.metadata.uid == *uid) else {
-            let there: Option<Pod> = self.store.find(&namespace, &name)?;
-            let same = there.is_some_and(|pod| {
-                pod.metadata.uid == *uid && pod.metadata.deletion_timestamp.is_none()
-            });
-            if same {
-                return Ok(Progress::Waiting(format!(
-                    "{name}: the one before is stopping"
-                )));
-            }
-            let message = format!("{name} was deleted meanwhile");
-            return Err(Problem::new(Kind::Conflict, message).into());
-        };
-        if bare::is_bare(&pet) && bare::differs(want, &pet) || !has_images(want, &pet) {
-            return Ok(Progress::Waiting(format!("{name}: not looked at yet")));
+/// Waits until a pod is ready, or has done what it is for.
+pub(super) fn until_up(session: &Session, want: &Pod) -> Result<GoalState> {
+    let ObjectRef { namespace, name } = ObjectRef::of(&want.metadata)?;
+    let pet = session.pet(&namespace, &name)?;
+    let uid = &want.metadata.uid;
+    let Some(pet) = pet.filter(|pet| pet.metadata.uid == *uid) else {
+        let there: Option<Pod> = session.store.find(&namespace, &name)?;
+        let same = there.is_some_and(|pod| {
+            pod.metadata.uid == *uid && pod.metadata.deletion_timestamp.is_none()
+        });
+        if same {
+            return Ok(GoalState::Waiting(format!(
+                "{name}: the one before is stopping"
+            )));
         }
-        let phase = pet.status.as_ref().and_then(|it| it.phase.as_deref());
-        if phase == Some("Succeeded") && pods::is_at_rest(&pet) {
-            return Ok(Progress::Reached);
-        }
-        match pods::why_not_ready(&pet) {
-            None => Ok(Progress::Reached),
-            Some(why) => {
-                self.refuse_if_ended(&pet, &why)?;
-                Ok(Progress::Waiting(format!("{name}: {why}")))
-            }
+        let message = format!("{name} was deleted meanwhile");
+        return Err(Problem::new(Kind::Conflict, message).into());
+    };
+    if bare::is_bare(&pet) && bare::differs(want, &pet) || !has_images(want, &pet) {
+        return Ok(GoalState::Waiting(format!("{name}: not looked at yet")));
+    }
+    let phase = pet.status.as_ref().and_then(|it| it.phase.as_deref());
+    if phase == Some("Succeeded") && pods::is_at_rest(&pet) {
+        return Ok(GoalState::Reached);
+    }
+    match pods::why_not_ready(&pet) {
+        None => Ok(GoalState::Reached),
+        Some(why) => {
+            refuse_if_ended(session, &pet, &why)?;
+            Ok(GoalState::Waiting(format!("{name}: {why}")))
         }
     }
+}
 
-    /// Halts when a pod cannot become ready any more, or not without somebody's help.
-    ///
-    /// The last words of the pod are part of the message: most often they say it all.
-    pub(in crate::cli) fn refuse_if_ended(&self, pod: &Pod, why: &str) -> Result<()> {
-        let ended = pods::is_at_rest(pod) && bare::has_ended_for_good(pod);
-        if !ended && !PetSeen::of(pod).stuck {
-            return Ok(());
-        }
-        let name = pod.metadata.name.as_deref().unwrap_or_default();
-        let words = store::last_words(&self.files(pod), pod);
-        let message = format!("{name}: {why}{}", quoted(name, &words));
-        let mut problem = Problem::new(Kind::Halted, message).hint(format!(
-            "look at it with `petset describe pod/{name}` and `petset logs {name}`"
-        ));
-        problem = match ended {
-            true => problem.hint(format!(
-                "it does not run again by itself: `petset restart pod/{name}`, or take it away \
-                 with `petset delete pod/{name}`"
-            )),
-            false => problem.hint(format!(
-                "petset keeps trying; take it away with `petset delete pod/{name}`"
-            )),
-        };
-        Err(problem.into())
+/// Halts when a pod cannot become ready any more, or not without somebody's help.
+///
+/// The last words of the pod are part of the message: most often they say it all.
+pub(in crate::cli) fn refuse_if_ended(session: &Session, pod: &Pod, why: &str) -> Result<()> {
+    let ended = pods::is_at_rest(pod) && bare::has_ended_for_good(pod);
+    if !ended && !PetSeen::of(pod).stuck {
+        return Ok(());
     }
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let words = store::last_words(&session.files(pod), pod);
+    let message = format!("{name}: {why}{}", quoted(name, &words));
+    let mut problem = Problem::new(Kind::Halted, message).hint(format!(
+        "look at it with `petset describe pod/{name}` and `petset logs {name}`"
+    ));
+    problem = match ended {
+        true => problem.hint(format!(
+            "it does not run again by itself: `petset restart pod/{name}`, or take it away \
+             with `petset delete pod/{name}`"
+        )),
+        false => problem.hint(format!(
+            "petset keeps trying; take it away with `petset delete pod/{name}`"
+        )),
+    };
+    Err(problem.into())
+}
 
-    /// Waits until a pod is gone.
-    pub(in crate::cli) fn until_pod_gone(&self, pod: &Pod) -> Result<Progress> {
-        let ObjectRef { namespace, name } = ObjectRef::of(&pod.metadata)?;
-        let wanted: Option<Pod> = self.store.find(&namespace, &name)?;
-        if wanted.is_none_or(|wanted| wanted.metadata.uid != pod.metadata.uid) {
-            return Ok(Progress::Reached);
-        }
-        Ok(Progress::Waiting(format!("{name} is stopping")))
+/// Waits until a pod is gone.
+pub(super) fn until_gone(session: &Session, pod: &Pod) -> Result<GoalState> {
+    let ObjectRef { namespace, name } = ObjectRef::of(&pod.metadata)?;
+    let wanted: Option<Pod> = session.store.find(&namespace, &name)?;
+    if wanted.is_none_or(|wanted| wanted.metadata.uid != pod.metadata.uid) {
+        return Ok(GoalState::Reached);
     }
+    Ok(GoalState::Waiting(format!("{name} is stopping")))
+}
 
-    /// Waits until nothing of a pod runs.
-    pub(in crate::cli) fn until_pod_stopped(&self, pod: &Pod) -> Result<Progress> {
-        let ObjectRef { namespace, name } = ObjectRef::of(&pod.metadata)?;
-        let files = self.store.layout().pet(&namespace, name.as_str());
-        let runs = files.pod().exists()
-            && self
-                .pet(&namespace, &name)?
-                .is_some_and(|pet| !pods::is_at_rest(&pet));
-        Ok(match runs {
-            true => Progress::Waiting(format!("{name} is stopping")),
-            false => Progress::Reached,
-        })
-    }
+/// Waits until nothing of a pod runs.
+pub(super) fn until_stopped(session: &Session, pod: &Pod) -> Result<GoalState> {
+    let ObjectRef { namespace, name } = ObjectRef::of(&pod.metadata)?;
+    let files = session.store.layout().pet(&namespace, name.as_str());
+    let runs = files.pod().exists()
+        && session
+            .pet(&namespace, &name)?
+            .is_some_and(|pet| !pods::is_at_rest(&pet));
+    Ok(match runs {
+        true => GoalState::Waiting(format!("{name} is stopping")),
+        false => GoalState::Reached,
+    })
 }
 
 /// Tells whether a pod's runner knows of the images that are wanted.

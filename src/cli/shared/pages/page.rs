@@ -5,14 +5,14 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::cli::events::{Seen, aggregate};
+use crate::cli::shared::events::aggregate;
 use crate::cli::shared::render::clean;
 use crate::cli::shared::words::NONE;
 use crate::store::journal::Event;
 
 /// A description, line by line.
 #[derive(Debug, Default)]
-pub(super) struct Page {
+pub(crate) struct Page {
     lines: Vec<Line>,
 }
 
@@ -28,14 +28,14 @@ enum Line {
 
 impl Page {
     /// Adds `name:` and its value, indented by two spaces a level.
-    pub(super) fn field(&mut self, level: usize, name: &str, value: impl AsRef<str>) {
+    pub(crate) fn field(&mut self, level: usize, name: &str, value: impl AsRef<str>) {
         let name = format!("{:1$}{name}:", "", 2 * level);
         let value = clean(value.as_ref());
         self.lines.push(Line::Field { name, value });
     }
 
     /// Adds a field with several values, one a line.
-    pub(super) fn list(&mut self, level: usize, name: &str, values: &[String]) {
+    pub(crate) fn list(&mut self, level: usize, name: &str, values: &[String]) {
         let Some((first, more)) = values.split_first() else {
             return self.field(level, name, NONE);
         };
@@ -47,7 +47,7 @@ impl Page {
     }
 
     /// Adds labels or annotations.
-    pub(super) fn pairs(
+    pub(crate) fn pairs(
         &mut self,
         level: usize,
         name: &str,
@@ -62,21 +62,21 @@ impl Page {
     }
 
     /// Adds a heading that fields follow.
-    pub(super) fn heading(&mut self, level: usize, name: &str) {
+    pub(crate) fn heading(&mut self, level: usize, name: &str) {
         let heading = format!("{:1$}{name}:", "", 2 * level);
         self.lines.push(Line::Heading(clean_indented(&heading)));
     }
 
     /// Adds a row of a table; rows that follow each other line up.
-    pub(super) fn row(&mut self, level: usize, cells: &[&str]) {
+    pub(crate) fn row(&mut self, level: usize, cells: &[&str]) {
         let cells = cells.iter().map(|cell| clean(cell)).collect();
         let indent = 2 * level;
         self.lines.push(Line::Row { indent, cells });
     }
 
     /// Adds what happened, as kubectl does at the end.
-    pub(super) fn events(&mut self, events: Vec<Event>, now: Timestamp) {
-        let seen: Vec<Seen> = aggregate(events);
+    pub(crate) fn events(&mut self, events: Vec<Event>, now: Timestamp) {
+        let seen = aggregate(events);
         if seen.is_empty() {
             return self.field(0, "Events", NONE);
         }

@@ -8,26 +8,31 @@ use crate::model::Namespace;
 use crate::store::Layout;
 
 /// Where the volumes of a pet are: with it, their directories are shown too.
-pub(super) struct Home<'a> {
-    pub(super) layout: &'a Layout,
-    pub(super) namespace: &'a Namespace,
-    pub(super) pod: &'a str,
+pub(crate) struct PodVolumes<'a> {
+    pub(crate) layout: &'a Layout,
+    pub(crate) namespace: &'a Namespace,
+    pub(crate) name: &'a str,
 }
 
-pub(super) fn write(level: usize, volumes: &[Volume], home: Option<&Home<'_>>, page: &mut Page) {
+pub(crate) fn write(
+    level: usize,
+    volumes: &[Volume],
+    pod: Option<&PodVolumes<'_>>,
+    page: &mut Page,
+) {
     if volumes.is_empty() {
         return page.field(level, "Volumes", NONE);
     }
     page.heading(level, "Volumes");
     for volume in volumes {
         page.heading(level + 1, &volume.name);
-        write_one(level + 2, volume, home, page);
+        write_one(level + 2, volume, pod, page);
     }
 }
 
-fn write_one(level: usize, volume: &Volume, home: Option<&Home<'_>>, page: &mut Page) {
-    let own = home.map(|home| {
-        let pet = home.layout.pet(home.namespace, home.pod);
+fn write_one(level: usize, volume: &Volume, pod: Option<&PodVolumes<'_>>, page: &mut Page) {
+    let own = pod.map(|pod| {
+        let pet = pod.layout.pet(pod.namespace, pod.name);
         pet.volumes().join(&volume.name).display().to_string()
     });
     let mut kind = |kind: &str| page.field(level, "Type", kind);
@@ -36,8 +41,8 @@ fn write_one(level: usize, volume: &Volume, home: Option<&Home<'_>>, page: &mut 
         page.field(level, "ClaimName", &claim.claim_name);
         let read_only = claim.read_only.unwrap_or(false);
         page.field(level, "ReadOnly", read_only.to_string());
-        if let Some(home) = home {
-            let path = home.layout.volume(home.namespace, &claim.claim_name);
+        if let Some(pod) = pod {
+            let path = pod.layout.volume(pod.namespace, &claim.claim_name);
             page.field(level, "Path", path.display().to_string());
         }
         return;

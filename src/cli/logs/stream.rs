@@ -17,7 +17,7 @@ const CHUNK: usize = 64 << 10;
 const MOST_PARTS: usize = 10;
 
 /// One container's log, and how far it has been shown.
-pub(super) struct Speaker {
+pub(super) struct LogStream {
     log: PathBuf,
     /// What was reached; at its current position.
     file: Option<File>,
@@ -26,7 +26,7 @@ pub(super) struct Speaker {
     pending: Vec<u8>,
 }
 
-impl Speaker {
+impl LogStream {
     pub(super) const fn new(log: PathBuf, prefix: Option<String>) -> Self {
         Self {
             log,
@@ -118,13 +118,13 @@ impl Speaker {
             Some(file) => Some(self.named(file.metadata())?.ino()),
             None => None,
         };
-        let is_reached = |part: &Part| Some(part.inode) == reached;
+        let is_reached = |part: &LogFile| Some(part.inode) == reached;
         // One that is not among them belongs to the run before: this run is read from its start.
         let next = parts.iter().position(is_reached).map_or(0, |at| at + 1);
         Ok((next < parts.len()).then(|| parts.swap_remove(next).file))
     }
 
-    fn parts(&self) -> Result<Vec<Part>> {
+    fn parts(&self) -> Result<Vec<LogFile>> {
         self.named(open_parts(&self.log))
     }
 
@@ -134,7 +134,7 @@ impl Speaker {
 }
 
 /// One file of a log, and how long it was when it was opened.
-struct Part {
+struct LogFile {
     file: File,
     inode: u64,
     length: u64,
@@ -144,8 +144,8 @@ struct Part {
 ///
 /// They are opened from the newest to the oldest, the way in which they move when one is put
 /// aside meanwhile: none is missed, and one that is met twice is left out.
-fn open_parts(log: &Path) -> io::Result<Vec<Part>> {
-    let mut parts: Vec<Part> = Vec::new();
+fn open_parts(log: &Path) -> io::Result<Vec<LogFile>> {
+    let mut parts: Vec<LogFile> = Vec::new();
     for number in 0..MOST_PARTS {
         let mut path = log.as_os_str().to_owned();
         if number > 0 {
@@ -160,7 +160,7 @@ fn open_parts(log: &Path) -> io::Result<Vec<Part>> {
         let metadata = file.metadata()?;
         let (inode, length) = (metadata.ino(), metadata.len());
         if parts.iter().all(|part| part.inode != inode) {
-            parts.push(Part {
+            parts.push(LogFile {
                 file,
                 inode,
                 length,
@@ -173,14 +173,14 @@ fn open_parts(log: &Path) -> io::Result<Vec<Part>> {
 
 /// Returns the part and the offset in it where the last `lines` lines begin. Reads backwards, no
 /// further than needed.
-fn start_of_tail(parts: &[Part], lines: usize) -> io::Result<(usize, u64)> {
+fn start_of_tail(parts: &[LogFile], lines: usize) -> io::Result<(usize, u64)> {
     let Some(last) = parts.last().filter(|_| lines == 0) else {
         return start_of_lines(parts, lines);
     };
     Ok((parts.len() - 1, last.length))
 }
 
-fn start_of_lines(parts: &[Part], lines: usize) -> io::Result<(usize, u64)> {
+fn start_of_lines(parts: &[LogFile], lines: usize) -> io::Result<(usize, u64)> {
     let mut left = lines;
     // A newline at the very end does not begin another line.
     let mut at_end = true;

@@ -1,4 +1,4 @@
-//! Which container is meant.
+//! The containers of a pet, and which of them is meant.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
@@ -6,7 +6,7 @@ use crate::cli::shared::pods;
 use crate::model::printer;
 use crate::problem::{Kind, Problem, Result};
 
-/// The annotation by which a manifest says which container is the one to look at.
+/// The annotation that names the default container, as in kubectl.
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
 /// Returns all containers, init containers first.
@@ -92,12 +92,12 @@ fn has_started(pod: &Pod, container: &str) -> bool {
 }
 
 /// Tells whether a run of this container ended before the one that is current.
-pub(super) fn has_ended_before(pod: &Pod, container: &str) -> bool {
+pub(crate) fn has_ended_before(pod: &Pod, container: &str) -> bool {
     status(pod, container).is_some_and(has_ended)
 }
 
 /// Refuses a container that has not been started: it cannot have said anything.
-pub(super) fn expect_started(pod: &Pod, container: &str) -> Result<()> {
+pub(crate) fn expect_started(pod: &Pod, container: &str) -> Result<()> {
     if has_started(pod, container) {
         return Ok(());
     }

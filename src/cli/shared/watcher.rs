@@ -14,7 +14,7 @@ use crate::problem::Result;
 use crate::store::Watch;
 
 /// Directories that are watched; they need not exist yet.
-pub(crate) struct Lookout {
+pub(crate) struct Watcher {
     watch: Watch<()>,
     /// Becomes readable when somebody ends.
     lifeline: Option<OwnedFd>,
@@ -23,7 +23,7 @@ pub(crate) struct Lookout {
     for_reader: bool,
 }
 
-impl Lookout {
+impl Watcher {
     pub(crate) fn new() -> Result<Self> {
         let watch = Watch::new().context("cannot watch the state directory")?;
         Ok(Self {
@@ -36,9 +36,9 @@ impl Lookout {
 
     /// Looks on for somebody who reads the standard output: without them, the program ends.
     pub(crate) fn for_reader() -> Result<Self> {
-        let mut lookout = Self::new()?;
-        lookout.for_reader = true;
-        Ok(lookout)
+        let mut watcher = Self::new()?;
+        watcher.for_reader = true;
+        Ok(watcher)
     }
 
     /// Watches these directories from now on. Read what they hold afterwards, and nothing that

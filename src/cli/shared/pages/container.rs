@@ -12,15 +12,15 @@ use super::page::Page;
 use crate::cli::shared::words::{NONE, date, or_none};
 use crate::store::Launch;
 
-/// What is known of a container that was to be started.
-pub(super) struct Life<'a> {
-    pub(super) status: Option<&'a ContainerStatus>,
-    pub(super) launch: Option<Launch>,
-    pub(super) log: &'a Path,
+/// What is known of a pet's container beyond its manifest.
+pub(crate) struct ContainerFacts<'a> {
+    pub(crate) status: Option<&'a ContainerStatus>,
+    pub(crate) launch: Option<Launch>,
+    pub(crate) log: &'a Path,
 }
 
 /// Writes a container as a template has it.
-pub(super) fn write_template(spec: &Container, level: usize, page: &mut Page) {
+pub(crate) fn write_template(spec: &Container, level: usize, page: &mut Page) {
     page.field(level, "Image", or_none(spec.image.clone()));
     write_ports(spec, level, page);
     write_command(spec, None, level, page);
@@ -30,14 +30,14 @@ pub(super) fn write_template(spec: &Container, level: usize, page: &mut Page) {
 }
 
 /// Writes a container of a pet.
-pub(super) fn write(spec: &Container, life: &Life<'_>, level: usize, page: &mut Page) {
-    let status = life.status;
+pub(crate) fn write(spec: &Container, facts: &ContainerFacts<'_>, level: usize, page: &mut Page) {
+    let status = facts.status;
     page.field(level, "Image", or_none(spec.image.clone()));
     write_ports(spec, level, page);
-    write_command(spec, life.launch.as_ref(), level, page);
+    write_command(spec, facts.launch.as_ref(), level, page);
     let state = status.and_then(|status| status.state.as_ref());
     let runs = state.is_some_and(|state| state.running.is_some());
-    if let Some(launch) = life.launch.as_ref().filter(|_| runs) {
+    if let Some(launch) = facts.launch.as_ref().filter(|_| runs) {
         page.field(level, "PID", launch.pid.to_string());
     }
     write_state("State", state, level, page);
@@ -51,9 +51,9 @@ pub(super) fn write(spec: &Container, life: &Life<'_>, level: usize, page: &mut 
     let restarts = status.map_or(0, |status| status.restart_count);
     page.field(level, "Restart Count", restarts.to_string());
     write_probes(spec, level, page);
-    page.field(level, "Log", life.log.display().to_string());
+    page.field(level, "Log", facts.log.display().to_string());
     write_environment(spec, level, page);
-    write_mounts(spec, life.launch.as_ref(), level, page);
+    write_mounts(spec, facts.launch.as_ref(), level, page);
 }
 
 fn write_ports(spec: &Container, level: usize, page: &mut Page) {

@@ -1,4 +1,4 @@
-//! Asking a DNS server one question: by UDP, and by TCP where the answer is too long for that.
+//! One question to a DNS server, over UDP, then over TCP where the answer is truncated.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -13,8 +13,8 @@ use crate::problem::{Kind, Problem, Result};
 const PATIENCE: Duration = Duration::from_secs(1);
 const TRIES: u32 = 2;
 
-/// Asks `server` and returns what it says.
-pub(in crate::cli) fn ask(server: SocketAddr, question: &Question) -> Result<Lookup> {
+/// Asks `server` a question and returns its answer.
+pub(crate) fn ask(server: SocketAddr, question: &Question) -> Result<Lookup> {
     let id = u16::try_from(std::process::id() & 0xffff).unwrap_or_default();
     let message = query(id, question)?;
     let reply = over_udp(server, &message, id).map_err(|error| silent(server, &error))?;

@@ -12,14 +12,14 @@ const PATIENCE: Duration = Duration::from_millis(700);
 
 /// Tells the person who looks on what is waited for: a line that changes on a terminal, plain
 /// lines elsewhere.
-pub(in crate::cli) struct Voice {
+pub(in crate::cli) struct Progress {
     bar: Option<ProgressBar>,
     sentence: String,
     since: Instant,
     said: bool,
 }
 
-impl Voice {
+impl Progress {
     pub(in crate::cli) fn new() -> Self {
         let bar = rustix::termios::isatty(std::io::stderr().as_fd()).then(|| {
             let bar = ProgressBar::new_spinner();
@@ -64,7 +64,7 @@ impl Voice {
     }
 }
 
-impl Drop for Voice {
+impl Drop for Progress {
     fn drop(&mut self) {
         self.end();
     }

@@ -2,14 +2,12 @@
 
 use std::str::FromStr;
 
-use serde_json::Value;
-
 use crate::cli::shared::objects::Item;
 use crate::problem::{Problem, Result};
 
 /// What is waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum Condition {
     /// All pets are ready.
     Ready,
     /// Everything that the set asks for is so.
@@ -17,18 +15,18 @@ pub(super) enum Wish {
     /// It is gone.
     Delete,
     /// A field has a value.
-    Is(FieldWish),
+    Is(FieldCondition),
 }
 
 /// A field of the object, and the value it shall have, or any.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct FieldWish {
+pub(super) struct FieldCondition {
     path: String,
     pointer: String,
     value: Option<String>,
 }
 
-impl FromStr for Wish {
+impl FromStr for Condition {
     type Err = Problem;
 
     fn from_str(text: &str) -> Result<Self, Problem> {
@@ -38,7 +36,7 @@ impl FromStr for Wish {
             "settled" => Ok(Self::Settled),
             "delete" | "deleted" => Ok(Self::Delete),
             _ => match text.strip_prefix("jsonpath=") {
-                Some(wish) => FieldWish::parse(wish).map(Self::Is),
+                Some(condition) => FieldCondition::parse(condition).map(Self::Is),
                 None => Err(Problem::invalid(format!(
                     "{text:?} cannot be waited for: write ready, settled, delete, \
                      condition=Ready, or jsonpath={{PATH}}=VALUE"
@@ -48,7 +46,7 @@ impl FromStr for Wish {
     }
 }
 
-impl FieldWish {
+impl FieldCondition {
     /// Reads `{.status.readyReplicas}=3`, with or without the braces.
     fn parse(text: &str) -> Result<Self, Problem> {
         let text = text.trim_matches('\'');
@@ -83,15 +81,7 @@ impl FieldWish {
 
     /// Returns what is still waited for.
     pub(super) fn progress(&self, item: &Item) -> Result<Option<String>> {
-        let json = item.to_json()?;
-        let found = json.pointer(&self.pointer).map(|value| match value {
-            Value::String(text) => text.clone(),
-            Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::Array(_)
-            | Value::Object(_) => value.to_string(),
-        });
+        let found = item.to_document()?.text_at(&self.pointer);
         let is = match (&found, &self.value) {
             (Some(found), Some(wanted)) => found == wanted,
             (found, None) => found.is_some(),
@@ -114,19 +104,19 @@ mod tests {
 
     #[test]
     fn wishes_are_read_in_kubectls_words_too() {
-        for (text, wish) in [
-            ("ready", Wish::Ready),
-            ("condition=Ready", Wish::Ready),
-            ("settled", Wish::Settled),
-            ("delete", Wish::Delete),
+        for (text, condition) in [
+            ("ready", Condition::Ready),
+            ("condition=Ready", Condition::Ready),
+            ("settled", Condition::Settled),
+            ("delete", Condition::Delete),
         ] {
-            assert_eq!(text.parse::<Wish>().unwrap(), wish);
+            assert_eq!(text.parse::<Condition>().unwrap(), condition);
         }
-        let Wish::Is(wish) = "jsonpath={.status.x[0].y}=3".parse().unwrap() else {
+        let Condition::Is(condition) = "jsonpath={.status.x[0].y}=3".parse().unwrap() else {
             panic!("it is a field")
         };
-        assert_eq!(wish.pointer, "/status/x/0/y");
-        assert_eq!(wish.value.as_deref(), Some("3"));
+        assert_eq!(condition.pointer, "/status/x/0/y");
+        assert_eq!(condition.value.as_deref(), Some("3"));
         for bad in [
             "",
             "condition=Happy",
@@ -134,7 +124,7 @@ mod tests {
             "jsonpath={status}",
             "jsonpath={.a",
         ] {
-            assert!(bad.parse::<Wish>().is_err(), "{bad}");
+            assert!(bad.parse::<Condition>().is_err(), "{bad}");
         }
     }
 }

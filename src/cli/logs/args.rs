@@ -1,0 +1,114 @@
+//! What `petset logs` accepts.
+
+use clap::Args as ClapArgs;
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::cli::shared::containers;
+use crate::cli::shared::names::TargetRef;
+use crate::cli::shared::session::{Session, say};
+use crate::model::{ObjectName, SetName};
+use crate::problem::Result;
+
+/// Show what the containers of a pet or of a set have said
+///
+/// Without --container it is the first container, or the init container that the pet is at.
+/// The bytes come as they were written; those of a set have the pet's name before each line.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  petset logs web-0                    all that is kept of the first container
+  petset logs web-0 -c init-db         of one init step
+  petset logs web-0 --previous         of the run before the last restart
+  petset logs web -f --tail 10         of each pet of a set, and then what comes")]
+pub(crate) struct Args {
+    /// Pet or set, such as web-0 or sts/web
+    #[arg(value_name = "POD|SET")]
+    pub(super) target: TargetRef,
+    /// Container or init container
+    #[arg(short, long, value_name = "NAME")]
+    pub(super) container: Option<String>,
+    /// Go on to show what is said, also after a restart, until the pet is gone
+    #[arg(short, long, conflicts_with = "previous")]
+    pub(super) follow: bool,
+    /// Of the run before this one
+    #[arg(short, long)]
+    pub(super) previous: bool,
+    /// Only the last lines of each container; -1 for all
+    #[arg(long, value_name = "N", default_value_t = -1, allow_negative_numbers = true)]
+    tail: i64,
+    /// Of every container, init containers first
+    #[arg(long, conflicts_with = "container")]
+    pub(super) all_containers: bool,
+    /// Put the pet's and container's name before each line
+    #[arg(long)]
+    prefix: bool,
+}
+
+/// The pet or set whose logs are shown.
+pub(super) enum LogTarget {
+    Pet(ObjectName),
+    Set(SetName),
+}
+
+impl Args {
+    /// Returns how many lines to show; `None` for all.
+    pub(super) fn tail(&self) -> Option<usize> {
+        usize::try_from(self.tail).ok()
+    }
+
+    /// Returns the containers to show. With `aloud`, says which of several is the default.
+    pub(super) fn containers(&self, pod: &Pod, aloud: bool) -> Result<Vec<String>> {
+        if self.all_containers {
+            return Ok(containers::all(pod));
+        }
+        match &self.container {
+            Some(name) => containers::named(pod, name).map(|name| vec![name]),
+            None => {
+                let name = containers::default(pod);
+                if aloud && containers::all(pod).len() > 1 {
+                    say(format!(
+                        "Defaulted container {name:?} out of: {}",
+                        containers::list(pod)
+                    ));
+                }
+                Ok(vec![name])
+            }
+        }
+    }
+
+    /// Returns the prefix of each line, if lines have one.
+    pub(super) fn prefix_of(
+        &self,
+        target: &LogTarget,
+        pod: &Pod,
+        container: &str,
+    ) -> Option<String> {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        let wanted = self.prefix || matches!(target, LogTarget::Set(_));
+        wanted.then(|| format!("[pod/{name}/{container}] "))
+    }
+}
+
+impl LogTarget {
+    /// Returns the pets that exist now.
+    pub(super) fn pods(&self, session: &Session) -> Result<Vec<Pod>> {
+        match self {
+            Self::Set(name) => session.pets_of(&session.namespace, name.as_str()),
+            Self::Pet(name) => {
+                let pod = session.pet(&session.namespace, name)?;
+                Ok(pod.into_iter().collect())
+            }
+        }
+    }
+
+    /// Says that a set has no pets, or returns that the pet does not exist.
+    pub(super) fn no_pets(&self, session: &Session) -> Result<()> {
+        match self {
+            Self::Set(name) => {
+                say(format!("{name} has no pets."));
+                Ok(())
+            }
+            Self::Pet(name) => Err(session.not_found("pods", name.as_str()).into()),
+        }
+    }
+}

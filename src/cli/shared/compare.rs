@@ -1,0 +1,95 @@
+//! How an object of a manifest compares with the one that exists.
+
+use std::fmt;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::manifest::Object;
+use crate::model::ObjectRef;
+use crate::problem::Result;
+use crate::store::{Kept, Store};
+
+/// What became of an object, in kubectl's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Applied {
+    Created,
+    Configured,
+    Unchanged,
+}
+
+impl fmt::Display for Applied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Created => "created",
+            Self::Configured => "configured",
+            Self::Unchanged => "unchanged",
+        })
+    }
+}
+
+/// An object that manifests may contain.
+pub(crate) trait Declared: Kept + PartialEq {
+    /// Removes the fields of the spec that the state directory assigns.
+    fn forget_assigned(&mut self) {}
+}
+
+impl Declared for StatefulSet {}
+impl Declared for ConfigMap {}
+impl Declared for Secret {}
+impl Declared for PersistentVolumeClaim {}
+impl Declared for Pod {}
+
+impl Declared for Service {
+    /// Removes the virtual address; a headless service has none.
+    fn forget_assigned(&mut self) {
+        let assigned = |ip: &Option<String>| ip.as_deref() != Some("None");
+        if let Some(spec) = self.spec.as_mut().filter(|spec| assigned(&spec.cluster_ip)) {
+            spec.cluster_ip = None;
+            spec.cluster_ips = None;
+        }
+    }
+}
+
+/// Returns an object without the fields that the state directory assigns.
+pub(crate) fn as_given<T: Declared>(object: &T) -> T {
+    let mut object = object.clone();
+    let ObjectMeta {
+        uid,
+        creation_timestamp,
+        generation,
+        owner_references,
+        ..
+    } = object.metadata_mut();
+    (*uid, *generation) = (None, None);
+    (*creation_timestamp, *owner_references) = (None, None);
+    object.forget_assigned();
+    object
+}
+
+/// Returns whether two objects ask for the same, apart from what the state directory assigns.
+pub(crate) fn is_same<T: Declared>(found: &T, given: &T) -> bool {
+    as_given(found) == as_given(given)
+}
+
+/// Returns what would become of an object that is neither a set nor a pod.
+pub(crate) fn foresee(store: &Store, object: &Object) -> Result<Applied> {
+    match object {
+        Object::Service(service) => foresee_one(store, service.as_ref()),
+        Object::ConfigMap(map) => foresee_one(store, map.as_ref()),
+        Object::Secret(secret) => foresee_one(store, secret.as_ref()),
+        Object::PersistentVolumeClaim(claim) => foresee_one(store, claim.as_ref()),
+        Object::StatefulSet(_) | Object::Pod(_) => Ok(Applied::Unchanged),
+    }
+}
+
+fn foresee_one<T: Declared>(store: &Store, given: &T) -> Result<Applied> {
+    let ObjectRef { namespace, name } = ObjectRef::of(given.metadata())?;
+    let live: Option<T> = store.find(&namespace, &name)?;
+    Ok(match live {
+        None => Applied::Created,
+        Some(live) if is_same(&live, given) => Applied::Unchanged,
+        Some(_) => Applied::Configured,
+    })
+}

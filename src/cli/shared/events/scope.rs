@@ -1,0 +1,114 @@
+//! Which events are meant, and the journals that hold them.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use k8s_openapi::api::apps::v1::StatefulSet;
+
+use crate::cli::shared::names::TargetRef;
+use crate::cli::shared::objects::owner;
+use crate::cli::shared::session::Session;
+use crate::model::ObjectName;
+use crate::problem::Result;
+use crate::store::journal::{self, Event};
+use crate::store::names_in;
+
+/// The objects whose events are shown.
+#[derive(Debug)]
+pub(crate) enum Scope {
+    /// All objects of the namespace.
+    All,
+    /// A set, its pets and claims.
+    Set(String),
+    /// One object, whose events are in the journals of these owners.
+    Object { object: String, owners: Vec<String> },
+}
+
+impl Scope {
+    /// Returns the scope that a command line names; without a target, everything.
+    pub(super) fn of(session: &Session, target: Option<&TargetRef>) -> Result<Self> {
+        let Some(target) = target else {
+            return Ok(Self::All);
+        };
+        let name: ObjectName = target.name().parse()?;
+        let journal = session
+            .store
+            .layout()
+            .journal(&session.namespace, name.as_str());
+        let is_set = || -> Result<bool> {
+            let known = session
+                .store
+                .find::<StatefulSet>(&session.namespace, &name)?;
+            // What is left of a set that was deleted can still be read.
+            Ok(known.is_some() || journal.exists())
+        };
+        match target {
+            TargetRef::Set(_) | TargetRef::Either(_) if is_set()? => {
+                Ok(Self::Set(name.to_string()))
+            }
+            TargetRef::Set(_) => Err(session.not_found("statefulsets.apps", name.as_str()).into()),
+            TargetRef::Pet(_) | TargetRef::Either(_) => Self::of_pet(session, &name),
+        }
+    }
+
+    fn of_pet(session: &Session, name: &ObjectName) -> Result<Self> {
+        let scope = Self::pet(session, name)?;
+        let known = session.pet(&session.namespace, name)?.is_some();
+        if known || !scope.events(session)?.is_empty() {
+            return Ok(scope);
+        }
+        Err(session.not_found("pods", name.as_str()).into())
+    }
+
+    /// Returns the scope of one pet.
+    pub(crate) fn pet(session: &Session, name: &ObjectName) -> Result<Self> {
+        let pod = session.pet(&session.namespace, name)?;
+        let by_name = name
+            .as_str()
+            .rsplit_once('-')
+            .map(|(set, _)| set.to_owned());
+        let owner = pod.as_ref().and_then(|pod| owner(&pod.metadata));
+        let mut owners = vec![name.to_string()];
+        owners.extend(owner.map(str::to_owned).or(by_name));
+        let object = format!("pod/{name}");
+        Ok(Self::Object { object, owners })
+    }
+
+    /// Returns the scope of a set itself, without its pets.
+    pub(crate) fn set_alone(name: &str) -> Self {
+        Self::Object {
+            object: format!("statefulset/{name}"),
+            owners: vec![name.to_owned()],
+        }
+    }
+
+    /// Returns the events, oldest first.
+    pub(crate) fn events(&self, session: &Session) -> Result<Vec<Event>> {
+        let mut events = Vec::new();
+        for path in self.journals(session)? {
+            let found = journal::events(&path);
+            events.extend(found.with_context(|| format!("cannot read {}", path.display()))?);
+        }
+        if let Self::Object { object, .. } = self {
+            events.retain(|event| event.object == *object);
+        }
+        events.sort_by_key(|event| event.time);
+        Ok(events)
+    }
+
+    fn journals(&self, session: &Session) -> Result<Vec<PathBuf>> {
+        let layout = session.store.layout();
+        let journal = |owner: &str| layout.journal(&session.namespace, owner);
+        Ok(match self {
+            Self::Set(set) => vec![journal(set)],
+            Self::Object { owners, .. } => owners.iter().map(|owner| journal(owner)).collect(),
+            Self::All => {
+                let dir = layout.events(&session.namespace);
+                let names =
+                    names_in(&dir).with_context(|| format!("cannot list {}", dir.display()))?;
+                let owners = names.iter().filter_map(|name| name.strip_suffix(".jsonl"));
+                owners.map(journal).collect()
+            }
+        })
+    }
+}

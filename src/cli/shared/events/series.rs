@@ -1,0 +1,171 @@
+//! Equal events as one series, as Kubernetes counts them.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Event as CoreEvent, EventSource, ObjectReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+
+use crate::model::{Namespace, printer};
+use crate::store::journal::{Event, Severity};
+
+/// An event that was seen once or several times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EventSeries {
+    event: Event,
+    first: Timestamp,
+    last: Timestamp,
+    count: usize,
+}
+
+/// Groups equal events into series, ordered by when each was seen last.
+pub(crate) fn aggregate(events: Vec<Event>) -> Vec<EventSeries> {
+    let mut all: Vec<EventSeries> = Vec::new();
+    let mut places: HashMap<(String, String, String), usize> = HashMap::new();
+    for event in events {
+        let key = (
+            event.object.clone(),
+            event.reason.clone(),
+            event.message.clone(),
+        );
+        match places.get(&key) {
+            Some(&place) => {
+                let seen = &mut all[place];
+                seen.count += 1;
+                seen.last = event.time.max(seen.last);
+            }
+            None => {
+                places.insert(key, all.len());
+                all.push(EventSeries::once(event));
+            }
+        }
+    }
+    all.sort_by_key(|seen| seen.last);
+    all
+}
+
+impl EventSeries {
+    /// Returns the series of a single event.
+    pub(super) fn once(event: Event) -> Self {
+        Self {
+            first: event.time,
+            last: event.time,
+            count: 1,
+            event,
+        }
+    }
+
+    /// Returns when it was seen: `3s`, or `3s (x4 over 10s)`.
+    pub(crate) fn age(&self, now: Timestamp) -> String {
+        let ago = |time| printer::age(now.duration_since(time));
+        if self.count == 1 {
+            return ago(self.last);
+        }
+        format!(
+            "{} (x{} over {})",
+            ago(self.last),
+            self.count,
+            ago(self.first)
+        )
+    }
+
+    pub(crate) const fn event(&self) -> &Event {
+        &self.event
+    }
+
+    pub(crate) const fn severity(&self) -> &'static str {
+        match self.event.severity {
+            Severity::Normal => "Normal",
+            Severity::Warning => "Warning",
+        }
+    }
+
+    /// Returns the cells of the series' row.
+    pub(super) fn row(&self, now: Timestamp) -> Vec<String> {
+        let Event {
+            reason,
+            object,
+            message,
+            ..
+        } = &self.event;
+        let (age, severity) = (self.age(now), self.severity().to_owned());
+        vec![
+            age,
+            severity,
+            reason.clone(),
+            object.clone(),
+            message.clone(),
+        ]
+    }
+
+    /// Returns the series as a Kubernetes event.
+    pub(super) fn to_core(&self, namespace: &Namespace) -> CoreEvent {
+        let (kind, name) = self.event.object.split_once('/').unwrap_or_default();
+        let (kind, version, component) = match kind {
+            "statefulset" => ("StatefulSet", "apps/v1", "statefulset-controller"),
+            "pod" => ("Pod", "v1", "kubelet"),
+            "persistentvolumeclaim" => ("PersistentVolumeClaim", "v1", "statefulset-controller"),
+            other => (other, "v1", "petset"),
+        };
+        CoreEvent {
+            metadata: ObjectMeta {
+                name: Some(format!("{name}.{:x}", self.first.as_nanosecond())),
+                namespace: Some(namespace.to_string()),
+                creation_timestamp: Some(Time(self.first)),
+                ..ObjectMeta::default()
+            },
+            involved_object: ObjectReference {
+                api_version: Some(version.to_owned()),
+                kind: Some(kind.to_owned()),
+                name: Some(name.to_owned()),
+                namespace: Some(namespace.to_string()),
+                ..ObjectReference::default()
+            },
+            type_: Some(self.severity().to_owned()),
+            reason: Some(self.event.reason.clone()),
+            message: Some(self.event.message.clone()),
+            count: i32::try_from(self.count).ok(),
+            first_timestamp: Some(Time(self.first)),
+            last_timestamp: Some(Time(self.last)),
+            source: Some(EventSource {
+                component: Some(component.to_owned()),
+                ..EventSource::default()
+            }),
+            ..CoreEvent::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(second: i64, object: &str, message: &str) -> Event {
+        Event {
+            time: Timestamp::from_second(second).unwrap(),
+            severity: Severity::Normal,
+            reason: "Started".to_owned(),
+            object: object.to_owned(),
+            message: message.to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_happened_several_times_is_one_line() {
+        let events = vec![
+            event(100, "pod/web-0", "started c"),
+            event(105, "pod/web-1", "started c"),
+            event(110, "pod/web-0", "started c"),
+        ];
+        let seen = aggregate(events);
+        let now = Timestamp::from_second(112).unwrap();
+        let rows: Vec<String> = seen.iter().map(|seen| seen.row(now).join("|")).collect();
+        assert_eq!(
+            rows,
+            [
+                "7s|Normal|Started|pod/web-1|started c",
+                "2s (x2 over 12s)|Normal|Started|pod/web-0|started c",
+            ]
+        );
+    }
+}

@@ -1,0 +1,50 @@
+//! The options that every verb accepts.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::model::Namespace;
+use crate::problem::Result;
+use crate::store;
+
+/// The state directory, the namespace and the lock's timeout.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Directory that keeps what is wanted, what is seen, and the volumes
+    ///
+    /// Without it: $XDG_STATE_HOME/petset, else ~/.local/state/petset.
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "PETSET_STATE_DIR",
+        hide_env_values = true
+    )]
+    state_dir: Option<PathBuf>,
+    /// Namespace to work in
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "NAMESPACE",
+        env = "PETSET_NAMESPACE",
+        hide_env_values = true
+    )]
+    pub(super) namespace: Option<Namespace>,
+    /// How long to wait for another command that holds the lock, such as 30s
+    #[arg(long, global = true, value_name = "DURATION", value_parser = store::parse_duration)]
+    pub(super) lock_timeout: Option<Duration>,
+}
+
+impl Global {
+    /// Returns the state directory that the command line or the environment names.
+    pub(crate) fn root(&self) -> Result<PathBuf> {
+        let root = match &self.state_dir {
+            Some(dir) => dir.clone(),
+            None => store::default_root()?,
+        };
+        store::absolute(&root)
+    }
+}

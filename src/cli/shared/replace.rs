@@ -1,0 +1,101 @@
+//! Replacing pets: those of a set one after the other, or one alone.
+
+use anyhow::Context;
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Pod;
+
+use super::bare;
+use super::names::TargetRef;
+use super::preview::{DryRunArgs, Preview};
+use super::render;
+use super::resolve::{Resolved, resolve};
+use super::rollout_notes::say_if_on_delete;
+use super::session::Session;
+use super::waiting::{Goal, WaitArgs};
+use crate::model::{ObjectName, PetName, SetName, restart};
+use crate::problem::Result;
+use crate::store::{self, Eviction};
+
+/// Replaces the pets of a set one after the other, or one pet at once.
+pub(crate) fn replace_target(
+    session: &Session,
+    target: &TargetRef,
+    dry_run: &DryRunArgs,
+    wait: &WaitArgs,
+) -> Result<()> {
+    match resolve(session, target)? {
+        Resolved::Set(name) if dry_run.is_on() => session.preview(&name, dry_run, |set| {
+            restart(set, Timestamp::now()).map(drop)
+        }),
+        Resolved::Set(name) => replace_pets(session, &name, wait),
+        Resolved::Pet(name) if dry_run.is_on() => {
+            let plan = plan_replacement(session, &name)?;
+            dry_run.show(plan.into_iter().collect())
+        }
+        Resolved::Pet(name) if bare::find(session, &session.namespace, &name)?.is_some() => {
+            bare::restart(session, &name, wait)
+        }
+        Resolved::Pet(name) => replace_pet(session, &name, "restarted", None, wait),
+    }
+}
+
+/// Plans the replacement of one pet. A pet whose set is gone has no plan.
+pub(crate) fn plan_replacement(session: &Session, name: &ObjectName) -> Result<Option<Preview>> {
+    if let Some(pod) = bare::find(session, &session.namespace, name)? {
+        let renewed = bare::renewed(&pod)?;
+        return Ok(Some(session.plan_pod(renewed, session.store.is_stopped())?));
+    }
+    let pod = session.pet(&session.namespace, name)?;
+    let pod = pod.ok_or_else(|| session.not_found("pods", name.as_str()))?;
+    let set = name.as_str().parse::<PetName>()?;
+    let set: ObjectName = set.set().as_str().parse()?;
+    let set: Option<StatefulSet> = session.store.find(&session.namespace, &set)?;
+    let uid = pod.metadata.uid.unwrap_or_default();
+    set.map(|set| session.plan_evictions(set, &[uid]))
+        .transpose()
+}
+
+fn replace_pets(session: &Session, name: &SetName, wait: &WaitArgs) -> Result<()> {
+    let edited = session.edit_set("restart", name, |set| restart(set, Timestamp::now()));
+    let (set, _) = edited.with_context(|| format!("cannot restart {name}"))?;
+    render::line(&format!("statefulset.apps/{name} restarted"))?;
+    say_if_on_delete(&set)?;
+    session.wait(&[Goal::Settled(set)], wait)
+}
+
+/// Replaces one pet, as `kubectl delete pod` does. A pet whose set is gone does not come back.
+///
+/// `done` is the result's word for it, `grace` the grace period in seconds, if not the pet's own.
+pub(crate) fn replace_pet(
+    session: &Session,
+    name: &ObjectName,
+    done: &str,
+    grace: Option<i64>,
+    wait: &WaitArgs,
+) -> Result<()> {
+    let namespace = &session.namespace;
+    let pod = session.store.layout().pet(namespace, name.as_str()).pod();
+    let pod: Option<Pod> = store::read_json(&pod)?;
+    let uid = pod.and_then(|pod| pod.metadata.uid);
+    let uid = uid.ok_or_else(|| session.not_found("pods", name.as_str()))?;
+    let set = name
+        .as_str()
+        .parse::<PetName>()
+        .ok()
+        .map(|pet| pet.set().as_str().to_owned());
+    let set = set.unwrap_or_default().parse::<ObjectName>()?;
+    let set: Option<StatefulSet> = session.store.find(namespace, &set)?;
+    session.edit(&format!("restart {name}"), |edit| {
+        let uid = uid.clone();
+        edit.evict(namespace, name, &Eviction { uid, grace });
+        Ok(())
+    })?;
+    render::line(&format!("pod/{name} {done}"))?;
+    let goal = set.map(|set| Goal::Replaced {
+        set,
+        pet: name.clone(),
+        uid,
+    });
+    session.wait(&goal.into_iter().collect::<Vec<_>>(), wait)
+}
