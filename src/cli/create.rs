@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use super::shared::bare;
 use super::shared::compare::{Applied, Declared, foresee, is_same};
 use super::shared::egress::EgressArgs;
-use super::shared::files::{self, FileArgs};
+use super::shared::files::{self, FileArgs, Loaded};
 use super::shared::isolation::{self, IsolationArgs};
 use super::shared::metadata;
 use super::shared::preview::{DryRun, show_json, show_text};
@@ -101,19 +101,25 @@ struct WishArgs {
 }
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
-    let mut objects = match &args.name {
-        Some(name) => manifest::generate(name, &session.namespace, &wish(&args.wish))?,
-        None => files::read_for(session, &args.files.filename, |objects| {
-            isolation::isolates(session, &args.isolation, objects)
-        })?,
+    let loaded = match &args.name {
+        Some(name) => Loaded::generated(manifest::generate(
+            name,
+            &session.namespace,
+            &wish(&args.wish),
+        )?),
+        None => files::load(session, &args.files.filename)?,
     };
+    let mut objects = loaded.objects.clone();
     if args.strict {
         objects.iter_mut().for_each(make_strict);
     }
     args.egress.ask(&mut objects);
     args.isolation.ask(&mut objects);
     let mut decided = objects.clone();
-    let decision = isolation::decide(session, &mut decided)?;
+    let decision = isolation::decide(session, &mut decided);
+    loaded.warn(decision.is_ok() && isolation::are_isolated(&mut decided));
+    loaded.check(session)?;
+    let decision = decision?;
     if let Some(dry_run) = args.dry_run {
         return preview(session, args, dry_run, objects);
     }

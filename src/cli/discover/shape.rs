@@ -52,15 +52,18 @@ pub(super) enum PortRef {
 }
 
 impl FromStr for PortRef {
-    type Err = String;
+    type Err = Problem;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Problem> {
         let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
         match text.parse() {
-            _ if text.is_empty() => Err("a port is a number or a name".to_owned()),
-            Ok(0) => Err("0 is not a port".to_owned()),
+            _ if text.is_empty() => Err(Problem::invalid("a port is a number or a name")),
+            Ok(0) => Err(Problem::invalid("0 is not a port")),
             Ok(number) => Ok(Self::Number(number)),
-            Err(_) if is_number => Err(format!("{text} is not a port: the highest is 65535")),
+            Err(_) if is_number => {
+                let message = format!("{text} is not a port: the highest is 65535");
+                Err(Problem::invalid(message))
+            }
             Err(_) => Ok(Self::Name(text.to_owned())),
         }
     }
@@ -87,9 +90,9 @@ enum Placeholder {
 pub(super) struct Template(Vec<Placeholder>);
 
 impl FromStr for Template {
-    type Err = String;
+    type Err = Problem;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Problem> {
         let (mut parts, mut plain) = (Vec::new(), String::new());
         let mut rest = text.chars().peekable();
         while let Some(letter) = rest.next() {
@@ -110,7 +113,7 @@ impl FromStr for Template {
     }
 }
 
-fn placeholder(word: &str) -> Result<Placeholder, String> {
+fn placeholder(word: &str) -> Result<Placeholder, Problem> {
     match word {
         "name" => Ok(Placeholder::Name),
         "fqdn" => Ok(Placeholder::Fqdn),
@@ -122,10 +125,10 @@ fn placeholder(word: &str) -> Result<Placeholder, String> {
         "port" => Ok(Placeholder::Port),
         _ => match word.strip_prefix("port:") {
             Some(port) => port.parse().map(Placeholder::PortNamed),
-            None => Err(format!(
+            None => Err(Problem::invalid(format!(
                 "{{{word}}} is not a placeholder; those are {{name}} {{fqdn}} {{ip}} {{ordinal}} \
                  {{ready}} {{status}} {{namespace}} {{port}} {{port:NAME}}"
-            )),
+            ))),
         },
     }
 }
@@ -353,7 +356,7 @@ mod tests {
         let filled =
             "web-0=http://127.7.1.1:8080/{0}\ttrue web-1=http://127.7.1.2:8080/{1}\ttrue\n";
         assert_eq!(written(&shape), filled);
-        let fault = "{nmae}".parse::<Template>().unwrap_err();
+        let fault = "{nmae}".parse::<Template>().unwrap_err().to_string();
         assert!(fault.starts_with("{nmae} is not a placeholder; those are {name} "));
     }
 
@@ -363,7 +366,7 @@ mod tests {
         let fault = number_of(&port, &peer(0)).unwrap_err();
         assert_eq!(fault.to_string(), "web-0 has no port named \"htpp\"");
         assert!("0".parse::<PortRef>().is_err() && "70000".parse::<PortRef>().is_err());
-        assert_eq!("80".parse(), Ok(PortRef::Number(80)));
+        assert_eq!("80".parse::<PortRef>().unwrap(), PortRef::Number(80));
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl<'a> ZoneFollower<'a> {
                     }
                 }
                 Noticed::Entry(WatchedDir::Namespace(namespace), _) => {
-                    self.read_namespace(&namespace)
+                    self.read_namespace(&namespace);
                 }
                 Noticed::Entry(WatchedDir::Services(namespace), file) => {
                     if let Some(name) = file.strip_suffix(".json") {

@@ -23,7 +23,7 @@ Examples:
   petset dns setup
   petset dns setup dnsmasq")]
 pub(super) struct Args {
-    /// ResolverKind to print it for; without it, all of them
+    /// Resolver to print it for; without it, all of them
     resolver: Option<ResolverKind>,
 }
 

@@ -20,58 +20,82 @@ pub(crate) struct FileArgs {
     pub(crate) filename: Vec<PathBuf>,
 }
 
-/// Reads and checks all objects of the files, and says what will not be acted on.
-pub(crate) fn read(session: &Session, files: &[PathBuf]) -> Result<Vec<Object>> {
-    read_for(session, files, |_| false)
+/// The objects of manifests, and what petset does not act on in them.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) objects: Vec<Object>,
+    warnings: Vec<String>,
 }
 
-/// Does the same for what is about to be created, and says nothing of what isolation settles
-/// where all of it `is_isolated`.
-pub(crate) fn read_for(
-    session: &Session,
-    files: &[PathBuf],
-    is_isolated: impl FnOnce(&[Object]) -> bool,
-) -> Result<Vec<Object>> {
+impl Loaded {
+    /// Wraps objects that come from no manifest.
+    pub(crate) const fn generated(objects: Vec<Object>) -> Self {
+        Self {
+            objects,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Prints the warnings. Where every pod `is_isolated`, those that isolation settles are left out.
+    pub(crate) fn warn(&self, is_isolated: bool) {
+        let root = rustix::process::geteuid().is_root();
+        let settled = |warning: &String| is_isolated && manifest::is_settled(warning, root);
+        for warning in self.warnings.iter().filter(|it| !settled(it)) {
+            say(format!("warning: {warning}"));
+        }
+    }
+
+    /// Refuses objects that this command cannot act on, and manifests without objects.
+    pub(crate) fn check(&self, session: &Session) -> Result<()> {
+        for object in &self.objects {
+            check(session, object)?;
+        }
+        if self.objects.is_empty() {
+            let message = "no objects in what was given with --filename";
+            let hint = "petset reads StatefulSet, PetSet, Service, ConfigMap, Secret, \
+                        PersistentVolumeClaim, Pod and List";
+            return Err(Problem::invalid(message).hint(hint).into());
+        }
+        Ok(())
+    }
+}
+
+/// Reads the objects of the files, and prints and checks nothing yet.
+pub(crate) fn load(session: &Session, files: &[PathBuf]) -> Result<Loaded> {
     let sources = manifest::sources(files)?;
-    let mut loaded = manifest::load(&sources, &session.namespace)?;
-    let root = rustix::process::geteuid().is_root();
-    let open = |warning: &&String| !manifest::is_settled(warning, root);
-    let settled = !loaded.warnings.iter().all(|it| open(&it)) && is_isolated(&loaded.objects);
-    for warning in loaded.warnings.iter().filter(|it| !settled || open(it)) {
-        say(format!("warning: {warning}"));
-    }
-    loaded.objects.retain(is_of_use);
-    for object in &loaded.objects {
-        check(session, object)?;
-    }
-    if loaded.objects.is_empty() {
-        let message = "no objects in what was given with --filename";
-        let hint = "petset reads StatefulSet, PetSet, Service, ConfigMap, Secret, \
-                    PersistentVolumeClaim, Pod and List";
-        return Err(Problem::invalid(message).hint(hint).into());
-    }
+    let loaded = manifest::load(&sources, &session.namespace)?;
+    let (mut objects, mut warnings) = (loaded.objects, loaded.warnings);
+    warnings.extend(objects.iter().filter_map(chart_hook_warning));
+    objects.retain(|object| chart_hook(object).is_none());
+    Ok(Loaded { objects, warnings })
+}
+
+/// Reads all objects of the files, prints the warnings, and checks the objects.
+pub(crate) fn read(session: &Session, files: &[PathBuf]) -> Result<Vec<Object>> {
+    let loaded = load(session, files)?;
+    loaded.warn(false);
+    loaded.check(session)?;
     Ok(loaded.objects)
 }
 
-/// On a pod that a chart brings along to be run at a certain time, such as for a test of it.
+/// The annotation of a pod that Helm runs at a certain time, such as a chart's test.
 const CHART_HOOK: &str = "helm.sh/hook";
 
-/// Tells whether petset acts on an object. Charts bring pods along that test them, and those are
-/// passed over as other kinds are.
-fn is_of_use(object: &Object) -> bool {
+/// Returns the value of the Helm hook annotation of a pod. petset ignores such pods.
+fn chart_hook(object: &Object) -> Option<&String> {
     let Object::Pod(pod) = object else {
-        return true;
+        return None;
     };
-    let notes = pod.metadata.annotations.as_ref();
-    let Some(hook) = notes.and_then(|notes| notes.get(CHART_HOOK)) else {
-        return true;
-    };
-    let name = pod.metadata.name.as_deref().unwrap_or_default();
-    say(format!(
-        "warning: ignored Pod/{name}: its annotation {CHART_HOOK} ({hook}) leaves it to Helm to \
-         run it; take the annotation away to run it"
-    ));
-    false
+    pod.metadata.annotations.as_ref()?.get(CHART_HOOK)
+}
+
+fn chart_hook_warning(object: &Object) -> Option<String> {
+    let hook = chart_hook(object)?;
+    Some(format!(
+        "ignored Pod/{}: its annotation {CHART_HOOK} ({hook}) leaves it to Helm to run it; take \
+         the annotation away to run it",
+        object.name()
+    ))
 }
 
 fn check(session: &Session, object: &Object) -> Result<(), Problem> {

@@ -46,16 +46,12 @@ impl IsolationArgs {
     }
 }
 
-/// Tells whether all that would run is isolated, if it were created now.
-pub(crate) fn isolates(session: &Session, args: &IsolationArgs, objects: &[Object]) -> bool {
-    let mut objects = objects.to_vec();
-    args.ask(&mut objects);
-    let full = |meta: &ObjectMeta| {
-        let asked = Isolation::asked(meta.annotations.as_ref());
-        asked.is_ok_and(|level| level == Some(Isolation::Full))
-    };
-    // What cannot be created says so later, with its warnings before it.
-    decide(session, &mut objects).is_ok() && running(&mut objects).all(|(meta, _)| full(meta))
+/// Returns whether all sets and pods have the level `full`, now that it is decided.
+pub(crate) fn are_isolated(decided: &mut [Object]) -> bool {
+    running(decided).all(|(meta, _)| {
+        let level = Isolation::asked(meta.annotations.as_ref());
+        level.is_ok_and(|level| level == Some(Isolation::Full))
+    })
 }
 
 /// Lists what runs among the objects, sets and pods: what it is called, and what its pods are.

@@ -24,7 +24,7 @@ pub(crate) struct EventArgs {
     /// Go on to show what happens, until Ctrl-C
     #[arg(short, long)]
     watch: bool,
-    /// EventFormat of the output
+    /// Form of the output
     #[arg(short, long, value_name = "FORM")]
     output: Option<EventFormat>,
     /// Only the last lines
