@@ -5,9 +5,13 @@
 //! one, and goes on, so that one run shows everything. The messages are those of the API
 //! server's JSON decoder, whose Go types it names by what the typed object asks for.
 //! (`serde_ignored` would find the unknown fields, but not past the first wrong value.)
+//!
+//! The compiler makes each generic function here some 150 times, once for each type. They only
+//! pass on what functions that are not generic found.
 
 mod asked;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
 
@@ -102,11 +106,14 @@ impl Notes {
         faults.advise(advice);
     }
 
-    fn within<T>(&self, segment: Segment, work: impl FnOnce() -> T) -> T {
+    #[inline(never)]
+    fn enter(&self, segment: Segment) {
         self.path.borrow_mut().push(segment);
-        let outcome = work();
+    }
+
+    #[inline(never)]
+    fn leave(&self) {
         self.path.borrow_mut().pop();
-        outcome
     }
 }
 
@@ -136,7 +143,7 @@ struct Cursor<'n> {
     owner: &'static str,
 }
 
-impl Cursor<'_> {
+impl<'n> Cursor<'n> {
     /// Notes that the value has the wrong type.
     fn mismatch(&self, go_type: &str, value: &str) {
         let (owner, path) = (self.owner, self.notes.go_path());
@@ -169,7 +176,7 @@ impl Cursor<'_> {
         0
     }
 
-    fn string(&self, wanted: &str) -> &str {
+    fn string(&self, wanted: &str) -> &'n str {
         match &self.node.value {
             Value::Text(text) => return text,
             Value::Null => {}
@@ -178,6 +185,56 @@ impl Cursor<'_> {
             }
         }
         ""
+    }
+
+    /// Returns whether the value is text in base64, or notes why it is not.
+    fn is_base64(&self) -> bool {
+        let Value::Text(text) = &self.node.value else {
+            self.wrong_type("[]uint8");
+            return false;
+        };
+        let fault = base64_fault(text);
+        let fine = fault.is_none();
+        fault.into_iter().for_each(|fault| self.notes.note(fault));
+        fine
+    }
+
+    /// Returns the elements of a list, or nothing where the value is no list.
+    fn items(&self) -> Option<&'n [Node]> {
+        match &self.node.value {
+            Value::List(items) => Some(items),
+            Value::Null => Some(&[]),
+            Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Map(_) => None,
+        }
+    }
+
+    /// Notes that the value is no list of such elements.
+    fn not_a_list(&self, element: &str) {
+        let named = go::field_type(self.owner, &self.notes.last_field());
+        let element = named.unwrap_or(element);
+        self.mismatch(&format!("[]{element}"), self.node.value.go_name());
+    }
+
+    /// Returns the entries of a map, or none where the value has the wrong type.
+    fn entries(&self, wanted: impl FnOnce() -> Cow<'static, str>) -> &'n [Entry] {
+        match &self.node.value {
+            Value::Map(entries) => return entries,
+            Value::Null => {}
+            Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::List(_) => {
+                self.wrong_type(&wanted());
+            }
+        }
+        &[]
+    }
+
+    #[inline(never)]
+    fn entries_of_map(&self) -> &'n [Entry] {
+        self.entries(|| "map[string]string".into())
+    }
+
+    #[inline(never)]
+    fn entries_of_struct(&self, name: &'static str) -> &'n [Entry] {
+        self.entries(|| format!("v1.{name}").into())
     }
 
     /// Reads a quantity, which may be a number too, and writes it in its canonical form.
@@ -241,15 +298,10 @@ impl<'de> Deserializer<'de> for Cursor<'de> {
         if matches!(self.node.value, Value::Null) {
             return visitor.visit_none();
         }
-        if !expects(&visitor, "a base64-encoded string") {
-            return visitor.visit_some(self);
-        }
-        let text = self.string("[]uint8");
-        if let Some(fault) = base64_fault(text) {
-            self.notes.note(fault);
+        if expects(&visitor, "a base64-encoded string") && !self.is_base64() {
             return visitor.visit_none();
         }
-        visitor.visit_some(StrDeserializer::new(text))
+        visitor.visit_some(self)
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
@@ -295,29 +347,17 @@ impl<'de> Deserializer<'de> for Cursor<'de> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
-        match &self.node.value {
-            Value::List(items) => visitor.visit_seq(Items::of(self, items)),
-            Value::Null => visitor.visit_seq(Items::of(self, &[])),
-            Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Map(_) => {
-                let mut element = String::new();
-                let empty = visitor.visit_seq(Asked(&mut element));
-                let named = go::field_type(self.owner, &self.notes.last_field());
-                let element = named.unwrap_or(&element);
-                self.mismatch(&format!("[]{element}"), self.node.value.go_name());
-                empty
-            }
+        if let Some(items) = self.items() {
+            return visitor.visit_seq(Items::of(self, items));
         }
+        let mut element = String::new();
+        let empty = visitor.visit_seq(Asked(&mut element));
+        self.not_a_list(&element);
+        empty
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
-        match &self.node.value {
-            Value::Map(entries) => visitor.visit_map(Fields::of_map(self, entries)),
-            Value::Null => visitor.visit_map(Fields::of_map(self, &[])),
-            Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::List(_) => {
-                self.wrong_type("map[string]string");
-                visitor.visit_map(Fields::of_map(self, &[]))
-            }
-        }
+        visitor.visit_map(Fields::of_map(self, self.entries_of_map()))
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -326,14 +366,7 @@ impl<'de> Deserializer<'de> for Cursor<'de> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Stop> {
-        let entries: &[Entry] = match &self.node.value {
-            Value::Map(entries) => entries,
-            Value::Null => &[],
-            Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::List(_) => {
-                self.wrong_type(&format!("v1.{name}"));
-                &[]
-            }
-        };
+        let entries = self.entries_of_struct(name);
         visitor.visit_map(Fields::of_struct(self, name, fields, entries))
     }
 
@@ -348,7 +381,10 @@ impl<'de> Deserializer<'de> for Cursor<'de> {
 }
 
 fn expects<'de, V: Visitor<'de>>(visitor: &V, what: &str) -> bool {
-    let expected: &dyn Expected = visitor;
+    is_called(visitor, what)
+}
+
+fn is_called(expected: &dyn Expected, what: &str) -> bool {
     expected.to_string() == what
 }
 
@@ -367,6 +403,19 @@ impl<'n> Items<'n> {
             next,
         }
     }
+
+    /// Moves to the next element, if there is one; the caller has to leave it.
+    #[inline(never)]
+    fn enter_next(&mut self) -> Option<Cursor<'n>> {
+        let index = self.next;
+        let node = self.items.get(index)?;
+        self.next += 1;
+        self.parent.notes.enter(Segment::Index(index));
+        Some(Cursor {
+            node,
+            ..self.parent
+        })
+    }
 }
 
 impl<'n> SeqAccess<'n> for Items<'n> {
@@ -376,17 +425,12 @@ impl<'n> SeqAccess<'n> for Items<'n> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, Stop> {
-        let index = self.next;
-        let Some(node) = self.items.get(index) else {
+        let Some(cursor) = self.enter_next() else {
             return Ok(None);
         };
-        self.next += 1;
-        let cursor = Cursor {
-            node,
-            ..self.parent
-        };
-        let decode = || seed.deserialize(cursor).map(Some);
-        self.parent.notes.within(Segment::Index(index), decode)
+        let element = seed.deserialize(cursor);
+        self.parent.notes.leave();
+        element.map(Some)
     }
 }
 
@@ -423,11 +467,43 @@ impl<'n> Fields<'n> {
 
     fn note_unknown(&self, key: &str, fields: &[&'static str]) {
         let notes = self.parent.notes;
-        notes.within(Segment::Field(key.to_owned()), || {
-            let path = notes.path();
-            let nearest = nearest(key, fields);
-            notes.faults.borrow_mut().unknown(&path, nearest);
-        });
+        notes.enter(Segment::Field(key.to_owned()));
+        let path = notes.path();
+        let nearest = nearest(key, fields);
+        notes.faults.borrow_mut().unknown(&path, nearest);
+        notes.leave();
+    }
+
+    /// Returns the next key, past those that the struct does not know.
+    #[inline(never)]
+    fn next_known(&mut self) -> Option<&'n str> {
+        while let Some(entry) = self.entries.get(self.next) {
+            match self.known {
+                Some((_, fields)) if !fields.contains(&entry.key.as_str()) => {
+                    self.note_unknown(&entry.key, fields);
+                    self.next += 1;
+                }
+                Some(_) | None => return Some(&entry.key),
+            }
+        }
+        None
+    }
+
+    /// Moves to the value of the next key; the caller has to leave it.
+    #[inline(never)]
+    fn enter_next(&mut self) -> Cursor<'n> {
+        let entry = &self.entries[self.next];
+        self.next += 1;
+        let (segment, owner) = match self.known {
+            Some((name, _)) => (Segment::Field(entry.key.clone()), name),
+            None => (Segment::Key(entry.key.clone()), self.parent.owner),
+        };
+        self.parent.notes.enter(segment);
+        Cursor {
+            node: &entry.node,
+            notes: self.parent.notes,
+            owner,
+        }
     }
 }
 
@@ -435,35 +511,16 @@ impl<'n> MapAccess<'n> for Fields<'n> {
     type Error = Stop;
 
     fn next_key_seed<K: DeserializeSeed<'n>>(&mut self, seed: K) -> Result<Option<K::Value>, Stop> {
-        while let Some(entry) = self.entries.get(self.next) {
-            match self.known {
-                Some((_, fields)) if !fields.contains(&entry.key.as_str()) => {
-                    self.note_unknown(&entry.key, fields);
-                    self.next += 1;
-                }
-                Some(_) | None => {
-                    return seed
-                        .deserialize(StrDeserializer::<Stop>::new(&entry.key))
-                        .map(Some);
-                }
-            }
-        }
-        Ok(None)
+        let Some(key) = self.next_known() else {
+            return Ok(None);
+        };
+        let key = seed.deserialize(StrDeserializer::<Stop>::new(key));
+        key.map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'n>>(&mut self, seed: V) -> Result<V::Value, Stop> {
-        let entry = &self.entries[self.next];
-        self.next += 1;
-        let (segment, owner) = match self.known {
-            Some((name, _)) => (Segment::Field(entry.key.clone()), name),
-            None => (Segment::Key(entry.key.clone()), self.parent.owner),
-        };
-        let cursor = Cursor {
-            node: &entry.node,
-            notes: self.parent.notes,
-            owner,
-        };
-        let notes = self.parent.notes;
-        notes.within(segment, || seed.deserialize(cursor))
+        let value = seed.deserialize(self.enter_next());
+        self.parent.notes.leave();
+        value
     }
 }
