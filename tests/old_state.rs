@@ -3,6 +3,8 @@
 //! `testdata/old-state` is what a machine kept that lost power while a set of three pets, the
 //! highest of them a canary, and a pod of its own ran. `@STATE@` and the like stand for what is
 //! different on each machine.
+//!
+//! Each test names the level of isolation of its pets.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
