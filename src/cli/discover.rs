@@ -13,8 +13,8 @@ use super::shared::peers::{self, Caller, Peer, PeerGroup, PeerWatcher, Peers};
 use super::shared::render;
 use super::shared::session::{Session, say};
 use crate::model::ObjectName;
+use crate::model::parse_duration;
 use crate::problem::{Kind, Problem, Result};
-use crate::store;
 use hooks::{Hooks, OwnAddress};
 pub(crate) use peer_finder::run as run_peer_finder;
 use shape::Shape;
@@ -74,7 +74,7 @@ pub(crate) struct Args {
         value_name = "DURATION",
         default_value = "10m",
         requires = "min",
-        value_parser = store::parse_duration
+        value_parser = parse_duration
     )]
     timeout: Duration,
     /// Print the list again whenever it changes, an empty line after each

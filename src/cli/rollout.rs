@@ -15,6 +15,7 @@ use super::shared::rollout_notes::{held_note, say_if_on_delete};
 use super::shared::session::{Session, say};
 use super::shared::waiting::{Goal, WaitArgs, refuse_if_hopeless};
 use super::shared::watcher::Watcher;
+use crate::model::parse_duration;
 use crate::model::rollout::{
     self, Standing, pause, promote, resume, revision_to_undo, sort_revisions, undo,
 };
@@ -59,7 +60,7 @@ struct StatusArgs {
     #[arg(short, long, value_name = "true|false", num_args = 0..=1, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     watch: bool,
     /// How long to look on; without it, as long as it takes
-    #[arg(long, value_name = "DURATION", value_parser = store::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     timeout: Option<Duration>,
 }
 

@@ -17,12 +17,13 @@ use super::shared::rollout_notes::{held_note, say_if_on_delete};
 use super::shared::session::{Session, say};
 use super::shared::waiting::{Goal, WaitArgs};
 use crate::manifest::{self, Object};
+use crate::model::parse_duration;
 use crate::model::{
     ON_FAILURE_ANNOTATION, ObjectRef, PAUSE_AFTER_ANNOTATION, PROGRESS_DEADLINE_ANNOTATION, Set,
     SetName, Strategy, rollout, set_command, set_env, set_image, set_partition,
 };
 use crate::problem::{Kind, Problem, Result};
-use crate::store::{self, Edit, Kept};
+use crate::store::{Edit, Kept};
 
 /// Change what the pets of a set run, one pet after the other
 ///
@@ -88,7 +89,7 @@ struct RollArgs {
     #[arg(long, value_name = "halt|rollback")]
     on_failure: Option<OnFailure>,
     /// How long a pet may take to become ready; 5m where it is to go back
-    #[arg(long, value_name = "DURATION", value_parser = store::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     progress_deadline: Option<Duration>,
     /// Let only the N highest pets have the new template, until `rollout promote`
     #[arg(long, value_name = "N", conflicts_with_all = ["partition", "pause_after"])]

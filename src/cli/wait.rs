@@ -10,15 +10,16 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::shared::names::TargetRef;
-use super::shared::objects::{Item, owner};
+use super::shared::objects::Item;
 use super::shared::pods;
 use super::shared::render;
 use super::shared::session::Session;
 use super::shared::waiting::{Goal, GoalState, Progress, refuse_if_ended, refuse_if_hopeless};
 use super::shared::watcher::Watcher;
-use crate::model::{ObjectName, ObjectRef, PetName, SetName};
+use crate::model::pod::set_of;
+use crate::model::{ObjectName, ObjectRef, PetName, SetName, parse_duration};
 use crate::problem::{Kind, Problem, Result};
-use crate::store::{self, Wanted};
+use crate::store::Wanted;
 use crate::supervisor;
 use condition::Condition;
 
@@ -42,7 +43,7 @@ pub(crate) struct Args {
     #[arg(long = "for", value_name = "WHAT", default_value = "ready")]
     condition: Condition,
     /// How long to wait
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = store::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
     timeout: Duration,
 }
 
@@ -295,7 +296,7 @@ impl<'a> ConditionWaiter<'a> {
     }
 
     fn refuse_if_stuck(&self, pod: &Pod, why: &str) -> Result<()> {
-        let Some(set) = owner(&pod.metadata) else {
+        let Some(set) = set_of(&pod.metadata) else {
             return refuse_if_ended(self.session, pod, why);
         };
         let Some(mut report) = self.session.report(&self.session.namespace, set)? else {

@@ -14,6 +14,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::pet::HOOK_ANNOTATION;
+use super::pod::controller_of;
 use super::{ISOLATION_ANNOTATION, Phase};
 
 pub use plan::plan_pod;
@@ -106,11 +107,10 @@ pub fn reconcile_pod(
     differs(want, pet).then_some(PodStep::Refresh)
 }
 
-/// Says whether nobody controls a pod.
+/// Returns whether no owner controls a pod.
 #[must_use]
 pub fn is_bare(pod: &Pod) -> bool {
-    let mut owners = pod.metadata.owner_references.iter().flatten();
-    !owners.any(|owner| owner.controller == Some(true))
+    controller_of(&pod.metadata).is_none()
 }
 
 /// Says whether a pod has ended and is not to run again: what it ended with counts, and whether

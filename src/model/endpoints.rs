@@ -13,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::{Deserialize, Serialize};
 
 use super::address::Block;
+use super::pod::is_ready;
 
 /// The old ways to ask for `publishNotReadyAddresses` (N13).
 pub(crate) const TOLERATE_UNREADY: [&str; 2] = [
@@ -286,15 +287,6 @@ fn endpoints_of(record: &ServiceRecord, pod: &Pod) -> Vec<Endpoint> {
         ports: ports_of(record, pod),
     };
     addresses_of(pod).into_iter().map(endpoint).collect()
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let status = pod.status.as_ref();
-    let mut conditions = status
-        .and_then(|status| status.conditions.as_ref())
-        .into_iter()
-        .flatten();
-    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 fn addresses_of(pod: &Pod) -> Vec<IpAddr> {

@@ -21,6 +21,7 @@ use super::expansion::expand;
 use super::fields::{Capacity, field, resource};
 use super::image::Launch;
 use super::name::PetName;
+use super::pod::set_of;
 
 pub use references::{References, references};
 
@@ -188,7 +189,7 @@ fn host_name(pod: &Pod) -> String {
 fn own_variables(pod: &Pod, container: &Container, own: &Own<'_>) -> BTreeMap<String, String> {
     let name = pod.metadata.name.clone().unwrap_or_default();
     let namespace = pod.metadata.namespace.clone().unwrap_or_default();
-    let set = set_of(pod);
+    let set = set_of(&pod.metadata).map(str::to_owned);
     let ordinal = ordinal_of(pod, &name).filter(|_| set.is_some());
     let spec = pod.spec.as_ref();
     let service = spec.and_then(|spec| spec.subdomain.clone());
@@ -220,12 +221,6 @@ fn own_variables(pod: &Pod, container: &Container, own: &Own<'_>) -> BTreeMap<St
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), value?)));
     set_ones.chain(own.mounts.iter().cloned()).collect()
-}
-
-fn set_of(pod: &Pod) -> Option<String> {
-    let owners = pod.metadata.owner_references.iter().flatten();
-    let mut sets = owners.filter(|owner| owner.kind == "StatefulSet");
-    sets.next().map(|owner| owner.name.clone())
 }
 
 fn ordinal_of(pod: &Pod, name: &str) -> Option<String> {

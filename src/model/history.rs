@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 
 use super::Ordinal;
+use super::pod::controller_of;
 use super::revision::{by_age, wanted_revision};
 use super::set::{Set, Strategy};
 use super::step::{Rules, Seen, Step};
@@ -165,8 +166,7 @@ impl History {
 }
 
 fn owner_of(revision: &ControllerRevision) -> Option<&str> {
-    let mut owners = revision.metadata.owner_references.iter().flatten();
-    let controller = owners.find(|owner| owner.controller == Some(true))?;
+    let controller = controller_of(&revision.metadata)?;
     Some(&controller.uid)
 }
 

@@ -5,9 +5,11 @@
 //! real control plane, and by simulated worlds.
 
 pub(crate) mod address;
+mod back_off;
 pub mod bare;
 mod canonical;
 mod claim;
+pub(crate) mod duration;
 mod edit;
 mod egress;
 pub(crate) mod endpoints;
@@ -22,6 +24,7 @@ pub mod lifecycle;
 mod name;
 mod pet;
 pub mod plan;
+pub(crate) mod pod;
 pub mod printer;
 pub mod quantity;
 mod reconcile;
@@ -37,7 +40,9 @@ pub use name::{
     SetName, label_fault, subdomain_fault,
 };
 
+pub use back_off::BackOff;
 pub use claim::{ClaimSeen, Claims, claim_for, claim_name};
+pub(crate) use duration::parse_duration;
 pub use edit::{
     Change, RESTARTED_ANNOTATION, restart, scale_to, set_command, set_env, set_image, set_partition,
 };

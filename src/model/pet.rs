@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::{
-    ContainerStatus, PersistentVolumeClaimVolumeSource, Pod, PodCondition, PodSpec, PodStatus,
-    Volume,
+    ContainerStatus, PersistentVolumeClaimVolumeSource, Pod, PodSpec, PodStatus, Volume,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
 use super::claim::claim_name;
+use super::pod::{condition, controller_of};
 use super::printer::why_not_ready;
 use super::revision::template_of;
 use super::set::{PETSET, Set, controller_reference};
@@ -144,11 +144,10 @@ impl PetSeen {
     pub fn of(pod: &Pod) -> Self {
         let meta = &pod.metadata;
         let status = pod.status.clone().unwrap_or_default();
-        let condition = ready_condition(&status);
+        let condition = condition(&status, "Ready");
         let held = is_held(meta);
         let ready = condition.is_some_and(|ready| ready.status == "True") && !held;
         let labels = meta.labels.clone().unwrap_or_default();
-        let owners = meta.owner_references.iter().flatten();
         let changed = condition.and_then(|ready| ready.last_transition_time.as_ref());
         let since = changed
             .or(meta.creation_timestamp.as_ref())
@@ -159,10 +158,7 @@ impl PetSeen {
             created: meta.creation_timestamp.as_ref().map(|time| time.0),
             revision: labels.get(REVISION_LABEL).cloned().unwrap_or_default(),
             labels,
-            owner: owners
-                .filter(|owner| owner.controller == Some(true))
-                .map(|owner| owner.uid.clone())
-                .next(),
+            owner: controller_of(meta).map(|owner| owner.uid.clone()),
             phase: Phase::of(status.phase.as_deref()),
             ready,
             ready_since: since.filter(|_| ready),
@@ -178,16 +174,11 @@ impl PetSeen {
         }
     }
 
-    /// Says whether it runs and is ready.
+    /// Returns whether it runs and is ready.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.phase == Phase::Running && self.ready
     }
-}
-
-fn ready_condition(status: &PodStatus) -> Option<&PodCondition> {
-    let mut conditions = status.conditions.iter().flatten();
-    conditions.find(|condition| condition.type_ == "Ready")
 }
 
 /// Reads how far the pet's hook is; nonsense counts as not begun.

@@ -2,6 +2,7 @@
 
 mod why;
 
+use super::pod::is_true;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
@@ -130,11 +131,6 @@ fn is_sidecar(spec: Option<&PodSpec>, name: &str) -> bool {
 
 fn always_restarts(container: &Container) -> bool {
     container.restart_policy.as_deref() == Some("Always")
-}
-
-fn is_true(status: &PodStatus, condition_type: &str) -> bool {
-    let mut conditions = status.conditions.iter().flatten();
-    conditions.any(|condition| condition.type_ == condition_type && condition.status == "True")
 }
 
 /// Returns whether the pod is past its init containers, as kubectl sees it.

@@ -20,6 +20,7 @@ use crate::model::environment::{self, Own, Sources};
 use crate::model::fields::Capacity;
 use crate::model::image::Launch as Image;
 use crate::model::lifecycle::Failure;
+use crate::model::pod::set_of;
 use crate::model::{Namespace, ObjectName};
 use crate::store::{self, Launch, Mount, Store, Wanted};
 
@@ -275,11 +276,7 @@ impl Supplies {
 
     /// Returns how many pets the pod's set wants.
     fn replicas(&self, pod: &core::Pod) -> Option<u32> {
-        let owners = pod.metadata.owner_references.iter().flatten();
-        let set = owners
-            .into_iter()
-            .find(|owner| owner.kind == "StatefulSet")?;
-        let set: StatefulSet = self.find(&set.name).ok()??;
+        let set: StatefulSet = self.find(set_of(&pod.metadata)?).ok()??;
         set.spec?.replicas?.try_into().ok()
     }
 }

@@ -29,7 +29,8 @@ use super::control::{self, Control};
 use super::isolation::{self, Isolation, Room, Surroundings, is_full};
 use super::logs::Outlet;
 use super::{brand, spawn, tree};
-use crate::model::lifecycle::{Action, BackOff, Event, Now, Pet, Place};
+use crate::model::lifecycle::{Action, Event, Now, Pet, Place};
+use crate::model::pod::set_of;
 use crate::model::{Egress, Namespace};
 use crate::store::{self, Launch, Layout, PetLayout, RunnerRecord, Store};
 
@@ -126,10 +127,6 @@ impl Keeper {
         let born = Instant::now();
         let now = now_since(born);
         let back_off = store.settings().back_off;
-        let back_off = BackOff {
-            start: back_off.start,
-            cap: back_off.cap,
-        };
         let mut machine = Pet::new(&pod, previous.as_ref(), back_off, now);
         if record.begun {
             machine.note_begun();
@@ -137,7 +134,7 @@ impl Keeper {
         let (answer, answers) = channel();
         let status = pod.status.as_ref();
         let ip = status.and_then(|status| status.pod_ip.clone());
-        let journal = layout.journal(&namespace, owner(&pod).unwrap_or(name));
+        let journal = layout.journal(&namespace, set_of(&pod.metadata).unwrap_or(name));
         Ok(Self {
             vessels: vessels(&pod),
             ip: ip.unwrap_or_else(|| "127.0.0.1".to_owned()),
@@ -488,13 +485,6 @@ fn vessels(pod: &Pod) -> Vec<Vessel> {
         ..Vessel::default()
     };
     all.map(vessel).collect()
-}
-
-/// Returns the name of the set that the pod belongs to.
-fn owner(pod: &Pod) -> Option<&str> {
-    let mut owners = pod.metadata.owner_references.iter().flatten();
-    let owner = owners.find(|owner| owner.controller == Some(true))?;
-    Some(&owner.name)
 }
 
 fn now_since(born: Instant) -> Now {

@@ -43,7 +43,7 @@ pub(crate) use paths::{Layout, PetLayout, REGISTRY_OVERRIDE, Wanted, registry};
 pub(crate) use pods::merge_status;
 pub(crate) use record::{MainProcess, RunnerRecord};
 pub(crate) use report::{SetReport, Waiting};
-pub(crate) use settings::{DnsForward, Settings, parse_duration};
+pub(crate) use settings::{DnsForward, Settings};
 pub(crate) use socket::{WhenBusy, connect_to, listen_at, send_to, wait_at};
 pub(crate) use watch::{Noticed, Watch, when_removed};
 pub(crate) use words::last_words;

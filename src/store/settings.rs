@@ -4,10 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jiff::SignedDuration;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-use crate::model::{Egress, Isolation};
+use crate::model::{BackOff, Egress, Isolation};
 use crate::problem::{Problem, Result};
 
 /// What `petset.toml` may say. An unknown key is an error, so that a typo is not ignored.
@@ -19,8 +18,9 @@ pub(crate) struct Settings {
     /// The `b` of this state directory's addresses 127.b.x.y; chosen by petset where it is absent.
     pub(crate) address_block: Option<u8>,
     /// How long a command waits for the lock of the state directory.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "crate::model::duration::deserialize")]
     pub(crate) lock_timeout: Duration,
+    /// The delays between restarts of a container that ended; the first restart comes at once.
     pub(crate) back_off: BackOff,
     /// Where the DNS server listens, such as `127.0.0.1:5353`; nowhere where it is absent.
     pub(crate) dns_listen: Option<SocketAddr>,
@@ -34,21 +34,6 @@ pub(crate) struct Settings {
     pub(crate) shared_paths: Vec<PathBuf>,
     /// `true`: a set behaves exactly as under Kubernetes' controller, known traps included.
     pub(crate) strict: bool,
-}
-
-/// The delays between restarts of a container that ended: the first restart comes at once.
-///
-/// A kubelet starts at 10 s and ends at 300 s (I09); on a laptop that is a long time to look at
-/// a prompt, so petset starts at 1 s and ends at 60 s.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct BackOff {
-    /// The second restart waits this long; each further one twice as long as the one before.
-    #[serde(deserialize_with = "duration")]
-    pub(crate) start: Duration,
-    /// No restart waits longer than this.
-    #[serde(deserialize_with = "duration")]
-    pub(crate) cap: Duration,
 }
 
 /// Whom the DNS server asks for names of other zones.
@@ -77,15 +62,6 @@ impl TryFrom<String> for Resolver {
         let address = bare.or_else(|_| text.parse());
         let wish = || format!("{text:?} is no address such as 192.0.2.1 or 192.0.2.1:5353");
         address.map(Self).map_err(|_| wish())
-    }
-}
-
-impl Default for BackOff {
-    fn default() -> Self {
-        Self {
-            start: Duration::from_secs(1),
-            cap: Duration::from_secs(60),
-        }
     }
 }
 
@@ -151,21 +127,10 @@ impl Settings {
     }
 }
 
-/// Reads a duration as people write it: `30s`, `1m30s`, `250ms`; never negative.
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wish = || format!("{text:?} is not a duration such as 30s, 1m30s or 250ms");
-    let signed: SignedDuration = text.parse().map_err(|_| wish())?;
-    Duration::try_from(signed).map_err(|_| wish())
-}
-
-fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(from)?;
-    parse_duration(&text).map_err(serde::de::Error::custom)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::parse_duration;
 
     #[test]
     fn an_empty_file_means_the_defaults() {

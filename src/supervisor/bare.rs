@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::pets::{Pet, Runner};
-use super::retry::rest_after;
+use super::retry;
 use super::{Supervisor, log};
 use crate::model::bare::{self, PodStep, reconcile_pod};
 use crate::model::printer::STOPPED;
@@ -43,7 +43,10 @@ impl Bare {
 
     fn retry_later(&mut self, key: &ObjectRef) {
         let times = self.failed.get(key).map_or(0, |(_, times)| *times);
-        let again = (Instant::now() + rest_after(times), times + 1);
+        let again = (
+            Instant::now() + retry::BACK_OFF.retry_delay(times),
+            times + 1,
+        );
         self.failed.insert(key.clone(), again);
     }
 

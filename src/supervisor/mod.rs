@@ -228,7 +228,7 @@ impl Supervisor {
                 return Ok(());
             }
             if crowded {
-                rest_after(processor_time().saturating_sub(begun));
+                pause_after_work(processor_time().saturating_sub(begun));
             }
             let ended = Instant::now();
             self.wait()?;
@@ -259,7 +259,7 @@ impl Supervisor {
 
 /// Rests after a turn that was work, so that what happens meanwhile makes one more turn and not
 /// a hundred: pets that all come up at once would each have all of them looked at.
-fn rest_after(work: Duration) {
+fn pause_after_work(work: Duration) {
     if work > SHORT_TURN {
         std::thread::sleep((work * 2).min(LONGEST_REST));
     }

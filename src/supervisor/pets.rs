@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::core::v1::Pod;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
-use crate::model::ObjectRef;
-use crate::model::bare;
+use crate::model::{BackOff, ObjectRef, bare};
 use crate::runner;
 use crate::store::{Layout, Lock, PetLayout, RunnerRecord, Sync, replace_json, view};
 
-/// How long a runner that failed rests before the next one: the first comes at once.
-const REST: Duration = Duration::from_secs(1);
-const LONGEST_REST: Duration = Duration::from_secs(60);
+/// The delays between starts of a runner that fails; the first new start comes at once.
+const BACK_OFF: BackOff = BackOff {
+    start: Duration::from_secs(1),
+    cap: Duration::from_secs(60),
+};
 
 /// One pet.
 #[derive(Debug)]
@@ -200,9 +201,7 @@ impl Pet {
     }
 
     fn failed(&mut self) {
-        let rest = REST
-            .saturating_mul(1 << self.failures.min(8))
-            .min(LONGEST_REST);
+        let rest = BACK_OFF.retry_delay(self.failures);
         self.failures += 1;
         self.runner = Runner::Resting(Instant::now() + rest);
     }

@@ -9,17 +9,19 @@ use rustix::process::Pid;
 
 use super::launch::background;
 use super::{Supervisor, log};
-use crate::model::ObjectRef;
 use crate::model::address::Pool;
 use crate::model::endpoints::ServiceKind;
+use crate::model::{BackOff, ObjectRef};
 use crate::problem::Result;
 use crate::role::Role;
 use crate::store::Layout;
 use crate::store::journal::Severity;
 
-/// How long a proxy that failed rests before the next one: the first comes at once.
-const REST: Duration = Duration::from_secs(1);
-const LONGEST_REST: Duration = Duration::from_secs(60);
+/// The delays between starts of a proxy that fails; the first new start comes at once.
+const BACK_OFF: BackOff = BackOff {
+    start: Duration::from_secs(1),
+    cap: Duration::from_secs(60),
+};
 
 /// The proxy that this supervisor started. An earlier one may live still; then this one waits
 /// for its end.
@@ -43,7 +45,7 @@ impl Proxy {
     /// Notes that it has ended.
     pub(super) fn ended(&mut self) {
         self.child = None;
-        let rest = REST.saturating_mul(self.failures).min(LONGEST_REST);
+        let rest = BACK_OFF.delay(self.failures);
         self.rests_until = (!rest.is_zero()).then(|| Instant::now() + rest);
         self.failures += 1;
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::retry::rest_after;
+use super::retry;
 use super::{Supervisor, log};
 use crate::model::{ObjectRef, Ordinal, Outcome, PetSeen, Rules, Seen, Set, Step, reconcile};
 use crate::problem::Result;
@@ -269,7 +269,7 @@ impl Supervisor {
 
     fn retry_later(&mut self, key: &ObjectRef) {
         let failures = self.failures.entry(key.clone()).or_default();
-        let rest = rest_after(*failures);
+        let rest = retry::BACK_OFF.retry_delay(*failures);
         *failures += 1;
         self.alarms.insert(key.clone(), Instant::now() + rest);
     }

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodSpec, PodStatus};
 
 use crate::cli::shared::events::Scope;
-use crate::cli::shared::objects::owner;
 use crate::cli::shared::pages::{ContainerFacts, Page, PodVolumes, write_container, write_volumes};
 use crate::cli::shared::pods;
 use crate::cli::shared::session::Session;
 use crate::cli::shared::words::{NONE, date, or_none};
+use crate::model::pod::{condition, set_of};
 use crate::model::{Namespace, ObjectName, printer};
 use crate::problem::Result;
 use crate::store::{self, PetLayout};
@@ -38,7 +38,7 @@ pub(super) fn write(session: &Session, pod: &Pod, now: Timestamp, page: &mut Pag
         page.field(0, "Ports", format!("on the host: {}", moved.join(" ")));
     }
     page.field(0, "FQDN", or_none(fqdn(session, &spec, &namespace)));
-    let owner = owner(meta).map(|set| format!("StatefulSet/{set}"));
+    let owner = set_of(meta).map(|set| format!("StatefulSet/{set}"));
     page.field(0, "Controlled By", or_none(owner));
     page.field(0, "Directory", files.root().display().to_string());
     write_containers(&spec, &status, &files, page);
@@ -87,14 +87,13 @@ fn waits_for(session: &Session, pod: &Pod, namespace: &Namespace, now: Timestamp
 
 fn waiting_since(session: &Session, pod: &Pod, namespace: &Namespace) -> Option<Timestamp> {
     // The set's report tells since when exactly this is waited for; readiness alone is coarser.
-    let report = owner(&pod.metadata).and_then(|set| session.report(namespace, set).ok()?);
+    let report = set_of(&pod.metadata).and_then(|set| session.report(namespace, set).ok()?);
     let waiting = report.map(|report| report.waiting).unwrap_or_default();
     let own = waiting
         .iter()
         .find(|waiting| waiting.pet == pod.metadata.name);
     let reported = own.map(|waiting| waiting.since);
-    let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
-    let ready = conditions.find(|condition| condition.type_ == "Ready");
+    let ready = condition(pod.status.as_ref()?, "Ready");
     let changed = ready.and_then(|ready| ready.last_transition_time.as_ref());
     let created = pod.metadata.creation_timestamp.as_ref();
     reported.or_else(|| changed.or(created).map(|time| time.0))

@@ -13,6 +13,7 @@ use crate::cli::shared::pods;
 use crate::cli::shared::session::Session;
 use crate::dns::Dependency;
 use crate::model::endpoints::{ServiceRecord, endpoints};
+use crate::model::pod::is_ready;
 use crate::model::{Namespace, SetName};
 use crate::problem::Result;
 use crate::store::{self, Wanted};
@@ -46,7 +47,7 @@ fn current(
             pod = pods::find_in(session, namespace, &endpoint.pod)?;
         }
         let Some(pod) = &pod else { continue };
-        endpoint.serving = pods::is_ready(pod);
+        endpoint.serving = is_ready(pod);
         endpoint.terminating = pod.metadata.deletion_timestamp.is_some();
         endpoint.ready = record.publish_not_ready || (endpoint.serving && !endpoint.terminating);
         if !pods::has_ended(pod) {

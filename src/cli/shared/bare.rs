@@ -6,12 +6,12 @@ use k8s_openapi::api::core::v1::Pod;
 use super::compare::{Applied, is_same};
 use super::isolation;
 use super::metadata;
-use super::objects::owner;
 use super::render;
 use super::session::Session;
 use super::waiting::{Goal, WaitArgs};
 use crate::manifest;
 use crate::model::bare::{is_bare, wanted_of};
+use crate::model::pod::set_of;
 use crate::model::{Namespace, OWN_PREFIX, ObjectName, ObjectRef};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Edit};
@@ -74,7 +74,7 @@ pub(crate) fn create(
         Kind::Conflict,
         format!("pods {:?} already exists", name.as_str()),
     );
-    let problem = match owner(&found.metadata) {
+    let problem = match set_of(&found.metadata) {
         Some(set) => problem.hint(format!("it is a pet of the set {set}: choose another name")),
         None => problem
             .hint(format!(

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::model::Namespace;
+use crate::model::parse_duration;
 use crate::problem::Result;
 use crate::store;
 
@@ -34,7 +35,7 @@ pub(crate) struct Global {
     )]
     pub(super) namespace: Option<Namespace>,
     /// How long to wait for another command that holds the lock, such as 30s
-    #[arg(long, global = true, value_name = "DURATION", value_parser = store::parse_duration)]
+    #[arg(long, global = true, value_name = "DURATION", value_parser = parse_duration)]
     pub(super) lock_timeout: Option<Duration>,
 }
 

@@ -17,6 +17,7 @@ use super::session::{Session, say};
 use super::sort::Sort;
 use super::{endpoints, pods};
 use crate::model::endpoints::ServiceRecord;
+use crate::model::pod::set_of;
 use crate::model::{Namespace, ObjectName, PetName};
 use crate::problem::Result;
 use crate::store::{self, PetLayout};
@@ -246,7 +247,7 @@ impl Session {
         let items = self.read_all(Sort::Pet, namespace, names);
         let pets = items.into_iter().filter_map(Item::into_pet);
         Ok(pets
-            .filter(|pod| owner(&pod.metadata) == Some(set))
+            .filter(|pod| set_of(&pod.metadata) == Some(set))
             .collect())
     }
 
@@ -330,13 +331,6 @@ impl Session {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         self.store.layout().pet(&namespace, name)
     }
-}
-
-/// Returns the name of the set that an object belongs to.
-pub(crate) fn owner(metadata: &ObjectMeta) -> Option<&str> {
-    let mut owners = metadata.owner_references.iter().flatten();
-    let set = owners.find(|owner| owner.kind == "StatefulSet")?;
-    Some(&set.name)
 }
 
 fn bind(claim: &mut PersistentVolumeClaim) {

@@ -41,13 +41,6 @@ pub(crate) fn find_in(session: &Session, namespace: &Namespace, name: &str) -> R
     read().with_context(|| format!("cannot read the pet {name}"))
 }
 
-/// Tells whether the pod itself says that it is ready, terminating or not.
-pub(crate) fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
-    let mut conditions = conditions.into_iter().flatten();
-    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
-}
-
 /// Tells whether all of the pod has ended for good.
 pub(crate) fn has_ended(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());

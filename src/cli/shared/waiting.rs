@@ -20,6 +20,7 @@ use rustix::io::Errno;
 
 use super::exit::PassedThrough;
 use super::session::{Session, say};
+use crate::model::parse_duration;
 use crate::model::rollout::{self, RolledBack};
 use crate::model::{Namespace, ObjectName, ObjectRef, Set};
 use crate::problem::{Kind, Problem, Result};
@@ -41,7 +42,7 @@ pub(crate) struct WaitArgs {
     #[arg(long, conflicts_with = "timeout")]
     no_wait: bool,
     /// How long to wait until it is done; the work goes on afterwards
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = store::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
     timeout: Duration,
 }
 

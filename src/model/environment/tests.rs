@@ -20,7 +20,7 @@ fn sources() -> Sources {
 fn pod(spec: Value) -> Pod {
     parse(json!({
         "metadata": {"name": "web-2", "namespace": "shop", "uid": "u-1",
-            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "web", "uid": "s"}]},
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "web", "uid": "s", "controller": true}]},
         "spec": spec,
         "status": {"podIP": "127.3.1.2"}
     }))

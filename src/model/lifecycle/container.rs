@@ -5,9 +5,10 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::Now;
 use super::probe::{Kind, Probe};
 use super::run::{Ended, Failure, Run, start_error};
-use super::{BackOff, Now};
+use crate::model::BackOff;
 
 /// What a container is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -262,7 +263,7 @@ impl Container {
                 message: message.clone(),
             },
         };
-        let delay = back_off.doubled(self.failures);
+        let delay = back_off.retry_delay(self.failures);
         self.failures += 1;
         self.state = State::Waiting {
             why,
@@ -296,7 +297,7 @@ impl Container {
             return None;
         }
         if ended.asked || ended.ran > back_off.cap * 2 {
-            self.failures = 0;
+            self.failures = 0; // it ran so long that earlier failures are forgotten
         }
         let delay = back_off.delay(self.failures);
         self.failures += u32::from(!ended.asked);

@@ -25,6 +25,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 
+use super::BackOff;
 use container::{Container, Role, State};
 pub use event::{Action, Event, Hook, Place, Report};
 pub use probe::{Kind as ProbeKind, Outcome};
@@ -39,47 +40,6 @@ pub struct Now {
     pub mono: Duration,
     /// The time of day, which is only ever shown.
     pub wall: Timestamp,
-}
-
-/// How restarts are spaced: at once, then `start`, doubling up to `cap` (I09).
-///
-/// ```
-/// use std::time::Duration;
-/// use petset::model::lifecycle::BackOff;
-/// let seconds = |failures| BackOff::default().delay(failures).as_secs();
-/// assert_eq!([0, 1, 2, 3, 7, 40].map(seconds), [0, 1, 2, 4, 60, 60]);
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BackOff {
-    /// The delay before the second restart.
-    pub start: Duration,
-    /// The longest delay; a run of twice this length forgets the failures before it.
-    pub cap: Duration,
-}
-
-impl Default for BackOff {
-    fn default() -> Self {
-        Self {
-            start: Duration::from_secs(1),
-            cap: Duration::from_secs(60),
-        }
-    }
-}
-
-impl BackOff {
-    /// Returns the delay before a restart that follows `failures` earlier ones.
-    #[must_use]
-    pub fn delay(self, failures: u32) -> Duration {
-        match failures {
-            0 => Duration::ZERO,
-            _ => self.doubled(failures - 1),
-        }
-    }
-
-    /// Returns `start` doubled `times` times, at most `cap`.
-    fn doubled(self, times: u32) -> Duration {
-        self.start.saturating_mul(1 << times.min(20)).min(self.cap)
-    }
 }
 
 /// The machine of one pod.

@@ -51,7 +51,7 @@ impl Pet {
                 self.report(true, "FailedMount", message);
                 Volumes::Missing {
                     failures: failures + 1,
-                    again: self.now.mono + self.back_off.doubled(failures),
+                    again: self.now.mono + self.back_off.retry_delay(failures),
                 }
             }
         };

@@ -5,9 +5,9 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::{
-    Step, is_running, is_sidecar, is_true, ready_counts, reason_of, terminated, unfinished_init,
-    waiting,
+    Step, is_running, is_sidecar, ready_counts, reason_of, terminated, unfinished_init, waiting,
 };
+use crate::model::pod::is_true;
 
 /// Names the condition in which a runner keeps why a container's probe has not succeeded: its
 /// status is `False` and its message the probe's own words.

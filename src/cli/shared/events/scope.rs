@@ -6,9 +6,9 @@ use anyhow::Context;
 use k8s_openapi::api::apps::v1::StatefulSet;
 
 use crate::cli::shared::names::TargetRef;
-use crate::cli::shared::objects::owner;
 use crate::cli::shared::session::Session;
 use crate::model::ObjectName;
+use crate::model::pod::set_of;
 use crate::problem::Result;
 use crate::store::journal::{self, Event};
 use crate::store::names_in;
@@ -67,7 +67,7 @@ impl Scope {
             .as_str()
             .rsplit_once('-')
             .map(|(set, _)| set.to_owned());
-        let owner = pod.as_ref().and_then(|pod| owner(&pod.metadata));
+        let owner = pod.as_ref().and_then(|pod| set_of(&pod.metadata));
         let mut owners = vec![name.to_string()];
         owners.extend(owner.map(str::to_owned).or(by_name));
         let object = format!("pod/{name}");
