@@ -17,8 +17,8 @@ use super::shared::preview::DryRunArgs;
 use super::shared::render::{self, Document};
 use super::shared::session::Session;
 use super::shared::waiting::{Goal, WaitArgs};
-use crate::manifest::Object;
 use crate::model::ObjectRef;
+use crate::model::object::Object;
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{Edit, Store};
 use crate::yaml;
@@ -101,7 +101,9 @@ fn preview(session: &Session, args: &ApplyArgs, objects: &[Object]) -> Result<()
             Object::Service(_)
             | Object::ConfigMap(_)
             | Object::Secret(_)
-            | Object::PersistentVolumeClaim(_) => {}
+            | Object::PersistentVolumeClaim(_)
+            | Object::Endpoints(_)
+            | Object::ControllerRevision(_) => {}
         }
     }
     for pod in files::pods(objects) {
@@ -130,6 +132,7 @@ fn put(session: &Session, edit: &mut Edit<'_>, object: &mut Object) -> Result<Ap
         Object::Secret(secret) => put_object(edit, secret.as_mut()),
         Object::PersistentVolumeClaim(claim) => put_object(edit, claim.as_mut()),
         Object::Pod(pod) => bare::apply(session, edit, pod.as_mut()),
+        Object::Endpoints(_) | Object::ControllerRevision(_) => Ok(Applied::Unchanged),
     }
 }
 
@@ -201,6 +204,7 @@ pub(crate) fn diff(session: &Session, args: &DiffArgs) -> Result<()> {
             Object::Secret(secret) => live_and_given(&session.store, secret.as_ref())?,
             Object::PersistentVolumeClaim(claim) => live_and_given(&session.store, claim.as_ref())?,
             Object::Pod(pod) => live_and_given(&session.store, &wanted_pod(session, pod)?)?,
+            Object::Endpoints(_) | Object::ControllerRevision(_) => continue,
         };
         differs |= show(&files::title(object), live.as_ref(), &given)?;
     }

@@ -11,8 +11,9 @@ use clap_complete::env::{CompleteEnv, Shells};
 use super::shared::names::{SetRef, TargetRef};
 use super::shared::render;
 use crate::model::Namespace;
+use crate::model::kind::ObjectKind;
 use crate::problem::Result;
-use crate::store::{self, Layout, Wanted, names_in};
+use crate::store::{self, Layout, names_in};
 
 /// The variable through which a shell asks.
 const ASKED_THROUGH: &str = "PETSET_COMPLETE";
@@ -141,7 +142,7 @@ impl LiveNames {
     fn sets(&self) -> Vec<String> {
         let dir = self
             .layout
-            .wanted_kind(&self.namespace, Wanted::StatefulSet);
+            .wanted_kind(&self.namespace, ObjectKind::StatefulSet);
         without_ending(&dir, ".yaml")
     }
 
@@ -156,7 +157,7 @@ impl LiveNames {
         images.retain(|image| !image.contains('{'));
         let dir = self
             .layout
-            .wanted_kind(&self.namespace, Wanted::StatefulSet);
+            .wanted_kind(&self.namespace, ObjectKind::StatefulSet);
         for file in names_in(&dir).unwrap_or_default() {
             let text = store::read(&dir.join(file))
                 .ok()

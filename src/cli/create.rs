@@ -16,7 +16,9 @@ use super::shared::preview::{DryRun, show_json, show_text};
 use super::shared::render::{self, Format};
 use super::shared::session::Session;
 use super::shared::waiting::{Goal, WaitArgs};
-use crate::manifest::{self, Object, Wish};
+use crate::manifest;
+use crate::manifest::Wish;
+use crate::model::object::Object;
 use crate::model::{ObjectRef, STRICT_ANNOTATION, SetName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{Edit, Kept};
@@ -159,7 +161,9 @@ fn preview(session: &Session, args: &Args, dry_run: DryRun, objects: Vec<Object>
             Object::Service(_)
             | Object::ConfigMap(_)
             | Object::Secret(_)
-            | Object::PersistentVolumeClaim(_) => {
+            | Object::PersistentVolumeClaim(_)
+            | Object::Endpoints(_)
+            | Object::ControllerRevision(_) => {
                 let word = foresee(&session.store, &object)?;
                 others.push(format!("{} {word} (dry run)", files::title(&object)));
             }
@@ -232,6 +236,7 @@ fn create(
                 goals.push(Goal::PodUp(pod.as_ref().clone()));
                 found
             }
+            Object::Endpoints(_) | Object::ControllerRevision(_) => continue,
         };
         titles.push(format!("{title} {found}"));
     }

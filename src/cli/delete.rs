@@ -15,10 +15,12 @@ use super::shared::replace::{plan_replacement, replace_pet};
 use super::shared::resolve::{Resolved, resolve};
 use super::shared::session::{Session, say};
 use super::shared::waiting::{Goal, WaitArgs};
-use crate::manifest::Object;
+use crate::model::kind::ObjectKind;
+use crate::model::object::Object;
 use crate::model::{Keep, Namespace, ORPHAN_FINALIZER, ObjectName, ObjectRef, SetName};
 use crate::problem::{Kind, Problem, Result};
-use crate::store::{self, Edit, Wanted};
+use crate::store;
+use crate::store::Edit;
 
 /// Stop the pets of a set in reverse order, then remove the set; its volumes stay
 ///
@@ -183,10 +185,14 @@ fn forget(edit: &mut Edit<'_>, objects: &[Object]) -> Result<Vec<String>> {
     let mut titles = Vec::new();
     for object in objects {
         let kind = match object {
-            Object::Service(_) => Wanted::Service,
-            Object::ConfigMap(_) => Wanted::ConfigMap,
-            Object::Secret(_) => Wanted::Secret,
-            Object::PersistentVolumeClaim(_) | Object::StatefulSet(_) | Object::Pod(_) => continue,
+            Object::Service(_) => ObjectKind::Service,
+            Object::ConfigMap(_) => ObjectKind::ConfigMap,
+            Object::Secret(_) => ObjectKind::Secret,
+            Object::PersistentVolumeClaim(_)
+            | Object::StatefulSet(_)
+            | Object::Pod(_)
+            | Object::Endpoints(_)
+            | Object::ControllerRevision(_) => continue,
         };
         let ObjectRef { namespace, name } = ObjectRef::of(object.metadata())?;
         edit.forget(&namespace, kind, &name);

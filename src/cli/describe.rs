@@ -8,12 +8,13 @@ mod set;
 use clap::Args as ClapArgs;
 use jiff::Timestamp;
 
-use super::shared::objects::Item;
 use super::shared::pages::Page;
 use super::shared::render;
 use super::shared::session::{Session, say};
-use super::shared::sort::{Asked, Sort};
+use super::shared::sort::Asked;
 use crate::model::ObjectName;
+use crate::model::kind::ObjectKind;
+use crate::model::object::Object;
 use crate::problem::{Kind, Problem, Result};
 
 /// Tell everything about a set, a pet, a service or a claim
@@ -34,7 +35,12 @@ pub(crate) struct Args {
 }
 
 /// The sorts that a bare name may be of, in the order in which they are tried.
-const BARE: [Sort; 4] = [Sort::Set, Sort::Pet, Sort::Service, Sort::Claim];
+const BARE: [ObjectKind; 4] = [
+    ObjectKind::StatefulSet,
+    ObjectKind::Pod,
+    ObjectKind::Service,
+    ObjectKind::PersistentVolumeClaim,
+];
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     let items = find(session, &args.what)?;
@@ -53,14 +59,17 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
 }
 
 /// Writes out one object.
-fn describe(session: &Session, item: &Item, now: Timestamp) -> Result<String> {
+fn describe(session: &Session, item: &Object, now: Timestamp) -> Result<String> {
     let mut page = Page::default();
     match item {
-        Item::Set(set) => set::write(session, set, now, &mut page)?,
-        Item::Pet(pod) => pet::write(session, pod, now, &mut page)?,
-        Item::Service(service) => service::write(session, service, &mut page)?,
-        Item::Claim(claim) => claim::write(session, claim, &mut page)?,
-        Item::Endpoints(_) | Item::Revision(_) | Item::ConfigMap(_) | Item::Secret(_) => {
+        Object::StatefulSet(set) => set::write(session, set, now, &mut page)?,
+        Object::Pod(pod) => pet::write(session, pod, now, &mut page)?,
+        Object::Service(service) => service::write(session, service, &mut page)?,
+        Object::PersistentVolumeClaim(claim) => claim::write(session, claim, &mut page)?,
+        Object::Endpoints(_)
+        | Object::ControllerRevision(_)
+        | Object::ConfigMap(_)
+        | Object::Secret(_) => {
             let message = format!("{} is not described", item.full_name());
             let hint = format!(
                 "see it whole with `petset get {} -o yaml`",
@@ -72,9 +81,9 @@ fn describe(session: &Session, item: &Item, now: Timestamp) -> Result<String> {
     Ok(page.to_string())
 }
 
-fn find(session: &Session, what: &[String]) -> Result<Vec<Item>> {
+fn find(session: &Session, what: &[String]) -> Result<Vec<Object>> {
     let first = what.first().map(String::as_str).unwrap_or_default();
-    let is_sort = |word: &str| word == "all" || Sort::of(word).is_some();
+    let is_sort = |word: &str| word == "all" || ObjectKind::of_word(word).is_some();
     if first.split(',').all(is_sort) {
         return find_asked(session, what);
     }
@@ -86,7 +95,7 @@ fn find(session: &Session, what: &[String]) -> Result<Vec<Item>> {
 }
 
 /// Finds what `web`, `web-0` or `sts/web` is.
-fn find_one(session: &Session, word: &str) -> Result<Vec<Item>> {
+fn find_one(session: &Session, word: &str) -> Result<Vec<Object>> {
     if word.contains('/') {
         return find_asked(session, &[word.to_owned()]);
     }
@@ -105,7 +114,7 @@ fn find_one(session: &Session, word: &str) -> Result<Vec<Item>> {
 }
 
 /// Finds what is asked for with its sort: `pods`, `pods web`, `sts/web`.
-fn find_asked(session: &Session, words: &[String]) -> Result<Vec<Item>> {
+fn find_asked(session: &Session, words: &[String]) -> Result<Vec<Object>> {
     let namespace = &session.namespace;
     let mut items = Vec::new();
     match Asked::of(words, session, "describe")? {

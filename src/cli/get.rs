@@ -10,15 +10,17 @@ use clap::Args as ClapArgs;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::shared::events::{self, EventArgs};
-use super::shared::objects::Item;
-use super::shared::render::{self, Columns, Document, Format, List};
+use super::shared::events::EventArgs;
+use super::shared::render::{Columns, Document, Format, List};
 use super::shared::session::{Session, say};
-use super::shared::sort::{Asked, Sort};
+use super::shared::sort::Asked;
 use super::shared::watcher::Watcher;
+use super::shared::{events, render};
+use crate::model::kind::ObjectKind;
+use crate::model::object::Object;
 use crate::model::{Namespace, Selector};
 use crate::problem::{Kind, Problem, Result};
-use crate::store::{self, Wanted};
+use crate::store;
 
 /// Show sets, pets, services, claims and other objects
 ///
@@ -81,7 +83,7 @@ struct View<'a> {
 
 /// The objects that were found, and errors for the names that were not.
 struct Selection {
-    items: Vec<Item>,
+    items: Vec<Object>,
     missing: Vec<String>,
 }
 
@@ -195,12 +197,12 @@ impl<'a> View<'a> {
     fn whole(&self, found: &Selection) -> Result<Whole> {
         if let (Asked::Named(named), [only]) = (&self.asked, found.items.as_slice())
             && let [(sort, name)] = named.as_slice()
-            && *sort == only.sort()
+            && *sort == only.kind()
             && name.as_str() == only.name()
         {
-            return Ok(Whole::One(only.to_document()?));
+            return Ok(Whole::One(Document::of_object(only)?));
         }
-        let items: Result<Vec<_>> = found.items.iter().map(Item::to_document).collect();
+        let items: Result<Vec<_>> = found.items.iter().map(Document::of_object).collect();
         Ok(Whole::List(List::fetched(items?)))
     }
 
@@ -208,10 +210,10 @@ impl<'a> View<'a> {
         matches!(self.args.output, Some(Format::Wide))
     }
 
-    fn show_tables(&self, items: &[Item]) -> Result<()> {
+    fn show_tables(&self, items: &[Object]) -> Result<()> {
         let mut first = true;
         for sort in self.asked.sorts() {
-            let of_sort: Vec<&Item> = items.iter().filter(|item| item.sort() == sort).collect();
+            let of_sort: Vec<&Object> = items.iter().filter(|item| item.kind() == sort).collect();
             if of_sort.is_empty() {
                 continue;
             }
@@ -229,7 +231,7 @@ impl<'a> View<'a> {
         Ok(())
     }
 
-    fn headings(&self, sort: Sort) -> Vec<String> {
+    fn headings(&self, sort: ObjectKind) -> Vec<String> {
         let mut headings = columns::headings(sort, self.is_wide());
         if self.args.all_namespaces {
             headings.insert(0, "NAMESPACE");
@@ -237,7 +239,7 @@ impl<'a> View<'a> {
         headings.into_iter().map(str::to_owned).collect()
     }
 
-    fn row(&self, item: &Item, now: Timestamp) -> Vec<String> {
+    fn row(&self, item: &Object, now: Timestamp) -> Vec<String> {
         let layout = self.session.store.layout();
         let mut row = columns::cells(layout, item, self.is_wide(), now);
         if self.asked.sorts().len() > 1 {
@@ -259,7 +261,7 @@ impl<'a> View<'a> {
         };
         let mut watcher = Watcher::for_reader()?;
         let mut columns = Columns::default();
-        let mut known: BTreeMap<(String, String), (String, Item)> = BTreeMap::new();
+        let mut known: BTreeMap<(String, String), (String, Object)> = BTreeMap::new();
         let mut first = true;
         loop {
             if self.args.all_namespaces {
@@ -292,10 +294,10 @@ impl<'a> View<'a> {
     /// once more as they were last (kubectl does so too).
     fn show_changes(
         &self,
-        items: Vec<Item>,
-        known: &mut BTreeMap<(String, String), (String, Item)>,
+        items: Vec<Object>,
+        known: &mut BTreeMap<(String, String), (String, Object)>,
         columns: &mut Columns,
-        headings: Option<Sort>,
+        headings: Option<ObjectKind>,
     ) -> Result<()> {
         let mut changed = Vec::new();
         let mut there = BTreeSet::new();
@@ -319,10 +321,10 @@ impl<'a> View<'a> {
         match self.args.output {
             Some(Format::Json) => changed
                 .iter()
-                .try_for_each(|item| render::json(&item.to_document()?)),
+                .try_for_each(|item| render::json(&Document::of_object(item)?)),
             Some(Format::Yaml) => changed.iter().try_for_each(|item| {
                 render::text("---\n")?;
-                render::yaml(&item.to_document()?)
+                render::yaml(&Document::of_object(item)?)
             }),
             Some(Format::Name) => changed
                 .iter()
@@ -340,9 +342,9 @@ impl<'a> View<'a> {
     }
 
     /// Returns what an object looks like, leaving out that time goes by.
-    fn looks(&self, item: &Item) -> Result<String> {
+    fn looks(&self, item: &Object) -> Result<String> {
         Ok(match self.args.output {
-            Some(Format::Json | Format::Yaml) => item.to_document()?.to_string(),
+            Some(Format::Json | Format::Yaml) => Document::of_object(item)?.to_string(),
             Some(Format::Name | Format::Wide) | None => {
                 self.row(item, Timestamp::UNIX_EPOCH).join("\n")
             }
@@ -350,7 +352,7 @@ impl<'a> View<'a> {
     }
 
     /// Lists the directories in which objects of a sort change.
-    fn places(&self, sort: Sort) -> Result<Vec<PathBuf>> {
+    fn places(&self, sort: ObjectKind) -> Result<Vec<PathBuf>> {
         let layout = self.session.store.layout();
         let mut places = Vec::new();
         if self.args.all_namespaces {
@@ -359,40 +361,44 @@ impl<'a> View<'a> {
         for namespace in &self.namespaces {
             let wanted = |kind| layout.wanted_kind(namespace, kind);
             match sort {
-                Sort::Set => {
-                    places.extend([wanted(Wanted::StatefulSet), layout.set_statuses(namespace)]);
+                ObjectKind::StatefulSet => {
+                    places.extend([
+                        wanted(ObjectKind::StatefulSet),
+                        layout.set_statuses(namespace),
+                    ]);
                 }
-                Sort::Pet => {
+                ObjectKind::Pod => {
                     let all = layout.pets_of(namespace);
                     let pets = store::names_in(&all)?;
                     places.extend(pets.iter().map(|pet| all.join(pet)));
                     places.push(all);
-                    places.push(wanted(Wanted::Pod));
+                    places.push(wanted(ObjectKind::Pod));
                 }
-                Sort::Service => places.push(wanted(Wanted::Service)),
-                Sort::Claim => places.extend([
-                    wanted(Wanted::PersistentVolumeClaim),
+                ObjectKind::Service => places.push(wanted(ObjectKind::Service)),
+                ObjectKind::PersistentVolumeClaim => places.extend([
+                    wanted(ObjectKind::PersistentVolumeClaim),
                     layout.claims(namespace),
                     layout.volumes(namespace),
                 ]),
-                Sort::Endpoints => places.push(layout.endpoints(namespace)),
-                Sort::Revision => {
+                ObjectKind::Endpoints => places.push(layout.endpoints(namespace)),
+                ObjectKind::ControllerRevision => {
                     let any = layout.revisions(namespace, "any");
                     places.extend(any.parent().map(ToOwned::to_owned));
                 }
-                Sort::ConfigMap => places.push(wanted(Wanted::ConfigMap)),
-                Sort::Secret => places.push(wanted(Wanted::Secret)),
+                ObjectKind::Secret | ObjectKind::ConfigMap | ObjectKind::Eviction => {
+                    places.push(wanted(sort));
+                }
             }
         }
         Ok(places)
     }
 }
 
-fn not_found(item: &Item) -> String {
-    format!("{} \"{}\" not found", item.sort().plural(), item.name())
+fn not_found(item: &Object) -> String {
+    format!("{} \"{}\" not found", item.kind().plural(), item.name())
 }
 
-fn selects(selector: &Selector, item: &Item) -> bool {
+fn selects(selector: &Selector, item: &Object) -> bool {
     let labels = item.metadata().labels.clone();
     selector.matches(&labels.unwrap_or_default())
 }

@@ -15,6 +15,7 @@ use super::shared::rollout_notes::{held_note, say_if_on_delete};
 use super::shared::session::{Session, say};
 use super::shared::waiting::{Goal, WaitArgs, refuse_if_hopeless};
 use super::shared::watcher::Watcher;
+use crate::model::kind::ObjectKind;
 use crate::model::parse_duration;
 use crate::model::rollout::{
     self, Standing, pause, promote, resume, revision_to_undo, sort_revisions, undo,
@@ -140,7 +141,7 @@ fn status(session: &Session, args: &StatusArgs) -> Result<()> {
     let layout = session.store.layout();
     let namespace = &session.namespace;
     let mut watcher = Watcher::for_reader()?;
-    let wanted = layout.wanted_kind(namespace, store::Wanted::StatefulSet);
+    let wanted = layout.wanted_kind(namespace, ObjectKind::StatefulSet);
     watcher.at([&layout.set_statuses(namespace), &wanted])?;
     watcher.guard(supervisor::lifeline(layout));
     let (mut said, mut held) = (String::new(), false);

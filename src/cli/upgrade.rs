@@ -16,7 +16,8 @@ use super::shared::render;
 use super::shared::rollout_notes::{held_note, say_if_on_delete};
 use super::shared::session::{Session, say};
 use super::shared::waiting::{Goal, WaitArgs};
-use crate::manifest::{self, Object};
+use crate::manifest;
+use crate::model::object::Object;
 use crate::model::parse_duration;
 use crate::model::{
     ON_FAILURE_ANNOTATION, ObjectRef, PAUSE_AFTER_ANNOTATION, PROGRESS_DEADLINE_ANNOTATION, Set,
@@ -267,6 +268,7 @@ fn replace(session: &Session, args: &FileArgs, roll: &RollArgs) -> Result<Vec<St
                     "warning: pod/{} is left as it is: `petset apply -f` changes pods",
                     pod.metadata.name.as_deref().unwrap_or_default()
                 )),
+                Object::Endpoints(_) | Object::ControllerRevision(_) => {}
             }
         }
         Ok(sets)

@@ -10,16 +10,17 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::shared::names::TargetRef;
-use super::shared::objects::Item;
 use super::shared::pods;
 use super::shared::render;
 use super::shared::session::Session;
 use super::shared::waiting::{Goal, GoalState, Progress, refuse_if_ended, refuse_if_hopeless};
 use super::shared::watcher::Watcher;
+use crate::model::kind::ObjectKind;
+use crate::model::object::Object;
 use crate::model::pod::set_of;
 use crate::model::{ObjectName, ObjectRef, PetName, SetName, parse_duration};
 use crate::problem::{Kind, Problem, Result};
-use crate::store::Wanted;
+
 use crate::supervisor;
 use condition::Condition;
 
@@ -202,11 +203,11 @@ impl<'a> ConditionWaiter<'a> {
         let (layout, namespace) = (self.session.store.layout(), &self.session.namespace);
         let mut places = vec![
             layout.set_statuses(namespace),
-            layout.wanted_kind(namespace, Wanted::StatefulSet),
+            layout.wanted_kind(namespace, ObjectKind::StatefulSet),
         ];
         if let Subject::Pet { name, .. } = subject {
             places.push(layout.pets_of(namespace));
-            places.push(layout.wanted_kind(namespace, Wanted::Pod));
+            places.push(layout.wanted_kind(namespace, ObjectKind::Pod));
             places.push(layout.pet(namespace, name.as_str()).root().to_owned());
         }
         places
@@ -235,7 +236,7 @@ impl<'a> ConditionWaiter<'a> {
                 GoalState::Reached => Ok(None),
                 GoalState::Waiting(waiting) => Ok(Some(waiting)),
             },
-            Condition::Is(condition) => condition.progress(&Item::Set(set.into())),
+            Condition::Is(condition) => condition.progress(&Object::StatefulSet(set.into())),
             Condition::Delete => Ok(None),
         }
     }
@@ -284,7 +285,7 @@ impl<'a> ConditionWaiter<'a> {
             return Err(self.session.not_found("pods", name.as_str()).into());
         };
         match &self.args.condition {
-            Condition::Is(condition) => condition.progress(&Item::Pet(pod.into())),
+            Condition::Is(condition) => condition.progress(&Object::Pod(pod.into())),
             Condition::Ready | Condition::Settled | Condition::Delete => {
                 let Some(why) = pods::why_not_ready(&pod) else {
                     return Ok(None);

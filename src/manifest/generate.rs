@@ -14,8 +14,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::defaults::{complete_set, default_service};
 use super::fault::Faults;
-use super::object::Object;
 use super::validate::{validate_service, validate_stateful_set};
+use crate::model::object::Object;
 use crate::model::{Namespace, SetName};
 use crate::problem::{Problem, Result};
 

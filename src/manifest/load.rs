@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::Resource;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -11,12 +10,13 @@ use serde::de::DeserializeOwned;
 use super::decode::decode;
 use super::defaults::{complete_set, default_claim, default_pod, default_secret, default_service};
 use super::fault::{Fault, Faults};
-use super::object::{Object, ObjectKind};
 use super::old::{Era, Remarks, modernize_pod, modernize_service, modernize_set};
 use super::place::{locate, locate_key};
 use super::source::Source;
 use super::{validate, warnings};
 use crate::model::Namespace;
+use crate::model::kind::ObjectKind;
+use crate::model::object::Object;
 use crate::problem::{Problem, Result};
 use crate::yaml::{self, Node, Position, Value};
 
@@ -106,7 +106,7 @@ impl Reading<'_> {
     fn object(&mut self, mut root: Node) {
         let version = root.text("apiVersion").unwrap_or_default().to_owned();
         let kind = root.text("kind").unwrap_or_default().to_owned();
-        let Some(known) = known(&version, &kind) else {
+        let Some(known) = ObjectKind::of_manifest(&version, &kind) else {
             return self.unknown(&root, &version, &kind);
         };
         if matches!(
@@ -117,7 +117,7 @@ impl Reading<'_> {
             let message = format!("{kind} {version} is read as StatefulSet apps/v1");
             self.warn(at, &message);
         }
-        root.set_text("apiVersion", api_version(known));
+        root.set_text("apiVersion", known.api_version());
         root.set_text("kind", known.as_str());
         let mut draft = Draft::new(&root, Era::of(&version));
         let object = draft.object(known);
@@ -187,7 +187,7 @@ impl Reading<'_> {
 
     fn unknown(&mut self, root: &Node, version: &str, kind: &str) {
         let at = root.entry("kind").map_or(root.at, |entry| entry.node.at);
-        if let Some(meant) = meant(version, kind) {
+        if let Some(meant) = ObjectKind::meant(version, kind) {
             let message = format!("kind: no kind {kind:?} is registered for version {version:?}");
             return self.fault(at, &format!("{message} (did you mean {meant}?)"));
         }
@@ -285,6 +285,7 @@ impl<'d> Draft<'d> {
                 self.faults.extend(validate::validate_claim(&claim));
                 Some(Object::PersistentVolumeClaim(Box::new(claim)))
             }
+            ObjectKind::Endpoints | ObjectKind::ControllerRevision | ObjectKind::Eviction => None,
         }
     }
 
@@ -364,48 +365,4 @@ fn forget_server(meta: &mut ObjectMeta) {
         namespace: meta.namespace.take(),
         ..ObjectMeta::default()
     };
-}
-
-fn known(version: &str, kind: &str) -> Option<ObjectKind> {
-    match (version, kind) {
-        ("apps/v1" | "apps/v1beta1" | "apps/v1beta2", "StatefulSet")
-        | ("apps/v1alpha1", "PetSet") => Some(ObjectKind::StatefulSet),
-        ("v1", "Service") => Some(ObjectKind::Service),
-        ("v1", "ConfigMap") => Some(ObjectKind::ConfigMap),
-        ("v1", "Secret") => Some(ObjectKind::Secret),
-        ("v1", "PersistentVolumeClaim") => Some(ObjectKind::PersistentVolumeClaim),
-        ("v1", "Pod") => Some(ObjectKind::Pod),
-        _ => None,
-    }
-}
-
-const fn api_version(kind: ObjectKind) -> &'static str {
-    match kind {
-        ObjectKind::StatefulSet => StatefulSet::API_VERSION,
-        ObjectKind::Service
-        | ObjectKind::ConfigMap
-        | ObjectKind::Secret
-        | ObjectKind::PersistentVolumeClaim
-        | ObjectKind::Pod => Service::API_VERSION,
-    }
-}
-
-/// Returns what a slightly wrong kind or version was meant to be.
-fn meant(version: &str, kind: &str) -> Option<&'static str> {
-    let group = version.rsplit_once('/').map_or("", |(group, _)| group);
-    let known = [
-        ("apps", "statefulset", "StatefulSet of apps/v1"),
-        ("apps", "petset", "PetSet of apps/v1alpha1"),
-        ("", "service", "Service of v1"),
-        ("", "configmap", "ConfigMap of v1"),
-        ("", "secret", "Secret of v1"),
-        ("", "persistentvolumeclaim", "PersistentVolumeClaim of v1"),
-        ("", "pod", "Pod of v1"),
-    ];
-    let kind = kind.to_lowercase();
-    let fits = |home: &str| matches!(group, "" | "apps" | "extensions" | "core") || group == home;
-    let found = known
-        .iter()
-        .find(|(home, name, _)| *name == kind && fits(home));
-    found.map(|(_, _, meant)| *meant)
 }

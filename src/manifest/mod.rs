@@ -12,7 +12,6 @@ mod generate;
 mod go;
 mod guess;
 mod load;
-mod object;
 mod old;
 mod place;
 mod quantity;
@@ -24,12 +23,11 @@ mod validate;
 mod warnings;
 
 #[cfg(test)]
-use {load::Loaded, object::ObjectKind, source::Source};
+use {load::Loaded, source::Source};
 
 pub use defaults::complete_set;
 pub(crate) use generate::{Wish, generate};
 pub(crate) use load::load;
-pub(crate) use object::Object;
 pub(crate) use source::sources;
 pub(crate) use update::{check, check_pod_update, check_update};
 pub(crate) use warnings::is_settled;

@@ -19,10 +19,12 @@ use super::volumes::{self, Volumes};
 use crate::model::environment::{self, Own, Sources};
 use crate::model::fields::Capacity;
 use crate::model::image::Launch as Image;
+use crate::model::kind::ObjectKind;
 use crate::model::lifecycle::Failure;
 use crate::model::pod::set_of;
 use crate::model::{Namespace, ObjectName};
-use crate::store::{self, Launch, Mount, Store, Wanted};
+use crate::store;
+use crate::store::{Launch, Mount, Store};
 
 /// Marks every process of a pod: what a dead runner left behind is found by it.
 pub(crate) const UID_VARIABLE: &str = "PETSET_POD_UID";
@@ -261,7 +263,7 @@ impl Supplies {
     /// Adds the services that have an address. Those without one, which is most of them here,
     /// are told by their text, for there may be a thousand.
     fn add_services(&self, sources: &mut Sources) -> crate::problem::Result<()> {
-        let (layout, kind) = (self.store.layout(), Wanted::Service);
+        let (layout, kind) = (self.store.layout(), ObjectKind::Service);
         for name in self.store.names(&self.namespace, kind)? {
             let text = store::read(&layout.wanted_object(&self.namespace, kind, &name))?;
             if text.is_some_and(|text| !text.contains("clusterIP: None")) {

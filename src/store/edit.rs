@@ -15,8 +15,8 @@ use serde::de::DeserializeOwned;
 
 use super::eviction::Eviction;
 use super::files::{self, Staged};
-use super::paths::Wanted;
 use super::{Layout, Store, view};
+use crate::model::kind::ObjectKind;
 use crate::model::{Namespace, ObjectName, ObjectRef, json};
 use crate::problem::Result;
 use crate::yaml;
@@ -30,8 +30,8 @@ pub(crate) const SET_ANNOTATION: &str = "petset.dev/set";
 pub(crate) trait Kept:
     Serialize + DeserializeOwned + k8s_openapi::Metadata<Ty = ObjectMeta> + Clone
 {
-    /// The folder it is kept in.
-    const WANTED: Wanted;
+    /// Its kind, which names the folder it is kept in.
+    const OBJECT_KIND: ObjectKind;
 
     /// Returns what pets may see of it, if they may see it at all.
     fn shown(&self) -> Option<Self> {
@@ -40,7 +40,7 @@ pub(crate) trait Kept:
 }
 
 impl Kept for StatefulSet {
-    const WANTED: Wanted = Wanted::StatefulSet;
+    const OBJECT_KIND: ObjectKind = ObjectKind::StatefulSet;
 
     fn shown(&self) -> Option<Self> {
         Some(view::of_set(self))
@@ -48,7 +48,7 @@ impl Kept for StatefulSet {
 }
 
 impl Kept for Service {
-    const WANTED: Wanted = Wanted::Service;
+    const OBJECT_KIND: ObjectKind = ObjectKind::Service;
 
     fn shown(&self) -> Option<Self> {
         Some(view::of_service(self))
@@ -56,19 +56,19 @@ impl Kept for Service {
 }
 
 impl Kept for ConfigMap {
-    const WANTED: Wanted = Wanted::ConfigMap;
+    const OBJECT_KIND: ObjectKind = ObjectKind::ConfigMap;
 }
 
 impl Kept for Secret {
-    const WANTED: Wanted = Wanted::Secret;
+    const OBJECT_KIND: ObjectKind = ObjectKind::Secret;
 }
 
 impl Kept for PersistentVolumeClaim {
-    const WANTED: Wanted = Wanted::PersistentVolumeClaim;
+    const OBJECT_KIND: ObjectKind = ObjectKind::PersistentVolumeClaim;
 }
 
 impl Kept for Pod {
-    const WANTED: Wanted = Wanted::Pod;
+    const OBJECT_KIND: ObjectKind = ObjectKind::Pod;
 }
 
 /// Changes to what is wanted, collected under the lock.
@@ -116,7 +116,9 @@ impl<'a> Edit<'a> {
     /// Keeps an object, in place of the one of that name.
     pub(crate) fn put<T: Kept>(&mut self, object: &T) -> Result<()> {
         let ObjectRef { namespace, name } = ObjectRef::of(object.metadata())?;
-        let path = self.layout().wanted_object(&namespace, T::WANTED, &name);
+        let path = self
+            .layout()
+            .wanted_object(&namespace, T::OBJECT_KIND, &name);
         if let (Some(object), Some(path)) = (object.shown(), self.layout().shown(&path)) {
             let bytes = yaml::to_string(&json::to_value(&object)?)?.into_bytes();
             self.shown.push(Change::Write(path, bytes));
@@ -130,12 +132,12 @@ impl<'a> Edit<'a> {
 
     /// Forgets an object; one that is not kept is a success. With a service goes the record of who
     /// is behind it, because there may be no supervisor that would withdraw it.
-    pub(crate) fn forget(&mut self, namespace: &Namespace, kind: Wanted, name: &ObjectName) {
+    pub(crate) fn forget(&mut self, namespace: &Namespace, kind: ObjectKind, name: &ObjectName) {
         let path = self.layout().wanted_object(namespace, kind, name);
         let shown = self.layout().shown(&path);
         self.shown.extend(shown.map(Change::Remove));
         self.changes.push(Change::Remove(path));
-        if kind == Wanted::Service {
+        if kind == ObjectKind::Service {
             let record = self.layout().service_record(namespace, name.as_str());
             self.changes.push(Change::Remove(record));
         }
@@ -145,7 +147,7 @@ impl<'a> Edit<'a> {
     pub(crate) fn evict(&mut self, namespace: &Namespace, pod: &ObjectName, eviction: &Eviction) {
         let path = self
             .layout()
-            .wanted_object(namespace, Wanted::Eviction, pod);
+            .wanted_object(namespace, ObjectKind::Eviction, pod);
         self.write(path, eviction.to_string().into_bytes());
     }
 
@@ -214,7 +216,7 @@ impl Store {
         namespace: &Namespace,
         name: &ObjectName,
     ) -> Result<Option<T>> {
-        let path = self.layout.wanted_object(namespace, T::WANTED, name);
+        let path = self.layout.wanted_object(namespace, T::OBJECT_KIND, name);
         let text = files::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let Some(text) = text else { return Ok(None) };
         let object = yaml::from_str(&text).and_then(|value| Ok(json::from_value(&value)?));
@@ -224,13 +226,13 @@ impl Store {
 
     /// Returns every object of one kind that is wanted in a namespace, by name.
     pub(crate) fn all<T: Kept>(&self, namespace: &Namespace) -> Result<Vec<T>> {
-        let names = self.names(namespace, T::WANTED)?;
+        let names = self.names(namespace, T::OBJECT_KIND)?;
         let found = names.iter().map(|name| self.find(namespace, name));
         found.filter_map(Result::transpose).collect()
     }
 
     /// Returns the names of the objects of one kind that are wanted in a namespace.
-    pub(crate) fn names(&self, namespace: &Namespace, kind: Wanted) -> Result<Vec<ObjectName>> {
+    pub(crate) fn names(&self, namespace: &Namespace, kind: ObjectKind) -> Result<Vec<ObjectName>> {
         let dir = self.layout.wanted_kind(namespace, kind);
         let files =
             files::names_in(&dir).with_context(|| format!("cannot list {}", dir.display()))?;
@@ -256,7 +258,9 @@ impl Store {
 
     /// Returns which pet is to be replaced, if that was asked for `pod`.
     pub(crate) fn eviction(&self, namespace: &Namespace, pod: &ObjectName) -> Option<Eviction> {
-        let path = self.layout.wanted_object(namespace, Wanted::Eviction, pod);
+        let path = self
+            .layout
+            .wanted_object(namespace, ObjectKind::Eviction, pod);
         let text = files::read(&path).ok().flatten()?;
         Some(Eviction::read(&text))
     }

@@ -39,7 +39,7 @@ pub(crate) use files::{
 pub(crate) use images::{catalogue, image_files, with_disk};
 pub(crate) use launch::{Launch, Mount, User};
 pub(crate) use lock::{Attempt, Lock};
-pub(crate) use paths::{Layout, PetLayout, REGISTRY_OVERRIDE, Wanted, registry};
+pub(crate) use paths::{Layout, PetLayout, REGISTRY_OVERRIDE, registry};
 pub(crate) use pods::merge_status;
 pub(crate) use record::{MainProcess, RunnerRecord};
 pub(crate) use report::{SetReport, Waiting};

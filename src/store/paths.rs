@@ -2,35 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::model::kind::ObjectKind;
 use crate::model::{Namespace, ObjectName};
-
-/// The kinds of object that a user may ask for, by the folder they are kept in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Wanted {
-    StatefulSet,
-    Service,
-    ConfigMap,
-    Secret,
-    PersistentVolumeClaim,
-    Pod,
-    /// Not an object of its own: the wish that one pet be replaced.
-    Eviction,
-}
-
-impl Wanted {
-    /// Returns the folder's name, which is Kubernetes' singular resource name.
-    pub(crate) const fn folder(self) -> &'static str {
-        match self {
-            Self::StatefulSet => "statefulset",
-            Self::Service => "service",
-            Self::ConfigMap => "configmap",
-            Self::Secret => "secret",
-            Self::PersistentVolumeClaim => "persistentvolumeclaim",
-            Self::Pod => "pod",
-            Self::Eviction => "eviction",
-        }
-    }
-}
 
 /// Where the state directories of this machine are listed; [`REGISTRY_OVERRIDE`] names another.
 const REGISTRY: &str = "/var/tmp/petset-blocks";
@@ -94,14 +67,14 @@ impl Layout {
         self.wanted().join("stopped")
     }
 
-    pub(crate) fn wanted_kind(&self, namespace: &Namespace, kind: Wanted) -> PathBuf {
+    pub(crate) fn wanted_kind(&self, namespace: &Namespace, kind: ObjectKind) -> PathBuf {
         self.wanted().join(namespace.as_str()).join(kind.folder())
     }
 
     pub(crate) fn wanted_object(
         &self,
         namespace: &Namespace,
-        kind: Wanted,
+        kind: ObjectKind,
         name: &ObjectName,
     ) -> PathBuf {
         self.wanted_kind(namespace, kind)

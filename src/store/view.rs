@@ -157,7 +157,9 @@ fn refresh_pods(layout: &Layout) -> Result<()> {
 
 fn write_object<T: super::Kept>(layout: &Layout, object: &T, shown: &T) -> Result<()> {
     let ObjectRef { namespace, name } = ObjectRef::of(object.metadata())?;
-    let path = layout.view().wanted_object(&namespace, T::WANTED, &name);
+    let path = layout
+        .view()
+        .wanted_object(&namespace, T::OBJECT_KIND, &name);
     files::replace_open(&path, yaml::to_string(&json::to_value(shown)?)?.as_bytes())?;
     Ok(())
 }

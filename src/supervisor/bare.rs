@@ -12,12 +12,13 @@ use super::pets::{Pet, Runner};
 use super::retry;
 use super::{Supervisor, log};
 use crate::model::bare::{self, PodStep, reconcile_pod};
+use crate::model::kind::ObjectKind;
 use crate::model::printer::STOPPED;
 use crate::model::{Isolation, ObjectRef};
 use crate::problem::Result;
 use crate::runner::{Control, tell};
 use crate::store::journal::Severity;
-use crate::store::{self, Sync, Wanted};
+use crate::store::{self, Sync};
 
 /// More steps than this without coming to rest are a bug, and must not burn a core.
 const STEPS: u32 = 100;
@@ -274,7 +275,7 @@ impl Supervisor {
             let wanted: Option<Pod> = edit.find(&key.namespace, &key.name)?;
             let same = wanted.as_ref().is_none_or(|pod| pod.metadata.uid == known);
             if same {
-                edit.forget(&key.namespace, Wanted::Pod, &key.name);
+                edit.forget(&key.namespace, ObjectKind::Pod, &key.name);
             }
             Ok(wanted.filter(|_| !same))
         })?;

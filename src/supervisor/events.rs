@@ -16,9 +16,10 @@ use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 use super::pets::{Pet, Runner};
 use super::world::{load_seen, load_wanted};
 use super::{Supervisor, log};
+use crate::model::kind::ObjectKind;
 use crate::model::{Namespace, ObjectRef};
 use crate::problem::Result;
-use crate::store::{self, Noticed, Wanted, merge_status, names_in, read_json};
+use crate::store::{self, Noticed, merge_status, names_in, read_json};
 
 /// What a watched directory is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,19 +27,19 @@ pub(super) enum Spot {
     /// All namespaces, and the marker of `petset stop`.
     Wanted,
     /// The objects of one kind.
-    Kind(Namespace, Wanted),
+    Kind(Namespace, ObjectKind),
     /// The records of claims: `petset volume rm` takes one away.
     Claims(Namespace),
     /// One pet.
     Pet(ObjectRef),
 }
 
-const KINDS: [Wanted; 5] = [
-    Wanted::StatefulSet,
-    Wanted::Service,
-    Wanted::PersistentVolumeClaim,
-    Wanted::Pod,
-    Wanted::Eviction,
+const KINDS: [ObjectKind; 5] = [
+    ObjectKind::StatefulSet,
+    ObjectKind::Service,
+    ObjectKind::PersistentVolumeClaim,
+    ObjectKind::Pod,
+    ObjectKind::Eviction,
 ];
 
 /// Signals, as descriptors that can be waited on.
@@ -179,20 +180,24 @@ impl Supervisor {
         }
     }
 
-    fn note_wanted(&mut self, kind: Wanted, key: &ObjectRef) {
+    fn note_wanted(&mut self, kind: ObjectKind, key: &ObjectRef) {
         if let Err(error) = self.world.refresh(&self.store, kind, key) {
             // The last good one stays in force.
             log(&format!("{key}: {error:#}"));
             return;
         }
         match kind {
-            Wanted::StatefulSet => drop(self.due.insert(key.clone())),
-            Wanted::Service => {
+            ObjectKind::StatefulSet => drop(self.due.insert(key.clone())),
+            ObjectKind::Service => {
                 self.stirred.insert(key.namespace.clone());
                 self.sets_of_service_are_due(key);
             }
-            Wanted::Eviction | Wanted::Pod => self.set_of_pet_is_due(key),
-            Wanted::PersistentVolumeClaim | Wanted::ConfigMap | Wanted::Secret => {}
+            ObjectKind::Eviction | ObjectKind::Pod => self.set_of_pet_is_due(key),
+            ObjectKind::PersistentVolumeClaim
+            | ObjectKind::ConfigMap
+            | ObjectKind::Secret
+            | ObjectKind::Endpoints
+            | ObjectKind::ControllerRevision => {}
         }
     }
 
@@ -347,7 +352,7 @@ impl Supervisor {
         let claims_wanted = load_wanted(&self.store, namespace)?;
         let pods_wanted = load_wanted(&self.store, namespace)?;
         let mut evictions = std::collections::BTreeMap::new();
-        for pod in self.store.names(namespace, Wanted::Eviction)? {
+        for pod in self.store.names(namespace, ObjectKind::Eviction)? {
             if let Some(eviction) = self.store.eviction(namespace, &pod) {
                 evictions.insert(pod, eviction);
             }

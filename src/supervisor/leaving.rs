@@ -9,9 +9,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::Supervisor;
 use super::pets::Pet;
+use crate::model::kind::ObjectKind;
 use crate::model::{Deletion, ObjectName, ObjectRef, Set};
 use crate::problem::Result;
-use crate::store::{self, Wanted, view};
+use crate::store::{self, view};
 
 impl Supervisor {
     /// Asks a pet to stop; it is removed when its runner has ended.
@@ -95,8 +96,9 @@ impl Supervisor {
         self.store.edit("supervise", None, |edit| {
             let wanted: Option<StatefulSet> = edit.find(&key.namespace, &key.name)?;
             if wanted.is_some_and(|wanted| wanted.metadata.uid == object.metadata.uid) {
-                edit.forget(&key.namespace, Wanted::StatefulSet, &key.name);
-                let mut forget = |service| edit.forget(&key.namespace, Wanted::Service, service);
+                edit.forget(&key.namespace, ObjectKind::StatefulSet, &key.name);
+                let mut forget =
+                    |service| edit.forget(&key.namespace, ObjectKind::Service, service);
                 own.iter().for_each(&mut forget);
             }
             Ok(())

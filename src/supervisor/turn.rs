@@ -6,10 +6,11 @@ use jiff::Timestamp;
 
 use super::retry;
 use super::{Supervisor, log};
+use crate::model::kind::ObjectKind;
 use crate::model::{ObjectRef, Ordinal, Outcome, PetSeen, Rules, Seen, Set, Step, reconcile};
 use crate::problem::Result;
 use crate::store::journal::Severity;
-use crate::store::{self, Eviction, SetReport, Wanted};
+use crate::store::{self, Eviction, SetReport};
 
 /// More passes than this without coming to rest are a bug, and must not burn a core.
 const PASSES: u32 = 50_000;
@@ -303,7 +304,7 @@ impl Supervisor {
         let done = store.edit("supervise", None, |edit| {
             for (pod, eviction) in &fulfilled {
                 if store.eviction(&key.namespace, pod).as_ref() == Some(eviction) {
-                    edit.forget(&key.namespace, Wanted::Eviction, pod);
+                    edit.forget(&key.namespace, ObjectKind::Eviction, pod);
                 }
             }
             Ok(())

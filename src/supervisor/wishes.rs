@@ -11,12 +11,13 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use rustix::process::{Pid, WaitStatus};
 
 use super::{Supervisor, log};
+use crate::model::kind::ObjectKind;
 use crate::model::rollout::{self, RolledBack};
 use crate::model::{HOOK_ANNOTATION, Hook, HookOutcome, ObjectRef, Ordinal, PetSeen, Set};
 use crate::problem::{Problem, Result};
 use crate::role::Role;
+use crate::store;
 use crate::store::journal::Severity;
-use crate::store::{self, Wanted};
 
 /// A hook that runs: in which pet, and which run of it.
 #[derive(Debug)]
@@ -110,7 +111,7 @@ impl Supervisor {
                 place.sets.insert(key.name.clone(), wanted);
             }
             // What is known of it is outdated.
-            None => drop(self.world.refresh(&store, Wanted::StatefulSet, key)?),
+            None => drop(self.world.refresh(&store, ObjectKind::StatefulSet, key)?),
         }
         Ok(done)
     }

@@ -12,9 +12,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::abandoned::withdraw_if_dead;
 use super::pets::{Incarnation, Pet};
+use crate::model::kind::ObjectKind;
 use crate::model::{Namespace, ObjectName, ObjectRef, bare};
 use crate::problem::Result;
-use crate::store::{Eviction, Kept, Layout, Store, Wanted, merge_status, names_in, read_json};
+use crate::store::{Eviction, Kept, Layout, Store, merge_status, names_in, read_json};
 
 /// Everything that is known of one namespace.
 #[derive(Debug, Default)]
@@ -82,19 +83,29 @@ impl World {
     }
 
     /// Reads one wanted object again; `Ok(false)` where it is gone now.
-    pub(super) fn refresh(&mut self, store: &Store, kind: Wanted, key: &ObjectRef) -> Result<bool> {
+    pub(super) fn refresh(
+        &mut self,
+        store: &Store,
+        kind: ObjectKind,
+        key: &ObjectRef,
+    ) -> Result<bool> {
         let ObjectRef { namespace, name } = key;
         let place = self.place_mut(namespace);
         match kind {
-            Wanted::StatefulSet => take(&mut place.sets, store.find(namespace, name)?, name),
-            Wanted::Service => take(&mut place.services, store.find(namespace, name)?, name),
-            Wanted::PersistentVolumeClaim => {
+            ObjectKind::StatefulSet => take(&mut place.sets, store.find(namespace, name)?, name),
+            ObjectKind::Service => take(&mut place.services, store.find(namespace, name)?, name),
+            ObjectKind::PersistentVolumeClaim => {
                 take(&mut place.claims_wanted, store.find(namespace, name)?, name)
             }
-            Wanted::Eviction => take(&mut place.evictions, store.eviction(namespace, name), name),
-            Wanted::Pod => take(&mut place.pods_wanted, store.find(namespace, name)?, name),
+            ObjectKind::Eviction => {
+                take(&mut place.evictions, store.eviction(namespace, name), name)
+            }
+            ObjectKind::Pod => take(&mut place.pods_wanted, store.find(namespace, name)?, name),
             // Runners read these themselves, when they start a container.
-            Wanted::ConfigMap | Wanted::Secret => Ok(true),
+            ObjectKind::ConfigMap
+            | ObjectKind::Secret
+            | ObjectKind::Endpoints
+            | ObjectKind::ControllerRevision => Ok(true),
         }
     }
 }
@@ -182,7 +193,7 @@ pub(super) fn load_wanted<T: Kept>(
     namespace: &Namespace,
 ) -> Result<BTreeMap<ObjectName, T>> {
     let mut found = BTreeMap::new();
-    for name in store.names(namespace, T::WANTED)? {
+    for name in store.names(namespace, T::OBJECT_KIND)? {
         match store.find(namespace, &name) {
             Ok(Some(object)) => drop(found.insert(name, object)),
             Ok(None) => {}

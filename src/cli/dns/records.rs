@@ -13,10 +13,11 @@ use crate::cli::shared::pods;
 use crate::cli::shared::session::Session;
 use crate::dns::Dependency;
 use crate::model::endpoints::{ServiceRecord, endpoints};
+use crate::model::kind::ObjectKind;
 use crate::model::pod::is_ready;
 use crate::model::{Namespace, SetName};
 use crate::problem::Result;
-use crate::store::{self, Wanted};
+use crate::store;
 
 /// Returns the record of one service; nothing where there is no such service.
 pub(super) fn of_service(
@@ -94,7 +95,10 @@ pub(super) fn of_set(session: &Session, set: &SetName) -> Result<Vec<ServiceReco
         .and_then(|meta| meta.labels)
         .unwrap_or_default();
     let mut found = Vec::new();
-    for name in session.store.names(&session.namespace, Wanted::Service)? {
+    for name in session
+        .store
+        .names(&session.namespace, ObjectKind::Service)?
+    {
         let service: Option<Service> = session.store.find(&session.namespace, &name)?;
         let Some(service) = service else { continue };
         let selector = service.spec.as_ref().and_then(|spec| spec.selector.clone());

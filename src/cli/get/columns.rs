@@ -6,23 +6,23 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::cli::shared::endpoints;
-use crate::cli::shared::objects::Item;
 use crate::cli::shared::pods;
-use crate::cli::shared::sort::Sort;
 use crate::cli::shared::words::{age_of, joined, modes, or_none, ports};
+use crate::model::kind::ObjectKind;
+use crate::model::object::Object;
 use crate::model::{Namespace, REVISION_LABEL, printer};
 use crate::proxy::Detours;
 use crate::store::{self, Layout};
 
 /// Returns the headings of a table of this sort.
-pub(super) fn headings(sort: Sort, wide: bool) -> Vec<&'static str> {
+pub(super) fn headings(sort: ObjectKind, wide: bool) -> Vec<&'static str> {
     let (narrow, more): (&[&str], &[&str]) = match sort {
-        Sort::Set => (&["NAME", "READY", "AGE"], &["CONTAINERS", "IMAGES"]),
-        Sort::Pet => (
+        ObjectKind::StatefulSet => (&["NAME", "READY", "AGE"], &["CONTAINERS", "IMAGES"]),
+        ObjectKind::Pod => (
             &["NAME", "READY", "STATUS", "RESTARTS", "AGE"],
             &["IP", "REVISION", "WAITS FOR"],
         ),
-        Sort::Service => (
+        ObjectKind::Service => (
             &[
                 "NAME",
                 "TYPE",
@@ -33,7 +33,7 @@ pub(super) fn headings(sort: Sort, wide: bool) -> Vec<&'static str> {
             ],
             &["SELECTOR", "OFFERED AT"],
         ),
-        Sort::Claim => (
+        ObjectKind::PersistentVolumeClaim => (
             &[
                 "NAME",
                 "STATUS",
@@ -45,35 +45,38 @@ pub(super) fn headings(sort: Sort, wide: bool) -> Vec<&'static str> {
             ],
             &["VOLUMEMODE"],
         ),
-        Sort::Endpoints => (&["NAME", "ENDPOINTS", "AGE"], &[]),
-        Sort::Revision => (&["NAME", "CONTROLLER", "REVISION", "AGE"], &[]),
-        Sort::ConfigMap => (&["NAME", "DATA", "AGE"], &[]),
-        Sort::Secret => (&["NAME", "TYPE", "DATA", "AGE"], &[]),
+        ObjectKind::Endpoints => (&["NAME", "ENDPOINTS", "AGE"], &[]),
+        ObjectKind::ControllerRevision => (&["NAME", "CONTROLLER", "REVISION", "AGE"], &[]),
+        ObjectKind::ConfigMap => (&["NAME", "DATA", "AGE"], &[]),
+        ObjectKind::Secret => (&["NAME", "TYPE", "DATA", "AGE"], &[]),
+        ObjectKind::Eviction => (&["NAME", "AGE"], &[]),
     };
     let more = if wide { more } else { &[] };
     narrow.iter().chain(more).copied().collect()
 }
 
 /// Returns the cells of one object's row.
-pub(super) fn cells(layout: &Layout, item: &Item, wide: bool, now: Timestamp) -> Vec<String> {
+pub(super) fn cells(layout: &Layout, item: &Object, wide: bool, now: Timestamp) -> Vec<String> {
     let name = item.name().to_owned();
     let age = age_of(item.metadata(), now);
     let (mut cells, more) = match item {
-        Item::Set(set) => (vec![name, ready(set), age], more_of_set(set)),
-        Item::Pet(pod) => (pet(pod, name, age, now), more_of_pet(layout, pod)),
-        Item::Service(service) => {
+        Object::StatefulSet(set) => (vec![name, ready(set), age], more_of_set(set)),
+        Object::Pod(pod) => (pet(pod, name, age, now), more_of_pet(layout, pod)),
+        Object::Service(service) => {
             let more = more_of_service(layout, service, &name);
             (self::service(service, name, age), more)
         }
-        Item::Claim(claim) => (self::claim(layout, claim, name, age), more_of_claim(claim)),
-        Item::Endpoints(ends) => (vec![name, endpoints::summary(ends), age], Vec::new()),
-        Item::Revision(revision) => (self::revision(revision, name, age), Vec::new()),
-        Item::ConfigMap(map) => {
+        Object::PersistentVolumeClaim(claim) => {
+            (self::claim(layout, claim, name, age), more_of_claim(claim))
+        }
+        Object::Endpoints(ends) => (vec![name, endpoints::summary(ends), age], Vec::new()),
+        Object::ControllerRevision(revision) => (self::revision(revision, name, age), Vec::new()),
+        Object::ConfigMap(map) => {
             let texts = map.data.as_ref().map_or(0, |data| data.len());
             let bytes = map.binary_data.as_ref().map_or(0, |data| data.len());
             (vec![name, (texts + bytes).to_string(), age], Vec::new())
         }
-        Item::Secret(secret) => {
+        Object::Secret(secret) => {
             let kind = secret.type_.clone().unwrap_or_else(|| "Opaque".to_owned());
             let count = secret.data.as_ref().map_or(0, |data| data.len());
             (vec![name, kind, count.to_string(), age], Vec::new())

@@ -10,6 +10,7 @@ use super::stream::LogStream;
 use crate::cli::shared::session::{Session, say};
 use crate::cli::shared::watcher::Watcher;
 use crate::model::ObjectName;
+use crate::model::kind::ObjectKind;
 use crate::problem::Result;
 use crate::store;
 
@@ -122,7 +123,7 @@ fn places(session: &Session, target: &LogTarget) -> Result<Vec<PathBuf>> {
         .flat_map(|pet| [pet.root().to_owned(), pet.logs()])
         .collect();
     places.push(layout.pets_of(namespace));
-    places.push(layout.wanted_kind(namespace, store::Wanted::StatefulSet));
+    places.push(layout.wanted_kind(namespace, ObjectKind::StatefulSet));
     Ok(places)
 }
 

@@ -6,8 +6,8 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::manifest::Object;
 use crate::model::ObjectRef;
+use crate::model::object::Object;
 use crate::problem::Result;
 use crate::store::{Kept, Store};
 
@@ -80,7 +80,10 @@ pub(crate) fn foresee(store: &Store, object: &Object) -> Result<Applied> {
         Object::ConfigMap(map) => foresee_one(store, map.as_ref()),
         Object::Secret(secret) => foresee_one(store, secret.as_ref()),
         Object::PersistentVolumeClaim(claim) => foresee_one(store, claim.as_ref()),
-        Object::StatefulSet(_) | Object::Pod(_) => Ok(Applied::Unchanged),
+        Object::StatefulSet(_)
+        | Object::Pod(_)
+        | Object::Endpoints(_)
+        | Object::ControllerRevision(_) => Ok(Applied::Unchanged),
     }
 }
 

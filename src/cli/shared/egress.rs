@@ -1,6 +1,6 @@
 //! What a new set's pets reach beside each other.
 
-use crate::manifest::Object;
+use crate::model::object::Object;
 use crate::model::{EGRESS_ANNOTATION, Egress};
 use crate::problem::Problem;
 

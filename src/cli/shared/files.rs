@@ -8,7 +8,8 @@ use k8s_openapi::api::core::v1::Pod;
 use super::egress;
 use super::render::{self, Document, Format, List};
 use super::session::{Session, say};
-use crate::manifest::{self, Object};
+use crate::manifest;
+use crate::model::object::Object;
 use crate::model::{Isolation, Set};
 use crate::problem::{Problem, Result};
 
@@ -117,15 +118,12 @@ fn check(session: &Session, object: &Object) -> Result<(), Problem> {
 
 /// Returns the name of an object as results show it: `statefulset.apps/web`.
 pub(crate) fn title(object: &Object) -> String {
-    let kind = object.kind().qualified().to_lowercase();
-    format!("{kind}/{}", object.name())
+    object.full_name()
 }
 
 /// Shows objects in full, or by their names.
 pub(crate) fn show_all(objects: &[Object], format: Format) -> Result<()> {
-    let documents = objects
-        .iter()
-        .map(|object| Document::of(&object.to_json()?));
+    let documents = objects.iter().map(Document::of_object);
     let documents = documents.collect::<Result<Vec<_>>>()?;
     match format {
         Format::Json if documents.len() == 1 => render::json(&documents[0]),
@@ -153,6 +151,8 @@ pub(crate) fn sets(objects: &[Object]) -> impl Iterator<Item = &StatefulSet> {
         | Object::ConfigMap(_)
         | Object::Secret(_)
         | Object::PersistentVolumeClaim(_)
+        | Object::Endpoints(_)
+        | Object::ControllerRevision(_)
         | Object::Pod(_) => None,
     })
 }
@@ -165,7 +165,9 @@ pub(crate) fn pods(objects: &[Object]) -> impl Iterator<Item = &Pod> {
         | Object::Service(_)
         | Object::ConfigMap(_)
         | Object::Secret(_)
-        | Object::PersistentVolumeClaim(_) => None,
+        | Object::PersistentVolumeClaim(_)
+        | Object::Endpoints(_)
+        | Object::ControllerRevision(_) => None,
     })
 }
 

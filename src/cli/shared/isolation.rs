@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::session::{Session, say};
-use crate::manifest::Object;
+use crate::model::object::Object;
 use crate::model::rollout::{note, put_note};
 use crate::model::{
     HOST_PATHS_ANNOTATION, HostPath, ISOLATION_ANNOTATION, Isolation, ObjectRef, host_paths,
@@ -68,7 +68,9 @@ fn running(objects: &mut [Object]) -> impl Iterator<Item = (&mut ObjectMeta, Opt
         Object::Service(_)
         | Object::ConfigMap(_)
         | Object::Secret(_)
-        | Object::PersistentVolumeClaim(_) => None,
+        | Object::PersistentVolumeClaim(_)
+        | Object::Endpoints(_)
+        | Object::ControllerRevision(_) => None,
     })
 }
 
@@ -108,7 +110,9 @@ fn exists(session: &Session, object: &Object) -> Result<bool> {
         Object::Service(_)
         | Object::ConfigMap(_)
         | Object::Secret(_)
-        | Object::PersistentVolumeClaim(_) => true,
+        | Object::PersistentVolumeClaim(_)
+        | Object::Endpoints(_)
+        | Object::ControllerRevision(_) => true,
     })
 }
 

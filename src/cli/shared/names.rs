@@ -2,32 +2,18 @@
 
 use std::str::FromStr;
 
+use crate::model::kind::ObjectKind;
 use crate::model::{ObjectName, SetName};
 use crate::problem::Problem;
 
-/// The words that kubectl and petset use for a set.
-const SET_WORDS: [&str; 9] = [
-    "set",
-    "sets",
-    "sts",
-    "statefulset",
-    "statefulsets",
-    "petset",
-    "petsets",
-    "statefulset.apps",
-    "statefulsets.apps",
-];
-/// The words that kubectl and petset use for a pet.
-const PET_WORDS: [&str; 5] = ["pet", "pets", "pod", "pods", "po"];
-
-/// Tells whether `word` means sets.
+/// Returns whether `word` means sets.
 pub(crate) fn means_sets(word: &str) -> bool {
-    SET_WORDS.contains(&word)
+    ObjectKind::StatefulSet.is_called(word)
 }
 
-/// Tells whether `word` means pets.
+/// Returns whether `word` means pets.
 pub(crate) fn means_pets(word: &str) -> bool {
-    PET_WORDS.contains(&word)
+    ObjectKind::Pod.is_called(word)
 }
 
 /// A set as the command line names it: `web` or `sts/web`.

@@ -8,110 +8,32 @@ use std::path::Path;
 use anyhow::Context;
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Endpoints, PersistentVolumeClaim, PersistentVolumeClaimStatus, Pod, Secret, Service,
+    ConfigMap, PersistentVolumeClaim, PersistentVolumeClaimStatus, Pod, Secret, Service,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::render::Document;
 use super::session::{Session, say};
-use super::sort::Sort;
 use super::{endpoints, pods};
 use crate::model::endpoints::ServiceRecord;
+use crate::model::kind::ObjectKind;
+use crate::model::object::Object;
 use crate::model::pod::set_of;
 use crate::model::{Namespace, ObjectName, PetName};
 use crate::problem::Result;
 use crate::store::{self, PetLayout};
 
-/// One object, as it is shown.
-#[derive(Debug, Clone)]
-pub(crate) enum Item {
-    Set(Box<StatefulSet>),
-    Pet(Box<Pod>),
-    Service(Box<Service>),
-    Claim(Box<PersistentVolumeClaim>),
-    Endpoints(Box<Endpoints>),
-    Revision(Box<ControllerRevision>),
-    ConfigMap(Box<ConfigMap>),
-    Secret(Box<Secret>),
-}
-
-impl Item {
-    pub(crate) const fn sort(&self) -> Sort {
-        match self {
-            Self::Set(_) => Sort::Set,
-            Self::Pet(_) => Sort::Pet,
-            Self::Service(_) => Sort::Service,
-            Self::Claim(_) => Sort::Claim,
-            Self::Endpoints(_) => Sort::Endpoints,
-            Self::Revision(_) => Sort::Revision,
-            Self::ConfigMap(_) => Sort::ConfigMap,
-            Self::Secret(_) => Sort::Secret,
-        }
-    }
-
-    pub(crate) const fn metadata(&self) -> &ObjectMeta {
-        match self {
-            Self::Set(object) => &object.metadata,
-            Self::Pet(object) => &object.metadata,
-            Self::Service(object) => &object.metadata,
-            Self::Claim(object) => &object.metadata,
-            Self::Endpoints(object) => &object.metadata,
-            Self::Revision(object) => &object.metadata,
-            Self::ConfigMap(object) => &object.metadata,
-            Self::Secret(object) => &object.metadata,
-        }
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        self.metadata().name.as_deref().unwrap_or_default()
-    }
-
-    pub(crate) fn namespace(&self) -> &str {
-        self.metadata().namespace.as_deref().unwrap_or("default")
-    }
-
-    /// Returns the name with its sort before it: `pod/web-0`.
-    pub(crate) fn full_name(&self) -> String {
-        format!("{}/{}", self.sort().singular(), self.name())
-    }
-
-    fn into_pet(self) -> Option<Pod> {
-        match self {
-            Self::Pet(pod) => Some(*pod),
-            Self::Set(_)
-            | Self::Service(_)
-            | Self::Claim(_)
-            | Self::Endpoints(_)
-            | Self::Revision(_)
-            | Self::ConfigMap(_)
-            | Self::Secret(_) => None,
-        }
-    }
-
-    /// Returns the object as a document, with its `apiVersion` and `kind`.
-    pub(crate) fn to_document(&self) -> Result<Document> {
-        let document = match self {
-            Self::Set(object) => Document::of(object),
-            Self::Pet(object) => Document::of(object),
-            Self::Service(object) => Document::of(object),
-            Self::Claim(object) => Document::of(object),
-            Self::Endpoints(object) => Document::of(object),
-            Self::Revision(object) => Document::of(object),
-            Self::ConfigMap(object) => Document::of(object),
-            Self::Secret(object) => Document::of(object),
-        };
-        document.with_context(|| format!("cannot write {} as JSON", self.full_name()))
-    }
-}
-
 impl Session {
     /// Returns every object of a sort in a namespace, in the order of names and ordinals.
-    pub(crate) fn items(&self, sort: Sort, namespace: &Namespace) -> Result<Vec<Item>> {
+    pub(crate) fn items(&self, sort: ObjectKind, namespace: &Namespace) -> Result<Vec<Object>> {
         let names = self.names_of(sort, namespace)?;
         Ok(self.read_all(sort, namespace, names))
     }
 
-    fn read_all(&self, sort: Sort, namespace: &Namespace, mut names: Vec<ObjectName>) -> Vec<Item> {
+    fn read_all(
+        &self,
+        sort: ObjectKind,
+        namespace: &Namespace,
+        mut names: Vec<ObjectName>,
+    ) -> Vec<Object> {
         names.sort_by_cached_key(|name| place_of(name.as_str()));
         let mut items = Vec::with_capacity(names.len());
         for name in names {
@@ -129,36 +51,42 @@ impl Session {
     /// Returns one object, or nothing where there is none of that name.
     pub(crate) fn item(
         &self,
-        sort: Sort,
+        sort: ObjectKind,
         namespace: &Namespace,
         name: &ObjectName,
-    ) -> Result<Option<Item>> {
+    ) -> Result<Option<Object>> {
         let store = &self.store;
         Ok(match sort {
-            Sort::Set => self.set(namespace, name)?.map(|set| Item::Set(set.into())),
-            Sort::Pet => self.pet(namespace, name)?.map(|pet| Item::Pet(pet.into())),
-            Sort::Service => {
+            ObjectKind::StatefulSet => self
+                .set(namespace, name)?
+                .map(|set| Object::StatefulSet(set.into())),
+            ObjectKind::Pod => self
+                .pet(namespace, name)?
+                .map(|pet| Object::Pod(pet.into())),
+            ObjectKind::Service => {
                 let found = store.find(namespace, name)?;
-                found.map(|service: Service| Item::Service(service.into()))
+                found.map(|service: Service| Object::Service(service.into()))
             }
-            Sort::Claim => {
+            ObjectKind::PersistentVolumeClaim => {
                 let found = self.claim(namespace, name)?;
-                found.map(|claim| Item::Claim(claim.into()))
+                found.map(|claim| Object::PersistentVolumeClaim(claim.into()))
             }
-            Sort::Endpoints => self.endpoints(namespace, name)?,
-            Sort::Revision => {
+            ObjectKind::Endpoints => self.endpoints(namespace, name)?,
+            ObjectKind::ControllerRevision => {
                 let mut all = self.revisions(namespace)?.into_iter();
                 let found = all.find(|found| found.metadata.name.as_deref() == Some(name.as_str()));
-                found.map(|revision| Item::Revision(revision.into()))
+                found.map(|revision| Object::ControllerRevision(revision.into()))
             }
-            Sort::ConfigMap => {
+            ObjectKind::ConfigMap => {
                 let found = store.find(namespace, name)?;
-                found.map(|map: ConfigMap| Item::ConfigMap(map.into()))
+                found.map(|map: ConfigMap| Object::ConfigMap(map.into()))
             }
-            Sort::Secret => {
+            ObjectKind::Secret => {
                 let found = store.find(namespace, name)?;
-                found.map(|secret: Secret| Item::Secret(secret.into()))
+                found.map(|secret: Secret| Object::Secret(secret.into()))
             }
+            // Evictions are not shown.
+            ObjectKind::Eviction => None,
         })
     }
 
@@ -166,42 +94,46 @@ impl Session {
     /// their set, all of them.
     pub(crate) fn named(
         &self,
-        sort: Sort,
+        sort: ObjectKind,
         namespace: &Namespace,
         name: &ObjectName,
-    ) -> Result<Vec<Item>> {
+    ) -> Result<Vec<Object>> {
         let item = self.item(sort, namespace, name)?;
-        if item.is_some() || sort != Sort::Pet {
+        if item.is_some() || sort != ObjectKind::Pod {
             return Ok(item.into_iter().collect());
         }
         let pets = self.pets_of(namespace, name.as_str())?;
-        Ok(pets.into_iter().map(|pet| Item::Pet(pet.into())).collect())
+        Ok(pets
+            .into_iter()
+            .map(|pet| Object::Pod(pet.into()))
+            .collect())
     }
 
-    fn names_of(&self, sort: Sort, namespace: &Namespace) -> Result<Vec<ObjectName>> {
+    fn names_of(&self, sort: ObjectKind, namespace: &Namespace) -> Result<Vec<ObjectName>> {
         let layout = self.store.layout();
         let wanted = |kind| self.store.names(namespace, kind);
         match sort {
-            Sort::Set => wanted(store::Wanted::StatefulSet),
-            Sort::Service => wanted(store::Wanted::Service),
-            Sort::ConfigMap => wanted(store::Wanted::ConfigMap),
-            Sort::Secret => wanted(store::Wanted::Secret),
-            Sort::Pet => {
+            ObjectKind::StatefulSet
+            | ObjectKind::Service
+            | ObjectKind::ConfigMap
+            | ObjectKind::Secret
+            | ObjectKind::Eviction => wanted(sort),
+            ObjectKind::Pod => {
                 let mut names = names_below(&layout.pets_of(namespace), "")?;
-                names.extend(wanted(store::Wanted::Pod)?);
+                names.extend(wanted(ObjectKind::Pod)?);
                 names.sort();
                 names.dedup();
                 Ok(names)
             }
-            Sort::Endpoints => names_below(&layout.endpoints(namespace), ".json"),
-            Sort::Claim => {
+            ObjectKind::Endpoints => names_below(&layout.endpoints(namespace), ".json"),
+            ObjectKind::PersistentVolumeClaim => {
                 let mut names = names_below(&layout.claims(namespace), ".json")?;
-                names.extend(wanted(store::Wanted::PersistentVolumeClaim)?);
+                names.extend(wanted(ObjectKind::PersistentVolumeClaim)?);
                 names.sort();
                 names.dedup();
                 Ok(names)
             }
-            Sort::Revision => {
+            ObjectKind::ControllerRevision => {
                 let all = self.revisions(namespace)?;
                 let names = all.iter().filter_map(|r| r.metadata.name.as_deref());
                 Ok(names.filter_map(|name| name.parse().ok()).collect())
@@ -232,20 +164,20 @@ impl Session {
 
     /// Returns every pet of a namespace.
     pub(crate) fn pets(&self, namespace: &Namespace) -> Result<Vec<Pod>> {
-        let items = self.items(Sort::Pet, namespace)?;
-        Ok(items.into_iter().filter_map(Item::into_pet).collect())
+        let items = self.items(ObjectKind::Pod, namespace)?;
+        Ok(items.into_iter().filter_map(into_pod).collect())
     }
 
     /// Returns the pets that a set owns, lowest ordinal first.
     pub(crate) fn pets_of(&self, namespace: &Namespace, set: &str) -> Result<Vec<Pod>> {
         // Only its own files are read, however many other sets there are.
-        let mut names = self.names_of(Sort::Pet, namespace)?;
+        let mut names = self.names_of(ObjectKind::Pod, namespace)?;
         names.retain(|name| {
             let pet: Result<PetName, _> = name.as_str().parse();
             pet.is_ok_and(|pet| pet.set().as_str() == set)
         });
-        let items = self.read_all(Sort::Pet, namespace, names);
-        let pets = items.into_iter().filter_map(Item::into_pet);
+        let items = self.read_all(ObjectKind::Pod, namespace, names);
+        let pets = items.into_iter().filter_map(into_pod);
         Ok(pets
             .filter(|pod| set_of(&pod.metadata) == Some(set))
             .collect())
@@ -284,7 +216,7 @@ impl Session {
         Ok(record.map(super::inside::record))
     }
 
-    fn endpoints(&self, namespace: &Namespace, name: &ObjectName) -> Result<Option<Item>> {
+    fn endpoints(&self, namespace: &Namespace, name: &ObjectName) -> Result<Option<Object>> {
         let Some(record) = self.record(namespace, name)? else {
             return Ok(None);
         };
@@ -293,7 +225,7 @@ impl Session {
         let spec = service.as_ref().and_then(|service| service.spec.as_ref());
         let selects = spec.is_some_and(|spec| spec.selector.is_some());
         let endpoints = selects.then(|| endpoints::of(&record, service.as_ref()));
-        Ok(endpoints.map(|endpoints| Item::Endpoints(endpoints.into())))
+        Ok(endpoints.map(|endpoints| Object::Endpoints(endpoints.into())))
     }
 
     fn revisions(&self, namespace: &Namespace) -> Result<Vec<ControllerRevision>> {
@@ -330,6 +262,19 @@ impl Session {
         let namespace = namespace.unwrap_or_default();
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         self.store.layout().pet(&namespace, name)
+    }
+}
+
+fn into_pod(object: Object) -> Option<Pod> {
+    match object {
+        Object::Pod(pod) => Some(*pod),
+        Object::StatefulSet(_)
+        | Object::Service(_)
+        | Object::PersistentVolumeClaim(_)
+        | Object::Endpoints(_)
+        | Object::ControllerRevision(_)
+        | Object::ConfigMap(_)
+        | Object::Secret(_) => None,
     }
 }
 

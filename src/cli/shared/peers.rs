@@ -19,9 +19,10 @@ use super::inside;
 use super::pods;
 use super::session::Session;
 use crate::model::endpoints::{ServiceRecord, endpoints};
+use crate::model::kind::ObjectKind;
 use crate::model::{Namespace, ObjectName, PetName, PetSeen, Set, SetName, printer};
 use crate::problem::{Kind, Result, kind_of};
-use crate::store::{self, Wanted, Watch};
+use crate::store::{self, Watch};
 
 /// How many ordinals in a row may be missing before no further pet is looked for, where the
 /// supervisor's report says that there are more pets than were found.
@@ -274,10 +275,10 @@ impl<'a> PeerWatcher<'a> {
         let mut watch = Watch::new().context("cannot watch the state directory")?;
         let (layout, namespace) = (session.store.layout(), &session.namespace);
         let seen = match &group {
-            PeerGroup::Set(_) => layout.wanted_kind(namespace, Wanted::StatefulSet),
+            PeerGroup::Set(_) => layout.wanted_kind(namespace, ObjectKind::StatefulSet),
             PeerGroup::Service(_) => layout.endpoints(namespace),
         };
-        let services = layout.wanted_kind(namespace, Wanted::Service);
+        let services = layout.wanted_kind(namespace, ObjectKind::Service);
         for dir in [layout.pets_of(namespace), services, seen] {
             store::make_dir(&dir)
                 .and_then(|()| watch.add(&dir, ()))

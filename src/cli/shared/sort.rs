@@ -1,89 +1,25 @@
 //! The sorts of objects that can be looked at, and the words for them.
 
-use super::names::{means_pets, means_sets};
 use super::session::Session;
 use crate::model::ObjectName;
+use crate::model::kind::ObjectKind;
 use crate::problem::{Problem, Result};
 
-/// A sort of objects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Sort {
-    Set,
-    Pet,
-    Service,
-    Claim,
-    Endpoints,
-    Revision,
-    ConfigMap,
-    Secret,
-}
-
 /// What `all` stands for.
-const ALL: [Sort; 4] = [Sort::Set, Sort::Pet, Sort::Service, Sort::Claim];
-
-impl Sort {
-    /// Returns the sort that a word means, in kubectl's words and petset's.
-    pub(crate) fn of(word: &str) -> Option<Self> {
-        let word = word.to_ascii_lowercase();
-        Some(match word.as_str() {
-            set if means_sets(set) => Self::Set,
-            pet if means_pets(pet) => Self::Pet,
-            "services" | "service" | "svc" => Self::Service,
-            "claims"
-            | "claim"
-            | "pvc"
-            | "pvcs"
-            | "persistentvolumeclaims"
-            | "persistentvolumeclaim" => Self::Claim,
-            "endpoints" | "endpoint" | "ep" => Self::Endpoints,
-            "revisions"
-            | "revision"
-            | "controllerrevisions"
-            | "controllerrevision"
-            | "controllerrevisions.apps"
-            | "controllerrevision.apps" => Self::Revision,
-            "configmaps" | "configmap" | "cm" => Self::ConfigMap,
-            "secrets" | "secret" => Self::Secret,
-            _ => return None,
-        })
-    }
-
-    /// Returns the name as it stands before an object's: `statefulset.apps`.
-    pub(crate) const fn singular(self) -> &'static str {
-        match self {
-            Self::Set => "statefulset.apps",
-            Self::Pet => "pod",
-            Self::Service => "service",
-            Self::Claim => "persistentvolumeclaim",
-            Self::Endpoints => "endpoints",
-            Self::Revision => "controllerrevision.apps",
-            Self::ConfigMap => "configmap",
-            Self::Secret => "secret",
-        }
-    }
-
-    /// Returns the name as the API server's messages have it: `statefulsets.apps`.
-    pub(crate) const fn plural(self) -> &'static str {
-        match self {
-            Self::Set => "statefulsets.apps",
-            Self::Pet => "pods",
-            Self::Service => "services",
-            Self::Claim => "persistentvolumeclaims",
-            Self::Endpoints => "endpoints",
-            Self::Revision => "controllerrevisions.apps",
-            Self::ConfigMap => "configmaps",
-            Self::Secret => "secrets",
-        }
-    }
-}
+const ALL: [ObjectKind; 4] = [
+    ObjectKind::StatefulSet,
+    ObjectKind::Pod,
+    ObjectKind::Service,
+    ObjectKind::PersistentVolumeClaim,
+];
 
 /// What a command line asks to see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {
     /// Everything of these sorts.
-    All(Vec<Sort>),
+    All(Vec<ObjectKind>),
     /// These objects.
-    Named(Vec<(Sort, ObjectName)>),
+    Named(Vec<(ObjectKind, ObjectName)>),
 }
 
 impl Asked {
@@ -118,8 +54,8 @@ impl Asked {
     }
 
     /// Returns the sorts it is about, each once.
-    pub(crate) fn sorts(&self) -> Vec<Sort> {
-        let all: Vec<Sort> = match self {
+    pub(crate) fn sorts(&self) -> Vec<ObjectKind> {
+        let all: Vec<ObjectKind> = match self {
             Self::All(sorts) => sorts.clone(),
             Self::Named(named) => named.iter().map(|(sort, _)| *sort).collect(),
         };
@@ -133,23 +69,23 @@ impl Asked {
     }
 }
 
-fn full_name(word: &str, session: &Session, verb: &str) -> Result<(Sort, ObjectName)> {
+fn full_name(word: &str, session: &Session, verb: &str) -> Result<(ObjectKind, ObjectName)> {
     let Some((sort, name)) = word.split_once('/') else {
         let message = format!("{word:?} has no sort before its name, as the others have");
         let hint = format!("write pod/{word}, or sts/{word} for a set");
         return Err(Problem::invalid(message).hint(hint).into());
     };
-    let sort = Sort::of(sort).ok_or_else(|| unknown(sort, session, verb))?;
+    let sort = ObjectKind::of_word(sort).ok_or_else(|| unknown(sort, session, verb))?;
     Ok((sort, name.parse()?))
 }
 
-fn sorts(list: &str, session: &Session, verb: &str) -> Result<Vec<Sort>> {
+fn sorts(list: &str, session: &Session, verb: &str) -> Result<Vec<ObjectKind>> {
     let mut sorts = Vec::new();
     for word in list.split(',') {
         if word == "all" {
             sorts.extend(ALL);
         } else {
-            sorts.push(Sort::of(word).ok_or_else(|| unknown(word, session, verb))?);
+            sorts.push(ObjectKind::of_word(word).ok_or_else(|| unknown(word, session, verb))?);
         }
     }
     Ok(sorts)
@@ -166,12 +102,12 @@ fn unknown(word: &str, session: &Session, verb: &str) -> Problem {
             .map(|name| session.item(sort, &session.namespace, name));
         matches!(item, Some(Ok(Some(_))))
     };
-    if is(Sort::Set) {
+    if is(ObjectKind::StatefulSet) {
         let pets = format!("`petset {verb} pets {word}`");
         problem.hint(format!(
             "{word} is a set: `petset {verb} set {word}`, or {pets} for its pets"
         ))
-    } else if is(Sort::Pet) {
+    } else if is(ObjectKind::Pod) {
         problem.hint(format!("{word} is a pet: `petset {verb} pod {word}`"))
     } else {
         problem.hint(

@@ -20,11 +20,12 @@ use rustix::io::Errno;
 
 use super::exit::PassedThrough;
 use super::session::{Session, say};
+use crate::model::kind::ObjectKind;
 use crate::model::parse_duration;
 use crate::model::rollout::{self, RolledBack};
 use crate::model::{Namespace, ObjectName, ObjectRef, Set};
 use crate::problem::{Kind, Problem, Result};
-use crate::store::{self, SetReport, Wanted, Watch};
+use crate::store::{self, SetReport, Watch};
 use crate::supervisor;
 use goal::quoted;
 pub(in crate::cli) use goal::{Goal, GoalState};
@@ -262,9 +263,9 @@ impl<'a> GoalWaiter<'a> {
             let namespace = ObjectRef::of(goal.metadata())?.namespace;
             for dir in [
                 layout.set_statuses(&namespace),
-                layout.wanted_kind(&namespace, Wanted::StatefulSet),
-                layout.wanted_kind(&namespace, Wanted::Eviction),
-                layout.wanted_kind(&namespace, Wanted::Pod),
+                layout.wanted_kind(&namespace, ObjectKind::StatefulSet),
+                layout.wanted_kind(&namespace, ObjectKind::Eviction),
+                layout.wanted_kind(&namespace, ObjectKind::Pod),
                 layout.pets_of(&namespace),
             ] {
                 store::make_dir(&dir)

@@ -14,8 +14,9 @@ use crate::cli::shared::render;
 use crate::cli::shared::session::{Session, say, say_all};
 use crate::cli::shared::words::byte_size;
 use crate::model::ObjectName;
+use crate::model::kind::ObjectKind;
 use crate::problem::{Kind, Problem, Result};
-use crate::store::{self, Edit, Wanted};
+use crate::store::{self, Edit};
 
 /// Remove volumes, with all that is in them
 ///
@@ -195,7 +196,7 @@ fn remove(session: &Session, edit: &mut Edit<'_>, names: &[&str]) -> Result<()> 
             .with_context(|| format!("cannot remove all of {}", doomed.display()))?;
         edit.forget(
             namespace,
-            Wanted::PersistentVolumeClaim,
+            ObjectKind::PersistentVolumeClaim,
             &volume.name.parse()?,
         );
     }

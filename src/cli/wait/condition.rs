@@ -2,7 +2,8 @@
 
 use std::str::FromStr;
 
-use crate::cli::shared::objects::Item;
+use crate::cli::shared::render::Document;
+use crate::model::object::Object;
 use crate::problem::{Problem, Result};
 
 /// What is waited for.
@@ -80,8 +81,8 @@ impl FieldCondition {
     }
 
     /// Returns what is still waited for.
-    pub(super) fn progress(&self, item: &Item) -> Result<Option<String>> {
-        let found = item.to_document()?.text_at(&self.pointer);
+    pub(super) fn progress(&self, item: &Object) -> Result<Option<String>> {
+        let found = Document::of_object(item)?.text_at(&self.pointer);
         let is = match (&found, &self.value) {
             (Some(found), Some(wanted)) => found == wanted,
             (found, None) => found.is_some(),

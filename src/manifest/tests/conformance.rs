@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::super::check_update;
 use super::super::fault::{Faults, Reason};
 use super::super::load::Draft;
-use super::super::object::{Object, ObjectKind};
 use super::super::old::Era;
+use crate::model::kind::ObjectKind;
+use crate::model::object::Object;
 use crate::yaml;
 
 /// Cases that need a server, or in which petset differs on purpose.

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::{ObjectKind, load, sources};
+use super::super::{load, sources};
 use crate::model::Namespace;
+use crate::model::kind::ObjectKind;
+use crate::model::object::Object;
 
 /// Files that are refused, each for a reason that Kubernetes shares: none.
 const REFUSED: [(&str, &str); 0] = [];
@@ -76,7 +78,7 @@ fn the_pet_sets_of_the_corpus_keep_their_init_containers_and_selectors() {
     ] {
         let sources = sources(&[folder.join(name)]).unwrap();
         let loaded = load(&sources, &Namespace::default()).unwrap();
-        let is_set = |object: &&super::Object| object.kind() == ObjectKind::StatefulSet;
+        let is_set = |object: &&Object| object.kind() == ObjectKind::StatefulSet;
         let set = loaded.objects.iter().find(is_set).unwrap();
         let spec = set.to_json().unwrap()["spec"].clone();
         let inits = spec["template"]["spec"]["initContainers"]

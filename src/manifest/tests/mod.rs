@@ -7,8 +7,9 @@ mod good;
 mod mangled;
 mod written;
 
-use super::{Loaded, Object, Source, load};
+use super::{Loaded, Source, load};
 use crate::model::Namespace;
+use crate::model::object::Object;
 
 /// A sound set, to be changed by each case.
 const WEB: &str = "\

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::model::json;
+use crate::model::object::Object;
 use crate::problem::Result;
 
 /// An object without its Rust type, ready to be compared, searched and printed.
@@ -19,6 +20,11 @@ impl Document {
     pub(crate) fn of<T: Serialize>(object: &T) -> Result<Self> {
         let value = json::to_value(object).context("cannot write an object as JSON")?;
         Ok(Self(value))
+    }
+
+    /// Makes a document of an object of whatever kind, with its `apiVersion` and `kind`.
+    pub(crate) fn of_object(object: &Object) -> Result<Self> {
+        object.to_json().map(Self)
     }
 
     /// Returns the value at a JSON pointer, a string without its quotes.
