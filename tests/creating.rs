@@ -163,7 +163,7 @@ fn a_pod_that_a_chart_brings_for_a_test_is_passed_over_with_a_warning() {
     sandbox
         .fails(2, &format!("create -f {file}"))
         .says("ignored Pod/check")
-        .says("no objects in what was given");
+        .says("no objects in the given files");
     sandbox
         .ok(&format!("validate -f {file} -f manifests/one.yaml"))
         .says("ignored Pod/check")

@@ -518,9 +518,7 @@ fn without_isolation_a_command_that_names_its_mount_path_is_refused() {
     let command = "-- sh -c 'rm -rf /petset-test/x; exec sleep 1000'";
     let refused = sandbox.fails(2, &format!("{words} {command}"));
     refused.says("container db names its mount path /petset-test");
-    refused
-        .says("it does without isolation")
-        .says("--host-paths");
+    refused.says("it has no isolation").says("--host-paths");
     assert!(sandbox.pets().is_empty());
     sandbox.ok(&format!("{words} --host-paths {command}"));
     let set = sandbox.ok("get sts db -o yaml");

@@ -145,7 +145,7 @@ fn a_pet_cannot_change_what_is_wanted() {
     let sandbox = Sandbox::new();
     sandbox.ok("create web --isolation full -- sleep 1000");
     let refused = sandbox.fails(1, "exec web-0 -- petset scale web --replicas 2");
-    refused.says("a pet with isolation cannot change what is wanted");
+    refused.says("an isolated pet cannot change the state directory");
     sandbox.ok("delete web");
 }
 

@@ -23,10 +23,10 @@ use crate::problem::{Kind, Problem, Result};
 use crate::store::{Edit, Store};
 use crate::yaml;
 
-/// Make everything as the manifests say: create, scale and upgrade what differs
+/// Create or change objects so that they match the manifests
 ///
-/// It may be repeated: what is so already stays as it is. Nothing is deleted that the manifests
-/// do not name.
+/// It creates, scales and upgrades as necessary, and leaves objects that match as they are. It
+/// deletes nothing.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   petset apply -f etcd.yaml
@@ -42,9 +42,9 @@ pub(crate) struct ApplyArgs {
     wait: WaitArgs,
 }
 
-/// Show how what is wanted now differs from what the manifests say
+/// Show how the stored objects differ from the manifests
 ///
-/// The exit code is 0 where nothing differs, 1 where something does.
+/// The exit code is 0 if nothing differs, and 1 if something does.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct DiffArgs {
     #[command(flatten)]
@@ -67,7 +67,7 @@ pub(crate) fn apply(session: &Session, args: &ApplyArgs) -> Result<()> {
         }
         Ok(outcomes)
     });
-    let lines = applied.context("cannot apply what was given")?;
+    let lines = applied.context("cannot apply the manifests")?;
     lines.iter().try_for_each(|line| render::line(line))?;
     decision.conclude(session);
     let sets = files::sets(&objects).cloned().map(Goal::Settled);
@@ -112,7 +112,7 @@ fn preview(session: &Session, args: &ApplyArgs, objects: &[Object]) -> Result<()
     args.dry_run.show(plans)
 }
 
-/// Returns a pod as it is wanted once a file is applied.
+/// Returns a pod as it would be stored once the file is applied.
 fn wanted_pod(session: &Session, given: &Pod) -> Result<Pod> {
     let ObjectRef { namespace, name } = ObjectRef::of(&given.metadata)?;
     let mut pod = given.clone();
@@ -123,7 +123,7 @@ fn wanted_pod(session: &Session, given: &Pod) -> Result<Pod> {
     Ok(pod)
 }
 
-/// Puts an object in place, and says what that meant.
+/// Stores an object, and returns what became of it.
 fn put(session: &Session, edit: &mut Edit<'_>, object: &mut Object) -> Result<Applied> {
     match object {
         Object::StatefulSet(set) => put_set(session, edit, set.as_mut()),

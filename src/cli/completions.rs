@@ -1,4 +1,4 @@
-//! `petset completions`, and what a shell gets when it asks what could come next.
+//! `petset completions`, and the completions that a shell asks petset for.
 
 use std::any::TypeId;
 use std::ffi::OsStr;
@@ -15,20 +15,19 @@ use crate::model::kind::ObjectKind;
 use crate::problem::Result;
 use crate::store::{self, Layout, names_in};
 
-/// The variable through which a shell asks.
+/// The environment variable by which a shell asks for completions.
 const ASKED_THROUGH: &str = "PETSET_COMPLETE";
 
 /// Print the completion script of a shell
 ///
-/// The script asks petset itself what could come next, so the names of sets and pets are
-/// completed as they are at that moment.
+/// The script asks petset for the current names of sets and pets.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   petset completions bash > ~/.local/share/bash-completion/completions/petset
   petset completions zsh > ~/.zfunc/_petset
   petset completions fish > ~/.config/fish/completions/petset.fish")]
 pub(crate) struct Args {
-    /// Shell to print it for
+    /// Shell that will load the script
     shell: Shell,
 }
 
@@ -62,8 +61,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     render::bytes(&script)
 }
 
-/// Answers a shell that asks what could come next, and ends the program; returns at once where
-/// nobody asks.
+/// Answers a shell that asks for completions, and exits; otherwise returns at once.
 pub(super) fn answer_shell(command: fn() -> Command) {
     if std::env::var_os(ASKED_THROUGH).is_some() {
         CompleteEnv::with_factory(|| enliven(command()))
@@ -119,7 +117,7 @@ fn candidates(current: &OsStr, names: Option<Vec<String>>) -> Vec<CompletionCand
     fitting.map(CompletionCandidate::new).collect()
 }
 
-/// Where names are looked for: what the half-written command line says of it.
+/// The state directory and namespace of a command line that is not complete yet.
 struct LiveNames {
     layout: Layout,
     namespace: Namespace,
@@ -150,7 +148,7 @@ impl LiveNames {
         names_in(&self.layout.pets_of(&self.namespace)).unwrap_or_default()
     }
 
-    /// The images that the catalogue knows, and those of the sets that there are.
+    /// Returns the images of the catalogue and of existing sets.
     fn images(&self) -> Vec<String> {
         let catalogue = store::catalogue(&self.layout, std::path::Path::new("petset"));
         let mut images = catalogue.map_or_else(|_| Vec::new(), |catalogue| catalogue.keys());

@@ -23,42 +23,43 @@ use crate::model::{ObjectRef, STRICT_ANNOTATION, SetName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{Edit, Kept};
 
-/// Create sets and what belongs to them, from manifests or from the command line
+/// Create sets and related objects, from manifests or from the command line
 ///
-/// With --filename: StatefulSets, PetSets, Pods, Services, ConfigMaps, Secrets and claims, as they
-/// are written for Kubernetes. With a NAME: a set of the command after --, and its headless service;
-/// --dry-run -o yaml shows the manifest that it stands for, and --dry-run alone the steps.
+/// With --filename: StatefulSets, PetSets, Pods, Services, ConfigMaps, Secrets and claims, from
+/// Kubernetes manifests. With a NAME: a set that runs the command after --, and its headless
+/// service; add --dry-run -o yaml to print the equivalent manifest, or --dry-run to print the
+/// steps.
 ///
-/// It waits until every pet is ready: in order, each after the one before it; and until every pod
-/// is ready or has done its work.
+/// The command waits until all pets are ready, which start in order, and until each pod is ready or
+/// has completed.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   petset create -f etcd.yaml
   petset create web --replicas 3 --image petset/hello --port http=8080 --ready http:/
   petset create db --replicas 3 --volume data --init 'petset discover' -- ./db --dir '$(PETSET_MOUNT_DATA)'")]
 pub(crate) struct Args {
-    /// Name of the set to make without a manifest
+    /// Name of a set to create without a manifest
     #[arg(required_unless_present = "filename", conflicts_with = "filename")]
     name: Option<SetName>,
     #[command(flatten)]
     files: FileArgs,
     #[command(flatten)]
-    wish: WishArgs,
-    /// A set that exists already is a success, and stays as it is
+    generated: GeneratedSetArgs,
+    /// Succeed if an object exists already, and leave it as it is
     #[arg(long)]
     if_not_exists: bool,
-    /// Let the sets behave exactly as under Kubernetes' controller, known traps included
+    /// Make the sets behave exactly as under Kubernetes' controller, including its known traps
     ///
-    /// It becomes their annotation petset.dev/strict.
+    /// This sets their annotation petset.dev/strict.
     #[arg(long)]
     strict: bool,
-    /// Change nothing, and show the steps that would be taken, in order
+    /// Change nothing, and print the steps that would be taken, in order
     ///
-    /// With --output=yaml or name, and with --dry-run=client --output=json, it shows the objects
+    /// With --output=yaml or name, and with --dry-run=client --output=json, it prints the objects
     /// that would be created, as kubectl does.
     #[arg(long, value_name = "plan|client", num_args = 0..=1, require_equals = true, default_missing_value = "plan")]
     dry_run: Option<DryRun>,
-    /// How to show what is created
+    /// Output format
     #[arg(short, long, value_name = "FORMAT")]
     output: Option<Format>,
     #[command(flatten)]
@@ -69,32 +70,33 @@ pub(crate) struct Args {
     wait: WaitArgs,
 }
 
-/// What a set without a manifest is made of.
+/// The options for a set without a manifest.
 #[derive(Debug, ClapArgs)]
 #[group(conflicts_with = "filename", multiple = true)]
-struct WishArgs {
+struct GeneratedSetArgs {
     /// Number of pets to run
     #[arg(long, value_name = "N", default_value_t = 1)]
     replicas: u32,
-    /// Image: a label, or what images.toml knows; petset/hello is built in
+    /// Image of the container: petset/hello, one of the catalogue, or any name if a command is
+    /// given
     #[arg(long, value_name = "REF")]
     image: Option<String>,
     /// Port that each pet listens on, such as http=8080
     #[arg(long = "port", value_name = "[NAME=]PORT")]
     ports: Vec<String>,
-    /// Volume that each pet keeps, such as data or data:/data
+    /// Volume claim of each pet, such as data or data:/data
     #[arg(long = "volume", value_name = "NAME[:PATH]")]
     volumes: Vec<String>,
     /// Environment variable of each pet
     #[arg(long = "env", short, value_name = "K=V")]
     envs: Vec<String>,
-    /// Shell command to run to its end before the main process; may be repeated, runs in order
+    /// Shell command for an init container; may be repeated, and runs in order
     #[arg(long = "init", value_name = "CMD")]
     inits: Vec<String>,
-    /// When a pet counts as ready: http:/PATH, tcp, or exec:CMD
+    /// Readiness probe: http:/PATH, tcp, or exec:CMD
     #[arg(long, value_name = "PROBE")]
     ready: Option<String>,
-    /// Start and stop all pets at once instead of in order
+    /// Start and stop all pets at the same time instead of in order
     #[arg(long)]
     parallel: bool,
     /// Program to run in each pet, with its arguments
@@ -103,14 +105,7 @@ struct WishArgs {
 }
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
-    let loaded = match &args.name {
-        Some(name) => Loaded::generated(manifest::generate(
-            name,
-            &session.namespace,
-            &wish(&args.wish),
-        )?),
-        None => files::load(session, &args.files.filename)?,
-    };
+    let loaded = load(session, args)?;
     let mut objects = loaded.objects.clone();
     if args.strict {
         objects.iter_mut().for_each(make_strict);
@@ -125,25 +120,38 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     if let Some(dry_run) = args.dry_run {
         return preview(session, args, dry_run, objects);
     }
-    let mut objects = decided;
-    let generated = args.name.is_some();
-    let created = session.edit("create", |edit| {
-        let created = create(session, edit, &mut objects, args.if_not_exists)?;
-        if generated {
-            give_service_to_set(edit, &objects)?;
-        }
-        Ok(created)
-    });
-    let (titles, goals) = created.context("cannot create what was asked for")?;
-    match args.output {
-        None | Some(Format::Wide) => titles.iter().try_for_each(|line| render::line(line))?,
-        Some(format) => files::show_all(&objects, format)?,
-    }
+    let goals = create_all(session, args, decided)?;
     decision.conclude(session);
     session.wait(&goals, &args.wait)
 }
 
-/// Shows what would be created, or the steps that would follow.
+/// Reads the objects of the files, or generates those of the options.
+fn load(session: &Session, args: &Args) -> Result<Loaded> {
+    let Some(name) = &args.name else {
+        return files::load(session, &args.files.filename);
+    };
+    let generated = manifest::generate(name, &session.namespace, &options(&args.generated))?;
+    Ok(Loaded::generated(generated))
+}
+
+/// Stores the objects and prints them. Returns what to wait for.
+fn create_all(session: &Session, args: &Args, mut objects: Vec<Object>) -> Result<Vec<Goal>> {
+    let created = session.edit("create", |edit| {
+        let created = create(session, edit, &mut objects, args.if_not_exists)?;
+        if args.name.is_some() {
+            give_service_to_set(edit, &objects)?;
+        }
+        Ok(created)
+    });
+    let (titles, goals) = created.context("cannot create the objects")?;
+    match args.output {
+        None | Some(Format::Wide) => titles.iter().try_for_each(|line| render::line(line))?,
+        Some(format) => files::show_all(&objects, format)?,
+    }
+    Ok(goals)
+}
+
+/// Prints the objects that would be created, or the steps that would follow.
 fn preview(session: &Session, args: &Args, dry_run: DryRun, objects: Vec<Object>) -> Result<()> {
     match (args.output, dry_run) {
         (Some(Format::Json), DryRun::Plan) | (None | Some(Format::Wide), _) => {}
@@ -176,7 +184,7 @@ fn preview(session: &Session, args: &Args, dry_run: DryRun, objects: Vec<Object>
     show_text(&previews)
 }
 
-/// Returns a set as it would be wanted: a new one, or the one that is there if that is no fault.
+/// Returns a set as it would be stored: a new one, or with --if-not-exists the existing one.
 fn set_to_create(session: &Session, args: &Args, mut set: StatefulSet) -> Result<StatefulSet> {
     let ObjectRef { namespace, name } = ObjectRef::of(&set.metadata)?;
     match session.store.find::<StatefulSet>(&namespace, &name)? {
@@ -186,7 +194,7 @@ fn set_to_create(session: &Session, args: &Args, mut set: StatefulSet) -> Result
     }
 }
 
-fn wish(args: &WishArgs) -> Wish {
+fn options(args: &GeneratedSetArgs) -> Wish {
     Wish {
         replicas: args.replicas,
         image: args.image.clone(),
@@ -207,7 +215,7 @@ fn make_strict(object: &mut Object) {
     }
 }
 
-/// Puts the objects in place. Returns a line for each, and the sets to wait for.
+/// Stores the objects. Returns a line for each, and the goals to wait for.
 fn create(
     session: &Session,
     edit: &mut Edit<'_>,
@@ -243,7 +251,7 @@ fn create(
     Ok((titles, goals))
 }
 
-/// A service that nobody wrote goes with its set; one that was there already does not.
+/// Makes the set own its generated service, unless the service existed before.
 fn give_service_to_set(edit: &mut Edit<'_>, objects: &[Object]) -> Result<()> {
     let owner = files::sets(objects).next().map(|set| OwnerReference {
         api_version: "apps/v1".to_owned(),
@@ -266,10 +274,10 @@ fn give_service_to_set(edit: &mut Edit<'_>, objects: &[Object]) -> Result<()> {
     Ok(())
 }
 
-/// Puts one object in place, unless it is there already; says which.
+/// Stores one object, unless it exists already.
 ///
-/// What a set needs (its service, its configuration) often outlives it: found as it is asked
-/// for, it is no conflict. A set is one always.
+/// Services and configuration often outlive their set: an equal one that exists is no conflict. An
+/// existing set always is one.
 fn place<T: Declared>(
     edit: &mut Edit<'_>,
     object: &mut T,

@@ -22,12 +22,11 @@ use crate::problem::{Kind, Problem, Result};
 use crate::store;
 use crate::store::Edit;
 
-/// Stop the pets of a set in reverse order, then remove the set; its volumes stay
+/// Stop the pets of a set in reverse order, then delete the set; its volumes are kept
 ///
-/// Each pet is stopped gracefully and is gone before the next one stops. The volumes that stay
-/// are named at the end, with the way to remove them; --purge removes them too. A pet that is
-/// deleted comes back, because its set still wants it; a pod that belongs to no set is gone for
-/// good.
+/// Each pet is stopped gracefully, and the next one only when it is gone. The command prints the
+/// volumes that are kept and how to remove them; --purge removes them too. A pet that is deleted
+/// comes back, because its set recreates it; a pod without a set is gone for good.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   petset delete web
@@ -43,10 +42,10 @@ pub(crate) struct Args {
     targets: Vec<TargetRef>,
     #[command(flatten)]
     files: FileArgs,
-    /// Also remove the volumes, with all that is in them
+    /// Also remove the volumes and their data
     #[arg(long)]
     purge: bool,
-    /// What becomes of the pets: they stop (background), or they run on without their set (orphan)
+    /// Whether the pets are deleted (background), or keep running without their set (orphan)
     #[arg(
         long,
         value_name = "HOW",
@@ -54,7 +53,7 @@ pub(crate) struct Args {
         conflicts_with = "purge"
     )]
     cascade: Cascade,
-    /// What does not exist counts as deleted
+    /// Succeed if an object does not exist
     #[arg(long)]
     ignore_not_found: bool,
     #[command(flatten)]
@@ -101,7 +100,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
             sets.filter_map(Result::transpose)
                 .collect::<Result<Vec<_>>>()
         });
-        let deleted = deleted.context("cannot delete what was named")?;
+        let deleted = deleted.context("cannot delete the objects")?;
         finish(session, deleted, args)?;
     }
     let (bare, pets) = divide(session, pets)?;
@@ -110,7 +109,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     pets.iter().try_for_each(replaced)
 }
 
-/// Tells the pods that belong to no set from the pets of sets.
+/// Divides names into those of bare pods and those of pets of sets.
 fn divide(session: &Session, names: Vec<ObjectName>) -> Result<(Vec<ObjectName>, Vec<ObjectName>)> {
     let (mut bare, mut pets) = (Vec::new(), Vec::new());
     for name in names {
@@ -122,7 +121,7 @@ fn divide(session: &Session, names: Vec<ObjectName>) -> Result<(Vec<ObjectName>,
     Ok((bare, pets))
 }
 
-/// Shows what the deletion of sets and pets would lead to.
+/// Prints the plans for the deletion of sets and pets.
 fn preview(session: &Session, sets: &[SetName], pets: &[ObjectName], args: &Args) -> Result<()> {
     let mut plans = Vec::new();
     for name in sets {
@@ -170,17 +169,17 @@ fn delete_files(session: &Session, args: &Args) -> Result<()> {
         }
         Ok((sets, pods))
     });
-    let (sets, pods) = deleted.context("cannot delete what was given")?;
+    let (sets, pods) = deleted.context("cannot delete the objects of the manifests")?;
     finish(session, sets, args)?;
     bare::finish(session, pods, &args.wait)?;
-    // What the pets needed goes last, when nobody needs it any more.
+    // Services and configuration go last, when no pet needs them any more.
     let removed = session.edit("delete", |edit| forget(edit, &objects))?;
     removed
         .iter()
         .try_for_each(|title| render::line(&format!("{title} deleted")))
 }
 
-/// Forgets everything but sets, pods and claims. A claim holds data: `volume rm` is for those.
+/// Deletes all objects but sets, pods and claims. Claims hold data: `volume rm` removes them.
 fn forget(edit: &mut Edit<'_>, objects: &[Object]) -> Result<Vec<String>> {
     let mut titles = Vec::new();
     for object in objects {
@@ -235,7 +234,7 @@ fn mark_in(
     Ok(Some(set))
 }
 
-/// Writes on a set that it is to go, and how.
+/// Marks a set as being deleted, with the options of the deletion.
 fn mark_deleted(set: &mut StatefulSet, args: &Args) -> Result<()> {
     metadata::mark_deleted(&mut set.metadata, args.grace.seconds()?);
     if args.cascade == Cascade::Orphan {
@@ -250,7 +249,7 @@ fn mark_deleted(set: &mut StatefulSet, args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Waits for the sets' end, and says what is left of them.
+/// Waits until the sets are gone, and prints which volumes are kept.
 fn finish(session: &Session, sets: Vec<StatefulSet>, args: &Args) -> Result<()> {
     let goals: Vec<Goal> = sets.iter().cloned().map(Goal::Gone).collect();
     session.wait(&goals, &args.wait)?;
@@ -264,7 +263,7 @@ fn finish(session: &Session, sets: Vec<StatefulSet>, args: &Args) -> Result<()> 
     Ok(())
 }
 
-/// Names the volumes that stay, and how to remove them.
+/// Prints the volumes that are kept, and how to remove them.
 fn say_kept(session: &Session, namespace: &Namespace, set: &StatefulSet) -> Result<()> {
     let wanted = crate::model::Set::of(set)?;
     let gone = wanted.retention.when_deleted == Keep::Delete;

@@ -17,24 +17,24 @@ use crate::model::kind::ObjectKind;
 use crate::model::object::Object;
 use crate::problem::{Kind, Problem, Result};
 
-/// Tell everything about a set, a pet, a service or a claim
+/// Show the details of a set, a pet, a service or a claim
 ///
-/// What it waits for and since when, how its containers were really started and how they ended,
-/// where its volumes and logs are, and what happened to it.
+/// They include what it waits for and since when, how its containers were started and ended, where
+/// its volumes and logs are, and its events.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
   petset describe web              the set web
   petset describe web-0            one pet
   petset describe svc web
-  petset describe pods web         every pet of the set web")]
+  petset describe pods web         all pets of the set web")]
 pub(crate) struct Args {
-    /// Name, such as web, web-0 or sts/web; or a sort (set, pod, svc, pvc) and then names
+    /// Name, such as web, web-0 or sts/web; or a kind (set, pod, svc, pvc), then names
     #[arg(value_name = "WHAT", required = true)]
     what: Vec<String>,
 }
 
-/// The sorts that a bare name may be of, in the order in which they are tried.
+/// The kinds that a name without a kind can have, in the order in which they are tried.
 const BARE: [ObjectKind; 4] = [
     ObjectKind::StatefulSet,
     ObjectKind::Pod,
@@ -58,7 +58,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     render::text(&pages?.join("\n\n"))
 }
 
-/// Writes out one object.
+/// Describes one object.
 fn describe(session: &Session, item: &Object, now: Timestamp) -> Result<String> {
     let mut page = Page::default();
     match item {
@@ -94,7 +94,7 @@ fn find(session: &Session, what: &[String]) -> Result<Vec<Object>> {
     Ok(items)
 }
 
-/// Finds what `web`, `web-0` or `sts/web` is.
+/// Finds the object that `web`, `web-0` or `sts/web` names.
 fn find_one(session: &Session, word: &str) -> Result<Vec<Object>> {
     if word.contains('/') {
         return find_asked(session, &[word.to_owned()]);
@@ -113,7 +113,7 @@ fn find_one(session: &Session, word: &str) -> Result<Vec<Object>> {
     Err(Problem::new(Kind::NotFound, message).hint(hint).into())
 }
 
-/// Finds what is asked for with its sort: `pods`, `pods web`, `sts/web`.
+/// Finds the objects that are named with their kind: `pods`, `pods web`, `sts/web`.
 fn find_asked(session: &Session, words: &[String]) -> Result<Vec<Object>> {
     let namespace = &session.namespace;
     let mut items = Vec::new();

@@ -20,55 +20,55 @@ pub(crate) use peer_finder::run as run_peer_finder;
 use shape::Shape;
 
 const EXAMPLES: &str = "\
-Peers are printed by their full names, such as web-0.web.default.svc.cluster.local; a set without
-a serviceName has no such names, so its pets are printed by their addresses. A pet that is about to
-stop does not count as ready. Where the service publishes pets that are not ready
-(publishNotReadyAddresses), they are listed too, as DNS would; --ready-only leaves them out.
+Peers are printed by their full DNS names, such as web-0.web.default.svc.cluster.local. If the set
+has no serviceName, its pets have no DNS names and are printed by their addresses. A terminating
+pet does not count as ready. If the service publishes pets that are not ready
+(publishNotReadyAddresses), they are listed too, as in DNS; --ready-only leaves them out.
 
 Placeholders of --format: {name} {fqdn} {ip} {ordinal} {ready} {status} {namespace}, {port} for the
 port of --port, {port:NAME} for any other; {{ and }} stand for { and }; \\n and \\t as usual.
 
-Hooks are called as peer-finder calls them: through `sh -c`, with the sorted names on standard
-input, one a line; only when the names differ from the last time, and only once the own name is
-among them. --on-start is called the first time, --on-change afterwards; with --on-start alone the
-program ends after it. A hook that fails ends the program. HOST_ADDRESS and POD_IP tell a hook its
-own name and address, HOST_ADDRESS_TYPE and POD_IP_TYPE which kind they are: DNS or IPv4.
+Hooks are run as by peer-finder: with `sh -c`, and the sorted names on standard input, one per line.
+A hook is run when the names have changed, and only if the own name is among them: --on-start the
+first time, --on-change afterwards. With --on-start alone the program exits after it. If a hook
+fails, the program exits. In the environment of a hook, HOST_ADDRESS and POD_IP are its own name and
+address, and HOST_ADDRESS_TYPE and POD_IP_TYPE are DNS or IPv4.
 
 Examples:
   petset discover web                          names of the ready pets of web
-  petset discover --all --exclude-self         in a pet: everybody else, ready or not
+  petset discover --all --exclude-self         in a pet: all other pets, ready or not
   petset discover etcd --port client --join ,  one line: etcd-0.etcd...:2379,etcd-1.etcd...:2379
   petset discover web --min 3 --timeout 30s    wait until three are ready
   petset discover --on-start ./init.sh --on-change ./reconfigure.sh";
 
-/// Print the names of the ready peers, one a line
+/// Print the names of the ready peers, one per line
 ///
-/// Without a name, inside a pet: the peers of its own set. Nobody is asked and no lock is taken:
-/// the answer comes from the files of the pets, while a create is still waiting too.
+/// Inside of a pet, the default is its own set. The command reads the files of the pets, without a
+/// lock and without the supervisor, so it works while `create` is still waiting.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Set whose pets are meant, such as web or sts/web
+    /// Set whose pets are listed, such as web or sts/web
     #[arg(conflicts_with = "service")]
     set: Option<SetRef>,
-    /// Service whose endpoints are meant, instead of a set
+    /// Service whose endpoints are listed, instead of a set
     #[arg(long, value_name = "SERVICE")]
     service: Option<ObjectName>,
-    /// List the pets that are not ready too, and those still to come
+    /// Also list pets that are not ready, and those that do not exist yet
     #[arg(long)]
     all: bool,
-    /// List ready pets only, even where the service publishes others
+    /// List only ready pets, even if the service publishes others
     #[arg(long, conflicts_with = "all")]
     ready_only: bool,
-    /// Leave out the pet that asks
+    /// Do not list the pet that runs this command
     #[arg(long)]
     exclude_self: bool,
     #[command(flatten)]
     shape: Shape,
-    /// Wait until there are so many
+    /// Wait until there are at least N peers
     #[arg(long, value_name = "N")]
     min: Option<usize>,
-    /// How long to wait for --min; then the exit code is 124
+    /// How long to wait for --min; the exit code is 124 after that
     #[arg(
         long,
         value_name = "DURATION",
@@ -77,20 +77,20 @@ pub(crate) struct Args {
         value_parser = parse_duration
     )]
     timeout: Duration,
-    /// Print the list again whenever it changes, an empty line after each
+    /// Print the list again whenever it changes, each followed by an empty line
     #[arg(long, conflicts_with = "min")]
     watch: bool,
     #[command(flatten)]
     hooks: HookArgs,
 }
 
-/// What to call when the peers change.
+/// The commands to run when the peers change.
 #[derive(Debug, ClapArgs)]
 struct HookArgs {
-    /// Shell command to call with the first list on standard input
+    /// Shell command to run with the first list on standard input
     #[arg(long, value_name = "COMMAND", conflicts_with_all = ["watch", "min", "exclude_self"])]
     on_start: Option<String>,
-    /// Shell command to call with each further list on standard input
+    /// Shell command to run with each further list on standard input
     #[arg(long, value_name = "COMMAND", conflicts_with_all = ["watch", "min", "exclude_self"])]
     on_change: Option<String>,
 }
@@ -109,7 +109,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     }
 }
 
-/// One command's question.
+/// The query of one command.
 struct Query<'a> {
     session: &'a Session,
     args: &'a Args,
@@ -144,7 +144,7 @@ impl<'a> Query<'a> {
         self.print(&self.chosen(&found))
     }
 
-    /// Prints the list whenever it is another than before.
+    /// Prints the list whenever it changes.
     fn watch(&self) -> Result<()> {
         let first = peers::find(self.session, &self.group)?;
         self.mention_service(&first);
@@ -184,7 +184,7 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// Calls the hooks, and ends when there is nothing left to call.
+    /// Runs the hooks, and returns after the last one.
     fn call(&self, mut hooks: Hooks) -> Result<()> {
         let Some(own) = &self.own else {
             let message = "a hook is called once the own name is listed, and this is not inside a \
@@ -211,7 +211,7 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// Returns the peers that were asked for.
+    /// Returns the peers that the options select.
     fn chosen<'p>(&self, peers: &'p Peers) -> Vec<&'p Peer> {
         let wanted = |peer: &&Peer| {
             if self.args.ready_only {

@@ -16,7 +16,7 @@ use crate::model::endpoints::ServiceRecord;
 use crate::problem::Result;
 
 const EXAMPLES: &str = "\
-A set that is called query, serve, setup or hosts is written sts/query.
+If a set is called query, serve, setup or hosts, write sts/query and so on.
 
 Examples:
   petset dns                                every record of the state directory
@@ -25,10 +25,10 @@ Examples:
   petset dns query _http._tcp.web SRV       ports and names of the ready pets
   petset dns web -o hosts | sudo tee -a /etc/hosts";
 
-/// Show the names that pets and services have
+/// Show the DNS records of pets and services
 ///
-/// The records come from the files of the state directory, with the readiness of each pet as it
-/// is now, so that the answer needs nobody: no supervisor and no DNS server.
+/// The records are computed from the files of the state directory, with the current readiness of
+/// each pet. Neither the supervisor nor the DNS server has to run.
 #[derive(Debug, ClapArgs)]
 #[command(args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -38,20 +38,20 @@ pub(crate) struct Args {
     list: ListArgs,
 }
 
-/// Which records are shown, and how.
+/// The options for listing records.
 #[derive(Debug, ClapArgs)]
 struct ListArgs {
-    /// Set whose records are shown; without it, those of every set and service
+    /// Show only the records of this set
     set: Option<SetRef>,
-    /// How to print the records
-    #[arg(short, long, value_name = "FORM")]
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT")]
     output: Option<RecordFormat>,
 }
 
-/// The forms that `-o` offers for records.
+/// The output formats of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum RecordFormat {
-    /// The table, reverse names included
+    /// The table, with reverse names
     Wide,
     /// A list of {"name", "type", "ttl", "value"}
     Json,
@@ -71,11 +71,11 @@ enum DnsVerb {
 
 /// Print lines for /etc/hosts
 ///
-/// Each line is an address, a full name, and the shorter names that mean nothing else. It holds
-/// the pets that are ready now: print it again when they change.
+/// Each line is an address, a full name, and the shorter names that are unique. Only pets that are
+/// ready now are included: print the lines again when they change.
 #[derive(Debug, ClapArgs)]
 struct HostsArgs {
-    /// Set whose names are printed; without it, those of every set and service
+    /// Print only the names of this set
     set: Option<SetRef>,
 }
 
@@ -121,7 +121,7 @@ fn table(found: &[DnsRecord]) -> Result<()> {
     render::table(&TABLE_HEAD, &cells)
 }
 
-/// Tells whether a record is about the zone itself and not about a set.
+/// Returns whether a record is about the zone itself, not about a set.
 fn is_of_the_zone(zone: &Zone, record: &DnsRecord) -> bool {
     let below = record.name.strip_suffix(zone.domain());
     below.is_some_and(|below| matches!(below, "" | "ns.dns." | "dns-version."))

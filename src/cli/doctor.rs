@@ -15,21 +15,21 @@ use crate::problem::Result;
 use finding::{CheckResult, Finding};
 use state_dir::StateDir;
 
-/// Check that this machine and the state directory are fit to run pets
+/// Check that this machine and the state directory can run pets
 ///
-/// Everything is tried for real: files are written, locks taken, addresses bound, and what was
-/// tried is taken away again. The exit code is 1 if anything is broken.
+/// The checks write files, take locks and bind addresses, and clean up afterwards. The exit code is
+/// 1 if anything is broken.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   petset doctor
   petset doctor -o json")]
 pub(crate) struct Args {
-    /// How to print the findings
-    #[arg(short, long, value_name = "FORM")]
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT")]
     output: Option<FindingFormat>,
 }
 
-/// The forms that `-o` offers for findings.
+/// The output formats of findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum FindingFormat {
     /// A list of objects

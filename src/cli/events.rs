@@ -6,15 +6,15 @@ use super::shared::events::{EventArgs, show};
 use super::shared::session::Session;
 use crate::problem::Result;
 
-/// Show what happened, oldest first
+/// Show events, oldest first
 ///
-/// The same thing that happened several times is one line, which says how often and since when.
+/// Equal events are one line, with their number and the time since the first one.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
-  petset events              of everything in the namespace
-  petset events web          of the set web, its pets and claims
-  petset events web-0 -w     of one pet, and then each further one")]
+  petset events              all events of the namespace
+  petset events web          events of the set web, its pets and claims
+  petset events web-0 -w     events of one pet, and then each new one")]
 pub(crate) struct Args {
     #[command(flatten)]
     events: EventArgs,

@@ -20,14 +20,15 @@ use crate::runner::isolation;
 use crate::store::{self, Launch, RunnerRecord};
 use crate::sys::proc;
 
-/// The exit codes of a shell for a program that cannot be started, and for one that is missing.
+/// The exit codes of a shell for a program that cannot be started, and for one that does not exist.
 const CANNOT_START: u8 = 126;
 const MISSING: u8 = 127;
 
-/// Run a program as a container runs: in its environment and working directory
+/// Run a program in a container of a pet
 ///
-/// The program takes the place of petset: it has its terminal, gets its signals, and its exit
-/// code is the command's. 127 means that there is no such program, 126 that it cannot be started.
+/// The program has the environment and the working directory of the container. It replaces the
+/// petset process, so it has its terminal, its signals and its exit code. The exit code is 127 if
+/// the program does not exist, and 126 if it cannot be started.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
@@ -41,10 +42,10 @@ pub(crate) struct Args {
     /// Container
     #[arg(short, long, value_name = "NAME")]
     container: Option<String>,
-    /// Accepted for kubectl's sake: the program has petset's standard input anyway
+    /// Accepted as in kubectl; the program always has petset's standard input
     #[arg(short = 'i', long)]
     stdin: bool,
-    /// Give the program a terminal of the container's own; without isolation it has petset's
+    /// Give the program a terminal inside of the container; without isolation it has petset's
     #[arg(short = 't', long)]
     tty: bool,
     /// Program and its arguments
@@ -78,7 +79,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     Err(refuse(program, &error))
 }
 
-/// Runs the program in the namespaces of the container, and ends as it ends.
+/// Runs the program in the namespaces of the container, and returns its exit code as an error.
 fn visit(launch: &Launch, args: &Args) -> Result<()> {
     let program = args.command.first().map(String::as_str).unwrap_or_default();
     match isolation::visit(launch, &args.command, args.tty) {
@@ -94,7 +95,7 @@ fn visit(launch: &Launch, args: &Args) -> Result<()> {
     }
 }
 
-/// Says why a program did not start, and ends as a shell would.
+/// Says why a program did not start, and returns the exit code of a shell for it.
 fn refuse(program: &str, error: &io::Error) -> anyhow::Error {
     let missing = error.kind() == io::ErrorKind::NotFound;
     if missing && !program.contains('/') {
@@ -124,8 +125,8 @@ fn pod_of(session: &Session, target: &TargetRef) -> Result<Pod> {
     Err(session.not_found("pods", name.as_str()).into())
 }
 
-/// Returns the container that is meant where none is named: never an init container that would
-/// be a surprise, unless nothing else runs.
+/// Returns the container to use where none is named: not an init container, unless nothing else
+/// runs.
 fn default_container(pod: &Pod) -> String {
     containers::default(pod)
 }
@@ -147,8 +148,7 @@ fn is_running(status: &ContainerStatus) -> bool {
     state.is_some_and(|state| state.running.is_some())
 }
 
-/// Tells whether a main process is still the one that the runner started: its number may be
-/// another's by now.
+/// Returns whether the main process that the runner started is alive, and its pid was not reused.
 fn is_alive(session: &Session, pod: &Pod, pid: u32) -> bool {
     let record = RunnerRecord::read(&session.files(pod)).ok().flatten();
     match record.and_then(|record| record.main_process(pid)) {

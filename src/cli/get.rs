@@ -24,34 +24,34 @@ use crate::store;
 
 /// Show sets, pets, services, claims and other objects
 ///
-/// Reads the state directory and needs nobody to run. Without a sort of objects it shows sets,
-/// pets, services and claims.
+/// The command reads the state directory; the supervisor need not run. Without arguments it shows
+/// sets, pets, services and claims.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
-  petset get pets                 every pet of the namespace
+  petset get pets                 all pets of the namespace
   petset get pets web             the pets of the set web
-  petset get sets,pets -o wide    with addresses, revisions, and what is waited for
+  petset get sets,pets -o wide    with addresses, revisions, and what each pet waits for
   petset get sts/web -o yaml      the whole object
-  petset get pets -l app=web -w   and then each change, until Ctrl-C")]
+  petset get pets -l app=web -w   the pets with a label, then each change, until Ctrl-C")]
 pub(crate) struct Args {
-    /// Sorts of objects (sets, pets, services, claims, endpoints, revisions, configmaps,
-    /// secrets, events, all), then names; or names such as sts/web
+    /// Kinds of objects (sets, pets, services, claims, endpoints, revisions, configmaps, secrets,
+    /// events, all), then names; or names such as sts/web
     #[arg(value_name = "WHAT")]
     what: Vec<String>,
-    /// Form of the output
-    #[arg(short, long, value_name = "FORM")]
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT")]
     output: Option<Format>,
-    /// Go on to show what changes, until Ctrl-C
+    /// Keep watching and print changes, until Ctrl-C
     #[arg(short, long)]
     watch: bool,
-    /// Only objects with these labels, such as app=web or 'tier in (db,cache)'
+    /// Label selector, such as app=web or 'tier in (db,cache)'
     #[arg(short = 'l', long, value_name = "LABELS", value_parser = selector::parse)]
     selector: Option<Selector>,
-    /// Of every namespace
+    /// Show the objects of all namespaces
     #[arg(short = 'A', long)]
     all_namespaces: bool,
-    /// Leave out the headings
+    /// Print no headings
     #[arg(long)]
     no_headers: bool,
 }
@@ -139,7 +139,7 @@ impl<'a> View<'a> {
             found.items.retain(|item| selects(selector, item));
         }
         if self.args.all_namespaces {
-            // A name may be in any of the namespaces.
+            // A named object may be in any of the namespaces.
             let known = |what: &String| found.items.iter().any(|item| *what == not_found(item));
             found.missing.retain(|what| !known(what));
             let once: BTreeSet<String> = found.missing.drain(..).collect();
@@ -251,7 +251,7 @@ impl<'a> View<'a> {
         row
     }
 
-    /// Shows everything once, and then each object that changes.
+    /// Prints all objects once, and then each object that changes.
     fn watch(mut self) -> Result<()> {
         let sorts = self.asked.sorts();
         let [sort] = sorts.as_slice() else {
@@ -290,8 +290,7 @@ impl<'a> View<'a> {
         matches!(self.args.output, None | Some(Format::Wide))
     }
 
-    /// Shows what differs from what is known: new objects, changed ones, and those that are gone
-    /// once more as they were last (kubectl does so too).
+    /// Prints new and changed objects, and those that are gone as they were last, as kubectl does.
     fn show_changes(
         &self,
         items: Vec<Object>,
@@ -317,6 +316,16 @@ impl<'a> View<'a> {
             .collect();
         let gone = gone.iter().filter_map(|key| known.remove(key));
         changed.extend(gone.map(|(_, item)| item));
+        self.print_changes(&changed, columns, headings)
+    }
+
+    /// Prints objects of one kind below what was printed before.
+    fn print_changes(
+        &self,
+        changed: &[Object],
+        columns: &mut Columns,
+        headings: Option<ObjectKind>,
+    ) -> Result<()> {
         let now = Timestamp::now();
         match self.args.output {
             Some(Format::Json) => changed
@@ -341,7 +350,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Returns what an object looks like, leaving out that time goes by.
+    /// Returns an object as it is printed, without its age.
     fn looks(&self, item: &Object) -> Result<String> {
         Ok(match self.args.output {
             Some(Format::Json | Format::Yaml) => Document::of_object(item)?.to_string(),
@@ -351,7 +360,7 @@ impl<'a> View<'a> {
         })
     }
 
-    /// Lists the directories in which objects of a sort change.
+    /// Lists the directories in which objects of a kind change.
     fn places(&self, sort: ObjectKind) -> Result<Vec<PathBuf>> {
         let layout = self.session.store.layout();
         let mut places = Vec::new();

@@ -16,11 +16,11 @@ use crate::problem::Result;
 use crate::store;
 use programs::{ProgramPath, ask, program, program_text, programs, source_text};
 
-/// Show what image references mean on this machine
+/// Show which programs image references stand for on this machine
 ///
-/// No image is pulled: a reference is looked up in images.toml of the state directory, then in
-/// petset/images.toml of the user's configuration, then in the built-in catalogue of well-known
-/// servers, whose programs are those of a normal installation.
+/// petset pulls no images. It looks a reference up in images.toml of the state directory, then in
+/// petset/images.toml of your configuration directory, then in the built-in catalogue of well-known
+/// servers, which uses the programs of a normal installation.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -34,9 +34,9 @@ enum ImageVerb {
     Explain(explain::Args),
 }
 
-/// List the images that the catalogue knows
+/// List the images of the catalogue
 ///
-/// HERE says whether the programs are on this machine. An entry of a file takes the place of the
+/// HERE says whether the programs are installed on this machine. An entry of a file overrides the
 /// built-in one of the same name.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
@@ -44,8 +44,8 @@ enum ImageVerb {
   petset image ls -o wide
   petset image ls -o name")]
 struct ListArgs {
-    /// How to print them; wide adds what is run, by whom, where its data is, and its package
-    #[arg(short, long, value_name = "FORM")]
+    /// Output format; wide adds user, data directories and package
+    #[arg(short, long, value_name = "FORMAT")]
     output: Option<Format>,
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     }
 }
 
-/// One entry, as it is listed.
+/// An entry as it is printed.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ImageRow {

@@ -10,13 +10,13 @@ use super::shared::render;
 use super::shared::session::say;
 use crate::problem::Result;
 
-/// Print the manual page, or write those of all verbs
+/// Print the manual page, or write the pages of all commands to a directory
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   petset man | man -l -
   petset man --dir ~/.local/share/man/man1")]
 pub(crate) struct Args {
-    /// Directory to write petset.1, petset-create.1 and so on to
+    /// Directory for petset.1, petset-create.1 and so on
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
@@ -28,9 +28,9 @@ pub(crate) fn run(args: &Args, command: Command) -> Result<()> {
         Man::new(command.disable_help_subcommand(true)).render(&mut page)?;
         return render::bytes(&page);
     };
-    let wish = || format!("cannot write the manual pages to {}", dir.display());
-    std::fs::create_dir_all(dir).with_context(wish)?;
-    generate_to(command, dir).with_context(wish)?;
+    let context = || format!("cannot write the manual pages to {}", dir.display());
+    std::fs::create_dir_all(dir).with_context(context)?;
+    generate_to(command, dir).with_context(context)?;
     say(format!("Wrote the manual pages to {}.", dir.display()));
     Ok(())
 }

@@ -35,10 +35,11 @@ use shared::exit::exit_code;
 use shared::global::Global;
 use shared::session::Session;
 
-/// Run Kubernetes PetSets and StatefulSets as plain local processes
+/// Run Kubernetes StatefulSets as plain local processes
 ///
-/// petset reads the YAML of a StatefulSet and runs its pets on this machine: in order, each with
-/// a name, an address and a volume that it keeps for life. No images, no VM, no root.
+/// petset reads the YAML of a StatefulSet and runs its pods, called pets, on this machine: in
+/// order, each with a name, an address and volumes that it keeps. No cluster, no images, no VM, no
+/// root.
 #[derive(Debug, Parser)]
 #[command(
     name = "petset",

@@ -11,19 +11,20 @@ use super::shared::resolve::{Resolved, resolve};
 use super::shared::session::Session;
 use super::shared::waiting::{Goal, WaitArgs};
 use crate::model::rollout::annotate;
-use crate::model::{ObjectName, TOGETHER_ANNOTATION};
+use crate::model::{ObjectName, SetName, TOGETHER_ANNOTATION};
 use crate::problem::{Problem, Result};
 use crate::store::Eviction;
 
-/// Replace the pets of a set one after the other, or one pet at once
+/// Restart the pets of a set one after the other, or a single pet
 ///
-/// They come back with their names, addresses and volumes; their init containers run again. A pod
-/// that belongs to no set is made anew, with its address and claims.
+/// The new pets have the same names, addresses and volumes, and run their init containers again. A
+/// pod without a set is recreated with the same address and claims.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
     /// Set, pet or pod to restart, such as web or pod/web-0
     target: TargetRef,
-    /// Stop all pets of the set and start them at once: for members that wait for each other
+    /// Stop all pets of the set and start them at the same time, for members that wait for each
+    /// other
     #[arg(long)]
     parallel: bool,
     #[command(flatten)]
@@ -39,7 +40,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     replace_target(session, &args.target, &args.dry_run, &args.wait)
 }
 
-/// Stops all pets of a set and starts them together, whatever the set's policy is.
+/// Stops all pets of a set and starts them at the same time, whatever its pod management policy is.
 fn restart_together(session: &Session, args: &Args) -> Result<()> {
     let Resolved::Set(name) = resolve(session, &args.target)? else {
         let message = format!("{} is a single pet", args.target.name());
@@ -52,12 +53,7 @@ fn restart_together(session: &Session, args: &Args) -> Result<()> {
         let message = format!("{name} is strict: its pets start as its pod management policy says");
         return Err(Problem::invalid(message).into());
     }
-    let pods = session.pets_of(&session.namespace, name.as_str())?;
-    let pets = pods.into_iter().filter_map(|pod| {
-        let name: ObjectName = pod.metadata.name?.parse().ok()?;
-        Some((name, pod.metadata.uid?))
-    });
-    let pets: Vec<(ObjectName, String)> = pets.collect();
+    let pets = pets_with_uids(session, &name)?;
     if args.dry_run.is_on() {
         annotate(&mut set, TOGETHER_ANNOTATION, Some("true"));
         let uids: Vec<String> = pets.into_iter().map(|(_, uid)| uid).collect();
@@ -81,4 +77,14 @@ fn restart_together(session: &Session, args: &Args) -> Result<()> {
         uid,
     });
     session.wait(&goals.collect::<Vec<_>>(), &args.wait)
+}
+
+/// Returns the pets of a set, with their uids.
+fn pets_with_uids(session: &Session, set: &SetName) -> Result<Vec<(ObjectName, String)>> {
+    let pods = session.pets_of(&session.namespace, set.as_str())?;
+    let pets = pods.into_iter().filter_map(|pod| {
+        let name: ObjectName = pod.metadata.name?.parse().ok()?;
+        Some((name, pod.metadata.uid?))
+    });
+    Ok(pets.collect())
 }

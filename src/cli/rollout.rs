@@ -25,10 +25,10 @@ use crate::problem::{Kind, Problem, Result};
 use crate::store;
 use crate::supervisor;
 
-/// The annotation in which kubectl keeps why a revision was made.
+/// The annotation of kubectl for the cause of a revision.
 const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
 
-/// Look at, hold, promote and take back the roll-out of a new template
+/// Manage the rollout of a set: status, history, undo, restart, pause, resume, promote
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -40,32 +40,32 @@ enum RolloutVerb {
     Status(StatusArgs),
     History(HistoryArgs),
     Undo(UndoArgs),
-    /// Replace the pets of a set one after the other
+    /// Restart the pets of a set one after the other
     Restart(RestartArgs),
-    /// Hold every pet at the revision it has
+    /// Pause the rollout: no pet changes its revision
     ///
-    /// Scaling goes on, and so does the replacement of pets that are lost.
+    /// Scaling continues, and lost pets are recreated at their revision.
     Pause(PauseArgs),
-    /// Let a roll-out that was paused go on
+    /// Resume a paused rollout
     Resume(ResumeArgs),
-    /// Let all pets have what the canaries have
+    /// Roll the template of the canaries out to all pets
     Promote(ResumeArgs),
 }
 
-/// Tell how far a roll-out is, until it is done
+/// Show the status of the rollout, until it is done
 #[derive(Debug, ClapArgs)]
 struct StatusArgs {
     /// Set, such as web or sts/web
     set: SetRef,
-    /// Look on until it is done; --watch=false tells how far it is now
+    /// Watch the rollout until it is done; --watch=false prints the current status
     #[arg(short, long, value_name = "true|false", num_args = 0..=1, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     watch: bool,
-    /// How long to look on; without it, as long as it takes
+    /// How long to watch; the default is no limit
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     timeout: Option<Duration>,
 }
 
-/// List the revisions of a set, or show one
+/// List the revisions of a set, or show one of them
 #[derive(Debug, ClapArgs)]
 struct HistoryArgs {
     /// Set, such as web or sts/web
@@ -75,15 +75,15 @@ struct HistoryArgs {
     revision: Option<i64>,
 }
 
-/// Go back to an earlier template
+/// Roll back to an earlier template
 ///
-/// The pets are replaced from the highest ordinal down; one that is broken goes first. The
-/// earlier template keeps the name of its revision. A canary and a pause end with it.
+/// The pets are replaced from the highest ordinal down, but broken ones first. The earlier template
+/// keeps the name of its revision. This ends a canary and a pause.
 #[derive(Debug, ClapArgs)]
 struct UndoArgs {
     /// Set, such as web or sts/web
     set: SetRef,
-    /// Number of the revision to go back to; without it, the one before
+    /// Revision to roll back to; the default is the previous one
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     to_revision: i64,
     #[command(flatten)]
@@ -176,7 +176,7 @@ fn status(session: &Session, args: &StatusArgs) -> Result<()> {
     }
 }
 
-/// A roll-out that stands still for good is not looked at for ever.
+/// Fails when the rollout cannot continue without a change by the user.
 fn refuse_if_stuck(
     session: &Session,
     namespace: &Namespace,
@@ -203,7 +203,7 @@ fn history(session: &Session, args: &HistoryArgs) -> Result<()> {
     let mut found = revisions.iter().filter(|one| one.revision == number);
     let Some(revision) = found.next() else {
         let message = "unable to find the specified revision";
-        let hint = format!("see which there are with `petset rollout history {name}`");
+        let hint = format!("list them with `petset rollout history {name}`");
         return Err(Problem::new(Kind::NotFound, message).hint(hint).into());
     };
     let spec = StatefulSetSpec {
@@ -303,7 +303,7 @@ fn changed(
     if args.dry_run.is_on() {
         return session.preview(name, &args.dry_run, change);
     }
-    // The supervisor's last report speaks of the pause: a new generation tells the two apart.
+    // A new generation tells the reports from before and after the change apart.
     let edited = session.edit_set(&format!("rollout {verb}"), name, |set| {
         change(set)?;
         let generation = set.metadata.generation.unwrap_or_default();

@@ -13,17 +13,17 @@ use crate::model::rollout::annotation;
 use crate::model::{Change, PRE_SCALE_DOWN_ANNOTATION, Set, SetName, scale_to};
 use crate::problem::{Problem, Result};
 
-/// Change how many pets a set runs
+/// Set the number of replicas of a set
 ///
-/// Pets are added from the lowest missing ordinal up, each ready before the next, and removed
-/// from the highest down. The volumes of removed pets stay, and are found again on scale-up.
-/// A set with the annotation petset.dev/pre-scale-down runs that command in each pet before it
-/// leaves; where it fails, the pet stays until you scale again.
+/// Pets are added from the lowest missing ordinal up, each ready before the next, and removed from
+/// the highest down. The volumes of removed pets are kept and used again on scale-up. If the set
+/// has the annotation petset.dev/pre-scale-down, that command runs in each pet before it is
+/// removed; if it fails, the pet stays until you scale again.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
     /// Set to change, such as web or sts/web
     set: SetRef,
-    /// Number of pets to run
+    /// Number of replicas
     #[arg(
         long,
         value_name = "N",
@@ -31,7 +31,7 @@ pub(crate) struct Args {
         required_unless_present = "delete"
     )]
     replicas: Option<u32>,
-    /// Refused, with the reason: which pet goes is not a matter of choice
+    /// Refused with an explanation: only the highest ordinal can be removed
     #[arg(long, value_name = "PET", conflicts_with = "replicas", hide = true)]
     delete: Option<String>,
     #[command(flatten)]
@@ -68,14 +68,14 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     render::line(&format!("statefulset.apps/{name} scaled"))
 }
 
-/// Has a pre-scale-down hook that failed run once more: it runs once for each generation.
+/// Makes a failed pre-scale-down hook run again: it runs once for each generation.
 fn ask_again(set: &mut StatefulSet) {
     if annotation(set, PRE_SCALE_DOWN_ANNOTATION).is_some() {
         set.metadata.generation = set.metadata.generation.map(|of| of + 1);
     }
 }
 
-/// Explains why no single pet can be taken out of a set.
+/// Explains why a single pet cannot be removed from a set.
 fn refuse_choice(session: &Session, name: &SetName, pet: &str) -> Result<()> {
     let set = Set::of(&session.expect_set(name)?)?;
     let message = format!(

@@ -13,9 +13,9 @@ use crate::model::rollout::annotate;
 use crate::model::{ObjectRef, TOGETHER_ANNOTATION};
 use crate::problem::Result;
 
-/// Stop every pet of the state directory, in reverse order, and keep all that is wanted
+/// Stop all pets of the state directory, in reverse order, and keep all objects
 ///
-/// `petset start` brings everything back: the same names, addresses and volumes.
+/// `petset start` starts them again, with the same names, addresses and volumes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct StopArgs {
     #[command(flatten)]
@@ -24,10 +24,10 @@ pub(crate) struct StopArgs {
     wait: WaitArgs,
 }
 
-/// Start again what `petset stop`, or the end of the machine, has stopped
+/// Start all pets after `petset stop` or a reboot
 #[derive(Debug, clap::Args)]
 pub(crate) struct StartArgs {
-    /// Start all pets at once instead of in order: for members that wait for each other
+    /// Start all pets at the same time instead of in order, for members that wait for each other
     #[arg(long)]
     parallel: bool,
     #[command(flatten)]
@@ -77,7 +77,7 @@ pub(crate) fn start(session: &Session, args: &StartArgs) -> Result<()> {
     render::line(&format!("started {count}"))
 }
 
-/// Returns the pods that run, or will: not those that have ended for good.
+/// Returns the bare pods that have not ended for good.
 fn to_start(session: &Session) -> Result<Vec<Pod>> {
     let mut pods = bare::all(session)?;
     let mut fault = None;

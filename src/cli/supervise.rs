@@ -6,9 +6,9 @@ use crate::supervisor;
 
 /// Run the supervisor in the foreground, for a service manager such as systemd
 ///
-/// Without this, the first command that needs a supervisor starts one in the background, which
-/// ends when nothing is left to run. This one stays until SIGTERM or SIGINT, and leaves the pets
-/// running then: the next supervisor takes them over.
+/// Otherwise the first command that needs a supervisor starts one in the background, which exits
+/// when nothing is left to run. The foreground supervisor runs until SIGTERM or SIGINT. The pets
+/// keep running, and the next supervisor takes them over.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 

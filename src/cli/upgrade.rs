@@ -26,12 +26,12 @@ use crate::model::{
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{Edit, Kept};
 
-/// Change what the pets of a set run, one pet after the other
+/// Change the pod template of a set, and replace its pets one after the other
 ///
-/// Pets are replaced from the highest ordinal down, each ready before the next; they keep their
-/// names, addresses and volumes. With --partition N, pets with an ordinal below N stay as they
-/// are. With --filename the manifest's template, strategy and configuration replace the present
-/// ones; the number of replicas stays.
+/// Pets are replaced from the highest ordinal down, each ready before the next. They keep their
+/// names, addresses and volumes. With --partition N, pets with an ordinal below N are not replaced.
+/// With --filename, the template, the strategy and the configuration of the manifest are used; the
+/// number of replicas stays.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   petset upgrade db --image mydb:v2
@@ -59,20 +59,20 @@ pub(crate) struct Args {
     wait: WaitArgs,
 }
 
-/// What to change of a set's template.
+/// The options that change the template.
 #[derive(Debug, ClapArgs)]
 #[group(id = "change", multiple = true, conflicts_with = "filename")]
 struct TemplateArgs {
-    /// New image; with several containers, of which one
+    /// New image; for a set with several containers, name the container too
     #[arg(long = "image", value_name = "[CONTAINER=]REF")]
     images: Vec<String>,
-    /// Environment variable to set, or to remove with K-
+    /// Environment variable to set as K=V, or to remove as K-
     #[arg(long = "env", short, value_name = "K=V")]
     envs: Vec<String>,
-    /// Container that --env and the new command are for
+    /// Container for --env and the new command
     #[arg(long, short, value_name = "NAME")]
     container: Option<String>,
-    /// Leave pets below this ordinal as they are
+    /// Do not replace pets with an ordinal below N
     #[arg(long, value_name = "N")]
     partition: Option<u32>,
     /// New command, with its arguments
@@ -80,22 +80,22 @@ struct TemplateArgs {
     command: Vec<String>,
 }
 
-/// How the new template is rolled out.
+/// The options of the rollout.
 #[derive(Debug, ClapArgs)]
 struct RollArgs {
-    /// What to do when a pet does not become ready: leave the others alone, or go back
+    /// What to do if a pet does not become ready: halt the rollout, or roll back
     ///
-    /// A rollback is the supervisor's work: it happens although this command is killed. It ends
-    /// with exit code 6, a halt with exit code 5.
+    /// The supervisor does the rollback, so it happens even if this command is killed. The exit
+    /// code is 6 after a rollback and 5 after a halt.
     #[arg(long, value_name = "halt|rollback")]
     on_failure: Option<OnFailure>,
-    /// How long a pet may take to become ready; 5m where it is to go back
+    /// How long a pet may take to become ready; the default for a rollback is 5m
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     progress_deadline: Option<Duration>,
-    /// Let only the N highest pets have the new template, until `rollout promote`
+    /// Replace only the N highest pets, until `rollout promote`
     #[arg(long, value_name = "N", conflicts_with_all = ["partition", "pause_after"])]
     canary: Option<u32>,
-    /// Pause when N pets have been replaced, until `rollout resume`
+    /// Pause after N pets have been replaced, until `rollout resume`
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pause_after: Option<u32>,
 }
@@ -107,8 +107,8 @@ enum OnFailure {
 }
 
 impl RollArgs {
-    /// Writes on the set how it shall roll; what an earlier upgrade wrote there goes.
-    fn wish(&self, session: &Session, set: &mut StatefulSet) -> Result<(), Problem> {
+    /// Writes the options to the annotations of the set; those of an earlier upgrade are removed.
+    fn write_to(&self, session: &Session, set: &mut StatefulSet) -> Result<(), Problem> {
         let Self {
             on_failure,
             progress_deadline,
@@ -131,7 +131,7 @@ impl RollArgs {
             return Err(Problem::new(Kind::Conflict, message).hint(hint));
         }
         rollout::forget_failure(set);
-        let word = on_failure.map(|wish| match wish {
+        let word = on_failure.map(|choice| match choice {
             OnFailure::Halt => "halt",
             OnFailure::Rollback => "rollback",
         });
@@ -162,7 +162,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     sets.iter().try_for_each(|set| say_what_holds(session, set))
 }
 
-/// Says why not all pets have the new template, where that was wished.
+/// Says why not all pets have the new template, if a pause or a canary holds them.
 fn say_what_holds(session: &Session, set: &StatefulSet) -> Result<()> {
     let ObjectRef { namespace, name } = ObjectRef::of(&set.metadata)?;
     let note = session.set(&namespace, &name)?.as_ref().and_then(held_note);
@@ -174,7 +174,7 @@ fn preview(session: &Session, args: &Args) -> Result<()> {
     if let Some(SetRef(name)) = &args.set {
         return session.preview(name, &args.dry_run, |set| {
             args.change.make(session, set)?;
-            args.roll.wish(session, set)
+            args.roll.write_to(session, set)
         });
     }
     let mut plans = Vec::new();
@@ -183,7 +183,7 @@ fn preview(session: &Session, args: &Args) -> Result<()> {
         let old: Option<StatefulSet> = session.store.find(&namespace, &name)?;
         let old = old.ok_or_else(|| session.not_found("statefulsets.apps", name.as_str()))?;
         let mut set = merged(session, &old, new, true)?;
-        args.roll.wish(session, &mut set)?;
+        args.roll.write_to(session, &mut set)?;
         plans.push(session.plan(set, session.store.is_stopped())?);
     }
     args.dry_run.show(plans)
@@ -197,14 +197,14 @@ impl TemplateArgs {
             && self.command.is_empty()
     }
 
-    /// Changes the set, if there is anything that is to change.
+    /// Changes the set as the options say.
     fn make(&self, session: &Session, set: &mut StatefulSet) -> Result<(), Problem> {
         let old = set.clone();
         let name = set.metadata.name.clone().unwrap_or_default();
         if self.is_empty() {
-            let message = format!("nothing is given that is to change in {name}");
+            let message = format!("no change is given for {name}");
             let hint = format!(
-                "say what, such as `petset upgrade {name} --image REF`, --env K=V, --partition N \
+                "give one, such as `petset upgrade {name} --image REF`, --env K=V, --partition N \
                  or -- CMD; `petset restart {name}` replaces the pets as they are"
             );
             return Err(Problem::invalid(message).hint(hint));
@@ -238,21 +238,23 @@ fn change(
     let edited = session.edit_set("upgrade", name, |set| {
         let before = set.spec.clone();
         args.make(session, set)?;
-        roll.wish(session, set)?;
+        roll.write_to(session, set)?;
         Ok(set.spec == before)
     });
     let (set, unchanged) = edited.with_context(|| format!("cannot upgrade {name}"))?;
     if unchanged {
-        say(format!("{name} is so already; nothing to upgrade."));
+        say(format!(
+            "{name} has this template already; nothing to upgrade."
+        ));
     }
     Ok(set)
 }
 
-/// Puts what the files say in place of what is there.
+/// Replaces the stored objects by those of the files.
 fn replace(session: &Session, args: &FileArgs, roll: &RollArgs) -> Result<Vec<StatefulSet>> {
     let objects = files::read(session, &args.filename)?;
     if files::sets(&objects).next().is_none() {
-        let message = "no StatefulSet in what was given with --filename";
+        let message = "no StatefulSet in the given files";
         return Err(Problem::invalid(message).into());
     }
     let replaced = session.edit("upgrade", |edit| {
@@ -273,7 +275,7 @@ fn replace(session: &Session, args: &FileArgs, roll: &RollArgs) -> Result<Vec<St
         }
         Ok(sets)
     });
-    replaced.context("cannot upgrade to what was given")
+    replaced.context("cannot upgrade to the manifests")
 }
 
 fn replace_set(
@@ -296,7 +298,7 @@ fn replace_set(
     let mut set = merged(session, &old, new, true)?;
     isolation::spare_host_of(&set)?;
     let before = set.spec.clone();
-    roll.wish(session, &mut set)?;
+    roll.write_to(session, &mut set)?;
     if set.spec != before && before == old.spec {
         set.metadata.generation = old.metadata.generation.map(|of| of + 1);
     }

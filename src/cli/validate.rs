@@ -5,10 +5,9 @@ use super::shared::render;
 use super::shared::session::Session;
 use crate::problem::{Problem, Result};
 
-/// Check manifests as `create` would, and change nothing
+/// Validate manifests as `create` does, and change nothing
 ///
-/// Every fault is shown with its file, line, column and path; what petset would not act on is
-/// shown as a warning.
+/// Each error has its file, line, column and path. Fields that petset ignores are warnings.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]

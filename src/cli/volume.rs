@@ -15,10 +15,10 @@ use crate::problem::Result;
 use crate::store::size_of;
 use found::{Volume, VolumeList};
 
-/// List, find and remove the volumes that pets keep
+/// List, locate and remove the volumes of pets
 ///
-/// A volume is a directory that outlives its pet: it is kept when a set shrinks or is deleted,
-/// and found again by the pet of the same name.
+/// A volume is the directory of a claim. It is kept when its set is scaled down or deleted, and the
+/// pet of the same name uses it again.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -36,18 +36,18 @@ enum VolumeVerb {
 
 /// List volumes
 ///
-/// STATUS is InUse while a pet uses the volume, Bound while its set wants it for a pet that does
-/// not exist now, Kept where its set has shrunk, and Unbound where its set is gone. SIZE is what
-/// it takes on disk.
+/// STATUS is InUse while a pet uses the volume, Bound if its set wants it for a pet that does not
+/// exist now, Kept if its set was scaled down, and Unbound if its set is gone. SIZE is the space on
+/// disk.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   petset volume ls
   petset volume ls web -o wide")]
 struct ListArgs {
-    /// Set whose volumes are listed; without it, those of the whole namespace
+    /// List only the volumes of this set
     set: Option<SetRef>,
-    /// How to print them; wide adds the directories
-    #[arg(short, long, value_name = "FORM")]
+    /// Output format; wide adds the directories
+    #[arg(short, long, value_name = "FORMAT")]
     output: Option<Format>,
 }
 
@@ -57,7 +57,7 @@ struct ListArgs {
   petset volume path data-web-0
   cp -a \"$(petset volume path data-web-0)\" backup")]
 struct PathArgs {
-    /// Claim whose directory is meant, such as data-web-0
+    /// Name of the claim, such as data-web-0
     claim: ObjectName,
 }
 
@@ -75,7 +75,7 @@ fn path(session: &Session, args: &PathArgs) -> Result<()> {
     render::line(&volume.path.display().to_string())
 }
 
-/// One volume, as it is listed.
+/// A volume as it is printed.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct VolumeRow {

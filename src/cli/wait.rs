@@ -24,23 +24,23 @@ use crate::problem::{Kind, Problem, Result};
 use crate::supervisor;
 use condition::Condition;
 
-/// Wait until sets or pets are as they are to be
+/// Wait for a condition of sets or pets
 ///
-/// Changes nothing. A pet that can never become ready without help ends the wait at once, with
-/// exit code 5; a wait that takes too long ends with 124.
+/// Nothing is changed. The exit code is 5 if a pet cannot become ready without a change by you, and
+/// 124 after a timeout.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
-  petset wait web                              every pet of the set web is ready
-  petset wait web --for settled                and of the revision that is wanted
-  petset wait pod/web-0 --for condition=Ready  as kubectl has it
+  petset wait web                              all pets of the set web are ready
+  petset wait web --for settled                and have the current revision
+  petset wait pod/web-0 --for condition=Ready  as in kubectl
   petset wait web --for delete --timeout 30s
   petset wait web --for jsonpath='{.status.readyReplicas}'=3")]
 pub(crate) struct Args {
     /// Sets and pets, such as web, sts/web or pod/web-0
     #[arg(required = true, value_name = "SET|POD")]
     targets: Vec<TargetRef>,
-    /// What to wait for: ready, settled, delete, condition=Ready, or jsonpath={PATH}=VALUE
+    /// Condition: ready, settled, delete, condition=Ready, or jsonpath={PATH}=VALUE
     #[arg(long = "for", value_name = "WHAT", default_value = "ready")]
     condition: Condition,
     /// How long to wait
@@ -48,7 +48,7 @@ pub(crate) struct Args {
     timeout: Duration,
 }
 
-/// One thing that is waited for; the uid tells it from a successor of the same name.
+/// A set or pet to wait for. The uid tells it from a later object of the same name.
 enum Subject {
     Set {
         name: SetName,
@@ -75,7 +75,8 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Finds out what a target is. What does not exist is gone already, and a pet may be yet to come.
+/// Finds the object that a target names. For `--for delete` it need not exist, and a pet may be
+/// still to come.
 fn subject(session: &Session, target: &TargetRef, condition: &Condition) -> Result<Subject> {
     let namespace = &session.namespace;
     let name: ObjectName = target.name().parse()?;
@@ -108,7 +109,7 @@ fn subject(session: &Session, target: &TargetRef, condition: &Condition) -> Resu
     }
 }
 
-/// Says how far a set is from being gone.
+/// Returns what the deletion of a set waits for.
 fn until_gone(name: &SetName, set: &StatefulSet) -> String {
     if set.metadata.deletion_timestamp.is_none() {
         return format!("{name} is not being deleted");
@@ -117,7 +118,7 @@ fn until_gone(name: &SetName, set: &StatefulSet) -> String {
     format!("{name}: {left} left")
 }
 
-/// Tells whether a set wants a pet of this name.
+/// Returns whether a set wants a pet of this name.
 fn is_to_come(session: &Session, name: &ObjectName) -> Result<bool> {
     let Ok(pet) = name.as_str().parse::<PetName>() else {
         return Ok(false);
@@ -139,7 +140,7 @@ impl Subject {
     }
 }
 
-/// Looks on until each subject is as wished.
+/// Waits until each subject meets the condition.
 struct ConditionWaiter<'a> {
     session: &'a Session,
     args: &'a Args,
@@ -185,8 +186,8 @@ impl<'a> ConditionWaiter<'a> {
         Problem::new(Kind::TimedOut, format!("{message} (after {allowed}s)")).hint(hint)
     }
 
-    /// Makes sure that somebody works on what is waited for. A supervisor that ended by itself
-    /// has nothing to do, and is not started in vain again and again.
+    /// Starts a supervisor if none runs. One that has exited by itself has nothing to do, and is
+    /// not started again.
     fn expect_supervisor(&mut self) -> Result<()> {
         let layout = self.session.store.layout();
         let died = self.watcher.lost() && layout.supervisor_pid().exists();
@@ -198,7 +199,7 @@ impl<'a> ConditionWaiter<'a> {
         Ok(())
     }
 
-    /// Lists where something changes when the subject does.
+    /// Lists the directories that change with the subject.
     fn places(&self, subject: &Subject) -> Vec<PathBuf> {
         let (layout, namespace) = (self.session.store.layout(), &self.session.namespace);
         let mut places = vec![
@@ -213,7 +214,7 @@ impl<'a> ConditionWaiter<'a> {
         places
     }
 
-    /// Returns what is still waited for.
+    /// Returns what is still missing; `None` if the condition is met.
     fn progress(&self, subject: &Subject) -> Result<Option<String>> {
         match subject {
             Subject::Set { name, uid } => self.progress_of_set(name, uid.as_ref()),

@@ -1,6 +1,8 @@
 //! The description of a claim.
 
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{
+    PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeClaimStatus, Pod,
+};
 
 use crate::cli::shared::pages::Page;
 use crate::cli::shared::session::Session;
@@ -26,35 +28,14 @@ pub(super) fn write(
     };
     page.field(0, "Name", name.as_str());
     page.field(0, "Namespace", namespace.as_str());
-    page.field(
-        0,
-        "StorageClass",
-        spec.storage_class_name.unwrap_or_default(),
-    );
+    let class = spec.storage_class_name.as_deref().unwrap_or_default();
+    page.field(0, "StorageClass", class);
     page.field(0, "Status", phase);
-    page.field(
-        0,
-        "Volume",
-        if path.is_dir() {
-            path.display().to_string()
-        } else {
-            String::new()
-        },
-    );
+    let volume = path.is_dir().then(|| path.display().to_string());
+    page.field(0, "Volume", volume.unwrap_or_default());
     page.pairs(0, "Labels", "=", meta.labels.as_ref());
     page.pairs(0, "Annotations", ": ", meta.annotations.as_ref());
-    let size = status
-        .capacity
-        .unwrap_or_default()
-        .get("storage")
-        .map(|size| size.0.clone());
-    page.field(0, "Capacity", or_none(size));
-    let modes = status.access_modes.or(spec.access_modes);
-    page.field(
-        0,
-        "Access Modes",
-        or_none(Some(modes.unwrap_or_default().join(","))),
-    );
+    write_size(&spec, &status, page);
     let owners = meta.owner_references.iter().flatten();
     let owners: Vec<String> = owners
         .map(|owner| format!("{}/{}", owner.kind, owner.name))
@@ -62,6 +43,19 @@ pub(super) fn write(
     page.field(0, "Goes With", or_none(Some(owners.join(", "))));
     page.field(0, "Used By", users(session, &namespace, name.as_str())?);
     Ok(())
+}
+
+fn write_size(
+    spec: &PersistentVolumeClaimSpec,
+    status: &PersistentVolumeClaimStatus,
+    page: &mut Page,
+) {
+    let capacity = status.capacity.as_ref();
+    let size = capacity.and_then(|capacity| capacity.get("storage"));
+    page.field(0, "Capacity", or_none(size.map(|size| size.0.clone())));
+    let modes = status.access_modes.as_ref().or(spec.access_modes.as_ref());
+    let modes = modes.map(|modes| modes.join(","));
+    page.field(0, "Access Modes", or_none(modes));
 }
 
 fn users(session: &Session, namespace: &Namespace, claim: &str) -> Result<String> {

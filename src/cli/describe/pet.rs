@@ -75,7 +75,7 @@ fn write_status(pod: &Pod, status: &PodStatus, page: &mut Page) {
     }
 }
 
-/// Says why the pet is not ready, and since when.
+/// Returns why the pet is not ready, and since when.
 fn waits_for(session: &Session, pod: &Pod, namespace: &Namespace, now: Timestamp) -> String {
     let Some(why) = pods::why_not_ready(pod) else {
         return NONE.to_owned();
@@ -86,7 +86,7 @@ fn waits_for(session: &Session, pod: &Pod, namespace: &Namespace, now: Timestamp
 }
 
 fn waiting_since(session: &Session, pod: &Pod, namespace: &Namespace) -> Option<Timestamp> {
-    // The set's report tells since when exactly this is waited for; readiness alone is coarser.
+    // The report of the set has the time of this very reason; the condition Ready is coarser.
     let report = set_of(&pod.metadata).and_then(|set| session.report(namespace, set).ok()?);
     let waiting = report.map(|report| report.waiting).unwrap_or_default();
     let own = waiting
@@ -133,7 +133,7 @@ fn write_pets_container(
     let log = files.log(&spec.name);
     let facts = ContainerFacts {
         status: statuses.iter().find(|status| status.name == spec.name),
-        // What cannot be read is shown as the manifest has it.
+        // If it cannot be read, the manifest is shown.
         launch: store::read_json(&files.launch(&spec.name)).ok().flatten(),
         log: &log,
     };

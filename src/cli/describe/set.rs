@@ -46,7 +46,7 @@ pub(super) fn write(
     Ok(())
 }
 
-/// Names the service that the set is known by, and says so if it does not exist.
+/// Returns the governing service, and whether it exists.
 fn service(session: &Session, namespace: &Namespace, spec: &StatefulSetSpec) -> Result<String> {
     let Some(name) = spec.service_name.as_deref().filter(|name| !name.is_empty()) else {
         return Ok(NONE.to_owned());
@@ -89,7 +89,7 @@ fn write_wish(spec: &StatefulSetSpec, status: &StatefulSetStatus, service: &str,
     }
 }
 
-/// Says whether all is as it is wanted, and if not, what is waited for and since when.
+/// Writes whether the set is settled, else what it waits for and since when.
 fn write_state(
     session: &Session,
     set: &StatefulSet,
@@ -138,7 +138,7 @@ fn write_claim_templates(spec: &StatefulSetSpec, page: &mut Page) {
     }
     page.heading(0, "Volume Claims");
     for claim in templates {
-        let wish = claim.spec.clone().unwrap_or_default();
+        let wanted = claim.spec.clone().unwrap_or_default();
         page.field(
             1,
             "Name",
@@ -147,17 +147,17 @@ fn write_claim_templates(spec: &StatefulSetSpec, page: &mut Page) {
         page.field(
             1,
             "StorageClass",
-            wish.storage_class_name.unwrap_or_default(),
+            wanted.storage_class_name.unwrap_or_default(),
         );
         page.pairs(1, "Labels", "=", claim.metadata.labels.as_ref());
         page.pairs(1, "Annotations", ": ", claim.metadata.annotations.as_ref());
-        let requests = wish.resources.and_then(|wish| wish.requests);
+        let requests = wanted.resources.and_then(|resources| resources.requests);
         let size = requests
             .unwrap_or_default()
             .get("storage")
             .map(|size| size.0.clone());
         page.field(1, "Capacity", or_none(size));
-        let modes = wish.access_modes.unwrap_or_default();
+        let modes = wanted.access_modes.unwrap_or_default();
         page.field(1, "Access Modes", format!("[{}]", modes.join(" ")));
     }
     let retention = spec.persistent_volume_claim_retention_policy.clone();
@@ -177,13 +177,13 @@ fn selector(spec: &StatefulSetSpec) -> String {
         .iter()
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
-    for wish in spec.selector.match_expressions.iter().flatten() {
-        let values = wish.values.as_deref().unwrap_or_default().join(",");
-        words.push(match wish.operator.as_str() {
-            "In" => format!("{} in ({values})", wish.key),
-            "NotIn" => format!("{} notin ({values})", wish.key),
-            "DoesNotExist" => format!("!{}", wish.key),
-            _ => wish.key.clone(),
+    for term in spec.selector.match_expressions.iter().flatten() {
+        let values = term.values.as_deref().unwrap_or_default().join(",");
+        words.push(match term.operator.as_str() {
+            "In" => format!("{} in ({values})", term.key),
+            "NotIn" => format!("{} notin ({values})", term.key),
+            "DoesNotExist" => format!("!{}", term.key),
+            _ => term.key.clone(),
         });
     }
     joined(words.iter().map(String::as_str))

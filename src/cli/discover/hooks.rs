@@ -1,4 +1,4 @@
-//! Commands that are called when the peers change, in the way of peer-finder (F03-F07).
+//! Commands that are run when the peers change, as by peer-finder (F03-F07).
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -10,20 +10,20 @@ use anyhow::Context;
 
 use crate::problem::{Kind, Problem, Result};
 
-/// What is called next, and what it was told last.
+/// The hook to run next, and the list that the last one got.
 #[derive(Debug)]
 pub(super) struct Hooks {
     next: HookCommand,
-    /// What follows `next`; nothing where the program ends after it.
+    /// The hook after `next`; `None` where the program ends after it.
     after: Option<String>,
     last: BTreeSet<String>,
 }
 
-/// What a hook is told of its own pet in its environment, as later versions of peer-finder do
+/// The address of the own pet, passed in environment variables as by later versions of peer-finder
 /// (F08).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct OwnAddress {
-    /// How it is listed: its full name, or its address.
+    /// Its name in the list: the DNS name, or the address.
     pub(super) listed: String,
     pub(super) ip: Option<IpAddr>,
 }
@@ -51,7 +51,8 @@ struct HookCommand {
 }
 
 impl Hooks {
-    /// Returns the hooks, if there are any. Only `on_change` is called from the first time on.
+    /// Returns the hooks, if there are any. Without `on_start`, `on_change` gets the first list
+    /// too.
     pub(super) fn new(on_start: Option<String>, on_change: Option<String>) -> Option<Self> {
         let hook = |option| move |command| HookCommand { option, command };
         let first = on_start.map(hook("--on-start"));
@@ -63,7 +64,7 @@ impl Hooks {
         })
     }
 
-    /// Calls the hook that is due, if these names are others than before; breaks after the last.
+    /// Runs the next hook if the names have changed; breaks after the last one.
     pub(super) fn take(
         &mut self,
         names: BTreeSet<String>,
@@ -88,17 +89,17 @@ impl Hooks {
 impl HookCommand {
     /// Runs the command with the sorted names on its standard input, one a line.
     fn call(&self, names: &BTreeSet<String>, own: &OwnAddress) -> Result<()> {
-        let wish = || format!("cannot run the {} command {:?}", self.option, self.command);
+        let context = || format!("cannot run the {} command {:?}", self.option, self.command);
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(&self.command).stdin(Stdio::piped());
         shell.envs(own.variables());
-        let mut child = shell.spawn().with_context(wish)?;
+        let mut child = shell.spawn().with_context(context)?;
         if let Some(mut input) = child.stdin.take() {
             let list: String = names.iter().map(|name| format!("{name}\n")).collect();
-            // A command that does not read its input is none the worse for it.
+            // A command may ignore its input.
             let _ = input.write_all(list.as_bytes());
         }
-        let status = child.wait().with_context(wish)?;
+        let status = child.wait().with_context(context)?;
         if status.success() {
             return Ok(());
         }

@@ -1,14 +1,15 @@
-//! petset called under the name `peer-finder`: that program's own flags (F01, F08).
+//! petset under the name `peer-finder`, with the flags of that program (F01, F08).
 //!
-//! Old manifests call it in init containers and as the parent of the server. Its flags are Go's:
-//! one dash or two, the value behind `=` or in the next word.
+//! Old manifests call it in init containers and as the parent of the server. It has Go flags: with
+//! one dash or two, and the value after `=` or in the next argument.
 //!
-//! | rules | where they are held |
-//! | --- | --- |
-//! | F01, F02, F07 | here: flags, the domain (from the settings, not from `resolv.conf`), the words for a wrong use |
-//! | F03-F06 | `hooks`, and the tests of hooks in tests/discovering.rs; the list comes when it changes, not each second |
-//! | F05b | [`own_host`] is the kernel's name where no `POD_NAME` is set |
-//! | F08 | `-address-type` and the hooks' environment; not: `-selector`, `-hosts-file` and others that need the Kubernetes API, IPv6, and staying after the last call |
+//! - F01, F02, F07: the flags, the domain (from the settings, not from `resolv.conf`), and the
+//!   messages for wrong usage are here.
+//! - F03-F06: `hooks`, and the tests of hooks in tests/discovering.rs. The list is printed when it
+//!   changes, not each second.
+//! - F05b: [`own_host`] is the host name of the kernel if `POD_NAME` is not set.
+//! - F08: `-address-type` and the environment of hooks. Not supported: `-selector`, `-hosts-file`
+//!   and other flags that need the Kubernetes API, IPv6, and running on after the last hook.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -32,7 +33,7 @@ const USAGE: &str = "Usage of peer-finder (petset):
   -address-type TYPE  what to list: DNS (default), IP or IPv4
 ";
 
-/// What the flags say.
+/// The values of the flags.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Flags {
     service: Option<String>,
@@ -43,7 +44,7 @@ struct Flags {
     address_type: Option<String>,
 }
 
-/// Does what peer-finder does, with the words after the program's name.
+/// Runs as peer-finder, with the arguments after the program's name.
 pub(crate) fn run(words: &[OsString]) -> ExitCode {
     let words: Vec<String> = words
         .iter()
@@ -127,7 +128,7 @@ fn unknown(word: &str) -> Problem {
     Problem::invalid(format!("flag provided but not defined: {word}")).hint(USAGE.trim_end())
 }
 
-/// Returns what is listed of each peer.
+/// Returns how each peer is listed.
 fn host_of(address_type: Option<&str>) -> Result<fn(&Peer) -> String> {
     match address_type {
         None | Some("DNS") => Ok(Peer::host),
@@ -152,7 +153,7 @@ fn mention_domain(session: &Session, domain: Option<&str>) {
     }
 }
 
-/// The kernel's own name for this machine, which is the pet's where it has a network of its own.
+/// Returns the host name of the kernel, which is the name of an isolated pet.
 fn own_host() -> String {
     let name = rustix::system::uname();
     name.nodename().to_string_lossy().into_owned()

@@ -1,4 +1,4 @@
-//! How a list of peers is written.
+//! The output formats of a list of peers.
 
 use std::str::FromStr;
 
@@ -8,39 +8,39 @@ use clap::{Args, ValueEnum};
 use crate::cli::shared::peers::Peer;
 use crate::problem::{Problem, Result};
 
-/// What is printed of each peer.
+/// The options for the output.
 #[derive(Debug, Args)]
 pub(super) struct Shape {
-    /// Append :PORT to each name; a port's name stands for its number
+    /// Append :PORT to each name; the name of a port stands for its number
     #[arg(long, value_name = "NAME|NUMBER")]
     port: Option<PortRef>,
-    /// How to print the peers
-    #[arg(short, long, value_name = "FORM", default_value = "lines")]
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "lines")]
     output: PeerFormat,
     /// Print each peer by this template, such as '{name}=http://{fqdn}:{port:http}'
     #[arg(long, value_name = "TEMPLATE", conflicts_with = "output")]
     format: Option<Template>,
-    /// Print the peers on one line, with this between them
+    /// Print the peers on one line, separated by this
     #[arg(long, value_name = "SEPARATOR", allow_hyphen_values = true)]
     join: Option<String>,
 }
 
-/// The forms that `-o` offers.
+/// The output formats that `-o` offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum PeerFormat {
-    /// Full names, one a line
+    /// Full DNS names, one per line
     Lines,
     /// A list of objects
     Json,
-    /// Comma-separated values below a heading
+    /// Comma-separated values with a heading
     Csv,
     /// Shell variables: `eval "$(petset discover -o env)"`
     Env,
-    /// Service records, as `dig +short SRV` prints them
+    /// SRV records, as `dig +short SRV` prints them
     Srv,
-    /// Addresses, one a line
+    /// Addresses, one per line
     Ip,
-    /// Short names such as web-0, one a line
+    /// Short names such as web-0, one per line
     Name,
 }
 
@@ -69,7 +69,7 @@ impl FromStr for PortRef {
     }
 }
 
-/// What stands between the braces of a template.
+/// A part of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Placeholder {
     Text(String),
@@ -85,7 +85,7 @@ enum Placeholder {
     PortNamed(PortRef),
 }
 
-/// A template, read once.
+/// A parsed template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Template(Vec<Placeholder>);
 
@@ -134,7 +134,7 @@ fn placeholder(word: &str) -> Result<Placeholder, Problem> {
 }
 
 impl Shape {
-    /// Writes the peers, complete with the final line end.
+    /// Formats the peers, with the final newline.
     pub(super) fn write(&self, peers: &[&Peer], namespace: &str) -> Result<String> {
         if let Some(template) = &self.format {
             let fill = |peer: &&Peer| self.fill(template, peer, namespace);
@@ -155,7 +155,7 @@ impl Shape {
         }
     }
 
-    /// Refuses to join what is no list of lines.
+    /// Refuses --join for formats that are not lists of lines.
     fn alone(&self, text: Result<String>) -> Result<String> {
         match self.join {
             None => text,
@@ -205,7 +205,7 @@ impl Shape {
         template.0.iter().map(part).collect()
     }
 
-    /// One record for each peer and port: of `--port`, else of all that have a name.
+    /// Returns a record for each peer and port: the one of `--port`, else all named ones.
     fn services(&self, peers: &[&Peer]) -> Result<Vec<String>> {
         let mut found = Vec::new();
         for peer in peers {
@@ -245,7 +245,7 @@ impl Shape {
     }
 }
 
-/// Returns a port's number; a name means what it means to this peer.
+/// Returns the number of a port; a name is looked up in the ports of the peer.
 fn number_of(port: &PortRef, peer: &Peer) -> Result<u16> {
     let name = match port {
         PortRef::Number(number) => return Ok(*number),
@@ -289,7 +289,7 @@ fn csv(peers: &[&Peer]) -> String {
     text
 }
 
-/// Quotes for a shell where that is needed.
+/// Quotes text for a shell if necessary.
 fn quoted(text: &str) -> String {
     shlex::try_quote(text).map_or_else(|_| String::new(), Into::into)
 }

@@ -13,8 +13,8 @@ use crate::dns::{Lookup, RecordType, lookup, questions, search_path, short};
 use crate::problem::{Kind, Problem, Result};
 
 const EXAMPLES: &str = "\
-The answer is short, as `dig +short` gives it: one value a line. A name that does not exist ends
-with exit code 3. A name without a record of that type prints nothing, and a note.
+The answer is as short as that of `dig +short`: one value per line. The exit code is 3 if the name
+does not exist. If it has no record of that type, the command prints only a note.
 
 Examples:
   petset dns query web-0.web
@@ -22,11 +22,10 @@ Examples:
   petset dns query 127.84.1.1
   petset dns query web-0.web --server    ask the running DNS server instead of the files";
 
-/// Look one name up, as a pet in this namespace would
+/// Look up a DNS name, as a pet in this namespace would
 ///
-/// A name with fewer than five dots is looked for in <namespace>.svc.cluster.local,
-/// svc.cluster.local and cluster.local first; a final dot makes it complete. An address is
-/// looked up backwards.
+/// A name with fewer than five dots is tried in <namespace>.svc.cluster.local, svc.cluster.local
+/// and cluster.local first, unless it ends with a dot. For an address, the name is looked up.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -35,7 +34,7 @@ pub(super) struct Args {
     /// Type of record: A, AAAA, SRV, PTR, CNAME, TXT, NS, SOA or ANY
     #[arg(value_name = "TYPE", default_value = "A")]
     kind: RecordType,
-    /// Ask a DNS server instead of the files; without ADDRESS, the supervisor's
+    /// Ask a DNS server instead of the files; the default ADDRESS is that of the supervisor
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1)]
     server: Option<Option<SocketAddr>>,
 }

@@ -1,7 +1,7 @@
-//! The records of services, with the readiness of each pet as it is now.
+//! The records of services, with the current readiness of each pet.
 //!
-//! The supervisor writes a service's record when something changes. Where none runs, what a
-//! record says of readiness may be long past; who is behind the service is not.
+//! The supervisor writes the record of a service when something changes. While no supervisor runs,
+//! the readiness in it may be outdated, but the names of the endpoints are not.
 
 use std::net::IpAddr;
 
@@ -19,7 +19,7 @@ use crate::model::{Namespace, SetName};
 use crate::problem::Result;
 use crate::store;
 
-/// Returns the record of one service; nothing where there is no such service.
+/// Returns the record of one service; `None` if it does not exist.
 pub(super) fn of_service(
     session: &Session,
     namespace: &Namespace,
@@ -34,7 +34,7 @@ pub(super) fn of_service(
         .transpose()
 }
 
-/// Sets what a record says of its endpoints to what their pods say now.
+/// Updates the endpoints of a record from the current state of their pods.
 fn current(
     session: &Session,
     namespace: &Namespace,
@@ -84,8 +84,7 @@ fn names_in(session: &Session, namespace: &Namespace) -> Result<Vec<String>> {
     Ok(names.map(str::to_owned).collect())
 }
 
-/// Returns the records of the services behind which pets of a set are or would be, with those
-/// pets alone.
+/// Returns the records of the services that select the pets of a set, with only those endpoints.
 pub(super) fn of_set(session: &Session, set: &SetName) -> Result<Vec<ServiceRecord>> {
     let object = session.expect_set(set)?;
     let spec = object.spec.unwrap_or_default();
@@ -125,7 +124,7 @@ fn is_of(pod: &str, set: &SetName) -> bool {
     pet.is_ok_and(|pet| pet.set() == set)
 }
 
-/// Returns the records that an answer needs, and no others.
+/// Returns only the records that an answer needs.
 pub(super) fn needed(session: &Session, need: &Dependency) -> Result<Vec<ServiceRecord>> {
     match need {
         Dependency::Service(namespace, name) => {
@@ -143,8 +142,7 @@ pub(super) fn needed(session: &Session, need: &Dependency) -> Result<Vec<Service
     }
 }
 
-/// The owner of an address is known from the list of those given, and its services from its
-/// namespace.
+/// Returns the records with an address: the list of addresses names its namespace.
 fn by_address(session: &Session, ip: IpAddr) -> Result<Vec<ServiceRecord>> {
     let given = store::addresses_given(&session.store.layout().addresses())?;
     let owner = given
@@ -152,7 +150,7 @@ fn by_address(session: &Session, ip: IpAddr) -> Result<Vec<ServiceRecord>> {
         .find(|given| inside::ip(IpAddr::V4(given.ip)) == ip);
     let found = match owner {
         Some(owner) => of_namespace(session, &owner.namespace.parse()?)?,
-        // The address of a service itself, perhaps.
+        // It may be the address of a service.
         None => all(session)?,
     };
     let has = |record: &ServiceRecord| {

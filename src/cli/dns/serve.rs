@@ -17,21 +17,21 @@ use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Noticed, Watch};
 
 const EXAMPLES: &str = "\
-While a pet runs, its supervisor serves the same names already, at 127.b.0.53 port 5353 or where
-dns-listen of petset.toml says; see `petset dns setup`.
+While a pet runs, the supervisor serves the same names at 127.b.0.53 port 5353, or at the address of
+dns-listen in petset.toml; see `petset dns setup`.
 
 Examples:
   petset dns serve --listen 127.0.0.1:5354
   dig @127.0.0.1 -p 5354 web-0.web.default.svc.cluster.local";
 
-/// Answer DNS questions from the state directory, in the foreground
+/// Run a DNS server for the state directory, in the foreground
 ///
-/// The records are kept up to date as pets come, go and become ready. Only loopback addresses are
-/// served: petset opens no port to the network.
+/// The records are updated when pets start, stop and become ready. The server listens on loopback
+/// addresses only: petset opens no port to the network.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Loopback address and port to listen on, by UDP and TCP; port 0 takes any that is free
+    /// Loopback address and port to listen on, for UDP and TCP; port 0 is any free port
     #[arg(long, value_name = "ADDRESS", required = true)]
     listen: Vec<SocketAddr>,
 }
@@ -142,7 +142,7 @@ impl<'a> ZoneFollower<'a> {
         Ok(())
     }
 
-    /// Watches a namespace and reads its services; one that has no folder is not one.
+    /// Watches a namespace and reads its services; a namespace without a directory is skipped.
     fn read_namespace(&mut self, namespace: &Namespace) {
         let endpoints = self.session.store.layout().endpoints(namespace);
         let above = endpoints.parent().unwrap_or(&endpoints);
@@ -151,7 +151,7 @@ impl<'a> ZoneFollower<'a> {
             return;
         }
         let dir = WatchedDir::Services(namespace.clone());
-        // Read once, when it is first seen; after that each file is noticed by itself.
+        // Read once, when it is first seen; later changes are noticed file by file.
         if self.watch.add_new(&endpoints, dir).unwrap_or(false) {
             for file in store::names_in(&endpoints).unwrap_or_default() {
                 if let Some(name) = file.strip_suffix(".json") {

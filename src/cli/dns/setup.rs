@@ -10,33 +10,33 @@ use crate::cli::shared::render;
 use crate::cli::shared::session::Session;
 use crate::problem::Result;
 
-/// Print how to make this machine's own resolver ask petset
+/// Print how to configure the resolver of this machine for petset
 ///
-/// Nothing is changed: the commands are printed, for you to look at and to run. Programs outside
-/// the pets then find web-0.web.default.svc.cluster.local too.
+/// Nothing is changed: the command prints commands for you to review and run. They let programs
+/// outside of pets resolve names such as web-0.web.default.svc.cluster.local.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
-The server answers while a pet runs. With several state directories, give each its own
-cluster-domain in its petset.toml.
+The server runs while a pet runs. If you have several state directories, give each its own
+cluster-domain in petset.toml.
 
 Examples:
   petset dns setup
   petset dns setup dnsmasq")]
 pub(super) struct Args {
-    /// Resolver to print it for; without it, all of them
+    /// Resolver to configure; the default is to print all of them
     resolver: Option<ResolverKind>,
 }
 
 /// A resolver that petset can print settings for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ResolverKind {
-    /// systemd-resolved, which most Linux desktops have
+    /// systemd-resolved, the default of most Linux desktops
     SystemdResolved,
     Dnsmasq,
     /// Files in /etc/resolver, as on macOS
     #[value(name = "etc-resolver")]
     Macos,
-    /// No resolver at all: lines in /etc/hosts
+    /// No resolver: lines in /etc/hosts
     Hosts,
 }
 

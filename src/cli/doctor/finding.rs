@@ -4,12 +4,12 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// How a check came out.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum CheckResult {
     Ok,
-    /// Worth knowing; pets run nevertheless.
+    /// Pets run nevertheless.
     Note,
     Broken,
 }
@@ -24,7 +24,7 @@ impl fmt::Display for CheckResult {
     }
 }
 
-/// What one check found.
+/// The result of one check, with advice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Finding {
     pub(super) check: &'static str,

@@ -1,4 +1,4 @@
-//! Checks of the machine: addresses, limits, and what its kernel offers.
+//! Checks of the machine: addresses, limits, and features of the kernel.
 
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
@@ -17,10 +17,11 @@ use crate::store::registry::Blocks;
 use crate::supervisor::{Ability, lacks_of_isolation, way_out};
 use crate::sys::proc;
 
-/// A supervisor watches one directory a pet and a few a namespace.
+/// A supervisor watches one directory for each pet, and a few for each namespace.
 const FEW_WATCHES: u64 = 8192;
 const FEW_FILES: u64 = 1024;
 
+/// Runs these checks.
 pub(super) fn findings(dir: &StateDir) -> Vec<Finding> {
     let mut found = vec![
         addresses(dir),
@@ -50,7 +51,7 @@ fn addresses(dir: &StateDir) -> Finding {
         return Finding::broken(
             CHECK,
             format!("{ip} cannot be bound: {error}"),
-            format!("give the loopback interface the block: ip address add {net} dev lo"),
+            format!("add the block to the loopback interface: ip address add {net} dev lo"),
         );
     }
     match Blocks::of_this_machine().holder(block) {
@@ -143,7 +144,7 @@ fn cgroups() -> Finding {
     }
 }
 
-/// The parts of isolation, each tried by itself. What lacks is a note, for pets run without.
+/// Tries each part of isolation. A missing part is a note, since pets can run without it.
 fn parts_of_isolation() -> Vec<Finding> {
     let mut tried = isolation::trials();
     tried.push(("network", network::attempt()));
@@ -159,7 +160,7 @@ fn parts_of_isolation() -> Vec<Finding> {
     tried.into_iter().map(finding).collect()
 }
 
-/// Isolation as a whole is tried as a pet would have it: all namespaces, mounts, and a network.
+/// Tries isolation as a whole, as for a pet: all namespaces, mounts, and a network.
 fn level() -> Finding {
     const CHECK: &str = "isolation";
     let Some(lack) = Ability::tried().lack else {
@@ -174,7 +175,7 @@ fn level() -> Finding {
     Finding::note(CHECK, format!("auto means none: {lack}"), way_out())
 }
 
-/// Whom pets can be made: what `securityContext` asks for takes root or subordinate ids.
+/// Checks which users pets can run as: `securityContext` takes root or subordinate ids.
 fn user_ids() -> Finding {
     const CHECK: &str = "user ids";
     match isolation::whom_pets_can_be() {
@@ -186,7 +187,7 @@ fn user_ids() -> Finding {
     }
 }
 
-/// The way out of a private network is tried too.
+/// Tries egress from a private network.
 fn egress() -> Finding {
     const CHECK: &str = "egress";
     match network::attempt_egress() {

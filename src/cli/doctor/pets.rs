@@ -1,4 +1,5 @@
-//! Checks of what runs: the supervisor, its DNS server, and what dead pets left behind.
+//! Checks of running processes: the supervisor, its DNS server, and leftovers of pets that are
+//! gone.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -16,6 +17,7 @@ use crate::store::{PetLayout, merge_status, names_in, read, read_json};
 use crate::supervisor;
 use crate::sys::proc;
 
+/// Runs these checks.
 pub(super) fn findings(dir: &StateDir) -> Vec<Finding> {
     let pets = pets_of(dir);
     let running_pets: Vec<&FoundPet> = pets.iter().filter(|pet| !pet.has_ended).collect();
@@ -33,7 +35,7 @@ struct FoundPet {
     name: String,
     uid: String,
     files: PetLayout,
-    /// A pod that has ended needs nobody.
+    /// A pod that has ended needs no runner.
     has_ended: bool,
 }
 
@@ -91,7 +93,7 @@ fn server(dir: &StateDir, running: bool) -> Finding {
         Ok(Lookup::Found(_)) => Finding::ok(CHECK, format!("answers on {server}")),
         Ok(Lookup::NoData | Lookup::NxDomain) => Finding::broken(
             CHECK,
-            format!("somebody else answers on {server}"),
+            format!("another server answers on {server}"),
             "let petset listen elsewhere: dns-listen in petset.toml",
         ),
         Err(error) => Finding::broken(
@@ -118,13 +120,13 @@ fn unkept(running: bool, pets: &[&FoundPet]) -> Finding {
         ),
         (unkept, false) => Finding::note(
             CHECK,
-            format!("nobody keeps {}", unkept.join(", ")),
+            format!("no runner keeps {}", unkept.join(", ")),
             "bring them back with `petset start`",
         ),
     }
 }
 
-/// Looks for processes that carry the mark of a pet that is no more.
+/// Looks for processes whose environment names a pet that does not exist any more.
 fn processes(dir: &StateDir, pets: &[FoundPet]) -> Finding {
     const CHECK: &str = "leftovers";
     let lost = proc::processes().filter_map(|pid| {
@@ -143,7 +145,7 @@ fn processes(dir: &StateDir, pets: &[FoundPet]) -> Finding {
     )
 }
 
-/// Returns the uid of the pod that a process was started for, if that was of this state directory.
+/// Returns the uid of the pod that started a process, if it is of this state directory.
 fn mark_of(pid: u32, root: &Path) -> Option<String> {
     let environment = proc::environment_of(pid).ok()?;
     let value = |name: &str| {

@@ -1,4 +1,4 @@
-//! Checks of the state directory: can it be written, locked, and understood.
+//! Checks of the state directory: whether it can be written, locked and read.
 
 use std::fs;
 use std::io;
@@ -12,10 +12,11 @@ use crate::model::image::Catalogue;
 use crate::problem::Problem;
 use crate::store::{Attempt, Lock, Settings, image_files, read};
 
-/// With less free space than this, writing a status may fail at any moment.
+/// With less free space than this, writing a status may fail.
 const TOO_LITTLE: u64 = 16 << 20;
 const LITTLE: u64 = 256 << 20;
 
+/// Runs these checks.
 pub(super) fn findings(dir: &StateDir) -> Vec<Finding> {
     let mut found = vec![writable(dir)];
     if dir.exists() {
@@ -50,7 +51,7 @@ fn writable(dir: &StateDir) -> Finding {
     }
 }
 
-/// Returns the directory, or what exists of the way to it.
+/// Returns the directory, or its nearest ancestor that exists.
 fn existing(root: &Path) -> PathBuf {
     let mut above = root.ancestors();
     let found = above.find(|dir| dir.is_dir());
@@ -62,7 +63,7 @@ fn private(dir: &StateDir) -> Finding {
     let root = dir.layout.root();
     match fs::metadata(root) {
         Ok(meta) if meta.permissions().mode() & 0o077 == 0 => {
-            Finding::ok(CHECK, "nobody else can look into the state directory")
+            Finding::ok(CHECK, "other users cannot read the state directory")
         }
         Ok(meta) => Finding::note(
             CHECK,
@@ -73,7 +74,7 @@ fn private(dir: &StateDir) -> Finding {
     }
 }
 
-/// A file system on which locks exclude nobody would let two supervisors run.
+/// Checks that locks are exclusive: some file systems ignore them, and two supervisors would run.
 fn locks(dir: &StateDir) -> Finding {
     const CHECK: &str = "locking";
     let try_locks = || -> io::Result<bool> {
@@ -90,8 +91,12 @@ fn locks(dir: &StateDir) -> Finding {
     };
     let advice = "keep the state directory on a local file system";
     match try_locks() {
-        Ok(true) => Finding::ok(CHECK, "a lock keeps others out"),
-        Ok(false) => Finding::broken(CHECK, "two can hold one lock", advice),
+        Ok(true) => Finding::ok(CHECK, "locks are exclusive"),
+        Ok(false) => Finding::broken(
+            CHECK,
+            "two processes can hold the lock at the same time",
+            advice,
+        ),
         Err(error) => Finding::broken(CHECK, error.to_string(), advice),
     }
 }
@@ -107,7 +112,7 @@ fn holder(dir: &StateDir) -> Finding {
         Ok(Attempt::Busy(holder)) => Finding::note(
             CHECK,
             format!("held by {holder}"),
-            "if that does not end, end it; a lock goes with its process",
+            "the lock is released when that process ends",
         ),
         Err(error) => Finding::broken(CHECK, error.to_string(), ""),
     }
@@ -150,7 +155,7 @@ fn space(dir: &StateDir) -> Finding {
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     let advice = format!("make room on the file system of {}", place.display());
     if stat.f_files > 0 && stat.f_favail == 0 {
-        return Finding::broken(CHECK, "no further file can be made", advice);
+        return Finding::broken(CHECK, "no free inodes", advice);
     }
     match free {
         0..TOO_LITTLE => Finding::broken(CHECK, byte_size(free), advice),

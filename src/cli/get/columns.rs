@@ -1,4 +1,4 @@
-//! The tables of `petset get`: kubectl's columns (C34, I15-I17), and a few more with `-o wide`.
+//! The tables of `petset get`: the columns of kubectl (C34, I15-I17), and more with `-o wide`.
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
@@ -14,7 +14,7 @@ use crate::model::{Namespace, REVISION_LABEL, printer};
 use crate::proxy::Detours;
 use crate::store::{self, Layout};
 
-/// Returns the headings of a table of this sort.
+/// Returns the headings of the table of a kind.
 pub(super) fn headings(sort: ObjectKind, wide: bool) -> Vec<&'static str> {
     let (narrow, more): (&[&str], &[&str]) = match sort {
         ObjectKind::StatefulSet => (&["NAME", "READY", "AGE"], &["CONTAINERS", "IMAGES"]),

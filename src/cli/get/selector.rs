@@ -7,12 +7,12 @@ use crate::problem::Problem;
 
 /// Reads a selector.
 pub(super) fn parse(text: &str) -> Result<Selector, Problem> {
-    let wishes = split(text)
+    let terms = split(text)
         .into_iter()
-        .filter(|wish| !wish.trim().is_empty());
-    let wishes: Result<Vec<_>, _> = wishes.map(|wish| requirement(wish.trim())).collect();
+        .filter(|term| !term.trim().is_empty());
+    let terms: Result<Vec<_>, _> = terms.map(|term| requirement(term.trim())).collect();
     Selector::of(&LabelSelector {
-        match_expressions: Some(wishes?),
+        match_expressions: Some(terms?),
         match_labels: None,
     })
 }
@@ -36,30 +36,30 @@ fn split(text: &str) -> Vec<&str> {
     parts
 }
 
-fn requirement(wish: &str) -> Result<LabelSelectorRequirement, Problem> {
-    if let Some((key, value)) = wish.split_once("!=") {
-        return of(wish, key, "NotIn", vec![value]);
+fn requirement(term: &str) -> Result<LabelSelectorRequirement, Problem> {
+    if let Some((key, value)) = term.split_once("!=") {
+        return of(term, key, "NotIn", vec![value]);
     }
-    if let Some((key, value)) = wish.split_once("==").or_else(|| wish.split_once('=')) {
-        return of(wish, key, "In", vec![value]);
+    if let Some((key, value)) = term.split_once("==").or_else(|| term.split_once('=')) {
+        return of(term, key, "In", vec![value]);
     }
-    if let Some((lead, values)) = wish.strip_suffix(')').and_then(|wish| wish.split_once('(')) {
+    if let Some((lead, values)) = term.strip_suffix(')').and_then(|term| term.split_once('(')) {
         let values = values.split(',').collect();
         let words: Vec<&str> = lead.split_whitespace().collect();
         return match words.as_slice() {
-            [key, "in"] => of(wish, key, "In", values),
-            [key, "notin"] => of(wish, key, "NotIn", values),
-            _ => Err(fault(wish)),
+            [key, "in"] => of(term, key, "In", values),
+            [key, "notin"] => of(term, key, "NotIn", values),
+            _ => Err(fault(term)),
         };
     }
-    match wish.strip_prefix('!') {
-        Some(key) => of(wish, key, "DoesNotExist", Vec::new()),
-        None => of(wish, wish, "Exists", Vec::new()),
+    match term.strip_prefix('!') {
+        Some(key) => of(term, key, "DoesNotExist", Vec::new()),
+        None => of(term, term, "Exists", Vec::new()),
     }
 }
 
 fn of(
-    wish: &str,
+    term: &str,
     key: &str,
     operator: &str,
     values: Vec<&str>,
@@ -71,7 +71,7 @@ fn of(
     };
     let values: Vec<String> = values.iter().map(|value| value.trim().to_owned()).collect();
     if key.is_empty() || !safe(key) || !values.iter().all(|value| safe(value)) {
-        return Err(fault(wish));
+        return Err(fault(term));
     }
     Ok(LabelSelectorRequirement {
         key: key.to_owned(),
@@ -80,9 +80,9 @@ fn of(
     })
 }
 
-fn fault(wish: &str) -> Problem {
+fn fault(term: &str) -> Problem {
     let forms = "app=web, app!=web, 'app in (a,b)', 'app notin (a,b)', app, or '!app'";
-    Problem::invalid(format!("{wish:?} is not a label selector: write {forms}"))
+    Problem::invalid(format!("{term:?} is not a label selector: write {forms}"))
 }
 
 #[cfg(test)]

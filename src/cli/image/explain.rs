@@ -12,38 +12,39 @@ use crate::model::image::{Explained, Launch};
 use crate::problem::Result;
 use crate::store;
 
-/// Explain how an image reference is understood, step by step
+/// Explain how an image reference is resolved, step by step
 ///
-/// It ends with 3 where nothing is known of the image, and with 5 where its programs are missing.
+/// The exit code is 3 if the image is unknown, and 5 if its programs are missing.
 ///
-/// An entry of images.toml, such as ["mydb:{tag}"], may have: `entrypoint`, or `program`, which is
-/// put only before arguments that are options, or `script`, run by sh; `args`; `like`, another
-/// entry that holds for the rest; `path` and `search`, directories put first and last on PATH;
-/// `needs`, further programs; `env`; `cwd`, a directory of this machine, or `workdir`, one of the
-/// image; `user`, whom the entrypoint becomes where root starts it; `data`, directories that are
-/// empty at first; `shell`, what /bin/sh is; `bin`, scripts by name; `files`, texts by path;
-/// `package`, what Debian calls it.
+/// An entry of images.toml, such as ["mydb:{tag}"], can have these keys. The entrypoint is one of
+/// `entrypoint`, `program` (used only if the first argument is an option) and `script` (run by sh).
+/// `args` are the default arguments. `like` names another entry that provides all other keys.
+/// `path` and `search` are directories put first and last on PATH. `needs` lists further programs.
+/// `env` has environment variables. `cwd` is a working directory of this machine, `workdir` one of
+/// the image. `user` is the user that the entrypoint switches to if it starts as root. `data` lists
+/// directories that are empty at first. `shell` is the program for /bin/sh. `bin` has scripts by
+/// name, and `files` has texts by path. `package` is the Debian package.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   petset image explain redis:7
   petset image explain k8s.gcr.io/nginx-slim:0.8 -o json
   petset image explain mydb:v2 -- --port 4000")]
 pub(super) struct Args {
-    /// Image reference, as a manifest has it
+    /// Image reference of a manifest
     #[arg(value_name = "REF")]
     image: String,
-    /// Arguments of the container, as a manifest's `args`
+    /// Arguments of the container, as `args` of a manifest
     #[arg(last = true, value_name = "ARG")]
     args: Vec<String>,
-    /// Command of the container, as a manifest's `command`; may be given several times
+    /// Command of the container, as `command` of a manifest; may be repeated
     #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
     command: Vec<String>,
-    /// How to print it
-    #[arg(short, long, value_name = "FORM")]
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT")]
     output: Option<ExplanationFormat>,
 }
 
-/// The forms that `-o` offers for an explanation.
+/// The output formats of an explanation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ExplanationFormat {
     /// As JSON
@@ -52,7 +53,7 @@ enum ExplanationFormat {
     Yaml,
 }
 
-/// An explanation, as it is printed.
+/// An explanation as it is printed.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Explanation {
@@ -78,7 +79,7 @@ struct Explanation {
     fault: Option<String>,
 }
 
-/// A place where the reference was looked up.
+/// A file in which the reference was looked up.
 #[derive(Debug, Serialize)]
 struct LookedIn {
     file: String,
@@ -140,7 +141,7 @@ fn page(image: &str, explained: &Explained) -> Explanation {
 }
 
 impl Explanation {
-    /// Lays the page out as `describe` does: a heading, then what it is.
+    /// Lays the explanation out as `describe` does: a heading, then a value.
     fn lines(&self) -> String {
         let mut lines = String::new();
         let mut say = |heading: &str, text: &str| {

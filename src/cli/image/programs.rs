@@ -34,7 +34,7 @@ pub(super) fn source_text(file: Option<&Path>) -> String {
     file.map_or_else(|| "built-in".to_owned(), |file| file.display().to_string())
 }
 
-/// Lends the machine to a question, with programs found as pets find them.
+/// Asks the catalogue a question about this machine, with programs found on PATH as by pets.
 pub(super) fn ask<T>(question: impl FnOnce(&Disk<'_>) -> T) -> T {
     let path = std::env::var("PATH").unwrap_or_default();
     store::with_disk(&path, &|_| false, question)
@@ -55,6 +55,6 @@ pub(super) fn verdict(image: &str, explained: &Explained) -> Result<()> {
         None => Kind::NotFound,
         Some(_) => Kind::Halted,
     };
-    let wish = format!("{image:?} cannot run here");
-    Err(anyhow::Error::from(Problem::new(kind, fault.message.clone())).context(wish))
+    let context = format!("{image:?} cannot run here");
+    Err(anyhow::Error::from(Problem::new(kind, fault.message.clone())).context(context))
 }

@@ -9,17 +9,17 @@ use crate::cli::shared::session::{Session, say};
 use crate::model::{ObjectName, SetName};
 use crate::problem::Result;
 
-/// Show what the containers of a pet or of a set have said
+/// Print the logs of a pet, or of all pets of a set
 ///
-/// Without --container it is the first container, or the init container that the pet is at.
-/// The bytes come as they were written; those of a set have the pet's name before each line.
+/// The default container is the first one, or the current init container. The output is as the
+/// container wrote it; with a set, each line has the name of its pet.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
-  petset logs web-0                    all that is kept of the first container
-  petset logs web-0 -c init-db         of one init step
-  petset logs web-0 --previous         of the run before the last restart
-  petset logs web -f --tail 10         of each pet of a set, and then what comes")]
+  petset logs web-0                    the log of the first container
+  petset logs web-0 -c init-db         the log of an init container
+  petset logs web-0 --previous         the log before the last restart
+  petset logs web -f --tail 10         10 lines of each pet of a set, then new output")]
 pub(crate) struct Args {
     /// Pet or set, such as web-0 or sts/web
     #[arg(value_name = "POD|SET")]
@@ -27,19 +27,19 @@ pub(crate) struct Args {
     /// Container or init container
     #[arg(short, long, value_name = "NAME")]
     pub(super) container: Option<String>,
-    /// Go on to show what is said, also after a restart, until the pet is gone
+    /// Keep printing new output, also after restarts, until the pet is gone
     #[arg(short, long, conflicts_with = "previous")]
     pub(super) follow: bool,
-    /// Of the run before this one
+    /// Print the log of the previous run
     #[arg(short, long)]
     pub(super) previous: bool,
-    /// Only the last lines of each container; -1 for all
+    /// Print only the last N lines of each container; -1 for all
     #[arg(long, value_name = "N", default_value_t = -1, allow_negative_numbers = true)]
     tail: i64,
-    /// Of every container, init containers first
+    /// Print the logs of all containers, init containers first
     #[arg(long, conflicts_with = "container")]
     pub(super) all_containers: bool,
-    /// Put the pet's and container's name before each line
+    /// Prefix each line with the names of the pet and the container
     #[arg(long)]
     prefix: bool,
 }

@@ -1,4 +1,4 @@
-//! Following what is said, across restarts and rotation, until nobody is left to speak.
+//! Following logs, across restarts and rotation, until no pet is left.
 
 use std::path::PathBuf;
 
@@ -14,19 +14,19 @@ use crate::model::kind::ObjectKind;
 use crate::problem::Result;
 use crate::store;
 
-/// One container of one pet, while it lives.
+/// A container of a pet whose log is followed.
 struct FollowedContainer {
     uid: String,
     container: String,
     stream: LogStream,
 }
 
-/// Shows what is said until the pet is gone, or the set with all its pets.
+/// Prints the logs until the pet is gone, or the set and all its pets.
 pub(super) fn run(session: &Session, args: &Args, target: &LogTarget) -> Result<()> {
     let mut watcher = Watcher::for_reader()?;
     let mut followed: Vec<FollowedContainer> = Vec::new();
     let mut first = true;
-    // A pet that is replaced by another of its name is gone.
+    // A pet that is replaced counts as gone.
     let mut only: Option<String> = None;
     loop {
         watcher.at(&places(session, target)?)?;
@@ -54,7 +54,7 @@ pub(super) fn run(session: &Session, args: &Args, target: &LogTarget) -> Result<
     followed.into_iter().try_for_each(|one| one.stream.end())
 }
 
-/// Begins to listen to the containers of a pet that are to be heard and are not yet.
+/// Starts to follow the containers of a pet that are not followed yet.
 fn follow(
     session: &Session,
     args: &Args,
@@ -76,7 +76,7 @@ fn follow(
         }
         let log = session.files(pod).log(&container);
         let mut stream = LogStream::new(log, args.prefix_of(target, pod, &container));
-        // Who comes later is heard from the start.
+        // The log of a later container is printed from its start.
         stream.begin(args.tail().filter(|_| first))?;
         followed.push(FollowedContainer {
             uid: uid.clone(),
@@ -95,7 +95,7 @@ fn end_streams(followed: &mut Vec<FollowedContainer>, pods: &[Pod]) -> Result<()
     dead.into_iter().try_for_each(|one| one.stream.end())
 }
 
-/// Tells whether pets may come: the set is still wanted.
+/// Returns whether pets may be created: the set still exists.
 fn comes_back(session: &Session, target: &LogTarget) -> Result<bool> {
     let LogTarget::Set(name) = target else {
         return Ok(false);

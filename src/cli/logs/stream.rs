@@ -1,5 +1,4 @@
-//! The files that a container's log consists of, read as one: also backwards from the end, and
-//! on from there while they grow, are put aside and begin anew.
+//! The files of a log as one stream: reading backwards from the end, and following across rotation.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -11,18 +10,18 @@ use anyhow::Context;
 use crate::cli::shared::render;
 use crate::problem::Result;
 
-/// How much is read at once.
+/// The number of bytes read at once.
 const CHUNK: usize = 64 << 10;
-/// No log has more parts; runners keep fewer.
+/// The maximum number of files of a log; runners keep fewer.
 const MOST_PARTS: usize = 10;
 
-/// One container's log, and how far it has been shown.
+/// The log of one container, and the position up to which it was printed.
 pub(super) struct LogStream {
     log: PathBuf,
-    /// What was reached; at its current position.
+    /// The current file, at its current position.
     file: Option<File>,
     prefix: Option<String>,
-    /// The beginning of a line whose end has not come, if lines have a prefix.
+    /// An incomplete last line, if lines have a prefix.
     pending: Vec<u8>,
 }
 
@@ -36,9 +35,10 @@ impl LogStream {
         }
     }
 
-    /// Shows what there is now, or its last lines; tells whether there is a log at all.
+    /// Prints the current log, or its last lines; returns whether there is one.
     ///
-    /// What is written meanwhile is left for later: a fast writer would never let it end.
+    /// Output that is written meanwhile is left for later, so that a fast writer does not keep this
+    /// from returning.
     pub(super) fn begin(&mut self, tail: Option<usize>) -> Result<bool> {
         let mut parts = self.parts()?;
         if let Some(lines) = tail {
@@ -56,20 +56,20 @@ impl LogStream {
         Ok(found)
     }
 
-    /// Shows what has come since.
+    /// Prints the output since the last call.
     pub(super) fn go_on(&mut self) -> Result<()> {
         loop {
             self.drain(u64::MAX)?;
             let Some(next) = self.next_part()? else {
                 return Ok(());
             };
-            // It may have grown until it was put aside.
+            // It may have grown until it was rotated.
             self.drain(u64::MAX)?;
             self.file = Some(next);
         }
     }
 
-    /// Ends the last line, if lines have a prefix and so belong to one container alone.
+    /// Completes the last line, if lines have a prefix.
     pub(super) fn end(mut self) -> Result<()> {
         if self.pending.is_empty() {
             return Ok(());
@@ -78,7 +78,7 @@ impl LogStream {
         self.speak(&[])
     }
 
-    /// Shows the rest of the file, up to an offset in it.
+    /// Prints the rest of the file, up to an offset in it.
     fn drain(&mut self, end: u64) -> Result<()> {
         let mut buffer = vec![0; CHUNK];
         while let Some(file) = &mut self.file {
@@ -111,7 +111,7 @@ impl LogStream {
         render::bytes(&text)
     }
 
-    /// Returns the file that follows the one that was reached, if there is one.
+    /// Returns the file after the current one, if there is one.
     fn next_part(&self) -> Result<Option<File>> {
         let mut parts = self.parts()?;
         let reached = match &self.file {
@@ -119,7 +119,7 @@ impl LogStream {
             None => None,
         };
         let is_reached = |part: &LogFile| Some(part.inode) == reached;
-        // One that is not among them belongs to the run before: this run is read from its start.
+        // If the current file is not among them, it was of the previous run.
         let next = parts.iter().position(is_reached).map_or(0, |at| at + 1);
         Ok((next < parts.len()).then(|| parts.swap_remove(next).file))
     }
@@ -133,17 +133,17 @@ impl LogStream {
     }
 }
 
-/// One file of a log, and how long it was when it was opened.
+/// A file of a log, with its length when it was opened.
 struct LogFile {
     file: File,
     inode: u64,
     length: u64,
 }
 
-/// Opens the parts of a log, oldest first.
+/// Opens the files of a log, oldest first.
 ///
-/// They are opened from the newest to the oldest, the way in which they move when one is put
-/// aside meanwhile: none is missed, and one that is met twice is left out.
+/// They are opened from the newest to the oldest, the direction in which rotation renames them, so
+/// that none is missed; one that is met twice is left out.
 fn open_parts(log: &Path) -> io::Result<Vec<LogFile>> {
     let mut parts: Vec<LogFile> = Vec::new();
     for number in 0..MOST_PARTS {
@@ -153,7 +153,7 @@ fn open_parts(log: &Path) -> io::Result<Vec<LogFile>> {
         }
         let file = match File::open(&path) {
             Ok(file) => file,
-            // Also between two moves, while older ones are there.
+            // This also happens between two renames, while older files exist.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
@@ -171,8 +171,8 @@ fn open_parts(log: &Path) -> io::Result<Vec<LogFile>> {
     Ok(parts)
 }
 
-/// Returns the part and the offset in it where the last `lines` lines begin. Reads backwards, no
-/// further than needed.
+/// Returns the file, and the offset in it, where the last `lines` lines begin. Reads backwards, no
+/// further than necessary.
 fn start_of_tail(parts: &[LogFile], lines: usize) -> io::Result<(usize, u64)> {
     let Some(last) = parts.last().filter(|_| lines == 0) else {
         return start_of_lines(parts, lines);

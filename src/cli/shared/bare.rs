@@ -78,7 +78,7 @@ pub(crate) fn create(
         Some(set) => problem.hint(format!("it is a pet of the set {set}: choose another name")),
         None => problem
             .hint(format!(
-                "change it with `petset apply -f`, or take it away with `petset delete pod/{name}`"
+                "change it with `petset apply -f`, or delete it with `petset delete pod/{name}`"
             ))
             .hint("or keep it as it is with --if-not-exists"),
     };
@@ -162,11 +162,7 @@ pub(crate) fn delete(
             .filter_map(Result::transpose)
             .collect::<Result<Vec<_>>>()
     });
-    finish(
-        session,
-        marked.context("cannot delete what was named")?,
-        wait,
-    )
+    finish(session, marked.context("cannot delete the objects")?, wait)
 }
 
 /// Waits until the pods are gone, and prints that they are.

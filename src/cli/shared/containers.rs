@@ -1,4 +1,4 @@
-//! The containers of a pet, and which of them is meant.
+//! The containers of a pet, and the default one.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
@@ -41,8 +41,8 @@ pub(crate) fn named(pod: &Pod, name: &str) -> Result<String> {
     })
 }
 
-/// Returns the container that is meant where none is named: the one that the manifest says, or
-/// the first; while the pet initializes, the init container that it is at.
+/// Returns the default container: the one of the annotation, else the first one. While the pet
+/// initializes, it is the current init container.
 pub(crate) fn default(pod: &Pod) -> String {
     let annotations = pod.metadata.annotations.as_ref();
     let chosen = annotations.and_then(|all| all.get(DEFAULT_CONTAINER));
@@ -65,10 +65,11 @@ fn current_init(pod: &Pod) -> Option<String> {
         let ended = state.and_then(|state| state.terminated.as_ref());
         was_started(status) && ended.is_none_or(|end| end.exit_code != 0)
     });
-    // A sidecar goes on running while later steps run.
+    // A sidecar keeps running while later init containers run.
     at.next_back().map(|status| status.name.clone())
 }
 
+/// Returns the status of a container or init container.
 pub(crate) fn status<'a>(pod: &'a Pod, container: &str) -> Option<&'a ContainerStatus> {
     let status = pod.status.as_ref()?;
     let init = status.init_container_statuses.iter().flatten();
@@ -91,12 +92,12 @@ fn has_started(pod: &Pod, container: &str) -> bool {
     status(pod, container).is_some_and(was_started)
 }
 
-/// Tells whether a run of this container ended before the one that is current.
+/// Returns whether the container has a previous run.
 pub(crate) fn has_ended_before(pod: &Pod, container: &str) -> bool {
     status(pod, container).is_some_and(has_ended)
 }
 
-/// Refuses a container that has not been started: it cannot have said anything.
+/// Refuses a container that has not been started: it has no log.
 pub(crate) fn expect_started(pod: &Pod, container: &str) -> Result<()> {
     if has_started(pod, container) {
         return Ok(());

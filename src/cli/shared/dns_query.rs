@@ -9,7 +9,7 @@ use anyhow::Context;
 use crate::dns::{Lookup, Question, ServerReply, query, read_reply};
 use crate::problem::{Kind, Problem, Result};
 
-/// How long one try may take, and how many there are.
+/// The timeout of one attempt, and the number of attempts.
 const PATIENCE: Duration = Duration::from_secs(1);
 const TRIES: u32 = 2;
 
@@ -29,7 +29,8 @@ pub(crate) fn ask(server: SocketAddr, question: &Question) -> Result<Lookup> {
     match reply {
         Some(ServerReply::Answer(found)) => Ok(found),
         Some(ServerReply::Truncated) | None => Err(senseless(server).into()),
-        // Another zone's name, as one of the names that a short one may stand for often is.
+        // A short name is tried with every search domain, and the server refuses names of other
+        // zones.
         Some(ServerReply::Failed("REFUSED")) => Ok(Lookup::NxDomain),
         Some(ServerReply::Failed(code)) => {
             let message = format!("the DNS server {server} answers {code}");
@@ -76,13 +77,13 @@ fn over_tcp(server: SocketAddr, message: &[u8]) -> io::Result<Vec<u8>> {
 
 fn silent(server: SocketAddr, error: &io::Error) -> anyhow::Error {
     let message = format!("the DNS server {server} does not answer: {error}");
-    let hint = "it runs while a pet runs; without --server the files are asked, which need nobody";
+    let hint = "it runs while a pet runs; without --server, the answer comes from the files";
     Problem::new(Kind::Failed, message).hint(hint).into()
 }
 
 fn senseless(server: SocketAddr) -> Problem {
     Problem::new(
         Kind::Failed,
-        format!("the DNS server {server} answers nonsense"),
+        format!("the DNS server {server} sent an invalid reply"),
     )
 }

@@ -1,21 +1,21 @@
-//! What a new set's pets reach beside each other.
+//! What pets reach outside of their own network: the option `--egress`, and its annotation.
 
 use crate::model::object::Object;
 use crate::model::{EGRESS_ANNOTATION, Egress};
 use crate::problem::Problem;
 
-/// The option.
+/// The option `--egress`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct EgressArgs {
-    /// What isolated pets reach beside each other: the world as the host does (auto), or nothing
+    /// What isolated pets can reach: everything that the host can (auto), or only other pets (none)
     ///
-    /// Without it the set's annotation petset.dev/egress counts, then `egress` in petset.toml.
+    /// The default is the annotation petset.dev/egress of the set, else `egress` in petset.toml.
     #[arg(long, value_name = "REACH", value_parser = ["auto", "none"])]
     egress: Option<String>,
 }
 
 impl EgressArgs {
-    /// Notes in sets and pods what is asked for.
+    /// Writes the option to the annotations of sets and pods.
     pub(crate) fn ask(&self, objects: &mut [Object]) {
         for object in objects.iter_mut().filter(|object| is_asked(object)) {
             if let Some(egress) = &self.egress {
@@ -30,7 +30,7 @@ fn is_asked(object: &Object) -> bool {
     matches!(object, Object::StatefulSet(_) | Object::Pod(_))
 }
 
-/// Refuses a set or pod whose manifest asks for what there is not.
+/// Refuses a set or pod whose egress annotation is invalid.
 pub(crate) fn check(object: &Object) -> Result<(), Problem> {
     if !is_asked(object) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The endpoints of a service, as Kubernetes' object of that name.
+//! The Kubernetes object Endpoints of a service.
 
 use k8s_openapi::api::core::v1::{
     EndpointAddress, EndpointPort, EndpointSubset, Endpoints, ObjectReference, Service,
@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::model::endpoints::{Endpoint, ServiceRecord};
 
-/// Makes the object from what is seen; its age and labels are those of the service.
+/// Makes Endpoints of the record of a service, with the age and labels of the service.
 pub(in crate::cli) fn of(record: &ServiceRecord, service: Option<&Service>) -> Endpoints {
     let metadata = service.map(|service| service.metadata.clone());
     let metadata = metadata.unwrap_or_default();
@@ -69,7 +69,7 @@ fn address_of(record: &ServiceRecord, endpoint: &Endpoint) -> EndpointAddress {
     }
 }
 
-/// Lists the addresses that serve, as kubectl does: three of them, and how many more.
+/// Lists the ready addresses as kubectl does: the first three, and the number of the others.
 pub(in crate::cli) fn summary(endpoints: &Endpoints) -> String {
     let mut all = Vec::new();
     for subset in endpoints.subsets.iter().flatten() {

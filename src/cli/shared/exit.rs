@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::session::say_all;
 use crate::problem::{kind_of, report};
 
-/// An end that needs no report: only the exit code is left to return.
+/// An exit code without a message, such as that of a program in `petset exec`.
 #[derive(Debug)]
 pub(crate) struct PassedThrough(pub(crate) u8);
 

@@ -21,7 +21,7 @@ pub(crate) struct FileArgs {
     pub(crate) filename: Vec<PathBuf>,
 }
 
-/// The objects of manifests, and what petset does not act on in them.
+/// The objects of manifests, and warnings about what petset ignores in them.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) objects: Vec<Object>,
@@ -37,7 +37,7 @@ impl Loaded {
         }
     }
 
-    /// Prints the warnings. Where every pod `is_isolated`, those that isolation settles are left out.
+    /// Prints the warnings, without those that isolation settles if every pod `is_isolated`.
     pub(crate) fn warn(&self, is_isolated: bool) {
         let root = rustix::process::geteuid().is_root();
         let settled = |warning: &String| is_isolated && manifest::is_settled(warning, root);
@@ -52,7 +52,7 @@ impl Loaded {
             check(session, object)?;
         }
         if self.objects.is_empty() {
-            let message = "no objects in what was given with --filename";
+            let message = "no objects in the given files";
             let hint = "petset reads StatefulSet, PetSet, Service, ConfigMap, Secret, \
                         PersistentVolumeClaim, Pod and List";
             return Err(Problem::invalid(message).hint(hint).into());
@@ -61,7 +61,7 @@ impl Loaded {
     }
 }
 
-/// Reads the objects of the files, and prints and checks nothing yet.
+/// Reads the objects of the files, without printing warnings or checking them.
 pub(crate) fn load(session: &Session, files: &[PathBuf]) -> Result<Loaded> {
     let sources = manifest::sources(files)?;
     let loaded = manifest::load(&sources, &session.namespace)?;
@@ -93,17 +93,17 @@ fn chart_hook(object: &Object) -> Option<&String> {
 fn chart_hook_warning(object: &Object) -> Option<String> {
     let hook = chart_hook(object)?;
     Some(format!(
-        "ignored Pod/{}: its annotation {CHART_HOOK} ({hook}) leaves it to Helm to run it; take \
-         the annotation away to run it",
+        "ignored Pod/{}: its annotation {CHART_HOOK} ({hook}) leaves it to Helm to run it; remove \
+         the annotation to run it",
         object.name()
     ))
 }
 
 fn check(session: &Session, object: &Object) -> Result<(), Problem> {
-    let (given, wished) = (object.namespace(), session.namespace.as_str());
-    if session.namespace_given && given != wished {
+    let (given, wanted) = (object.namespace(), session.namespace.as_str());
+    if session.namespace_given && given != wanted {
         let message = format!(
-            "the namespace from the provided object {given:?} does not match the namespace {wished:?}"
+            "the namespace from the provided object {given:?} does not match the namespace {wanted:?}"
         );
         return Err(Problem::invalid(message).hint(format!("pass -n {given}, or leave it out")));
     }
@@ -116,12 +116,12 @@ fn check(session: &Session, object: &Object) -> Result<(), Problem> {
     egress::check(object)
 }
 
-/// Returns the name of an object as results show it: `statefulset.apps/web`.
+/// Returns the name of an object as kubectl prints it: `statefulset.apps/web`.
 pub(crate) fn title(object: &Object) -> String {
     object.full_name()
 }
 
-/// Shows objects in full, or by their names.
+/// Prints objects in full, or their names.
 pub(crate) fn show_all(objects: &[Object], format: Format) -> Result<()> {
     let documents = objects.iter().map(Document::of_object);
     let documents = documents.collect::<Result<Vec<_>>>()?;
@@ -171,7 +171,7 @@ pub(crate) fn pods(objects: &[Object]) -> impl Iterator<Item = &Pod> {
     })
 }
 
-/// Puts what runs last, so that what it needs is there when the supervisor sees it.
+/// Sorts sets and pods last, so that the supervisor finds what they need.
 pub(crate) fn put_runners_last(objects: &mut [Object]) {
     objects.sort_by_key(|object| matches!(object, Object::StatefulSet(_) | Object::Pod(_)));
 }

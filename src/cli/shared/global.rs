@@ -13,9 +13,9 @@ use crate::store;
 /// The state directory, the namespace and the lock's timeout.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Directory that keeps what is wanted, what is seen, and the volumes
+    /// State directory
     ///
-    /// Without it: $XDG_STATE_HOME/petset, else ~/.local/state/petset.
+    /// The default is $XDG_STATE_HOME/petset, else ~/.local/state/petset.
     #[arg(
         long,
         global = true,
@@ -24,7 +24,7 @@ pub(crate) struct Global {
         hide_env_values = true
     )]
     state_dir: Option<PathBuf>,
-    /// Namespace to work in
+    /// Namespace of the objects
     #[arg(
         short,
         long,
@@ -34,7 +34,7 @@ pub(crate) struct Global {
         hide_env_values = true
     )]
     pub(super) namespace: Option<Namespace>,
-    /// How long to wait for another command that holds the lock, such as 30s
+    /// How long to wait for a command that holds the lock, such as 30s
     #[arg(long, global = true, value_name = "DURATION", value_parser = parse_duration)]
     pub(super) lock_timeout: Option<Duration>,
 }

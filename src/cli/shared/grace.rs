@@ -1,14 +1,14 @@
-//! How long pets have to end when they are deleted.
+//! The grace period of a deletion.
 
 use crate::problem::{Problem, Result};
 
-/// The grace of a deletion, in the words of kubectl.
+/// The options of kubectl for the grace period.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct GraceArgs {
-    /// How long each pet has to end by itself before it is killed, instead of its own grace period
+    /// Seconds for each pet to terminate gracefully, instead of its own grace period
     ///
-    /// 0 is taken as 1, unless --force says that it is meant. A pet that is stopping already can
-    /// be given less time, not more.
+    /// 0 counts as 1, unless --force is given too. The time of a pet that is already terminating
+    /// can only be shortened.
     #[arg(
         long,
         value_name = "SECONDS",
@@ -18,16 +18,16 @@ pub(crate) struct GraceArgs {
         value_parser = clap::value_parser!(i64).range(-1..=i64::from(u32::MAX))
     )]
     grace_period: i64,
-    /// Give each pet one second, as --grace-period=1 does
+    /// Terminate quickly, as with --grace-period=1
     #[arg(long)]
     now: bool,
-    /// Kill each pet at once: no preStop hook, no signal before
+    /// Kill each pet at once, without preStop hook or SIGTERM
     #[arg(long)]
     force: bool,
 }
 
 impl GraceArgs {
-    /// Returns the grace in seconds; nothing where that of each pet holds.
+    /// Returns the grace period in seconds; `None` for each pet's own.
     pub(crate) fn seconds(self) -> Result<Option<i64>> {
         if self.now && self.grace_period >= 0 {
             let message = "--now and --grace-period cannot be specified together";
@@ -38,7 +38,7 @@ impl GraceArgs {
             (true, 1..) => {
                 let message =
                     "--force and a grace period greater than 0 cannot be specified together";
-                let hint = "leave --force out to let pets end by themselves";
+                let hint = "leave out --force to let pets terminate gracefully";
                 Err(Problem::invalid(message).hint(hint).into())
             }
             (true, _) => Ok(Some(0)),

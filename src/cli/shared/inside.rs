@@ -1,5 +1,4 @@
-//! Running within a pet that has a network of its own: there, pets have other addresses than
-//! those by which the host finds them.
+//! Running inside of a pet with its own network, where pets have other addresses than on the host.
 
 use std::net::IpAddr;
 
@@ -14,12 +13,12 @@ fn block() -> Option<Block> {
     Block::new(block.parse().ok()?)
 }
 
-/// Tells whether this is such a pet.
+/// Returns whether this program runs inside of a pet with its own network.
 pub(crate) fn is_here() -> bool {
     block().is_some()
 }
 
-/// Returns a pod with the address that holds here.
+/// Returns a pod with its address as it is here.
 pub(crate) fn pod(mut pod: Pod) -> Pod {
     if block().is_some() {
         move_inside(&mut pod);
@@ -27,7 +26,7 @@ pub(crate) fn pod(mut pod: Pod) -> Pod {
     pod
 }
 
-/// Returns a record with the addresses that hold here.
+/// Returns a record with its addresses as they are here.
 pub(crate) fn record(record: ServiceRecord) -> ServiceRecord {
     match block() {
         Some(block) => record.seen_inside(block),
@@ -35,7 +34,7 @@ pub(crate) fn record(record: ServiceRecord) -> ServiceRecord {
     }
 }
 
-/// Returns the address that holds here for one on the host.
+/// Returns an address of the host as it is here.
 pub(crate) fn ip(ip: IpAddr) -> IpAddr {
     match (block(), ip) {
         (Some(block), IpAddr::V4(ip)) => block.internal(ip).into(),

@@ -1,5 +1,6 @@
-//! How much the pets of a set are kept apart from the host: decided when the set is created, and
-//! written down in it, so that it never changes by itself.
+//! How pets are isolated from the host.
+//!
+//! The level is decided when a set is created and written to its annotation, so it never changes.
 
 use clap::Args as ClapArgs;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
@@ -15,25 +16,25 @@ use crate::model::{
 use crate::problem::{Kind, Problem, Result};
 use crate::supervisor::{Ability, way_out};
 
-/// What the command line asks for.
+/// The options `--isolation` and `--host-paths`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct IsolationArgs {
-    /// How much pets are kept apart from the host: as containers are (full), not at all (none),
-    /// or full where this machine can (auto)
+    /// How pets are isolated from the host: `full` (like a container), `none`, or `auto` (full if
+    /// this machine supports it)
     ///
-    /// Without it: what the manifest's annotation petset.dev/isolation says, else `isolation` in
-    /// petset.toml, else auto. A set keeps its level for life.
+    /// The default is the annotation petset.dev/isolation of the manifest, else `isolation` in
+    /// petset.toml, else auto. The level of a set never changes.
     #[arg(long, value_name = "LEVEL", value_parser = ["auto", "full", "none"])]
     isolation: Option<String>,
-    /// Without isolation, let commands and hooks use their mount paths on the host itself
+    /// Allow commands and hooks without isolation to use mount paths, which are the host's then
     ///
-    /// It becomes the annotation petset.dev/host-paths.
+    /// This sets the annotation petset.dev/host-paths.
     #[arg(long)]
     host_paths: bool,
 }
 
 impl IsolationArgs {
-    /// Notes in the sets what the command line asks for.
+    /// Writes the options to the annotations of sets and pods.
     pub(crate) fn ask(&self, objects: &mut [Object]) {
         for (meta, _) in running(objects) {
             if let Some(level) = &self.isolation {
@@ -54,7 +55,7 @@ pub(crate) fn are_isolated(decided: &mut [Object]) -> bool {
     })
 }
 
-/// Lists what runs among the objects, sets and pods: what it is called, and what its pods are.
+/// Returns the metadata and the pod spec of each set and pod.
 fn running(objects: &mut [Object]) -> impl Iterator<Item = (&mut ObjectMeta, Option<&PodSpec>)> {
     objects.iter_mut().filter_map(|object| match object {
         Object::StatefulSet(set) => {
@@ -78,16 +79,17 @@ fn template(spec: Option<&StatefulSetSpec>) -> Option<&PodSpec> {
     spec.and_then(|spec| spec.template.spec.as_ref())
 }
 
-/// What was found out about this machine on the way to a decision.
+/// The result of deciding the levels of sets and pods.
 #[derive(Debug, Default)]
 pub(crate) struct Decision {
     ability: Option<Ability>,
-    /// A set that left it to petset has to do without isolation.
+    /// Whether a set with the level `auto` got `none`.
     fell_back: bool,
 }
 
-/// Decides for each set and pod that does not exist yet, and notes it there. Refused is what the
-/// machine cannot do, and what would touch the host's own files.
+/// Decides the level of each new set and pod, and writes it to the annotation.
+///
+/// Refuses a level that this machine does not support, and mount paths that would be the host's.
 pub(crate) fn decide(session: &Session, objects: &mut [Object]) -> Result<Decision> {
     let mut decision = Decision::default();
     for object in objects {
@@ -100,7 +102,7 @@ pub(crate) fn decide(session: &Session, objects: &mut [Object]) -> Result<Decisi
     Ok(decision)
 }
 
-/// Tells whether a set or pod is there already. Nobody asks about other objects.
+/// Returns whether a set or pod exists already; `true` for objects of other kinds.
 fn exists(session: &Session, object: &Object) -> Result<bool> {
     let ObjectRef { namespace, name } = ObjectRef::of(object.metadata())?;
     let store = &session.store;
@@ -145,14 +147,14 @@ impl Decision {
         spare_host(meta, spec, why.as_deref())
     }
 
-    /// Tells why this machine cannot isolate pets; nothing where it can.
+    /// Returns why this machine cannot isolate pets; `None` where it can.
     fn lack(&mut self, session: &Session) -> Option<String> {
         let layout = session.store.layout();
         let tried = || Ability::of_this_machine(layout);
         self.ability.get_or_insert_with(tried).lack.clone()
     }
 
-    /// Says once that pets do without isolation, and spares the next command the trial.
+    /// Says once that pets run without isolation, and caches the result of the trial.
     pub(crate) fn conclude(&self, session: &Session) {
         let layout = session.store.layout();
         let Some(ability) = &self.ability else {
@@ -177,17 +179,16 @@ fn cannot(meta: &ObjectMeta, lack: &str) -> Problem {
     Problem::new(Kind::Failed, message)
         .hint(way_out())
         .hint("`petset doctor` tries each part of it")
-        .hint("--isolation auto runs pets as plain processes where it must be")
+        .hint("--isolation auto runs pets without isolation if it must")
 }
 
-/// Does what [`spare_host`] does, for a set that is changed.
+/// Refuses host paths as [`spare_host`] does, for a set that is changed.
 pub(crate) fn spare_host_of(set: &StatefulSet) -> Result<()> {
     spare_host(&set.metadata, template(set.spec.as_ref()), None)
 }
 
-/// Refuses a set or pod without isolation whose commands or hooks name their mount paths: they
-/// would touch the host's own files. `why` tells what made it do without, if that was not asked
-/// for.
+/// Refuses a set or pod without isolation whose commands or hooks name their mount paths, which
+/// would be the host's. `why` is the reason why this machine cannot isolate pets, if that is why.
 pub(crate) fn spare_host(
     meta: &ObjectMeta,
     spec: Option<&PodSpec>,
@@ -203,7 +204,7 @@ pub(crate) fn spare_host(
     };
     let cause = match why {
         Some(lack) => format!("this machine cannot isolate pets ({lack})"),
-        None => "it does without isolation".to_owned(),
+        None => "it has no isolation".to_owned(),
     };
     let message = format!(
         "container {container} names its mount path {path}, which would be the host's: {cause}"
@@ -216,28 +217,27 @@ pub(crate) fn spare_host(
         .hint(remedy)
         .hint("`petset doctor` says what this machine can do")
         .hint("PETSET_MOUNT_<VOLUME> says where a volume is without isolation")
-        .hint("--host-paths if the host's own is meant")
+        .hint("--host-paths allows paths of the host")
         .into())
 }
 
-/// Lets what exists keep its level, whatever a file says, and says so where that matters.
+/// Keeps the level of an existing object, and says so if a file asks for another.
 pub(crate) fn keep(old: &ObjectMeta, new: &mut ObjectMeta) {
     let Some(level) = note(old, ISOLATION_ANNOTATION) else {
         return;
     };
-    let wish = note(new, ISOLATION_ANNOTATION);
-    if let Some(wish) = wish.filter(|wish| *wish != level && *wish != "auto") {
+    let asked = note(new, ISOLATION_ANNOTATION);
+    if let Some(asked) = asked.filter(|asked| *asked != level && *asked != "auto") {
         let name = new.name.as_deref().unwrap_or_default();
         say(format!(
-            "note: {name} keeps its isolation {level}, where {wish} is asked for now; to change \
+            "note: {name} keeps its isolation {level}, where {asked} is asked for now; to change \
              that, delete it and create it again"
         ));
     }
     put_note(new, ISOLATION_ANNOTATION, Some(level));
 }
 
-/// Lists what a pet may use of the programs that were named on the command line: one with a
-/// relative path is meant from here, not from where the pet works.
+/// Makes a relative program path absolute, since pets run in another directory.
 pub(crate) fn from_here(mut command: Vec<String>) -> Vec<String> {
     let here = std::env::current_dir();
     if let (Some(program), Ok(here)) = (command.first_mut(), here) {

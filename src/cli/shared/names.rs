@@ -34,9 +34,9 @@ impl FromStr for SetRef {
     }
 }
 
-/// A set or a pet: `web`, `sts/web`, `web-0` or `pod/web-0`.
+/// A set or a pet as the command line names it: `web`, `sts/web`, `web-0` or `pod/web-0`.
 ///
-/// A bare name may be either; who looks it up tries the set first.
+/// A bare name can be either; the set is tried first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TargetRef {
     Set(SetName),
@@ -45,7 +45,7 @@ pub(crate) enum TargetRef {
 }
 
 impl TargetRef {
-    /// Returns the name without the word before it.
+    /// Returns the name without its kind.
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Set(name) => name.as_str(),
@@ -63,9 +63,9 @@ impl FromStr for TargetRef {
             Some((word, name)) if means_sets(word) => name.parse().map(Self::Set),
             Some((word, name)) if means_pets(word) => name.parse().map(Self::Pet),
             Some((word, _)) => {
-                let wish = "write web or sts/web for a set, web-0 or pod/web-0 for a pet";
+                let advice = "write web or sts/web for a set, web-0 or pod/web-0 for a pet";
                 Err(Problem::invalid(format!(
-                    "{word:?} names neither a set nor a pet: {wish}"
+                    "{word:?} names neither a set nor a pet: {advice}"
                 )))
             }
         }

@@ -1,7 +1,7 @@
-//! Who the peers of a set or of a service are, and a lookout for when that changes.
+//! The peers of a set or of a service, and watching them.
 //!
-//! Only the files of the set, of its service and of its own pets are read, so that the answer
-//! costs the same with a thousand other sets in the state directory.
+//! Only the files of the set, its service and its pets are read, so the number of other sets in the
+//! state directory does not matter.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -24,16 +24,16 @@ use crate::model::{Namespace, ObjectName, PetName, PetSeen, Set, SetName, printe
 use crate::problem::{Kind, Result, kind_of};
 use crate::store::{self, Watch};
 
-/// How many ordinals in a row may be missing before no further pet is looked for, where the
-/// supervisor's report says that there are more pets than were found.
+/// How many ordinals in a row may be missing while the supervisor reports more pets than were
+/// found.
 const WIDEST_GAP: u32 = 64;
 
-/// Whose peers are meant.
+/// A group of peers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PeerGroup {
     /// The pets of a set.
     Set(SetName),
-    /// Whoever is behind a service.
+    /// The endpoints of a service.
     Service(ObjectName),
 }
 
@@ -41,7 +41,7 @@ pub(crate) enum PeerGroup {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Peer {
     pub(crate) name: String,
-    /// Its full name, without a final dot; nothing without a service to be named by.
+    /// Its full DNS name without the final dot; `None` without a governing service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fqdn: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,17 +49,17 @@ pub(crate) struct Peer {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ordinal: Option<u32>,
     pub(crate) ready: bool,
-    /// The number behind each name of a port, the service's names before the containers'.
+    /// The ports by name; names of the service override those of containers.
     pub(crate) ports: BTreeMap<String, u16>,
-    /// As `get pods` prints it; nothing for a pet that does not exist.
+    /// The status as `get pods` prints it; empty for a pet that does not exist.
     pub(crate) status: String,
-    /// Whether DNS would name it: it is ready, or its service does not ask for that.
+    /// Whether it is in DNS: it is ready, or the service publishes pets that are not.
     #[serde(skip)]
     pub(crate) published: bool,
 }
 
 impl Peer {
-    /// Returns the name under which others reach it: the full name, else the address.
+    /// Returns the host name by which others reach it: the DNS name, else the address.
     pub(crate) fn host(&self) -> String {
         let address = || self.ip.map(|ip| ip.to_string());
         let host = self.fqdn.clone().or_else(address);
@@ -67,15 +67,15 @@ impl Peer {
     }
 }
 
-/// The peers, and what was found out about their service on the way.
+/// The peers of a group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Peers {
     pub(crate) all: Vec<Peer>,
-    /// The service that the set names, but that does not exist.
+    /// The governing service, if it does not exist.
     pub(crate) missing_service: Option<String>,
 }
 
-/// Returns all peers, in the order of their ordinals.
+/// Returns all peers, ordered by ordinal.
 pub(crate) fn find(session: &Session, group: &PeerGroup) -> Result<Peers> {
     match group {
         PeerGroup::Set(name) => of_set(session, &session.expect_set(name)?),
@@ -124,8 +124,8 @@ fn service_of(session: &Session, name: &str) -> Result<Option<Service>> {
     }
 }
 
-/// Returns the pets that the set wants, whether they exist or not, and those that it has besides
-/// because it is shrinking, by ordinal.
+/// Returns the pets that the set wants, whether they exist or not, and surplus pets of a set that
+/// is being scaled down, ordered by ordinal.
 fn pets_of(session: &Session, set: &Set) -> Result<Vec<(PetName, Option<Pod>)>> {
     let look = |ordinal| -> Result<(PetName, Option<Pod>)> {
         let name = PetName::new(set.name.clone(), ordinal);
@@ -161,7 +161,8 @@ fn pets_of(session: &Session, set: &Set) -> Result<Vec<(PetName, Option<Pod>)>> 
     Ok(pets)
 }
 
-/// The supervisor's record says which pods to look at; what they are like is read from them.
+/// Returns the endpoints of a service: their names are from the record of the supervisor, their
+/// states from the pods.
 fn of_service(session: &Session, name: &ObjectName) -> Result<Peers> {
     let service: Option<Service> = session.store.find(&session.namespace, name)?;
     let service = service.ok_or_else(|| session.not_found("services", name.as_str()))?;
@@ -186,7 +187,7 @@ fn of_service(session: &Session, name: &ObjectName) -> Result<Peers> {
     })
 }
 
-/// Returns the record of a service with its endpoints as their pods are now.
+/// Returns the record of a service with the current state of its pods.
 fn refreshed(session: &Session, service: &Service) -> Result<ServiceRecord> {
     let name = service.metadata.name.as_deref().unwrap_or_default();
     let path = session
@@ -219,7 +220,7 @@ fn of_pod(pod: &Pod) -> Peer {
     }
 }
 
-/// A pet that does not exist (yet); if it ever did, its address is known.
+/// Returns the peer for a pet that does not exist, with its address if it has one already.
 fn absent(session: &Session, name: &PetName, template: &PodSpec) -> Peer {
     let name = name.to_string();
     let given = store::addresses_given(&session.store.layout().addresses()).unwrap_or_default();
@@ -251,7 +252,7 @@ fn ports_of(spec: &PodSpec) -> BTreeMap<String, u16> {
     ports.filter_map(named).collect()
 }
 
-/// Notes what the service says of a peer: whether it is published, and what its ports are called.
+/// Notes whether the service publishes a peer, and the names of its ports.
 fn note_service(peer: &mut Peer, record: &ServiceRecord) {
     let own = record.endpoints.iter().filter(|end| end.pod == peer.name);
     for endpoint in own {
@@ -262,7 +263,7 @@ fn note_service(peer: &mut Peer, record: &ServiceRecord) {
     }
 }
 
-/// Looks at the peers whenever something about them may have changed.
+/// Watches the peers of a group for changes.
 #[derive(Debug)]
 pub(crate) struct PeerWatcher<'a> {
     session: &'a Session,
@@ -271,6 +272,7 @@ pub(crate) struct PeerWatcher<'a> {
 }
 
 impl<'a> PeerWatcher<'a> {
+    /// Watches the directories in which the peers of a group change.
     pub(crate) fn new(session: &'a Session, group: PeerGroup) -> Result<Self> {
         let mut watch = Watch::new().context("cannot watch the state directory")?;
         let (layout, namespace) = (session.store.layout(), &session.namespace);
@@ -291,7 +293,7 @@ impl<'a> PeerWatcher<'a> {
         })
     }
 
-    /// Returns the peers as they are now; none where their set is gone.
+    /// Returns the current peers; none if their set does not exist.
     pub(crate) fn look(&mut self) -> Result<Peers> {
         self.watch
             .noticed()
@@ -301,14 +303,14 @@ impl<'a> PeerWatcher<'a> {
                 Err(error) if kind_of(&error) == Kind::NotFound => Peers::default(),
                 found => found?,
             };
-            // What changed before its directory was watched is seen by looking again.
+            // Changes from before a directory was watched are seen by reading again.
             if !self.watch_pets(&peers) {
                 return Ok(peers);
             }
         }
     }
 
-    /// Watches the directories of the pets; returns whether one of them was not watched before.
+    /// Watches the directories of the pets; returns whether one is newly watched.
     fn watch_pets(&mut self, peers: &Peers) -> bool {
         let mut fresh = false;
         for peer in &peers.all {
@@ -317,14 +319,14 @@ impl<'a> PeerWatcher<'a> {
                 .store
                 .layout()
                 .pet(&self.session.namespace, &peer.name);
-            // One that is not there is noticed one level above when it comes. One that is may
-            // still be empty, and what comes into it is noticed here.
+            // A missing directory is noticed in its parent when it is created. A new one may still
+            // be empty, and its files are noticed here.
             fresh |= self.watch.add_new(files.root(), ()).unwrap_or(false);
         }
         fresh
     }
 
-    /// Waits until something may have changed, at the longest until `deadline`.
+    /// Waits for a change, at the longest until `deadline`.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> Result<()> {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let left = left.and_then(|left| Timespec::try_from(left).ok());
@@ -336,7 +338,7 @@ impl<'a> PeerWatcher<'a> {
     }
 }
 
-/// Who asks: the pet in which this program runs.
+/// The pet in which this program runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Caller {
     pub(crate) name: String,
@@ -345,7 +347,7 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// Reads it from the environment that petset gives to its pets.
+    /// Reads it from the environment variables that petset sets.
     pub(crate) fn from_environment() -> Option<Self> {
         let text = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
         Some(Self {
@@ -355,7 +357,7 @@ impl Caller {
         })
     }
 
-    /// Tells whether a peer of `namespace` is the one who asks.
+    /// Returns whether a peer of `namespace` is this pet.
     pub(crate) fn is(&self, peer: &Peer, namespace: &Namespace) -> bool {
         self.name == peer.name && self.namespace.as_ref().is_none_or(|own| own == namespace)
     }

@@ -1,7 +1,7 @@
-//! One pod as it is now, read from its own two files.
+//! The current state of a pod, from its manifest and its runner's status.
 //!
-//! Reading them needs nobody: no lock, no supervisor. That its runner lives is part of the answer,
-//! because the status of a runner that was killed says for ever what was true last.
+//! Reading them needs neither a lock nor the supervisor. A runner that was killed leaves a stale
+//! status behind, so whether the runner is alive is checked too.
 
 use anyhow::Context;
 use k8s_openapi::api::core::v1::Pod;
@@ -12,16 +12,16 @@ use crate::model::{Namespace, printer};
 use crate::problem::Result;
 use crate::store::{Layout, PetLayout, RunnerRecord, merge_status, read_json};
 
-/// The status word of a pet whose runner was killed and has no successor yet.
+/// The status of a pet whose runner was killed and not replaced yet.
 const LOST: &str = "Unknown";
 const LOST_WHY: &str = "its runner is gone, and `petset start` brings it back";
 
-/// Returns the pod of this name with its runner's status in it; nothing where it does not run.
+/// Returns the pod of this name with its runner's status; `None` where it does not exist.
 pub(crate) fn find(session: &Session, name: &str) -> Result<Option<Pod>> {
     find_in(session, &session.namespace, name)
 }
 
-/// Returns the pod of this name in any namespace.
+/// Returns the pod of this name in a namespace.
 pub(crate) fn find_in(session: &Session, namespace: &Namespace, name: &str) -> Result<Option<Pod>> {
     let files = session.store.layout().pet(namespace, name);
     if !files.pod().exists() {
@@ -32,7 +32,7 @@ pub(crate) fn find_in(session: &Session, namespace: &Namespace, name: &str) -> R
             return Ok(None);
         };
         merge_status(&mut pod, read_json(&files.status())?);
-        // From within a pet, no process of the host is seen.
+        // Inside of an isolated pet, no process of the host is visible.
         if !inside::is_here() && !has_ended(&pod) && !is_kept(&files) {
             lost(&mut pod);
         }
@@ -41,19 +41,19 @@ pub(crate) fn find_in(session: &Session, namespace: &Namespace, name: &str) -> R
     read().with_context(|| format!("cannot read the pet {name}"))
 }
 
-/// Tells whether all of the pod has ended for good.
+/// Returns whether all containers of the pod have ended for good.
 pub(crate) fn has_ended(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed"))
 }
 
-/// Tells whether nothing of the pod runs, and nothing is about to: it has ended and its runner, if
-/// it still is there, has said so last of all.
+/// Returns whether no container of the pod runs or will run: it has ended, and is not being
+/// deleted.
 pub(crate) fn is_at_rest(pod: &Pod) -> bool {
     has_ended(pod) && pod.metadata.deletion_timestamp.is_none()
 }
 
-/// Returns a pod that was asked for and has not been made yet.
+/// Returns a pod that is wanted and was not started yet.
 fn to_come(session: &Session, namespace: &Namespace, name: &str) -> Result<Option<Pod>> {
     let Ok(name) = name.parse() else {
         return Ok(None);
@@ -65,7 +65,7 @@ fn to_come(session: &Session, namespace: &Namespace, name: &str) -> Result<Optio
     Ok(pod)
 }
 
-/// Marks what nobody keeps: whatever was seen last, nothing of it is known any more.
+/// Marks a pod whose runner is dead as not ready, since its status is stale.
 fn lost(pod: &mut Pod) {
     let status = pod.status.get_or_insert_default();
     status.reason = Some(LOST.to_owned());
@@ -80,7 +80,7 @@ fn lost(pod: &mut Pod) {
     all.for_each(|container| container.ready = false);
 }
 
-/// Says in one sentence why a pet is not ready; nothing where it is.
+/// Returns why a pet is not ready; `None` where it is.
 pub(crate) fn why_not_ready(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref();
     let lost = status.filter(|status| status.reason.as_deref() == Some(LOST));
@@ -97,7 +97,7 @@ pub(crate) fn is_kept(files: &PetLayout) -> bool {
     record.is_none_or(|record| record.is_alive())
 }
 
-/// Lists the ports of a pet that the host finds elsewhere, as `80=10080`.
+/// Lists the ports of a pet that the host reaches at another number, as `80=10080`.
 pub(crate) fn moved_ports(layout: &Layout, pod: &Pod) -> Vec<String> {
     let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
     let (Ok(namespace), Some(name)) = (namespace.parse(), &pod.metadata.name) else {

@@ -1,4 +1,4 @@
-//! `--dry-run`: the steps that a verb would lead to, shown and not taken.
+//! `--dry-run`: showing the steps that a verb would cause.
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -16,44 +16,44 @@ use crate::model::{ObjectRef, Rules, Seen, Set, SetName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store;
 
-/// What a dry run shows.
+/// The kinds of dry runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DryRun {
     /// The steps that would be taken, in order
     Plan,
-    /// What `kubectl --dry-run=client` shows: with -o json the objects, not the steps
+    /// As kubectl does: -o json prints the objects instead of the steps
     Client,
 }
 
-/// How a dry run is shown.
+/// The output formats of a dry run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PlanFormat {
-    /// The steps, a line each
+    /// The steps, one per line
     Text,
     /// The steps, or the objects with --dry-run=client
     Json,
-    /// The objects as they would be wanted
+    /// The objects as they would be stored
     Yaml,
     /// The names of the objects
     Name,
 }
 
-/// What one set or pod would do, and what would be wanted of it then.
+/// The plan for one set or pod, and the object as it would be stored.
 pub(crate) struct Preview {
     pub(crate) plan: Plan,
     pub(crate) object: Object,
 }
 
-/// Whether a verb only shows what it would do.
+/// The options of a dry run.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DryRunArgs {
-    /// Change nothing, and show the steps that would be taken, in order
+    /// Change nothing, and print the steps that would be taken, in order
     ///
-    /// With --output=yaml or name, and with --dry-run=client --output=json, it shows the object as
-    /// it would be wanted, as kubectl does.
+    /// With --output=yaml or name, and with --dry-run=client --output=json, it prints the object as
+    /// it would be stored, as kubectl does.
     #[arg(long, value_name = "plan|client", num_args = 0..=1, require_equals = true, default_missing_value = "plan")]
     dry_run: Option<DryRun>,
-    /// How to show a dry run
+    /// Output format of the dry run
     #[arg(
         short,
         long,
@@ -66,17 +66,17 @@ pub(crate) struct DryRunArgs {
 }
 
 impl DryRunArgs {
-    /// Says whether nothing shall be changed.
+    /// Returns whether this is a dry run.
     pub(crate) const fn is_on(&self) -> bool {
         self.dry_run.is_some()
     }
 
-    /// Says whether the steps are shown as text.
+    /// Returns whether the steps are shown as text.
     pub(crate) const fn is_text(&self) -> bool {
         matches!(self.output, PlanFormat::Text)
     }
 
-    /// Shows what sets would do, or what would be wanted of them, one after the other.
+    /// Prints the plans, or the objects as they would be stored.
     pub(crate) fn show(&self, previews: Vec<Preview>) -> Result<()> {
         let format = match (self.output, self.dry_run) {
             (PlanFormat::Json, Some(DryRun::Client)) => Format::Json,
@@ -91,13 +91,13 @@ impl DryRunArgs {
     }
 }
 
-/// Shows the steps of every set as JSON.
+/// Prints the steps of every set as JSON.
 pub(crate) fn show_json(previews: &[Preview]) -> Result<()> {
     let plans: Vec<_> = previews.iter().map(|preview| &preview.plan).collect();
     render::json(&plans)
 }
 
-/// Shows the steps of every set, a line each.
+/// Prints the steps of every set, one per line.
 pub(crate) fn show_text(previews: &[Preview]) -> Result<()> {
     previews
         .iter()
@@ -127,7 +127,7 @@ fn show_plan(plan: &Plan) -> Result<()> {
 }
 
 impl Session {
-    /// Shows what one set would do after a change.
+    /// Prints the plan for a set after a change.
     pub(crate) fn preview(
         &self,
         name: &SetName,
@@ -149,7 +149,7 @@ impl Session {
         dry_run.show(vec![self.plan(set, self.store.is_stopped())?])
     }
 
-    /// Plans what a set would do if it were wanted like this.
+    /// Plans the steps for a set, as if it were stored like this.
     pub(crate) fn plan(&self, set: StatefulSet, stopped: bool) -> Result<Preview> {
         let (mut want, seen, rules) = self.outlook(&set)?;
         want.stopped = stopped;
@@ -163,7 +163,7 @@ impl Session {
         Ok(Preview { plan, object })
     }
 
-    /// Plans what would become of a pod if it were wanted like this.
+    /// Plans the steps for a bare pod, as if it were stored like this.
     pub(crate) fn plan_pod(&self, want: Pod, stopped: bool) -> Result<Preview> {
         let ObjectRef { namespace, name } = ObjectRef::of(&want.metadata)?;
         let there = self.store.layout().pet(&namespace, name.as_str()).pod();
@@ -177,7 +177,7 @@ impl Session {
         Ok(Preview { plan, object })
     }
 
-    /// Plans what a set would do if these pets were replaced.
+    /// Plans the steps for a set of which these pets are replaced.
     pub(crate) fn plan_evictions(&self, set: StatefulSet, uids: &[String]) -> Result<Preview> {
         let (mut want, mut seen, rules) = self.outlook(&set)?;
         want.stopped = self.store.is_stopped();
@@ -187,7 +187,7 @@ impl Session {
         Ok(Preview { plan, object })
     }
 
-    /// Reads what there is of a set, as the supervisor would see it.
+    /// Reads the current state of a set, as the supervisor sees it.
     fn outlook(&self, set: &StatefulSet) -> Result<(Set, Seen, Rules)> {
         let mut want = Set::of(set)?;
         let rules = Rules::for_set(&mut want, self.store.settings().strict);

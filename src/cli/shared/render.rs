@@ -1,4 +1,4 @@
-//! What goes to standard output: tables, JSON, YAML, names.
+//! Standard output: tables, JSON, YAML and names.
 //!
 //! The sole user of comfy-table, and the sole writer to standard output.
 
@@ -15,7 +15,7 @@ use crate::problem::Result;
 use crate::yaml;
 pub(crate) use document::{Document, List};
 
-/// The forms that `-o` offers for objects.
+/// The output formats of objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// A table with more columns
@@ -24,13 +24,13 @@ pub(crate) enum Format {
     Json,
     /// The objects as YAML
     Yaml,
-    /// One name a line, such as statefulset.apps/web
+    /// One name per line, such as statefulset.apps/web
     Name,
 }
 
 /// Writes text to standard output as it is.
 ///
-/// A reader that has gone away (`petset get | head -1`) ends the program silently.
+/// The program exits silently if the reader is gone (`petset get | head -1`).
 pub(crate) fn text(text: &str) -> Result<()> {
     bytes(text.as_bytes())
 }
@@ -79,7 +79,7 @@ pub(crate) fn lay_out(headings: &[&str], rows: &[Vec<String>]) -> String {
     lines.collect()
 }
 
-/// Columns that keep their widths from one piece of a table to the next, and only ever grow.
+/// Columns whose widths stay the same, or grow, from one part of a table to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Columns {
     widths: Vec<usize>,
@@ -89,7 +89,7 @@ impl Columns {
     /// The space between two columns.
     const GAP: usize = 3;
 
-    /// Lays out rows, each cell made harmless.
+    /// Lays out rows, with control characters escaped.
     pub(crate) fn lay_out(&mut self, rows: &[Vec<String>]) -> String {
         let rows: Vec<Vec<String>> = rows.iter().map(|row| clean_row(row)).collect();
         for row in &rows {
@@ -115,8 +115,7 @@ fn clean_row(row: &[String]) -> Vec<String> {
     row.iter().map(|cell| clean(cell)).collect()
 }
 
-/// Returns text that does nothing to a terminal: control characters become visible, lines become
-/// spaces.
+/// Escapes control characters, which could change the terminal, and joins lines by spaces.
 pub(crate) fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for letter in text.chars() {

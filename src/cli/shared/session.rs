@@ -58,8 +58,8 @@ impl Session {
         edit: impl FnOnce(&mut Edit<'_>) -> Result<T>,
     ) -> Result<T> {
         if inside::is_here() {
-            let message = "a pet with isolation cannot change what is wanted";
-            let hint = "run the command on the host, or let the set do without: --isolation none";
+            let message = "an isolated pet cannot change the state directory";
+            let hint = "run the command on the host, or create the set with --isolation none";
             return Err(Problem::new(Kind::Failed, message).hint(hint).into());
         }
         let outcome = self.store.edit(verb, self.lock_timeout, edit)?;

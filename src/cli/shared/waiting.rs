@@ -1,7 +1,7 @@
-//! Waiting until what was asked for is so, and saying meanwhile what is waited for.
+//! Waiting until a change has taken effect, with progress messages.
 //!
-//! No lock is held, nothing is polled: the supervisor's reports are watched, and so is the
-//! supervisor itself, so that a new one can be started where it dies.
+//! No lock is held and nothing is polled: the reports of the supervisor are watched, and so is the
+//! supervisor, which is started again if it dies.
 
 mod goal;
 mod pods;
@@ -32,23 +32,25 @@ pub(in crate::cli) use goal::{Goal, GoalState};
 pub(in crate::cli) use pods::refuse_if_ended;
 pub(in crate::cli) use progress::Progress;
 
-/// A pet without a readiness probe counts as ready as soon as it is started, and a program with a
-/// wrong option ends just after that: a verb that starts pets looks once more so much later.
+/// How much longer a verb waits that starts pets without a readiness probe.
+///
+/// Such a pet counts as ready as soon as it is started, and a program with a wrong option exits
+/// just after that.
 const AFTERTHOUGHT: Duration = Duration::from_millis(150);
 
-/// Whether and how long a verb waits.
+/// The options of a verb that waits.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct WaitArgs {
-    /// Return at once; the work goes on
+    /// Return at once; the work goes on in the background
     #[arg(long, conflicts_with = "timeout")]
     no_wait: bool,
-    /// How long to wait until it is done; the work goes on afterwards
+    /// How long to wait; the work goes on in the background afterwards
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
     timeout: Duration,
 }
 
 impl Session {
-    /// Waits until all the goals are reached, unless the user asked not to.
+    /// Waits until all goals are reached, unless the user asked not to.
     pub(crate) fn wait(&self, goals: &[Goal], args: &WaitArgs) -> Result<()> {
         if args.no_wait {
             return Ok(());
@@ -66,6 +68,7 @@ impl Session {
         store::read_json(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
+    /// Returns whether a goal is reached, and if not, what it waits for.
     pub(in crate::cli) fn progress(&self, goal: &Goal) -> Result<GoalState> {
         let ObjectRef { namespace, name } = ObjectRef::of(goal.metadata())?;
         let report = match goal {
@@ -92,11 +95,11 @@ impl Session {
 
     fn until_settled(&self, set: &StatefulSet, report: Option<SetReport>) -> Result<GoalState> {
         let name = ObjectRef::of(&set.metadata)?.name;
-        let wished = set.spec.as_ref().and_then(|spec| spec.replicas);
+        let wanted = set.spec.as_ref().and_then(|spec| spec.replicas);
         let uid = set.metadata.uid.as_deref().unwrap_or_default();
         let generation = set.metadata.generation.unwrap_or_default();
         let seen = |report: &SetReport| report.status.observed_generation.unwrap_or_default();
-        // What was seen before a `petset start` speaks of the stop.
+        // A report from before `petset start` is about the stop.
         let of_now = |report: &SetReport| report.uid == uid && !report.stopped;
         let current = report.filter(|report| of_now(report) && seen(report) >= generation);
         if current.as_ref().is_some_and(|report| report.settled) {
@@ -109,10 +112,10 @@ impl Session {
         };
         let namespace = ObjectRef::of(&set.metadata)?.namespace;
         refuse_if_hopeless(self, &namespace, &name, &report)?;
-        Ok(GoalState::Waiting(describe(&name, wished, &report)))
+        Ok(GoalState::Waiting(describe(&name, wanted, &report)))
     }
 
-    /// A set that somebody deleted meanwhile will never be what was asked for.
+    /// Refuses to wait for a set that another command has deleted.
     fn expect_still_wanted(&self, set: &StatefulSet) -> Result<()> {
         let ObjectRef { namespace, name } = ObjectRef::of(&set.metadata)?;
         let wanted: Option<StatefulSet> = self.store.find(&namespace, &name)?;
@@ -125,7 +128,7 @@ impl Session {
         Err(Problem::new(Kind::Conflict, format!("{name} was deleted meanwhile")).into())
     }
 
-    /// An upgrade that the supervisor took back has failed, although the set is at rest.
+    /// Fails if the supervisor has rolled the upgrade back.
     fn expect_not_rolled_back(&self, set: &StatefulSet) -> Result<()> {
         let ObjectRef { namespace, name } = ObjectRef::of(&set.metadata)?;
         let wanted: Option<StatefulSet> = self.store.find(&namespace, &name)?;
@@ -148,7 +151,7 @@ impl Session {
         Err(problem.hint(look).into())
     }
 
-    /// Returns the last lines that a pet has said, if it is there.
+    /// Returns the last lines of the log of a pet, if it exists.
     fn last_words(&self, namespace: &Namespace, pet: &str) -> Vec<String> {
         let name: Option<ObjectName> = pet.parse().ok();
         let pod = name.and_then(|name| self.pet(namespace, &name).ok()?);
@@ -169,9 +172,9 @@ impl Session {
     }
 }
 
-/// Halts when a pet can never become ready without somebody's help.
+/// Fails when a pet can never become ready without a change by the user.
 ///
-/// The last words of the pet are part of the message: most often they say it all.
+/// The last lines of its log are part of the message, since they usually tell the cause.
 pub(in crate::cli) fn refuse_if_hopeless(
     session: &Session,
     namespace: &Namespace,
@@ -193,7 +196,7 @@ pub(in crate::cli) fn refuse_if_hopeless(
     let message = why.clone() + &quoted(pet, &words);
     let look = format!("look at it with `petset describe {pet}` and `petset logs {pet}`");
     let mend = format!(
-        "petset keeps trying; mend it with `petset upgrade {set} ...`, or take it away with \
+        "petset keeps trying; fix it with `petset upgrade {set} ...`, or delete it with \
          `petset delete {set}`"
     );
     let problem = Problem::new(Kind::Halted, message).hint(look).hint(mend);
@@ -207,7 +210,7 @@ pub(in crate::cli) fn refuse_if_hopeless(
     Err(problem.hint(trap).into())
 }
 
-/// Says what to do about a pet that is to leave its set and cannot: its hook failed.
+/// Returns the error for a pet that cannot leave its set, because its hook failed.
 fn may_not_leave(set: &StatefulSet, pet: &str, why: &str) -> Option<Problem> {
     let set = Set::of(set).ok()?;
     let ordinal = set.ordinal_of(pet).filter(|ordinal| !set.has(*ordinal))?;
@@ -231,13 +234,13 @@ fn until_stopped(set: &ObjectName, report: Option<SetReport>) -> GoalState {
     }
 }
 
-/// Says how far a set is and what it waits for.
-fn describe(set: &ObjectName, wished: Option<i32>, report: &SetReport) -> String {
+/// Describes the progress of a set, and what it waits for.
+fn describe(set: &ObjectName, wanted: Option<i32>, report: &SetReport) -> String {
     let status = &report.status;
     let ready = status.ready_replicas.unwrap_or_default();
-    let count = match wished {
+    let count = match wanted {
         Some(0) => format!("{set}: {} left", status.replicas),
-        Some(wished) => format!("{set}: {ready} of {wished} ready"),
+        Some(wanted) => format!("{set}: {ready} of {wanted} ready"),
         None => format!("{set}: {ready} ready"),
     };
     match report.waiting.first() {
@@ -246,7 +249,7 @@ fn describe(set: &ObjectName, wished: Option<i32>, report: &SetReport) -> String
     }
 }
 
-/// Watches on behalf of one command.
+/// Waits for the goals of one command.
 struct GoalWaiter<'a> {
     session: &'a Session,
     reports: Watch<()>,
@@ -307,7 +310,7 @@ impl<'a> GoalWaiter<'a> {
         }
     }
 
-    /// Tells whether the goals that are reached now stay so for a moment.
+    /// Returns whether goals that are reached stay reached for a moment.
     fn lasts(&mut self, goals: &[Goal]) -> Result<bool> {
         let soon = Instant::now() + AFTERTHOUGHT;
         while Instant::now() < soon {
@@ -319,7 +322,7 @@ impl<'a> GoalWaiter<'a> {
         Ok(true)
     }
 
-    /// Returns what the first goal waits for that is not reached.
+    /// Returns what the first goal that is not reached waits for.
     fn next_unreached(&mut self, goals: &[Goal]) -> Result<Option<String>> {
         for goal in goals {
             self.watch_pod(goal)?;
@@ -330,18 +333,18 @@ impl<'a> GoalWaiter<'a> {
         Ok(None)
     }
 
-    /// Watches the files of a pod, which may have come only now.
+    /// Watches the files of a pod, which may have been created only now.
     fn watch_pod(&mut self, goal: &Goal) -> Result<()> {
         if let Goal::PodUp(pod) | Goal::PodStopped(pod) = goal {
             let ObjectRef { namespace, name } = ObjectRef::of(&pod.metadata)?;
             let files = self.session.store.layout().pet(&namespace, name.as_str());
-            // One that is not there is noticed one level above when it comes.
+            // Its creation is noticed in the parent directory.
             let _ = self.reports.add_new(files.root(), ());
         }
         Ok(())
     }
 
-    /// Waits until something happened: a report, the supervisor's end, Ctrl-C, or the time is up.
+    /// Waits for a report, the end of the supervisor, Ctrl-C, or the deadline.
     fn sleep(&mut self, deadline: Instant) -> Result<()> {
         let left = deadline.saturating_duration_since(Instant::now());
         let left = self
@@ -375,7 +378,7 @@ impl<'a> GoalWaiter<'a> {
             .context("cannot watch the state directory")?;
         self.check_interrupt()?;
         if ended {
-            // It may have ended because all is done; if not, a new one carries on.
+            // It may have ended because there is nothing left to do; if not, a new one takes over.
             supervisor::nudge(self.session.store.layout())?;
             self.lifeline = supervisor::lifeline(self.session.store.layout());
         }

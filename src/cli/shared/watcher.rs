@@ -1,5 +1,4 @@
-//! Looking on: waiting until something changes in some directories, without looking again and
-//! again.
+//! Waiting for changes in directories, without polling.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,17 +12,18 @@ use rustix::io::Errno;
 use crate::problem::Result;
 use crate::store::Watch;
 
-/// Directories that are watched; they need not exist yet.
+/// Watches directories, which need not exist yet.
 pub(crate) struct Watcher {
     watch: Watch<()>,
-    /// Becomes readable when somebody ends.
+    /// Becomes readable when the supervisor ends.
     lifeline: Option<OwnedFd>,
     lost: bool,
-    /// It is for somebody who reads the standard output, and ends with them.
+    /// Whether to exit when the reader of standard output is gone.
     for_reader: bool,
 }
 
 impl Watcher {
+    /// Makes a watcher of no directories.
     pub(crate) fn new() -> Result<Self> {
         let watch = Watch::new().context("cannot watch the state directory")?;
         Ok(Self {
@@ -34,15 +34,14 @@ impl Watcher {
         })
     }
 
-    /// Looks on for somebody who reads the standard output: without them, the program ends.
+    /// Makes a watcher that exits the program when the reader of standard output is gone.
     pub(crate) fn for_reader() -> Result<Self> {
         let mut watcher = Self::new()?;
         watcher.for_reader = true;
         Ok(watcher)
     }
 
-    /// Watches these directories from now on. Read what they hold afterwards, and nothing that
-    /// happens is missed.
+    /// Watches these directories from now on. Read them afterwards, so that no change is missed.
     pub(crate) fn at<'a>(&mut self, dirs: impl IntoIterator<Item = &'a PathBuf>) -> Result<()> {
         for dir in dirs {
             self.add(dir)
@@ -51,7 +50,7 @@ impl Watcher {
         Ok(())
     }
 
-    /// Watches a directory, or the nearest one above it that exists.
+    /// Watches a directory, or its nearest ancestor that exists.
     fn add(&mut self, dir: &Path) -> io::Result<()> {
         for existing in dir.ancestors() {
             match self.watch.add_growing(existing, ()) {
@@ -62,22 +61,22 @@ impl Watcher {
         Ok(())
     }
 
-    /// Also waits for the end of whoever has this lifeline.
+    /// Also waits for the end of the supervisor that has this lifeline.
     pub(crate) fn guard(&mut self, lifeline: Option<OwnedFd>) {
         self.lifeline = lifeline;
         self.lost = false;
     }
 
-    /// Tells whether the guarded one has ended.
+    /// Returns whether the supervisor has ended.
     pub(crate) const fn lost(&self) -> bool {
         self.lost
     }
 
-    /// Waits until something happened, or the time is up; tells whether something happened.
+    /// Waits for a change or until the deadline; returns whether something changed.
     pub(crate) fn wait(&mut self, until: Option<Instant>) -> Result<bool> {
         let timeout = until.map(|until| until.saturating_duration_since(Instant::now()));
         let timeout = timeout.map(|timeout| {
-            // Rounded up, so that the deadline has passed when nothing happened.
+            // Rounded up, so that the deadline has passed when the wait times out.
             let timeout = timeout + Duration::from_millis(1);
             Timespec::try_from(timeout).unwrap_or(Timespec {
                 tv_sec: 3600,

@@ -1,4 +1,4 @@
-//! Words and short forms that kubectl prints, shared by the reading verbs.
+//! Formatting of values as kubectl prints them.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ServiceSpec;
@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::model::printer;
 
-/// What is printed where there is nothing.
+/// The text for an empty value.
 pub(crate) const NONE: &str = "<none>";
 
 /// Returns the age of an object, in kubectl's short form.
@@ -17,7 +17,7 @@ pub(crate) fn age_of(metadata: &ObjectMeta, now: Timestamp) -> String {
     }
 }
 
-/// Returns the words with commas between them.
+/// Joins the words with commas.
 pub(crate) fn joined<'a>(words: impl Iterator<Item = &'a str>) -> String {
     let words: Vec<&str> = words.collect();
     or_none(Some(words.join(",")))
@@ -55,12 +55,12 @@ pub(crate) fn modes(modes: &[String]) -> String {
     short.join(",")
 }
 
-/// Writes a time as `kubectl describe` does.
+/// Formats a time as `kubectl describe` does.
 pub(crate) fn date(time: Timestamp) -> String {
     time.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
 }
 
-/// Writes a number of bytes for people: `3.1 MiB`.
+/// Formats a number of bytes: `3.1 MiB`.
 pub(crate) fn byte_size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let (mut tenths, mut unit) = (u128::from(bytes) * 10, 0);

@@ -16,10 +16,10 @@ use crate::store::{self, SET_ANNOTATION, names_in, read_json};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Volume {
     pub(super) name: String,
-    /// The set it was made for; nothing for a claim that was asked for by itself.
+    /// The set it was created for; `None` for a claim without a set.
     pub(super) set: Option<String>,
     pub(super) status: VolumeStatus,
-    /// The size that its claim asks for, in Kubernetes' notation.
+    /// The size that its claim requests, in Kubernetes notation.
     pub(super) requested: Option<String>,
     pub(super) path: PathBuf,
 }
@@ -31,7 +31,7 @@ pub(super) enum VolumeStatus {
     InUse(String),
     /// The set wants it for this pet, which does not exist now.
     Bound(String),
-    /// The set is there, but has shrunk.
+    /// The set was scaled down below it.
     Kept,
     /// The set is gone, or there never was one.
     Unbound,
@@ -55,14 +55,14 @@ impl VolumeStatus {
     }
 }
 
-/// All volumes of a namespace, by name and ordinal.
+/// All volumes of a namespace, ordered by name and ordinal.
 #[derive(Debug)]
 pub(super) struct VolumeList {
     pub(super) all: Vec<Volume>,
 }
 
 impl VolumeList {
-    /// Looks at claims, directories, sets and pets as they are now.
+    /// Reads the current claims, directories, sets and pets.
     pub(super) fn of(session: &Session) -> Result<Self> {
         let (layout, namespace) = (session.store.layout(), &session.namespace);
         let claims = layout.claims(namespace);
@@ -127,7 +127,7 @@ fn claim_of(mount: &PodVolume) -> Option<&str> {
     Some(&source.claim_name)
 }
 
-/// Which pet uses which claim.
+/// Returns the pets that use claims, by claim.
 fn users(session: &Session) -> Result<BTreeMap<String, String>> {
     let (layout, namespace) = (session.store.layout(), &session.namespace);
     let mut users = BTreeMap::new();

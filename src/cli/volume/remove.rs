@@ -18,26 +18,26 @@ use crate::model::kind::ObjectKind;
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Edit};
 
-/// Remove volumes, with all that is in them
+/// Remove volumes and their data
 ///
-/// A volume that a pet uses, or that a set wants for one of its pets, is not removed. On a
-/// terminal you are asked; elsewhere --yes is needed.
+/// A volume is not removed while a pet uses it or a set wants it. The command asks for confirmation
+/// on a terminal; elsewhere --yes is required.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   petset volume rm data-web-3 data-web-4
-  petset volume rm --set web --dry-run   what would go, and how much it holds
-  petset volume rm --set web --yes       everything that a deleted set left behind")]
+  petset volume rm --set web --dry-run   what would be removed, and its size
+  petset volume rm --set web --yes       all volumes of a deleted set")]
 pub(super) struct Args {
     /// Claims to remove, such as data-web-3
     #[arg(required_unless_present = "set", value_name = "CLAIM")]
     claims: Vec<ObjectName>,
-    /// Set whose volumes are all removed
+    /// Remove all volumes of this set
     #[arg(long, value_name = "SET", conflicts_with = "claims")]
     set: Option<SetRef>,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
-    /// Change nothing, and show what would be removed
+    /// Change nothing, and print what would be removed
     #[arg(long)]
     dry_run: bool,
 }
@@ -77,8 +77,8 @@ fn tell(volumes: &[&Volume], sizes: &[u64], what: &str) -> Result<()> {
     })
 }
 
-/// Returns the volumes of a set, which may be gone. Where nothing says which set a volume was
-/// made for, its name has to.
+/// Returns the volumes of a set, which may be gone. Volumes without a note of their set count if
+/// their name does.
 fn of_set<'v>(session: &Session, volumes: &'v VolumeList, set: &str) -> Result<Vec<&'v Volume>> {
     let all = volumes.all.iter();
     let own = all.filter(|volume| match &volume.set {
@@ -97,7 +97,7 @@ fn of_set<'v>(session: &Session, volumes: &'v VolumeList, set: &str) -> Result<V
     Ok(own)
 }
 
-/// Tells whether a name reads TEMPLATE-SET-ORDINAL.
+/// Returns whether a name is TEMPLATE-SET-ORDINAL.
 fn is_named_after(name: &str, set: &str) -> bool {
     let stem = name
         .rsplit_once('-')
@@ -127,9 +127,7 @@ fn refuse_what_is_wanted(chosen: &[&Volume], volumes: &VolumeList) -> Result<(),
         .collect();
     if !free.is_empty() {
         let free = free.join(" ");
-        problem = problem.hint(format!(
-            "`petset volume rm {free}` removes what nobody wants"
-        ));
+        problem = problem.hint(format!("`petset volume rm {free}` removes the unused ones"));
     }
     let set = volumes.find(name).and_then(|volume| volume.set.as_ref());
     Err(match set {
@@ -140,7 +138,7 @@ fn refuse_what_is_wanted(chosen: &[&Volume], volumes: &VolumeList) -> Result<(),
     })
 }
 
-/// Says what is lost, and asks whoever sits at the terminal.
+/// Prints the volumes that would be removed, and asks for confirmation.
 fn ask(chosen: &[&Volume], sizes: &[u64]) -> Result<()> {
     for (volume, size) in chosen.iter().zip(sizes) {
         let (name, path) = (&volume.name, volume.path.display());
@@ -154,8 +152,8 @@ fn ask(chosen: &[&Volume], sizes: &[u64]) -> Result<()> {
     let person = isatty(io::stdin().as_fd()) && isatty(io::stderr().as_fd());
     if !person {
         let message =
-            format!("{what} with {total} would be lost for ever, and nobody can be asked");
-        let hint = "say --yes to remove without being asked";
+            format!("{what} with {total} would be lost, and there is no terminal to ask on");
+        let hint = "pass --yes to remove without confirmation";
         return Err(Problem::invalid(message).hint(hint).into());
     }
     say_all(&format!("Remove {what} with {total} for ever? [y/N] "));
@@ -169,7 +167,7 @@ fn ask(chosen: &[&Volume], sizes: &[u64]) -> Result<()> {
     Err(Problem::new(Kind::Failed, "nothing was removed, as you answered").into())
 }
 
-/// Removes volumes under the lock, after another look at who wants them.
+/// Removes volumes under the lock, after checking again that they are not wanted.
 fn remove(session: &Session, edit: &mut Edit<'_>, names: &[&str]) -> Result<()> {
     let volumes = VolumeList::of(session)?;
     let chosen = names.iter().map(|name| volumes.expect(session, name));
@@ -179,7 +177,7 @@ fn remove(session: &Session, edit: &mut Edit<'_>, names: &[&str]) -> Result<()> 
     for volume in chosen {
         let record = layout.claim(namespace, &volume.name);
         store::remove(&record).with_context(|| format!("cannot remove {}", record.display()))?;
-        // From now on it is no volume any more, however long the rest takes.
+        // Once it is renamed, it does not count as a volume, however long the removal takes.
         let doomed = volume
             .path
             .with_file_name(format!(".{}.removed", volume.name));

@@ -1,4 +1,4 @@
-//! What `petset wait --for` can be told, in petset's words and kubectl's.
+//! The conditions of `petset wait --for`, in the words of petset and kubectl.
 
 use std::str::FromStr;
 
@@ -6,20 +6,20 @@ use crate::cli::shared::render::Document;
 use crate::model::object::Object;
 use crate::problem::{Problem, Result};
 
-/// What is waited for.
+/// A condition to wait for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Condition {
     /// All pets are ready.
     Ready,
-    /// Everything that the set asks for is so.
+    /// The state of the set is as its spec says.
     Settled,
-    /// It is gone.
+    /// The object is gone.
     Delete,
     /// A field has a value.
     Is(FieldCondition),
 }
 
-/// A field of the object, and the value it shall have, or any.
+/// A field of the object, and its value; `None` for any value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FieldCondition {
     path: String,
@@ -80,7 +80,7 @@ impl FieldCondition {
         })
     }
 
-    /// Returns what is still waited for.
+    /// Returns what is still missing; `None` if the condition is met.
     pub(super) fn progress(&self, item: &Object) -> Result<Option<String>> {
         let found = Document::of_object(item)?.text_at(&self.pointer);
         let is = match (&found, &self.value) {

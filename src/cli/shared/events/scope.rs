@@ -39,7 +39,7 @@ impl Scope {
             let known = session
                 .store
                 .find::<StatefulSet>(&session.namespace, &name)?;
-            // What is left of a set that was deleted can still be read.
+            // The events of a set that was deleted can still be read.
             Ok(known.is_some() || journal.exists())
         };
         match target {

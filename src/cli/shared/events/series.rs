@@ -55,7 +55,7 @@ impl EventSeries {
         }
     }
 
-    /// Returns when it was seen: `3s`, or `3s (x4 over 10s)`.
+    /// Returns the age: `3s`, or `3s (x4 over 10s)`.
     pub(crate) fn age(&self, now: Timestamp) -> String {
         let ago = |time| printer::age(now.duration_since(time));
         if self.count == 1 {
@@ -69,10 +69,12 @@ impl EventSeries {
         )
     }
 
+    /// Returns the first event of the series.
     pub(crate) const fn event(&self) -> &Event {
         &self.event
     }
 
+    /// Returns the type of the event in Kubernetes' word.
     pub(crate) const fn severity(&self) -> &'static str {
         match self.event.severity {
             Severity::Normal => "Normal",

@@ -21,26 +21,26 @@ pub(crate) struct EventArgs {
     /// Set or pet, such as web or web-0
     #[arg(value_name = "SET|POD")]
     target: Option<TargetRef>,
-    /// Go on to show what happens, until Ctrl-C
+    /// Keep watching and print new events, until Ctrl-C
     #[arg(short, long)]
     watch: bool,
-    /// Form of the output
-    #[arg(short, long, value_name = "FORM")]
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT")]
     output: Option<EventFormat>,
-    /// Only the last lines
+    /// Print only the last N events
     #[arg(long, value_name = "N")]
     tail: Option<usize>,
-    /// Leave out the headings
+    /// Print no headings
     #[arg(long)]
     no_headers: bool,
 }
 
-/// The forms of events.
+/// The output formats of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum EventFormat {
-    /// Kubernetes' events as JSON
+    /// Kubernetes events as JSON
     Json,
-    /// Kubernetes' events as YAML
+    /// Kubernetes events as YAML
     Yaml,
 }
 

@@ -1,4 +1,4 @@
-//! A container within a description: as the manifest has it, and as it really runs.
+//! The description of a container: its manifest, and how it really runs.
 
 use std::path::Path;
 
@@ -68,7 +68,7 @@ fn write_ports(spec: &Container, level: usize, page: &mut Page) {
     page.field(level, "Ports", or_none(Some(ports.join(", "))));
 }
 
-/// Writes what runs: what it was really started with, once it was started.
+/// Writes the command: the one of the running process, else the one of the manifest.
 fn write_command(spec: &Container, launch: Option<&Launch>, level: usize, page: &mut Page) {
     let quoted = |words: &[String]| {
         let words = words.iter().map(String::as_str);
@@ -203,7 +203,7 @@ fn write_environment(spec: &Container, level: usize, page: &mut Page) {
     }
 }
 
-/// Returns a variable's value, or where it comes from: the values of secrets are not shown.
+/// Returns the value of a variable, or its source: the values of secrets are not shown.
 fn value_text(variable: &EnvVar) -> String {
     let Some(source) = &variable.value_from else {
         return variable.value.clone().unwrap_or_default();
@@ -236,7 +236,7 @@ fn source_text(source: &EnvVarSource) -> String {
     }
 }
 
-/// Writes the mounts: where the manifest wants them, and where they really are.
+/// Writes the mount paths of the manifest, and the real paths.
 fn write_mounts(spec: &Container, launch: Option<&Launch>, level: usize, page: &mut Page) {
     let mounts = spec.volume_mounts.as_deref().unwrap_or_default();
     if mounts.is_empty() {

@@ -1,4 +1,4 @@
-//! The layout of a description: kubectl's, in which values that follow each other line up.
+//! The layout of a description: kubectl's, in which the values of consecutive fields line up.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,7 +18,7 @@ pub(crate) struct Page {
 
 #[derive(Debug)]
 enum Line {
-    /// A heading, which ends a run of values that line up.
+    /// A heading, which ends a run of fields.
     Heading(String),
     /// A name with its value.
     Field { name: String, value: String },
@@ -27,14 +27,14 @@ enum Line {
 }
 
 impl Page {
-    /// Adds `name:` and its value, indented by two spaces a level.
+    /// Adds `name:` and its value, indented by two spaces per level.
     pub(crate) fn field(&mut self, level: usize, name: &str, value: impl AsRef<str>) {
         let name = format!("{:1$}{name}:", "", 2 * level);
         let value = clean(value.as_ref());
         self.lines.push(Line::Field { name, value });
     }
 
-    /// Adds a field with several values, one a line.
+    /// Adds a field with several values, one per line.
     pub(crate) fn list(&mut self, level: usize, name: &str, values: &[String]) {
         let Some((first, more)) = values.split_first() else {
             return self.field(level, name, NONE);
@@ -67,14 +67,14 @@ impl Page {
         self.lines.push(Line::Heading(clean_indented(&heading)));
     }
 
-    /// Adds a row of a table; rows that follow each other line up.
+    /// Adds a row of a table; consecutive rows line up.
     pub(crate) fn row(&mut self, level: usize, cells: &[&str]) {
         let cells = cells.iter().map(|cell| clean(cell)).collect();
         let indent = 2 * level;
         self.lines.push(Line::Row { indent, cells });
     }
 
-    /// Adds what happened, as kubectl does at the end.
+    /// Adds the events, as kubectl does at the end.
     pub(crate) fn events(&mut self, events: Vec<Event>, now: Timestamp) {
         let seen = aggregate(events);
         if seen.is_empty() {

@@ -1,4 +1,4 @@
-//! What a verb waits for.
+//! The goals that a verb waits for.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
@@ -7,10 +7,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use crate::cli::shared::render::clean;
 use crate::model::ObjectName;
 
-/// What a verb waits for; the set is as this command left it.
+/// What a verb waits for, with the object as the verb has stored it.
 #[derive(Debug, Clone)]
 pub(crate) enum Goal {
-    /// Everything that this set asks for is so.
+    /// The state of the set is as its spec says.
     Settled(StatefulSet),
     /// The set is gone, and its pets with it.
     Gone(StatefulSet),
@@ -20,13 +20,13 @@ pub(crate) enum Goal {
         pet: ObjectName,
         uid: String,
     },
-    /// No pet of the set runs any more, because of `petset stop`.
+    /// No pet of the set runs, because of `petset stop`.
     Stopped(StatefulSet),
-    /// The pod, which belongs to no set, is ready, or has done what it is for.
+    /// The bare pod is ready, or has completed.
     PodUp(Pod),
-    /// The pod is gone.
+    /// The bare pod is gone.
     PodGone(Pod),
-    /// Nothing of the pod runs any more, because of `petset stop`.
+    /// No container of the bare pod runs, because of `petset stop`.
     PodStopped(Pod),
 }
 
@@ -40,7 +40,7 @@ impl Goal {
         }
     }
 
-    /// Tells whether it may be reached by pets that only have been started, and end at once.
+    /// Returns whether a pet could count as ready before it has proved to stay up.
     pub(super) fn is_rash(&self) -> bool {
         let pod = match self {
             Self::Settled(set) | Self::Replaced { set, .. } => {
@@ -57,7 +57,7 @@ impl Goal {
         })
     }
 
-    /// Tells whether pets have to run for it.
+    /// Returns whether pets must run to reach it.
     pub(super) const fn needs_pets(&self) -> bool {
         matches!(
             self,
@@ -66,14 +66,14 @@ impl Goal {
     }
 }
 
-/// How far a goal is.
+/// Whether a goal is reached.
 pub(in crate::cli) enum GoalState {
     Reached,
-    /// A sentence without its full stop.
+    /// What it waits for: a sentence without its full stop.
     Waiting(String),
 }
 
-/// Puts the last lines of a pet's log below a message.
+/// Formats the last lines of a log as the end of a message.
 pub(super) fn quoted(pet: &str, lines: &[String]) -> String {
     if lines.is_empty() {
         return String::new();

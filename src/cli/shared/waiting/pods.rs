@@ -1,4 +1,4 @@
-//! Waiting for pods that belong to no set.
+//! Waiting for bare pods.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
@@ -9,7 +9,7 @@ use crate::model::{ObjectRef, PetSeen, bare};
 use crate::problem::{Kind, Problem, Result};
 use crate::store;
 
-/// Waits until a pod is ready, or has done what it is for.
+/// Returns whether a pod is ready, or has completed.
 pub(super) fn until_up(session: &Session, want: &Pod) -> Result<GoalState> {
     let ObjectRef { namespace, name } = ObjectRef::of(&want.metadata)?;
     let pet = session.pet(&namespace, &name)?;
@@ -43,9 +43,9 @@ pub(super) fn until_up(session: &Session, want: &Pod) -> Result<GoalState> {
     }
 }
 
-/// Halts when a pod cannot become ready any more, or not without somebody's help.
+/// Fails when a pod has ended, or cannot become ready without a change by the user.
 ///
-/// The last words of the pod are part of the message: most often they say it all.
+/// The last lines of its log are part of the message, since they usually tell the cause.
 pub(in crate::cli) fn refuse_if_ended(session: &Session, pod: &Pod, why: &str) -> Result<()> {
     let ended = pods::is_at_rest(pod) && bare::has_ended_for_good(pod);
     if !ended && !PetSeen::of(pod).stuck {
@@ -63,13 +63,13 @@ pub(in crate::cli) fn refuse_if_ended(session: &Session, pod: &Pod, why: &str) -
              with `petset delete pod/{name}`"
         )),
         false => problem.hint(format!(
-            "petset keeps trying; take it away with `petset delete pod/{name}`"
+            "petset keeps trying; delete it with `petset delete pod/{name}`"
         )),
     };
     Err(problem.into())
 }
 
-/// Waits until a pod is gone.
+/// Returns whether a pod is gone.
 pub(super) fn until_gone(session: &Session, pod: &Pod) -> Result<GoalState> {
     let ObjectRef { namespace, name } = ObjectRef::of(&pod.metadata)?;
     let wanted: Option<Pod> = session.store.find(&namespace, &name)?;
@@ -79,7 +79,7 @@ pub(super) fn until_gone(session: &Session, pod: &Pod) -> Result<GoalState> {
     Ok(GoalState::Waiting(format!("{name} is stopping")))
 }
 
-/// Waits until nothing of a pod runs.
+/// Returns whether no container of a pod runs.
 pub(super) fn until_stopped(session: &Session, pod: &Pod) -> Result<GoalState> {
     let ObjectRef { namespace, name } = ObjectRef::of(&pod.metadata)?;
     let files = session.store.layout().pet(&namespace, name.as_str());
@@ -93,7 +93,7 @@ pub(super) fn until_stopped(session: &Session, pod: &Pod) -> Result<GoalState> {
     })
 }
 
-/// Tells whether a pod's runner knows of the images that are wanted.
+/// Returns whether the status of a pod is about the images that are wanted.
 fn has_images(want: &Pod, pet: &Pod) -> bool {
     let (Some(spec), Some(status)) = (&want.spec, &pet.status) else {
         return true;

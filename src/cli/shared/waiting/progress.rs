@@ -1,4 +1,4 @@
-//! What a waiting verb says meanwhile.
+//! Progress messages while a verb waits.
 
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -7,11 +7,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::shared::session::say;
 
-/// A line about what is waited for is printed only when it has been true for so long.
+/// How long a message must hold before it is printed.
 const PATIENCE: Duration = Duration::from_millis(700);
 
-/// Tells the person who looks on what is waited for: a line that changes on a terminal, plain
-/// lines elsewhere.
+/// Shows what a verb waits for: a spinner on a terminal, else plain lines.
 pub(in crate::cli) struct Progress {
     bar: Option<ProgressBar>,
     sentence: String,
@@ -20,6 +19,7 @@ pub(in crate::cli) struct Progress {
 }
 
 impl Progress {
+    /// Shows a spinner if standard error is a terminal.
     pub(in crate::cli) fn new() -> Self {
         let bar = rustix::termios::isatty(std::io::stderr().as_fd()).then(|| {
             let bar = ProgressBar::new_spinner();
@@ -36,6 +36,7 @@ impl Progress {
         }
     }
 
+    /// Shows a message, or prints it once it has held for a while.
     pub(in crate::cli) fn waits_for(&mut self, sentence: &str) {
         if let Some(bar) = &self.bar {
             bar.set_message(sentence.to_owned());
@@ -51,12 +52,13 @@ impl Progress {
         }
     }
 
-    /// Returns how long to wait before a sentence is worth a line of its own.
+    /// Returns how long to wait until the current message is printed.
     pub(in crate::cli) fn patience(&self) -> Option<Duration> {
         let open = self.bar.is_none() && !self.said && !self.sentence.is_empty();
         open.then(|| PATIENCE.saturating_sub(self.since.elapsed()) + Duration::from_millis(1))
     }
 
+    /// Removes the spinner.
     pub(in crate::cli) fn end(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
