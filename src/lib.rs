@@ -14,6 +14,7 @@ pub mod model;
 mod network;
 mod problem;
 mod proxy;
+mod relay;
 mod role;
 mod runner;
 mod store;

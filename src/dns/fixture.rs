@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Server, Zone};
 use crate::model::endpoints::{
-    Endpoint, EndpointPort, ServiceKind, ServicePort, ServiceRecord, Target,
+    Endpoint, EndpointPort, ServiceKind, ServicePort, ServiceRecord, TargetPort,
 };
 
 /// Makes a service of the namespace `testns` with the port http/80.
@@ -24,7 +24,7 @@ pub(super) fn service(name: &str, kind: &str, endpoints: &str) -> ServiceRecord 
         name: http.name.clone(),
         protocol: http.protocol.clone(),
         port: http.port,
-        target: Target::Number(http.port),
+        target: TargetPort::Number(http.port),
     }];
     ServiceRecord {
         namespace: "testns".to_owned(),

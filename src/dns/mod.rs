@@ -8,7 +8,7 @@ mod fixture;
 mod server;
 mod zone;
 
-pub(crate) use server::{Permission, Server, Sockets, upstreams, upstreams_of_pets};
+pub(crate) use server::{Permission, Server, Sockets, ZoneFollower, upstreams, upstreams_of_pets};
 pub(crate) use zone::{
     Dependency, DnsRecord, Lookup, Question, RecordData, RecordType, ServerReply, TABLE_HEAD, Zone,
     hosts, lookup, query, questions, read_reply, rows, search_path, short, zone_file,

@@ -13,12 +13,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::problem::{Kind, Problem};
 
+/// The first octet of addresses on the host, and inside a private network.
+const HOST_NET: u8 = 127;
+const INSIDE_NET: u8 = 10;
 const FIRST_BLOCK: u8 = 1;
 const LAST_BLOCK: u8 = 254;
 /// How many addresses a row 127.b.x.0/24 has for use: y from 1 to 254.
 const COLUMNS: u32 = 254;
 
-/// Who the addresses of a part of the block are for.
+/// A part of the block, by what its addresses are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pool {
     /// x from 1 to 239.
@@ -42,7 +45,7 @@ impl Pool {
         }
     }
 
-    /// Tells whether an address is in this part of whichever block.
+    /// Returns whether an address is in this part of any block.
     pub(crate) fn holds(self, ip: Ipv4Addr) -> bool {
         let [_, _, x, y] = ip.octets();
         let rows = self.first_row()..self.first_row() + self.size() / COLUMNS;
@@ -50,7 +53,7 @@ impl Pool {
     }
 }
 
-/// The addresses of one state directory: 127.b.0.0/16. Never 127.0, which is everybody's.
+/// The addresses of one state directory: 127.b.0.0/16. Never 127.0, which every program uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Block(u8);
 
@@ -79,35 +82,67 @@ impl Block {
 
     /// Returns the address for petset's own use 127.b.0.y; the DNS server has y 53.
     pub(crate) const fn reserved(self, y: u8) -> Ipv4Addr {
-        Ipv4Addr::new(127, self.0, 0, y)
+        Ipv4Addr::new(HOST_NET, self.0, 0, y)
     }
 
-    /// Returns the address inside a private network that stands for `ip` on the host.
-    pub(crate) const fn internal(self, ip: Ipv4Addr) -> Ipv4Addr {
+    /// Returns the block that an address is in, be it that on the host or inside.
+    pub(crate) fn of(ip: Ipv4Addr) -> Option<Self> {
+        let [net, b, ..] = ip.octets();
+        Self::new(b).filter(|_| net == HOST_NET || net == INSIDE_NET)
+    }
+
+    /// Returns the address inside the private network that stands for `ip` on the host.
+    pub(crate) const fn inside(self, ip: Ipv4Addr) -> Ipv4Addr {
         let [_, _, x, y] = ip.octets();
-        Ipv4Addr::new(10, self.0, x, y)
+        Ipv4Addr::new(INSIDE_NET, self.0, x, y)
+    }
+
+    /// Returns the address on the host that stands for `ip` inside the private network.
+    pub(crate) const fn outside(self, ip: Ipv4Addr) -> Ipv4Addr {
+        let [_, _, x, y] = ip.octets();
+        Ipv4Addr::new(HOST_NET, self.0, x, y)
+    }
+
+    /// Returns the address of the private network's gateway, inside.
+    pub(crate) const fn gateway(self) -> Ipv4Addr {
+        self.inside(self.reserved(1))
+    }
+
+    /// Returns the address at which the private network has the host's loopback.
+    pub(crate) const fn host(self) -> Ipv4Addr {
+        self.inside(self.reserved(2))
+    }
+
+    /// Returns the address of the private network's DNS server, inside.
+    pub(crate) const fn name_server(self) -> Ipv4Addr {
+        self.inside(self.reserved(53))
     }
 
     /// Returns the network inside a private one that the addresses of services are in, and of how
     /// many bits its own part is.
     pub(crate) const fn service_network(self) -> (Ipv4Addr, u8) {
-        (Ipv4Addr::new(10, self.0, 240, 0), 20)
+        (Ipv4Addr::new(INSIDE_NET, self.0, 240, 0), 20)
     }
 
     /// Returns the zones of reverse names of this block, on the host and inside.
     pub(crate) fn reverse_zones(self) -> [String; 2] {
-        ["127", "10"].map(|net| format!("{}.{net}.in-addr.arpa", self.0))
+        [HOST_NET, INSIDE_NET].map(|net| format!("{}.{net}.in-addr.arpa", self.0))
     }
 
-    /// Tells whether an address is of this block, as it is on the host.
+    /// Returns whether an address on the host is in this block.
     pub(crate) fn holds(self, ip: Ipv4Addr) -> bool {
         let [net, b, ..] = ip.octets();
-        (net, b) == (127, self.0)
+        (net, b) == (HOST_NET, self.0)
     }
 
-    fn host(self, place: Place) -> Ipv4Addr {
-        let [x, y] = place;
-        Ipv4Addr::new(127, self.0, x, y)
+    /// Returns whether an address inside the private network is in this block.
+    pub(crate) fn holds_inside(self, ip: Ipv4Addr) -> bool {
+        let [net, b, ..] = ip.octets();
+        (net, b) == (INSIDE_NET, self.0)
+    }
+
+    fn at(self, [x, y]: HostPart) -> Ipv4Addr {
+        Ipv4Addr::new(HOST_NET, self.0, x, y)
     }
 }
 
@@ -117,34 +152,34 @@ fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
-/// Whose an address is; stored beside it for ever.
+/// The pod or service that has an address; stored beside it for ever.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Identity {
+pub(crate) struct AddressOwner {
     pub(crate) namespace: String,
     pub(crate) pod: String,
 }
 
-/// The last two numbers of an address.
-type Place = [u8; 2];
+/// The last two octets of an address.
+type HostPart = [u8; 2];
 
 /// All addresses of one pool that a state directory ever gave out.
 #[derive(Debug, Clone)]
-pub(crate) struct Addresses {
+pub(crate) struct AddressAllocator {
     block: Block,
     pool: Pool,
-    owners: BTreeMap<Place, Identity>,
-    places: HashMap<Identity, Place>,
+    owners: BTreeMap<HostPart, AddressOwner>,
+    places: HashMap<AddressOwner, HostPart>,
     /// All numbers below it are taken.
     next: u32,
 }
 
-impl Addresses {
+impl AddressAllocator {
     /// Takes up what was given out before. Only the last two numbers count, so that a state
     /// directory that had to move to another block keeps them.
     pub(crate) fn new(
         block: Block,
         pool: Pool,
-        given: impl IntoIterator<Item = (Ipv4Addr, Identity)>,
+        given: impl IntoIterator<Item = (Ipv4Addr, AddressOwner)>,
     ) -> Self {
         let mut addresses = Self {
             block,
@@ -167,20 +202,18 @@ impl Addresses {
     }
 
     /// Returns the address of an identity that has one.
-    pub(crate) fn find(&self, identity: &Identity) -> Option<Ipv4Addr> {
-        self.places
-            .get(identity)
-            .map(|place| self.block.host(*place))
+    pub(crate) fn find(&self, identity: &AddressOwner) -> Option<Ipv4Addr> {
+        self.places.get(identity).map(|place| self.block.at(*place))
     }
 
-    /// Returns whose an address is.
-    pub(crate) fn owner(&self, ip: Ipv4Addr) -> Option<&Identity> {
+    /// Returns the identity that has an address.
+    pub(crate) fn owner(&self, ip: Ipv4Addr) -> Option<&AddressOwner> {
         let [_, _, x, y] = ip.octets();
         self.owners.get(&[x, y])
     }
 
-    /// Returns the address of an identity, giving it the lowest that nobody ever had.
-    pub(crate) fn allot(&mut self, identity: &Identity) -> Result<Ipv4Addr, Problem> {
+    /// Returns the address of an identity, giving it the lowest one that was never given out.
+    pub(crate) fn allot(&mut self, identity: &AddressOwner) -> Result<Ipv4Addr, Problem> {
         if let Some(ip) = self.find(identity) {
             return Ok(ip);
         }
@@ -190,12 +223,12 @@ impl Addresses {
         self.next = number + 1;
         let place = self.place(number);
         self.take(place, identity);
-        Ok(self.block.host(place))
+        Ok(self.block.at(place))
     }
 
-    /// Gives an identity that has no address the one it asks for, if nobody ever had that;
-    /// tells whether it has it now.
-    pub(crate) fn allot_wish(&mut self, identity: &Identity, wish: Ipv4Addr) -> bool {
+    /// Gives an identity without an address the one that it asks for, if that was never given out;
+    /// returns whether the identity has it now.
+    pub(crate) fn allot_wish(&mut self, identity: &AddressOwner, wish: Ipv4Addr) -> bool {
         if let Some(known) = self.find(identity) {
             return known == wish;
         }
@@ -207,27 +240,27 @@ impl Addresses {
         free
     }
 
-    fn take(&mut self, place: Place, identity: &Identity) {
+    fn take(&mut self, place: HostPart, identity: &AddressOwner) {
         self.owners.insert(place, identity.clone());
         self.places.insert(identity.clone(), place);
     }
 
     /// Numbers the places of the pool, leaving out every y that is 0 or 255.
-    fn place(&self, number: u32) -> Place {
+    fn place(&self, number: u32) -> HostPart {
         let (row, column) = (number / COLUMNS, number % COLUMNS + 1);
         [self.pool.first_row() + row, column].map(|part| u8::try_from(part).unwrap_or(u8::MAX))
     }
 
-    /// Forgets what was allotted to an identity that has not heard of it.
-    pub(crate) fn take_back(&mut self, identity: &Identity) {
+    /// Takes back the address of an identity that was not told of it yet.
+    pub(crate) fn take_back(&mut self, identity: &AddressOwner) {
         if let Some(place) = self.places.remove(identity) {
             self.owners.remove(&place);
             self.next = 0;
         }
     }
 
-    fn full(&self, identity: &Identity) -> Problem {
-        let Identity { namespace, pod } = identity;
+    fn full(&self, identity: &AddressOwner) -> Problem {
+        let AddressOwner { namespace, pod } = identity;
         let b = self.block.number();
         let all = self.pool.size();
         let whose = match self.pool {
@@ -247,8 +280,8 @@ impl Addresses {
 mod tests {
     use super::*;
 
-    fn pet(number: u32) -> Identity {
-        Identity {
+    fn pet(number: u32) -> AddressOwner {
+        AddressOwner {
             namespace: "default".to_owned(),
             pod: format!("web-{number}"),
         }
@@ -283,7 +316,7 @@ mod tests {
     #[test]
     fn an_identity_keeps_its_address_and_nobody_else_gets_it() {
         let given = [(ip("127.5.1.2"), pet(7)), (ip("127.5.1.1"), pet(3))];
-        let mut addresses = Addresses::new(Block(5), Pool::Pets, given);
+        let mut addresses = AddressAllocator::new(Block(5), Pool::Pets, given);
         assert_eq!(addresses.allot(&pet(7)).unwrap(), ip("127.5.1.2"));
         assert_eq!(addresses.allot(&pet(0)).unwrap(), ip("127.5.1.3"));
         assert_eq!(addresses.allot(&pet(0)).unwrap(), ip("127.5.1.3"));
@@ -293,7 +326,7 @@ mod tests {
 
     #[test]
     fn an_address_that_was_taken_back_is_free_again() {
-        let mut addresses = Addresses::new(Block(5), Pool::Pets, []);
+        let mut addresses = AddressAllocator::new(Block(5), Pool::Pets, []);
         addresses.allot(&pet(0)).unwrap();
         addresses.allot(&pet(1)).unwrap();
         addresses.take_back(&pet(0));
@@ -303,14 +336,20 @@ mod tests {
 
     #[test]
     fn a_state_directory_that_moves_to_another_block_keeps_the_last_numbers() {
-        let mut addresses = Addresses::new(Block(9), Pool::Pets, [(ip("127.5.1.2"), pet(7))]);
+        let mut addresses =
+            AddressAllocator::new(Block(9), Pool::Pets, [(ip("127.5.1.2"), pet(7))]);
         assert_eq!(addresses.allot(&pet(7)).unwrap(), ip("127.9.1.2"));
-        assert_eq!(Block(9).internal(ip("127.9.1.2")), ip("10.9.1.2"));
+        assert_eq!(Block(9).inside(ip("127.9.1.2")), ip("10.9.1.2"));
+        assert_eq!(Block(9).outside(ip("10.9.1.2")), ip("127.9.1.2"));
+        assert_eq!(Block::of(ip("10.9.1.2")), Some(Block(9)));
+        assert_eq!(Block::of(ip("127.9.1.2")), Some(Block(9)));
+        assert_eq!(Block::of(ip("127.0.0.1")), None, "of no state directory");
+        assert_eq!(Block::of(ip("192.9.1.2")), None);
     }
 
     #[test]
     fn a_full_block_is_refused_clearly() {
-        let mut addresses = Addresses::new(Block(5), Pool::Pets, []);
+        let mut addresses = AddressAllocator::new(Block(5), Pool::Pets, []);
         let mut last = ip("127.5.0.0");
         for number in 0..Pool::Pets.size() {
             let next = addresses.allot(&pet(number)).unwrap();
@@ -331,7 +370,7 @@ mod tests {
 
     #[test]
     fn a_service_gets_an_address_that_no_pet_can_have() {
-        let mut addresses = Addresses::new(Block(5), Pool::Services, []);
+        let mut addresses = AddressAllocator::new(Block(5), Pool::Services, []);
         assert_eq!(addresses.allot(&pet(0)).unwrap(), ip("127.5.240.1"));
         assert!(addresses.allot_wish(&pet(1), ip("127.5.240.2")));
         assert!(!addresses.allot_wish(&pet(2), ip("127.5.240.1")), "taken");

@@ -1,7 +1,7 @@
-//! Who is behind a service: the record that discovery and DNS are made of.
+//! The endpoints of a service: the record that discovery and DNS are made of.
 //!
-//! The supervisor derives it from the service and the pods it selects, and stores it; everybody
-//! else only reads it.
+//! The supervisor derives it from the service and the pods that it selects, and stores it; all
+//! others only read it.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -61,13 +61,13 @@ pub(crate) struct ServicePort {
     /// `TCP`, `UDP` or `SCTP`.
     pub(crate) protocol: String,
     pub(crate) port: u16,
-    pub(crate) target: Target,
+    pub(crate) target: TargetPort,
 }
 
 /// Which port of a pod a service's port leads to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum Target {
+pub(crate) enum TargetPort {
     Number(u16),
     /// The name of a container's port, whose number may differ from pod to pod.
     Name(String),
@@ -104,7 +104,7 @@ pub(crate) struct EndpointPort {
 
 impl ServiceRecord {
     /// Returns the record with the addresses that hold inside the private network.
-    pub(crate) fn seen_inside(mut self, block: Block) -> Self {
+    pub(crate) fn inside(mut self, block: Block) -> Self {
         let own = match &mut self.kind {
             ServiceKind::ClusterIp { addresses } => addresses.as_mut_slice(),
             ServiceKind::Headless | ServiceKind::ExternalName { .. } => &mut [],
@@ -112,7 +112,7 @@ impl ServiceRecord {
         let endpoints = self.endpoints.iter_mut().map(|endpoint| &mut endpoint.ip);
         for address in endpoints.chain(own) {
             if let IpAddr::V4(ip) = address {
-                *ip = block.internal(*ip);
+                *ip = block.inside(*ip);
             }
         }
         self
@@ -153,7 +153,7 @@ pub(super) fn dashed(ip: IpAddr) -> String {
     label
 }
 
-/// Works out who is behind `service` among `pods`, which may be of any namespace (N05-N14).
+/// Returns the endpoints of `service` among `pods`, which may be of any namespace (N05-N14).
 ///
 /// A service without a selector has no endpoints. A pod whose named port is missing is an
 /// endpoint without that port, as in Kubernetes.
@@ -213,10 +213,10 @@ fn port_of(port: &WantedPort) -> Option<ServicePort> {
     let number = u16::try_from(port.port).ok()?;
     let target = match &port.target_port {
         Some(IntOrString::Int(target)) if *target != 0 => {
-            Target::Number(u16::try_from(*target).ok()?)
+            TargetPort::Number(u16::try_from(*target).ok()?)
         }
-        Some(IntOrString::String(name)) if !name.is_empty() => Target::Name(name.clone()),
-        Some(_) | None => Target::Number(number),
+        Some(IntOrString::String(name)) if !name.is_empty() => TargetPort::Name(name.clone()),
+        Some(_) | None => TargetPort::Number(number),
     };
     Some(ServicePort {
         name: port.name.clone().unwrap_or_default(),
@@ -315,8 +315,8 @@ fn hostname_of(record: &ServiceRecord, pod: &Pod) -> Option<String> {
 fn ports_of(record: &ServiceRecord, pod: &Pod) -> Vec<EndpointPort> {
     let resolved = record.ports.iter().filter_map(|port| {
         let number = match &port.target {
-            Target::Number(number) => *number,
-            Target::Name(name) => container_port(pod, name, &port.protocol)?,
+            TargetPort::Number(number) => *number,
+            TargetPort::Name(name) => container_port(pod, name, &port.protocol)?,
         };
         Some(EndpointPort {
             name: port.name.clone(),

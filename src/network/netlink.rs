@@ -108,12 +108,12 @@ impl Netlink {
         // Family IPv4, protocol boot, scope host, local.
         route.0.extend([2, 0, 0, 0, table, 3, 254, 2, 0, 0, 0, 0]);
         route.put(4, &loopback.to_ne_bytes());
-        there(self.ask(route))?;
+        ignore_existing(self.ask(route))?;
         let mut rule = Request::new(NEW_RULE, CREATE);
         // Family IPv4, and what fits is looked up in the table.
         rule.0.extend([2, 0, 0, 0, table, 0, 0, 1, 0, 0, 0, 0]);
         rule.put(10, &mark.to_ne_bytes());
-        there(self.ask(rule))
+        ignore_existing(self.ask(rule))
     }
 
     /// Takes a whole network for this machine's own: what is sent to any address of it arrives.
@@ -158,7 +158,7 @@ pub(super) fn tell(socket: &OwnedFd, message: &[u8]) -> io::Result<()> {
 }
 
 /// What is there already is as good as made.
-pub(super) fn there(outcome: io::Result<()>) -> io::Result<()> {
+pub(super) fn ignore_existing(outcome: io::Result<()>) -> io::Result<()> {
     match outcome {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         other => other,

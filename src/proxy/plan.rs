@@ -1,12 +1,14 @@
-//! What is to be offered where, worked out from the records of services. Pure.
+//! Which ports have to be offered, and the pets behind each, from the service records. Pure.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::model::ObjectRef;
 use crate::model::endpoints::{ServiceKind, ServicePort, ServiceRecord};
 
-/// How a port is spoken to.
+/// The protocol of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Protocol {
     Tcp,
@@ -25,38 +27,47 @@ impl Protocol {
     }
 }
 
-/// One port of one virtual address of one service.
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::Other => "SCTP",
+        })
+    }
+}
+
+/// One port of one virtual address of a service.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Place {
-    pub(super) namespace: String,
-    pub(super) service: String,
+pub(super) struct VirtualPort {
+    pub(super) service: ObjectRef,
     pub(super) protocol: Protocol,
     pub(super) address: SocketAddr,
 }
 
-/// Who is to be found there.
+/// The ready pets behind a port.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Wish {
+pub(super) struct Backends {
+    /// How long a client stays with the pet it got.
     pub(super) affinity: Option<Duration>,
     pub(super) pets: Vec<SocketAddr>,
 }
 
-/// Everything that is to be offered.
-pub(super) type Wishes = BTreeMap<Place, Wish>;
+/// Everything that has to be offered.
+pub(super) type Desired = BTreeMap<VirtualPort, Backends>;
 
-/// Adds what one service asks for.
-pub(super) fn add(wishes: &mut Wishes, record: &ServiceRecord) {
+/// Adds the ports of one service.
+pub(super) fn add(desired: &mut Desired, service: &ObjectRef, record: &ServiceRecord) {
     for ip in addresses(record) {
         for port in &record.ports {
-            let place = Place {
-                namespace: record.namespace.clone(),
-                service: record.name.clone(),
+            let offered = VirtualPort {
+                service: service.clone(),
                 protocol: Protocol::of(&port.protocol),
                 address: SocketAddr::new(*ip, port.port),
             };
             let affinity = record.affinity.map(|time| Duration::from_secs(time.into()));
             let pets = pets(record, port);
-            wishes.insert(place, Wish { affinity, pets });
+            desired.insert(offered, Backends { affinity, pets });
         }
     }
 }
@@ -81,12 +92,12 @@ fn pets(record: &ServiceRecord, port: &ServicePort) -> Vec<SocketAddr> {
     found.collect()
 }
 
-/// Lists the ports to offer `port` at instead, when it cannot be had: 80 becomes 8080.
-pub(super) fn detours(port: u16) -> impl Iterator<Item = u16> {
+/// Lists the ports to try when `port` cannot be had: 8080 for 80, and the ones above.
+pub(super) fn alternatives(port: u16) -> impl Iterator<Item = u16> {
     const ABOVE: u16 = 8000;
     const TRIES: u16 = 64;
     let first = port.checked_add(ABOVE).unwrap_or_else(|| port - ABOVE);
-    // The last resort is any that is free.
+    // At last, 0 stands for any that is free.
     (0..TRIES)
         .filter_map(move |more| first.checked_add(more))
         .chain([0])
@@ -95,7 +106,7 @@ pub(super) fn detours(port: u16) -> impl Iterator<Item = u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::endpoints::{Endpoint, EndpointPort, Target};
+    use crate::model::endpoints::{Endpoint, EndpointPort, TargetPort};
 
     #[test]
     fn a_named_port_leads_to_whatever_number_it_has_in_each_ready_pet() {
@@ -122,7 +133,7 @@ mod tests {
                 name: "http".to_owned(),
                 protocol: "TCP".to_owned(),
                 port: 80,
-                target: Target::Name("web".to_owned()),
+                target: TargetPort::Name("web".to_owned()),
             }],
             publish_not_ready: false,
             affinity: Some(60),
@@ -132,20 +143,21 @@ mod tests {
                 endpoint(3, 1, false),
             ],
         };
-        let mut wishes = Wishes::new();
-        add(&mut wishes, &record);
-        let (place, wish) = wishes.first_key_value().unwrap();
-        assert_eq!(place.address.to_string(), "127.5.240.1:80");
-        assert_eq!(wish.affinity, Some(Duration::from_secs(60)));
-        let pets: Vec<String> = wish.pets.iter().map(SocketAddr::to_string).collect();
+        let web = ObjectRef::new("default".parse().unwrap(), "web".parse().unwrap());
+        let mut desired = Desired::new();
+        add(&mut desired, &web, &record);
+        let (port, backends) = desired.first_key_value().unwrap();
+        assert_eq!(port.address.to_string(), "127.5.240.1:80");
+        assert_eq!(backends.affinity, Some(Duration::from_secs(60)));
+        let pets: Vec<String> = backends.pets.iter().map(SocketAddr::to_string).collect();
         assert_eq!(pets, ["127.5.1.1:8080", "127.5.1.2:9090"]);
     }
 
     #[test]
     fn a_port_that_cannot_be_had_is_offered_nearby() {
-        let first: Vec<u16> = detours(80).take(2).collect();
+        let first: Vec<u16> = alternatives(80).take(2).collect();
         assert_eq!(first, [8080, 8081]);
-        assert_eq!(detours(65_535).next(), Some(57_535));
-        assert_eq!(detours(60_000).last(), Some(0));
+        assert_eq!(alternatives(65_535).next(), Some(57_535));
+        assert_eq!(alternatives(60_000).last(), Some(0));
     }
 }

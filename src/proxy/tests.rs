@@ -9,15 +9,16 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::detour::Detour;
 use super::engine::Engine;
-use super::plan::{Place, Protocol, Wish, Wishes};
+use super::plan::{Backends, Desired, Protocol, VirtualPort};
+use crate::model::ObjectRef;
+use crate::store::detours::Detour;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A proxy that runs in a thread of its own until it is dropped.
 struct Proxy {
-    wishes: Sender<Wishes>,
+    wishes: Sender<Desired>,
     done: Receiver<Vec<Detour>>,
     wake: UdpSocket,
     thread: Option<JoinHandle<()>>,
@@ -30,7 +31,7 @@ impl Proxy {
         news.set_nonblocking(true).unwrap();
         let wake = UdpSocket::bind("127.0.0.1:0").unwrap();
         wake.connect(news.local_addr().unwrap()).unwrap();
-        let (wishes, wished) = channel::<Wishes>();
+        let (wishes, wished) = channel::<Desired>();
         let (doing, done) = channel();
         let quit = Arc::new(AtomicBool::new(false));
         let over = Arc::clone(&quit);
@@ -57,20 +58,20 @@ impl Proxy {
     }
 
     /// Offers `pets` at `place` and nothing else.
-    fn offer(&self, place: &Place, pets: &[SocketAddr]) -> Vec<Detour> {
+    fn offer(&self, place: &VirtualPort, pets: &[SocketAddr]) -> Vec<Detour> {
         self.offer_to(place, pets, None)
     }
 
     fn offer_to(
         &self,
-        place: &Place,
+        place: &VirtualPort,
         pets: &[SocketAddr],
         affinity: Option<Duration>,
     ) -> Vec<Detour> {
         let pets = pets.to_vec();
-        let wish = Wish { affinity, pets };
+        let wish = Backends { affinity, pets };
         self.wishes
-            .send(Wishes::from([(place.clone(), wish)]))
+            .send(Desired::from([(place.clone(), wish)]))
             .unwrap();
         self.wake.send(b"x").unwrap();
         self.done.recv_timeout(PATIENCE).unwrap()
@@ -86,12 +87,11 @@ impl Drop for Proxy {
 }
 
 /// Finds a port of an address that only this test uses.
-fn place(y: u8, protocol: Protocol) -> Place {
+fn place(y: u8, protocol: Protocol) -> VirtualPort {
     let ip = IpAddr::from(Ipv4Addr::new(127, 254, 240, y));
     let free = TcpListener::bind((ip, 0)).unwrap();
-    Place {
-        namespace: "default".to_owned(),
-        service: "web".to_owned(),
+    VirtualPort {
+        service: ObjectRef::new("default".parse().unwrap(), "web".parse().unwrap()),
         protocol,
         address: free.local_addr().unwrap(),
     }
@@ -118,7 +118,7 @@ fn pet(name: &'static str) -> SocketAddr {
     address
 }
 
-fn connect(place: &Place) -> TcpStream {
+fn connect(place: &VirtualPort) -> TcpStream {
     let stream = TcpStream::connect(place.address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
@@ -130,7 +130,7 @@ fn heard(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&name).into_owned()
 }
 
-fn greeting(place: &Place) -> String {
+fn greeting(place: &VirtualPort) -> String {
     heard(&mut connect(place))
 }
 

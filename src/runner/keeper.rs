@@ -32,6 +32,7 @@ use super::{brand, spawn, tree};
 use crate::model::lifecycle::{Action, Event, Now, Pet, Place};
 use crate::model::pod::set_of;
 use crate::model::{Egress, Namespace};
+use crate::store::network::NetworkSpec;
 use crate::store::{self, Launch, Layout, PetLayout, RunnerRecord, Store};
 
 /// How often a tree that is being killed is looked at, should no signal tell of its end.
@@ -445,7 +446,7 @@ fn read_pod(pet: &PetLayout) -> std::io::Result<Pod> {
 }
 
 /// Returns how the pet and what is outside find each other, if it has a network of its own.
-fn doors_of(pod: &Pod) -> Option<isolation::Doors> {
+fn doors_of(pod: &Pod) -> Option<NetworkSpec> {
     let ip = isolation::has_network(pod).then(|| isolation::outer_ip(pod))??;
     let spec = pod.spec.as_ref()?;
     let containers = spec
@@ -468,7 +469,7 @@ fn doors_of(pod: &Pod) -> Option<isolation::Doors> {
         ports
     };
     let asked = Egress::asked(pod.metadata.annotations.as_ref());
-    Some(isolation::Doors {
+    Some(NetworkSpec {
         ip,
         tcp: of("TCP"),
         udp: of("UDP"),

@@ -4,13 +4,16 @@
 //! which holds the lock for the edit and never for a wait.
 
 mod addresses;
+pub(crate) mod detours;
 mod edit;
+pub(crate) mod endpoints;
 mod eviction;
 mod files;
 mod images;
 pub(crate) mod journal;
 mod launch;
 mod lock;
+pub(crate) mod network;
 mod paths;
 mod pods;
 mod record;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::model::Namespace;
-use crate::model::address::{self, Block, Identity, Pool};
+use crate::model::address::{self, AddressOwner, Block, Pool};
 use crate::problem::Result;
 use crate::store::registry::Blocks;
 use crate::store::{self, Given, Layout, Store, Sync};
@@ -23,35 +23,35 @@ pub(super) struct Addresses {
 #[derive(Debug)]
 struct Kept {
     list: PathBuf,
-    given: address::Addresses,
+    given: address::AddressAllocator,
 }
 
 impl Kept {
     fn new(list: PathBuf, block: Block, pool: Pool, given: Vec<Given>) -> Self {
         let given = given.into_iter().map(|given| {
             let Given { ip, namespace, pod } = given;
-            (ip, Identity { namespace, pod })
+            (ip, AddressOwner { namespace, pod })
         });
-        let given = address::Addresses::new(block, pool, given);
+        let given = address::AddressAllocator::new(block, pool, given);
         Self { list, given }
     }
 
-    fn of(&mut self, identity: &Identity) -> Result<Ipv4Addr> {
+    fn of(&mut self, identity: &AddressOwner) -> Result<Ipv4Addr> {
         self.give(std::slice::from_ref(identity))?;
         Ok(self.given.allot(identity)?)
     }
 
     /// Gives an address to each that has none: the disk is waited for once.
-    fn give(&mut self, all: &[Identity]) -> Result<()> {
+    fn give(&mut self, all: &[AddressOwner]) -> Result<()> {
         let new = all.iter().filter(|it| self.given.find(it).is_none());
-        let new: Vec<Identity> = new.cloned().collect();
+        let new: Vec<AddressOwner> = new.cloned().collect();
         if new.is_empty() {
             return Ok(());
         }
         let mut lines = Vec::new();
         for identity in &new {
             let ip = self.given.allot(identity)?;
-            let Identity { namespace, pod } = identity.clone();
+            let AddressOwner { namespace, pod } = identity.clone();
             lines.push(Given { ip, namespace, pod });
         }
         self.write(&lines)
@@ -69,8 +69,8 @@ impl Kept {
     }
 }
 
-fn identity(namespace: &str, name: &str) -> Identity {
-    Identity {
+fn identity(namespace: &str, name: &str) -> AddressOwner {
+    AddressOwner {
         namespace: namespace.to_owned(),
         pod: name.to_owned(),
     }
@@ -135,7 +135,7 @@ impl Addresses {
         if let Some(ip) = wish.filter(|_| known.is_none())
             && self.services.given.allot_wish(&identity, ip)
         {
-            let Identity { namespace, pod } = identity.clone();
+            let AddressOwner { namespace, pod } = identity.clone();
             self.services.write(&[Given { ip, namespace, pod }])?;
         }
         self.services.of(&identity)

@@ -11,7 +11,7 @@ use super::{Supervisor, log};
 use crate::dns::{Server, Zone, upstreams};
 use crate::model::endpoints::{ServiceRecord, endpoints};
 use crate::model::{ObjectRef, Outcome, Set, Step};
-use crate::store::{self, SetReport, Settings, Sync, Waiting, view};
+use crate::store::{self, SetReport, Settings, Sync, Waiting, endpoints as endpoint_files, view};
 
 /// The port of the DNS server on its own loopback address, where the settings name no other.
 const DNS_PORT: u16 = 5353;
@@ -144,25 +144,19 @@ impl Supervisor {
         zone.write()
             .unwrap_or_else(PoisonError::into_inner)
             .replace(copy);
-        let path = self
-            .store
-            .layout()
-            .service_record(&key.namespace, key.name.as_str());
         let layout = self.store.layout();
-        let written = store::replace_json(&path, &record, Sync::No);
-        if let Err(error) = written.and_then(|()| view::show(layout, &path, &record)) {
+        if let Err(error) = endpoint_files::publish(layout, &key.namespace, &record) {
+            let path = layout.service_record(&key.namespace, key.name.as_str());
             return log(&format!("cannot write {}: {error}", path.display()));
         }
         self.names.records.insert(key, record);
     }
 
     fn withdraw_record(&mut self, key: &ObjectRef) {
-        let path = self
-            .store
-            .layout()
-            .service_record(&key.namespace, key.name.as_str());
         let layout = self.store.layout();
-        if let Err(error) = store::remove(&path).and_then(|()| view::unshow(layout, &path)) {
+        let name = key.name.as_str();
+        if let Err(error) = endpoint_files::withdraw(layout, &key.namespace, name) {
+            let path = layout.service_record(&key.namespace, name);
             log(&format!("cannot remove {}: {error}", path.display()));
         }
         let mut zone = self

@@ -19,7 +19,7 @@ use sources::{sources, texts};
 use text::{Kind, stretches};
 
 /// For each module below `src`, what of this crate it may use.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("problem", &[]),
     ("sys", &[]),
     ("role", &["sys"]),
@@ -29,10 +29,16 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("manifest", &["model", "problem", "yaml"]),
     ("store", &["model", "problem", "role", "sys", "yaml"]),
     ("dns", &["model", "problem", "store", "sys"]),
-    ("proxy", &["model", "problem", "role", "store", "sys"]),
+    ("relay", &[]),
+    (
+        "proxy",
+        &["model", "problem", "relay", "role", "store", "sys"],
+    ),
     (
         "network",
-        &["dns", "model", "problem", "proxy", "role", "store", "sys"],
+        &[
+            "dns", "model", "problem", "proxy", "relay", "role", "store", "sys",
+        ],
     ),
     ("runner", &["model", "problem", "role", "store", "sys"]),
     (

@@ -8,8 +8,7 @@ use crate::cli::shared::session::Session;
 use crate::cli::shared::words::{NONE, or_none};
 use crate::model::{Namespace, ObjectName};
 use crate::problem::Result;
-use crate::proxy::Detours;
-use crate::store;
+use crate::store::detours;
 
 pub(super) fn write(session: &Session, service: &Service, page: &mut Page) -> Result<()> {
     let meta = &service.metadata;
@@ -40,8 +39,8 @@ pub(super) fn write(session: &Session, service: &Service, page: &mut Page) -> Re
         page.field(0, "TargetPort", format!("{target}/{protocol}"));
     }
     let layout = session.store.layout();
-    let detours = store::read_json::<Detours>(&layout.detours(&namespace, name.as_str()))?;
-    for detour in detours.unwrap_or_default().ports {
+    let detours = detours::read(layout, &namespace, name.as_str())?;
+    for detour in detours {
         page.field(0, "Offered At", format!("{detour}: {}", detour.why));
     }
     let affinity = spec.session_affinity.as_deref().unwrap_or("None");

@@ -17,7 +17,7 @@ use crate::model::kind::ObjectKind;
 use crate::model::pod::is_ready;
 use crate::model::{Namespace, SetName};
 use crate::problem::Result;
-use crate::store;
+use crate::store::{self, endpoints as endpoint_files};
 
 /// Returns the record of one service; `None` if it does not exist.
 pub(super) fn of_service(
@@ -25,10 +25,12 @@ pub(super) fn of_service(
     namespace: &Namespace,
     name: &str,
 ) -> Result<Option<ServiceRecord>> {
-    let path = session.store.layout().service_record(namespace, name);
-    let record = store::read_json(&path);
-    let record: Option<ServiceRecord> =
-        record.with_context(|| format!("cannot read {}", path.display()))?;
+    let layout = session.store.layout();
+    let record = endpoint_files::read(layout, namespace, name);
+    let record = record.with_context(|| {
+        let path = layout.service_record(namespace, name);
+        format!("cannot read {}", path.display())
+    })?;
     record
         .map(|record| current(session, namespace, inside::record(record)))
         .transpose()
@@ -78,10 +80,11 @@ fn of_namespace(session: &Session, namespace: &Namespace) -> Result<Vec<ServiceR
 }
 
 fn names_in(session: &Session, namespace: &Namespace) -> Result<Vec<String>> {
-    let dir = session.store.layout().endpoints(namespace);
-    let files = store::names_in(&dir).with_context(|| format!("cannot list {}", dir.display()))?;
-    let names = files.iter().filter_map(|file| file.strip_suffix(".json"));
-    Ok(names.map(str::to_owned).collect())
+    let layout = session.store.layout();
+    endpoint_files::services(layout, namespace).with_context(|| {
+        let dir = layout.endpoints(namespace);
+        format!("cannot list {}", dir.display())
+    })
 }
 
 /// Returns the records of the services that select the pets of a set, with only those endpoints.

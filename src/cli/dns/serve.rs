@@ -1,20 +1,16 @@
 //! `petset dns serve`
 
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 
 use anyhow::Context;
 use clap::Args as ClapArgs;
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
 
 use super::{records, zone};
 use crate::cli::shared::session::{Session, say};
-use crate::dns::{Server, Zone, upstreams};
-use crate::model::Namespace;
+use crate::dns::{Server, Zone, ZoneFollower, upstreams};
 use crate::problem::{Kind, Problem, Result};
-use crate::store::{self, Noticed, Watch};
+use crate::store;
 
 const EXAMPLES: &str = "\
 While a pet runs, the supervisor serves the same names at 127.b.0.53 port 5353, or at the address of
@@ -41,19 +37,37 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<()> {
         refuse_the_world(*listen)?;
     }
     let zone = zone::empty(session).with_servers(args.listen.iter().map(SocketAddr::ip));
-    let mut follower = ZoneFollower::new(session, Arc::new(RwLock::new(zone)))?;
-    follower.read_everything()?;
+    let zone = Arc::new(RwLock::new(zone));
+    let mut follower = follow(session, &zone)?;
+    catch_up(session, &mut follower)?;
     let upstreams = upstreams(session.store.settings(), &args.listen);
-    let server = Server::start(&args.listen, Arc::clone(&follower.zone), &upstreams)
+    let server = Server::start(&args.listen, zone, &upstreams)
         .with_context(|| format!("cannot listen on {}", listed(&args.listen)))?;
     say(format!(
         "Answering DNS questions on {}.",
         listed(server.addresses())
     ));
     loop {
-        follower.wait()?;
-        follower.catch_up()?;
+        follower.wait().context("cannot wait")?;
+        catch_up(session, &mut follower)?;
     }
+}
+
+fn follow(session: &Session, zone: &Arc<RwLock<Zone>>) -> Result<ZoneFollower> {
+    let layout = session.store.layout();
+    let seen = layout.seen();
+    store::make_dir(&seen)
+        .and_then(|()| ZoneFollower::new(layout.clone(), Arc::clone(zone)))
+        .with_context(|| format!("cannot watch {}", seen.display()))
+}
+
+/// Takes in the records that have changed. A service whose record cannot be read stays as it was.
+fn catch_up(session: &Session, follower: &mut ZoneFollower) -> Result<()> {
+    let caught_up = follower.catch_up(|service| {
+        let read = records::of_service(session, &service.namespace, service.name.as_str());
+        read.inspect_err(|error| say(format!("note: {service} stays as it was: {error:#}")))
+    });
+    caught_up.context("cannot list the namespaces")
 }
 
 fn refuse_the_world(listen: SocketAddr) -> Result<(), Problem> {
@@ -68,108 +82,4 @@ fn refuse_the_world(listen: SocketAddr) -> Result<(), Problem> {
 fn listed(addresses: &[SocketAddr]) -> String {
     let words: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
     words.join(", ")
-}
-
-/// A watched directory: that of all namespaces, of one, or of its service records.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum WatchedDir {
-    Namespaces,
-    Namespace(Namespace),
-    Services(Namespace),
-}
-
-/// Keeps a zone up to date with the files of the state directory.
-struct ZoneFollower<'a> {
-    session: &'a Session,
-    zone: Arc<RwLock<Zone>>,
-    watch: Watch<WatchedDir>,
-}
-
-impl<'a> ZoneFollower<'a> {
-    fn new(session: &'a Session, zone: Arc<RwLock<Zone>>) -> Result<Self> {
-        let mut watch = Watch::new().context("cannot watch the state directory")?;
-        let seen = session.store.layout().seen();
-        store::make_dir(&seen)
-            .and_then(|()| watch.add(&seen, WatchedDir::Namespaces))
-            .with_context(|| format!("cannot watch {}", seen.display()))?;
-        Ok(Self {
-            session,
-            zone,
-            watch,
-        })
-    }
-
-    fn wait(&self) -> Result<()> {
-        let watched = self.watch.as_fd();
-        match poll(&mut [PollFd::new(&watched, PollFlags::IN)], None) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(error) => Err(error).context("cannot wait"),
-        }
-    }
-
-    /// Reads the files that have changed.
-    fn catch_up(&mut self) -> Result<()> {
-        for noticed in self.watch.noticed()? {
-            match noticed {
-                Noticed::Everything => self.read_everything()?,
-                Noticed::Entry(WatchedDir::Namespaces, name) => {
-                    if let Ok(namespace) = name.parse() {
-                        self.read_namespace(&namespace);
-                    }
-                }
-                Noticed::Entry(WatchedDir::Namespace(namespace), _) => {
-                    self.read_namespace(&namespace);
-                }
-                Noticed::Entry(WatchedDir::Services(namespace), file) => {
-                    if let Some(name) = file.strip_suffix(".json") {
-                        self.read_service(&namespace, name);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn read_everything(&mut self) -> Result<()> {
-        let seen = self.session.store.layout().seen();
-        for name in store::names_in(&seen).context("cannot list the namespaces")? {
-            if let Ok(namespace) = name.parse() {
-                self.read_namespace(&namespace);
-            }
-        }
-        let mut zone = self.zone.write().unwrap_or_else(PoisonError::into_inner);
-        zone.load([]);
-        Ok(())
-    }
-
-    /// Watches a namespace and reads its services; a namespace without a directory is skipped.
-    fn read_namespace(&mut self, namespace: &Namespace) {
-        let endpoints = self.session.store.layout().endpoints(namespace);
-        let above = endpoints.parent().unwrap_or(&endpoints);
-        let dir = WatchedDir::Namespace(namespace.clone());
-        if self.watch.add(above, dir).is_err() {
-            return;
-        }
-        let dir = WatchedDir::Services(namespace.clone());
-        // Read once, when it is first seen; later changes are noticed file by file.
-        if self.watch.add_new(&endpoints, dir).unwrap_or(false) {
-            for file in store::names_in(&endpoints).unwrap_or_default() {
-                if let Some(name) = file.strip_suffix(".json") {
-                    self.read_service(namespace, name);
-                }
-            }
-        }
-    }
-
-    fn read_service(&self, namespace: &Namespace, name: &str) {
-        let found = records::of_service(self.session, namespace, name);
-        let mut zone = self.zone.write().unwrap_or_else(PoisonError::into_inner);
-        match found {
-            Ok(Some(record)) => drop(zone.replace(record)),
-            Ok(None) => drop(zone.remove(namespace.as_str(), name)),
-            Err(error) => say(format!(
-                "note: {namespace}/{name} stays as it was: {error:#}"
-            )),
-        }
-    }
 }

@@ -147,7 +147,8 @@ fn cgroups() -> Finding {
 /// Tries each part of isolation. A missing part is a note, since pets can run without it.
 fn parts_of_isolation() -> Vec<Finding> {
     let mut tried = isolation::trials();
-    tried.push(("network", network::attempt()));
+    let network = network::attempt();
+    tried.push(("network", network.map_err(|problem| problem.message)));
     let finding = |(part, outcome)| match outcome {
         Ok(()) => Finding::ok(part, "a pet can have its own"),
         Err(fault) if part == "overlay" => Finding::note(
@@ -195,9 +196,9 @@ fn egress() -> Finding {
             CHECK,
             "auto: isolated pets can reach what this machine reaches",
         ),
-        Err(fault) => Finding::note(
+        Err(problem) => Finding::note(
             CHECK,
-            format!("none: {fault}"),
+            format!("none: {}", problem.message),
             "isolated pets reach each other; for more the kernel needs nf_tables with tproxy, \
              and isolation: modprobe nft_tproxy",
         ),

@@ -11,8 +11,7 @@ use crate::cli::shared::words::{age_of, joined, modes, or_none, ports};
 use crate::model::kind::ObjectKind;
 use crate::model::object::Object;
 use crate::model::{Namespace, REVISION_LABEL, printer};
-use crate::proxy::Detours;
-use crate::store::{self, Layout};
+use crate::store::{Layout, detours};
 
 /// Returns the headings of the table of a kind.
 pub(super) fn headings(sort: ObjectKind, wide: bool) -> Vec<&'static str> {
@@ -141,8 +140,8 @@ fn more_of_service(layout: &Layout, service: &Service, name: &str) -> Vec<String
     let pairs = selector.into_iter().flatten();
     let pairs: Vec<String> = pairs.map(|(key, value)| format!("{key}={value}")).collect();
     let namespace = namespace_of(&service.metadata);
-    let detours = store::read_json::<Detours>(&layout.detours(&namespace, name));
-    let ports = detours.ok().flatten().unwrap_or_default().ports;
+    let detours = detours::read(layout, &namespace, name);
+    let ports = detours.unwrap_or_default();
     let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
     vec![
         joined(pairs.iter().map(String::as_str)),

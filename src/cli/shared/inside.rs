@@ -29,7 +29,7 @@ pub(crate) fn pod(mut pod: Pod) -> Pod {
 /// Returns a record with its addresses as they are here.
 pub(crate) fn record(record: ServiceRecord) -> ServiceRecord {
     match block() {
-        Some(block) => record.seen_inside(block),
+        Some(block) => record.inside(block),
         None => record,
     }
 }
@@ -37,7 +37,7 @@ pub(crate) fn record(record: ServiceRecord) -> ServiceRecord {
 /// Returns an address of the host as it is here.
 pub(crate) fn ip(ip: IpAddr) -> IpAddr {
     match (block(), ip) {
-        (Some(block), IpAddr::V4(ip)) => block.internal(ip).into(),
+        (Some(block), IpAddr::V4(ip)) => block.inside(ip).into(),
         (_, ip) => ip,
     }
 }

@@ -19,7 +19,7 @@ use crate::model::object::Object;
 use crate::model::pod::set_of;
 use crate::model::{Namespace, ObjectName, PetName};
 use crate::problem::Result;
-use crate::store::{self, PetLayout};
+use crate::store::{self, PetLayout, endpoints as record_files};
 
 impl Session {
     /// Returns every object of a sort in a namespace, in the order of names and ordinals.
@@ -211,8 +211,7 @@ impl Session {
         namespace: &Namespace,
         name: &ObjectName,
     ) -> Result<Option<ServiceRecord>> {
-        let path = self.store.layout().service_record(namespace, name.as_str());
-        let record: Option<ServiceRecord> = read_json(&path)?;
+        let record = record_files::read(self.store.layout(), namespace, name.as_str())?;
         Ok(record.map(super::inside::record))
     }
 

@@ -22,7 +22,7 @@ use crate::model::endpoints::{ServiceRecord, endpoints};
 use crate::model::kind::ObjectKind;
 use crate::model::{Namespace, ObjectName, PetName, PetSeen, Set, SetName, printer};
 use crate::problem::{Kind, Result, kind_of};
-use crate::store::{self, Watch};
+use crate::store::{self, Watch, endpoints as record_files};
 
 /// How many ordinals in a row may be missing while the supervisor reports more pets than were
 /// found.
@@ -190,11 +190,7 @@ fn of_service(session: &Session, name: &ObjectName) -> Result<Peers> {
 /// Returns the record of a service with the current state of its pods.
 fn refreshed(session: &Session, service: &Service) -> Result<ServiceRecord> {
     let name = service.metadata.name.as_deref().unwrap_or_default();
-    let path = session
-        .store
-        .layout()
-        .service_record(&session.namespace, name);
-    let known: Option<ServiceRecord> = store::read_json(&path)?;
+    let known = record_files::read(session.store.layout(), &session.namespace, name)?;
     let mut pods = Vec::new();
     for endpoint in known.iter().flat_map(|record| &record.endpoints) {
         pods.extend(pods::find(session, &endpoint.pod)?);

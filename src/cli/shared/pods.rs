@@ -10,7 +10,7 @@ use super::inside;
 use super::session::Session;
 use crate::model::{Namespace, printer};
 use crate::problem::Result;
-use crate::store::{Layout, PetLayout, RunnerRecord, merge_status, read_json};
+use crate::store::{Layout, PetLayout, RunnerRecord, merge_status, network, read_json};
 
 /// The status of a pet whose runner was killed and not replaced yet.
 const LOST: &str = "Unknown";
@@ -103,6 +103,5 @@ pub(crate) fn moved_ports(layout: &Layout, pod: &Pod) -> Vec<String> {
     let (Ok(namespace), Some(name)) = (namespace.parse(), &pod.metadata.name) else {
         return Vec::new();
     };
-    let moved = read_json(&layout.pet(&namespace, name).doors());
-    moved.ok().flatten().unwrap_or_default()
+    network::moved_ports(&layout.pet(&namespace, name)).unwrap_or_default()
 }

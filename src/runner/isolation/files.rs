@@ -69,12 +69,6 @@ pub(super) fn hosts(pod: &Pod, ip: &str, cluster_domain: &str) -> String {
     text
 }
 
-/// Returns where the names of the private network are told, by an address of a pet in it.
-pub(super) fn name_server(ip: Ipv4Addr) -> Ipv4Addr {
-    let [_, b, ..] = ip.octets();
-    Ipv4Addr::new(10, b, 0, 53)
-}
-
 /// The most of each that a resolver takes (N63).
 const SERVERS: usize = 3;
 const SEARCHES: usize = 32;

@@ -20,7 +20,8 @@ use super::network::Network;
 use super::plan::{self, Site};
 use super::step::Step;
 use super::{Room, Surroundings, files, ids_of, needed};
-use crate::store::{self, Launch};
+use crate::store::Launch;
+use crate::store::network::publish_moved_ports;
 use crate::sys::users::{self, Known};
 use crate::sys::{self, Door, Fork, Spaces};
 
@@ -96,12 +97,8 @@ impl Sandbox {
         let attached = network.attach(self.pid, doors);
         let notes = attached.map_err(|error| format!("joining the network: {error}"))?;
         self.warnings = notes.warnings();
-        let place = around.pet.doors();
-        // Only who looks at the pet would miss it.
-        let _ = match notes.moved.is_empty() {
-            true => store::remove(&place),
-            false => store::replace_json(&place, &notes.moved, store::Sync::No),
-        };
+        // Without it only `get` and `describe` show less.
+        let _ = publish_moved_ports(around.pet, &notes.moved);
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{Surroundings, files};
+use crate::model::address::Block;
 use crate::runner::user::Names;
 use crate::store::{Launch, User};
 
@@ -48,7 +49,8 @@ pub(super) fn etc(launch: &Launch, around: &Surroundings<'_>) -> Vec<(&'static s
     let server = around
         .doors
         .as_ref()
-        .map(|doors| files::name_server(doors.ip));
+        .and_then(|doors| Block::of(doors.ip))
+        .map(Block::name_server);
     let mut all = vec![
         ("hosts", files::hosts(around.pod, around.ip, domain)),
         ("hostname", format!("{name}\n")),

@@ -23,11 +23,12 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 
 pub(in crate::runner) use dialer::Dialer;
 pub(super) use full::Sandbox;
-pub(super) use network::Doors;
 pub(crate) use trial::{trials, whom_pets_can_be};
 pub(crate) use visit::visit;
 
 use crate::model::ISOLATION_ANNOTATION;
+use crate::model::address::Block;
+use crate::store::network::NetworkSpec;
 use crate::store::{Launch, Layout, Mount, PetLayout};
 use crate::sys::users::Known;
 use crate::sys::{Door, Ids};
@@ -68,7 +69,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) pet: &'a PetLayout,
     pub(super) layout: &'a Layout,
     /// How the pet and what is outside its network find each other, if it has one.
-    pub(super) doors: Option<Doors>,
+    pub(super) doors: Option<NetworkSpec>,
     pub(super) cluster_domain: &'a str,
     pub(super) program: &'a Path,
     /// What of the host every pet sees and may write to.
@@ -186,9 +187,9 @@ pub(crate) fn move_inside(pod: &mut Pod) {
     let Some(status) = &mut pod.status else {
         return;
     };
-    status.pod_ip.iter_mut().for_each(inner);
+    status.pod_ip.iter_mut().for_each(translate_inside);
     let all = status.pod_ips.iter_mut().flatten();
-    all.for_each(|one| inner(&mut one.ip));
+    all.for_each(|one| translate_inside(&mut one.ip));
 }
 
 /// Does the same with the virtual addresses of a service.
@@ -196,27 +197,31 @@ pub(super) fn move_service_inside(service: &mut Service) {
     let Some(spec) = &mut service.spec else {
         return;
     };
-    spec.cluster_ip.iter_mut().for_each(inner);
-    spec.cluster_ips.iter_mut().flatten().for_each(inner);
+    spec.cluster_ip.iter_mut().for_each(translate_inside);
+    let all = spec.cluster_ips.iter_mut().flatten();
+    all.for_each(translate_inside);
 }
 
-fn inner(ip: &mut String) {
-    if let Some(rest) = ip.strip_prefix("127.") {
-        *ip = format!("10.{rest}");
+/// Replaces an address of a state directory by the one that holds inside.
+fn translate_inside(text: &mut String) {
+    if let Ok(ip) = text.parse::<Ipv4Addr>()
+        && let Some(block) = Block::of(ip)
+    {
+        *text = block.inside(ip).to_string();
     }
 }
 
 /// Returns the address at which the host finds a pod of the private network.
 pub(super) fn outer_ip(pod: &Pod) -> Option<Ipv4Addr> {
     let ip = pod.status.as_ref()?.pod_ip.as_ref()?;
-    let [_, b, x, y] = ip.parse::<Ipv4Addr>().ok()?.octets();
-    Some(Ipv4Addr::new(127, b, x, y))
+    let ip: Ipv4Addr = ip.parse().ok()?;
+    Some(Block::of(ip)?.outside(ip))
 }
 
 /// Returns what a container's environment says beside what it always does.
 pub(super) fn variables(pod: &Pod) -> Option<(String, String)> {
     let ip = has_network(pod).then(|| outer_ip(pod))??;
-    let [_, block, ..] = ip.octets();
+    let block = Block::of(ip)?.number();
     Some((NETWORK_VARIABLE.to_owned(), block.to_string()))
 }
 

@@ -1,75 +1,25 @@
 //! A pet's place in the private network of its state directory.
 //!
-//! Who holds the network is another process (`net::hub`); here it is found or started, and asked
+//! Who holds the network is another process (`network`); here it is found or started, and asked
 //! to attach a pet. The connection lasts as long as the pet: its end tells that the holder died,
 //! and then the network's namespaces, which are kept open here, are handed to the next one.
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufReader, Read};
 use std::iter;
-use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use rustix::fs::FlockOperation;
-use serde::{Deserialize, Serialize};
 
 use crate::role::{self, Role};
+use crate::store::network::{self, AttachNotes, AttachReply, AttachRequest, Greeting, NetworkSpec};
 use crate::store::{self, Layout};
 use crate::sys::{self, Program};
 
 /// How often somebody is looked for who holds the network.
 const TRIES: u32 = 20;
-
-#[derive(Debug, Deserialize)]
-struct Greeting {
-    pid: u32,
-    tid: u32,
-}
-
-#[derive(Debug, Serialize)]
-struct Wish<'a> {
-    init: u32,
-    ip: Ipv4Addr,
-    ports: &'a [u16],
-    udp: &'a [u16],
-    egress: bool,
-}
-
-/// What of a pet the host is to find, and what the pet is to find.
-#[derive(Debug)]
-pub(in crate::runner) struct Doors {
-    /// The pet's address on the host.
-    pub(in crate::runner) ip: Ipv4Addr,
-    /// The ports that the pet declares, for connections and for datagrams.
-    pub(in crate::runner) tcp: Vec<u16>,
-    pub(in crate::runner) udp: Vec<u16>,
-    /// Whether the world is open to it.
-    pub(in crate::runner) egress: bool,
-}
-
-/// What has become of a pet's doors.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Notes {
-    /// Ports that the host finds elsewhere: `80=10080`.
-    pub(super) moved: Vec<String>,
-    /// Ports that the host does not find, and why.
-    missing: Vec<String>,
-    /// Why the world is not open to it although it was to be.
-    closed: Option<String>,
-}
-
-impl Notes {
-    /// Says what is not as it was to be.
-    pub(super) fn warnings(&self) -> Vec<String> {
-        let missing = self.missing.iter();
-        let missing = missing.map(|port| format!("the host does not find port {port}"));
-        let closed = self.closed.iter();
-        let closed = closed.map(|why| format!("the world cannot be reached from here: {why}"));
-        missing.chain(closed).collect()
-    }
-}
 
 /// A connection to who holds the network, and the network's namespaces.
 #[derive(Debug)]
@@ -99,9 +49,7 @@ impl Network {
     fn connect(layout: &Layout) -> io::Result<Self> {
         let stream = store::connect_to(&layout.network_socket())?;
         let mut stream = BufReader::with_capacity(256, stream);
-        let mut line = String::new();
-        stream.read_line(&mut line)?;
-        let greeting: Greeting = serde_json::from_str(&line)?;
+        let greeting: Greeting = network::receive(&mut stream)?;
         let open = |path: String| File::open(path).map(OwnedFd::from);
         let user = match sys::is_ordinary() {
             true => Some(open(format!("/proc/{}/ns/user", greeting.pid))?),
@@ -123,23 +71,13 @@ impl Network {
         self.user.as_ref().map(AsFd::as_fd)
     }
 
-    /// Attaches a pet. Returns what has become of its ports, and of its way out.
-    pub(super) fn attach(&mut self, init: u32, doors: &Doors) -> io::Result<Notes> {
-        let wish = Wish {
-            init,
-            ip: doors.ip,
-            ports: &doors.tcp,
-            udp: &doors.udp,
-            egress: doors.egress,
-        };
-        let wish = serde_json::to_string(&wish)?;
-        writeln!(self.stream.get_ref(), "{wish}")?;
-        let mut answer = String::new();
-        self.stream.read_line(&mut answer)?;
-        match answer.trim_end().strip_prefix("ok") {
-            Some(notes) => Ok(serde_json::from_str(notes)?),
-            None if answer.is_empty() => Err(io::ErrorKind::ConnectionReset.into()),
-            None => Err(io::Error::other(answer.trim_end().to_owned())),
+    /// Attaches a pet. Returns where that differs from what was requested.
+    pub(super) fn attach(&mut self, init: u32, spec: &NetworkSpec) -> io::Result<AttachNotes> {
+        let spec = spec.clone();
+        network::send(self.stream.get_ref(), &AttachRequest { init, spec })?;
+        match AttachReply::receive(&mut self.stream)? {
+            AttachReply::Attached(notes) => Ok(notes),
+            AttachReply::Failed(why) => Err(io::Error::other(why)),
         }
     }
 

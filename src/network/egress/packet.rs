@@ -1,5 +1,5 @@
-//! The few packets that are read and written byte by byte: what begins a connection, and what
-//! tells a pet that somebody cannot be reached.
+//! The few packets that are read and written byte by byte: the SYN that begins a connection, and
+//! the packets that tell a pet that a destination cannot be reached.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -12,14 +12,16 @@ pub(super) const UDP: u8 = 17;
 const SYN: u8 = 2;
 const ACK: u8 = 0x10;
 const RST_ACK: u8 = 0x14;
+/// Sends whole packets, of any protocol.
+pub(super) const RAW: u8 = 255;
 const TIME_TO_LIVE: u8 = 64;
 const DESTINATION_UNREACHABLE: u8 = 3;
-/// How much of a datagram is told back.
+/// How much of a datagram is sent back.
 const TOLD: usize = IP_HEADER + UDP_HEADER;
 
-/// Why a destination is unreachable.
+/// Why a destination is unreachable, by its ICMP code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Obstacle {
+pub(super) enum Unreachable {
     Network = 0,
     Host = 1,
     Port = 3,
@@ -36,9 +38,9 @@ pub(super) struct Syn {
 }
 
 impl Syn {
-    /// Reads a packet; nothing where it is not such a one.
+    /// Reads a packet; `None` where it is not a SYN.
     ///
-    /// What comes from another network of this kernel has its checksum still to be filled in.
+    /// The checksum is computed: this kernel does not fill it in before a packet leaves the machine.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let header = usize::from(bytes.first()? & 0x0f) * 4;
         if bytes[0] >> 4 != 4 || header < IP_HEADER || *bytes.get(9)? != TCP {
@@ -57,7 +59,7 @@ impl Syn {
         packet[10..12].copy_from_slice(&sum.to_be_bytes());
         let from = address(&packet, 12, header);
         let to = address(&packet, 16, header + 2);
-        seal(&mut packet[header..], 16, *from.ip(), *to.ip(), TCP);
+        write_checksum(&mut packet[header..], 16, *from.ip(), *to.ip(), TCP);
         Some(Self {
             from,
             to,
@@ -66,13 +68,13 @@ impl Syn {
         })
     }
 
-    /// The packet as it is let in.
+    /// Returns the packet as it is let in.
     pub(super) fn packet(&self) -> &[u8] {
         &self.packet
     }
 
-    /// The packet that says that nobody listens there.
-    pub(super) fn refusal(&self) -> Vec<u8> {
+    /// Returns the RST by which a kernel says that nothing listens there.
+    pub(super) fn reset(&self) -> Vec<u8> {
         let mut packet = ip_header(TCP, TCP_HEADER, *self.to.ip(), *self.from.ip());
         let tcp = &self.packet[self.header..];
         let begun = u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]);
@@ -80,19 +82,19 @@ impl Syn {
         packet.extend(begun.wrapping_add(1).to_be_bytes());
         packet.extend([0x50, RST_ACK, 0, 0, 0, 0, 0, 0]);
         let (from, to) = (*self.to.ip(), *self.from.ip());
-        seal(&mut packet[IP_HEADER..], 16, from, to, TCP);
+        write_checksum(&mut packet[IP_HEADER..], 16, from, to, TCP);
         packet
     }
 
-    /// The packet by which a router says that the destination cannot be reached.
-    pub(super) fn unreachable(&self, why: Obstacle, router: Ipv4Addr) -> Vec<u8> {
+    /// Returns the packet by which a router says that the destination cannot be reached.
+    pub(super) fn unreachable(&self, why: Unreachable, router: Ipv4Addr) -> Vec<u8> {
         unreachable(why, router, *self.from.ip(), &self.packet)
     }
 }
 
-/// The packet by which a router says that a datagram has not arrived.
+/// Returns the packet by which a router says that a datagram has not arrived.
 pub(super) fn undelivered(
-    why: Obstacle,
+    why: Unreachable,
     router: Ipv4Addr,
     from: SocketAddrV4,
     to: SocketAddrV4,
@@ -104,7 +106,7 @@ pub(super) fn undelivered(
     unreachable(why, router, *from.ip(), &told[..TOLD])
 }
 
-fn unreachable(why: Obstacle, router: Ipv4Addr, to: Ipv4Addr, told: &[u8]) -> Vec<u8> {
+fn unreachable(why: Unreachable, router: Ipv4Addr, to: Ipv4Addr, told: &[u8]) -> Vec<u8> {
     let mut packet = ip_header(ICMP, UDP_HEADER + told.len(), router, to);
     packet.extend([DESTINATION_UNREACHABLE, why as u8, 0, 0, 0, 0, 0, 0]);
     packet.extend(told);
@@ -113,7 +115,7 @@ fn unreachable(why: Obstacle, router: Ipv4Addr, to: Ipv4Addr, told: &[u8]) -> Ve
     packet
 }
 
-/// The header of a datagram.
+/// Returns the header of a datagram.
 pub(super) fn udp_header(from: SocketAddrV4, to: SocketAddrV4, content: &[u8]) -> [u8; UDP_HEADER] {
     let length = u16::try_from(UDP_HEADER + content.len()).unwrap_or(u16::MAX);
     let mut header = [0; UDP_HEADER];
@@ -122,12 +124,12 @@ pub(super) fn udp_header(from: SocketAddrV4, to: SocketAddrV4, content: &[u8]) -
     header[4..6].copy_from_slice(&length.to_be_bytes());
     let sum = pseudo(*from.ip(), *to.ip(), UDP, usize::from(length));
     let sum = checksum(add(sum, &header), content);
-    // Nothing but zeros would mean that there is no checksum.
+    // Zero would mean that there is no checksum.
     header[6..].copy_from_slice(&if sum == 0 { 0xffff } else { sum }.to_be_bytes());
     header
 }
 
-/// A header whose own checksum the kernel fills in.
+/// Returns an IPv4 header, whose checksum the kernel fills in.
 fn ip_header(protocol: u8, length: usize, from: Ipv4Addr, to: Ipv4Addr) -> Vec<u8> {
     let whole = u16::try_from(IP_HEADER + length).unwrap_or(u16::MAX);
     let mut header = vec![0x45, 0];
@@ -143,8 +145,8 @@ fn address(packet: &[u8], ip: usize, port: usize) -> SocketAddrV4 {
     SocketAddrV4::new(ip, u16::from_be_bytes([packet[port], packet[port + 1]]))
 }
 
-/// Writes the checksum of a segment to its place.
-fn seal(segment: &mut [u8], at: usize, from: Ipv4Addr, to: Ipv4Addr, protocol: u8) {
+/// Writes the checksum of a segment at its place.
+fn write_checksum(segment: &mut [u8], at: usize, from: Ipv4Addr, to: Ipv4Addr, protocol: u8) {
     segment[at..at + 2].fill(0);
     let sum = checksum(pseudo(from, to, protocol, segment.len()), segment);
     segment[at..at + 2].copy_from_slice(&sum.to_be_bytes());
@@ -206,12 +208,12 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_acknowledges_what_was_sent_and_comes_from_who_was_asked() {
-        let refusal = Syn::read(&syn()).unwrap().refusal();
-        assert!(verifies(&refusal, TCP));
-        assert_eq!(address(&refusal, 12, 20), "192.0.2.1:80".parse().unwrap());
-        assert_eq!(address(&refusal, 16, 22), "10.5.1.2:40000".parse().unwrap());
-        assert_eq!(refusal[28..34], [0, 0, 0, 0, 0x50, RST_ACK]);
+    fn a_reset_acknowledges_the_syn_and_comes_from_its_destination() {
+        let reset = Syn::read(&syn()).unwrap().reset();
+        assert!(verifies(&reset, TCP));
+        assert_eq!(address(&reset, 12, 20), "192.0.2.1:80".parse().unwrap());
+        assert_eq!(address(&reset, 16, 22), "10.5.1.2:40000".parse().unwrap());
+        assert_eq!(reset[28..34], [0, 0, 0, 0, 0x50, RST_ACK]);
     }
 
     #[test]
@@ -219,7 +221,7 @@ mod tests {
         let router = Ipv4Addr::new(10, 5, 0, 1);
         let told = Syn::read(&syn())
             .unwrap()
-            .unreachable(Obstacle::Host, router);
+            .unreachable(Unreachable::Host, router);
         assert_eq!(told[20..22], [3, 1]);
         assert_eq!(checksum(0, &told[20..]), 0);
         assert_eq!(
@@ -230,7 +232,7 @@ mod tests {
             "10.5.1.2:9".parse().unwrap(),
             "192.0.2.1:53".parse().unwrap(),
         );
-        let told = undelivered(Obstacle::Port, router, from, to);
+        let told = undelivered(Unreachable::Port, router, from, to);
         assert_eq!(told[20..22], [3, 3]);
         assert_eq!(address(&told[28..], 16, 22), to);
     }

@@ -1,0 +1,161 @@
+//! The network process: it makes the private network, or takes it over, and keeps it until no
+//! pet is attached.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread;
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use super::attached::Attached;
+use super::egress::EgressRelay;
+use super::names::Names;
+use super::namespace::{PrivateNetwork, TakenOver, enter_network, enter_user};
+use super::ports::PortForwarder;
+use super::runners::{Host, serve, spawn};
+use super::trial::Trial;
+use crate::model::address::Block;
+use crate::problem::{Kind, Problem, Result};
+use crate::role::{self, Role};
+use crate::store::network::Greeting;
+use crate::store::{self, Layout, Store};
+use crate::{proxy, relay};
+
+/// Holds the network of a state directory until no pet is attached, or tries to make one.
+pub(crate) fn run(args: &[OsString]) -> ExitCode {
+    let [word] = args else {
+        return ExitCode::from(2);
+    };
+    let outcome = match Trial::of(word) {
+        Some(trial) => trial.run(),
+        None => hold(Path::new(word)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let words = format!("the network cannot be made: {error:#}\n");
+            let _ = io::stdout().write_all(words.as_bytes());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Returns whether this machine can have a private network, or why not: one is made, in a process
+/// of its own.
+pub(crate) fn attempt() -> Result<(), Problem> {
+    attempt_as(Trial::Network)
+}
+
+/// Returns whether the pets of a private network can have egress here, or why not.
+pub(crate) fn attempt_egress() -> Result<(), Problem> {
+    attempt_as(Trial::Egress)
+}
+
+fn attempt_as(trial: Trial) -> Result<(), Problem> {
+    let tried = Role::Network.command().arg(trial.argument()).output();
+    let tried = tried.map_err(|error| Problem::new(Kind::Failed, error.to_string()))?;
+    let said = String::from_utf8_lossy(&tried.stdout);
+    match tried.status.success() {
+        true => Ok(()),
+        false => Err(Problem::new(Kind::Failed, said.trim())),
+    }
+}
+
+fn hold(root: &Path) -> Result<()> {
+    role::leave_caller()?;
+    let taken = TakenOver::open();
+    let store = Store::open(root)?;
+    let layout = store.layout().clone();
+    let block = block_of(&layout)?;
+    raise_file_limit();
+    enter_user(taken.as_ref())?;
+    let socket = listen(&layout)?;
+    let names = Names::read(&store, block)?;
+    let attached = Arc::new(Attached::new()?);
+    let (ports, forwarder) = PortForwarder::new()?;
+    let network = live_inside(taken, layout, block, forwarder)?;
+    let _server = names.serve(network.dns, store.settings(), &attached)?;
+    spawn("names", || names.follow())?;
+    let closed = match network.tproxy {
+        Ok(sockets) => {
+            let egress = EgressRelay::new(sockets, Arc::clone(&attached), block)?;
+            spawn("egress", || drop(relay::run(egress)))?;
+            None
+        }
+        Err(error) => Some(error.to_string()),
+    };
+    let greeting = Greeting {
+        pid: std::process::id(),
+        tid: network.tid.unsigned_abs(),
+    };
+    say_ready()?;
+    serve(
+        &socket,
+        &Host {
+            greeting,
+            block,
+            ports,
+            attached,
+            closed,
+        },
+    );
+    Ok(())
+}
+
+fn block_of(layout: &Layout) -> io::Result<Block> {
+    let text = store::read(&layout.block())?.unwrap_or_default();
+    let block = text.trim().parse().ok().and_then(Block::new);
+    block.ok_or_else(|| io::Error::other("there is no address block"))
+}
+
+/// Starts the thread that lives in the private network: it forwards ports, and has one beside it
+/// that is the proxy.
+fn live_inside(
+    taken: Option<TakenOver>,
+    layout: Layout,
+    block: Block,
+    forwarder: PortForwarder,
+) -> io::Result<PrivateNetwork> {
+    let (ready, is_ready) = channel();
+    let network = taken.map(|taken| taken.network);
+    spawn("inside", move || {
+        let made = enter_network(network).and_then(|()| PrivateNetwork::make(block));
+        let is_made = made.is_ok();
+        let _ = ready.send(made);
+        if is_made {
+            thread::scope(|scope| {
+                scope.spawn(|| proxy::serve_inside(layout, block));
+                let _ = relay::run(forwarder);
+            });
+        }
+    })?;
+    is_ready.recv().map_err(io::Error::other)?
+}
+
+fn listen(layout: &Layout) -> io::Result<UnixListener> {
+    store::make_dir(&layout.network())?;
+    let pid = format!("{}\n", std::process::id());
+    store::replace(&layout.network_pid(), pid.as_bytes(), store::Sync::No)?;
+    store::wait_at(&layout.network_socket())
+}
+
+/// Tells the runner that has started this process, which reads until the end.
+fn say_ready() -> io::Result<()> {
+    let mut out = io::stdout();
+    let _ = out.write_all(b"ready\n").and_then(|()| out.flush());
+    let null = File::options().write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdout(&null).map_err(Into::into)
+}
+
+/// Allows as many descriptors as possible: this process carries the connections of many pets.
+fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit);
+}

@@ -1,0 +1,100 @@
+//! UDP sessions: each client has a socket of its own to its server, so that answers find their
+//! way back.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+/// A session in which nothing is sent for so long is over.
+pub(crate) const IDLE: Duration = Duration::from_secs(60);
+/// How many sessions there may be; one more, and the one that was silent longest is ended.
+const MOST: usize = 1024;
+
+/// The sessions of some clients, by key and by token.
+#[derive(Debug)]
+pub(crate) struct UdpSessions<K> {
+    tokens: HashMap<K, u64>,
+    all: HashMap<u64, UdpSession<K>>,
+}
+
+/// One client's exchange with one server.
+#[derive(Debug)]
+pub(crate) struct UdpSession<K> {
+    /// What identifies the client.
+    pub(crate) key: K,
+    /// Connected to the server.
+    pub(crate) socket: UdpSocket,
+    pub(crate) server: SocketAddr,
+    last: Instant,
+}
+
+impl<K> Default for UdpSessions<K> {
+    fn default() -> Self {
+        Self {
+            tokens: HashMap::new(),
+            all: HashMap::new(),
+        }
+    }
+}
+
+impl<K: Copy + Eq + Hash> UdpSessions<K> {
+    /// Returns whether there is no session.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Returns whether a session goes on.
+    pub(crate) fn has(&self, token: u64) -> bool {
+        self.all.contains_key(&token)
+    }
+
+    /// Returns the token of a client's session.
+    pub(crate) fn token_of(&self, key: &K) -> Option<u64> {
+        self.tokens.get(key).copied()
+    }
+
+    /// Returns a session in which something is sent now.
+    pub(crate) fn touch(&mut self, token: u64) -> Option<&UdpSession<K>> {
+        let session = self.all.get_mut(&token)?;
+        session.last = Instant::now();
+        Some(session)
+    }
+
+    /// Begins a client's session, whose socket has been registered with this token.
+    pub(crate) fn begin(&mut self, token: u64, key: K, socket: UdpSocket, server: SocketAddr) {
+        if self.all.len() >= MOST {
+            let silent = self.all.iter().min_by_key(|(_, session)| session.last);
+            if let Some(silent) = silent.map(|(token, _)| *token) {
+                self.end(silent);
+            }
+        }
+        let session = UdpSession {
+            key,
+            socket,
+            server,
+            last: Instant::now(),
+        };
+        self.tokens.insert(key, token);
+        self.all.insert(token, session);
+    }
+
+    /// Ends a session.
+    pub(crate) fn end(&mut self, token: u64) {
+        if let Some(session) = self.all.remove(&token) {
+            self.tokens.remove(&session.key);
+        }
+    }
+
+    /// Ends the sessions that match.
+    pub(crate) fn end_where(&mut self, matches: impl Fn(&UdpSession<K>) -> bool) {
+        let over = self.all.iter().filter(|(_, session)| matches(session));
+        let over: Vec<u64> = over.map(|(token, _)| *token).collect();
+        over.into_iter().for_each(|token| self.end(token));
+    }
+
+    /// Ends the sessions that are idle.
+    pub(crate) fn end_idle(&mut self, now: Instant) {
+        self.end_where(|session| now.saturating_duration_since(session.last) >= IDLE);
+    }
+}

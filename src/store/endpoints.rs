@@ -1,0 +1,212 @@
+//! The service records: one file for each service, which says where its endpoints are.
+//!
+//! The supervisor publishes them; the proxy, the names of a private network and `dns serve` follow
+//! them; the verbs read them.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+use super::{Layout, Noticed, Sync, Watch, names_in, read_json, remove, replace_json, view};
+use crate::model::endpoints::ServiceRecord;
+use crate::model::{Namespace, ObjectRef};
+
+/// Reads the record of a service; `None` where there is no such service.
+pub(crate) fn read(
+    layout: &Layout,
+    namespace: &Namespace,
+    service: &str,
+) -> io::Result<Option<ServiceRecord>> {
+    read_json(&layout.service_record(namespace, service))
+}
+
+/// Writes the record of a service.
+pub(crate) fn publish(
+    layout: &Layout,
+    namespace: &Namespace,
+    record: &ServiceRecord,
+) -> io::Result<()> {
+    let path = layout.service_record(namespace, &record.name);
+    replace_json(&path, record, Sync::No)?;
+    view::show(layout, &path, record)
+}
+
+/// Removes the record of a service.
+pub(crate) fn withdraw(layout: &Layout, namespace: &Namespace, service: &str) -> io::Result<()> {
+    let path = layout.service_record(namespace, service);
+    remove(&path)?;
+    view::unshow(layout, &path)
+}
+
+/// Lists the services of a namespace that have records.
+pub(crate) fn services(layout: &Layout, namespace: &Namespace) -> io::Result<Vec<String>> {
+    let files = names_in(&layout.endpoints(namespace))?;
+    let services = files.iter().filter_map(|file| file.strip_suffix(".json"));
+    Ok(services.map(str::to_owned).collect())
+}
+
+/// The directories that are watched for records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Watched {
+    /// One that has nothing to do with records, but whose changes wake the follower.
+    Other,
+    Namespaces,
+    Namespace(Namespace),
+    Records(Namespace),
+}
+
+/// Follows the records of all services: it returns which of them have to be read again.
+#[derive(Debug)]
+pub(crate) struct EndpointFollower {
+    layout: Layout,
+    watch: Watch<Watched>,
+    /// The services that were returned and may have records.
+    known: BTreeSet<ObjectRef>,
+    /// Those to be returned next.
+    changed: BTreeSet<ObjectRef>,
+}
+
+/// Becomes readable when there may be changes.
+impl AsFd for EndpointFollower {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.watch.as_fd()
+    }
+}
+
+impl EndpointFollower {
+    /// Begins to follow; the first changes are all the records that exist.
+    pub(crate) fn new(layout: Layout) -> io::Result<Self> {
+        let mut watch = Watch::new()?;
+        watch.add(&layout.seen(), Watched::Namespaces)?;
+        let mut follower = Self {
+            layout,
+            watch,
+            known: BTreeSet::new(),
+            changed: BTreeSet::new(),
+        };
+        follower.look_at_everything()?;
+        Ok(follower)
+    }
+
+    /// Becomes readable for changes in this directory, too.
+    pub(crate) fn wake_for(&mut self, dir: &Path) -> io::Result<()> {
+        self.watch.add(dir, Watched::Other)
+    }
+
+    /// Returns the services whose records may have come, changed or gone since the last call.
+    /// Never waits.
+    pub(crate) fn changed(&mut self) -> io::Result<Vec<ObjectRef>> {
+        for noticed in self.watch.noticed()? {
+            match noticed {
+                Noticed::Everything => self.look_at_everything()?,
+                Noticed::Entry(Watched::Other, _) => {}
+                Noticed::Entry(Watched::Namespaces, name) => {
+                    if let Ok(namespace) = name.parse() {
+                        self.look_at_namespace(&namespace, false);
+                    }
+                }
+                Noticed::Entry(Watched::Namespace(namespace), _) => {
+                    self.look_at_namespace(&namespace, false);
+                }
+                Noticed::Entry(Watched::Records(namespace), file) => {
+                    let name = file.strip_suffix(".json").map(str::parse);
+                    if let Some(Ok(name)) = name {
+                        self.changed.insert(ObjectRef::new(namespace, name));
+                    }
+                }
+            }
+        }
+        self.known.extend(self.changed.iter().cloned());
+        Ok(std::mem::take(&mut self.changed).into_iter().collect())
+    }
+
+    /// Marks every record as changed, those that were known and may have gone included.
+    fn look_at_everything(&mut self) -> io::Result<()> {
+        self.changed.append(&mut self.known);
+        for name in names_in(&self.layout.seen())? {
+            if let Ok(namespace) = name.parse() {
+                self.look_at_namespace(&namespace, true);
+            }
+        }
+        Ok(())
+    }
+
+    /// Watches a namespace, and marks its records as changed when they are first seen, or in any
+    /// case where the watch has missed `any`. A file in the place of a namespace is none.
+    fn look_at_namespace(&mut self, namespace: &Namespace, any: bool) {
+        let records = self.layout.endpoints(namespace);
+        let above = records.parent().unwrap_or(&records).to_owned();
+        let mark = Watched::Namespace(namespace.clone());
+        if self.watch.add(&above, mark).is_err() {
+            return;
+        }
+        let mark = Watched::Records(namespace.clone());
+        let is_new = self.watch.add_new(&records, mark).unwrap_or(false);
+        if is_new || any {
+            let services = services(&self.layout, namespace).unwrap_or_default();
+            let names = services.iter().filter_map(|name| name.parse().ok());
+            let service = |name| ObjectRef::new(namespace.clone(), name);
+            self.changed.extend(names.map(service));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::endpoints::ServiceKind;
+
+    fn record(name: &str) -> ServiceRecord {
+        ServiceRecord {
+            namespace: "default".to_owned(),
+            name: name.to_owned(),
+            kind: ServiceKind::Headless,
+            ports: Vec::new(),
+            publish_not_ready: false,
+            affinity: None,
+            endpoints: Vec::new(),
+        }
+    }
+
+    /// A state directory with the record `old`.
+    fn state() -> (tempfile::TempDir, Layout, Namespace) {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        let namespace: Namespace = "default".parse().unwrap();
+        publish(&layout, &namespace, &record("old")).unwrap();
+        (dir, layout, namespace)
+    }
+
+    #[test]
+    fn a_record_is_read_back_until_it_is_withdrawn() {
+        let (_dir, layout, namespace) = state();
+        assert_eq!(
+            read(&layout, &namespace, "old").unwrap(),
+            Some(record("old"))
+        );
+        assert_eq!(services(&layout, &namespace).unwrap(), ["old"]);
+        withdraw(&layout, &namespace, "old").unwrap();
+        assert_eq!(read(&layout, &namespace, "old").unwrap(), None);
+    }
+
+    #[test]
+    fn a_follower_tells_of_what_exists_then_of_what_changes() {
+        let (_dir, layout, namespace) = state();
+        let mut follower = EndpointFollower::new(layout.clone()).unwrap();
+        let mut names = || {
+            let changed = follower.changed().unwrap();
+            let names = changed.iter().map(|service| service.name.to_string());
+            names.collect::<Vec<_>>()
+        };
+        assert_eq!(names(), ["old"]);
+        assert!(names().is_empty());
+        publish(&layout, &namespace, &record("new")).unwrap();
+        withdraw(&layout, &namespace, "old").unwrap();
+        assert_eq!(names(), ["new", "old"]);
+        let other: Namespace = "other".parse().unwrap();
+        publish(&layout, &other, &record("third")).unwrap();
+        // The folders of the namespace come one after the other.
+        assert!((0..3).any(|_| names() == ["third"]));
+    }
+}
