@@ -14,14 +14,14 @@ pub(super) const PORT: u16 = 53;
 
 /// The names of a network.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(super) struct NetworkNames {
     layout: Layout,
     block: Block,
     zone: Arc<RwLock<Zone>>,
     follower: ZoneFollower,
 }
 
-impl Names {
+impl NetworkNames {
     /// Reads the names of a network.
     pub(super) fn read(store: &Store, block: Block) -> io::Result<Self> {
         let zone = Zone::unloaded(&store.settings().cluster_domain);
@@ -44,7 +44,7 @@ impl Names {
         Ok(names)
     }
 
-    /// Answers by sockets of the private network. Names of other zones are asked of the resolvers
+    /// Answers by sockets of the private network. NetworkNames of other zones are asked of the resolvers
     /// that this thread reaches, for pets that may leave the network.
     pub(super) fn serve(
         &self,

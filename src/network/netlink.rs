@@ -10,28 +10,39 @@ use rustix::net::{
     socket_with,
 };
 
-const NEW_LINK: u16 = 16;
-const DELETE_LINK: u16 = 17;
-const NEW_ADDRESS: u16 = 20;
-const NEW_ROUTE: u16 = 24;
-const NEW_RULE: u16 = 32;
-/// REQUEST | ACK.
-const ASK: u16 = 0x5;
-/// CREATE | EXCL.
-const CREATE: u16 = 0x600;
-const UP: u32 = 1;
-const NESTED: u16 = 0x8000;
+/// The flags of every request: it is one, and its outcome is to be told.
+const REQUEST: u16 = (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
+/// The flags of a request that makes something: it may not exist yet.
+const CREATE: u16 = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
+const UP: u32 = libc::IFF_UP as u32;
+const IPV4: u8 = libc::AF_INET as u8;
+/// Of linux/veth.h and linux/fib_rules.h, which libc lacks.
+const VETH_INFO_PEER: u16 = 1;
+const FRA_FWMARK: u16 = 10;
+const FR_ACT_TO_TBL: u8 = 1;
+/// The length of a message's header, and where the code of an answer ends.
+const HEADER: usize = 16;
+const CODE_END: usize = HEADER + size_of::<i32>();
 
-/// A conversation with the kernel about the network of the thread that begins it.
+/// A netlink socket in the network of the thread that opens it.
 #[derive(Debug)]
 pub(super) struct Netlink {
     socket: OwnedFd,
 }
 
-/// A request that is being put together.
-pub(super) struct Request(pub(super) Vec<u8>);
+/// A message to the kernel, or a part of one, while it is written.
+pub(super) struct NetlinkRequest(pub(super) Vec<u8>);
+
+/// What a route is for, beside its destination.
+struct Route {
+    table: u8,
+    scope: u8,
+    kind: u8,
+    prefix: u8,
+}
 
 impl Netlink {
+    /// Opens a socket of rtnetlink.
     pub(super) fn open() -> io::Result<Self> {
         let socket = open(None)?;
         Ok(Self { socket })
@@ -39,15 +50,17 @@ impl Netlink {
 
     /// Makes a bridge that keeps its hardware address whatever is attached to it.
     pub(super) fn add_bridge(&self, name: &str, hardware: [u8; 6]) -> io::Result<()> {
-        let mut request = Request::link(NEW_LINK, CREATE, 0, UP);
-        request.text(3, name);
-        request.put(1, &hardware);
-        request.nest(18, |info| info.text(1, "bridge"));
-        self.ask(request)
+        let mut request = NetlinkRequest::link(libc::RTM_NEWLINK, CREATE, 0, UP);
+        request.text(libc::IFLA_IFNAME, name);
+        request.put(libc::IFLA_ADDRESS, &hardware);
+        request.nest(libc::IFLA_LINKINFO, |info| {
+            info.text(libc::IFLA_INFO_KIND, "bridge");
+        });
+        self.send(request)
     }
 
-    /// Makes a pair of devices: one here, a port of the bridge, and one in another network with this
-    /// hardware address.
+    /// Makes a veth pair: a port of the bridge here, and its peer with this hardware address in
+    /// another network.
     pub(super) fn add_pair(
         &self,
         name: &str,
@@ -55,85 +68,96 @@ impl Netlink {
         (peer, hardware): (&str, [u8; 6]),
         network: BorrowedFd<'_>,
     ) -> io::Result<()> {
-        let mut request = Request::link(NEW_LINK, CREATE, 0, UP);
-        request.text(3, name);
-        request.put(10, &bridge.to_ne_bytes());
-        request.nest(18, |info| {
-            info.text(1, "veth");
-            info.nest(2, |pair| {
-                pair.nest(1, |other| {
-                    other.0.extend([0; 16]);
-                    other.text(3, peer);
-                    other.put(1, &hardware);
-                    other.put(28, &network.as_raw_fd().to_ne_bytes());
+        let mut request = NetlinkRequest::link(libc::RTM_NEWLINK, CREATE, 0, UP);
+        request.text(libc::IFLA_IFNAME, name);
+        request.put(libc::IFLA_MASTER, &bridge.to_ne_bytes());
+        request.nest(libc::IFLA_LINKINFO, |info| {
+            info.text(libc::IFLA_INFO_KIND, "veth");
+            info.nest(libc::IFLA_INFO_DATA, |pair| {
+                pair.nest(VETH_INFO_PEER, |other| {
+                    other.0.extend([0; size_of::<libc::ifinfomsg>()]);
+                    other.text(libc::IFLA_IFNAME, peer);
+                    other.put(libc::IFLA_ADDRESS, &hardware);
+                    let network = network.as_raw_fd().to_ne_bytes();
+                    other.put(libc::IFLA_NET_NS_FD, &network);
                 });
             });
         });
-        self.ask(request)
+        self.send(request)
     }
 
-    /// Removes a device, and the other end of its pair.
+    /// Removes a device, and the peer of a veth device with it.
     pub(super) fn remove(&self, device: u32) -> io::Result<()> {
-        self.ask(Request::link(DELETE_LINK, 0, device, 0))
+        self.send(NetlinkRequest::link(libc::RTM_DELLINK, 0, device, 0))
     }
 
+    /// Sets a device up.
     pub(super) fn set_up(&self, device: u32) -> io::Result<()> {
-        self.ask(Request::link(NEW_LINK, 0, device, UP))
+        self.send(NetlinkRequest::link(libc::RTM_NEWLINK, 0, device, UP))
     }
 
     /// Gives a device an address out of a network of 16 bits.
     pub(super) fn add_address(&self, device: u32, ip: Ipv4Addr) -> io::Result<()> {
-        let mut request = Request::new(NEW_ADDRESS, CREATE);
-        request.0.extend([2, 16, 0, 0]);
+        let mut request = NetlinkRequest::new(libc::RTM_NEWADDR, CREATE);
+        let (prefix, flags, scope) = (16, 0, libc::RT_SCOPE_UNIVERSE);
+        request.0.extend([IPV4, prefix, flags, scope]);
         request.0.extend(device.to_ne_bytes());
         let [a, b, ..] = ip.octets();
-        request.put(2, &ip.octets());
-        request.put(1, &ip.octets());
-        request.put(4, &[a, b, 255, 255]);
-        self.ask(request)
+        request.put(libc::IFA_LOCAL, &ip.octets());
+        request.put(libc::IFA_ADDRESS, &ip.octets());
+        request.put(libc::IFA_BROADCAST, &[a, b, 255, 255]);
+        self.send(request)
     }
 
-    /// Sends what has no other way to a gateway.
+    /// Adds the default route, to a gateway.
     pub(super) fn add_default_route(&self, gateway: Ipv4Addr) -> io::Result<()> {
-        let mut request = Request::new(NEW_ROUTE, CREATE);
-        // Family IPv4, main table, protocol boot, scope universe, unicast.
-        request.0.extend([2, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0]);
-        request.put(5, &gateway.octets());
-        self.ask(request)
+        let mut request = NetlinkRequest::route(&Route {
+            table: libc::RT_TABLE_MAIN,
+            scope: libc::RT_SCOPE_UNIVERSE,
+            kind: libc::RTN_UNICAST,
+            prefix: 0,
+        });
+        request.put(libc::RTA_GATEWAY, &gateway.octets());
+        self.send(request)
     }
 
-    /// Has whatever carries a mark taken in here, to whomever it is addressed.
-    pub(super) fn take_in_marked(&self, mark: u32, table: u8, loopback: u32) -> io::Result<()> {
-        let mut route = Request::new(NEW_ROUTE, CREATE);
-        // Family IPv4, protocol boot, scope host, local.
-        route.0.extend([2, 0, 0, 0, table, 3, 254, 2, 0, 0, 0, 0]);
-        route.put(4, &loopback.to_ne_bytes());
-        ignore_existing(self.ask(route))?;
-        let mut rule = Request::new(NEW_RULE, CREATE);
-        // Family IPv4, and what fits is looked up in the table.
-        rule.0.extend([2, 0, 0, 0, table, 0, 0, 1, 0, 0, 0, 0]);
-        rule.put(10, &mark.to_ne_bytes());
-        ignore_existing(self.ask(rule))
+    /// Delivers packets with a firewall mark to this machine, whatever their destination.
+    pub(super) fn deliver_marked(&self, mark: u32, table: u8, loopback: u32) -> io::Result<()> {
+        let mut route = NetlinkRequest::route(&Route {
+            table,
+            scope: libc::RT_SCOPE_HOST,
+            kind: libc::RTN_LOCAL,
+            prefix: 0,
+        });
+        route.put(libc::RTA_OIF, &loopback.to_ne_bytes());
+        ignore_existing(self.send(route))?;
+        let mut rule = NetlinkRequest::new(libc::RTM_NEWRULE, CREATE);
+        // A `fib_rule_hdr`: family, lengths and type of service, table, reserved, action, flags.
+        rule.0
+            .extend([IPV4, 0, 0, 0, table, 0, 0, FR_ACT_TO_TBL, 0, 0, 0, 0]);
+        rule.put(FRA_FWMARK, &mark.to_ne_bytes());
+        ignore_existing(self.send(rule))
     }
 
-    /// Takes a whole network for this machine's own: what is sent to any address of it arrives.
+    /// Makes every address of a network this machine's own.
     pub(super) fn add_local_network(&self, (ip, bits): (Ipv4Addr, u8)) -> io::Result<()> {
-        let mut request = Request::new(NEW_ROUTE, CREATE);
-        // Family IPv4, table local, protocol boot, scope host, type local.
-        request
-            .0
-            .extend([2, bits, 0, 0, 255, 3, 254, 2, 0, 0, 0, 0]);
-        request.put(1, &ip.octets());
-        request.put(4, &device("lo")?.to_ne_bytes());
-        self.ask(request)
+        let mut request = NetlinkRequest::route(&Route {
+            table: libc::RT_TABLE_LOCAL,
+            scope: libc::RT_SCOPE_HOST,
+            kind: libc::RTN_LOCAL,
+            prefix: bits,
+        });
+        request.put(libc::RTA_DST, &ip.octets());
+        request.put(libc::RTA_OIF, &device("lo")?.to_ne_bytes());
+        self.send(request)
     }
 
-    fn ask(&self, request: Request) -> io::Result<()> {
-        tell(&self.socket, &request.finish())
+    fn send(&self, request: NetlinkRequest) -> io::Result<()> {
+        exchange(&self.socket, &request.finish())
     }
 }
 
-/// Opens a socket on which the kernel is spoken to, about routes unless `protocol` says else.
+/// Opens a netlink socket: of rtnetlink, unless another `protocol` is given.
 pub(super) fn open(protocol: Option<Protocol>) -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol)?;
@@ -141,14 +165,14 @@ pub(super) fn open(protocol: Option<Protocol>) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Tells the kernel something, and returns what it answers: nothing, or what it has against it.
-pub(super) fn tell(socket: &OwnedFd, message: &[u8]) -> io::Result<()> {
+/// Sends a message to the kernel, and returns the outcome that it answers with.
+pub(super) fn exchange(socket: &OwnedFd, message: &[u8]) -> io::Result<()> {
     let kernel = SocketAddrNetlink::new(0, 0);
     sendto(socket, message, SendFlags::empty(), &kernel)?;
     let mut answer = [0; 4096];
     let (length, _) = recv(socket, &mut answer, RecvFlags::empty())?;
     let code = answer[..length]
-        .get(16..20)
+        .get(HEADER..CODE_END)
         .and_then(|it| it.try_into().ok());
     match code.map(i32::from_ne_bytes) {
         Some(0) => Ok(()),
@@ -157,7 +181,7 @@ pub(super) fn tell(socket: &OwnedFd, message: &[u8]) -> io::Result<()> {
     }
 }
 
-/// What is there already is as good as made.
+/// Takes it for a success that something exists already.
 pub(super) fn ignore_existing(outcome: io::Result<()>) -> io::Result<()> {
     match outcome {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -165,11 +189,12 @@ pub(super) fn ignore_existing(outcome: io::Result<()>) -> io::Result<()> {
     }
 }
 
-impl Request {
+impl NetlinkRequest {
+    /// Begins a message with its header.
     pub(super) fn new(kind: u16, flags: u16) -> Self {
         let mut bytes = vec![0; 4];
         bytes.extend(kind.to_ne_bytes());
-        bytes.extend((ASK | flags).to_ne_bytes());
+        bytes.extend((REQUEST | flags).to_ne_bytes());
         bytes.extend([0; 8]);
         Self(bytes)
     }
@@ -183,6 +208,16 @@ impl Request {
         request
     }
 
+    fn route(route: &Route) -> Self {
+        let mut request = Self::new(libc::RTM_NEWROUTE, CREATE);
+        // An `rtmsg`: family, lengths and type of service, table, protocol, scope, type, flags.
+        request.0.extend([IPV4, route.prefix, 0, 0]);
+        request.0.extend([route.table, libc::RTPROT_BOOT]);
+        request.0.extend([route.scope, route.kind, 0, 0, 0, 0]);
+        request
+    }
+
+    /// Adds an attribute.
     pub(super) fn put(&mut self, kind: u16, value: &[u8]) {
         let length = u16::try_from(value.len() + 4).unwrap_or(u16::MAX);
         self.0.extend(length.to_ne_bytes());
@@ -191,16 +226,19 @@ impl Request {
         self.pad();
     }
 
+    /// Adds an attribute that is a text.
     pub(super) fn text(&mut self, kind: u16, text: &str) {
         let mut value = text.as_bytes().to_vec();
         value.push(0);
         self.put(kind, &value);
     }
 
+    /// Adds an attribute that consists of attributes.
     pub(super) fn nest(&mut self, kind: u16, fill: impl FnOnce(&mut Self)) {
         let start = self.0.len();
         self.0.extend([0; 2]);
-        self.0.extend((kind | NESTED).to_ne_bytes());
+        let nested = libc::NLA_F_NESTED as u16;
+        self.0.extend((kind | nested).to_ne_bytes());
         fill(self);
         let length = u16::try_from(self.0.len() - start).unwrap_or(u16::MAX);
         self.0[start..start + 2].copy_from_slice(&length.to_ne_bytes());
@@ -212,6 +250,7 @@ impl Request {
         }
     }
 
+    /// Returns the bytes of the message.
     pub(super) fn finish(mut self) -> Vec<u8> {
         let length = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
         self.0[..4].copy_from_slice(&length.to_ne_bytes());
@@ -219,7 +258,7 @@ impl Request {
     }
 }
 
-/// Returns the number of a device of this thread's network.
+/// Returns the index of a device in this thread's network.
 pub(super) fn device(name: &str) -> io::Result<u32> {
     let socket = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None)?;
     rustix::net::netdevice::name_to_index(&socket, name).map_err(Into::into)

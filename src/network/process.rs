@@ -15,10 +15,10 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::attached::Attached;
 use super::egress::EgressRelay;
-use super::names::Names;
+use super::names::NetworkNames;
 use super::namespace::{PrivateNetwork, TakenOver, enter_network, enter_user};
 use super::ports::PortForwarder;
-use super::runners::{Host, serve, spawn};
+use super::runners::{AttachContext, serve, spawn};
 use super::trial::Trial;
 use crate::model::address::Block;
 use crate::problem::{Kind, Problem, Result};
@@ -76,7 +76,7 @@ fn hold(root: &Path) -> Result<()> {
     raise_file_limit();
     enter_user(taken.as_ref())?;
     let socket = listen(&layout)?;
-    let names = Names::read(&store, block)?;
+    let names = NetworkNames::read(&store, block)?;
     let attached = Arc::new(Attached::new()?);
     let (ports, forwarder) = PortForwarder::new()?;
     let network = live_inside(taken, layout, block, forwarder)?;
@@ -97,7 +97,7 @@ fn hold(root: &Path) -> Result<()> {
     say_ready()?;
     serve(
         &socket,
-        &Host {
+        &AttachContext {
             greeting,
             block,
             ports,

@@ -20,7 +20,7 @@ const STACK: usize = 128 << 10;
 
 /// What attaching a pet takes.
 #[derive(Debug, Clone)]
-pub(super) struct Host {
+pub(super) struct AttachContext {
     pub(super) greeting: Greeting,
     pub(super) block: Block,
     pub(super) ports: PortForwarderHandle,
@@ -42,7 +42,7 @@ pub(super) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Resu
 }
 
 /// Serves runners until the last one has gone; then the process ends.
-pub(super) fn serve(socket: &UnixListener, host: &Host) {
+pub(super) fn serve(socket: &UnixListener, host: &AttachContext) {
     let (sender, events) = channel();
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -71,7 +71,7 @@ pub(super) fn serve(socket: &UnixListener, host: &Host) {
 }
 
 /// Attaches a pet, and keeps its ports open until its runner goes.
-fn serve_one(stream: UnixStream, host: &Host) -> Result<()> {
+fn serve_one(stream: UnixStream, host: &AttachContext) -> Result<()> {
     let mut requests = BufReader::with_capacity(1024, stream.try_clone()?);
     network::send(&stream, &host.greeting)?;
     let request: AttachRequest = network::receive(&mut requests)?;

@@ -23,13 +23,13 @@ pub(crate) struct Blocks {
     registry: PathBuf,
 }
 
-/// What became of a wish for an entry.
+/// The outcome of claiming a block.
 #[derive(Debug, PartialEq, Eq)]
-enum Entry {
+enum ClaimOutcome {
     Ours,
     Theirs,
     /// Of a state directory that is gone, but not ours to remove.
-    Ruin,
+    Stale,
 }
 
 impl Blocks {
@@ -61,22 +61,22 @@ impl Blocks {
         if self.prepare().is_err() {
             return Ok(wish);
         }
-        let mut ruins = Vec::new();
+        let mut stale = Vec::new();
         for block in wish.and_others() {
             match self.enter(block, &state, &says) {
-                Ok(Entry::Ours) => {
+                Ok(ClaimOutcome::Ours) => {
                     if block != wish {
                         self.release_others(&state, block);
                     }
                     return Ok(block);
                 }
-                Ok(Entry::Theirs) => {}
-                Ok(Entry::Ruin) => ruins.push(block),
+                Ok(ClaimOutcome::Theirs) => {}
+                Ok(ClaimOutcome::Stale) => stale.push(block),
                 Err(_) => return Ok(wish),
             }
         }
         // Nobody uses a ruin: better that one without an entry of ours than none.
-        ruins.into_iter().next().ok_or_else(|| self.exhausted())
+        stale.into_iter().next().ok_or_else(|| self.exhausted())
     }
 
     /// Returns the state directory that has claimed a block, as far as the registry knows.
@@ -114,11 +114,11 @@ impl Blocks {
         block: Block,
         state: &Path,
         says: impl Fn(&Path) -> Option<Block>,
-    ) -> io::Result<Entry> {
+    ) -> io::Result<ClaimOutcome> {
         let entry = self.entry(block);
         loop {
             match symlink(state, &entry) {
-                Ok(()) => return Ok(Entry::Ours),
+                Ok(()) => return Ok(ClaimOutcome::Ours),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     // Somebody has just removed the registry, which was empty.
@@ -130,16 +130,16 @@ impl Blocks {
             let target = match fs::read_link(&entry) {
                 Ok(target) => target,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(_) => return Ok(Entry::Theirs),
+                Err(_) => return Ok(ClaimOutcome::Theirs),
             };
             if target == state {
-                return Ok(Entry::Ours);
+                return Ok(ClaimOutcome::Ours);
             }
             if !is_stale(&target, block, &says) {
-                return Ok(Entry::Theirs);
+                return Ok(ClaimOutcome::Theirs);
             }
             if !self.remove_stale(&entry, &target) {
-                return Ok(Entry::Ruin);
+                return Ok(ClaimOutcome::Stale);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Sockets for packets that are not addressed to this machine, and for packets as such.
+//! Raw and transparent sockets: for packets that are sent to others, or in their name.
 
 use std::io;
 use std::mem::{size_of, zeroed};
@@ -7,25 +7,47 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, socket_with};
 
-/// One instruction of a filter: what it does, where it goes on, and its number.
+/// One instruction of a filter in classic BPF: its code, where it goes on when it holds and when
+/// not, and its number.
 pub(crate) type Instruction = (u16, u8, u8, u32);
 
-const ETHERNET_IPV4: u16 = 0x0800;
+/// The codes of instructions.
+pub(crate) mod bpf {
+    use libc::{BPF_ABS, BPF_ALU, BPF_AND, BPF_B, BPF_H, BPF_IND, BPF_JEQ, BPF_JMP, BPF_JSET};
+    use libc::{BPF_K, BPF_LD, BPF_LDX, BPF_MSH, BPF_RET};
+
+    pub(crate) const LOAD_BYTE: u16 = (BPF_LD | BPF_B | BPF_ABS) as u16;
+    pub(crate) const LOAD_HALF: u16 = (BPF_LD | BPF_H | BPF_ABS) as u16;
+    /// Loads the byte that many bytes behind the IP header.
+    pub(crate) const LOAD_BYTE_BEHIND: u16 = (BPF_LD | BPF_B | BPF_IND) as u16;
+    /// Takes the length of the IP header for [`LOAD_BYTE_BEHIND`].
+    pub(crate) const LOAD_HEADER_LENGTH: u16 = (BPF_LDX | BPF_B | BPF_MSH) as u16;
+    pub(crate) const AND: u16 = (BPF_ALU | BPF_AND | BPF_K) as u16;
+    pub(crate) const IF_EQUAL: u16 = (BPF_JMP | BPF_JEQ | BPF_K) as u16;
+    pub(crate) const IF_ANY_BIT: u16 = (BPF_JMP | BPF_JSET | BPF_K) as u16;
+    /// Lets that many bytes of the packet pass.
+    pub(crate) const RETURN: u16 = (BPF_RET | BPF_K) as u16;
+    /// Where [`LOAD_BYTE`] finds the `PACKET_*` type.
+    pub(crate) const PACKET_TYPE: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE) as u32;
+}
+
+/// The length of an Ethernet address.
+const HARDWARE_LENGTH: u8 = 6;
 
 /// An option of a socket that takes a number.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Switch {
-    /// It takes in what is addressed to anybody, and speaks for anybody.
+    /// The socket receives what is sent to any address, and sends in the name of any.
     Transparent,
-    /// It tells to whom a datagram was addressed.
-    TellsTarget,
+    /// The socket reports the destination of each datagram.
+    ReportsDestination,
 }
 
-/// Turns an option of a socket on.
+/// Switches an option of a socket on.
 pub(crate) fn turn_on(socket: &impl AsFd, switch: Switch) -> io::Result<()> {
     let name = match switch {
         Switch::Transparent => libc::IP_TRANSPARENT,
-        Switch::TellsTarget => libc::IP_RECVORIGDSTADDR,
+        Switch::ReportsDestination => libc::IP_RECVORIGDSTADDR,
     };
     set(socket, libc::SOL_IP, name, &1_i32)
 }
@@ -36,30 +58,30 @@ fn set<T>(socket: &impl AsFd, level: i32, name: i32, value: &T) -> io::Result<()
     let fd = socket.as_fd().as_raw_fd();
     let value = std::ptr::from_ref(value).cast();
     // SAFETY: the value lives longer than the call, which is told its size.
-    whole(unsafe { libc::setsockopt(fd, level, name, value, length) })
+    ok_or_errno(unsafe { libc::setsockopt(fd, level, name, value, length) })
 }
 
-fn whole(outcome: i32) -> io::Result<()> {
+fn ok_or_errno(outcome: i32) -> io::Result<()> {
     match outcome {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
 }
 
-/// Makes a socket receive only what a filter lets pass.
+/// Makes a socket receive only the packets that a filter lets pass.
 pub(crate) fn filter(socket: &impl AsFd, program: &[Instruction]) -> io::Result<()> {
     let mut program: Vec<libc::sock_filter> = program
         .iter()
         .map(|&(code, jt, jf, k)| libc::sock_filter { code, jt, jf, k })
         .collect();
-    let whole = libc::sock_fprog {
+    let filter = libc::sock_fprog {
         len: u16::try_from(program.len()).unwrap_or(0),
         filter: program.as_mut_ptr(),
     };
-    set(socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &whole)
+    set(socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &filter)
 }
 
-/// Opens a socket that gets the IPv4 packets of a device which a filter lets pass.
+/// Opens a socket that receives the IPv4 packets of a device that a filter lets pass.
 #[expect(unsafe_code, reason = "std and rustix do not offer it")]
 pub(crate) fn watch_device(device: u32, program: &[Instruction]) -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
@@ -68,11 +90,11 @@ pub(crate) fn watch_device(device: u32, program: &[Instruction]) -> io::Result<O
     let address = link_address(device);
     let (at, length) = (std::ptr::from_ref(&address).cast(), length_of(&address));
     // SAFETY: the address lives longer than the call, which is told its size.
-    whole(unsafe { libc::bind(socket.as_raw_fd(), at, length) })?;
+    ok_or_errno(unsafe { libc::bind(socket.as_raw_fd(), at, length) })?;
     Ok(socket)
 }
 
-/// Lets a packet come in by a device, which is that of loopback.
+/// Sends a packet out of the loopback device, so that this machine receives it.
 #[expect(unsafe_code, reason = "std and rustix do not offer it")]
 pub(crate) fn let_in(socket: &OwnedFd, device: u32, packet: &[u8]) -> io::Result<()> {
     let address = link_address(device);
@@ -97,16 +119,16 @@ fn length_of<T>(_: &T) -> libc::socklen_t {
 fn link_address(device: u32) -> libc::sockaddr_ll {
     libc::sockaddr_ll {
         sll_family: u16::try_from(libc::AF_PACKET).unwrap_or(0),
-        sll_protocol: ETHERNET_IPV4.to_be(),
+        sll_protocol: (libc::ETH_P_IP as u16).to_be(),
         sll_ifindex: i32::try_from(device).unwrap_or(0),
         sll_hatype: 0,
         sll_pkttype: 0,
-        sll_halen: 6,
+        sll_halen: HARDWARE_LENGTH,
         sll_addr: [0; 8],
     }
 }
 
-/// Opens a socket that sends packets of one protocol, or whole ones of any (255).
+/// Opens a raw socket of a protocol; that of `IPPROTO_RAW` sends packets with their IP headers.
 pub(crate) fn raw(protocol: u8) -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let protocol = std::num::NonZeroU32::new(u32::from(protocol)).map(Protocol::from_raw);
@@ -134,17 +156,17 @@ fn read_address(address: libc::sockaddr_in) -> SocketAddrV4 {
     SocketAddrV4::new(ip, u16::from_be(address.sin_port))
 }
 
-/// Room for one control message, aligned as those have to be.
+/// A buffer for one control message, aligned as those have to be.
 #[repr(C, align(8))]
-struct Control([u8; 64]);
+struct ControlBuffer([u8; 64]);
 
-/// Receives a datagram: its length, from whom it is, and to whom it was addressed.
+/// Receives a datagram: its length, its source, and its destination.
 #[expect(unsafe_code, reason = "rustix does not know this control message")]
 pub(crate) fn receive(
     socket: &impl AsFd,
     buffer: &mut [u8],
 ) -> io::Result<(usize, SocketAddrV4, SocketAddrV4)> {
-    let mut control = Control([0; 64]);
+    let mut control = ControlBuffer([0; 64]);
     let mut part = libc::iovec {
         iov_base: buffer.as_mut_ptr().cast(),
         iov_len: buffer.len(),
@@ -178,7 +200,7 @@ pub(crate) fn receive(
     Err(io::ErrorKind::InvalidData.into())
 }
 
-/// Sends a packet in somebody else's name; the kernel makes its header.
+/// Sends a packet with a source address of our choice; the kernel makes its IP header.
 #[expect(unsafe_code, reason = "rustix does not know this control message")]
 pub(crate) fn send_as(
     socket: &OwnedFd,
@@ -186,7 +208,7 @@ pub(crate) fn send_as(
     to: Ipv4Addr,
     parts: [&[u8]; 2],
 ) -> io::Result<()> {
-    let mut control = Control([0; 64]);
+    let mut control = ControlBuffer([0; 64]);
     let mut parts = parts.map(|part| libc::iovec {
         iov_base: part.as_ptr().cast_mut().cast(),
         iov_len: part.len(),
@@ -221,7 +243,7 @@ pub(crate) fn send_as(
     sent_or_error(sent)
 }
 
-/// Sends a whole packet, header and all.
+/// Sends a packet with its IP header.
 pub(crate) fn send_whole(socket: &OwnedFd, to: Ipv4Addr, packet: &[u8]) -> io::Result<()> {
     let to = SocketAddrV4::new(to, 0);
     rustix::net::sendto(socket, packet, rustix::net::SendFlags::empty(), &to)?;

@@ -8,7 +8,7 @@ use rustix::event::{PollFd, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::dns::zone::Zone;
-use crate::dns::zone::message::{Response, Transport, consider};
+use crate::dns::zone::message::{QueryOutcome, Transport, consider};
 
 /// Answers a query; one that makes us panic is dropped.
 pub(super) fn reply_to(
@@ -16,7 +16,7 @@ pub(super) fn reply_to(
     query: &[u8],
     transport: Transport,
     may: bool,
-) -> Option<Response> {
+) -> Option<QueryOutcome> {
     let zone = zone.read().unwrap_or_else(PoisonError::into_inner);
     catch_unwind(AssertUnwindSafe(|| consider(&zone, query, transport, may)))
         .ok()

@@ -14,7 +14,7 @@ use super::forward::{self, Upstreams};
 use super::reply::{reply_to, wait};
 use crate::dns::zone::Zone;
 use crate::dns::zone::forwarded::Forwarded;
-use crate::dns::zone::message::{Response, Transport};
+use crate::dns::zone::message::{QueryOutcome, Transport};
 
 /// How many clients are kept; one more, and the one that has been silent longest must go.
 const MOST_CLIENTS: usize = 64;
@@ -225,10 +225,10 @@ impl Client {
         let asker = self.stream.peer_addr();
         let may = asker.is_ok_and(|asker| upstreams.is_open_to(asker.ip()));
         let reply = match reply_to(zone, &query, Transport::Tcp, may) {
-            Some(Response::Forward(forwarded)) => {
+            Some(QueryOutcome::Forward(forwarded)) => {
                 return self.hand_over(forwarded, Arc::clone(&upstreams.addresses));
             }
-            Some(Response::Ready(reply)) => Some(reply),
+            Some(QueryOutcome::Ready(reply)) => Some(reply),
             None => None,
         };
         match reply {

@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::forward::{Delivery, Forwarder, Upstreams};
 use super::reply::{reply_to, wait};
-use crate::dns::zone::message::{Response, Transport};
+use crate::dns::zone::message::{QueryOutcome, Transport};
 use crate::dns::zone::{Zone, quick};
 
 /// How many queries of one socket are answered before the others have their turn.
@@ -88,8 +88,8 @@ fn take_turn(
         }
         let may = forward.is_on() && upstreams.is_open_to(asker.ip());
         match reply_to(zone, &buffer[..length], Transport::Udp, may) {
-            Some(Response::Ready(reply)) => drop(socket.send_to(&reply, asker)),
-            Some(Response::Forward(forwarded)) => {
+            Some(QueryOutcome::Ready(reply)) => drop(socket.send_to(&reply, asker)),
+            Some(QueryOutcome::Forward(forwarded)) => {
                 deliver(sockets, forward.ask(forwarded, (index, asker)));
             }
             None => {}

@@ -39,7 +39,7 @@ const KNOWN: [u8; 4] = [0, 1, 0, 1];
 const TRANSFERS: [u16; 2] = [251, 252];
 
 /// What is to be done about a message.
-pub(in crate::dns) enum Response {
+pub(in crate::dns) enum QueryOutcome {
     Ready(Vec<u8>),
     /// Somebody else has to be asked first.
     Forward(Forwarded),
@@ -50,8 +50,8 @@ pub(in crate::dns) enum Response {
 #[cfg(test)]
 pub(super) fn answer(zone: &Zone, query: &[u8], transport: Transport) -> Option<Vec<u8>> {
     match consider(zone, query, transport, false)? {
-        Response::Ready(reply) => Some(reply),
-        Response::Forward(forwarded) => Some(forwarded.own_reply()),
+        QueryOutcome::Ready(reply) => Some(reply),
+        QueryOutcome::Forward(forwarded) => Some(forwarded.own_reply()),
     }
 }
 
@@ -61,18 +61,18 @@ pub(in crate::dns) fn consider(
     query: &[u8],
     transport: Transport,
     may: bool,
-) -> Option<Response> {
+) -> Option<QueryOutcome> {
     let is_query = query.len() >= HEADER && query[2] & RESPONSE == 0;
     if !is_query {
         return None;
     }
     if query[2] & OPCODE_AND_RD & !1 != 0 {
-        return Some(Response::Ready(refusal(query, NOT_IMPLEMENTED)));
+        return Some(QueryOutcome::Ready(refusal(query, NOT_IMPLEMENTED)));
     }
     let may = may && query[2] & RECURSION_DESIRED != 0;
     let reply =
         ParsedQuery::read(query).and_then(|asked| asked.answer(zone, query, transport, may));
-    Some(reply.unwrap_or_else(|| Response::Ready(refusal(query, FORMAT_ERROR))))
+    Some(reply.unwrap_or_else(|| QueryOutcome::Ready(refusal(query, FORMAT_ERROR))))
 }
 
 /// A message that is not understood gets nothing but its own identity back.
@@ -126,7 +126,7 @@ impl ParsedQuery {
         message: &[u8],
         transport: Transport,
         may: bool,
-    ) -> Option<Response> {
+    ) -> Option<QueryOutcome> {
         let query = Packet::parse(&self.message).ok()?;
         let mut more = query.additional_records.iter();
         if more.any(|record| matches!(record.rdata, RData::OPT(_))) {
@@ -136,7 +136,7 @@ impl ParsedQuery {
         let answer = self.ask(zone, &query, room / LEAST_RECORD + 1)?;
         let is_ours = self.class() != CLASS_IN || TRANSFERS.contains(&self.kind());
         if may && !is_ours && answer.status == ResponseCode::Refused {
-            return Some(Response::Forward(Forwarded::whole(message)));
+            return Some(QueryOutcome::Forward(Forwarded::whole(message)));
         }
         let mut reply = reply_to(&query);
         if query.opt().is_some_and(|opt| opt.version != 0) {
@@ -150,10 +150,10 @@ impl ParsedQuery {
         let kind = TYPE::from(self.kind());
         Some(
             match alias.filter(|_| !matches!(kind, TYPE::CNAME | TYPE::Unknown(_))) {
-                None => Response::Ready(bytes),
+                None => QueryOutcome::Ready(bytes),
                 Some(target) => match Forwarded::behind(bytes.clone(), target, kind, room) {
-                    Some(forwarded) => Response::Forward(forwarded),
-                    None => Response::Ready(bytes),
+                    Some(forwarded) => QueryOutcome::Forward(forwarded),
+                    None => QueryOutcome::Ready(bytes),
                 },
             },
         )

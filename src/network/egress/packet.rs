@@ -6,15 +6,25 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 const IP_HEADER: usize = 20;
 const TCP_HEADER: usize = 20;
 const UDP_HEADER: usize = 8;
-const ICMP: u8 = 1;
-const TCP: u8 = 6;
-pub(super) const UDP: u8 = 17;
-const SYN: u8 = 2;
-const ACK: u8 = 0x10;
-const RST_ACK: u8 = 0x14;
-/// Sends whole packets, of any protocol.
-pub(super) const RAW: u8 = 255;
+/// Where the protocol and the fragment offset are in an IP header, and the bits of the latter.
+pub(super) const PROTOCOL_AT: u32 = 9;
+pub(super) const FRAGMENT_AT: u32 = 6;
+pub(super) const FRAGMENT_OFFSET: u32 = 0x1fff;
+/// Where the flags are in a TCP header.
+pub(super) const TCP_FLAGS_AT: u32 = 13;
+const ICMP: u8 = libc::IPPROTO_ICMP as u8;
+pub(super) const TCP: u8 = libc::IPPROTO_TCP as u8;
+pub(super) const UDP: u8 = libc::IPPROTO_UDP as u8;
+pub(super) const RAW: u8 = libc::IPPROTO_RAW as u8;
+/// The TCP flags.
+pub(super) const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
+pub(super) const ACK: u8 = 0x10;
 const TIME_TO_LIVE: u8 = 64;
+/// The version of IP and the length of the header in words, and the length of TCP's.
+const IPV4_OF_5_WORDS: u8 = 0x45;
+const TCP_OF_5_WORDS: u8 = 0x50;
+/// The ICMP type; the codes are those of [`Unreachable`].
 const DESTINATION_UNREACHABLE: u8 = 3;
 /// How much of a datagram is sent back.
 const TOLD: usize = IP_HEADER + UDP_HEADER;
@@ -40,7 +50,7 @@ pub(super) struct Syn {
 impl Syn {
     /// Reads a packet; `None` where it is not a SYN.
     ///
-    /// The checksum is computed: this kernel does not fill it in before a packet leaves the machine.
+    /// The checksum is computed, since the kernel fills it in only when a packet leaves the machine.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let header = usize::from(bytes.first()? & 0x0f) * 4;
         if bytes[0] >> 4 != 4 || header < IP_HEADER || *bytes.get(9)? != TCP {
@@ -80,7 +90,7 @@ impl Syn {
         let begun = u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]);
         packet.extend([tcp[2], tcp[3], tcp[0], tcp[1], 0, 0, 0, 0]);
         packet.extend(begun.wrapping_add(1).to_be_bytes());
-        packet.extend([0x50, RST_ACK, 0, 0, 0, 0, 0, 0]);
+        packet.extend([TCP_OF_5_WORDS, RST | ACK, 0, 0, 0, 0, 0, 0]);
         let (from, to) = (*self.to.ip(), *self.from.ip());
         write_checksum(&mut packet[IP_HEADER..], 16, from, to, TCP);
         packet
@@ -132,7 +142,7 @@ pub(super) fn udp_header(from: SocketAddrV4, to: SocketAddrV4, content: &[u8]) -
 /// Returns an IPv4 header, whose checksum the kernel fills in.
 fn ip_header(protocol: u8, length: usize, from: Ipv4Addr, to: Ipv4Addr) -> Vec<u8> {
     let whole = u16::try_from(IP_HEADER + length).unwrap_or(u16::MAX);
-    let mut header = vec![0x45, 0];
+    let mut header = vec![IPV4_OF_5_WORDS, 0];
     header.extend(whole.to_be_bytes());
     header.extend([0, 0, 0, 0, TIME_TO_LIVE, protocol, 0, 0]);
     header.extend(from.octets());
@@ -213,7 +223,7 @@ mod tests {
         assert!(verifies(&reset, TCP));
         assert_eq!(address(&reset, 12, 20), "192.0.2.1:80".parse().unwrap());
         assert_eq!(address(&reset, 16, 22), "10.5.1.2:40000".parse().unwrap());
-        assert_eq!(reset[28..34], [0, 0, 0, 0, 0x50, RST_ACK]);
+        assert_eq!(reset[28..34], [0, 0, 0, 0, TCP_OF_5_WORDS, RST | ACK]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::network::bridge::BRIDGE;
 use crate::network::connect::Pair;
 use crate::network::netfilter::{self, Diversion};
 use crate::network::netlink::{Netlink, device};
-use crate::sys::packets::{self, Instruction, Switch};
+use crate::sys::packets::{self, Instruction, Switch, bpf};
 
 /// How many pets' connections may wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -29,20 +29,20 @@ const LONGEST_SYN: u32 = 128;
 
 /// Lets a SYN pass, if it is sent to this machine and is no fragment.
 const SYNS: [Instruction; 11] = [
-    (0x30, 0, 0, 0xffff_f004), // the kind of packet: to us?
-    (0x15, 0, 8, 0),
-    (0x30, 0, 0, 9), // the protocol: TCP?
-    (0x15, 0, 6, 6),
-    (0x28, 0, 0, 6), // a fragment?
-    (0x45, 4, 0, 0x1fff),
-    (0xb1, 0, 0, 0),  // the length of the header
-    (0x50, 0, 0, 13), // the flags behind it: SYN?
-    (0x54, 0, 0, 0x12),
-    (0x15, 1, 0, 2),
-    (0x06, 0, 0, 0),
+    (bpf::LOAD_BYTE, 0, 0, bpf::PACKET_TYPE),
+    (bpf::IF_EQUAL, 0, 8, libc::PACKET_HOST as u32),
+    (bpf::LOAD_BYTE, 0, 0, packet::PROTOCOL_AT),
+    (bpf::IF_EQUAL, 0, 6, packet::TCP as u32),
+    (bpf::LOAD_HALF, 0, 0, packet::FRAGMENT_AT),
+    (bpf::IF_ANY_BIT, 4, 0, packet::FRAGMENT_OFFSET),
+    (bpf::LOAD_HEADER_LENGTH, 0, 0, 0),
+    (bpf::LOAD_BYTE_BEHIND, 0, 0, packet::TCP_FLAGS_AT),
+    (bpf::AND, 0, 0, (packet::SYN | packet::ACK) as u32),
+    (bpf::IF_EQUAL, 1, 0, packet::SYN as u32),
+    (bpf::RETURN, 0, 0, 0),
 ];
-const PASS: Instruction = (0x06, 0, 0, LONGEST_SYN);
-const NOTHING: [Instruction; 1] = [(0x06, 0, 0, 0)];
+const PASS: Instruction = (bpf::RETURN, 0, 0, LONGEST_SYN);
+const NOTHING: [Instruction; 1] = [(bpf::RETURN, 0, 0, 0)];
 
 /// The sockets in the private network, which its thread opens and any thread may use.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl TproxySockets {
         turn_off("bridge/bridge-nf-call-iptables")?;
         let listener = open_listener()?;
         let datagrams = open_datagrams()?;
-        Netlink::open()?.take_in_marked(MARK, TABLE, loopback)?;
+        Netlink::open()?.deliver_marked(MARK, TABLE, loopback)?;
         let filter = [&SYNS[..], &[PASS]].concat();
         let syns = packets::watch_device(bridge, &filter)?;
         let raw_udp = packets::raw(UDP)?;
@@ -162,6 +162,6 @@ fn open_listener() -> io::Result<TcpListener> {
 
 fn open_datagrams() -> io::Result<UdpSocket> {
     let socket = transparent(SocketType::DGRAM)?;
-    packets::turn_on(&socket, Switch::TellsTarget)?;
+    packets::turn_on(&socket, Switch::ReportsDestination)?;
     Ok(socket.into())
 }
