@@ -146,7 +146,7 @@ impl Block {
     }
 }
 
-/// FNV-1a, because what is written down must not depend on the compiler's hash.
+/// FNV-1a, because the hash of the standard library may change between releases.
 fn fnv(bytes: &[u8]) -> u64 {
     let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
@@ -174,8 +174,8 @@ pub(crate) struct AddressAllocator {
 }
 
 impl AddressAllocator {
-    /// Takes up what was given out before. Only the last two numbers count, so that a state
-    /// directory that had to move to another block keeps them.
+    /// Begins with the addresses that were given out before. Only their last two octets count, so
+    /// that a state directory that had to move to another block keeps those.
     pub(crate) fn new(
         block: Block,
         pool: Pool,

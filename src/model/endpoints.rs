@@ -40,7 +40,7 @@ pub(crate) struct ServiceRecord {
     pub(crate) endpoints: Vec<Endpoint>,
 }
 
-/// What the name of a service stands for.
+/// What the name of a service resolves to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum ServiceKind {
@@ -81,7 +81,8 @@ pub(crate) struct Endpoint {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) hostname: Option<String>,
     pub(crate) ip: IpAddr,
-    /// Whether names resolve to it: it serves and stays, or readiness does not matter here (N12).
+    /// Whether names resolve to it: it is ready and not terminating, or the service publishes
+    /// addresses that are not ready (N12).
     pub(crate) ready: bool,
     /// Whether the pod itself is ready.
     #[serde(default)]
@@ -251,7 +252,7 @@ fn publishes_not_ready(service: &Service, spec: &ServiceSpec) -> bool {
     spec.publish_not_ready_addresses == Some(true) || TOLERATE_UNREADY.iter().any(tolerates)
 }
 
-/// Whether the service selects the pod, and the pod can be an endpoint at all (N12).
+/// Returns whether the service selects the pod, and the pod can be an endpoint at all (N12).
 fn belongs(namespace: &str, spec: &ServiceSpec, pod: &Pod) -> bool {
     let labels = pod.metadata.labels.as_ref();
     let selector = spec.selector.iter().flatten();

@@ -44,7 +44,7 @@ impl NetworkNames {
         Ok(names)
     }
 
-    /// Answers by sockets of the private network. NetworkNames of other zones are asked of the resolvers
+    /// Answers by sockets of the private network. Queries for other zones go to the resolvers
     /// that this thread reaches, for pets that may leave the network.
     pub(super) fn serve(
         &self,

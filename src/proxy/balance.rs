@@ -1,10 +1,10 @@
-//! Which pet gets the next client. Pure: the time is an argument.
+//! Load balancing: which pet gets the next client. Pure: the time is an argument.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-/// With more clients than this remembered, those whose time is up are looked for.
+/// With more clients than this, those whose affinity is over are removed.
 const MANY: usize = 1024;
 
 /// The pets behind one port, each in its turn.
@@ -14,18 +14,18 @@ pub(super) struct Balance {
     next: usize,
     /// How long a client stays with the pet it got.
     affinity: Option<Duration>,
-    /// Where each client was last, and when.
+    /// The pet that each client got last, and when.
     known: HashMap<IpAddr, (SocketAddr, Instant)>,
 }
 
 impl Balance {
-    /// Takes in who is ready now. Clients of a pet that is not get another next time.
+    /// Takes the pets that are ready now. Clients of one that is not get another next time.
     pub(super) fn follow(&mut self, pets: Vec<SocketAddr>, affinity: Option<Duration>) {
         self.known.retain(|_, (pet, _)| pets.contains(pet));
         (self.pets, self.affinity) = (pets, affinity);
     }
 
-    /// Tells whether a pet is among those that get clients.
+    /// Returns whether a pet is among those that get clients.
     pub(super) fn has(&self, pet: SocketAddr) -> bool {
         self.pets.contains(&pet)
     }

@@ -1,6 +1,6 @@
 //! Keeps two state directories of one machine from using the same block of addresses.
 //!
-//! A directory that everybody may write to holds one symbolic link a block, from b to the state
+//! A directory that every user may write to holds one symbolic link a block, from b to the state
 //! directory that has it. Making a link is atomic, so of two that want a block one gets it. The
 //! directory is a courtesy: where it cannot be written, the preferred block is used unclaimed.
 
@@ -14,10 +14,10 @@ use rustix::fs::{FlockOperation, flock};
 use crate::model::address::Block;
 use crate::problem::{Kind, Problem};
 
-/// Anybody may add an entry; only its owner may remove it.
+/// Every user may add an entry; only its owner may remove it.
 const SHARED: u32 = 0o1777;
 
-/// Who has which block on this machine.
+/// The state directories of this machine by their blocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Blocks {
     registry: PathBuf,
@@ -48,7 +48,7 @@ impl Blocks {
     /// Claims a block for the state directory at `state`: the one it `has`, else the one its
     /// path prefers, else the next that is free.
     ///
-    /// `says` tells which block another state directory says it has; an entry that is not
+    /// `says` returns the block that another state directory says it has; an entry that is not
     /// confirmed is stale. A directory that says nothing yet is believed to be just claiming.
     pub(crate) fn claim(
         &self,
@@ -75,7 +75,7 @@ impl Blocks {
                 Err(_) => return Ok(wish),
             }
         }
-        // Nobody uses a ruin: better that one without an entry of ours than none.
+        // A stale block is not used: better that one without an entry of ours than none.
         stale.into_iter().next().ok_or_else(|| self.exhausted())
     }
 
@@ -97,7 +97,7 @@ impl Blocks {
         self.registry.join(block.number().to_string())
     }
 
-    /// Makes the registry, open to everybody; a link in its place is not followed.
+    /// Makes the registry, which every user may write to; a link in its place is not followed.
     fn prepare(&self) -> io::Result<()> {
         match fs::create_dir(&self.registry) {
             Ok(()) => fs::set_permissions(&self.registry, PermissionsExt::from_mode(SHARED)),
@@ -121,7 +121,7 @@ impl Blocks {
                 Ok(()) => return Ok(ClaimOutcome::Ours),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    // Somebody has just removed the registry, which was empty.
+                    // The registry was empty, and has just been removed.
                     self.prepare()?;
                     continue;
                 }
@@ -144,8 +144,8 @@ impl Blocks {
         }
     }
 
-    /// Takes a stale entry away, unless somebody else is just doing such a thing: of two that
-    /// found it stale, the second would take away what the first has put in its place.
+    /// Removes a stale entry, unless another process is removing one: of two that found it stale,
+    /// the second would remove the entry that the first has put in its place.
     fn remove_stale(&self, entry: &Path, stale: &Path) -> bool {
         let alone = || -> io::Result<File> {
             let registry = File::open(&self.registry)?;
@@ -168,7 +168,7 @@ impl Blocks {
     }
 }
 
-/// Whether an entry's state directory is gone, or says that it has another block.
+/// Returns whether an entry's state directory is gone, or says that it has another block.
 fn is_stale(target: &Path, block: Block, says: impl Fn(&Path) -> Option<Block>) -> bool {
     match fs::metadata(target) {
         Ok(_) => says(target).is_some_and(|said| said != block),

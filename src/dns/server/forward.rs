@@ -1,5 +1,5 @@
-//! Names of other zones, where that is asked for: the question goes to the host's resolvers, and
-//! what they say goes back as it is, a truncated answer as one.
+//! Forwarding queries for names of other zones to upstream resolvers. Their replies go back as they
+//! are; a truncated one stays truncated.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -11,33 +11,33 @@ use std::time::{Duration, Instant};
 use crate::dns::zone::forwarded::Forwarded;
 use crate::store::{self, DnsForward, Settings};
 
-/// How long one resolver has for an answer before the next one is asked.
+/// How long a resolver may take before the next one is asked.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// More questions than this are not kept open.
+/// How many queries may be open at once.
 const MOST: usize = 512;
 const LARGEST: usize = 65_535;
 const PORT: u16 = 53;
 
-/// Tells whether names of other zones are asked for whoever has this address.
+/// Returns whether the queries of the client with this address are forwarded.
 pub(crate) type Permission = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
-/// Whom to ask for names of other zones, and for whom.
+/// The resolvers that know names of other zones, and the clients that may use them.
 #[derive(Clone)]
 pub(super) struct Upstreams {
     pub(super) addresses: Arc<[SocketAddr]>,
-    /// Everybody's questions go on where there is none.
+    /// Without it every client's queries are forwarded.
     pub(super) permission: Option<Permission>,
 }
 
 impl Upstreams {
-    /// Tells whether somebody's questions go on.
+    /// Returns whether the queries of this client are forwarded.
     pub(super) fn is_open_to(&self, asker: IpAddr) -> bool {
         let may = |permission: &Permission| permission(asker);
         !self.addresses.is_empty() && self.permission.as_ref().is_none_or(may)
     }
 }
 
-/// The resolvers, and the questions that they have not answered yet.
+/// The resolvers, and the queries that they have not answered yet.
 #[derive(Debug)]
 pub(super) struct Forwarder {
     upstreams: Vec<Upstream>,
@@ -55,14 +55,14 @@ struct Upstream {
 #[derive(Debug)]
 struct Open {
     forwarded: Forwarded,
-    /// Which of the server's sockets the question came by, and from whom.
+    /// Which of the server's sockets the query came by, and its client.
     from: (usize, SocketAddr),
-    /// Which resolver was asked last.
+    /// The resolver that was asked last.
     upstream: usize,
     until: Instant,
 }
 
-/// An answer, and by which socket it goes to whom.
+/// A reply: the index of the socket that sends it, its client, and its bytes.
 pub(super) type Delivery = (usize, SocketAddr, Vec<u8>);
 
 impl Forwarder {
@@ -91,22 +91,22 @@ impl Forwarder {
         }
     }
 
-    /// Tells whether there is anybody to ask.
+    /// Returns whether there is a resolver.
     pub(super) fn is_on(&self) -> bool {
         !self.upstreams.is_empty()
     }
 
-    /// The sockets that answers come by.
+    /// Returns the sockets by which replies come.
     pub(super) fn sockets(&self) -> impl Iterator<Item = &UdpSocket> {
         self.upstreams.iter().map(|upstream| &upstream.socket)
     }
 
-    /// Returns when the next resolver's time is up.
+    /// Returns when the time of the next resolver is up.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.open.values().map(|open| open.until).min()
     }
 
-    /// Asks; returns an answer at once where nobody can be asked.
+    /// Forwards a query; returns a reply at once where no resolver can be asked.
     pub(super) fn ask(
         &mut self,
         forwarded: Forwarded,
@@ -128,19 +128,19 @@ impl Forwarder {
         self.send(id, open)
     }
 
-    /// Returns a number that nobody else can guess.
+    /// Returns an id that others cannot guess.
     fn number(&mut self) -> u16 {
         self.last += 1;
         let [high, low, ..] = self.random.hash_one(self.last).to_be_bytes();
         u16::from_be_bytes([high, low])
     }
 
-    /// Sends a question to its resolver, or to the next one that can be reached.
+    /// Sends a query to its resolver, or to the next one that can be reached.
     fn send(&mut self, id: u16, mut open: Open) -> Option<Delivery> {
         let mut query = open.forwarded.query.clone();
         query[..2].copy_from_slice(&id.to_be_bytes());
         while let Some(upstream) = self.upstreams.get(open.upstream) {
-            // An error may be about an earlier question; it is reported once.
+            // An error may be about an earlier query; it is reported once.
             let sent = upstream.socket.send(&query);
             if sent.or_else(|_| upstream.socket.send(&query)).is_ok() {
                 self.open.insert(id, open);
@@ -151,7 +151,7 @@ impl Forwarder {
         Some(give_up(open))
     }
 
-    /// Takes in what the resolvers said.
+    /// Receives the replies of the resolvers.
     pub(super) fn receive(&mut self) -> Vec<Delivery> {
         let mut deliveries = Vec::new();
         for index in 0..self.upstreams.len() {
@@ -182,7 +182,7 @@ impl Forwarder {
         deliveries
     }
 
-    /// Nobody listens at a resolver: whatever it was asked goes to the next.
+    /// Asks the next resolver what one was asked where no process listens.
     fn pass_over(&mut self, upstream: usize) -> Vec<Delivery> {
         let asked = self
             .open
@@ -192,7 +192,7 @@ impl Forwarder {
         self.ask_next(&asked)
     }
 
-    /// Asks the next resolver whatever took too long.
+    /// Asks the next resolver what takes too long.
     pub(super) fn hurry(&mut self, now: Instant) -> Vec<Delivery> {
         let late = self.open.iter().filter(|(_, open)| open.until <= now);
         let late: Vec<u16> = late.map(|(id, _)| *id).collect();
@@ -217,7 +217,7 @@ fn give_up(open: Open) -> Delivery {
     (open.from.0, open.from.1, reply)
 }
 
-/// Asks by TCP, waiting for the answer: for a thread of its own.
+/// Forwards a query by TCP, and waits for the reply: for a thread of its own.
 pub(super) fn ask_by_tcp(forwarded: &Forwarded, upstreams: &[SocketAddr]) -> Vec<u8> {
     let answers = upstreams.iter().flat_map(|upstream| {
         let mut stream = TcpStream::connect_timeout(upstream, PATIENCE)?;
@@ -250,8 +250,7 @@ fn resolvers(text: &str, own: &[SocketAddr]) -> Vec<SocketAddr> {
         .collect()
 }
 
-/// Returns whom a private network asks for names of other zones: whom the settings name, or the
-/// host's resolvers.
+/// Returns the resolvers that a private network forwards to: those of the settings, or the host's.
 pub(crate) fn upstreams_of_pets(settings: &Settings, own: SocketAddr) -> Vec<SocketAddr> {
     match &settings.dns_forward {
         DnsForward::To(_) => upstreams(settings, &[own]),
@@ -264,7 +263,7 @@ fn of_this_machine(own: &[SocketAddr]) -> Vec<SocketAddr> {
     resolvers(&text.unwrap_or_default(), own)
 }
 
-/// Returns whom the settings want to be asked for names of other zones.
+/// Returns the resolvers that the settings want queries to be forwarded to.
 pub(crate) fn upstreams(settings: &Settings, own: &[SocketAddr]) -> Vec<SocketAddr> {
     match &settings.dns_forward {
         DnsForward::Switch(false) => Vec::new(),

@@ -1,7 +1,7 @@
-//! The DNS server: one thread for UDP, one for TCP, however many addresses and askers there are.
+//! The DNS server: one thread for UDP, one for TCP, however many addresses and clients there are.
 //!
-//! A thread waits on all of its sockets at once and never on one asker: what a slow client does
-//! not send, or does not take, waits in its own small buffer until its time is up.
+//! A thread waits on all of its sockets at once and never on one client: what a slow client does
+//! not send, or does not take, stays in a small buffer of its own until its time is up.
 
 use std::io;
 use std::net::SocketAddr;
@@ -46,8 +46,8 @@ impl Server {
         }
     }
 
-    /// Serves at sockets of a network that nobody else is in, and asks `upstreams`, as this thread
-    /// reaches them, for names of other zones.
+    /// Serves at sockets of a private network. For names of other zones it asks `upstreams`, in the
+    /// network of this thread, if the client has the `permission`.
     pub(crate) fn start_private(
         sockets: Sockets,
         zone: Arc<RwLock<Zone>>,
@@ -107,7 +107,7 @@ impl Server {
         Ok(())
     }
 
-    /// Returns where it listens, in the order in which that was asked for.
+    /// Returns the addresses that it listens at, in the order of those asked for.
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }

@@ -20,21 +20,21 @@ use crate::dns::zone::message::{QueryOutcome, Transport};
 const MOST_CLIENTS: usize = 64;
 /// How long a client may take over one question and its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long nobody is accepted after the system could not give another descriptor.
+/// How long no client is accepted after the system has run out of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 const LARGEST_QUERY: usize = 4096;
 const STACK: usize = 128 * 1024;
-/// How many questions may wait for other servers at once; more are refused.
+/// How many queries may be forwarded at once; more are answered with SERVFAIL.
 const MOST_WAITING: usize = 16;
 
 /// A client that is connected.
 struct Client {
     stream: TcpStream,
-    /// What came in and is not a whole question yet.
+    /// Received bytes that are not a whole query yet.
     incoming: Vec<u8>,
-    /// What is still to be sent. Nothing more is read before it has gone.
+    /// Bytes still to be sent. Nothing is read before they are.
     outgoing: Vec<u8>,
-    /// Who asks somebody else for it, and what they have told so far.
+    /// The thread that forwards its query, and what has come of the reply so far.
     asked: Option<(PipeReader, Vec<u8>)>,
     deadline: Instant,
 }
@@ -48,7 +48,7 @@ enum ClientState {
 
 /// Serves until the other end of `quit` is closed.
 ///
-/// Everyone has one question answered in turn, so that nobody waits for one who asks a lot.
+/// Each client has one query answered in turn, so that none waits for one that asks a lot.
 pub(super) fn serve(
     listeners: &[TcpListener],
     zone: &RwLock<Zone>,
@@ -79,7 +79,7 @@ pub(super) fn serve(
     }
 }
 
-/// Returns, for each listener and client, whether something happened; nothing at the end.
+/// Returns, for each listener and client, whether it is ready; `None` at the end.
 fn wait_for(
     listeners: &[TcpListener],
     clients: &[Client],
@@ -104,7 +104,7 @@ fn wait_for(
     Ok((!happened[0]).then(|| happened[1..].to_vec()))
 }
 
-/// Returns how long may be waited until a client's patience ends or accepting resumes.
+/// Returns how long to wait at most: until a client's deadline, or until accepting resumes.
 fn time_limit(clients: &[Client], accept_from: Option<Instant>, now: Instant) -> Option<Timespec> {
     if clients.iter().any(Client::has_question) {
         return Some(Timespec::default());
@@ -115,7 +115,7 @@ fn time_limit(clients: &[Client], accept_from: Option<Instant>, now: Instant) ->
     Timespec::try_from(left).ok()
 }
 
-/// Accepts everyone who waits. An error means that the system has no room.
+/// Accepts all clients that wait. An error means that the system has run out of descriptors.
 fn accept(listener: &TcpListener, clients: &mut Vec<Client>) -> io::Result<()> {
     loop {
         let stream = match listener.accept() {
@@ -159,7 +159,7 @@ impl Client {
         }
     }
 
-    /// Does what can be done without waiting; `moved` says that the socket is ready.
+    /// Does what can be done without waiting; `moved` means that its socket is ready.
     fn proceed(&mut self, moved: bool, zone: &RwLock<Zone>, upstreams: &Upstreams) -> ClientState {
         let done = match (moved, self.outgoing.is_empty()) {
             (false, _) => Ok(ClientState::Open),
@@ -199,20 +199,20 @@ impl Client {
         Ok(ClientState::Open)
     }
 
-    /// Returns the length that the client announces, once it has.
+    /// Returns the length that the client has announced for its query.
     fn announced(&self) -> Option<usize> {
         let [high, low] = *self.incoming.first_chunk()?;
         Some(usize::from(u16::from_be_bytes([high, low])))
     }
 
-    /// Whether a whole question waits to be answered, and its answer can go out.
+    /// Returns whether a whole query has come, and its reply can be sent.
     fn has_question(&self) -> bool {
         let whole = |length| self.incoming.len() >= 2 + length;
         let free = self.outgoing.is_empty() && self.asked.is_none();
         free && self.announced().is_some_and(whole)
     }
 
-    /// Answers the first question, if it is complete.
+    /// Answers the first query, if it is complete.
     fn answer(&mut self, zone: &RwLock<Zone>, upstreams: &Upstreams) -> ClientState {
         let length = self.announced();
         if length.is_some_and(|length| length == 0 || length > LARGEST_QUERY) {
@@ -247,12 +247,12 @@ impl Client {
     }
 }
 
-/// How many threads wait for other servers.
+/// How many threads forward a query.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 impl Client {
-    /// Lets a thread of its own ask others: asking by TCP is rare, and nobody else shall wait for
-    /// it. The client may have more questions; they have their turn after this one.
+    /// Forwards a query in a thread of its own, which is rare by TCP, so that no other client waits
+    /// for it. More queries of the client are answered after this one.
     fn hand_over(&mut self, forwarded: Forwarded, upstreams: Arc<[SocketAddr]>) -> ClientState {
         let Ok((answer, mut told)) = io::pipe() else {
             return ClientState::Closed;
@@ -290,7 +290,7 @@ impl Client {
     }
 }
 
-/// A client that only has to wait stays.
+/// Returns whether a client stays after an error: one that only has to wait does.
 fn state_after(error: &io::Error) -> ClientState {
     match error.kind() == io::ErrorKind::WouldBlock || error.kind() == io::ErrorKind::Interrupted {
         true => ClientState::Open,

@@ -51,7 +51,7 @@ pub(super) fn serve(
     }
 }
 
-/// Returns how long a resolver has that was asked.
+/// Returns how long the next resolver still has to answer.
 fn time_left(forward: &Forwarder) -> Option<Timespec> {
     let left = forward
         .deadline()?
@@ -65,7 +65,7 @@ fn deliver(sockets: &[UdpSocket], deliveries: impl IntoIterator<Item = Delivery>
     }
 }
 
-/// Answers what has come in on one socket; what cannot be sent at once is lost, as UDP allows.
+/// Answers the queries of one socket; a reply that cannot be sent at once is lost, as UDP allows.
 fn take_turn(
     sockets: &[UdpSocket],
     index: usize,

@@ -12,7 +12,7 @@ use crate::problem::Problem;
 /// How long an answer may be kept, in seconds (N15).
 pub(super) const TTL: u32 = 5;
 
-/// The kinds of record that are told apart; whoever asks for another learns that there is none.
+/// The types of record. Of another type there are none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum RecordType {
     A,
@@ -23,7 +23,7 @@ pub(crate) enum RecordType {
     Txt,
     Ns,
     Soa,
-    /// Whatever there is.
+    /// All types.
     Any,
     Other(u16),
 }
@@ -41,13 +41,13 @@ const KINDS: [(RecordType, u16, &str); 9] = [
 ];
 
 impl RecordType {
-    /// Returns the kind with this number on the wire.
+    /// Returns the type with this number on the wire.
     pub(crate) fn from_code(code: u16) -> Self {
         let known = KINDS.iter().find(|known| known.1 == code);
         known.map_or(Self::Other(code), |known| known.0)
     }
 
-    /// Whether a record of kind `other` answers a question for this kind.
+    /// Returns whether a record of type `other` answers a question for this type.
     pub(crate) fn takes(self, other: Self) -> bool {
         self == other || self == Self::Any
     }
@@ -78,7 +78,7 @@ impl FromStr for RecordType {
     }
 }
 
-/// What is asked.
+/// A question: a name, and the type of the records wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Question {
     pub(crate) name: String,
@@ -104,7 +104,7 @@ pub(crate) struct DnsRecord {
     pub(crate) value: RecordData,
 }
 
-/// What a record says; displayed as in a zone file.
+/// The data of a record; displayed as in a zone file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RecordData {
     A(Ipv4Addr),
@@ -191,16 +191,16 @@ impl Serialize for DnsRecord {
     }
 }
 
-/// How a question ended.
+/// The outcome of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ResponseCode {
-    /// The name exists; without answers it has no record of the kind asked for (NODATA).
+    /// The name exists; without answers it has no record of the type asked for (NODATA).
     NoError,
     /// There is no such name.
     NxDomain,
-    /// Nothing is known yet (N37).
+    /// The zone is not loaded yet (N37).
     ServFail,
-    /// It is another zone's name.
+    /// The name is in another zone.
     Refused,
 }
 
@@ -211,12 +211,12 @@ pub(crate) struct Answer {
     pub(crate) answers: Vec<DnsRecord>,
     /// The zone's SOA, which goes with every negative answer.
     pub(crate) authority: Vec<DnsRecord>,
-    /// Addresses that the asker will want next; may be left out.
+    /// Addresses that the client will ask for next; may be left out.
     pub(crate) additional: Vec<DnsRecord>,
 }
 
 impl Answer {
-    /// An answer that says nothing but how it ended.
+    /// Makes an answer without records.
     pub(crate) const fn bare(status: ResponseCode) -> Self {
         Self {
             status,

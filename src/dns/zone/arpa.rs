@@ -9,7 +9,7 @@ const V6: &str = "ip6.arpa";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Arpa {
     Address(IpAddr),
-    /// The beginning of addresses: it exists without being one.
+    /// The first labels of addresses: such a name exists, but is no address.
     Part,
     /// Not an address at all.
     Nonsense,
@@ -32,7 +32,7 @@ pub(super) fn name_of(ip: IpAddr) -> String {
     }
 }
 
-/// Reads a lower-case name; nothing where it lies in neither tree.
+/// Reads a name in lower case; `None` where it is in neither zone.
 pub(super) fn read(name: &str) -> Option<Arpa> {
     if let Some(labels) = below(name, V4) {
         return Some(read_v4(labels));
@@ -84,7 +84,7 @@ fn nibble(label: &str) -> Option<u8> {
     digits.next().is_none().then_some(digit)
 }
 
-/// The labels from the top down, which is the order of an address.
+/// Returns the labels from the right, which is the order of an address.
 fn split(labels: &str) -> impl Iterator<Item = &str> {
     labels.rsplit('.').filter(move |_| !labels.is_empty())
 }

@@ -12,11 +12,11 @@ use crate::model::endpoints::ServiceKind;
 /// The specification that the records follow, and how long that may be remembered (N01).
 const SCHEMA: &str = "1.1.0";
 const SCHEMA_TTL: u32 = 28800;
-/// How many names in a row may be other names for another.
+/// How many aliases in a row are followed.
 const MOST_ALIASES: usize = 8;
 
 impl Zone {
-    /// Finds a name of the zone; nothing where it does not exist.
+    /// Finds a name of the zone; `None` where it does not exist.
     pub(super) fn find(&self, asked: &ZoneQuestion, labels: &str) -> Option<Rows> {
         let mut path: Vec<&str> = labels.rsplit('.').collect();
         path.retain(|_| !labels.is_empty());
@@ -96,7 +96,7 @@ impl Zone {
         }
     }
 
-    /// Answers with the other name and, where that is one of ours, with what it has to say.
+    /// Answers with the other name and, if it is in this zone, with the records of that.
     ///
     /// An alias that leads nowhere still answers, so that the asker sees where it points.
     fn alias(&self, asked: &ZoneQuestion, name: &str) -> Rows {

@@ -1,26 +1,26 @@
-//! A question that only another server can answer, wholly or in part.
+//! A query that only another server can answer, wholly or in part.
 
 use simple_dns::{Name, Packet, PacketFlag, TYPE};
 
 use super::wire::{HEADER, RESPONSE, end_of_question, write_within};
 
-/// What to ask, and what to make of the answer.
+/// The query that is forwarded, and what becomes of the reply.
 #[derive(Debug)]
 pub(in crate::dns) struct Forwarded {
-    /// The message to send; its first two bytes are whoever's who sends it.
+    /// The message to send; the sender sets its id, the first two bytes.
     pub(in crate::dns) query: Vec<u8>,
-    /// The identity of the message that asked us.
+    /// The id of the client's query.
     id: [u8; 2],
-    /// What we say if nobody answers.
+    /// Our reply if no server answers.
     own: Vec<u8>,
-    /// Our answer is an alias, and theirs goes behind it; what fits to the asker, in bytes.
+    /// Where our answer is an alias, and theirs goes behind it: how many bytes the client takes.
     behind_alias: Option<usize>,
 }
 
 const SERVER_FAILURE: u8 = 2;
 
 impl Forwarded {
-    /// The message goes on as it came.
+    /// Forwards a query as it came.
     pub(super) fn whole(query: &[u8]) -> Self {
         let id = [query[0], query[1]];
         let mut own = query[..HEADER].to_vec();
@@ -36,7 +36,7 @@ impl Forwarded {
         }
     }
 
-    /// Our own reply says that the name is another one; what that `target` is, others know.
+    /// Asks for the records of `target`, for which our own reply says that the name is an alias.
     pub(super) fn behind(own: Vec<u8>, target: &str, kind: TYPE, room: usize) -> Option<Self> {
         let id = [own[0], own[1]];
         let mut packet = Packet::new_query(0);
@@ -54,7 +54,7 @@ impl Forwarded {
         })
     }
 
-    /// Tells whether a message is a reply to this very question.
+    /// Returns whether a message is a reply to this very query.
     pub(in crate::dns) fn is_answered_by(&self, reply: &[u8]) -> bool {
         let question = |message: &[u8]| {
             let end = end_of_question(message)?;
@@ -65,7 +65,7 @@ impl Forwarded {
             && question(reply).is_some_and(|asked| Some(asked) == question(&self.query))
     }
 
-    /// What goes back to the asker after this reply.
+    /// Returns what goes back to the client after this reply.
     pub(in crate::dns) fn reply(&self, theirs: &[u8]) -> Vec<u8> {
         match self.behind_alias {
             Some(room) => self
@@ -75,6 +75,7 @@ impl Forwarded {
         }
     }
 
+    /// Returns what goes back to the client where no server answers.
     pub(in crate::dns) fn own_reply(&self) -> Vec<u8> {
         self.own.clone()
     }

@@ -1,4 +1,4 @@
-//! The names of all services and pets, and what each resolves to.
+//! The names of all services and pets, and the records of each.
 //!
 //! A name below the domain reads from the right: `svc`, the namespace, the service, and then a
 //! host (`web-0`) or a port (`_http._tcp`). Looking it up takes a few steps through hash maps;
@@ -17,7 +17,7 @@ use crate::model::endpoints::{ServiceKind, ServiceRecord};
 /// The host's own loopback, as a private network knows it.
 const HOST: &str = "host.petset.internal";
 
-/// Everything that names resolve to.
+/// A DNS zone: the names of the services and endpoints of one state directory.
 #[derive(Debug)]
 pub(crate) struct Zone {
     pub(super) domain: String,
@@ -34,7 +34,7 @@ pub(crate) struct Zone {
     owners: HashMap<IpAddr, Vec<Owner>>,
 }
 
-/// What an address belongs to.
+/// The owner of an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Owner {
     /// Its key.
@@ -81,8 +81,8 @@ impl Zone {
         self
     }
 
-    /// Adds a zone of reverse names, such as `5.127.in-addr.arpa`, in which an address that
-    /// nobody has does not exist. Elsewhere such an address is not ours to deny.
+    /// Adds a zone of reverse names, such as `5.127.in-addr.arpa`, in which an unknown address does
+    /// not exist. In other zones this server is not the one to deny it.
     #[must_use]
     pub(crate) fn with_reverse_zone(mut self, zone: &str) -> Self {
         let zone = zone.trim_end_matches('.').to_ascii_lowercase();
@@ -95,12 +95,12 @@ impl Zone {
         &self.domain
     }
 
-    /// Tells whether what is missing does not exist.
+    /// Returns whether a name that is missing does not exist.
     pub(super) const fn is_loaded(&self) -> bool {
         self.loaded
     }
 
-    /// Takes in the services there are; from now on what is missing does not exist.
+    /// Adds the services that exist; from now on a name that is missing does not exist.
     pub(crate) fn load(&mut self, records: impl IntoIterator<Item = ServiceRecord>) {
         for record in records {
             self.replace(record);
@@ -108,7 +108,7 @@ impl Zone {
         self.loaded = true;
     }
 
-    /// Takes in a service anew; returns whether anything changed. It costs what has changed.
+    /// Adds or updates a service; returns whether anything changed. It costs what has changed.
     pub(crate) fn replace(&mut self, record: ServiceRecord) -> bool {
         let key = key_of(&record.name, &record.namespace);
         let record = match self.services.get_mut(&key) {
@@ -133,7 +133,7 @@ impl Zone {
         true
     }
 
-    /// Forgets a service; returns whether it was there.
+    /// Removes a service; returns whether it was there.
     pub(crate) fn remove(&mut self, namespace: &str, name: &str) -> bool {
         let key = key_of(name, namespace);
         let Some(node) = self.services.remove(&key) else {
@@ -197,7 +197,7 @@ impl Zone {
         }
     }
 
-    /// Answers a question with at most `most` records, which is more than the asker can take.
+    /// Answers a question with at most `most` records, which is more than the client can take.
     pub(crate) fn answer(&self, question: &Question, most: usize) -> Answer {
         let name = question.name.to_ascii_lowercase();
         if let Some(ip) = self.host.filter(|_| name == HOST) {
@@ -234,7 +234,7 @@ impl Zone {
         rows.into_answer()
     }
 
-    /// Answers for the one name outside the zone; another type than its own has no record.
+    /// Answers for [`HOST`], the one name outside the zone, which has an address only.
     fn the_host(&self, question: &Question, ip: IpAddr) -> Answer {
         let asked = ZoneQuestion {
             owner: &question.name,
@@ -302,7 +302,7 @@ impl Zone {
     }
 
     /// The names an address leads back to: that of a service, else those of its endpoints,
-    /// first the ones that somebody chose.
+    /// those with a hostname first.
     fn names_of(&self, ip: IpAddr) -> Vec<String> {
         let owners = self.owners.get(&ip).map(Vec::as_slice).unwrap_or_default();
         let is_own = owners.iter().any(|owner| owner.endpoint.is_none());
@@ -327,7 +327,7 @@ impl Zone {
         self.services.get(&*owner.service).map(|node| &node.record)
     }
 
-    /// Whether an endpoint of a namespace, given in lower case, has this address.
+    /// Returns whether an endpoint of a namespace, given in lower case, has this address.
     pub(super) fn has_pod(&self, namespace: &str, ip: IpAddr) -> bool {
         let mut owners = self.owners.get(&ip).into_iter().flatten();
         owners.any(|owner| {

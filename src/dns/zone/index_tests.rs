@@ -1,16 +1,16 @@
-//! What CoreDNS is tested for, replayed (N20-N53), and what is ours alone.
+//! The test cases of CoreDNS, replayed (N20-N53), and those of petset alone.
 //!
 //! Which test holds which rule of docs/rules.md:
 //!
 //! | rules | test |
 //! | --- | --- |
-//! | N01, N20-N36, N38, N40 | `coredns_cases_are_answered_as_coredns_does`, the rule beside each case |
-//! | N02-N04, V27 | `a_service_has_one_address_for_life_and_pets_are_told_of_it` in tests/serving.rs |
+//! | N01, N20-N36, N38, N40 | `coredns_cases_are_answered_as_coredns_does`, rule by rule |
+//! | N02-N04, V27 | `a_service_has_one_address_for_life_and_pets_are_told_of_it`, in `serving` |
 //! | N05, N06 | `a_headless_service_is_there_while_an_endpoint_is_ready` |
 //! | N07, N17 | `every_port_counts_at_the_bare_name_whether_it_has_a_name_or_not` |
 //! | N08, N50-N52 | `addresses_lead_back_to_names` |
 //! | N09, N34 | `aliases_are_followed_but_not_for_ever`; N33 with a resolver: `forward_tests` |
-//! | N10-N13 | `record_tests`: hostnames, readiness, `publishNotReadyAddresses` and its annotations |
+//! | N10-N13 | `record_tests`: hostnames, readiness, `publishNotReadyAddresses`, annotations |
 //! | N14 | `named_target_ports_are_resolved_pod_by_pod` in `record_tests` |
 //! | N15, N16 | the TTL of 5 s and the weights are part of the CoreDNS cases |
 //! | N37 | `nothing_is_denied_before_everything_is_known` |

@@ -1,4 +1,4 @@
-//! One question answered from the few records it needs, the way a resolver in a pet would ask.
+//! One question answered from the few records that it needs, as a resolver in a pet asks.
 //!
 //! A command asks once and ends, so it must not read a thousand services to find one.
 
@@ -15,7 +15,7 @@ use crate::model::{Namespace, ObjectName};
 const NDOTS: usize = 5;
 const MOST_ALIASES: usize = 8;
 
-/// A piece of what is seen that an answer depends on.
+/// The records that an answer depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Dependency {
     /// One service.
@@ -26,7 +26,7 @@ pub(crate) enum Dependency {
     ByAddress(IpAddr),
 }
 
-/// What a name resolves to.
+/// The outcome of looking a name up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Lookup {
     /// These records, aliases first.
@@ -69,7 +69,7 @@ pub(crate) fn lookup(
     Ok(best)
 }
 
-/// Returns what a resolver asks in turn, until the first answer, to look `name` up.
+/// Returns the questions of which a resolver asks one after the other until the first answer.
 pub(crate) fn questions(name: &str, kind: RecordType, search: &[String]) -> Vec<Question> {
     let question = |candidate: String| {
         let backwards = kind == RecordType::A && arpa::read(&candidate).is_some();
@@ -106,7 +106,7 @@ fn candidates(name: &str, search: &[String]) -> Vec<String> {
     all
 }
 
-/// Returns what a complete name depends on; nothing where it is known without looking.
+/// Returns the records that a complete name depends on; `None` where it needs none.
 fn need_of(name: &str, domain: &str) -> Option<Dependency> {
     let name = name.to_ascii_lowercase();
     if let Some(Arpa::Address(ip)) = arpa::read(&name) {

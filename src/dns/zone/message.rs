@@ -1,4 +1,4 @@
-//! Bytes in, bytes out: what the wire asks, put to the zone, and its answer in wire format.
+//! The server's side of the wire format: a query is read, put to the zone, and answered.
 //!
 //! simple-dns reads and writes the packets. It refuses record types and classes that it has no
 //! name for, which a server must answer nevertheless, so those four bytes are read here.
@@ -11,16 +11,16 @@ use super::forwarded::Forwarded;
 use super::index::Zone;
 use super::wire::{HEADER, RESPONSE, end_of_name, write_within};
 
-/// How a question came, which decides how long its answer may be.
+/// How a query came, which decides how long its reply may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::dns) enum Transport {
     Udp,
     Tcp,
 }
 
-/// What every asker can take over UDP.
+/// The size of a reply that every client can take by UDP.
 const PLAIN_UDP: u16 = 512;
-/// What passes through any network in one piece.
+/// The size of a reply that passes any network in one piece.
 const LARGEST_UDP: u16 = 1232;
 /// The least that a record takes: a pointer to its name, the fixed part, and an address.
 const LEAST_RECORD: usize = 16;
@@ -33,20 +33,19 @@ const OPCODE_AND_RD: u8 = 0b0111_1001;
 const RECURSION_DESIRED: u8 = 1;
 const RESERVED: u8 = 0b0100_0000;
 const CLASS_IN: u16 = 1;
-/// Type A, class IN: what simple-dns is told was asked.
+/// Type A, class IN: what simple-dns reads in the place of what was asked.
 const KNOWN: [u8; 4] = [0, 1, 0, 1];
 /// Not for questions: transfers of the zone, whole or in part.
 const TRANSFERS: [u16; 2] = [251, 252];
 
-/// What is to be done about a message.
+/// What is to be done about a query.
 pub(in crate::dns) enum QueryOutcome {
     Ready(Vec<u8>),
-    /// Somebody else has to be asked first.
+    /// Another server has to be asked first.
     Forward(Forwarded),
 }
 
-/// Answers one message without asking others; nothing where it deserves no answer: it is a
-/// fragment or itself one.
+/// Answers a query without forwarding it; `None` where it is a fragment or a reply.
 #[cfg(test)]
 pub(super) fn answer(zone: &Zone, query: &[u8], transport: Transport) -> Option<Vec<u8>> {
     match consider(zone, query, transport, false)? {
@@ -55,7 +54,8 @@ pub(super) fn answer(zone: &Zone, query: &[u8], transport: Transport) -> Option<
     }
 }
 
-/// Answers one message, or says what others have to be asked, if it `may` be passed on.
+/// Answers a query, or says how to forward it, which is done only if it `may` be. `None` where it
+/// is a fragment or a reply.
 pub(in crate::dns) fn consider(
     zone: &Zone,
     query: &[u8],
@@ -75,7 +75,7 @@ pub(in crate::dns) fn consider(
     Some(reply.unwrap_or_else(|| QueryOutcome::Ready(refusal(query, FORMAT_ERROR))))
 }
 
-/// A message that is not understood gets nothing but its own identity back.
+/// Returns the reply to a query that is not understood, which has nothing but its id.
 fn refusal(query: &[u8], code: u8) -> Vec<u8> {
     let mut reply = vec![0; HEADER];
     reply[..2].copy_from_slice(&query[..2]);
@@ -84,7 +84,7 @@ fn refusal(query: &[u8], code: u8) -> Vec<u8> {
     reply
 }
 
-/// A message that asks one thing.
+/// A query, with one question.
 struct ParsedQuery {
     /// The message, with a type and a class that simple-dns knows.
     message: Vec<u8>,
@@ -169,7 +169,7 @@ impl ParsedQuery {
     }
 }
 
-/// Returns the name that an answer ends with without saying what that is.
+/// Returns the alias that an answer ends with, if its own records are not there.
 fn open_alias(answer: &Answer) -> Option<&str> {
     match &answer.answers.last()?.value {
         RecordData::Cname(target) => Some(target),

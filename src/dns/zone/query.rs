@@ -1,4 +1,4 @@
-//! The asker's side of the wire format: a question as bytes, and the reply to it as a value.
+//! The client's side of the wire format: a question as bytes, and the reply to it as a value.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -12,17 +12,17 @@ use super::answer::{DnsRecord, Question, RecordData, RecordType};
 use super::lookup::Lookup;
 use crate::problem::{Problem, Result};
 
-/// What a server says.
+/// The reply of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ServerReply {
     Answer(Lookup),
-    /// There is more than UDP can carry.
+    /// The reply is longer than UDP can carry.
     Truncated,
-    /// It does not know, or will not say; the word is the standard's.
+    /// The server fails or refuses; the word is the name of the response code.
     Failed(&'static str),
 }
 
-/// Writes a question. The server is not asked to ask others.
+/// Writes a query. Recursion is not asked for.
 pub(crate) fn query(id: u16, question: &Question) -> Result<Vec<u8>> {
     let fault = || Problem::invalid(format!("{:?} is not a DNS name", question.name));
     let name = Name::new(&question.name).map_err(|_| fault())?;
@@ -52,7 +52,7 @@ fn type_of(kind: RecordType) -> QTYPE {
     })
 }
 
-/// Reads a reply; nothing where it is not one to the message with this id.
+/// Reads a reply; `None` where it is not one to the query with this id.
 pub(crate) fn read_reply(bytes: &[u8], id: u16) -> Option<ServerReply> {
     let packet = Packet::parse(bytes).ok()?;
     if packet.id() != id || !packet.has_flags(PacketFlag::RESPONSE) {
@@ -88,7 +88,7 @@ pub(crate) fn read_reply(bytes: &[u8], id: u16) -> Option<ServerReply> {
     Some(ServerReply::Answer(found))
 }
 
-/// Reads a record; nothing for kinds that petset has no word for.
+/// Reads a record; `None` for types that petset does not know.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "there are dozens of kinds, and petset serves eight"

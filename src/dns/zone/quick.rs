@@ -1,7 +1,10 @@
-//! The plainest of questions, the address of one pet, answered without taking the message apart:
-//! it is what is asked most, and costs little more than receiving and sending.
+//! A shortcut for the most frequent query, the address of one pet: it is answered without parsing
+//! the whole message. All other queries are left to [`message`](super::message), and both give the
+//! same answers.
 //!
-//! Whatever is not as plain as that is left to [`message`](super::message), which says the same.
+//! It takes 0.4 µs in the place of 1.9 µs with 10 pets, and 1.5 µs in the place of 3.6 µs with
+//! 10,000, beside some 5 µs that the kernel needs to receive and send: a quarter of all CPU time
+//! (`benches/dns.rs`, with EDNS and without).
 
 use std::net::IpAddr;
 
@@ -11,7 +14,7 @@ use super::index::Zone;
 use super::wire::HEADER;
 use crate::model::endpoints::ServiceKind;
 
-/// What every asker can take over UDP.
+/// The size of a reply that every client can take by UDP.
 pub(in crate::dns) const ROOM: usize = 512;
 const RECURSION_DESIRED: u8 = 1;
 const RESPONSE_WITH_AUTHORITY: u8 = 0b1000_0100;
@@ -23,8 +26,8 @@ const ADDRESS: [u8; 4] = [0, 1, 0, 1];
 const OWNER: [u8; 6] = [0xc0, 12, 0, 1, 0, 1];
 const LONGEST_NAME: usize = 255;
 
-/// Writes the answer into `reply` and returns its length; nothing where the question is not
-/// plain or the answer not positive.
+/// Writes the reply into `reply` and returns its length; `None` where the query is not of this
+/// kind, or there is no such pet.
 pub(in crate::dns) fn answer(zone: &Zone, query: &[u8], reply: &mut [u8; ROOM]) -> Option<usize> {
     let plain = query.get(2)? & !RECURSION_DESIRED == 0 && query.get(4..HEADER)? == ONE_QUESTION;
     let mut buffer = [0; LONGEST_NAME];

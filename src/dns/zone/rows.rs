@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::answer::{Answer, DnsRecord, RecordData, RecordType, ResponseCode};
 use super::service::{ServiceIndex, SrvEntry};
 
-/// A question inside the zone, with what the answer must spell as it was asked (N41).
+/// A question in the zone, with the names that the answer must spell as the question does (N41).
 pub(super) struct ZoneQuestion<'q> {
     pub(super) owner: &'q str,
     pub(super) zone: &'q str,
@@ -14,7 +14,7 @@ pub(super) struct ZoneQuestion<'q> {
     pub(super) most: usize,
 }
 
-/// What a name that exists has to say.
+/// The records of a name that exists.
 #[derive(Default)]
 pub(super) struct Rows {
     pub(super) answers: Vec<DnsRecord>,
@@ -40,7 +40,7 @@ impl ZoneQuestion<'_> {
         }
     }
 
-    /// Keeps the values of the kind asked for.
+    /// Returns the records of the type asked for.
     pub(super) fn rows(&self, values: impl IntoIterator<Item = RecordData>) -> Rows {
         let fitting = values
             .into_iter()
@@ -54,7 +54,8 @@ impl ZoneQuestion<'_> {
         }
     }
 
-    /// Adds an SRV record for each of `count` entries, and the addresses of their targets (N07, N14, N16).
+    /// Adds an SRV record for each of `count` entries, and the addresses of their targets (N07,
+    /// N14, N16).
     pub(super) fn add_srv(
         &self,
         rows: &mut Rows,

@@ -1,5 +1,8 @@
-//! One service, indexed so that a question costs the same however many endpoints it has, and a
-//! change costs what has changed.
+//! One service, indexed so that a query costs the same however many endpoints it has, and a change
+//! costs what has changed.
+//!
+//! The address of one pet costs 4.9 µs of CPU with 10 pets and 6.4 µs with 10,000, of which the
+//! kernel's part is 4.6 µs and 4.9 µs (`benches/dns.rs`).
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -16,7 +19,7 @@ pub(super) struct ServiceIndex {
     /// The ready endpoints, in the order of the record; of several that go by one name and one
     /// address the first.
     ready: BTreeSet<usize>,
-    /// Who goes by a host name.
+    /// The endpoints by hostname.
     hosts: HashMap<String, NamedHost>,
     /// How many addresses of each kind the service's name has.
     addresses: Families,
@@ -96,8 +99,8 @@ impl ServiceIndex {
         node
     }
 
-    /// Takes in the same service with other endpoints, and returns where addresses changed;
-    /// nothing where nothing did. Gives the record back if it is another kind of service.
+    /// Updates the endpoints of the same service, and returns where addresses changed; `None` where
+    /// nothing did. Gives the record back if it is another kind of service.
     pub(super) fn follow(
         &mut self,
         record: ServiceRecord,
@@ -253,7 +256,7 @@ impl ServiceIndex {
         ready.map(|&index| (index, &self.record.endpoints[index]))
     }
 
-    /// Returns what the service's own name resolves to when it is asked for this kind.
+    /// Returns the addresses of this type of the service's own name.
     pub(super) fn addresses(&self, kind: RecordType) -> impl Iterator<Item = IpAddr> {
         let any = (kind.takes(RecordType::A) && self.addresses.v4 > 0)
             || (kind.takes(RecordType::Aaaa) && self.addresses.v6 > 0);
@@ -275,7 +278,8 @@ impl ServiceIndex {
         (self.entries, own.chain(listed))
     }
 
-    /// Whether the service's own name exists: a headless one without a ready endpoint does not.
+    /// Returns whether the service's own name exists: a headless one without a ready endpoint does
+    /// not.
     pub(super) fn is_there(&self) -> bool {
         match &self.record.kind {
             ServiceKind::ExternalName { name } => name.parse::<IpAddr>().is_err(),
@@ -312,7 +316,7 @@ impl ServiceIndex {
         Some((count, own.chain(listed)))
     }
 
-    /// Whether a named port has this protocol, given as `_tcp`.
+    /// Returns whether a named port has this protocol, given as `_tcp`.
     pub(super) fn has_protocol(&self, protocol: &str) -> bool {
         let mut names = self.named.keys();
         names.any(|name| {

@@ -13,7 +13,7 @@ pub(super) fn end_of_question(message: &[u8]) -> Option<usize> {
     (message.len() >= end && message.get(4..6) == Some(&[0, 1])).then_some(end)
 }
 
-/// Finds where the name asked for ends; it may not be a pointer, having nothing to point to.
+/// Returns where the name in the question ends. It cannot be a pointer: nothing comes before it.
 pub(super) fn end_of_name(query: &[u8]) -> Option<usize> {
     let mut at = HEADER;
     loop {
@@ -25,8 +25,8 @@ pub(super) fn end_of_name(query: &[u8]) -> Option<usize> {
     }
 }
 
-/// Writes the reply so that it fits: what is additional goes first, then the asker is told to
-/// come again by TCP and gets what there is room for.
+/// Writes a reply so that it fits: additional records are left out first; if that is not enough,
+/// it is truncated, for the client to ask again by TCP.
 pub(super) fn write_within(mut reply: Packet<'_>, room: usize) -> Option<Vec<u8>> {
     loop {
         let bytes = reply.build_bytes_vec_compressed().ok()?;

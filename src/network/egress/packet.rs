@@ -50,7 +50,8 @@ pub(super) struct Syn {
 impl Syn {
     /// Reads a packet; `None` where it is not a SYN.
     ///
-    /// The checksum is computed, since the kernel fills it in only when a packet leaves the machine.
+    /// The checksum is computed, since the kernel fills it in only when a packet leaves the
+    /// machine.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let header = usize::from(bytes.first()? & 0x0f) * 4;
         if bytes[0] >> 4 != 4 || header < IP_HEADER || *bytes.get(9)? != TCP {
