@@ -22,10 +22,11 @@ use super::runners::{AttachContext, serve, spawn};
 use super::trial::Trial;
 use crate::model::address::Block;
 use crate::problem::{Kind, Problem, Result};
+use crate::proxy;
+use crate::relay;
 use crate::role::{self, Role};
 use crate::store::network::Greeting;
 use crate::store::{self, Layout, Store};
-use crate::{proxy, relay};
 
 /// Holds the network of a state directory until no pet is attached, or tries to make one.
 pub(crate) fn run(args: &[OsString]) -> ExitCode {
