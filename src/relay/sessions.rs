@@ -98,3 +98,32 @@ impl<K: Copy + Eq + Hash> UdpSessions<K> {
         self.end_where(|session| now.saturating_duration_since(session.last) >= IDLE);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn socket() -> UdpSocket {
+        UdpSocket::bind("127.0.0.1:0").unwrap()
+    }
+
+    fn server(port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    #[test]
+    fn a_client_has_one_session_until_it_is_ended() {
+        let mut sessions = UdpSessions::default();
+        sessions.begin(7, "client", socket(), server(1));
+        sessions.begin(8, "other", socket(), server(2));
+        assert_eq!(sessions.token_of(&"client"), Some(7));
+        assert_eq!(sessions.touch(7).unwrap().key, "client");
+        sessions.end_where(|session| session.server == server(1));
+        assert_eq!(sessions.token_of(&"client"), None);
+        assert!(!sessions.has(7) && sessions.has(8));
+        sessions.end_idle(Instant::now() + IDLE / 2);
+        assert!(!sessions.is_empty());
+        sessions.end_idle(Instant::now() + IDLE);
+        assert!(sessions.is_empty());
+    }
+}
