@@ -1,7 +1,7 @@
 //! `petset discover` and peer-finder's flags, on state directories written by hand.
 //!
-//! Which test holds which rule of docs/rules.md (F01, F02, F05b, F07 and F08 also have a table at the
-//! code that stands in for peer-finder):
+//! Which test holds which rule of docs/rules.md (F01, F02, F05b, F07 and F08 also have a table at
+//! the code that stands in for peer-finder):
 //!
 //! * F01, F07: `under_the_name_peer_finder_its_own_flags_are_taken`
 //! * F03-F06: `hooks_are_called_first_to_start_and_then_on_changes_once_the_own_name_is_listed`,

@@ -152,8 +152,12 @@ fn a_pet_cannot_change_what_is_wanted() {
 #[test]
 fn a_pet_may_write_below_its_users_home_and_the_host_sees_nothing_of_it() {
     let target = support::testdata().parent().unwrap().join("target");
-    // What is below /tmp and /var/tmp is the pet's own.
-    let Ok(home) = tempfile::tempdir_in(target) else {
+    // A pet has a /tmp and a /var/tmp of its own.
+    let hidden = ["/tmp", "/var/tmp"]
+        .iter()
+        .any(|own| target.starts_with(own));
+    let home = (!hidden).then(|| tempfile::tempdir_in(target));
+    let Some(Ok(home)) = home else {
         support::skipped("this user may not write where pets see the host's files");
         return;
     };

@@ -1,10 +1,11 @@
 //! Every rule that code or a test cites by its code, such as C23, is explained in docs/rules.md.
 //!
-//! A code is a letter, two digits and at times a small letter, as a word of its own. It cites a rule
+//! A code is a letter, two digits and at times a small letter, as a word of its own. It cites a
+//! rule
 //!
 //! - anywhere in a comment or a document;
-//! - in a string that consists of codes (`"C30"`), before its first colon (`"R23: the pet is there"`)
-//!   and in its parentheses (`"the field counts (I31)"`);
+//! - in a string that consists of codes (`"C30"`), before its first colon (`"R23: the pet is
+//!   there"`) and in its parentheses (`"the field counts (I31)"`);
 //! - at the beginning of the name of a test, in small letters: `i47_i56_what_runs_once`.
 //!
 //! Two codes with a dash or "to" between them cite all rules from the one to the other.
