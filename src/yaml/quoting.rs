@@ -6,7 +6,7 @@
 use libyaml_safer::{EventData, Mark, Parser, ScalarStyle};
 
 use super::scalar;
-use super::tree::Value;
+use super::value::Value;
 
 /// Puts quotes around the bare texts of `yaml` that are texts in YAML 1.2 only.
 pub(super) fn quoted(yaml: String) -> String {

@@ -3,7 +3,7 @@
 //! Kubernetes reads manifests with `sigs.k8s.io/yaml`, which resolves plain scalars mostly by
 //! YAML 1.1: `yes` is true, `0400` is octal, `1_000` is a number, `~` is null. Dates stay text.
 
-use super::tree::Value;
+use super::value::Value;
 
 /// Resolves the text of a plain scalar.
 ///

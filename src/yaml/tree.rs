@@ -4,15 +4,16 @@
 //! safe Rust, and Kubernetes' parser is libyaml in Go, so both accept the same texts (stricter
 //! ones refuse the JSON annotations of the first pet sets). Its events tell quoted from plain
 //! scalars and carry line and column, which the YAML 1.1 rules of Kubernetes and good messages
-//! both need. `serde_yaml` (see `yaml.rs`) writes what petset stores, and reads that back. Anchors, aliases and merge keys are resolved here; how much they may expand
-//! is limited, so that no manifest can fill the memory.
+//! both need. `serde_yaml` (see `written.rs`) writes what petset stores, and reads that back.
+//! Anchors, aliases and merge keys are resolved here; how much they may expand is limited, so that
+//! no manifest can fill the memory.
 
 use std::collections::HashMap;
-use std::fmt;
 
 use libyaml_safer::{Event, EventData, Mark, Parser, ScalarStyle};
 
 use super::guard::guarded;
+use super::value::{MapEntry, Node, Position, Value};
 use super::{scalar, surrogate};
 
 /// The most values one file may hold after its aliases are expanded.
@@ -20,131 +21,11 @@ const MAX_VALUES: usize = 250_000;
 /// The deepest nesting of lists and maps.
 const MAX_DEPTH: usize = 128;
 
-/// A place in a file; lines and columns count from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Position {
-    /// The line.
-    pub(crate) line: usize,
-    /// The column, in characters.
-    pub(crate) column: usize,
-}
-
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.line, self.column)
-    }
-}
-
-/// A value and where it begins.
-#[derive(Debug, Clone)]
-pub(crate) struct Node {
-    pub(crate) value: Value,
-    pub(crate) at: Position,
-}
-
-/// What JSON knows; a number keeps its text, so that none is rounded.
-#[derive(Debug, Clone)]
-pub(crate) enum Value {
-    Null,
-    Bool(bool),
-    Number(String),
-    Text(String),
-    List(Vec<Node>),
-    Map(Vec<Entry>),
-}
-
-/// One `key: value`.
-#[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    pub(crate) key: String,
-    pub(crate) at: Position,
-    pub(crate) node: Node,
-    merged: bool,
-}
-
 /// Something wrong with the text itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TextFault {
     pub(crate) at: Position,
     pub(crate) message: String,
-}
-
-impl Value {
-    /// Returns what Go's JSON decoder calls this sort of value.
-    pub(crate) const fn go_name(&self) -> &'static str {
-        match self {
-            Self::Null => "null",
-            Self::Bool(_) => "bool",
-            Self::Number(_) => "number",
-            Self::Text(_) => "string",
-            Self::List(_) => "array",
-            Self::Map(_) => "object",
-        }
-    }
-}
-
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Null => f.write_str("null"),
-            Self::Bool(value) => value.fmt(f),
-            Self::Number(text) => f.write_str(text),
-            Self::Text(text) => write!(f, "{}", serde_json::Value::from(text.as_str())),
-            Self::List(items) => write!(f, "[{} items]", items.len()),
-            Self::Map(entries) => write!(f, "{{{} keys}}", entries.len()),
-        }
-    }
-}
-
-impl Node {
-    /// Returns the entry of a map under `key`.
-    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
-        match &self.value {
-            Value::Map(entries) => entries.iter().find(|entry| entry.key == key),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::List(_) => {
-                None
-            }
-        }
-    }
-
-    /// Returns the text of a map's entry, where that is text.
-    pub(crate) fn text(&self, key: &str) -> Option<&str> {
-        match &self.entry(key)?.node.value {
-            Value::Text(text) => Some(text),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_) => {
-                None
-            }
-        }
-    }
-
-    /// Puts text under a key of a map, at the place of what was there.
-    pub(crate) fn set_text(&mut self, key: &str, text: &str) {
-        let at = self.at;
-        let Value::Map(entries) = &mut self.value else {
-            return;
-        };
-        let value = Value::Text(text.to_owned());
-        match entries.iter_mut().find(|entry| entry.key == key) {
-            Some(entry) => entry.node.value = value,
-            None => entries.push(Entry {
-                key: key.to_owned(),
-                at,
-                node: Node { value, at },
-                merged: false,
-            }),
-        }
-    }
-
-    fn weight(&self) -> (usize, usize) {
-        let children: Vec<(usize, usize)> = match &self.value {
-            Value::List(items) => items.iter().map(Self::weight).collect(),
-            Value::Map(entries) => entries.iter().map(|entry| entry.node.weight()).collect(),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => return (1, 0),
-        };
-        let count = children.iter().map(|(count, _)| count).sum::<usize>();
-        let height = children.iter().map(|(_, height)| *height).max();
-        (count + 1, height.unwrap_or(0) + 1)
-    }
 }
 
 /// The documents of one file, and what is wrong with its text.
@@ -179,7 +60,7 @@ struct Builder<'t> {
     at: Position,
 }
 
-type Step<T> = Result<T, TextFault>;
+type Parsed<T> = Result<T, TextFault>;
 
 impl<'t> Builder<'t> {
     fn new(text: &'t str) -> Self {
@@ -196,7 +77,7 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn next(&mut self) -> Step<Event> {
+    fn next(&mut self) -> Parsed<Event> {
         let parser = &mut self.parser;
         match guarded(|| parser.parse()) {
             Ok(Ok(event)) => {
@@ -241,7 +122,7 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn read_all(&mut self, roots: &mut Vec<Node>) -> Step<()> {
+    fn read_all(&mut self, roots: &mut Vec<Node>) -> Parsed<()> {
         loop {
             let event = self.next()?;
             match event.data {
@@ -265,7 +146,7 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn node(&mut self, event: Event, depth: usize) -> Step<Node> {
+    fn node(&mut self, event: Event, depth: usize) -> Parsed<Node> {
         let at = position(event.start_mark);
         self.spend(1, depth, at)?;
         let (anchor, value) = match event.data {
@@ -294,7 +175,7 @@ impl<'t> Builder<'t> {
         Ok(node)
     }
 
-    fn spend(&mut self, values: usize, depth: usize, at: Position) -> Step<()> {
+    fn spend(&mut self, values: usize, depth: usize, at: Position) -> Parsed<()> {
         self.values += values;
         let message = match (self.values > MAX_VALUES, depth > MAX_DEPTH) {
             (true, _) => format!("the file holds more than {MAX_VALUES} values"),
@@ -304,7 +185,7 @@ impl<'t> Builder<'t> {
         Err(TextFault { at, message })
     }
 
-    fn alias(&mut self, anchor: &str, at: Position, depth: usize) -> Step<Node> {
+    fn alias(&mut self, anchor: &str, at: Position, depth: usize) -> Parsed<Node> {
         let Some((_, count, height)) = self.anchors.get(anchor) else {
             let message = format!("unknown anchor {anchor:?} referenced");
             return Err(TextFault { at, message });
@@ -315,7 +196,7 @@ impl<'t> Builder<'t> {
         Ok(Node { value, at })
     }
 
-    fn list(&mut self, depth: usize) -> Step<Value> {
+    fn list(&mut self, depth: usize) -> Parsed<Value> {
         let mut items = Vec::new();
         loop {
             let event = self.next()?;
@@ -326,8 +207,8 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn map(&mut self, depth: usize) -> Step<Value> {
-        let mut entries: Vec<Entry> = Vec::new();
+    fn map(&mut self, depth: usize) -> Parsed<Value> {
+        let mut entries: Vec<MapEntry> = Vec::new();
         loop {
             let event = self.next()?;
             if matches!(event.data, EventData::MappingEnd) {
@@ -345,11 +226,11 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn add(&mut self, entries: &mut Vec<Entry>, key: Node, node: Node) -> Step<()> {
+    fn add(&mut self, entries: &mut Vec<MapEntry>, key: Node, node: Node) -> Parsed<()> {
         let at = key.at;
         let key = key_text(key)?;
         let merged = false;
-        let entry = Entry {
+        let entry = MapEntry {
             key,
             at,
             node,
@@ -368,7 +249,7 @@ impl<'t> Builder<'t> {
     }
 
     /// Adds what `<<` names; keys of the map itself win, then the earlier of several maps.
-    fn merge(&mut self, entries: &mut Vec<Entry>, source: Node) -> Step<()> {
+    fn merge(&mut self, entries: &mut Vec<MapEntry>, source: Node) -> Parsed<()> {
         let at = source.at;
         let fault = || TextFault {
             at,
@@ -386,7 +267,7 @@ impl<'t> Builder<'t> {
                     | Value::Text(_)
                     | Value::List(_) => Err(fault()),
                 })
-                .collect::<Step<_>>()?,
+                .collect::<Parsed<_>>()?,
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => return Err(fault()),
         };
         for mut entry in maps.into_iter().flatten() {
@@ -418,7 +299,7 @@ fn is_merge_key(event: &EventData) -> bool {
 }
 
 /// Map keys are text to JSON, whatever YAML takes them for: `on:` is the key `true`.
-fn key_text(key: Node) -> Step<String> {
+fn key_text(key: Node) -> Parsed<String> {
     match key.value {
         Value::Text(text) | Value::Number(text) => Ok(text),
         Value::Bool(value) => Ok(value.to_string()),

@@ -1,7 +1,7 @@
 //! YAML as petset itself writes it and reads it back.
 //!
-//! The sole user of `serde_yaml`, with `quoting.rs`. What people write is read by `tree.rs` instead, because
-//! `serde_yaml` follows YAML 1.2 and Kubernetes does not.
+//! The sole user of `serde_yaml`, with `quoting.rs`. Manifests are read by `tree.rs` instead,
+//! because `serde_yaml` follows YAML 1.2 and Kubernetes does not.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
