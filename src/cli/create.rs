@@ -17,7 +17,7 @@ use super::shared::render::{self, Format};
 use super::shared::session::Session;
 use super::shared::waiting::{Goal, WaitArgs};
 use crate::manifest;
-use crate::manifest::Wish;
+use crate::manifest::CreateOptions;
 use crate::model::object::Object;
 use crate::model::{ObjectRef, STRICT_ANNOTATION, SetName};
 use crate::problem::{Kind, Problem, Result};

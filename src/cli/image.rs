@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::shared::render::{self, Format};
 use super::shared::session::Session;
 use super::shared::words::or_none;
-use crate::model::image::Known;
+use crate::model::image::KnownImage;
 use crate::problem::Result;
 use crate::store;
 use programs::{ProgramPath, ask, program, program_text, programs, source_text};
@@ -82,7 +82,7 @@ fn list(session: &Session, args: &ListArgs) -> Result<()> {
     }
 }
 
-fn row(known: &Known) -> ImageRow {
+fn row(known: &KnownImage) -> ImageRow {
     ImageRow {
         image: known.key.clone(),
         here: known.is_complete(),

@@ -9,31 +9,33 @@
 //! The compiler makes each generic function here some 150 times, once for each type. They only
 //! pass on what functions that are not generic found.
 
-mod asked;
+mod element;
+mod error;
+mod findings;
 
 use std::borrow::Cow;
-use std::cell::RefCell;
-use std::fmt;
 
 use serde::de::value::StrDeserializer;
 use serde::de::{
-    self, DeserializeOwned, DeserializeSeed, Deserializer, Expected, MapAccess, SeqAccess, Visitor,
+    DeserializeOwned, DeserializeSeed, Deserializer, Expected, MapAccess, SeqAccess, Visitor,
 };
 use serde::forward_to_deserialize_any;
 
-use self::asked::Asked;
+use self::element::ElementType;
+use self::error::DecodeError;
+use self::findings::{Findings, Segment};
 
-use super::fault::{Faults, Reason};
+use super::fault::{FaultKind, Faults};
 use super::go;
 use super::guess::{base64_fault, nearest};
-use super::quantity::Quantity;
-use crate::yaml::{Entry, Node, Value};
+use crate::model::quantity::Quantity;
+use crate::yaml::{MapEntry, Node, Value};
 
 /// Decodes an object; the faults found are added to `faults`.
 ///
 /// A wrong value is an empty one in the result, which must not be used unless no fault came up.
 pub(crate) fn decode<T: DeserializeOwned>(root: &Node, faults: &mut Faults) -> Option<T> {
-    let notes = Notes::default();
+    let notes = Findings::default();
     let cursor = Cursor {
         node: root,
         notes: &notes,
@@ -43,108 +45,23 @@ pub(crate) fn decode<T: DeserializeOwned>(root: &Node, faults: &mut Faults) -> O
     faults.extend(notes.faults.into_inner());
     match decoded {
         Ok(object) => Some(object),
-        Err(Stop(message)) => {
-            faults.push("", message, Reason::Decoding);
+        Err(DecodeError(message)) => {
+            faults.push("", message, FaultKind::Decoding);
             None
         }
-    }
-}
-
-#[derive(Default)]
-struct Notes {
-    faults: RefCell<Faults>,
-    path: RefCell<Vec<Segment>>,
-}
-
-enum Segment {
-    Field(String),
-    Key(String),
-    Index(usize),
-}
-
-impl Notes {
-    fn path(&self) -> String {
-        let mut text = String::new();
-        for segment in self.path.borrow().iter() {
-            match segment {
-                Segment::Field(name) if text.is_empty() => text.push_str(name),
-                Segment::Field(name) => text.extend([".", name]),
-                Segment::Key(key) => text.push_str(&format!("[{key}]")),
-                Segment::Index(index) => text.push_str(&format!("[{index}]")),
-            }
-        }
-        text
-    }
-
-    /// Returns the path as Go's decoder gives it: the names of fields only.
-    fn go_path(&self) -> String {
-        let path = self.path.borrow();
-        let fields = path.iter().filter_map(|segment| match segment {
-            Segment::Field(name) => Some(name.as_str()),
-            Segment::Key(_) | Segment::Index(_) => None,
-        });
-        fields.collect::<Vec<_>>().join(".")
-    }
-
-    fn last_field(&self) -> String {
-        let path = self.path.borrow();
-        let field = path.iter().rev().find_map(|segment| match segment {
-            Segment::Field(name) => Some(name.clone()),
-            Segment::Key(_) | Segment::Index(_) => None,
-        });
-        field.unwrap_or_default()
-    }
-
-    fn note(&self, message: String) {
-        self.note_with(message, None);
-    }
-
-    fn note_with(&self, message: String, advice: Option<&str>) {
-        let path = self.path();
-        let mut faults = self.faults.borrow_mut();
-        faults.push(&path, message, Reason::Decoding);
-        faults.advise(advice);
-    }
-
-    #[inline(never)]
-    fn enter(&self, segment: Segment) {
-        self.path.borrow_mut().push(segment);
-    }
-
-    #[inline(never)]
-    fn leave(&self) {
-        self.path.borrow_mut().pop();
-    }
-}
-
-/// Why decoding had to stop; only values that serde itself refuses come here.
-#[derive(Debug)]
-struct Stop(String);
-
-impl fmt::Display for Stop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Stop {}
-
-impl de::Error for Stop {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self(message.to_string())
     }
 }
 
 #[derive(Clone, Copy)]
 struct Cursor<'n> {
     node: &'n Node,
-    notes: &'n Notes,
+    notes: &'n Findings,
     /// The struct that holds the field, for Go's messages.
     owner: &'static str,
 }
 
 impl<'n> Cursor<'n> {
-    /// Notes that the value has the wrong type.
+    /// Findings that the value has the wrong type.
     fn mismatch(&self, go_type: &str, value: &str) {
         let (owner, path) = (self.owner, self.notes.go_path());
         let message = format!(
@@ -208,7 +125,7 @@ impl<'n> Cursor<'n> {
         }
     }
 
-    /// Notes that the value is no list of such elements.
+    /// Findings that the value is no list of such elements.
     fn not_a_list(&self, element: &str) {
         let named = go::field_type(self.owner, &self.notes.last_field());
         let element = named.unwrap_or(element);
@@ -216,7 +133,7 @@ impl<'n> Cursor<'n> {
     }
 
     /// Returns the entries of a map, or none where the value has the wrong type.
-    fn entries(&self, wanted: impl FnOnce() -> Cow<'static, str>) -> &'n [Entry] {
+    fn entries(&self, wanted: impl FnOnce() -> Cow<'static, str>) -> &'n [MapEntry] {
         match &self.node.value {
             Value::Map(entries) => return entries,
             Value::Null => {}
@@ -228,12 +145,12 @@ impl<'n> Cursor<'n> {
     }
 
     #[inline(never)]
-    fn entries_of_map(&self) -> &'n [Entry] {
+    fn entries_of_map(&self) -> &'n [MapEntry] {
         self.entries(|| "map[string]string".into())
     }
 
     #[inline(never)]
-    fn entries_of_struct(&self, name: &'static str) -> &'n [Entry] {
+    fn entries_of_struct(&self, name: &'static str) -> &'n [MapEntry] {
         self.entries(|| format!("v1.{name}").into())
     }
 
@@ -247,7 +164,7 @@ impl<'n> Cursor<'n> {
         match text.parse::<Quantity>() {
             Ok(quantity) => quantity.to_string(),
             Err(fault) => {
-                self.notes.note(fault);
+                self.notes.note(fault.message);
                 "0".to_owned()
             }
         }
@@ -268,9 +185,9 @@ impl<'n> Cursor<'n> {
 }
 
 impl<'de> Deserializer<'de> for Cursor<'de> {
-    type Error = Stop;
+    type Error = DecodeError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match &self.node.value {
             Value::Null => visitor.visit_unit(),
             Value::Bool(_) if expects(&visitor, "IntOrString") => {
@@ -294,7 +211,7 @@ impl<'de> Deserializer<'de> for Cursor<'de> {
         }
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         if matches!(self.node.value, Value::Null) {
             return visitor.visit_none();
         }
@@ -304,7 +221,7 @@ impl<'de> Deserializer<'de> for Cursor<'de> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match &self.node.value {
             Value::Bool(value) => visitor.visit_bool(*value),
             Value::Null => visitor.visit_bool(false),
@@ -315,20 +232,20 @@ impl<'de> Deserializer<'de> for Cursor<'de> {
         }
     }
 
-    fn deserialize_i32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+    fn deserialize_i32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         let (least, most) = (i64::from(i32::MIN), i64::from(i32::MAX));
         visitor.visit_i64(self.integer("int32", least, most))
     }
 
-    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         visitor.visit_i64(self.integer("int64", i64::MIN, i64::MAX))
     }
 
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         visitor.visit_str(self.string("string"))
     }
 
-    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         self.deserialize_str(visitor)
     }
 
@@ -336,7 +253,7 @@ impl<'de> Deserializer<'de> for Cursor<'de> {
         self,
         name: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Stop> {
+    ) -> Result<V::Value, DecodeError> {
         match name {
             "Quantity" => visitor.visit_newtype_struct(StrDeserializer::new(&self.quantity())),
             "Time" | "MicroTime" => {
@@ -346,17 +263,17 @@ impl<'de> Deserializer<'de> for Cursor<'de> {
         }
     }
 
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         if let Some(items) = self.items() {
             return visitor.visit_seq(Items::of(self, items));
         }
         let mut element = String::new();
-        let empty = visitor.visit_seq(Asked(&mut element));
+        let empty = visitor.visit_seq(ElementType(&mut element));
         self.not_a_list(&element);
         empty
     }
 
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         visitor.visit_map(Fields::of_map(self, self.entries_of_map()))
     }
 
@@ -365,12 +282,12 @@ impl<'de> Deserializer<'de> for Cursor<'de> {
         name: &'static str,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Stop> {
+    ) -> Result<V::Value, DecodeError> {
         let entries = self.entries_of_struct(name);
         visitor.visit_map(Fields::of_struct(self, name, fields, entries))
     }
 
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         visitor.visit_unit()
     }
 
@@ -419,12 +336,12 @@ impl<'n> Items<'n> {
 }
 
 impl<'n> SeqAccess<'n> for Items<'n> {
-    type Error = Stop;
+    type Error = DecodeError;
 
     fn next_element_seed<T: DeserializeSeed<'n>>(
         &mut self,
         seed: T,
-    ) -> Result<Option<T::Value>, Stop> {
+    ) -> Result<Option<T::Value>, DecodeError> {
         let Some(cursor) = self.enter_next() else {
             return Ok(None);
         };
@@ -436,13 +353,13 @@ impl<'n> SeqAccess<'n> for Items<'n> {
 
 struct Fields<'n> {
     parent: Cursor<'n>,
-    entries: &'n [Entry],
+    entries: &'n [MapEntry],
     next: usize,
     known: Option<(&'static str, &'static [&'static str])>,
 }
 
 impl<'n> Fields<'n> {
-    const fn of_map(parent: Cursor<'n>, entries: &'n [Entry]) -> Self {
+    const fn of_map(parent: Cursor<'n>, entries: &'n [MapEntry]) -> Self {
         Self {
             parent,
             entries,
@@ -455,7 +372,7 @@ impl<'n> Fields<'n> {
         parent: Cursor<'n>,
         name: &'static str,
         fields: &'static [&'static str],
-        entries: &'n [Entry],
+        entries: &'n [MapEntry],
     ) -> Self {
         Self {
             parent,
@@ -508,17 +425,23 @@ impl<'n> Fields<'n> {
 }
 
 impl<'n> MapAccess<'n> for Fields<'n> {
-    type Error = Stop;
+    type Error = DecodeError;
 
-    fn next_key_seed<K: DeserializeSeed<'n>>(&mut self, seed: K) -> Result<Option<K::Value>, Stop> {
+    fn next_key_seed<K: DeserializeSeed<'n>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, DecodeError> {
         let Some(key) = self.next_known() else {
             return Ok(None);
         };
-        let key = seed.deserialize(StrDeserializer::<Stop>::new(key));
+        let key = seed.deserialize(StrDeserializer::<DecodeError>::new(key));
         key.map(Some)
     }
 
-    fn next_value_seed<V: DeserializeSeed<'n>>(&mut self, seed: V) -> Result<V::Value, Stop> {
+    fn next_value_seed<V: DeserializeSeed<'n>>(
+        &mut self,
+        seed: V,
+    ) -> Result<V::Value, DecodeError> {
         let value = seed.deserialize(self.enter_next());
         self.parent.notes.leave();
         value

@@ -16,7 +16,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Amount;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::quantity::Quantity;
+use crate::model::quantity::Quantity;
 
 const FILE_MODE: i32 = 0o644;
 

@@ -2,11 +2,13 @@
 
 use std::fmt;
 
-/// What sort of fault it is; the text is how the API server begins its message.
+/// What kind of fault it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reason {
+pub(crate) enum FaultKind {
     /// The object could not be decoded at all (HTTP 400).
     Decoding,
+    /// The object has a field that its type does not have (HTTP 400 too).
+    UnknownField,
     /// A validation rule was broken (HTTP 422).
     Invalid,
     /// A limit of petset itself.
@@ -20,7 +22,7 @@ pub(crate) struct Fault {
     pub(crate) path: String,
     /// What is wrong, without the path.
     pub(crate) message: String,
-    pub(crate) reason: Reason,
+    pub(crate) kind: FaultKind,
     /// What to write instead, where that is easily guessed.
     pub(crate) advice: Option<String>,
 }
@@ -41,21 +43,25 @@ pub(crate) struct Faults(pub(crate) Vec<Fault>);
 impl Faults {
     /// Notes a fault in words of its own.
     pub(crate) fn add(&mut self, path: &str, message: impl Into<String>) {
-        self.push(path, message, Reason::Invalid);
+        self.push(path, message, FaultKind::Invalid);
     }
 
-    pub(crate) fn push(&mut self, path: &str, message: impl Into<String>, reason: Reason) {
+    pub(crate) fn push(&mut self, path: &str, message: impl Into<String>, kind: FaultKind) {
         self.0.push(Fault {
             path: path.to_owned(),
             message: message.into(),
-            reason,
+            kind,
             advice: None,
         });
     }
 
     /// Notes a field that does not exist.
     pub(crate) fn unknown(&mut self, path: &str, nearest: Option<&str>) {
-        self.push(path, format!("unknown field {path:?}"), Reason::Decoding);
+        self.push(
+            path,
+            format!("unknown field {path:?}"),
+            FaultKind::UnknownField,
+        );
         let advice = nearest.map(|nearest| format!("did you mean {nearest:?}?"));
         self.advise(advice.as_deref());
     }

@@ -24,7 +24,7 @@ pub(crate) const NO_IMAGE: &str = "local";
 
 /// A set as the command line describes it; the texts are as they were typed.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Wish {
+pub(crate) struct CreateOptions {
     /// How many pets.
     pub(crate) replicas: u32,
     /// All at once instead of one after the other.
@@ -46,7 +46,11 @@ pub(crate) struct Wish {
 }
 
 /// Writes the manifest that a wish stands for: a set and its headless service.
-pub(crate) fn generate(name: &SetName, namespace: &Namespace, wish: &Wish) -> Result<Vec<Object>> {
+pub(crate) fn generate(
+    name: &SetName,
+    namespace: &Namespace,
+    wish: &CreateOptions,
+) -> Result<Vec<Object>> {
     if wish.command.is_empty() && wish.image.is_none() {
         let problem = Problem::invalid(format!("set {name} has nothing to run"));
         let hint = "name a program after `--`, or an image with --image";
@@ -84,7 +88,7 @@ fn labels(name: &SetName) -> BTreeMap<String, String> {
     BTreeMap::from([("app".to_owned(), name.to_string())])
 }
 
-fn set(name: &SetName, namespace: &Namespace, wish: &Wish) -> Result<StatefulSet> {
+fn set(name: &SetName, namespace: &Namespace, wish: &CreateOptions) -> Result<StatefulSet> {
     let volumes: Vec<(String, String)> = wish.volumes.iter().map(|text| volume(text)).collect();
     let policy = if wish.parallel {
         "Parallel"
@@ -118,7 +122,7 @@ fn set(name: &SetName, namespace: &Namespace, wish: &Wish) -> Result<StatefulSet
     })
 }
 
-fn pod(name: &SetName, wish: &Wish, volumes: &[(String, String)]) -> Result<PodSpec> {
+fn pod(name: &SetName, wish: &CreateOptions, volumes: &[(String, String)]) -> Result<PodSpec> {
     let env: Vec<EnvVar> = wish
         .env
         .iter()
@@ -179,7 +183,7 @@ fn container_port((name, number): &(Option<String>, i32)) -> ContainerPort {
     }
 }
 
-fn service(name: &SetName, namespace: &Namespace, wish: &Wish) -> Result<Service> {
+fn service(name: &SetName, namespace: &Namespace, wish: &CreateOptions) -> Result<Service> {
     let ports: Vec<(Option<String>, i32)> = wish
         .ports
         .iter()
@@ -319,13 +323,13 @@ mod tests {
     use super::*;
     use crate::yaml;
 
-    fn generated(wish: &Wish) -> Result<Vec<Object>> {
+    fn generated(wish: &CreateOptions) -> Result<Vec<Object>> {
         generate(&"web".parse().unwrap(), &Namespace::default(), wish)
     }
 
-    fn full() -> Wish {
+    fn full() -> CreateOptions {
         let text = |text: &str| text.to_owned();
-        Wish {
+        CreateOptions {
             replicas: 3,
             command: vec![text("./server"), text("--listen"), text("$(POD_IP):8080")],
             ports: vec![text("http=8080"), text("9090")],
@@ -333,7 +337,7 @@ mod tests {
             env: vec![text("K=a=b")],
             init: vec![text("petset discover > peers")],
             ready: Some(text("http:/healthz")),
-            ..Wish::default()
+            ..CreateOptions::default()
         }
     }
 
@@ -388,12 +392,12 @@ mod tests {
 
     #[test]
     fn a_wish_that_cannot_be_is_refused_with_advice() {
-        let with = |change: fn(&mut Wish)| {
+        let with = |change: fn(&mut CreateOptions)| {
             let mut wish = full();
             change(&mut wish);
             generated(&wish).unwrap_err().to_string()
         };
-        type Case = (fn(&mut Wish), &'static str);
+        type Case = (fn(&mut CreateOptions), &'static str);
         let cases: [Case; 8] = [
             (|wish| wish.command.clear(), "set web has nothing to run"),
             (

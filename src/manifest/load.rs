@@ -9,9 +9,10 @@ use serde::de::DeserializeOwned;
 
 use super::decode::decode;
 use super::defaults::{complete_set, default_claim, default_pod, default_secret, default_service};
-use super::fault::{Fault, Faults};
-use super::old::{Era, Remarks, modernize_pod, modernize_service, modernize_set};
+use super::fault::{Fault, FaultKind, Faults};
+use super::old::{Era, modernize_pod, modernize_service, modernize_set};
 use super::place::{locate, locate_key};
+use super::remark::{Remark, RemarkKind, Remarks, Warning};
 use super::source::Source;
 use super::{validate, warnings};
 use crate::model::Namespace;
@@ -22,20 +23,20 @@ use crate::yaml::{self, Node, Position, Value};
 
 /// What the manifests hold.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Loaded {
+pub(crate) struct LoadedObjects {
     /// The objects, in the order they were found.
     pub(crate) objects: Vec<Object>,
-    /// What is not acted on, one line each.
-    pub(crate) warnings: Vec<String>,
+    /// What is not acted on.
+    pub(crate) warnings: Vec<Warning>,
 }
 
 /// Reads all objects of the sources, complete and valid.
 ///
 /// An object without a namespace gets `namespace`. If anything is wrong, nothing is returned
 /// but one problem that lists every fault as `file:line:column: path: message`.
-pub(crate) fn load(sources: &[Source], namespace: &Namespace) -> Result<Loaded> {
+pub(crate) fn load(sources: &[Source], namespace: &Namespace) -> Result<LoadedObjects> {
     let mut reading = Reading {
-        loaded: Loaded::default(),
+        loaded: LoadedObjects::default(),
         faults: Vec::new(),
         namespace: namespace.as_str(),
         file: String::new(),
@@ -51,7 +52,7 @@ pub(crate) fn load(sources: &[Source], namespace: &Namespace) -> Result<Loaded> 
 }
 
 struct Reading<'r> {
-    loaded: Loaded,
+    loaded: LoadedObjects,
     faults: Vec<String>,
     namespace: &'r str,
     file: String,
@@ -75,9 +76,9 @@ impl Reading<'_> {
         self.faults.push(format!("{}:{at}: {message}", self.file));
     }
 
-    fn warn(&mut self, at: Position, message: &str) {
-        let warning = format!("{}:{at}: {message}", self.file);
-        self.loaded.warnings.push(warning);
+    fn warn(&mut self, at: Position, message: &str, kind: RemarkKind) {
+        let text = format!("{}:{at}: {message}", self.file);
+        self.loaded.warnings.push(Warning::new(text, kind));
     }
 
     fn document(&mut self, root: Node) {
@@ -115,7 +116,7 @@ impl Reading<'_> {
         ) {
             let at = locate(&root, "apiVersion");
             let message = format!("{kind} {version} is read as StatefulSet apps/v1");
-            self.warn(at, &message);
+            self.warn(at, &message, RemarkKind::Plain);
         }
         root.set_text("apiVersion", known.api_version());
         root.set_text("kind", known.as_str());
@@ -133,11 +134,18 @@ impl Reading<'_> {
         }
         let mut warnings: Vec<_> = warnings
             .into_iter()
-            .map(|(path, text)| (locate_key(&root, &annotated.in_text(&path)), path, text))
+            .map(|remark| {
+                let at = locate_key(&root, &annotated.in_text(&remark.path));
+                (at, remark)
+            })
             .collect();
-        warnings.sort();
-        for (at, path, text) in warnings {
-            self.warn(at, &format!("{path}: {text}"));
+        let place = |(at, remark): &(Position, Remark)| {
+            let Remark { path, text, .. } = remark.clone();
+            (*at, path, text)
+        };
+        warnings.sort_by_cached_key(place);
+        for (at, Remark { path, text, kind }) in warnings {
+            self.warn(at, &format!("{path}: {text}"), kind);
         }
         if let Some(object) = object.filter(|_| faults.is_empty()) {
             self.keep(object, &root);
@@ -174,7 +182,7 @@ impl Reading<'_> {
 
     fn located(&mut self, root: &Node, origins: &Origins, fault: &Fault) {
         let path = origins.in_text(&fault.path);
-        let unknown = fault.message.starts_with("unknown field");
+        let unknown = fault.kind == FaultKind::UnknownField;
         let at = if unknown {
             locate_key(root, &path)
         } else {
@@ -195,7 +203,8 @@ impl Reading<'_> {
         let name = meta.and_then(|entry| entry.node.text("name"));
         let name = name.unwrap_or_default();
         let reason = "petset runs sets and what belongs to them";
-        self.warn(at, &format!("ignored {kind}/{name}: {reason}"));
+        let message = format!("ignored {kind}/{name}: {reason}");
+        self.warn(at, &message, RemarkKind::Plain);
     }
 }
 
@@ -331,11 +340,11 @@ impl<'d> Draft<'d> {
         let taken = self
             .warnings
             .iter()
-            .find(|(_, text)| text.starts_with("taken as"));
-        if let Some((annotation, _)) = taken {
+            .find(|remark| remark.kind == RemarkKind::InitContainers);
+        if let Some(annotation) = taken.map(|remark| remark.path.clone()) {
             let field = format!("{path}.initContainers");
             self.annotated.add(&field, annotation.clone());
-            self.origins.add(&field, annotation.clone());
+            self.origins.add(&field, annotation);
         }
     }
 

@@ -14,7 +14,7 @@ mod guess;
 mod load;
 mod old;
 mod place;
-mod quantity;
+mod remark;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -23,11 +23,11 @@ mod validate;
 mod warnings;
 
 #[cfg(test)]
-use {load::Loaded, source::Source};
+use {load::LoadedObjects, source::Source};
 
 pub use defaults::complete_set;
-pub(crate) use generate::{Wish, generate};
+pub(crate) use generate::{CreateOptions, generate};
 pub(crate) use load::load;
+pub(crate) use remark::Warning;
 pub(crate) use source::sources;
 pub(crate) use update::{check, check_pod_update, check_update};
-pub(crate) use warnings::is_settled;

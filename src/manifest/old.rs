@@ -12,7 +12,8 @@ use k8s_openapi::api::core::v1::{Container, PodSpec, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::decode::decode;
-use super::fault::{Faults, Reason};
+use super::fault::{FaultKind, Faults};
+use super::remark::{Remark, RemarkKind, Remarks};
 use crate::model::{KIND_ANNOTATION, PETSET};
 use crate::yaml;
 
@@ -51,9 +52,6 @@ const UNREADY: [&str; 2] = [
     "service.beta.kubernetes.io/tolerate-unready-endpoints",
 ];
 
-/// What was changed: lines of path and text for the user.
-pub(super) type Remarks = Vec<(String, String)>;
-
 /// Brings a set up to date, before its defaults are filled in.
 pub(super) fn modernize_set(
     set: &mut StatefulSet,
@@ -89,7 +87,7 @@ pub(super) fn modernize_set(
         strategy.type_ = Some("OnDelete".to_owned());
         let text = "OnDelete, the default of this API version: an upgrade reaches a pet when it \
              is deleted; write `type: RollingUpdate` to have petset replace them";
-        remarks.push(("spec.updateStrategy".to_owned(), text.to_owned()));
+        remarks.push(Remark::new("spec.updateStrategy", text));
     }
 }
 
@@ -119,12 +117,15 @@ pub(super) fn modernize_pod(
         .is_some_and(|list| !list.is_empty());
     if has_field && era == Era::Current {
         let text = "ignored, because there is a field initContainers";
-        return remarks.push((path, text.to_owned()));
+        return remarks.push(Remark::new(path, text));
     }
     if let Some(containers) = containers(&path, &text, faults) {
         pod.init_containers = Some(containers);
         let text = "taken as initContainers; Kubernetes ignores it since 1.8";
-        remarks.push((path, text.to_owned()));
+        remarks.push(Remark {
+            kind: RemarkKind::InitContainers,
+            ..Remark::new(path, text)
+        });
     }
 }
 
@@ -134,14 +135,14 @@ fn containers(path: &str, text: &str, faults: &mut Faults) -> Option<Vec<Contain
         faults.push(
             path,
             format!("at {}: {}", fault.at, fault.message),
-            Reason::Decoding,
+            FaultKind::Decoding,
         );
     }
     let mut inner = Faults::default();
     let list = documents.roots.first();
     let containers = list.and_then(|list| decode(list, &mut inner));
     for fault in inner.0 {
-        faults.push(path, fault.to_string(), Reason::Decoding);
+        faults.push(path, fault.to_string(), FaultKind::Decoding);
     }
     containers
 }

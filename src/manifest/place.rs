@@ -25,8 +25,10 @@ fn find<'n>(root: &'n Node, path: &str) -> (Option<&'n Node>, Position) {
     let (mut node, mut place) = (root, root.at);
     for step in steps(path) {
         let next = match (&node.value, &step) {
-            (Value::Map(_), Step::Key(key)) => node.entry(key).map(|entry| (&entry.node, entry.at)),
-            (Value::List(items), Step::Index(index)) => {
+            (Value::Map(_), PathSegment::Key(key)) => {
+                node.entry(key).map(|entry| (&entry.node, entry.at))
+            }
+            (Value::List(items), PathSegment::Index(index)) => {
                 items.get(*index).map(|item| (item, item.at))
             }
             _ => None,
@@ -39,26 +41,26 @@ fn find<'n>(root: &'n Node, path: &str) -> (Option<&'n Node>, Position) {
     (Some(node), place)
 }
 
-enum Step {
+enum PathSegment {
     Key(String),
     Index(usize),
 }
 
 /// Splits `spec.ports[0].name`; what stands in brackets is an index, or a key with dots in it.
-fn steps(path: &str) -> Vec<Step> {
+fn steps(path: &str) -> Vec<PathSegment> {
     let mut steps = Vec::new();
     let mut rest = path;
     while !rest.is_empty() {
         if let Some(inner) = rest.strip_prefix('[') {
             let (inside, after) = inner.split_once(']').unwrap_or((inner, ""));
             steps.push(match inside.parse() {
-                Ok(index) => Step::Index(index),
-                Err(_) => Step::Key(inside.to_owned()),
+                Ok(index) => PathSegment::Index(index),
+                Err(_) => PathSegment::Key(inside.to_owned()),
             });
             rest = after.strip_prefix('.').unwrap_or(after);
         } else {
             let end = rest.find(['.', '[']).unwrap_or(rest.len());
-            steps.push(Step::Key(rest[..end].to_owned()));
+            steps.push(PathSegment::Key(rest[..end].to_owned()));
             rest = rest[end..].strip_prefix('.').unwrap_or(&rest[end..]);
         }
     }

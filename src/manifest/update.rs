@@ -5,8 +5,8 @@ use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaim, Pod, PodSpec}
 
 use super::defaults::pull_policy;
 use super::fault::Faults;
-use super::quantity::Quantity;
 use super::validate::{validate_pod, validate_stateful_set};
+use crate::model::quantity::Quantity;
 use crate::model::{KIND_ANNOTATION, PETSET};
 use crate::problem::Problem;
 
@@ -57,7 +57,7 @@ pub(crate) fn check_update(
     }
     match faults.0.as_slice() {
         [] => Ok(()),
-        [only] if only.reason == super::fault::Reason::Ours => {
+        [only] if only.kind == super::fault::FaultKind::Ours => {
             Err(Problem::invalid(only.to_string()))
         }
         _ => Err(Problem::invalid(

@@ -1,4 +1,4 @@
-//! Bare pods: those that belong to no set, whether somebody asked for them (`kind: Pod`) or their
+//! Bare pods: those that belong to no set, whether a user asked for them (`kind: Pod`) or their
 //! set let go of them (`--cascade=orphan`).
 //!
 //! The specification is the comment of [`reconcile_pod`]. How a pod's containers are run, and run
@@ -34,7 +34,7 @@ pub enum PodStep {
     Revive,
     /// Tell the pet what has changed of what is wanted.
     Refresh,
-    /// Note a pet that nobody owns among what is wanted.
+    /// Note a pet without an owner among the wanted objects.
     Keep,
     /// Take the pod off what is wanted.
     Forget,
@@ -42,7 +42,7 @@ pub enum PodStep {
     Await,
 }
 
-/// Returns what to do next about a pod; nothing where it is as it is to be.
+/// Returns the next step for a pod; `None` if it is as wanted.
 ///
 /// `want` is the pod as it was asked for, `pet` what there is of that name, its runner's status
 /// filled in. `over` says that its runner has ended all of it, `stopped` that everything is
@@ -55,7 +55,7 @@ pub enum PodStep {
 /// **Stopping everything** ends the processes and keeps the rest: afterwards, a pod whose restart
 /// policy asks for it runs again, and one that is to run once (`Never`) does not.
 ///
-/// **Sets.** A pet that nobody owns is a bare pod: what a set lets go of is noted as wanted, and
+/// **Sets.** A pet without an owner is a bare pod: what a set lets go of is noted as wanted, and
 /// what a set adopts (C37, E02) is not wanted by itself any more. A set that was there first keeps
 /// the name: the pod waits.
 #[must_use]
@@ -113,7 +113,7 @@ pub fn is_bare(pod: &Pod) -> bool {
     controller_of(&pod.metadata).is_none()
 }
 
-/// Says whether a pod has ended and is not to run again: what it ended with counts, and whether
+/// Returns whether a pod has ended and is not to run again: what it ended with counts, and whether
 /// its restart policy would have let it end like that. A pod that restarts always ends only when
 /// something from outside ends it, such as the end of the machine.
 #[must_use]
@@ -134,7 +134,7 @@ pub fn has_ended_for_good(pod: &Pod) -> bool {
     }
 }
 
-/// Tells whether a pet runs something else than what is wanted now.
+/// Returns whether a pet runs something else than what is wanted now.
 #[must_use]
 pub fn differs(want: &Pod, pet: &Pod) -> bool {
     let (asked, there) = (&want.metadata, &pet.metadata);
@@ -157,7 +157,7 @@ fn notes(meta: &ObjectMeta) -> BTreeMap<&str, &str> {
     notes
 }
 
-/// Returns the pod as it is wanted, for a pet that nobody owns any more.
+/// Returns the wanted pod for a pet that has lost its owner.
 #[must_use]
 pub fn wanted_of(pet: &Pod) -> Pod {
     let mut pod = pet.clone();

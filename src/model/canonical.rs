@@ -1,6 +1,20 @@
-//! JSON exactly as the API server writes it, because a revision's name depends on every byte.
+//! Pod templates as JSON, exactly as the API server writes it: a revision's name depends on every
+//! byte.
 
-use serde_json::{Map, Value};
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use serde_json::{Map, Value, json};
+
+use super::json;
+
+/// Returns the patch that a revision records: the template, to be put in place whole (C24).
+pub(super) fn patch_of(template: &PodTemplateSpec) -> Value {
+    let mut template = json::to_value(template).unwrap_or_else(|_| json!({}));
+    omit_as_go_does(&mut template);
+    if let Value::Object(fields) = &mut template {
+        fields.insert("$patch".to_owned(), "replace".into());
+    }
+    json!({ "spec": { "template": template } })
+}
 
 /// Returns a value as Go's encoder would write it: compact, keys sorted, `<`, `>` and `&` escaped.
 ///

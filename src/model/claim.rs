@@ -1,4 +1,4 @@
-//! Claims: what they are called, what they look like, and who owns them.
+//! Claims: their names, their content and their owners.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +6,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
+use super::name::claim_name;
 use super::set::{Keep, Retention, Set, controller_reference};
 use super::{Ordinal, PetSeen};
 
@@ -16,7 +17,7 @@ pub struct ClaimSeen {
     pub name: String,
     /// It is being deleted; no pet may start with it (C22).
     pub terminating: bool,
-    /// Who takes it along when they go (C23).
+    /// The objects with which it is deleted (C23).
     pub owners: Vec<OwnerReference>,
 }
 
@@ -41,13 +42,13 @@ impl ClaimSeen {
         self.owners.iter().find(|owner| owner.kind == "Pod")
     }
 
-    /// Says whether it still belongs to an earlier pet of its ordinal, which takes it along.
+    /// Returns whether it still belongs to an earlier pet of its ordinal, which takes it along.
     pub(super) fn is_stale(&self, set: &Set) -> bool {
         self.pod_owner()
             .is_some_and(|owner| set.ordinal_of(&owner.name).is_some())
     }
 
-    /// Says whether somebody controls the claim who is neither the set nor one of its pets.
+    /// Returns whether an object other than the set and its pets controls the claim.
     pub(super) fn is_controlled_by_another(&self, set: &Set) -> bool {
         let ours = |owner: &OwnerReference| {
             owner.uid == set.uid || owner.kind == "Pod" && set.ordinal_of(&owner.name).is_some()
@@ -61,7 +62,7 @@ impl ClaimSeen {
 }
 
 impl super::Set {
-    /// Says whether a claim is named like one that a template of this set made, for any ordinal.
+    /// Returns whether a claim is named like one that a template of this set made, for any ordinal.
     #[must_use]
     pub fn is_own_claim(&self, claim: &str) -> bool {
         self.ordinal_of_claim(claim).is_some()
@@ -73,12 +74,6 @@ impl super::Set {
         let mut pets = self.claim_templates.iter().filter_map(pet);
         pets.find_map(|pet| self.ordinal_of(pet))
     }
-}
-
-/// Returns the name of the claim that a template makes for a pet: `data-web-0` (C02).
-#[must_use]
-pub fn claim_name(template: &str, set: &str, ordinal: Ordinal) -> String {
-    format!("{template}-{set}-{ordinal}")
 }
 
 /// Makes the claim of a pet from the template of that name; it has no uid yet (C02).
@@ -112,7 +107,7 @@ pub fn claim_for(
     Some(claim)
 }
 
-/// Returns who shall own the claims of a pet: nobody, its set, or the pet itself (C23).
+/// Returns the owner that the claims of a pet shall have: none, its set, or the pet itself (C23).
 ///
 /// A claim is handed to its pet only when the pet is condemned: scaled away, not just replaced.
 pub(super) fn wanted_owner(set: &Set, pet: &PetSeen, condemned: bool) -> Option<OwnerReference> {

@@ -5,9 +5,14 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer};
 
+use crate::problem::Problem;
+
 /// Reads a duration such as `30s`, `1m30s` or `250ms`; it is never negative.
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wish = || format!("{text:?} is not a duration such as 30s, 1m30s or 250ms");
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, Problem> {
+    let wish = || {
+        let rule = "is not a duration such as 30s, 1m30s or 250ms";
+        Problem::invalid(format!("{text:?} {rule}"))
+    };
     let signed: SignedDuration = text.parse().map_err(|_| wish())?;
     Duration::try_from(signed).map_err(|_| wish())
 }

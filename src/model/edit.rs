@@ -29,7 +29,7 @@ impl<T: Clone + PartialEq> Change<T> {
         Self { from, to }
     }
 
-    /// Says whether anything is different now.
+    /// Returns whether anything is different now.
     #[must_use]
     pub fn is_real(&self) -> bool {
         self.from != self.to

@@ -45,7 +45,7 @@ impl Egress {
         }
     }
 
-    /// Returns what the annotations of a set or a pod ask for, if they say anything.
+    /// Returns the egress that the annotations of a set or a pod ask for, if they name one.
     pub fn asked(annotations: Option<&BTreeMap<String, String>>) -> Result<Option<Self>, Problem> {
         let asked = annotations.and_then(|notes| notes.get(EGRESS_ANNOTATION));
         let asked = asked.map(|asked| asked.parse()).transpose();

@@ -9,7 +9,6 @@ mod references;
 mod services;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
 
 use k8s_openapi::api::core::v1::{
@@ -19,9 +18,10 @@ use k8s_openapi::api::core::v1::{
 use self::services::service_variables;
 use super::expansion::expand;
 use super::fields::{Capacity, field, resource};
-use super::image::Launch;
+use super::image::ImageLaunch;
 use super::name::PetName;
 use super::pod::set_of;
+use crate::problem::Problem;
 
 pub use references::{References, references};
 
@@ -40,7 +40,7 @@ pub struct Sources {
 
 /// What petset itself adds to an environment.
 #[derive(Debug, Clone, Copy)]
-pub struct Own<'a> {
+pub struct PetsetVariables<'a> {
     /// The state directory.
     pub state_dir: &'a Path,
     /// This program.
@@ -55,27 +55,6 @@ pub struct Own<'a> {
     pub inherited: &'a [(String, String)],
     /// What the machine has.
     pub capacity: Capacity,
-}
-
-/// Why a container cannot be configured: it waits in `CreateContainerConfigError` (V25).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError {
-    /// The kubelet's words.
-    pub message: String,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for ConfigError {}
-
-impl From<String> for ConfigError {
-    fn from(message: String) -> Self {
-        Self { message }
-    }
 }
 
 /// The variables of a container.
@@ -123,14 +102,15 @@ impl Environment {
 ///
 /// # Errors
 ///
-/// Returns the kubelet's words for what a variable refers to and is not there (V25).
+/// Returns the kubelet's words for what a variable refers to and is not there (V25); the container
+/// waits in `CreateContainerConfigError`.
 pub fn for_container(
     pod: &Pod,
     container: &Container,
     sources: &Sources,
-    own: &Own<'_>,
-    image: &Launch,
-) -> Result<Environment, ConfigError> {
+    own: &PetsetVariables<'_>,
+    image: &ImageLaunch,
+) -> Result<Environment, Problem> {
     let mut environment = Environment {
         background: background(pod, own, image),
         known: own_variables(pod, container, own),
@@ -161,7 +141,11 @@ const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
 /// What of the host's environment is about its files and users.
 const OF_THE_HOST: [&str; 5] = ["PATH", "HOME", "USER", "LOGNAME", "TMPDIR"];
 
-fn background(pod: &Pod, own: &Own<'_>, image: &Launch) -> BTreeMap<String, String> {
+fn background(
+    pod: &Pod,
+    own: &PetsetVariables<'_>,
+    image: &ImageLaunch,
+) -> BTreeMap<String, String> {
     let mut variables: BTreeMap<_, _> = own.inherited.iter().cloned().collect();
     if image.rootfs.is_some() {
         // What leads to the host's files or users means nothing there.
@@ -185,8 +169,12 @@ fn host_name(pod: &Pod) -> String {
     given.unwrap_or_else(|| pod.metadata.name.clone().unwrap_or_default())
 }
 
-/// Returns who the pet is: `POD_NAME`, `PETSET_SET` and so on.
-fn own_variables(pod: &Pod, container: &Container, own: &Own<'_>) -> BTreeMap<String, String> {
+/// Returns the variables that identify the pet: `POD_NAME`, `PETSET_SET` and so on.
+fn own_variables(
+    pod: &Pod,
+    container: &Container,
+    own: &PetsetVariables<'_>,
+) -> BTreeMap<String, String> {
     let name = pod.metadata.name.clone().unwrap_or_default();
     let namespace = pod.metadata.namespace.clone().unwrap_or_default();
     let set = set_of(&pod.metadata).map(str::to_owned);
@@ -237,7 +225,7 @@ fn add_all(
     pod: &Pod,
     source: &EnvFromSource,
     sources: &Sources,
-) -> Result<(), ConfigError> {
+) -> Result<(), Problem> {
     let mut found: Vec<(String, String)> = Vec::new();
     let mut origin = String::new();
     if let Some(from) = &source.config_map_ref {
@@ -284,8 +272,8 @@ fn is_valid_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(printable)
 }
 
-fn absent(kind: &str, name: &str) -> ConfigError {
-    ConfigError::from(format!("{kind} {name:?} not found"))
+fn absent(kind: &str, name: &str) -> Problem {
+    Problem::invalid(format!("{kind} {name:?} not found"))
 }
 
 fn namespace(pod: &Pod) -> &str {
@@ -304,12 +292,12 @@ pub(crate) fn secret_entries(secret: &Secret) -> BTreeMap<String, &[u8]> {
     entries
 }
 
-fn text_of(bytes: &[u8], key: &str, secret: &str, pod: &Pod) -> Result<String, ConfigError> {
+fn text_of(bytes: &[u8], key: &str, secret: &str, pod: &Pod) -> Result<String, Problem> {
     let text = std::str::from_utf8(bytes).map(str::to_owned);
     text.map_err(|_| {
         let place = format!("{}/{secret}", namespace(pod));
         let what = format!("key {key} in Secret {place} is not text");
-        ConfigError::from(format!("{what}: mount it as a volume instead"))
+        Problem::invalid(format!("{what}: mount it as a volume instead"))
     })
 }
 
@@ -319,9 +307,9 @@ fn value_of(
     pod: &Pod,
     container: &Container,
     sources: &Sources,
-    own: &Own<'_>,
+    own: &PetsetVariables<'_>,
     so_far: &Environment,
-) -> Result<Option<String>, ConfigError> {
+) -> Result<Option<String>, Problem> {
     let value = variable.value.as_deref().unwrap_or_default();
     match &variable.value_from {
         Some(source) if value.is_empty() => referred(source, pod, container, sources, own),
@@ -334,8 +322,8 @@ fn referred(
     pod: &Pod,
     container: &Container,
     sources: &Sources,
-    own: &Own<'_>,
-) -> Result<Option<String>, ConfigError> {
+    own: &PetsetVariables<'_>,
+) -> Result<Option<String>, Problem> {
     if let Some(reference) = &source.field_ref {
         return Ok(Some(field(pod, &reference.field_path)?));
     }
@@ -366,33 +354,30 @@ fn referred(
     }
     if source.file_key_ref.is_some() {
         let fault = "fileKeyRef is not supported by petset".to_owned();
-        return Err(ConfigError::from(fault));
+        return Err(Problem::invalid(fault));
     }
     Ok(None)
 }
 
-fn unless(
-    optional: bool,
-    fault: impl FnOnce() -> ConfigError,
-) -> Result<Option<String>, ConfigError> {
+fn unless(optional: bool, fault: impl FnOnce() -> Problem) -> Result<Option<String>, Problem> {
     if optional { Ok(None) } else { Err(fault()) }
 }
 
-fn no_key(key: &str, kind: &str, name: &str, pod: &Pod) -> ConfigError {
+fn no_key(key: &str, kind: &str, name: &str, pod: &Pod) -> Problem {
     let place = format!("{}/{name}", namespace(pod));
-    ConfigError::from(format!("couldn't find key {key} in {kind} {place}"))
+    Problem::invalid(format!("couldn't find key {key} in {kind} {place}"))
 }
 
 /// A process cannot be given a NUL byte, nor a name with `=`.
-fn refuse_what_cannot_be_set(environment: &Environment) -> Result<(), ConfigError> {
+fn refuse_what_cannot_be_set(environment: &Environment) -> Result<(), Problem> {
     for (name, value) in &environment.known {
         if name.is_empty() || name.contains(['=', '\0']) {
             let fault = format!("{name:?} cannot be the name of an environment variable");
-            return Err(ConfigError::from(fault));
+            return Err(Problem::invalid(fault));
         }
         if value.contains('\0') {
             let fault = format!("the value of environment variable {name} holds a NUL byte");
-            return Err(ConfigError::from(fault));
+            return Err(Problem::invalid(fault));
         }
     }
     Ok(())

@@ -1,5 +1,7 @@
 //! `$(NAME)` in commands, arguments, values and sub paths, as the kubelet reads it (V23).
 
+use crate::problem::Problem;
+
 /// Replaces each `$(NAME)` that `lookup` knows, once; `$$` stands for a dollar sign.
 ///
 /// What it does not know stays as it was typed, so a shell's own `$(hostname)` is safe:
@@ -56,7 +58,7 @@ fn push_reference(
 pub fn expand_strictly(
     text: &str,
     mut lookup: impl FnMut(&str) -> Option<String>,
-) -> Result<String, String> {
+) -> Result<String, Problem> {
     let mut missing = std::collections::BTreeSet::new();
     let expanded = expand(text, |name| {
         let value = lookup(name).unwrap_or_default();
@@ -69,7 +71,8 @@ pub fn expand_strictly(
         return Ok(expanded);
     }
     let missing: Vec<_> = missing.into_iter().collect();
-    Err(format!("missing value for {}", missing.join(", ")))
+    let missing = missing.join(", ");
+    Err(Problem::invalid(format!("missing value for {missing}")))
 }
 
 #[cfg(test)]
@@ -128,7 +131,7 @@ mod tests {
 
     #[test]
     fn v06_a_sub_path_wants_every_variable() {
-        let missing = |name: &str| Err(format!("missing value for \"{name}\""));
+        let missing = |name: &str| Err(Problem::invalid(format!("missing value for \"{name}\"")));
         assert_eq!(expand_strictly("a/$(VAR_A)", lookup), Ok("a/A".to_owned()));
         assert_eq!(expand_strictly("$$(VAR_A)", lookup), Ok("$(VAR_A)".into()));
         assert_eq!(expand_strictly("plain", lookup), Ok("plain".to_owned()));
@@ -138,6 +141,9 @@ mod tests {
             missing("VAR_EMPTY")
         );
         let two = "missing value for \"A\", \"B\"".to_owned();
-        assert_eq!(expand_strictly("$(B)$(A)$(B)", lookup), Err(two));
+        assert_eq!(
+            expand_strictly("$(B)$(A)$(B)", lookup),
+            Err(Problem::invalid(two))
+        );
     }
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, ResourceFieldSelector};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Written;
 
-use super::quantity::{Amount, divide_up};
+use super::quantity::{Quantity, divide_up};
+use crate::problem::Problem;
 
 /// What the machine has: the value of a limit that a container does not set (V21).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,12 +26,12 @@ pub struct Capacity {
 /// # Errors
 ///
 /// Returns the kubelet's words for a field that it does not offer.
-pub fn field(pod: &Pod, path: &str) -> Result<String, String> {
+pub fn field(pod: &Pod, path: &str) -> Result<String, Problem> {
     if let Some((map, key)) = subscript(path) {
         let values = match map {
             "metadata.labels" => &pod.metadata.labels,
             "metadata.annotations" => &pod.metadata.annotations,
-            _ => return Err(format!("unsupported fieldPath: {path}")),
+            _ => return Err(unsupported(path)),
         };
         let value = values.as_ref().and_then(|values| values.get(key));
         return Ok(value.cloned().unwrap_or_default());
@@ -45,9 +46,13 @@ pub fn field(pod: &Pod, path: &str) -> Result<String, String> {
         "spec.nodeName" => spec(pod).and_then(|spec| spec.node_name.clone()),
         "spec.serviceAccountName" => spec(pod).map(service_account),
         _ if path.starts_with("status.") => return address(pod, path),
-        _ => return Err(format!("unsupported fieldPath: {path}")),
+        _ => return Err(unsupported(path)),
     };
     Ok(text.unwrap_or_default())
+}
+
+fn unsupported(path: &str) -> Problem {
+    Problem::invalid(format!("unsupported fieldPath: {path}"))
 }
 
 fn spec(pod: &Pod) -> Option<&PodSpec> {
@@ -64,7 +69,7 @@ fn subscript(path: &str) -> Option<(&str, &str)> {
     Some((map, key.strip_suffix("']")?))
 }
 
-fn address(pod: &Pod, path: &str) -> Result<String, String> {
+fn address(pod: &Pod, path: &str) -> Result<String, Problem> {
     let status = pod.status.as_ref();
     let text = match path {
         "status.podIP" => status.and_then(|status| status.pod_ip.clone()),
@@ -75,7 +80,7 @@ fn address(pod: &Pod, path: &str) -> Result<String, String> {
         "status.hostIPs" => status
             .and_then(|status| status.host_ips.as_ref())
             .map(|ips| join(ips.iter().map(|ip| &ip.ip))),
-        _ => return Err(format!("unsupported fieldPath: {path}")),
+        _ => return Err(unsupported(path)),
     };
     Ok(text.unwrap_or_default())
 }
@@ -126,20 +131,22 @@ pub fn resource(
     own: Option<&Container>,
     reference: &ResourceFieldSelector,
     capacity: Capacity,
-) -> Result<String, String> {
+) -> Result<String, Problem> {
     let container = match reference.container_name.as_deref() {
-        None | Some("") => own.ok_or("required value: containerName")?,
-        Some(name) => {
-            container_of(pod, name).ok_or_else(|| format!("container {name} not found"))?
-        }
+        None | Some("") => own.ok_or_else(|| Problem::invalid("required value: containerName"))?,
+        Some(name) => container_of(pod, name)
+            .ok_or_else(|| Problem::invalid(format!("container {name} not found")))?,
     };
-    let unsupported = || format!("unsupported container resource : {}", reference.resource);
+    let unsupported = || {
+        let resource = &reference.resource;
+        Problem::invalid(format!("unsupported container resource : {resource}"))
+    };
     let (list, name) = reference.resource.split_once('.').ok_or_else(unsupported)?;
     let amount = amount_of(container, list, name, capacity).ok_or_else(unsupported)??;
-    let one = Quantity("1".to_owned());
-    let divisor: Amount = reference.divisor.as_ref().unwrap_or(&one).0.parse()?;
-    let divisor = if divisor == Amount::whole(0) {
-        Amount::whole(1)
+    let one = Written("1".to_owned());
+    let divisor: Quantity = reference.divisor.as_ref().unwrap_or(&one).0.parse()?;
+    let divisor = if divisor.nanos() == 0 {
+        Quantity::whole(1)
     } else {
         divisor
     };
@@ -163,7 +170,7 @@ fn amount_of(
     list: &str,
     name: &str,
     capacity: Capacity,
-) -> Option<Result<Amount, String>> {
+) -> Option<Result<Quantity, Problem>> {
     let unset = match name {
         "cpu" => capacity.cpus,
         "memory" => capacity.memory,
@@ -178,10 +185,10 @@ fn amount_of(
         _ => return None,
     };
     let given = values.and_then(|values| values.get(name));
-    let amount = given.map_or(Ok(Amount::whole(0)), |quantity| quantity.0.parse());
-    let default = |amount| {
-        if amount == Amount::whole(0) {
-            Amount::whole(unset)
+    let amount = given.map_or(Ok(Quantity::whole(0)), |quantity| quantity.0.parse());
+    let default = |amount: Quantity| {
+        if amount.nanos() == 0 {
+            Quantity::whole(unset)
         } else {
             amount
         }
@@ -227,7 +234,7 @@ mod tests {
             assert_eq!(field(&pod(), path).as_deref(), Ok(value), "{path}");
         }
         for bad in ["status.phase", "spec.hostname", "spec.x['a']", "metadata"] {
-            let fault = Err(format!("unsupported fieldPath: {bad}"));
+            let fault = Err(Problem::invalid(format!("unsupported fieldPath: {bad}")));
             assert_eq!(field(&pod(), bad), fault);
         }
     }
@@ -248,7 +255,7 @@ mod tests {
         let ask = |container: &str, resource_name: &str, divisor: Option<&str>| {
             let reference = ResourceFieldSelector {
                 container_name: Some(container.to_owned()),
-                divisor: divisor.map(|text| Quantity(text.to_owned())),
+                divisor: divisor.map(|text| Written(text.to_owned())),
                 resource: resource_name.to_owned(),
             };
             resource(&pod(), None, &reference, capacity)
@@ -277,11 +284,13 @@ mod tests {
         let fault = ask("c", "limits.gpu", None);
         assert_eq!(
             fault,
-            Err("unsupported container resource : limits.gpu".into())
+            Err(Problem::invalid(
+                "unsupported container resource : limits.gpu"
+            ))
         );
         assert_eq!(
             ask("x", "limits.cpu", None),
-            Err("container x not found".into())
+            Err(Problem::invalid("container x not found"))
         );
     }
 }

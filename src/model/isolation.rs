@@ -54,7 +54,7 @@ impl std::str::FromStr for Isolation {
 }
 
 impl Isolation {
-    /// Returns what the annotations of a set ask for, if they say anything.
+    /// Returns the isolation that the annotations of a set ask for, if they name one.
     pub fn asked(annotations: Option<&BTreeMap<String, String>>) -> Result<Option<Self>, Problem> {
         let asked = annotations.and_then(|notes| notes.get(ISOLATION_ANNOTATION));
         let asked = asked.map(|asked| asked.parse()).transpose();
@@ -111,7 +111,7 @@ fn words_of(container: &Container) -> Vec<&str> {
     own.chain(executed).flatten().map(String::as_str).collect()
 }
 
-/// Tells whether a text has a path in it, as a whole and from its root.
+/// Returns whether a text has a path in it, as a whole and from its root.
 fn names(text: &str, path: &str) -> bool {
     let part = |letter: char| letter.is_alphanumeric() || "/._-".contains(letter);
     text.match_indices(path).any(|(at, _)| {

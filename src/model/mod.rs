@@ -5,6 +5,7 @@
 //! real control plane, and by simulated worlds.
 
 pub(crate) mod address;
+mod apply;
 mod back_off;
 pub mod bare;
 mod canonical;
@@ -39,11 +40,11 @@ mod wish;
 
 pub use name::{
     MAX_LABEL, MAX_REPLICAS, MAX_SET_NAME, Namespace, ObjectName, ObjectRef, Ordinal, PetName,
-    SetName, label_fault, subdomain_fault,
+    SetName, claim_name, label_fault, subdomain_fault,
 };
 
 pub use back_off::BackOff;
-pub use claim::{ClaimSeen, Claims, claim_for, claim_name};
+pub use claim::{ClaimSeen, Claims, claim_for};
 pub(crate) use duration::parse_duration;
 pub use edit::{
     Change, RESTARTED_ANNOTATION, restart, scale_to, set_command, set_env, set_image, set_partition,
@@ -51,8 +52,8 @@ pub use edit::{
 pub use egress::{EGRESS_ANNOTATION, Egress};
 pub use isolation::{HOST_PATHS_ANNOTATION, HostPath, ISOLATION_ANNOTATION, Isolation, host_paths};
 pub use pet::{
-    HOOK_ANNOTATION, Hook, HookOutcome, INITIALIZED_ANNOTATION, POD_INDEX_LABEL, POD_NAME_LABEL,
-    PetSeen, Phase, REVISION_LABEL, pod_for,
+    HOOK_ANNOTATION, HookOutcome, INITIALIZED_ANNOTATION, POD_INDEX_LABEL, POD_NAME_LABEL, PetSeen,
+    Phase, REVISION_LABEL, ScaleDownHook, pod_for,
 };
 pub use reconcile::reconcile;
 pub use revision::{HASH_LABEL, hash_of, template_of};
@@ -64,5 +65,5 @@ pub use step::{Outcome, Reason, Rules, Seen, Step};
 pub use wish::{
     CANARY_ANNOTATION, KIND_ANNOTATION, ON_FAILURE_ANNOTATION, OWN_PREFIX, PAUSE_AFTER_ANNOTATION,
     PAUSED_ANNOTATION, PRE_SCALE_DOWN_ANNOTATION, PROGRESS_DEADLINE_ANNOTATION,
-    ROLLED_BACK_ANNOTATION, STRICT_ANNOTATION, TOGETHER_ANNOTATION, Wishes,
+    ROLLED_BACK_ANNOTATION, STRICT_ANNOTATION, SetOptions, TOGETHER_ANNOTATION,
 };

@@ -26,7 +26,7 @@ const SUBDOMAIN_RULE: &str = "a lowercase RFC 1123 subdomain must consist of low
      (e.g. 'example.com', regex used for validation is \
      '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 
-/// Returns what is wrong with `text` as a DNS label, in the API server's words.
+/// Returns why `text` is not a DNS label, in the API server's words.
 #[must_use]
 pub fn label_fault(text: &str) -> Option<String> {
     if text.len() > MAX_LABEL {
@@ -35,7 +35,7 @@ pub fn label_fault(text: &str) -> Option<String> {
     (!is_label(text)).then(|| LABEL_RULE.to_owned())
 }
 
-/// Returns what is wrong with `text` as a DNS subdomain, in the API server's words.
+/// Returns why `text` is not a DNS subdomain, in the API server's words.
 #[must_use]
 pub fn subdomain_fault(text: &str) -> Option<String> {
     if text.len() > 253 {
@@ -262,6 +262,12 @@ impl fmt::Display for ObjectRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&format!("{}/{}", self.namespace, self.name))
     }
+}
+
+/// Returns the name of the claim that a template makes for a pet: `data-web-0` (C02).
+#[must_use]
+pub fn claim_name(template: &str, set: &str, ordinal: Ordinal) -> String {
+    format!("{template}-{set}-{ordinal}")
 }
 
 #[cfg(test)]

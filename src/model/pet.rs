@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
-use super::claim::claim_name;
+use super::name::claim_name;
 use super::pod::{condition, controller_of};
 use super::printer::why_not_ready;
 use super::revision::template_of;
@@ -31,7 +31,7 @@ const PETSET_SUBDOMAIN: &str = "pod.beta.kubernetes.io/subdomain";
 /// PetSets of Kubernetes 1.3: `"false"` holds the set at this pet, for debugging (C81, D06).
 pub const INITIALIZED_ANNOTATION: &str = "pod.alpha.kubernetes.io/initialized";
 
-/// On a pod: how far the command is that runs before it goes for good, as JSON ([`Hook`]).
+/// On a pod: how far the command is that runs before it goes for good, as JSON ([`ScaleDownHook`]).
 pub const HOOK_ANNOTATION: &str = "petset.dev/pre-scale-down-outcome";
 
 /// A container that was restarted so often in vain will not mend itself (31 s with the default
@@ -65,16 +65,16 @@ pub struct PetSeen {
     pub terminating: bool,
     /// What keeps it from being ready, in words; empty if it is ready.
     pub waiting: String,
-    /// It will not become ready without somebody's help: a crash loop, an image that is missing.
+    /// It will not become ready without a change by the user: a crash loop, a missing image.
     pub stuck: bool,
     /// How far the command is that runs in it before it goes for good.
-    pub hook: Option<Hook>,
+    pub hook: Option<ScaleDownHook>,
 }
 
 /// The command that runs in a pet before its set is scaled below it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Hook {
+pub struct ScaleDownHook {
     /// The generation of the set that it ran for; each one asks anew.
     pub generation: i64,
     /// What became of it.
@@ -182,12 +182,12 @@ impl PetSeen {
 }
 
 /// Reads how far the pet's hook is; nonsense counts as not begun.
-fn hook_of(meta: &ObjectMeta) -> Option<Hook> {
+fn hook_of(meta: &ObjectMeta) -> Option<ScaleDownHook> {
     let noted = meta.annotations.as_ref()?.get(HOOK_ANNOTATION)?;
     serde_json::from_str(noted).ok()
 }
 
-/// Tells whether a pod will not become ready without somebody's help.
+/// Returns whether a pod will not become ready without a change by the user.
 fn is_stuck(status: &PodStatus) -> bool {
     let lists = [&status.init_container_statuses, &status.container_statuses];
     lists.into_iter().flatten().flatten().any(is_hopeless)

@@ -7,9 +7,9 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::pet::{Hook, HookOutcome};
+use super::pet::HookOutcome;
 use super::set::Strategy;
-use super::{ClaimSeen, Ordinal, PetSeen, Phase, Rules, Seen, Set, Step, Wishes, reconcile};
+use super::{Phase, Rules, Seen, Set, SetOptions, Step, reconcile};
 
 /// Passes after which a plan is cut off: more than any set needs.
 const PASSES: usize = 100_000;
@@ -45,7 +45,7 @@ pub struct Planned {
 /// Lists the steps that bring what is seen to what is wanted.
 #[must_use]
 pub fn plan(want: &Set, seen: &Seen, rules: Rules, now: Timestamp) -> Plan {
-    let mut world = World {
+    let mut world = Rehearsal {
         want: want.clone(),
         seen: seen.clone(),
         now,
@@ -63,8 +63,8 @@ pub fn plan(want: &Set, seen: &Seen, rules: Rules, now: Timestamp) -> Plan {
     }
 }
 
-/// The values on which the steps are performed.
-struct World {
+/// What is seen, as it would become if nothing went wrong.
+struct Rehearsal {
     want: Set,
     seen: Seen,
     now: Timestamp,
@@ -73,7 +73,7 @@ struct World {
     finished: bool,
 }
 
-impl World {
+impl Rehearsal {
     /// Makes passes until nothing moves any more; returns what is still waited for then.
     fn live(&mut self, rules: Rules) -> Option<String> {
         for _ in 0..PASSES {
@@ -103,11 +103,11 @@ impl World {
         Some("it does not come to rest".to_owned())
     }
 
-    /// Says what holds a roll that is not done, although nothing is wrong.
+    /// Returns why a rolling update is not complete although nothing has failed.
     fn held(&self) -> Option<String> {
-        let (wishes, status) = (&self.want.wishes, &self.seen.status);
+        let (options, status) = (&self.want.options, &self.seen.status);
         let rolling = status.current_revision != status.update_revision;
-        let paused = wishes.paused || wishes.pause_after.is_some();
+        let paused = options.paused || options.pause_after.is_some();
         let partition = match self.want.strategy {
             Strategy::OnDelete => {
                 return rolling
@@ -161,88 +161,31 @@ impl World {
 
     fn perform(&mut self, step: Step) {
         self.steps.extend(Planned::of(&step, &self.want));
-        let uid = self.want.uid.clone();
-        match step {
-            Step::CreateRevision(revision) => self.seen.revisions.push(*revision),
-            Step::RenumberRevision { name, number } => {
-                let named = self.revision(&name);
-                named.for_each(|revision| revision.revision = number);
-            }
-            Step::AdoptRevision { name } => {
-                let owner = self.want.owner_reference();
-                let named = self.revision(&name);
-                named.for_each(|one| one.metadata.owner_references = Some(vec![owner.clone()]));
-            }
-            Step::ReleaseRevision { name } => {
-                let named = self.revision(&name);
-                named.for_each(|revision| revision.metadata.owner_references = None);
-            }
-            Step::DeleteRevision { name } => {
-                let other = |name_of: &Option<String>| name_of.as_ref() != Some(&name);
-                self.seen.revisions.retain(|one| other(&one.metadata.name));
-            }
-            Step::CreateClaim { claim, .. } => {
-                let made = ClaimSeen {
-                    name: claim.clone(),
-                    ..ClaimSeen::default()
-                };
-                self.seen.claims.insert(claim, made);
-            }
-            Step::OwnClaim { claim, owners } => {
-                if let Some(claim) = self.seen.claims.get_mut(&claim) {
-                    claim.owners = owners;
-                }
-            }
-            Step::DeleteClaim { claim } => drop(self.seen.claims.remove(&claim)),
-            Step::CreatePet { ordinal, revision } => self.create(ordinal, revision),
-            Step::DeletePet { ordinal, .. } => {
-                self.pet(ordinal, |pet| pet.terminating = true);
-            }
-            Step::AdoptPet { ordinal } => self.pet(ordinal, |pet| pet.owner = Some(uid)),
-            Step::ReleasePet { ordinal } => self.pet(ordinal, |pet| pet.owner = None),
-            Step::RunHook { ordinal, .. } => {
-                let (generation, outcome) = (self.want.generation, HookOutcome::Running);
-                let hook = Hook {
-                    generation,
-                    outcome,
-                };
-                self.pet(ordinal, |pet| pet.hook = Some(hook));
-            }
-            Step::RollBack { to, .. } => self.roll_back(&to),
-            Step::Fulfil { .. } => self.want.wishes.together = false,
-            Step::Await { .. } => {}
-            Step::Finish => self.finished = true,
+        let made = &mut self.made;
+        self.seen.apply(&step, &self.want, self.now, || {
+            *made += 1;
+            format!("planned-{made}")
+        });
+        if let Step::DeleteClaim { claim } = &step {
+            self.seen.claims.remove(claim);
+        } else if let Step::RollBack { to, .. } = &step {
+            self.roll_back(to);
+        } else if let Step::Fulfil { .. } = &step {
+            self.want.options.together = false;
+        } else if let Step::Finish = &step {
+            self.finished = true;
         }
-    }
-
-    fn revision(
-        &mut self,
-        name: &str,
-    ) -> impl Iterator<Item = &mut k8s_openapi::api::apps::v1::ControllerRevision> {
-        let all = self.seen.revisions.iter_mut();
-        all.filter(move |one| one.metadata.name.as_deref() == Some(name))
-    }
-
-    fn pet(&mut self, ordinal: Ordinal, change: impl FnOnce(&mut PetSeen)) {
-        self.seen.pets.get_mut(&ordinal).map(change);
     }
 
     fn roll_back(&mut self, to: &str) {
-        let patch = self.revision(to).find_map(|one| one.data.clone());
-        if let Some(patch) = patch {
+        let revision = self.seen.revision_mut(to);
+        if let Some(patch) = revision.and_then(|one| one.data.clone()) {
             self.want.patch = patch.0;
         }
-        self.want.wishes = Wishes {
-            pre_scale_down: self.want.wishes.pre_scale_down.take(),
-            ..Wishes::default()
+        self.want.options = SetOptions {
+            pre_scale_down: self.want.options.pre_scale_down.take(),
+            ..SetOptions::default()
         };
-    }
-
-    fn create(&mut self, ordinal: Ordinal, revision: String) {
-        self.made += 1;
-        let uid = format!("planned-{}", self.made);
-        let pet = PetSeen::just_made(&self.want, ordinal, revision, uid, self.now);
-        self.seen.pets.insert(ordinal, pet);
     }
 }
 
@@ -386,7 +329,7 @@ mod tests {
     #[test]
     fn a_plan_says_what_holds_the_roll() {
         let mut want = ordered(2);
-        want.wishes.paused = true;
+        want.options.paused = true;
         let pets = "old:ready old:ready";
         let planned = |want: &Set| plan(want, &world(want, pets), Rules::default(), NOW);
         let held = |want: &Set| planned(want).halts;

@@ -41,13 +41,13 @@ pub fn pod_status_word(pod: &Pod) -> String {
 }
 
 /// The init container that a pod waits for.
-struct Step<'a> {
+struct InitStep<'a> {
     status: &'a ContainerStatus,
     at: usize,
     of: usize,
 }
 
-impl Step<'_> {
+impl InitStep<'_> {
     fn word(&self) -> String {
         let progress = format!("Init:{}/{}", self.at, self.of);
         match self.status.state.as_ref() {
@@ -68,7 +68,7 @@ impl Step<'_> {
 }
 
 /// Returns the first init container that is neither done nor a sidecar that has started.
-fn unfinished_init(pod: &Pod) -> Option<Step<'_>> {
+fn unfinished_init(pod: &Pod) -> Option<InitStep<'_>> {
     let spec = pod.spec.as_ref();
     let of = spec.map_or(0, |spec| spec.init_containers.iter().flatten().count());
     let statuses = pod.status.as_ref()?.init_container_statuses.as_deref()?;
@@ -78,7 +78,7 @@ fn unfinished_init(pod: &Pod) -> Option<Step<'_>> {
         !ended_well && !started
     });
     let (at, status) = unfinished.next()?;
-    Some(Step { status, at, of })
+    Some(InitStep { status, at, of })
 }
 
 /// Looks at the containers from the last to the first, so that the first has the last word (I16).

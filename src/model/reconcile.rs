@@ -17,17 +17,17 @@ use std::ops::ControlFlow::{self, Break, Continue};
 
 use jiff::Timestamp;
 
-use super::claim::claim_name;
 use super::history::History;
+use super::name::claim_name;
 use super::set::{Deletion, Keep, Policy, Set};
 use super::step::{Outcome, Reason, Rules, Seen, Step};
 use super::{ClaimSeen, Ordinal, PetSeen, status};
 
 /// Lists the steps that bring what is seen closer to what is wanted, most urgent first.
 ///
-/// **What is the set's own.** Pods and revisions that the selector matches and nobody owns are
+/// **What is the set's own.** Pods and revisions without an owner that the selector matches are
 /// adopted; a pod that it owns but no longer matches is released (C37). A pod that belongs to
-/// somebody else holds its ordinal until it is gone.
+/// another owner's pet holds its ordinal until it is gone.
 ///
 /// **Revisions.** The template is recorded as the update revision. A template seen before keeps its
 /// revision and its name, and gets the next number (C24-C27). Once every pet has it and is ready,
@@ -43,7 +43,7 @@ use super::{ClaimSeen, Ordinal, PetSeen, status};
 ///    claims having been handed to them where they are to go with them (C10, C23).
 /// 5. *Roll*, from the highest ordinal down to the partition, pets that are not at the update
 ///    revision (C13), each when those above it are available; or several at a time (C17).
-/// 6. Revisions that nobody uses are forgotten, the oldest first, beyond the limit (C28).
+/// 6. Unused revisions are forgotten, the oldest first, beyond the limit (C28).
 ///
 /// An `OrderedReady` set takes one step of fill, drain and roll at a time, and waits for each pet:
 /// to be available when going up, to be gone when going down. A pet that is not ready holds up a
@@ -59,8 +59,8 @@ use super::{ClaimSeen, Ordinal, PetSeen, status};
 /// **Improvements**, see [`Rules`]: where the real controller waits for ever for a pet that is not
 /// ready at a revision that is no longer wanted (C16), that pet is replaced: at once if that takes
 /// no more pets down than are allowed to be down, else when it has had time to recover. If it is to
-/// go anyway, it goes. And a pet whose claim was just deleted is made at once (R23), because nothing
-/// is remembered between passes.
+/// go anyway, it goes. And a pet whose claim was just deleted is made at once (R23), because
+/// nothing is remembered between passes.
 #[must_use]
 pub fn reconcile(want: &Set, seen: &Seen, rules: Rules, now: Timestamp) -> Outcome {
     let mut pass = Pass::new(want, seen, rules, now);
@@ -88,7 +88,7 @@ struct Pass<'a> {
     rules: Rules,
     now: Timestamp,
     history: History,
-    /// Who has each of the wanted ordinals, by index.
+    /// The holder of each wanted ordinal, by index.
     slots: Vec<Slot<'a>>,
     /// Pets beyond the wanted ordinals, highest first.
     condemned: Vec<(Ordinal, &'a PetSeen)>,
@@ -101,7 +101,7 @@ struct Pass<'a> {
     wake_at: Option<Timestamp>,
 }
 
-/// Who has an ordinal.
+/// The holder of an ordinal.
 #[derive(Debug, Clone, Copy)]
 enum Slot<'a> {
     Free,
@@ -378,7 +378,7 @@ impl<'a> Pass<'a> {
         });
     }
 
-    /// Says what a pet is waited for.
+    /// Notes that a pet is waited for, and why.
     fn wait_for(&mut self, ordinal: Ordinal, pet: &PetSeen) {
         if self.leaving.contains(&ordinal) && !pet.terminating {
             return; // it was asked to stop in this very pass, which says enough

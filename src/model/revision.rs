@@ -7,9 +7,9 @@ use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::canonical::{canonical, omit_as_go_does};
+use super::canonical::canonical;
 use super::json;
 use super::set::Set;
 use crate::problem::Problem;
@@ -20,16 +20,6 @@ pub const HASH_LABEL: &str = "controller.kubernetes.io/hash";
 const FNV_OFFSET: u32 = 0x811c_9dc5;
 const FNV_PRIME: u32 = 0x0100_0193;
 const SAFE_LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
-
-/// Returns the patch that a revision records: the template, to be put in place whole (C24).
-pub(super) fn patch_of(template: &PodTemplateSpec) -> Value {
-    let mut template = json::to_value(template).unwrap_or_else(|_| json!({}));
-    omit_as_go_does(&mut template);
-    if let Value::Object(fields) = &mut template {
-        fields.insert("$patch".to_owned(), "replace".into());
-    }
-    json!({ "spec": { "template": template } })
-}
 
 /// Returns the pod template that a revision records.
 pub fn template_of(revision: &ControllerRevision) -> Result<PodTemplateSpec, Problem> {
@@ -91,6 +81,8 @@ pub(super) fn by_age(one: &ControllerRevision, two: &ControllerRevision) -> Orde
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn compatibility_template() -> Value {

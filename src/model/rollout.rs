@@ -5,8 +5,9 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet, StatefulSetSta
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
+use super::canonical::patch_of;
 use super::edit::{replace_template, set_partition};
-use super::revision::{by_age, patch_of, template_of};
+use super::revision::{by_age, template_of};
 use super::wish::{
     CANARY_ANNOTATION, ON_FAILURE_ANNOTATION, PAUSE_AFTER_ANNOTATION, PAUSED_ANNOTATION,
     PROGRESS_DEADLINE_ANNOTATION, ROLLED_BACK_ANNOTATION,
@@ -97,7 +98,7 @@ pub fn sort_revisions(revisions: &mut [ControllerRevision]) {
     revisions.sort_by(by_age);
 }
 
-/// Says whether a revision records just the template that the set wants.
+/// Returns whether a revision records just the template that the set wants.
 #[must_use]
 pub fn is_wanted(set: &StatefulSet, revision: &ControllerRevision) -> bool {
     let wanted = set.spec.as_ref().map(|spec| patch_of(&spec.template));
@@ -154,7 +155,7 @@ pub fn roll_back(
     Ok(())
 }
 
-/// Returns what the supervisor noted when it took an upgrade back.
+/// Returns the note that the supervisor left when it rolled an upgrade back.
 #[must_use]
 pub fn rolled_back(set: &StatefulSet) -> Option<RolledBack> {
     serde_json::from_str(annotation(set, ROLLED_BACK_ANNOTATION)?).ok()
@@ -186,7 +187,7 @@ pub fn set_canary(set: &mut StatefulSet, pets: u32) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Says whether only some pets have the new template, and the others wait for a promotion.
+/// Returns whether only some pets have the new template, and the others wait for a promotion.
 #[must_use]
 pub fn is_canary(set: &StatefulSet) -> bool {
     annotation(set, CANARY_ANNOTATION).is_some()

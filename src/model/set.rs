@@ -14,8 +14,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
-use super::wish::{KIND_ANNOTATION, OWN_PREFIX, Wishes};
-use super::{Namespace, Ordinal, SetName, revision};
+use super::canonical::patch_of;
+use super::wish::{KIND_ANNOTATION, OWN_PREFIX, SetOptions};
+use super::{Namespace, Ordinal, SetName};
 use crate::problem::Problem;
 
 /// What [`KIND_ANNOTATION`] says of a set that was written as one of `apps/v1alpha1`.
@@ -47,7 +48,7 @@ pub struct Set {
     pub strategy: Strategy,
     /// How long a pet must have been ready to count as available.
     pub min_ready: Duration,
-    /// How many revisions that nobody uses are kept; `None` keeps all (C28).
+    /// How many unused revisions are kept; `None` keeps all (C28).
     pub history_limit: Option<usize>,
     /// What becomes of the claims of pets that go.
     pub retention: Retention,
@@ -68,7 +69,7 @@ pub struct Set {
     /// It was written as a PetSet: its pets go by age, and its events speak of pets (C83, C84).
     pub is_petset: bool,
     /// What its own annotations ask for.
-    pub wishes: Wishes,
+    pub options: SetOptions,
 }
 
 /// Whether pets come and go one after the other.
@@ -83,7 +84,7 @@ pub enum Policy {
 /// How pets move to a new revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strategy {
-    /// Only when somebody deletes them.
+    /// Only when they are deleted.
     OnDelete,
     /// From the highest ordinal down, as far as the partition.
     RollingUpdate(Option<Roll>),
@@ -196,7 +197,7 @@ impl Selector {
         })
     }
 
-    /// Says whether something with these labels is selected.
+    /// Returns whether something with these labels is selected.
     #[must_use]
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         self.labels
@@ -247,7 +248,7 @@ impl Set {
             claim_templates: claims
                 .filter_map(|claim| claim.metadata.name.clone())
                 .collect(),
-            patch: revision::patch_of(&spec.template),
+            patch: patch_of(&spec.template),
             template_labels: template
                 .and_then(|meta| meta.labels.clone())
                 .unwrap_or_default(),
@@ -261,7 +262,7 @@ impl Set {
             is_petset: annotations
                 .get(KIND_ANNOTATION)
                 .is_some_and(|kind| kind == PETSET),
-            wishes: Wishes::of(&annotations)?,
+            options: SetOptions::of(&annotations)?,
         })
     }
 
@@ -270,7 +271,7 @@ impl Set {
         (self.start..self.start.saturating_add(self.replicas)).map(Ordinal)
     }
 
-    /// Says whether a pet with this ordinal shall exist (C03).
+    /// Returns whether a pet with this ordinal shall exist (C03).
     #[must_use]
     pub fn has(&self, ordinal: Ordinal) -> bool {
         ordinal.0 >= self.start && ordinal.0 - self.start < self.replicas

@@ -22,7 +22,7 @@ impl PetSeen {
         })
     }
 
-    /// Says whether the pet is available, whether or not it has been asked to stop.
+    /// Returns whether the pet is available, whether or not it has been asked to stop.
     pub(super) fn is_available(&self, want: &Set, now: Timestamp) -> bool {
         self.available_at(want, now).is_some_and(|at| at <= now)
     }

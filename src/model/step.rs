@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::claim::Claims;
 use super::set::Set;
-use super::wish::Wishes;
+use super::wish::SetOptions;
 use super::{ClaimSeen, Ordinal, PetSeen};
 
 /// What there is of a set now.
@@ -18,9 +18,9 @@ use super::{ClaimSeen, Ordinal, PetSeen};
 pub struct Seen {
     /// Its status as it was last published.
     pub status: StatefulSetStatus,
-    /// Its revisions, and those that nobody owns but its selector matches.
+    /// Its revisions, and those without an owner that its selector matches.
     pub revisions: Vec<ControllerRevision>,
-    /// Every pod that is named like a pet of it, whoever owns it.
+    /// Every pod that is named like a pet of it, whatever its owner.
     pub pets: BTreeMap<Ordinal, PetSeen>,
     /// The claims of its namespace; those that are not its own are left alone.
     pub claims: Claims,
@@ -56,7 +56,7 @@ impl Seen {
 /// Which improvements over the real controller are in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
-    /// A pet that is not ready at a revision that nobody wants any more is replaced, instead of
+    /// A pet that is not ready at a revision that is no longer wanted is replaced, instead of
     /// holding up the very update that would mend it (C16, U01).
     pub recover_broken: bool,
     /// `maxUnavailable` is obeyed, as with the feature gate `MaxUnavailableStatefulSet` (C17).
@@ -64,11 +64,11 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Returns the rules for a set; a strict one has no wishes of petset's own.
+    /// Returns the rules for a set; a strict one has no options of petset's own.
     #[must_use]
     pub fn for_set(set: &mut Set, strict: bool) -> Self {
-        if strict || set.wishes.strict {
-            set.wishes = Wishes::default();
+        if strict || set.options.strict {
+            set.options = SetOptions::default();
             return Self::strict();
         }
         Self::default()
@@ -119,7 +119,7 @@ pub enum Step {
         /// Its new number.
         number: i64,
     },
-    /// Make the set own a revision that nobody owns.
+    /// Make the set own a revision without an owner.
     AdoptRevision {
         /// The revision.
         name: String,
@@ -171,7 +171,7 @@ pub enum Step {
         /// Why it has to go.
         why: Reason,
     },
-    /// Make the set own a pet that nobody owns (C37).
+    /// Make the set own a pet without an owner (C37).
     AdoptPet {
         /// The pet.
         ordinal: Ordinal,
@@ -187,7 +187,7 @@ pub enum Step {
         ordinal: Ordinal,
         /// For what, as a sentence without a full stop.
         why: String,
-        /// It will not pass without somebody's help.
+        /// It will not pass without a change by the user.
         stuck: bool,
     },
     /// Run the set's command for it in a pet that is to go for good.
@@ -226,7 +226,7 @@ pub enum Reason {
     Outdated,
     /// It never became ready, and its revision is no longer wanted.
     Broken,
-    /// Somebody asked for it.
+    /// It was asked for.
     Evicted,
     /// The set is stopped.
     Stopped,
@@ -249,7 +249,7 @@ impl fmt::Display for Reason {
 }
 
 impl Step {
-    /// Says whether the step changes what is wanted of the set, so that it has to be read again.
+    /// Returns whether the step changes what is wanted of the set, so that it has to be read again.
     #[must_use]
     pub fn changes_set(&self) -> bool {
         matches!(self, Self::RollBack { .. } | Self::Fulfil { .. })
@@ -283,7 +283,7 @@ impl Step {
         Some((reason, format!("{verb:?} {object} failed error: {error}")))
     }
 
-    /// Returns what events say of the step: what is done, to what, and the word for its success.
+    /// Returns the verb, the object and the word for success with which events describe the step.
     ///
     /// The controller of PetSets called them `pet: web-0` and `pvc: data-web-0` (C83).
     fn told(&self, set: &Set) -> Option<(Verb, String, &'static str)> {

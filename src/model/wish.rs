@@ -1,4 +1,4 @@
-//! Wishes that Kubernetes has no field for: annotations of a set below `petset.dev/`.
+//! SetOptions that Kubernetes has no field for: annotations of a set below `petset.dev/`.
 //!
 //! They live on the set, so that they are obeyed by whichever supervisor runs, also when the
 //! command that left them was killed.
@@ -37,9 +37,9 @@ pub const KIND_ANNOTATION: &str = "petset.dev/kind";
 /// than a command waits, so that it sees the outcome.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(300);
 
-/// The wishes of one set.
+/// What the annotations of a set ask for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wishes {
+pub struct SetOptions {
     /// No pet moves to another revision; everything else goes on.
     pub paused: bool,
     /// The roll pauses when so many pets have the update revision.
@@ -58,8 +58,8 @@ pub struct Wishes {
     pub strict: bool,
 }
 
-impl Wishes {
-    /// Reads the wishes from a set's annotations.
+impl SetOptions {
+    /// Reads the options from a set's annotations.
     pub fn of(annotations: &BTreeMap<String, String>) -> Result<Self, Problem> {
         let value = |key: &str| annotations.get(key).map(String::as_str);
         let roll_back = match value(ON_FAILURE_ANNOTATION) {
@@ -116,9 +116,9 @@ fn fault(key: &str, value: &str, wish: &str) -> Problem {
 mod tests {
     use super::*;
 
-    fn wishes(pairs: &[(&str, &str)]) -> Result<Wishes, Problem> {
+    fn options(pairs: &[(&str, &str)]) -> Result<SetOptions, Problem> {
         let pairs = pairs.iter();
-        Wishes::of(
+        SetOptions::of(
             &pairs
                 .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
                 .collect(),
@@ -127,14 +127,14 @@ mod tests {
 
     #[test]
     fn a_set_without_annotations_wishes_for_nothing() {
-        assert_eq!(wishes(&[]).unwrap(), Wishes::default());
+        assert_eq!(options(&[]).unwrap(), SetOptions::default());
     }
 
     #[test]
     fn a_rollback_has_a_deadline_a_halt_only_if_it_says_so() {
         let seconds = |pairs: &[_]| {
-            let wishes = wishes(pairs).unwrap();
-            wishes.progress_deadline.map(|deadline| deadline.as_secs())
+            let options = options(pairs).unwrap();
+            options.progress_deadline.map(|deadline| deadline.as_secs())
         };
         let (rollback, halt) = (
             (ON_FAILURE_ANNOTATION, "rollback"),
@@ -155,7 +155,7 @@ mod tests {
             (ON_FAILURE_ANNOTATION, "roll back"),
             (PROGRESS_DEADLINE_ANNOTATION, "soon"),
         ] {
-            let problem = wishes(&[(key, value)]).unwrap_err();
+            let problem = options(&[(key, value)]).unwrap_err();
             assert!(problem.message.contains(key), "{problem}");
         }
     }

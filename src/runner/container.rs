@@ -16,9 +16,9 @@ use super::inside;
 use super::isolation::{self, Realm};
 use super::user;
 use super::volumes::{self, Volumes};
-use crate::model::environment::{self, Own, Sources};
+use crate::model::environment::{self, PetsetVariables, Sources};
 use crate::model::fields::Capacity;
-use crate::model::image::Launch as Image;
+use crate::model::image::ImageLaunch as Image;
 use crate::model::kind::ObjectKind;
 use crate::model::lifecycle::Failure;
 use crate::model::pod::set_of;
@@ -129,7 +129,7 @@ impl Supplies {
             None => self.sources(pod).map_err(Failure::Config)?,
         };
         let bad = |fault: volumes::VolumeError| Failure::Config(fault.message);
-        let own = Own {
+        let own = PetsetVariables {
             state_dir: self.store.layout().root(),
             petset: &self.program,
             cluster_domain: &self.store.settings().cluster_domain,
@@ -146,7 +146,7 @@ impl Supplies {
         made.add(&mounted.variables);
         let notes = [&made.warnings, &mounted.warnings, &image.notes];
         let mut launch = Launch {
-            argv: image.expanded(&made),
+            argv: image.expanded(|word| made.expand(word)),
             env: made.variables(),
             cwd: mounted.cwd,
             // Those of the manifest may lie within the image's.

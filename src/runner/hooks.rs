@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1 as core;
 use rustix::process::Signal;
 
 use super::probes::{self, Check};
-use crate::model::lifecycle::{Hook, Outcome};
+use crate::model::lifecycle::{HookKind, ProbeOutcome};
 
 /// What a hook does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,11 +18,11 @@ pub(super) enum Deed {
 }
 
 /// Returns what a hook of a container does, or why it fails at once.
-pub(super) fn deed(container: &core::Container, hook: Hook, ip: &str) -> Result<Deed, String> {
+pub(super) fn deed(container: &core::Container, hook: HookKind, ip: &str) -> Result<Deed, String> {
     let hooks = container.lifecycle.as_ref();
     let spec = hooks.and_then(|hooks| match hook {
-        Hook::PostStart => hooks.post_start.as_ref(),
-        Hook::PreStop => hooks.pre_stop.as_ref(),
+        HookKind::PostStart => hooks.post_start.as_ref(),
+        HookKind::PreStop => hooks.pre_stop.as_ref(),
     });
     let Some(spec) = spec else {
         return Err("invalid handler: there is none".to_owned());
@@ -41,11 +41,11 @@ pub(super) fn deed(container: &core::Container, hook: Hook, ip: &str) -> Result<
 }
 
 /// Returns what an answer over the network means to a hook: any HTTP answer is a success.
-pub(super) fn outcome(answer: Outcome) -> Result<(), String> {
+pub(super) fn outcome(answer: ProbeOutcome) -> Result<(), String> {
     match answer {
-        Outcome::Success => Ok(()),
-        Outcome::Failure(words) if words.contains("failed with statuscode") => Ok(()),
-        Outcome::Failure(words) | Outcome::Error(words) => Err(words),
+        ProbeOutcome::Success => Ok(()),
+        ProbeOutcome::Failure(words) if words.contains("failed with statuscode") => Ok(()),
+        ProbeOutcome::Failure(words) | ProbeOutcome::Error(words) => Err(words),
     }
 }
 

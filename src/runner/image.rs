@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Container;
 
-use crate::model::image::Launch as Image;
+use crate::model::image::ImageLaunch as Image;
 use crate::store::{self, Mount, make_dir};
 
 /// Where a container finds the scripts of its image.

@@ -29,7 +29,7 @@ use super::control::{self, Control};
 use super::isolation::{self, Isolation, Room, Surroundings, is_full};
 use super::logs::Outlet;
 use super::{brand, spawn, tree};
-use crate::model::lifecycle::{Action, Event, Now, Pet, Place};
+use crate::model::lifecycle::{Action, ContainerIndex, Now, PodEvent, PodMachine};
 use crate::model::pod::set_of;
 use crate::model::{Egress, Namespace};
 use crate::store::network::NetworkSpec;
@@ -43,9 +43,9 @@ const REWRITE: Duration = Duration::from_secs(1);
 /// Something that a container's run waits for, and the run that does.
 #[derive(Debug)]
 struct Answer {
-    place: Place,
+    place: ContainerIndex,
     start: u32,
-    event: Event,
+    event: PodEvent,
 }
 
 /// What the runner keeps about a container.
@@ -77,11 +77,11 @@ pub(super) struct Keeper {
     pod: Pod,
     ip: String,
     vessels: Vec<Vessel>,
-    machine: Pet,
+    machine: PodMachine,
     born: Instant,
     processes: Vec<Process>,
     sleeps: Vec<(Duration, Answer)>,
-    queue: VecDeque<Event>,
+    queue: VecDeque<PodEvent>,
     record: RunnerRecord,
     recorded: bool,
     written: Option<PodStatus>,
@@ -128,7 +128,7 @@ impl Keeper {
         let born = Instant::now();
         let now = now_since(born);
         let back_off = store.settings().back_off;
-        let mut machine = Pet::new(&pod, previous.as_ref(), back_off, now);
+        let mut machine = PodMachine::new(&pod, previous.as_ref(), back_off, now);
         if record.begun {
             machine.note_begun();
         }
@@ -150,7 +150,7 @@ impl Keeper {
             born,
             processes: Vec::new(),
             sleeps: Vec::new(),
-            queue: VecDeque::from([Event::Tick]),
+            queue: VecDeque::from([PodEvent::Tick]),
             record,
             recorded: true,
             written: previous,
@@ -205,8 +205,8 @@ impl Keeper {
     }
 
     /// Keeps track of what an event means to the processes.
-    fn note(&mut self, event: &Event) {
-        if let Event::Ended { place, .. } = event {
+    fn note(&mut self, event: &PodEvent) {
+        if let PodEvent::Ended { place, .. } = event {
             self.vessels[place.0].ending = true;
         }
     }
@@ -215,7 +215,7 @@ impl Keeper {
         match action {
             Action::Prepare => {
                 let outcome = self.prepare();
-                self.queue.push_back(Event::Prepared(outcome));
+                self.queue.push_back(PodEvent::Prepared(outcome));
             }
             Action::Start(place) => self.start(place),
             Action::Terminate(place) => self.terminate(place),
@@ -333,7 +333,8 @@ impl Keeper {
                 for index in 0..self.vessels.len() {
                     let main = container.is_some() || index >= inits;
                     if main && named(&self.vessels[index]) {
-                        self.queue.push_back(Event::Restart(Place(index)));
+                        self.queue
+                            .push_back(PodEvent::Restart(ContainerIndex(index)));
                     }
                 }
             }
@@ -354,7 +355,7 @@ impl Keeper {
         // What changed in config maps is in their files now; what is missing says so at the
         // next start of a container.
         let _ = self.prepare();
-        self.queue.push_back(Event::Reload);
+        self.queue.push_back(PodEvent::Reload);
         if self.pod.metadata.deletion_timestamp.is_some() {
             self.stop(None);
         }
@@ -366,7 +367,7 @@ impl Keeper {
         let own = own.or(spec.and_then(|spec| spec.termination_grace_period_seconds));
         let own = Duration::from_secs(own.unwrap_or(30).try_into().unwrap_or(0));
         let grace = grace.unwrap_or(own);
-        self.queue.push_back(Event::Stop { grace });
+        self.queue.push_back(PodEvent::Stop { grace });
     }
 
     /// Reads what probes and hooks say, as far as it is wanted.
@@ -392,7 +393,7 @@ impl Keeper {
         let due: Vec<Answer> = due.map(|(_, answer)| answer).collect();
         self.take_answers(due);
         if self.machine.deadline().is_some_and(|at| at <= now) {
-            self.queue.push_back(Event::Tick);
+            self.queue.push_back(PodEvent::Tick);
         }
     }
 

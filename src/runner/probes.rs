@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::http::{self, Request};
 use super::isolation::Dialer;
 use crate::model::expansion::expand;
-use crate::model::lifecycle::{Outcome, ProbeKind};
+use crate::model::lifecycle::{ProbeKind, ProbeOutcome};
 
 /// One way to look at a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,21 +129,21 @@ fn number(port: &IntOrString, container: &core::Container) -> Result<u16, String
 }
 
 /// Looks once; what is executed cannot come here.
-pub(super) fn look(check: &Check, timeout: Duration, dialer: Option<&Dialer>) -> Outcome {
+pub(super) fn look(check: &Check, timeout: Duration, dialer: Option<&Dialer>) -> ProbeOutcome {
     let until = Instant::now() + timeout;
     match check {
-        Check::Exec(_) => Outcome::Error("not a probe over the network".to_owned()),
+        Check::Exec(_) => ProbeOutcome::Error("not a probe over the network".to_owned()),
         Check::Tcp { host, port } => match http::connect(host, *port, until, dialer) {
-            Ok(_) => Outcome::Success,
-            Err(fault) => Outcome::Failure(fault),
+            Ok(_) => ProbeOutcome::Success,
+            Err(fault) => ProbeOutcome::Failure(fault),
         },
         Check::Http(request) => match http::fetch(request, timeout, dialer) {
-            Ok(response) if (200..400).contains(&response.status) => Outcome::Success,
-            Ok(response) => Outcome::Failure(format!(
+            Ok(response) if (200..400).contains(&response.status) => ProbeOutcome::Success,
+            Ok(response) => ProbeOutcome::Failure(format!(
                 "HTTP probe failed with statuscode: {}",
                 response.status
             )),
-            Err(fault) => Outcome::Failure(fault),
+            Err(fault) => ProbeOutcome::Failure(fault),
         },
     }
 }

@@ -13,7 +13,7 @@ use rustix::process::{Pid, WaitStatus};
 use super::{Supervisor, log};
 use crate::model::kind::ObjectKind;
 use crate::model::rollout::{self, RolledBack};
-use crate::model::{HOOK_ANNOTATION, Hook, HookOutcome, ObjectRef, Ordinal, PetSeen, Set};
+use crate::model::{HOOK_ANNOTATION, HookOutcome, ObjectRef, Ordinal, PetSeen, ScaleDownHook, Set};
 use crate::problem::{Problem, Result};
 use crate::role::Role;
 use crate::store;
@@ -118,7 +118,7 @@ impl Supervisor {
 
     /// Runs the set's command for it in a pet that is about to leave.
     pub(super) fn run_hook(&mut self, key: &ObjectRef, set: &Set, ordinal: Ordinal) -> Result<()> {
-        let Some(command) = &set.wishes.pre_scale_down else {
+        let Some(command) = &set.options.pre_scale_down else {
             return Ok(());
         };
         let pet = ObjectRef::new(key.namespace.clone(), set.pet_name(ordinal).parse()?);
@@ -202,7 +202,7 @@ impl Supervisor {
             return Ok(());
         }
         let generation = hook.generation;
-        let text = serde_json::to_string(&Hook {
+        let text = serde_json::to_string(&ScaleDownHook {
             generation,
             outcome,
         })?;
@@ -214,7 +214,7 @@ impl Supervisor {
 
     /// Forgets a hook that an earlier supervisor ran: nobody knows what became of it.
     pub(super) fn forget_lost_hook(&self, pet: &mut PetSeen) {
-        let running = |hook: &Hook| hook.outcome == HookOutcome::Running;
+        let running = |hook: &ScaleDownHook| hook.outcome == HookOutcome::Running;
         let mut known = self.hooks.values();
         if pet.hook.as_ref().is_some_and(running) && !known.any(|hook| hook.uid == pet.uid) {
             pet.hook = None;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::programs::{ProgramPath, ask, program, program_text, programs, source_text, verdict};
 use crate::cli::shared::render;
 use crate::cli::shared::session::Session;
-use crate::model::image::{Explained, Launch};
+use crate::model::image::{Explained, ImageLaunch};
 use crate::problem::Result;
 use crate::store;
 
@@ -99,7 +99,7 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<()> {
 }
 
 fn page(image: &str, explained: &Explained) -> Explanation {
-    let none = Launch::default();
+    let none = ImageLaunch::default();
     let launch = explained.launch.as_ref().unwrap_or(&none);
     let entry = explained.entry.as_ref();
     let names = |pairs: &[(String, String)]| pairs.iter().map(|(name, _)| name.clone()).collect();

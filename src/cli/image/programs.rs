@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::model::image::{Disk, Explained, Known};
+use crate::model::image::{Disk, Explained, KnownImage};
 use crate::problem::{Kind, Problem, Result};
 use crate::store;
 
@@ -16,7 +16,7 @@ pub(super) struct ProgramPath {
 }
 
 /// Returns the programs that an image needs.
-pub(super) fn programs(known: &Known) -> Vec<ProgramPath> {
+pub(super) fn programs(known: &KnownImage) -> Vec<ProgramPath> {
     let programs = known.programs.iter().cloned();
     programs
         .map(|(name, path)| ProgramPath { name, path })

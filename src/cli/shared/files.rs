@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::egress;
 use super::render::{self, Document, Format, List};
 use super::session::{Session, say};
-use crate::manifest;
+use crate::manifest::{self, Warning};
 use crate::model::object::Object;
 use crate::model::{Isolation, Set};
 use crate::problem::{Problem, Result};
@@ -25,7 +25,7 @@ pub(crate) struct FileArgs {
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) objects: Vec<Object>,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
 }
 
 impl Loaded {
@@ -39,10 +39,9 @@ impl Loaded {
 
     /// Prints the warnings, without those that isolation settles if every pod `is_isolated`.
     pub(crate) fn warn(&self, is_isolated: bool) {
-        let root = rustix::process::geteuid().is_root();
-        let settled = |warning: &String| is_isolated && manifest::is_settled(warning, root);
+        let settled = |warning: &Warning| is_isolated && warning.is_settled_by_isolation();
         for warning in self.warnings.iter().filter(|it| !settled(it)) {
-            say(format!("warning: {warning}"));
+            say(format!("warning: {}", warning.text));
         }
     }
 
@@ -66,7 +65,12 @@ pub(crate) fn load(session: &Session, files: &[PathBuf]) -> Result<Loaded> {
     let sources = manifest::sources(files)?;
     let loaded = manifest::load(&sources, &session.namespace)?;
     let (mut objects, mut warnings) = (loaded.objects, loaded.warnings);
-    warnings.extend(objects.iter().filter_map(chart_hook_warning));
+    warnings.extend(
+        objects
+            .iter()
+            .filter_map(chart_hook_warning)
+            .map(Warning::plain),
+    );
     objects.retain(|object| chart_hook(object).is_none());
     Ok(Loaded { objects, warnings })
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::super::check_update;
-use super::super::fault::{Faults, Reason};
+use super::super::fault::{FaultKind, Faults};
 use super::super::load::Draft;
 use super::super::old::Era;
 use crate::model::kind::ObjectKind;
@@ -98,7 +98,7 @@ fn judge(manifest: &Value) -> Verdict {
         let kind = root.text("kind").unwrap_or_default();
         let message = format!("no kind {kind:?} is registered for version \"apps/v1\"");
         let mut faults = Faults::default();
-        faults.push("kind", message, Reason::Decoding);
+        faults.push("kind", message, FaultKind::Decoding);
         return verdict(None, faults, Vec::new(), kind, "");
     }
     let mut draft = Draft::new(root, Era::Current);
@@ -108,7 +108,7 @@ fn judge(manifest: &Value) -> Verdict {
     let warnings = draft
         .warnings
         .iter()
-        .map(|(path, text)| format!("{path}: {text}"))
+        .map(|remark| format!("{}: {}", remark.path, remark.text))
         .collect();
     verdict(
         object,
@@ -129,10 +129,10 @@ fn verdict(
     let decoding = faults
         .0
         .iter()
-        .find(|fault| fault.reason == Reason::Decoding);
+        .find(|fault| matches!(fault.kind, FaultKind::Decoding | FaultKind::UnknownField));
     let message = match decoding {
         Some(fault) => {
-            let strict = if fault.message.starts_with("unknown field") {
+            let strict = if fault.kind == FaultKind::UnknownField {
                 "strict decoding error: "
             } else {
                 ""
@@ -169,7 +169,7 @@ fn a_new_set_is_accepted_or_refused_as_the_api_server_does() {
         let found = judge(&changed(&recording["baseline"], &case["change"]));
         let expected = case["message"].as_str().unwrap_or_default();
         if TOO_LONG_FOR_PODS.contains(&name) {
-            assert_eq!(found.faults.0[0].reason, Reason::Ours, "{name}");
+            assert_eq!(found.faults.0[0].kind, FaultKind::Ours, "{name}");
             continue;
         }
         if found.message != without_scheme(expected) {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Loaded, WEB, load_text, only, replaced};
+use super::{LoadedObjects, WEB, load_text, only, replaced, texts};
 
 /// Returns the object's JSON after loading.
 fn stored(text: &str) -> Value {
@@ -10,7 +10,7 @@ fn stored(text: &str) -> Value {
 }
 
 fn warnings(text: &str) -> String {
-    load_text(text).unwrap().warnings.join("\n")
+    texts(&load_text(text).unwrap()).join("\n")
 }
 
 /// Adds lines to the pod template of the sound set.
@@ -49,7 +49,7 @@ fn lists_documents_and_json_are_all_read() {
         map("b")
     );
     let text = format!("# first\n---\n{list}---\n\n---\n{}\n", map("c"));
-    let names = |loaded: &Loaded| -> Vec<String> {
+    let names = |loaded: &LoadedObjects| -> Vec<String> {
         loaded
             .objects
             .iter()
@@ -82,7 +82,7 @@ fn other_kinds_are_skipped_and_named() {
     let loaded = load_text(&text).unwrap();
     assert_eq!(loaded.objects.len(), 1);
     let expected = "x.yaml:2:7: ignored Deployment/foo: petset runs sets and what belongs to them";
-    assert_eq!(loaded.warnings, [expected]);
+    assert_eq!(texts(&loaded), [expected]);
     // KubeDB has another PetSet (D11).
     let other = "apiVersion: apps.k8s.appscode.com/v1\nkind: PetSet\nmetadata: {name: x}";
     assert_eq!(load_text(other).unwrap().objects, []);

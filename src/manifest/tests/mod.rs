@@ -7,7 +7,7 @@ mod good;
 mod mangled;
 mod written;
 
-use super::{Loaded, Source, load};
+use super::{LoadedObjects, Source, load};
 use crate::model::Namespace;
 use crate::model::object::Object;
 
@@ -43,7 +43,13 @@ spec:
 ";
 
 /// Loads one text as `x.yaml`; a refusal is its message.
-fn load_text(text: &str) -> Result<Loaded, String> {
+/// Lists the texts of the warnings.
+fn texts(loaded: &LoadedObjects) -> Vec<&str> {
+    let warnings = loaded.warnings.iter();
+    warnings.map(|warning| warning.text.as_str()).collect()
+}
+
+fn load_text(text: &str) -> Result<LoadedObjects, String> {
     let source = Source {
         name: "x.yaml".to_owned(),
         text: text.to_owned(),

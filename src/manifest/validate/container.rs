@@ -1,27 +1,30 @@
 //! Containers: their names, ports and environment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, EnvFromSource, EnvVar, EnvVarSource, ObjectFieldSelector, PodSpec,
-    ResourceFieldSelector, Volume,
+    ResourceFieldSelector,
 };
 
 use super::super::fault::Faults;
-use super::super::quantity::Quantity;
 use super::mounts::{volume_devices, volume_mounts};
 use super::names::{
-    config_key, label, note, note_required, port_name, port_number, qualified, subdomain, variable,
+    KnownVolumes, config_key, label, note, note_required, numbered, port_name, qualified,
+    subdomain, variable,
 };
 use super::one_of;
 use super::probe::{lifecycle, probes};
 use super::resources::resources;
-
-/// The volumes of a pod that are sound, by name.
-pub(super) type Known<'v> = BTreeMap<&'v str, &'v Volume>;
+use crate::model::quantity::Quantity;
 
 /// Checks the main containers.
-pub(super) fn containers(faults: &mut Faults, path: &str, spec: &PodSpec, known: &Known<'_>) {
+pub(super) fn containers(
+    faults: &mut Faults,
+    path: &str,
+    spec: &PodSpec,
+    known: &KnownVolumes<'_>,
+) {
     let path = format!("{path}.containers");
     if spec.containers.is_empty() {
         return faults.required(&path, "");
@@ -43,7 +46,12 @@ pub(super) fn containers(faults: &mut Faults, path: &str, spec: &PodSpec, known:
 }
 
 /// Checks the init containers (I03).
-pub(super) fn init_containers(faults: &mut Faults, path: &str, spec: &PodSpec, known: &Known<'_>) {
+pub(super) fn init_containers(
+    faults: &mut Faults,
+    path: &str,
+    spec: &PodSpec,
+    known: &KnownVolumes<'_>,
+) {
     let mut names: BTreeSet<&String> = spec.containers.iter().map(|main| &main.name).collect();
     for (index, container) in spec.init_containers.iter().flatten().enumerate() {
         let path = format!("{path}.initContainers[{index}]");
@@ -94,7 +102,7 @@ fn restart_policy(faults: &mut Faults, path: &str, container: &Container) {
     }
 }
 
-fn common(faults: &mut Faults, path: &str, container: &Container, known: &Known<'_>) {
+fn common(faults: &mut Faults, path: &str, container: &Container, known: &KnownVolumes<'_>) {
     note_required(faults, &format!("{path}.name"), &container.name, label);
     if container.image.as_deref().unwrap_or_default().is_empty() {
         faults.required(&format!("{path}.image"), "");
@@ -158,13 +166,6 @@ fn ports(faults: &mut Faults, path: &str, ports: Option<&[ContainerPort]>) {
             protocol,
             &["SCTP", "TCP", "UDP"],
         );
-    }
-}
-
-/// Notes a number that is no port.
-pub(super) fn numbered(faults: &mut Faults, path: &str, number: i32) {
-    for complaint in port_number(number) {
-        faults.invalid(path, number, &complaint);
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::Container;
 
 use super::super::fault::Faults;
-use super::container::Known;
+use super::names::KnownVolumes;
 
 /// Checks the volume mounts of a container.
 ///
@@ -14,7 +14,7 @@ pub(super) fn volume_mounts(
     faults: &mut Faults,
     path: &str,
     container: &Container,
-    known: &Known<'_>,
+    known: &KnownVolumes<'_>,
 ) {
     let list = format!("{path}.volumeMounts");
     let mut taken = BTreeSet::new();
@@ -73,7 +73,7 @@ pub(super) fn volume_devices(
     faults: &mut Faults,
     path: &str,
     container: &Container,
-    known: &Known<'_>,
+    known: &KnownVolumes<'_>,
 ) {
     for (index, device) in container.volume_devices.iter().flatten().enumerate() {
         let path = format!("{path}.volumeDevices[{index}]");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::Volume;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::super::fault::Faults;
@@ -260,3 +261,13 @@ pub(super) fn metadata(faults: &mut Faults, meta: &ObjectMeta, rule: fn(&str) ->
         );
     }
 }
+
+/// Notes a number that is no port.
+pub(super) fn numbered(faults: &mut Faults, path: &str, number: i32) {
+    for complaint in port_number(number) {
+        faults.invalid(path, number, &complaint);
+    }
+}
+
+/// The volumes of a pod that are sound, by name.
+pub(super) type KnownVolumes<'v> = BTreeMap<&'v str, &'v Volume>;

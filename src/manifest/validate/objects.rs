@@ -5,9 +5,9 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::super::fault::Faults;
-use super::super::quantity::Quantity;
 use super::names::{self, config_key, note, subdomain};
 use super::selector;
+use crate::model::quantity::Quantity;
 
 const MAX_BYTES: usize = 1024 * 1024;
 

@@ -6,9 +6,9 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::super::fault::{Faults, Reason};
+use super::super::fault::{FaultKind, Faults};
 use super::at_least_zero;
-use super::container::numbered;
+use super::names::numbered;
 use super::names::{note, port_name};
 
 /// What a probe or a hook may do; the first one given counts.
@@ -39,7 +39,7 @@ pub(super) fn grpc_probes(faults: &mut Faults, path: &str, spec: &PodSpec) {
                 faults.push(
                     &format!("{path}.{name}.{field}.grpc"),
                     message,
-                    Reason::Ours,
+                    FaultKind::Ours,
                 );
             }
         }

@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Amount;
 
 use super::super::fault::Faults;
-use super::super::quantity::Quantity;
 use super::names::{note, qualified};
+use crate::model::quantity::Quantity;
 
 type Amounts = BTreeMap<String, Amount>;
 

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use serde_json::json;
 
 use super::super::fault::Faults;
-use super::container::numbered;
+use super::names::numbered;
 use super::names::{self, label, note, note_required, service_name, subdomain};
 use super::one_of;
 use super::probe::port;

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{
 };
 use serde_json::json;
 
-use super::super::fault::{Faults, Reason};
+use super::super::fault::{FaultKind, Faults};
 use super::names::{self, label, note};
 use super::objects::claim_spec;
 use super::pod::pod_spec;
@@ -222,7 +222,7 @@ fn check_limits(faults: &mut Faults, spec: &StatefulSetSpec, name: &str) {
     let replicas = i64::from(spec.replicas.unwrap_or(1));
     if replicas > i64::from(MAX_REPLICAS) {
         let message = format!("Invalid value: {replicas}: a set has at most {MAX_REPLICAS} pets");
-        faults.push("spec.replicas", message, Reason::Ours);
+        faults.push("spec.replicas", message, FaultKind::Ours);
         return;
     }
     let start = spec.ordinals.as_ref().and_then(|ordinals| ordinals.start);
@@ -232,7 +232,7 @@ fn check_limits(faults: &mut Faults, spec: &StatefulSetSpec, name: &str) {
             "Invalid value: {}: the last ordinal would be {last}",
             start.unwrap_or(0)
         );
-        faults.push("spec.ordinals.start", message, Reason::Ours);
+        faults.push("spec.ordinals.start", message, FaultKind::Ours);
         return;
     }
     let pet = format!("{name}-{last}");
@@ -242,6 +242,6 @@ fn check_limits(faults: &mut Faults, spec: &StatefulSetSpec, name: &str) {
              host name has at most {MAX_LABEL}",
             pet.len()
         );
-        faults.push("metadata.name", message, Reason::Ours);
+        faults.push("metadata.name", message, FaultKind::Ours);
     }
 }

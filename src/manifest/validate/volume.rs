@@ -8,18 +8,19 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::super::fault::Faults;
-use super::super::quantity::Quantity;
-use super::container::{FILE_FIELDS, Known, field_ref, resource_field};
+use super::container::{FILE_FIELDS, field_ref, resource_field};
 use super::mounts::{descending, no_backsteps};
+use super::names::KnownVolumes;
 use super::names::{label, note};
+use crate::model::quantity::Quantity;
 
 /// Checks the volumes of a pod and returns the sound ones.
 pub(super) fn volumes<'v>(
     faults: &mut Faults,
     path: &str,
     volumes: Option<&'v [Volume]>,
-) -> Known<'v> {
-    let mut known = Known::new();
+) -> KnownVolumes<'v> {
+    let mut known = KnownVolumes::new();
     for (index, volume) in volumes.unwrap_or_default().iter().enumerate() {
         let path = format!("{path}[{index}]");
         let mut wrong = Faults::default();

@@ -4,11 +4,11 @@ use k8s_openapi::api::core::v1::{
     PersistentVolumeClaim, PersistentVolumeClaimSpec, Service, ServicePort, ServiceSpec,
 };
 
-use super::super::old::Remarks;
-use super::Ignored;
+use super::ignored::{Cause, Ignored};
+use crate::manifest::remark::Remarks;
 
-const NO_STORAGE: &str = "ignored: a claim is a directory without class or size";
-const NO_ROUTING: &str = "ignored: services are seen on this machine only";
+const NO_STORAGE: Cause = Cause::always("ignored: a claim is a directory without class or size");
+const NO_ROUTING: Cause = Cause::always("ignored: services are seen on this machine only");
 
 /// Remarks on a claim or a template of one; `path` is that of its spec.
 pub(in super::super) fn of_claim(path: &str, claim: &PersistentVolumeClaim, remarks: &mut Remarks) {

@@ -1,11 +1,8 @@
-//! What a `securityContext` asks for: some of it takes root, some isolation, and some nobody does.
+//! The fields of a `securityContext`: some need root, some isolation, and some are never acted on.
 
 use k8s_openapi::api::core::v1::{PodSecurityContext, SecurityContext};
 
-use super::{ISOLATED, Ignored, NO_CONTAINERS};
-
-pub(super) const ROOT: &str = "only acted on with isolation full, as root or with subordinate ids (`petset doctor` tells): \
-                    otherwise pets run as the user who runs petset";
+use super::ignored::{ISOLATED, Ignored, NO_CONTAINERS, ROOT};
 
 /// Remarks on what a pod asks for.
 pub(super) fn of_pod(ignored: &mut Ignored<'_>, context: &PodSecurityContext) {
@@ -71,14 +68,14 @@ pub(super) fn of_container(ignored: &mut Ignored<'_>, path: &str, context: &Secu
         seccomp_profile,
         windows_options,
     } = context;
-    let closed = *read_only_root_filesystem == Some(true);
-    let humble = *allow_privilege_escalation == Some(false);
+    let read_only = *read_only_root_filesystem == Some(true);
+    let no_new_privileges = *allow_privilege_escalation == Some(false);
     let lists = [
         ("runAsUser", ROOT, run_as_user.is_some()),
         ("runAsGroup", ROOT, run_as_group.is_some()),
         ("runAsNonRoot", ISOLATED, *run_as_non_root == Some(true)),
-        ("readOnlyRootFilesystem", ISOLATED, closed),
-        ("allowPrivilegeEscalation", ISOLATED, humble),
+        ("readOnlyRootFilesystem", ISOLATED, read_only),
+        ("allowPrivilegeEscalation", ISOLATED, no_new_privileges),
         (
             "appArmorProfile",
             NO_CONTAINERS,

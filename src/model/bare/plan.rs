@@ -20,7 +20,7 @@ pub fn plan_pod(want: &Pod, pet: Option<&Pod>, stopped: bool) -> Plan {
             .and_then(|status| status.phase.as_deref());
         matches!(phase, Some("Succeeded" | "Failed"))
     };
-    let mut world = World {
+    let mut world = PodRehearsal {
         over: pet.is_some_and(ended),
         want: Some(want.clone()),
         pet: pet.cloned(),
@@ -65,13 +65,13 @@ fn told(step: PodStep, name: &str) -> Option<Planned> {
 }
 
 /// The values on which the steps are performed.
-struct World {
+struct PodRehearsal {
     want: Option<Pod>,
     pet: Option<Pod>,
     over: bool,
 }
 
-impl World {
+impl PodRehearsal {
     fn perform(&mut self, step: PodStep) {
         match step {
             PodStep::Create => (self.pet, self.over) = (self.want.clone(), false),

@@ -31,19 +31,19 @@ fn made(env: Value, env_from: Value, sources: &Sources) -> Result<Environment, S
     let container = json!({"name": "c", "env": env, "envFrom": env_from});
     let pod = pod(json!({"hostname": "web-2", "subdomain": "nodes", "containers": [container]}));
     let container = &pod.spec.as_ref().unwrap().containers[0];
-    let image = Launch {
+    let image = ImageLaunch {
         env: vec![
             ("SIZE".into(), "image".into()),
             ("POD_IP".into(), "image".into()),
         ],
         path: vec!["/build/v2/bin".into()],
-        ..Launch::default()
+        ..ImageLaunch::default()
     };
     let environment = for_container(&pod, container, sources, &own(), &image);
     environment.map_err(|error| error.message)
 }
 
-fn own() -> Own<'static> {
+fn own() -> PetsetVariables<'static> {
     static INHERITED: std::sync::LazyLock<Vec<(String, String)>> = std::sync::LazyLock::new(|| {
         let pairs = [
             ("PATH", "/usr/bin:/bin"),
@@ -53,7 +53,7 @@ fn own() -> Own<'static> {
         let owned = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
         owned.to_vec()
     });
-    Own {
+    PetsetVariables {
         state_dir: Path::new("/state"),
         petset: Path::new("/usr/bin/petset"),
         cluster_domain: "cluster.local",
@@ -185,20 +185,23 @@ fn v24_arguments_know_everything_and_an_exec_probe_only_plain_values() {
     ];
     let argv = words.map(str::to_owned).to_vec();
     let typed = 0..argv.len();
-    let launch = Launch {
+    let launch = ImageLaunch {
         argv,
         typed,
-        ..Launch::default()
+        ..ImageLaunch::default()
     };
     assert_eq!(
-        launch.expanded(&environment),
+        launch.expanded(|word| environment.expand(word)),
         ["p", "p", "web-2", "$(hostname)", "$(PLAIN)"]
     );
-    let image = Launch {
+    let image = ImageLaunch {
         typed: 1..5,
         ..launch.clone()
     };
-    assert_eq!(image.expanded(&environment)[..2], ["$(PLAIN)", "p"]);
+    assert_eq!(
+        image.expanded(|word| environment.expand(word))[..2],
+        ["$(PLAIN)", "p"]
+    );
     let container: Container = parse(json!({"name": "c", "env": env}));
     let probe = probe_command(&container, &launch.argv);
     assert_eq!(
@@ -328,7 +331,7 @@ fn v27_a_pod_may_do_without_the_variables_of_services() {
     sources.services.insert("a".to_owned(), parse(service));
     let pod = pod(json!({"enableServiceLinks": false, "containers": [{"name": "c"}]}));
     let container = &pod.spec.as_ref().unwrap().containers[0];
-    let made = for_container(&pod, container, &sources, &own(), &Launch::default()).unwrap();
+    let made = for_container(&pod, container, &sources, &own(), &ImageLaunch::default()).unwrap();
     assert_eq!(value(&made, "A_SERVICE_HOST"), None);
     assert!(!references(&pod).services);
 }

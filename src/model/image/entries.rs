@@ -13,7 +13,7 @@ const BUILT_IN: &str = include_str!("../images.toml");
 /// What `images.toml` says of one image.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Entry {
+pub(super) struct ImageEntry {
     /// The entry of the same file, or of the built-in catalogue, that holds for what is not here.
     pub(super) like: Option<String>,
     /// Runs before the arguments, unless the manifest gives a command.
@@ -46,7 +46,7 @@ pub(super) struct Entry {
     /// is not there is passed over.
     #[serde(default)]
     pub(super) search: Vec<String>,
-    /// Whom the image's entrypoint becomes, where it is started by root.
+    /// The user that the image's entrypoint switches to when root starts it.
     pub(super) user: Option<String>,
     /// Where the image keeps what it writes: empty at first, unless a volume is there.
     #[serde(default)]
@@ -71,7 +71,7 @@ pub(super) struct Entry {
 #[derive(Debug, Clone)]
 pub(super) struct Book {
     pub(super) path: PathBuf,
-    pub(super) entries: BTreeMap<String, Entry>,
+    pub(super) entries: BTreeMap<String, ImageEntry>,
 }
 
 impl Book {
@@ -85,19 +85,19 @@ impl Book {
 }
 
 /// Reads entries; a fault begins with its place, `:3:1: `.
-pub(super) fn read_entries(text: &str) -> Result<BTreeMap<String, Entry>, String> {
-    let entries: BTreeMap<String, Entry> =
-        toml::from_str(text).map_err(|error| place(text, &error))?;
+pub(super) fn read_entries(text: &str) -> Result<BTreeMap<String, ImageEntry>, Problem> {
+    let entries: BTreeMap<String, ImageEntry> =
+        toml::from_str(text).map_err(|error| Problem::invalid(place(text, &error)))?;
     for (key, entry) in &entries {
         if let Some(fault) = entry.fault() {
             let place = place_of(text, key).unwrap_or_default();
-            return Err(format!("{place}: [{key:?}] {fault}"));
+            return Err(Problem::invalid(format!("{place}: [{key:?}] {fault}")));
         }
     }
     Ok(entries)
 }
 
-impl Entry {
+impl ImageEntry {
     /// Returns this entry with what only `base` has.
     fn over(&self, base: Self) -> Self {
         let own = self.clone();
@@ -212,8 +212,8 @@ const MOST_LIKE: usize = 8;
 /// Fills in what entries leave to another one.
 fn complete(
     text: &str,
-    entries: BTreeMap<String, Entry>,
-) -> Result<BTreeMap<String, Entry>, String> {
+    entries: BTreeMap<String, ImageEntry>,
+) -> Result<BTreeMap<String, ImageEntry>, Problem> {
     let completed = |(key, entry)| {
         Ok((
             String::clone(key),
@@ -226,11 +226,11 @@ fn complete(
 /// Fills in one entry; one that is like its own name extends the built-in entry.
 fn completed(
     text: &str,
-    entries: &BTreeMap<String, Entry>,
+    entries: &BTreeMap<String, ImageEntry>,
     key: &str,
-    entry: &Entry,
+    entry: &ImageEntry,
     depth: usize,
-) -> Result<Entry, String> {
+) -> Result<ImageEntry, Problem> {
     let Some(like) = &entry.like else {
         return Ok(entry.clone());
     };
@@ -241,13 +241,13 @@ fn completed(
     };
     let missing = || {
         let place = place_of(text, key).unwrap_or_default();
-        format!("{place}: [{key:?}] like: no entry {like:?}")
+        Problem::invalid(format!("{place}: [{key:?}] like: no entry {like:?}"))
     };
     base.map(|base| entry.over(base)).ok_or_else(missing)
 }
 
 /// Reads the built-in entry of exactly this key.
-fn built_in_of(key: &str) -> Result<Option<Entry>, String> {
+fn built_in_of(key: &str) -> Result<Option<ImageEntry>, Problem> {
     let mut parts = built_in_parts();
     let Some((_, part)) = parts.find(|(known, _)| *known == key) else {
         return Ok(None);
@@ -257,14 +257,15 @@ fn built_in_of(key: &str) -> Result<Option<Entry>, String> {
 }
 
 /// Reads a part of the built-in catalogue.
-pub(super) fn read_built_in(part: &str) -> Result<Option<(String, Entry)>, String> {
+pub(super) fn read_built_in(part: &str) -> Result<Option<(String, ImageEntry)>, Problem> {
     let entries = read_entries(part).and_then(|entries| complete(part, entries));
-    let entries = entries.map_err(|fault| format!("built-in catalogue{fault}"))?;
+    let entries =
+        entries.map_err(|fault| Problem::invalid(format!("built-in catalogue{fault}")))?;
     Ok(entries.into_iter().next())
 }
 
 /// Finds the built-in entry, reading only the part of the catalogue that it needs.
-pub(super) fn built_in(reference: &Reference<'_>) -> Result<Option<(String, Entry)>, String> {
+pub(super) fn built_in(reference: &Reference<'_>) -> Result<Option<(String, ImageEntry)>, Problem> {
     let fits = built_in_parts().filter_map(|(key, part)| Some((fit(key, reference)?.0, part)));
     let Some((_, part)) = fits.max_by_key(|(fit, _)| *fit) else {
         return Ok(None);

@@ -2,26 +2,28 @@
 
 use std::path::{Path, PathBuf};
 
-use super::entries::{Entry, built_in, built_in_parts, read_built_in};
+use super::catalogue::Catalogue;
+use super::entries::{ImageEntry, built_in, built_in_parts, read_built_in};
+use super::fill::{self, FoundEntry};
+use super::launch::{Disk, ImageLaunch};
 use super::reference::{Reference, fit};
-use super::{Catalogue, Disk, Found, Launch, PullError, fill, find_any};
 use crate::problem::{Kind, Problem};
 
 /// A program that an image needs, and where it is; alternatives are written `mysqld|mariadbd`.
-type Need = (String, Option<PathBuf>);
+type Requirement = (String, Option<PathBuf>);
 
 /// An entry of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownImage {
     /// What a reference has to end with, such as `redis` or `mydb:{tag}`.
     pub key: String,
     /// The file that has it; none for the built-in catalogue.
     pub file: Option<PathBuf>,
     /// What it needs to run.
-    pub programs: Vec<Need>,
+    pub programs: Vec<Requirement>,
     /// What Debian calls the package that has the programs.
     pub package: Option<String>,
-    /// Whom its entrypoint becomes, where root starts it.
+    /// The user that its entrypoint switches to when root starts it.
     pub user: Option<String>,
     /// Where it keeps what it writes.
     pub data: Vec<String>,
@@ -31,8 +33,8 @@ pub struct Known {
     pub args: Vec<String>,
 }
 
-impl Known {
-    /// Tells whether all its programs are here.
+impl KnownImage {
+    /// Returns whether all its programs are here.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.programs.iter().all(|(_, path)| path.is_some())
@@ -58,9 +60,9 @@ pub struct Explained {
     /// Where it was looked up, in this order; the last of them has the entry, if any has.
     pub looked: Vec<Looked>,
     /// The entry.
-    pub entry: Option<Known>,
+    pub entry: Option<KnownImage>,
     /// What is started for a container that gives neither command nor arguments.
-    pub launch: Result<Launch, PullError>,
+    pub launch: Result<ImageLaunch, Problem>,
     /// The file that would be executed.
     pub program: Option<PathBuf>,
 }
@@ -70,8 +72,8 @@ impl Catalogue {
     ///
     /// # Errors
     ///
-    /// Says what is no entry.
-    pub fn known(&self, disk: &Disk<'_>) -> Result<Vec<Known>, Problem> {
+    /// Names the text that is no entry.
+    pub fn known(&self, disk: &Disk<'_>) -> Result<Vec<KnownImage>, Problem> {
         let mut known = Vec::new();
         for book in &self.books {
             let entries = book.entries.iter();
@@ -80,7 +82,7 @@ impl Catalogue {
             );
         }
         for (_, part) in built_in_parts() {
-            let entry = read_built_in(part).map_err(|fault| Problem::new(Kind::Bug, fault))?;
+            let entry = read_built_in(part).map_err(bug)?;
             let entry = entry.iter();
             known.extend(entry.map(|(key, entry)| self.describe(key, entry, None, "", disk)));
         }
@@ -99,7 +101,7 @@ impl Catalogue {
     ///
     /// # Errors
     ///
-    /// Says what is no entry in the built-in catalogue.
+    /// Names the text of the built-in catalogue that is no entry.
     pub fn explain(
         &self,
         image: &str,
@@ -125,7 +127,7 @@ impl Catalogue {
             }
         }
         if entry.is_none() {
-            let found = built_in(&reference).map_err(|fault| Problem::new(Kind::Bug, fault))?;
+            let found = built_in(&reference).map_err(bug)?;
             let key = found.as_ref().map(|(key, _)| key.clone());
             looked.push(Looked { file: None, key });
             entry =
@@ -149,30 +151,34 @@ impl Catalogue {
     fn describe(
         &self,
         key: &str,
-        entry: &Entry,
+        entry: &ImageEntry,
         book: Option<&Path>,
         tag: &str,
         disk: &Disk<'_>,
-    ) -> Known {
+    ) -> KnownImage {
         let key = key.to_owned();
         let entry = match tag.is_empty() {
             true => entry.clone(),
-            false => self.filled(&Found {
-                entry,
-                key: key.clone(),
-                book,
-                tag,
-            }),
+            false => {
+                let key = key.clone();
+                let found = FoundEntry {
+                    entry,
+                    key,
+                    book,
+                    tag,
+                };
+                found.filled(&self.petset)
+            }
         };
-        let mut launch = Launch::default();
-        fill::furnish(&mut launch, &entry, disk);
+        let mut launch = ImageLaunch::default();
+        fill::add_files(&mut launch, &entry, disk);
         let needs = fill::all_needs(&entry).into_iter().map(|need| {
             let need = need.replace("{petset}", &self.petset.to_string_lossy());
-            let path = find_any(&need, &launch, disk);
+            let path = launch.find_any(&need, disk);
             (need, path)
         });
         let starts = entry.entrypoint.or(entry.program);
-        Known {
+        KnownImage {
             programs: needs.collect(),
             file: book.map(Path::to_owned),
             package: entry.package,
@@ -185,13 +191,25 @@ impl Catalogue {
     }
 }
 
+/// Turns a fault of the built-in catalogue into a bug of petset.
+fn bug(fault: Problem) -> Problem {
+    Problem {
+        kind: Kind::Bug,
+        ..fault
+    }
+}
+
 /// Returns the program that a launch comes to: what it executes, or what its script does.
-fn main_program(launch: &Launch, entry: Option<&Known>, disk: &Disk<'_>) -> Option<PathBuf> {
+fn main_program(
+    launch: &ImageLaunch,
+    entry: Option<&KnownImage>,
+    disk: &Disk<'_>,
+) -> Option<PathBuf> {
     let scripted = launch.argv.first().is_some_and(|first| first == "sh");
     let typed = launch.typed.start == 0 && !launch.typed.is_empty();
     let hidden = entry.filter(|_| scripted && !typed);
     match hidden.and_then(|entry| entry.programs.first()) {
         Some((_, path)) => path.clone(),
-        None => find_any(launch.argv.first()?, launch, disk),
+        None => launch.find_any(launch.argv.first()?, disk),
     }
 }

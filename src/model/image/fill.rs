@@ -2,21 +2,30 @@
 
 use std::path::{Path, PathBuf};
 
-use super::entries::Entry;
-use super::{Catalogue, Disk, Found, Launch, find_program};
+use super::entries::ImageEntry;
+use super::launch::{Disk, ImageLaunch};
 
 /// What every script of the catalogue begins with.
 const PRELUDE: &str = include_str!("prelude.sh");
 /// How an entry with a user runs its program.
 const DROP: &str = "become \"$@\"\n";
 
-impl Catalogue {
-    /// Fills in placeholders, and makes relative paths absolute.
-    pub(super) fn filled(&self, found: &Found<'_>) -> Entry {
-        let directory = found.book.and_then(Path::parent);
+/// An entry found, with what its relative paths and placeholders stand for.
+pub(super) struct FoundEntry<'a> {
+    pub(super) entry: &'a ImageEntry,
+    pub(super) key: String,
+    pub(super) book: Option<&'a Path>,
+    pub(super) tag: &'a str,
+}
+
+impl FoundEntry<'_> {
+    /// Returns the entry with its placeholders filled in and relative paths made absolute;
+    /// `petset` is this program.
+    pub(super) fn filled(&self, petset: &Path) -> ImageEntry {
+        let directory = self.book.and_then(Path::parent);
         let named = |text: &String| {
-            let petset = self.petset.to_string_lossy();
-            let text = text.replace("{tag}", found.tag);
+            let petset = petset.to_string_lossy();
+            let text = text.replace("{tag}", self.tag);
             text.replace("{petset}", &petset)
         };
         let fill = |text: &String| {
@@ -31,7 +40,7 @@ impl Catalogue {
             Some(directory) => plain_join(directory, &fill(text)),
             None => fill(text),
         };
-        let entry = found.entry;
+        let entry = self.entry;
         // Within a root of its own, a path is what it says.
         let within = |text: &String| match entry.rootfs {
             Some(_) => named(text),
@@ -40,7 +49,7 @@ impl Catalogue {
         let each = |words: &Vec<String>| words.iter().map(fill).collect::<Vec<_>>();
         let variable = |(name, value): (&String, &String)| (name.clone(), fill(value));
         let text = |(name, text): (&String, &String)| (name.clone(), named(text));
-        Entry {
+        ImageEntry {
             entrypoint: entry.entrypoint.as_ref().map(each),
             program: entry.program.as_ref().map(each),
             script: entry.script.as_ref().map(named),
@@ -65,7 +74,7 @@ fn plain_join(directory: &Path, text: &str) -> String {
 }
 
 /// Adds to a launch what its entry says beside the words.
-pub(super) fn furnish(launch: &mut Launch, entry: &Entry, disk: &Disk<'_>) {
+pub(super) fn add_files(launch: &mut ImageLaunch, entry: &ImageEntry, disk: &Disk<'_>) {
     launch.path = entry.path.iter().map(PathBuf::from).collect();
     launch.search = search_path(&entry.search, disk);
     launch.env = entry.env.clone().into_iter().collect();
@@ -77,7 +86,7 @@ pub(super) fn furnish(launch: &mut Launch, entry: &Entry, disk: &Disk<'_>) {
     launch.files = entry.files.clone().into_iter().collect();
     let shells = entry.shell.iter();
     launch.shell = shells
-        .filter_map(|shell| find_program(shell, launch, disk))
+        .filter_map(|shell| launch.find_program(shell, disk))
         .next();
     if launch.shell.as_ref().and_then(|shell| shell.file_name()) == Some("busybox".as_ref()) {
         launch.applets.clone_from(&entry.applets);
@@ -109,8 +118,13 @@ fn matches(pattern: &str, disk: &Disk<'_>) -> Vec<PathBuf> {
 }
 
 /// Chooses the words by the rules for ENTRYPOINT and CMD.
-pub(super) fn words(entry: &Entry, key: &str, command: &[String], args: &[String]) -> Launch {
-    let mut launch = Launch::default();
+pub(super) fn words(
+    entry: &ImageEntry,
+    key: &str,
+    command: &[String],
+    args: &[String],
+) -> ImageLaunch {
+    let mut launch = ImageLaunch::default();
     if !command.is_empty() {
         launch.argv = [command, args].concat();
         launch.typed = 0..launch.argv.len();
@@ -133,7 +147,7 @@ pub(super) fn words(entry: &Entry, key: &str, command: &[String], args: &[String
 }
 
 /// Puts before a program what makes root become the image's user.
-fn dropping(entry: &Entry, key: &str, program: &[String]) -> Vec<String> {
+fn dropping(entry: &ImageEntry, key: &str, program: &[String]) -> Vec<String> {
     if entry.user.is_none() {
         return program.to_vec();
     }
@@ -147,7 +161,7 @@ fn dropping(entry: &Entry, key: &str, program: &[String]) -> Vec<String> {
     words
 }
 
-fn shell_words(entry: &Entry, key: &str, script: &str) -> Vec<String> {
+fn shell_words(entry: &ImageEntry, key: &str, script: &str) -> Vec<String> {
     let user = entry.user.as_deref().unwrap_or_default();
     let script = format!("user='{user}'\n{PRELUDE}{script}");
     ["sh", "-c", &script, key].map(str::to_owned).to_vec()
@@ -162,7 +176,7 @@ fn is_for_program(program: &[String], args: &[String]) -> bool {
 }
 
 /// Lists the programs that an image needs, beside the one that is started.
-pub(super) fn needs(entry: &Entry) -> Vec<String> {
+pub(super) fn needs(entry: &ImageEntry) -> Vec<String> {
     let program = entry.entrypoint.iter().chain(&entry.program);
     let program = program.flat_map(|words| words.first().cloned());
     let hidden = program.filter(|_| entry.user.is_some());
@@ -170,7 +184,7 @@ pub(super) fn needs(entry: &Entry) -> Vec<String> {
 }
 
 /// Says how Debian's package is installed, in brackets.
-pub(super) fn how_to_install(entry: &Entry) -> String {
+pub(super) fn how_to_install(entry: &ImageEntry) -> String {
     let package = entry.package.as_ref();
     package.map_or_else(String::new, |package| {
         format!(" (on Debian: `apt install {package}`)")
@@ -178,7 +192,7 @@ pub(super) fn how_to_install(entry: &Entry) -> String {
 }
 
 /// Lists the programs that an image needs, that which is started first.
-pub(super) fn all_needs(entry: &Entry) -> Vec<String> {
+pub(super) fn all_needs(entry: &ImageEntry) -> Vec<String> {
     let started = entry.entrypoint.iter().chain(&entry.program);
     let mut started = started.filter_map(|words| words.first());
     let started = started.next().or_else(|| {

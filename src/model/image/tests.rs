@@ -1,6 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use super::entries::{built_in_parts, read_built_in, read_entries};
+use super::reference::fit;
 use super::*;
 use crate::problem::Kind;
 
@@ -21,7 +23,7 @@ fn resolve(
     command: &str,
     args: &str,
     there: &[&str],
-) -> Result<Launch, String> {
+) -> Result<ImageLaunch, String> {
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
     let (command, args): (Vec<_>, Vec<_>) = (words(command), words(args));
     let launch = on_a_machine(there, |disk| {
@@ -58,7 +60,7 @@ fn on_a_machine<T>(there: &[&str], ask: impl FnOnce(&Disk<'_>) -> T) -> T {
 }
 
 /// Shows what is started, without the shell that becomes the image's user or runs its script.
-fn shown(launch: &Launch) -> String {
+fn shown(launch: &ImageLaunch) -> String {
     let words = match &launch.argv[..] {
         [sh, c, script, key, rest @ ..]
             if sh == "sh" && c == "-c" && script.contains("drops()") =>

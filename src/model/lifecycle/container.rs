@@ -5,14 +5,15 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::Now;
-use super::probe::{Kind, Probe};
-use super::run::{Ended, Failure, Run, start_error};
+use super::clock::{Now, earlier};
+use super::event::Failure;
+use super::probe::{Probe, ProbeKind};
+use super::run::{Ended, Run, start_error};
 use crate::model::BackOff;
 
 /// What a container is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum ContainerRole {
     /// Runs to its end before the next one starts.
     Init,
     /// An init container that keeps running (I20).
@@ -72,7 +73,7 @@ impl Restart {
 pub(super) struct Container {
     pub(super) name: String,
     pub(super) image: String,
-    pub(super) role: Role,
+    pub(super) role: ContainerRole,
     pub(super) post_start: bool,
     pub(super) pre_stop: bool,
     pub(super) state: State,
@@ -92,18 +93,18 @@ pub(super) struct Container {
 }
 
 impl Container {
-    pub(super) fn new(spec: &core::Container, role: Role, policy: &str) -> Self {
+    pub(super) fn new(spec: &core::Container, role: ContainerRole, policy: &str) -> Self {
         let own = spec.restart_policy.as_deref();
         let policy = match (role, Restart::of(own.unwrap_or(policy))) {
-            (Role::Sidecar, _) => Restart::Always,
-            (Role::Init, Restart::Always) => Restart::OnFailure,
-            (Role::Init | Role::App, policy) => policy,
+            (ContainerRole::Sidecar, _) => Restart::Always,
+            (ContainerRole::Init, Restart::Always) => Restart::OnFailure,
+            (ContainerRole::Init | ContainerRole::App, policy) => policy,
         };
         let hooks = spec.lifecycle.as_ref();
         let probe = |kind, spec: &Option<core::Probe>| spec.as_ref().map(|it| Probe::of(kind, it));
-        let startup = probe(Kind::Startup, &spec.startup_probe);
-        let liveness = probe(Kind::Liveness, &spec.liveness_probe);
-        let readiness = probe(Kind::Readiness, &spec.readiness_probe);
+        let startup = probe(ProbeKind::Startup, &spec.startup_probe);
+        let liveness = probe(ProbeKind::Liveness, &spec.liveness_probe);
+        let readiness = probe(ProbeKind::Readiness, &spec.readiness_probe);
         Self {
             name: spec.name.clone(),
             image: spec.image.clone().unwrap_or_default(),
@@ -161,7 +162,7 @@ impl Container {
     /// Returns whether a main container that ended like this, before its runner died, is not to
     /// run again when the others do (I56).
     fn is_done_with(&self, end: &core::ContainerStateTerminated) -> bool {
-        self.role == Role::App && self.policy == Restart::OnFailure && end.exit_code == 0
+        self.role == ContainerRole::App && self.policy == Restart::OnFailure && end.exit_code == 0
     }
 
     /// Returns whether any run came before, of this runner or an earlier one.
@@ -169,7 +170,7 @@ impl Container {
         self.ran || self.runs > 0
     }
 
-    /// Ends a container of which nobody knows whether it ran.
+    /// Ends a container that may or may not have run.
     pub(super) fn lose(&mut self, now: Now) {
         if let State::Waiting { .. } = self.state {
             let state = core::ContainerStateTerminated {
@@ -196,21 +197,21 @@ impl Container {
             State::Running(run) => run.since.mono,
             State::Waiting { .. } | State::Starting | State::Ended(_) => now,
         };
-        let held = self.has(Kind::Startup);
+        let held = self.has(ProbeKind::Startup);
         for probe in &mut self.probes {
             probe.begin(started, held);
         }
     }
 
-    fn has(&self, kind: Kind) -> bool {
+    fn has(&self, kind: ProbeKind) -> bool {
         self.probes.iter().any(|probe| probe.kind == kind)
     }
 
-    pub(super) fn probe_mut(&mut self, kind: Kind) -> Option<&mut Probe> {
+    pub(super) fn probe_mut(&mut self, kind: ProbeKind) -> Option<&mut Probe> {
         self.probes.iter_mut().find(|probe| probe.kind == kind)
     }
 
-    fn passes(&self, kind: Kind) -> bool {
+    fn passes(&self, kind: ProbeKind) -> bool {
         let mut probes = self.probes.iter();
         probes.all(|probe| probe.kind != kind || probe.passes())
     }
@@ -222,23 +223,23 @@ impl Container {
         &mut self,
         now: Duration,
         stopping: bool,
-    ) -> (Vec<Kind>, Option<Duration>) {
+    ) -> (Vec<ProbeKind>, Option<Duration>) {
         let State::Running(run) = &self.state else {
             return (Vec::new(), None);
         };
         if run.hook_pending || run.ended.is_some() || run.stop.is_some() || stopping {
             return (Vec::new(), None);
         }
-        let started = self.passes(Kind::Startup);
+        let started = self.passes(ProbeKind::Startup);
         let (mut due, mut wake) = (Vec::new(), None);
         for probe in &mut self.probes {
-            let wanted = (probe.kind == Kind::Startup) != started;
+            let wanted = (probe.kind == ProbeKind::Startup) != started;
             match probe.due(now).filter(|_| wanted) {
                 Some(at) if at <= now => {
                     probe.in_flight = true;
                     due.push(probe.kind);
                 }
-                at => wake = super::earlier(wake, at),
+                at => wake = earlier(wake, at),
             }
         }
         (due, wake)
@@ -376,7 +377,7 @@ impl Container {
     pub(super) fn is_started(&self) -> bool {
         match &self.state {
             State::Running(run) => {
-                !run.hook_pending && run.ended.is_none() && self.passes(Kind::Startup)
+                !run.hook_pending && run.ended.is_none() && self.passes(ProbeKind::Startup)
             }
             State::Waiting { .. } | State::Starting | State::Ended(_) => false,
         }
@@ -384,13 +385,13 @@ impl Container {
 
     pub(super) fn is_ready(&self, stopping: bool) -> bool {
         let State::Running(run) = &self.state else {
-            return self.role == Role::Init && self.succeeded();
+            return self.role == ContainerRole::Init && self.succeeded();
         };
-        self.role != Role::Init
+        self.role != ContainerRole::Init
             && !stopping
             && run.stop.is_none()
             && self.is_started()
-            && self.passes(Kind::Readiness)
+            && self.passes(ProbeKind::Readiness)
     }
 
     pub(super) fn has_ended(&self) -> bool {

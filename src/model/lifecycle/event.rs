@@ -4,25 +4,55 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::PodSpec;
 
-use super::probe::{Kind as ProbeKind, Outcome};
-use super::run::{Exit, Failure};
+use super::probe::{ProbeKind, ProbeOutcome};
 
-/// Where a container stands in its pod: the init containers first, then the main ones.
+/// Which container of its pod: the init containers come first, then the main ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place(pub usize);
+pub struct ContainerIndex(pub usize);
 
 /// A lifecycle hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hook {
+pub enum HookKind {
     /// Runs beside the main process; the container is not running before it ends.
     PostStart,
     /// Runs before the main process is told to end.
     PreStop,
 }
 
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+impl Exit {
+    /// Returns the code that Kubernetes shows: 128 + signal for a signal (V55).
+    #[must_use]
+    pub fn code(self) -> i32 {
+        match self {
+            Self::Code(code) => code,
+            Self::Signal(signal) => 128 + signal,
+        }
+    }
+}
+
+/// Why a container could not be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// Its image cannot be resolved: `ErrImagePull`, then `ImagePullBackOff`.
+    Image(String),
+    /// Its environment cannot be made: `CreateContainerConfigError`.
+    Config(String),
+    /// Its process cannot be made: exit code 128, `StartError`.
+    Launch(String),
+}
+
 /// What happened to the pod.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Event {
+pub enum PodEvent {
     /// Nothing: a deadline may have passed.
     Tick,
     /// The pod's volumes are in place, or why not.
@@ -30,47 +60,47 @@ pub enum Event {
     /// The container's main process runs.
     Started {
         /// The container.
-        place: Place,
+        place: ContainerIndex,
         /// Its main process.
         pid: u32,
     },
     /// The container's main process could not be started.
     StartFailed {
         /// The container.
-        place: Place,
+        place: ContainerIndex,
         /// Why.
         failure: Failure,
     },
     /// The container's main process ended; others of its tree may remain.
     Ended {
         /// The container.
-        place: Place,
+        place: ContainerIndex,
         /// How it ended.
         exit: Exit,
         /// What it said last (V53).
         message: Option<String>,
     },
     /// Nothing remains of the container's tree: always after `Ended`.
-    Gone(Place),
+    Gone(ContainerIndex),
     /// A hook ended.
     Hooked {
         /// The container.
-        place: Place,
+        place: ContainerIndex,
         /// Which hook.
-        hook: Hook,
+        hook: HookKind,
         /// Whether it succeeded.
         outcome: Result<(), String>,
     },
     /// A probe ended.
     Probed {
         /// The container.
-        place: Place,
+        place: ContainerIndex,
         /// Which probe.
         kind: ProbeKind,
         /// The run it was asked for in [`Action::Probe`]: a late answer is ignored.
         run: u32,
         /// What it said.
-        outcome: Outcome,
+        outcome: ProbeOutcome,
     },
     /// The pod is to stop; a repetition may only shorten the grace.
     Stop {
@@ -78,7 +108,7 @@ pub enum Event {
         grace: Duration,
     },
     /// One container is to be restarted, without back-off.
-    Restart(Place),
+    Restart(ContainerIndex),
     /// What is waited for may have changed: try again now.
     Reload,
     /// The pod has changed as far as a pod may: images, deadlines.
@@ -88,25 +118,25 @@ pub enum Event {
 /// What the runner is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Put the pod's volumes in place; answered by [`Event::Prepared`].
+    /// Put the pod's volumes in place; answered by [`PodEvent::Prepared`].
     Prepare,
-    /// Start the container; answered by [`Event::Started`] or [`Event::StartFailed`].
-    Start(Place),
+    /// Start the container; answered by [`PodEvent::Started`] or [`PodEvent::StartFailed`].
+    Start(ContainerIndex),
     /// Send the stop signal to the main process, or, where it has ended, to all that is left.
-    Terminate(Place),
+    Terminate(ContainerIndex),
     /// Kill the container's whole tree, and go on until it is gone.
-    Kill(Place),
-    /// Run a hook; answered by [`Event::Hooked`].
+    Kill(ContainerIndex),
+    /// Run a hook; answered by [`PodEvent::Hooked`].
     Hook {
         /// The container.
-        place: Place,
+        place: ContainerIndex,
         /// Which hook.
-        hook: Hook,
+        hook: HookKind,
     },
-    /// Run a probe once; answered by [`Event::Probed`].
+    /// Run a probe once; answered by [`PodEvent::Probed`].
     Probe {
         /// The container.
-        place: Place,
+        place: ContainerIndex,
         /// Which probe.
         kind: ProbeKind,
         /// To be handed back in the answer.

@@ -4,52 +4,55 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::PodSpec;
 
+use super::clock::seconds;
 use super::container::{State, Wait};
-use super::run::{Ended, Exit, Failure, Run};
-use super::{Action, Event, Hook, Outcome, Pet, Place, ProbeKind, Volumes, seconds};
+use super::event::{Action, ContainerIndex, Exit, Failure, HookKind, PodEvent};
+use super::machine::{PodMachine, VolumeState};
+use super::probe::{ProbeKind, ProbeOutcome};
+use super::run::{Ended, Run};
 
-impl Pet {
-    pub(super) fn note(&mut self, event: Event) {
+impl PodMachine {
+    pub(super) fn note(&mut self, event: PodEvent) {
         match event {
-            Event::Tick => {}
-            Event::Prepared(outcome) => self.note_prepared(outcome),
-            Event::Started { place, pid } => self.note_started(place, pid),
-            Event::StartFailed { place, failure } => self.note_start_failed(place, failure),
-            Event::Ended {
+            PodEvent::Tick => {}
+            PodEvent::Prepared(outcome) => self.note_prepared(outcome),
+            PodEvent::Started { place, pid } => self.note_started(place, pid),
+            PodEvent::StartFailed { place, failure } => self.note_start_failed(place, failure),
+            PodEvent::Ended {
                 place,
                 exit,
                 message,
             } => self.note_ended(place, exit, message),
-            Event::Gone(place) => self.note_gone(place),
-            Event::Hooked {
+            PodEvent::Gone(place) => self.note_gone(place),
+            PodEvent::Hooked {
                 place,
                 hook,
                 outcome,
             } => self.note_hooked(place, hook, outcome),
-            Event::Probed {
+            PodEvent::Probed {
                 place,
                 kind,
                 run,
                 outcome,
             } => self.note_probed(place, kind, run, outcome),
-            Event::Stop { grace } => self.note_stop(grace),
-            Event::Restart(place) => self.restart(place),
-            Event::Reload => self.retry_now(),
-            Event::Redefined(spec) => self.redefine(&spec),
+            PodEvent::Stop { grace } => self.note_stop(grace),
+            PodEvent::Restart(place) => self.restart(place),
+            PodEvent::Reload => self.retry_now(),
+            PodEvent::Redefined(spec) => self.redefine(&spec),
         }
     }
 
     pub(super) fn note_prepared(&mut self, outcome: Result<(), String>) {
         let failures = match self.volumes {
-            Volumes::Missing { failures, .. } => failures,
-            Volumes::Asked | Volumes::Ready => 0,
+            VolumeState::Missing { failures, .. } => failures,
+            VolumeState::Asked | VolumeState::Ready => 0,
         };
         self.unmounted = outcome.clone().err();
         self.volumes = match outcome {
-            Ok(()) => Volumes::Ready,
+            Ok(()) => VolumeState::Ready,
             Err(message) => {
                 self.report(true, "FailedMount", message);
-                Volumes::Missing {
+                VolumeState::Missing {
                     failures: failures + 1,
                     again: self.now.mono + self.back_off.retry_delay(failures),
                 }
@@ -57,7 +60,7 @@ impl Pet {
         };
     }
 
-    pub(super) fn note_started(&mut self, place: Place, pid: u32) {
+    pub(super) fn note_started(&mut self, place: ContainerIndex, pid: u32) {
         let now = self.now;
         let Some(container) = self.containers.get_mut(place.0) else {
             return;
@@ -66,7 +69,7 @@ impl Pet {
         container.state = State::Running(Run::new(now, pid, container.post_start));
         let name = container.name.clone();
         if container.post_start {
-            let hook = Hook::PostStart;
+            let hook = HookKind::PostStart;
             self.actions.push(Action::Hook { place, hook });
         } else {
             container.begin_probing(now.mono);
@@ -74,7 +77,7 @@ impl Pet {
         self.report(false, "Started", format!("Started container {name}"));
     }
 
-    pub(super) fn note_start_failed(&mut self, place: Place, failure: Failure) {
+    pub(super) fn note_start_failed(&mut self, place: ContainerIndex, failure: Failure) {
         let now = self.now;
         let back_off = self.back_off;
         let Some(container) = self.containers.get_mut(place.0) else {
@@ -88,7 +91,12 @@ impl Pet {
         self.report(true, "Failed", message);
     }
 
-    pub(super) fn note_ended(&mut self, place: Place, exit: Exit, message: Option<String>) {
+    pub(super) fn note_ended(
+        &mut self,
+        place: ContainerIndex,
+        exit: Exit,
+        message: Option<String>,
+    ) {
         let now = self.now;
         let Some(run) = self.run_mut(place) else {
             return;
@@ -102,7 +110,7 @@ impl Pet {
         self.actions.extend(due);
     }
 
-    pub(super) fn note_gone(&mut self, place: Place) {
+    pub(super) fn note_gone(&mut self, place: ContainerIndex) {
         let ended = self.run_mut(place).and_then(|run| run.ended.take());
         if let Some(ended) = ended {
             self.conclude(place, ended);
@@ -110,7 +118,7 @@ impl Pet {
     }
 
     /// Decides what becomes of a container whose run is over.
-    pub(super) fn conclude(&mut self, place: Place, ended: Ended) {
+    pub(super) fn conclude(&mut self, place: ContainerIndex, ended: Ended) {
         let now = self.now;
         let (back_off, stopping) = (self.back_off, self.stop.is_some());
         let container = &mut self.containers[place.0];
@@ -125,14 +133,19 @@ impl Pet {
         }
     }
 
-    pub(super) fn note_hooked(&mut self, place: Place, hook: Hook, outcome: Result<(), String>) {
+    pub(super) fn note_hooked(
+        &mut self,
+        place: ContainerIndex,
+        hook: HookKind,
+        outcome: Result<(), String>,
+    ) {
         match hook {
-            Hook::PostStart => self.note_post_start(place, outcome),
-            Hook::PreStop => self.note_pre_stop(place, outcome),
+            HookKind::PostStart => self.note_post_start(place, outcome),
+            HookKind::PreStop => self.note_pre_stop(place, outcome),
         }
     }
 
-    pub(super) fn note_post_start(&mut self, place: Place, outcome: Result<(), String>) {
+    pub(super) fn note_post_start(&mut self, place: ContainerIndex, outcome: Result<(), String>) {
         let now = self.now;
         let Some(run) = self.run_mut(place) else {
             return;
@@ -155,10 +168,10 @@ impl Pet {
 
     pub(super) fn note_probed(
         &mut self,
-        place: Place,
+        place: ContainerIndex,
         kind: ProbeKind,
         run: u32,
-        outcome: Outcome,
+        outcome: ProbeOutcome,
     ) {
         let now = self.now.mono;
         let Some(container) = self.containers.get_mut(place.0) else {
@@ -189,7 +202,7 @@ impl Pet {
     }
 
     /// Restarts one container: ends it with grace where it runs, and starts it without back-off.
-    pub(super) fn restart(&mut self, place: Place) {
+    pub(super) fn restart(&mut self, place: ContainerIndex) {
         let now = self.now.mono;
         let grace = self.grace;
         let Some(container) = self.containers.get_mut(place.0) else {
@@ -238,7 +251,7 @@ impl Pet {
             if !has_ended {
                 let words = format!("Container {name} definition changed, will be restarted");
                 self.report(false, "Killing", words);
-                self.restart(Place(index));
+                self.restart(ContainerIndex(index));
             }
         }
     }
@@ -264,7 +277,7 @@ impl Pet {
                 }
             }
         }
-        if let Volumes::Missing { again, .. } = &mut self.volumes {
+        if let VolumeState::Missing { again, .. } = &mut self.volumes {
             *again = now;
         }
     }

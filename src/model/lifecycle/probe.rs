@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1 as core;
 
-use super::seconds;
+use super::clock::seconds;
 
 /// The first pause of a probe that has never succeeded.
 const EAGER: Duration = Duration::from_millis(10);
 
 /// What a probe decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ProbeKind {
     /// Whether the others may begin; failing restarts the container.
     Startup,
     /// Failing restarts the container.
@@ -20,7 +20,7 @@ pub enum Kind {
     Readiness,
 }
 
-impl Kind {
+impl ProbeKind {
     /// Returns the word that Kubernetes uses inside a sentence.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -34,7 +34,7 @@ impl Kind {
 
 /// What one probe said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ProbeOutcome {
     /// All is well.
     Success,
     /// The container is not well.
@@ -43,14 +43,14 @@ pub enum Outcome {
     Error(String),
 }
 
-impl Outcome {
+impl ProbeOutcome {
     /// Returns the kubelet's sentence about an outcome that is no success.
     #[must_use]
-    pub fn words(&self, kind: Kind) -> String {
+    pub fn words(&self, kind: ProbeKind) -> String {
         let word = match kind {
-            Kind::Startup => "Startup",
-            Kind::Liveness => "Liveness",
-            Kind::Readiness => "Readiness",
+            ProbeKind::Startup => "Startup",
+            ProbeKind::Liveness => "Liveness",
+            ProbeKind::Readiness => "Readiness",
         };
         match self {
             Self::Success => format!("{word} probe succeeded"),
@@ -62,7 +62,7 @@ impl Outcome {
 
 /// What follows from an outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub(super) struct ProbeVerdict {
     /// The result that the probe turned to, where it changed or was confirmed by a threshold.
     pub(super) turned: Option<bool>,
     /// Whether the journal should have it.
@@ -71,7 +71,7 @@ pub(super) struct Verdict {
 
 #[derive(Debug)]
 pub(super) struct Probe {
-    pub(super) kind: Kind,
+    pub(super) kind: ProbeKind,
     pub(super) grace: Option<Duration>,
     pub(super) in_flight: bool,
     delay: Duration,
@@ -90,7 +90,7 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    pub(super) fn of(kind: Kind, spec: &core::Probe) -> Self {
+    pub(super) fn of(kind: ProbeKind, spec: &core::Probe) -> Self {
         let count = |value: Option<i32>, default: u32| {
             let value = value.and_then(|value| u32::try_from(value).ok());
             value.filter(|&value| value > 0).unwrap_or(default)
@@ -122,9 +122,9 @@ impl Probe {
         self.counted = None;
         self.told = None;
         self.eager = match self.kind {
-            Kind::Startup => Some(EAGER),
-            Kind::Readiness => Some(EAGER).filter(|_| !has_startup || self.delay.is_zero()),
-            Kind::Liveness => None,
+            ProbeKind::Startup => Some(EAGER),
+            ProbeKind::Readiness => Some(EAGER).filter(|_| !has_startup || self.delay.is_zero()),
+            ProbeKind::Liveness => None,
         };
     }
 
@@ -135,42 +135,42 @@ impl Probe {
 
     /// Returns whether it lets the container count as well: liveness does until it fails.
     pub(super) fn passes(&self) -> bool {
-        self.result.unwrap_or(self.kind == Kind::Liveness)
+        self.result.unwrap_or(self.kind == ProbeKind::Liveness)
     }
 
-    pub(super) fn note(&mut self, outcome: &Outcome, now: Duration) -> Verdict {
+    pub(super) fn note(&mut self, outcome: &ProbeOutcome, now: Duration) -> ProbeVerdict {
         self.in_flight = false;
         let last_due = self.due.unwrap_or(now);
         let verdict = match outcome {
-            Outcome::Success => self.succeed(),
-            Outcome::Failure(message) => self.fail(message, now),
-            Outcome::Error(message) => Verdict {
+            ProbeOutcome::Success => self.succeed(),
+            ProbeOutcome::Failure(message) => self.fail(message, now),
+            ProbeOutcome::Error(message) => ProbeVerdict {
                 turned: None,
                 worth_telling: self.is_news(message),
             },
         };
-        let settled = self.kind != Kind::Readiness && self.result == Some(false)
-            || self.kind == Kind::Startup && self.result == Some(true);
+        let settled = self.kind != ProbeKind::Readiness && self.result == Some(false)
+            || self.kind == ProbeKind::Startup && self.result == Some(true);
         self.due = (!settled).then(|| self.next_due(last_due, now));
         verdict
     }
 
-    fn succeed(&mut self) -> Verdict {
+    fn succeed(&mut self) -> ProbeVerdict {
         self.eager = None;
         self.told = None;
         let turned = self.count(true, self.success);
-        Verdict {
+        ProbeVerdict {
             turned,
             worth_telling: false,
         }
     }
 
     /// Counts a failure, an eager one at most once a period.
-    fn fail(&mut self, message: &str, now: Duration) -> Verdict {
+    fn fail(&mut self, message: &str, now: Duration) -> ProbeVerdict {
         let eager = self.eager.is_some();
         let recent = self.counted.is_some_and(|at| now < at + self.period);
         if eager && recent {
-            return Verdict {
+            return ProbeVerdict {
                 turned: None,
                 worth_telling: false,
             };
@@ -180,7 +180,7 @@ impl Probe {
         let turned = self.count(false, self.failure);
         let quiet = eager && first && turned.is_none();
         let worth_telling = !quiet && self.is_news(message);
-        Verdict {
+        ProbeVerdict {
             turned,
             worth_telling,
         }

@@ -1,4 +1,4 @@
-//! One run of a container: that it goes on, and how it ended.
+//! One run of a container: since when it goes on, how it is stopped, and how it ended.
 
 use std::time::Duration;
 
@@ -6,39 +6,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::Now;
-use super::stop::Stop;
-
-/// How a process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// By itself, with this code.
-    Code(i32),
-    /// By this signal.
-    Signal(i32),
-}
-
-impl Exit {
-    /// Returns the code that Kubernetes shows: 128 + signal for a signal (V55).
-    #[must_use]
-    pub fn code(self) -> i32 {
-        match self {
-            Self::Code(code) => code,
-            Self::Signal(signal) => 128 + signal,
-        }
-    }
-}
-
-/// Why a container could not be started.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failure {
-    /// Its image cannot be resolved: `ErrImagePull`, then `ImagePullBackOff`.
-    Image(String),
-    /// Its environment cannot be made: `CreateContainerConfigError`.
-    Config(String),
-    /// Its process cannot be made: exit code 128, `StartError`.
-    Launch(String),
-}
+use super::clock::Now;
+use super::event::{Action, ContainerIndex, Exit};
 
 /// A run that is over.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,8 +47,8 @@ pub(super) struct Run {
     pub(super) hook_pending: bool,
     /// How the main process ended, while others of its tree remain.
     pub(super) ended: Option<Ended>,
-    pub(super) stop: Option<Stop>,
-    /// Whether somebody asked for a restart, so that the end is no failure.
+    pub(super) stop: Option<ContainerStop>,
+    /// Whether a restart was requested, so that the end is no failure.
     pub(super) asked: bool,
     /// Whether it is stopped since a probe or hook failed.
     pub(super) unwell: bool,
@@ -141,4 +110,46 @@ pub(super) fn start_error(message: &str, now: Now) -> Ended {
         ..Default::default()
     };
     Ended::before(state, now.mono)
+}
+
+/// The stop of the whole pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PodStop {
+    pub(super) deadline: Duration,
+}
+
+impl PodStop {
+    pub(super) fn at(deadline: Duration) -> Self {
+        Self { deadline }
+    }
+}
+
+/// How far the stop of one container has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StopStage {
+    PreStop,
+    /// Waiting until those that stop before it have ended.
+    Turn,
+    Term,
+    Kill,
+}
+
+/// The stop of one container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ContainerStop {
+    pub(super) stage: StopStage,
+    pub(super) deadline: Duration,
+    /// Whether it waited for something, so that the rest of the grace may be short.
+    pub(super) waited: bool,
+}
+
+impl ContainerStop {
+    /// Returns the action for the rest of the process tree when the main process has ended.
+    pub(super) fn after_end(&self, place: ContainerIndex) -> Option<Action> {
+        match self.stage {
+            StopStage::PreStop => None,
+            StopStage::Turn | StopStage::Term => Some(Action::Terminate(place)),
+            StopStage::Kill => Some(Action::Kill(place)),
+        }
+    }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::Pet;
-use super::container::{Container, Role, State, Wait, halfway};
+use super::container::{Container, ContainerRole, State, Wait, halfway};
+use super::machine::PodMachine;
 use super::run::container_id;
 
-impl Pet {
+impl PodMachine {
     pub(super) fn refresh_status(&mut self) {
         let status = |it: &Container| self.container_status(it);
         let (inits, apps) = self.containers.split_at(self.inits);
@@ -69,7 +69,7 @@ impl Pet {
         since: Duration,
         until: Duration,
     ) -> core::ContainerStateWaiting {
-        let initializing = container.role == Role::App && self.inits > 0;
+        let initializing = container.role == ContainerRole::App && self.inits > 0;
         let turn = if initializing {
             "PodInitializing"
         } else {
@@ -108,7 +108,7 @@ impl Pet {
             let succeeded = apps.iter().all(Container::succeeded) && !late;
             return if succeeded { "Succeeded" } else { "Failed" };
         }
-        let failed = |it: &Container| it.role == Role::Init && it.failed();
+        let failed = |it: &Container| it.role == ContainerRole::Init && it.failed();
         if self.turn < self.inits && !inits.iter().any(failed) {
             return "Pending";
         }
@@ -136,17 +136,17 @@ impl Pet {
         };
         let condition = |kind, doubt| self.condition(kind, doubt);
         vec![
-            condition("PodScheduled", Verdict::of(None)),
+            condition("PodScheduled", Truth::of(None)),
             condition("Initialized", initialized),
-            condition("ContainersReady", Verdict::of(containers_ready)),
-            condition("Ready", Verdict::of(ready)),
+            condition("ContainersReady", Truth::of(containers_ready)),
+            condition("Ready", Truth::of(ready)),
         ]
     }
 
-    fn initialized(&self, phase: &str) -> Verdict {
+    fn initialized(&self, phase: &str) -> Truth {
         let (inits, _) = self.containers.split_at(self.inits);
         if phase == "Succeeded" {
-            return Verdict {
+            return Truth {
                 holds: true,
                 doubt: Some(Doubt {
                     reason: "PodCompleted",
@@ -156,7 +156,7 @@ impl Pet {
         }
         let incomplete = inits.iter().skip(self.turn);
         let names: Vec<_> = incomplete.map(|it| it.name.as_str()).collect();
-        Verdict::of((!names.is_empty()).then(|| Doubt {
+        Truth::of((!names.is_empty()).then(|| Doubt {
             reason: "ContainersNotInitialized",
             message: Some(format!(
                 "containers with incomplete status: [{}]",
@@ -178,7 +178,7 @@ impl Pet {
         let unready = self
             .containers
             .iter()
-            .filter(|it| it.role != Role::Init && !it.is_ready(self.stop.is_some()));
+            .filter(|it| it.role != ContainerRole::Init && !it.is_ready(self.stop.is_some()));
         let names: Vec<_> = unready.map(|it| it.name.as_str()).collect();
         (!names.is_empty()).then(|| Doubt {
             reason,
@@ -190,7 +190,7 @@ impl Pet {
     }
 
     /// Makes a condition; its transition time stays while its status does.
-    fn condition(&self, kind: &str, verdict: Verdict) -> core::PodCondition {
+    fn condition(&self, kind: &str, verdict: Truth) -> core::PodCondition {
         let status = if verdict.holds { "True" } else { "False" };
         let before = self.status.conditions.iter().flatten();
         let same = before
@@ -218,12 +218,12 @@ struct Doubt {
     message: Option<String>,
 }
 
-struct Verdict {
+struct Truth {
     holds: bool,
     doubt: Option<Doubt>,
 }
 
-impl Verdict {
+impl Truth {
     fn of(doubt: Option<Doubt>) -> Self {
         Self {
             holds: doubt.is_none(),

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::model::BackOff;
 
 mod again;
 mod failing;
@@ -16,7 +17,7 @@ mod stopping;
 
 /// A pod under test, with a clock that only the test moves.
 struct Story {
-    pet: Pet,
+    pet: PodMachine,
     at: Duration,
     pid: u32,
     names: Vec<String>,
@@ -43,31 +44,31 @@ impl Story {
         let names = names.iter().map(name).collect();
         let now = at(Duration::ZERO);
         let mut story = Self {
-            pet: Pet::new(&pod, previous, BackOff::default(), now),
+            pet: PodMachine::new(&pod, previous, BackOff::default(), now),
             at: Duration::ZERO,
             pid: 100,
             names,
         };
-        let said = story.tell(Event::Tick);
+        let said = story.tell(PodEvent::Tick);
         if said != "prepare" {
             return (story, said);
         }
-        let said = story.tell(Event::Prepared(Ok(())));
+        let said = story.tell(PodEvent::Prepared(Ok(())));
         (story, said)
     }
 
-    fn place(&self, name: &str) -> Place {
-        Place(self.names.iter().position(|it| it == name).unwrap())
+    fn place(&self, name: &str) -> ContainerIndex {
+        ContainerIndex(self.names.iter().position(|it| it == name).unwrap())
     }
 
-    fn tell(&mut self, event: Event) -> String {
+    fn tell(&mut self, event: PodEvent) -> String {
         let actions = self.pet.next(event, at(self.at));
         let words = actions.iter().filter_map(|it| self.words(it));
         words.collect::<Vec<_>>().join(", ")
     }
 
     fn words(&self, action: &Action) -> Option<String> {
-        let name = |place: &Place| &self.names[place.0];
+        let name = |place: &ContainerIndex| &self.names[place.0];
         Some(match action {
             Action::Prepare => "prepare".to_owned(),
             Action::Start(place) => format!("start {}", name(place)),
@@ -83,19 +84,19 @@ impl Story {
     fn started(&mut self, name: &str) -> String {
         self.pid += 1;
         let (place, pid) = (self.place(name), self.pid);
-        self.tell(Event::Started { place, pid })
+        self.tell(PodEvent::Started { place, pid })
     }
 
     /// Ends the main process, with nothing left of its tree.
     fn exits(&mut self, name: &str, exit: Exit) -> String {
         let place = self.place(name);
         let message = None;
-        self.tell(Event::Ended {
+        self.tell(PodEvent::Ended {
             place,
             exit,
             message,
         });
-        self.tell(Event::Gone(place))
+        self.tell(PodEvent::Gone(place))
     }
 
     fn ends(&mut self, name: &str, code: i32) -> String {
@@ -104,13 +105,13 @@ impl Story {
 
     fn fails_to_start(&mut self, name: &str, failure: Failure) -> String {
         let place = self.place(name);
-        self.tell(Event::StartFailed { place, failure })
+        self.tell(PodEvent::StartFailed { place, failure })
     }
 
-    fn hooked(&mut self, name: &str, hook: Hook, outcome: Result<(), &str>) -> String {
+    fn hooked(&mut self, name: &str, hook: HookKind, outcome: Result<(), &str>) -> String {
         let place = self.place(name);
         let outcome = outcome.map_err(str::to_owned);
-        self.tell(Event::Hooked {
+        self.tell(PodEvent::Hooked {
             place,
             hook,
             outcome,
@@ -121,10 +122,10 @@ impl Story {
         let place = self.place(name);
         let run = self.pet.containers[place.0].runs;
         let outcome = match good {
-            true => Outcome::Success,
-            false => Outcome::Failure("no".to_owned()),
+            true => ProbeOutcome::Success,
+            false => ProbeOutcome::Failure("no".to_owned()),
         };
-        self.tell(Event::Probed {
+        self.tell(PodEvent::Probed {
             place,
             kind,
             run,
@@ -134,12 +135,12 @@ impl Story {
 
     fn stop(&mut self, grace: u64) -> String {
         let grace = Duration::from_secs(grace);
-        self.tell(Event::Stop { grace })
+        self.tell(PodEvent::Stop { grace })
     }
 
     fn after_seconds(&mut self, seconds: u64) -> String {
         self.at += Duration::from_secs(seconds);
-        self.tell(Event::Tick)
+        self.tell(PodEvent::Tick)
     }
 
     /// Goes on to when the machine wants to be woken; says in how many milliseconds.
@@ -147,7 +148,7 @@ impl Story {
         let wake = self.pet.deadline().expect("the machine waits for a time");
         let pause = wake.saturating_sub(self.at).as_millis();
         self.at = wake.max(self.at);
-        (pause, self.tell(Event::Tick))
+        (pause, self.tell(PodEvent::Tick))
     }
 
     fn shown(&self, name: &str) -> Shown {
@@ -339,7 +340,7 @@ fn i05_a_restart_of_the_main_container_runs_no_init_container() {
 #[test]
 fn i42_nothing_is_started_twice() {
     let (mut story, _) = Story::of(two_inits("Always"));
-    assert_eq!(story.tell(Event::Tick), "");
+    assert_eq!(story.tell(PodEvent::Tick), "");
     story.started("init1");
     assert_eq!(story.after_seconds(1000), "");
 }

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::{
-    Step, is_running, is_sidecar, ready_counts, reason_of, terminated, unfinished_init, waiting,
+    InitStep, is_running, is_sidecar, ready_counts, reason_of, terminated, unfinished_init, waiting,
 };
 use crate::model::pod::is_true;
 
@@ -73,7 +73,7 @@ fn why_ended(phase: &str, status: &PodStatus) -> String {
     }
 }
 
-fn why_initializing(pod: &Pod, step: &Step<'_>) -> String {
+fn why_initializing(pod: &Pod, step: &InitStep<'_>) -> String {
     let (at, of) = (step.at + 1, step.of);
     let name = &step.status.name;
     let sidecar = is_sidecar(pod.spec.as_ref(), name);
@@ -85,19 +85,19 @@ fn why_initializing(pod: &Pod, step: &Step<'_>) -> String {
 }
 
 /// Why a container is not ready.
-enum Fault {
+enum WaitCause {
     /// What the container does: follows its name.
-    Deed(String),
+    State(String),
     /// What is the matter with the container.
     Named(String),
     /// What is the matter, in words that also stand alone.
     Cause(String),
 }
 
-impl Fault {
+impl WaitCause {
     fn told_of(self, container: &str) -> String {
         match self {
-            Self::Deed(text) => format!("container {container} {text}"),
+            Self::State(text) => format!("container {container} {text}"),
             Self::Named(text) | Self::Cause(text) => format!("container {container}: {text}"),
         }
     }
@@ -107,30 +107,30 @@ impl Fault {
 fn told(pod: &Pod, container: &ContainerStatus) -> String {
     let (_, total) = ready_counts(pod);
     match why_unready(pod, container) {
-        Fault::Cause(text) if total == 1 => text,
-        fault @ (Fault::Deed(_) | Fault::Named(_) | Fault::Cause(_)) => {
+        WaitCause::Cause(text) if total == 1 => text,
+        fault @ (WaitCause::State(_) | WaitCause::Named(_) | WaitCause::Cause(_)) => {
             fault.told_of(&container.name)
         }
     }
 }
 
-fn why_unready(pod: &Pod, container: &ContainerStatus) -> Fault {
+fn why_unready(pod: &Pod, container: &ContainerStatus) -> WaitCause {
     if let Some(end) = terminated(container) {
-        return Fault::Deed(ended(end));
+        return WaitCause::State(ended(end));
     }
     if let Some(waiting) = waiting(container) {
         return why_waiting(container, waiting);
     }
     if !is_running(container) {
-        return Fault::Deed("has not started yet".to_owned());
+        return WaitCause::State("has not started yet".to_owned());
     }
     let kind = match container.started {
         Some(false) => "startup",
         Some(true) | None => "readiness",
     };
     match probe_fault(pod, &container.name) {
-        Some(fault) => Fault::Cause(format!("{kind} probe has not succeeded: {fault}")),
-        None => Fault::Cause(format!("{kind} probe has not succeeded yet")),
+        Some(fault) => WaitCause::Cause(format!("{kind} probe has not succeeded: {fault}")),
+        None => WaitCause::Cause(format!("{kind} probe has not succeeded yet")),
     }
 }
 
@@ -141,22 +141,24 @@ fn probe_fault(pod: &Pod, container: &str) -> Option<String> {
     fault.message.clone().filter(|fault| !fault.is_empty())
 }
 
-fn why_waiting(container: &ContainerStatus, waiting: &ContainerStateWaiting) -> Fault {
+fn why_waiting(container: &ContainerStatus, waiting: &ContainerStateWaiting) -> WaitCause {
     let message = waiting.message.as_deref().unwrap_or_default();
     // An example may follow on lines of its own; `describe` shows it.
     let first_line = message.lines().next().unwrap_or_default();
     let first_line = first_line.trim_end_matches(", for example:");
     match reason_of(waiting) {
-        Some("CrashLoopBackOff") => Fault::Named(backing_off(container, message)),
+        Some("CrashLoopBackOff") => WaitCause::Named(backing_off(container, message)),
         Some("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName") => {
-            Fault::Cause(format!("image {}: {first_line}", container.image))
+            WaitCause::Cause(format!("image {}: {first_line}", container.image))
         }
-        None | Some("PodInitializing" | "ContainerCreating") => Fault::Deed(match first_line {
-            "" => "has not started yet".to_owned(),
-            cause => format!("has not started yet: {cause}"),
-        }),
-        Some(reason) if first_line.is_empty() => Fault::Named(reason.to_owned()),
-        Some(reason) => Fault::Named(format!("{reason}: {first_line}")),
+        None | Some("PodInitializing" | "ContainerCreating") => {
+            WaitCause::State(match first_line {
+                "" => "has not started yet".to_owned(),
+                cause => format!("has not started yet: {cause}"),
+            })
+        }
+        Some(reason) if first_line.is_empty() => WaitCause::Named(reason.to_owned()),
+        Some(reason) => WaitCause::Named(format!("{reason}: {first_line}")),
     }
 }
 
@@ -179,7 +181,7 @@ fn backing_off(container: &ContainerStatus, message: &str) -> String {
     }
 }
 
-/// Tells whether a program was not even there to run, so that its exit code says nothing.
+/// Returns whether a program was not even there to run, so that its exit code says nothing.
 fn is_unstarted(end: &ContainerStateTerminated) -> bool {
     end.reason.as_deref() == Some("StartError")
 }

@@ -12,7 +12,7 @@ impl Pass<'_> {
     /// Brings one wanted ordinal forward; breaks off an ordered pass that has to wait for it.
     pub(super) fn fill(&mut self, ordinal: Ordinal) -> ControlFlow<()> {
         let flow = self.bring_up(ordinal);
-        if self.want.wishes.together {
+        if self.want.options.together {
             return Continue(());
         }
         flow
@@ -24,7 +24,7 @@ impl Pass<'_> {
             Slot::Own(pet) => !self.is_unavailable(ordinal, pet),
             Slot::Free | Slot::Foreign(_) => false,
         };
-        if self.want.wishes.together && self.want.ordinals().all(up) {
+        if self.want.options.together && self.want.ordinals().all(up) {
             self.steps.push(Step::Fulfil {
                 annotation: TOGETHER_ANNOTATION,
             });
@@ -132,7 +132,7 @@ impl Pass<'_> {
         self.steps.extend(steps);
     }
 
-    /// Hands the claims of a pet to whom they shall go with (C23).
+    /// Gives the claims of a pet the owner with which they shall be deleted (C23).
     pub(super) fn own_claims(&mut self, ordinal: Ordinal, pet: &PetSeen, condemned: bool) {
         let wanted = wanted_owner(self.want, pet, condemned);
         if wanted.is_none() && !self.claims_are_owned {

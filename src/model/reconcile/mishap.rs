@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Pass, Slot};
-use crate::model::pet::{Hook, HookOutcome};
+use crate::model::pet::{HookOutcome, ScaleDownHook};
 use crate::model::set::{Policy, Strategy};
 use crate::model::step::Step;
 use crate::model::{Ordinal, PetSeen, Phase};
@@ -16,7 +16,7 @@ impl<'a> Pass<'a> {
     ///
     /// A pet that is being replaced counts: it comes back at the update revision.
     pub(super) fn left_before_pause(&self) -> usize {
-        let Some(most) = self.want.wishes.pause_after else {
+        let Some(most) = self.want.options.pause_after else {
             return usize::MAX;
         };
         let slots = self.want.ordinals().zip(&self.slots);
@@ -30,14 +30,14 @@ impl<'a> Pass<'a> {
             .saturating_sub(moved.count())
     }
 
-    /// Says whether a roll stands still, because of a pause, before it reached this ordinal: a pet
-    /// that has to be made again there comes back as it was.
+    /// Returns whether a pause has stopped a roll before it reached this ordinal: a pet that has to
+    /// be made again there comes back at the revision it had.
     ///
     /// A roll goes down from the top, so it has come as far as the lowest pet that it has moved.
     pub(super) fn is_kept_back(&self, ordinal: Ordinal) -> bool {
-        let wishes = &self.want.wishes;
+        let options = &self.want.options;
         let rolling = self.history.current != self.history.update;
-        if !(rolling && (wishes.paused || wishes.pause_after.is_some())) {
+        if !(rolling && (options.paused || options.pause_after.is_some())) {
             return false;
         }
         let slots = self.want.ordinals().zip(&self.slots);
@@ -46,10 +46,10 @@ impl<'a> Pass<'a> {
                 .is_some_and(|pet| pet.revision == self.history.update)
         });
         let moved: Vec<_> = moved.map(|(ordinal, _)| ordinal).collect();
-        let reached = wishes
+        let reached = options
             .pause_after
             .is_some_and(|most| moved.len() >= most as usize);
-        (wishes.paused || reached) && moved.first().is_none_or(|lowest| *lowest > ordinal)
+        (options.paused || reached) && moved.first().is_none_or(|lowest| *lowest > ordinal)
     }
 
     /// Gives an upgrade up whose pet failed, if that is wished for; says whether it does.
@@ -59,7 +59,7 @@ impl<'a> Pass<'a> {
         let history = &self.history;
         let known = history.names().any(|name| name == history.current);
         let rolling = matches!(self.want.strategy, Strategy::RollingUpdate(_));
-        if !(self.want.wishes.roll_back && rolling && known && history.current != history.update) {
+        if !(self.want.options.roll_back && rolling && known && history.current != history.update) {
             return false;
         }
         let own = self.want.ordinals().zip(&self.slots);
@@ -86,7 +86,7 @@ impl<'a> Pass<'a> {
         moved && !self.is_leaving(ordinal, pet)
     }
 
-    /// Says whether a pet of an upgrade takes longer to become ready than it may.
+    /// Returns whether a pet of an upgrade takes longer to become ready than it may.
     pub(super) fn is_overdue(&self, ordinal: Ordinal, pet: &PetSeen) -> bool {
         let at = self.overdue_at(ordinal, pet);
         at.is_some_and(|at| at <= self.now)
@@ -94,28 +94,28 @@ impl<'a> Pass<'a> {
 
     /// Returns when a pet of an upgrade will have taken too long to become ready.
     pub(super) fn overdue_at(&self, ordinal: Ordinal, pet: &PetSeen) -> Option<Timestamp> {
-        let deadline = self.want.wishes.progress_deadline?;
+        let deadline = self.want.options.progress_deadline?;
         if pet.is_ready() || !self.is_of_upgrade(ordinal, pet) {
             return None;
         }
-        // After the clock was set back nobody knows how long it has been.
+        // After the clock was set back the time that has passed is unknown.
         let since = pet.unready_since.filter(|since| *since <= self.now)?;
         since
             .checked_add(SignedDuration::try_from(deadline).ok()?)
             .ok()
     }
 
-    /// Says whether a pet that is to go for good may go: what was to run in it before has run.
+    /// Returns whether a pet that is to go for good may go: what was to run in it before has run.
     ///
     /// A pet whose processes never started has nothing to hand over.
     pub(super) fn may_leave(&mut self, ordinal: Ordinal, pet: &PetSeen) -> bool {
-        let wished = self.want.wishes.pre_scale_down.is_some();
+        let wished = self.want.options.pre_scale_down.is_some();
         if !wished || pet.phase != Phase::Running {
             return true;
         }
         let hook = pet.hook.as_ref();
         let current = hook.filter(|hook| hook.generation == self.want.generation);
-        match current.map(|Hook { outcome, .. }| outcome) {
+        match current.map(|ScaleDownHook { outcome, .. }| outcome) {
             Some(HookOutcome::Done) => return true,
             Some(HookOutcome::Running) => {
                 let why = format!("{} hands over before it leaves", pet.name);
@@ -160,7 +160,7 @@ impl<'a> Pass<'a> {
 
     /// Returns since when a pet may be waiting for peers that are not started.
     fn deadlock_at(&self, ordinal: Ordinal, pet: &PetSeen) -> Option<Timestamp> {
-        let ordered = self.want.policy == Policy::OrderedReady && !self.want.wishes.together;
+        let ordered = self.want.policy == Policy::OrderedReady && !self.want.options.together;
         let waits = pet.phase == Phase::Running && !pet.is_ready() && !pet.terminating;
         if !(ordered && waits) || self.missing_veterans(ordinal).next().is_none() {
             return None;

@@ -17,7 +17,7 @@ impl<'a> Pass<'a> {
     pub(super) fn roll(&mut self) {
         let roll = match self.want.strategy {
             Strategy::OnDelete => return,
-            Strategy::RollingUpdate(_) if self.want.wishes.paused => return,
+            Strategy::RollingUpdate(_) if self.want.options.paused => return,
             Strategy::RollingUpdate(roll) => roll.unwrap_or_default(),
         };
         let left = self.left_before_pause();
@@ -92,7 +92,7 @@ impl<'a> Pass<'a> {
             })
     }
 
-    /// Says whether a pet should be replaced by one at the update revision.
+    /// Returns whether a pet should be replaced by one at the update revision.
     fn is_outdated(&self, ordinal: Ordinal, pet: &PetSeen) -> bool {
         pet.revision != self.history.update && !self.is_leaving(ordinal, pet)
     }
@@ -114,7 +114,7 @@ impl<'a> Pass<'a> {
         }
         let bound = self.bound(roll.unwrap_or_default());
         let down = self.unavailable_slots().count();
-        let in_vain = pet.stuck || self.want.wishes.failed.as_ref() == Some(&pet.revision);
+        let in_vain = pet.stuck || self.want.options.failed.as_ref() == Some(&pet.revision);
         if in_vain || down <= bound || down == self.slots.len() {
             return Some(self.now);
         }
@@ -130,12 +130,12 @@ impl<'a> Pass<'a> {
         since.map_or(Some(self.now), |since| since.checked_add(PATIENCE).ok())
     }
 
-    /// Says whether a pet that is to go need not become ready first: it never will (C16).
+    /// Returns whether a pet that is to go need not become ready first: it never will (C16).
     pub(super) fn is_hopeless(&self, ordinal: Ordinal, pet: &PetSeen) -> bool {
         self.rules.recover_broken && !pet.is_ready() && self.is_outdated(ordinal, pet)
     }
 
-    /// Says whether a pet is not ready at a revision that it should not have.
+    /// Returns whether a pet is not ready at a revision that it should not have.
     fn is_stray(&self, ordinal: Ordinal, pet: &PetSeen) -> bool {
         let wanted = if self.is_kept_back(ordinal) {
             &self.history.current

@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::tests::{NOW, ordered};
 use super::*;
-use crate::model::pet::{Hook, HookOutcome};
+use crate::model::pet::{HookOutcome, ScaleDownHook};
 use crate::model::{Phase, TOGETHER_ANNOTATION};
 
 const TURNS: u32 = 60;
@@ -181,7 +181,7 @@ impl World {
 }
 
 fn ordered_now(want: &Set) -> bool {
-    want.policy == Policy::OrderedReady && !want.wishes.together
+    want.policy == Policy::OrderedReady && !want.options.together
 }
 
 fn hook_runs(pet: &PetSeen) -> bool {

@@ -20,7 +20,7 @@ use serde_json::json;
 use super::*;
 use crate::model::revision::wanted_revision;
 use crate::model::set::{Bound, Retention, Roll, Selector, Strategy};
-use crate::model::{Claims, Namespace, Phase, Wishes};
+use crate::model::{Claims, Namespace, Phase, SetOptions};
 
 pub(in crate::model) const NOW: Timestamp = Timestamp::constant(1_000_000, 0);
 
@@ -52,7 +52,7 @@ pub(in crate::model) fn ordered(replicas: u32) -> Set {
         deletion: None,
         stopped: false,
         is_petset: false,
-        wishes: Wishes::default(),
+        options: SetOptions::default(),
     }
 }
 

@@ -8,7 +8,9 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::process::{Process, Purpose};
 use super::{Answer, Keeper, surroundings};
-use crate::model::lifecycle::{Event, Failure, Hook, Outcome, Place, ProbeKind};
+use crate::model::lifecycle::{
+    ContainerIndex, Failure, HookKind, PodEvent, ProbeKind, ProbeOutcome,
+};
 use crate::runner::container::Prepared;
 use crate::runner::hooks::{self, Deed};
 use crate::runner::logs::{self, Outlet};
@@ -27,18 +29,18 @@ impl Keeper {
         for (vessel, fresh) in self.vessels.iter_mut().zip(fresh) {
             vessel.spec.image = fresh.spec.image;
         }
-        self.queue.push_back(Event::Redefined(Box::new(spec)));
+        self.queue.push_back(PodEvent::Redefined(Box::new(spec)));
     }
 
-    pub(super) fn start(&mut self, place: Place) {
+    pub(super) fn start(&mut self, place: ContainerIndex) {
         let event = match self.try_start(place) {
-            Ok(pid) => Event::Started { place, pid },
-            Err(failure) => Event::StartFailed { place, failure },
+            Ok(pid) => PodEvent::Started { place, pid },
+            Err(failure) => PodEvent::StartFailed { place, failure },
         };
         self.queue.push_back(event);
     }
 
-    pub(super) fn try_start(&mut self, place: Place) -> Result<u32, Failure> {
+    pub(super) fn try_start(&mut self, place: ContainerIndex) -> Result<u32, Failure> {
         let vessel = &self.vessels[place.0];
         let name = vessel.spec.name.clone();
         let Prepared {
@@ -93,7 +95,7 @@ impl Keeper {
     pub(super) fn remember(
         &mut self,
         pid: u32,
-        place: Place,
+        place: ContainerIndex,
         purpose: Purpose,
         deadline: Option<Duration>,
         output: Option<PipeReader>,
@@ -109,7 +111,7 @@ impl Keeper {
         });
     }
 
-    pub(super) fn terminate(&mut self, place: Place) {
+    pub(super) fn terminate(&mut self, place: ContainerIndex) {
         let signal = hooks::stop_signal(&self.vessels[place.0].spec);
         let is_main = |it: &&Process| it.place == place && it.purpose == Purpose::Main;
         match self.processes.iter().find(is_main) {
@@ -120,9 +122,9 @@ impl Keeper {
         }
     }
 
-    pub(super) fn begin_hook(&mut self, place: Place, hook: Hook) {
+    pub(super) fn begin_hook(&mut self, place: ContainerIndex, hook: HookKind) {
         let spec = &self.vessels[place.0].spec;
-        let answer = move |outcome| Event::Hooked {
+        let answer = move |outcome| PodEvent::Hooked {
             place,
             hook,
             outcome,
@@ -154,9 +156,9 @@ impl Keeper {
         }
     }
 
-    pub(super) fn begin_probe(&mut self, place: Place, kind: ProbeKind, run: u32) {
+    pub(super) fn begin_probe(&mut self, place: ContainerIndex, kind: ProbeKind, run: u32) {
         let spec = &self.vessels[place.0].spec;
-        let answer = move |outcome| Event::Probed {
+        let answer = move |outcome| PodEvent::Probed {
             place,
             kind,
             run,
@@ -167,12 +169,12 @@ impl Keeper {
         };
         let timeout = probes::timeout(probe);
         match probes::check(probe, spec, &self.ip) {
-            Err(words) => self.queue.push_back(answer(Outcome::Error(words))),
+            Err(words) => self.queue.push_back(answer(ProbeOutcome::Error(words))),
             Ok(Check::Exec(argv)) => {
                 let until = Some(self.now().mono + timeout);
                 let purpose = Purpose::Probe { kind, run };
                 if let Err(words) = self.execute(place, purpose, &argv, until) {
-                    self.queue.push_back(answer(Outcome::Error(words)));
+                    self.queue.push_back(answer(ProbeOutcome::Error(words)));
                 }
             }
             Ok(check) => self.ask(place, check, timeout, answer),
@@ -182,7 +184,7 @@ impl Keeper {
     /// Executes a command as a process of the container, for a probe or a hook.
     pub(super) fn execute(
         &mut self,
-        place: Place,
+        place: ContainerIndex,
         purpose: Purpose,
         argv: &[String],
         deadline: Option<Duration>,
@@ -207,14 +209,14 @@ impl Keeper {
     /// Looks at something over the network without keeping the loop waiting.
     pub(super) fn ask(
         &mut self,
-        place: Place,
+        place: ContainerIndex,
         check: Check,
         patience: Duration,
-        event: impl Fn(Outcome) -> Event + Send + 'static,
+        event: impl Fn(ProbeOutcome) -> PodEvent + Send + 'static,
     ) {
         let answer = self.answer.clone();
         let waker = Arc::clone(&self.waker);
-        let lost = event(Outcome::Error("no thread for it".to_owned()));
+        let lost = event(ProbeOutcome::Error("no thread for it".to_owned()));
         let start = self.vessels[place.0].starts;
         let dialer = self.isolation.dialer();
         let look = move || {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::WaitStatus;
 
-use crate::model::lifecycle::{Exit, Hook, Place, ProbeKind};
+use crate::model::lifecycle::{ContainerIndex, Exit, HookKind, ProbeKind};
 
 /// The most of a probe's or hook's output that is kept for its message.
 const WORDS: usize = 1 << 10;
@@ -14,7 +14,7 @@ const WORDS: usize = 1 << 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     Main,
-    Hook(Hook),
+    Hook(HookKind),
     Probe { kind: ProbeKind, run: u32 },
 }
 
@@ -22,7 +22,7 @@ pub(super) enum Purpose {
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) pid: u32,
-    pub(super) place: Place,
+    pub(super) place: ContainerIndex,
     pub(super) purpose: Purpose,
     pub(super) deadline: Option<Duration>,
     pub(super) timed_out: bool,

@@ -9,7 +9,7 @@ use rustix::process::{Signal, WaitOptions};
 
 use super::process::{Process, Purpose, exit_of};
 use super::{Keeper, SWEEP, supervisor};
-use crate::model::lifecycle::{Event, Exit, Outcome, Place};
+use crate::model::lifecycle::{ContainerIndex, Exit, PodEvent, ProbeOutcome};
 use crate::runner::{logs, tree};
 use crate::store;
 use crate::sys::proc;
@@ -28,16 +28,16 @@ impl Keeper {
         }
     }
 
-    pub(super) fn explain_end(&mut self, mut process: Process, exit: Exit) -> Event {
+    pub(super) fn explain_end(&mut self, mut process: Process, exit: Exit) -> PodEvent {
         let place = process.place;
         process.listen();
         match process.purpose {
-            Purpose::Main => Event::Ended {
+            Purpose::Main => PodEvent::Ended {
                 place,
                 exit,
                 message: self.last_words(place, exit),
             },
-            Purpose::Hook(hook) => Event::Hooked {
+            Purpose::Hook(hook) => PodEvent::Hooked {
                 place,
                 hook,
                 outcome: match exit {
@@ -45,21 +45,23 @@ impl Keeper {
                     Exit::Code(_) | Exit::Signal(_) => Err(process.complaint(exit)),
                 },
             },
-            Purpose::Probe { kind, run } => Event::Probed {
+            Purpose::Probe { kind, run } => PodEvent::Probed {
                 place,
                 kind,
                 run,
                 outcome: match exit {
-                    _ if process.timed_out => Outcome::Failure("command timed out".to_owned()),
-                    Exit::Code(0) => Outcome::Success,
-                    Exit::Code(_) | Exit::Signal(_) => Outcome::Failure(process.complaint(exit)),
+                    _ if process.timed_out => ProbeOutcome::Failure("command timed out".to_owned()),
+                    Exit::Code(0) => ProbeOutcome::Success,
+                    Exit::Code(_) | Exit::Signal(_) => {
+                        ProbeOutcome::Failure(process.complaint(exit))
+                    }
                 },
             },
         }
     }
 
     /// Returns the end of a failed container's log, where its spec wants that (V53).
-    pub(super) fn last_words(&mut self, place: Place, exit: Exit) -> Option<String> {
+    pub(super) fn last_words(&mut self, place: ContainerIndex, exit: Exit) -> Option<String> {
         let vessel = &mut self.vessels[place.0];
         let policy = vessel.spec.termination_message_policy.as_deref();
         if exit.code() == 0 || policy != Some("FallbackToLogsOnError") {
@@ -72,7 +74,7 @@ impl Keeper {
     /// Looks after the trees whose main process has ended, and tells when one is gone.
     pub(super) fn sweep(&mut self) {
         for index in 0..self.vessels.len() {
-            let place = Place(index);
+            let place = ContainerIndex(index);
             if !self.vessels[index].ending {
                 continue;
             }
@@ -88,12 +90,12 @@ impl Keeper {
             if let Some(mut outlet) = vessel.outlet.take() {
                 outlet.pump();
             }
-            self.queue.push_back(Event::Gone(place));
+            self.queue.push_back(PodEvent::Gone(place));
         }
     }
 
     /// Lists the processes of a container, whoever their parents are.
-    pub(super) fn tree_of(&self, place: Place) -> Vec<u32> {
+    pub(super) fn tree_of(&self, place: ContainerIndex) -> Vec<u32> {
         let spared = supervisor(&self.layout);
         let mut own = proc::children(std::process::id());
         // In a sandbox, orphans are the children of its first process.
@@ -111,7 +113,7 @@ impl Keeper {
 
     /// Returns the container that a child of the runner belongs to. An orphan tells by its
     /// session or environment; one that hides belongs to the only container there is.
-    pub(super) fn place_of(&self, pid: u32) -> Option<Place> {
+    pub(super) fn place_of(&self, pid: u32) -> Option<ContainerIndex> {
         if let Some(process) = self.processes.iter().find(|it| it.pid == pid) {
             return Some(process.place);
         }
@@ -128,7 +130,10 @@ impl Keeper {
             let mut started = (0..self.vessels.len()).filter(|&it| self.has_processes(it));
             started.next().filter(|_| started.next().is_none())
         };
-        by_session.or_else(by_name).or_else(only).map(Place)
+        by_session
+            .or_else(by_name)
+            .or_else(only)
+            .map(ContainerIndex)
     }
 
     /// Ends at once, with all that runs, when somebody removes the pet's directory.

@@ -105,7 +105,9 @@ impl Volumes {
         let place = self.places.get(name);
         let place = place.ok_or_else(|| VolumeError::new(format!("volume {name:?} not found")))?;
         let sub_path = match expression(mount) {
-            Some(text) => expand_strictly(text, lookup).map_err(VolumeError::new)?,
+            Some(text) => {
+                expand_strictly(text, lookup).map_err(|fault| VolumeError::new(fault.message))?
+            }
             None => mount.sub_path.clone().unwrap_or_default(),
         };
         check_sub_path(&sub_path).map_err(VolumeError::new)?;

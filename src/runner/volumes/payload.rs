@@ -237,8 +237,12 @@ fn fields(
     let mut files = Files::new();
     for item in items.unwrap_or_default() {
         let text = match (&item.field_ref, &item.resource_field_ref) {
-            (Some(reference), _) => field(home.pod, &reference.field_path)?,
-            (None, Some(reference)) => resource(home.pod, None, reference, home.capacity)?,
+            (Some(reference), _) => {
+                field(home.pod, &reference.field_path).map_err(|fault| fault.message)?
+            }
+            (None, Some(reference)) => {
+                resource(home.pod, None, reference, home.capacity).map_err(|fault| fault.message)?
+            }
             (None, None) => continue,
         };
         let content = Content {

@@ -69,18 +69,18 @@ fn what_runs_once_and_may_have_begun_is_not_begun_again() {
         pod(&json!({"restartPolicy": policy, "containers": [{"name": "c", "image": "x"}]}))
     };
     let now = at(Duration::ZERO);
-    let mut pet = Pet::new(&pod("Never"), None, BackOff::default(), now);
+    let mut pet = PodMachine::new(&pod("Never"), None, BackOff::default(), now);
     pet.note_begun();
-    let actions = pet.next(Event::Tick, now);
+    let actions = pet.next(PodEvent::Tick, now);
     assert!(actions.contains(&Action::Finish), "{actions:?}");
     let state = pet.status().container_statuses.as_ref().unwrap()[0]
         .state
         .clone();
     let end = state.unwrap().terminated.unwrap();
     assert_eq!(end.reason.as_deref(), Some("ContainerStatusUnknown"));
-    let mut pet = Pet::new(&pod("OnFailure"), None, BackOff::default(), now);
+    let mut pet = PodMachine::new(&pod("OnFailure"), None, BackOff::default(), now);
     pet.note_begun();
-    assert!(!pet.next(Event::Tick, now).contains(&Action::Finish));
+    assert!(!pet.next(PodEvent::Tick, now).contains(&Action::Finish));
 }
 
 #[test]
@@ -101,9 +101,9 @@ fn a_new_image_restarts_the_container_whatever_its_policy() {
     let (mut story, _) = Story::of(spec.clone());
     story.started("c");
     let mut new: k8s_openapi::api::core::v1::PodSpec = serde_json::from_value(spec).unwrap();
-    assert_eq!(story.tell(Event::Redefined(Box::new(new.clone()))), "");
+    assert_eq!(story.tell(PodEvent::Redefined(Box::new(new.clone()))), "");
     new.containers[0].image = Some("y".to_owned());
-    assert_eq!(story.tell(Event::Redefined(Box::new(new))), "term c");
+    assert_eq!(story.tell(PodEvent::Redefined(Box::new(new))), "term c");
     assert_eq!(story.ends("c", 143), "start c");
     assert_eq!(
         story.pet.status().container_statuses.as_ref().unwrap()[0].image,

@@ -20,7 +20,7 @@ fn a_missing_image_alternates_between_its_two_reasons() {
     story.fails_to_start("app", failure);
     assert_eq!(story.phase(), "Pending");
     assert_eq!(
-        story.tell(Event::Reload),
+        story.tell(PodEvent::Reload),
         "start app",
         "it may be there now"
     );
@@ -58,21 +58,24 @@ fn v55_a_process_that_cannot_be_made_is_a_run_with_code_128() {
 #[test]
 fn missing_volumes_are_tried_again_before_anything_starts() {
     let pod = pod(&one("Always"));
-    let mut pet = Pet::new(&pod, None, BackOff::default(), at(Duration::ZERO));
-    assert_eq!(pet.next(Event::Tick, at(Duration::ZERO)), [Action::Prepare]);
-    let failed = Event::Prepared(Err("no claim".to_owned()));
+    let mut pet = PodMachine::new(&pod, None, BackOff::default(), at(Duration::ZERO));
+    assert_eq!(
+        pet.next(PodEvent::Tick, at(Duration::ZERO)),
+        [Action::Prepare]
+    );
+    let failed = PodEvent::Prepared(Err("no claim".to_owned()));
     let said = pet.next(failed, at(Duration::ZERO));
     assert!(matches!(&said[..], [Action::Report(report)] if report.reason == "FailedMount"));
     let again = pet.deadline().unwrap();
     assert_eq!(again, Duration::from_secs(1));
     assert_eq!(waiting_message(&pet).as_deref(), Some("no claim"));
-    assert_eq!(pet.next(Event::Tick, at(again)), [Action::Prepare]);
-    pet.next(Event::Prepared(Ok(())), at(again));
+    assert_eq!(pet.next(PodEvent::Tick, at(again)), [Action::Prepare]);
+    pet.next(PodEvent::Prepared(Ok(())), at(again));
     assert_eq!(waiting_message(&pet), None);
 }
 
 /// What the first container's status says it waits for, beyond the reason.
-fn waiting_message(pet: &Pet) -> Option<String> {
+fn waiting_message(pet: &PodMachine) -> Option<String> {
     let containers = pet.status().container_statuses.as_ref()?;
     let waiting = containers.first()?.state.as_ref()?.waiting.as_ref()?;
     waiting.message.clone()

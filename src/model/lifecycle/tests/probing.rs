@@ -110,11 +110,11 @@ fn v43_an_error_of_the_probe_itself_changes_nothing() {
     let (mut story, _) = Story::of(probing("livenessProbe", json!({"failureThreshold": 1})));
     story.started("app");
     let run = 1;
-    let said = story.tell(Event::Probed {
-        place: Place(0),
+    let said = story.tell(PodEvent::Probed {
+        place: ContainerIndex(0),
         kind: ProbeKind::Liveness,
         run,
-        outcome: Outcome::Error("no such program".to_owned()),
+        outcome: ProbeOutcome::Error("no such program".to_owned()),
     });
     assert_eq!(said, "");
     assert_eq!(story.wakes().1, "probe liveness app");
@@ -135,11 +135,11 @@ fn a_late_answer_of_an_earlier_run_is_ignored() {
     story.started("app");
     story.ends("app", 1);
     story.started("app");
-    let late = Event::Probed {
-        place: Place(0),
+    let late = PodEvent::Probed {
+        place: ContainerIndex(0),
         kind: ProbeKind::Readiness,
         run: 1,
-        outcome: Outcome::Success,
+        outcome: ProbeOutcome::Success,
     };
     story.tell(late);
     assert!(!story.shown("app").ready);

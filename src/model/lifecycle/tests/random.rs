@@ -26,10 +26,10 @@ impl Random {
 /// What the world around the machine knows.
 #[derive(Default)]
 struct World {
-    running: Vec<Place>,
-    ended: Vec<Place>,
-    hooks: Vec<(Place, Hook)>,
-    probes: Vec<(Place, ProbeKind, u32)>,
+    running: Vec<ContainerIndex>,
+    ended: Vec<ContainerIndex>,
+    hooks: Vec<(ContainerIndex, HookKind)>,
+    probes: Vec<(ContainerIndex, ProbeKind, u32)>,
     told_to_stop: bool,
     finished: bool,
 }
@@ -45,11 +45,11 @@ fn life(random: &mut Random) -> Result<(), String> {
         "initContainers": [named("one"), sidecar("side"), named("two")],
         "containers": [with("a", full), named("b")],
     });
-    let inits = [Place(0), Place(2)];
-    let apps = [Place(3), Place(4)];
+    let inits = [ContainerIndex(0), ContainerIndex(2)];
+    let apps = [ContainerIndex(3), ContainerIndex(4)];
     let (mut clock, mut world) = (Duration::ZERO, World::default());
-    let mut pet = Pet::new(&pod(&spec), None, BackOff::default(), at(clock));
-    let mut queue = vec![Event::Tick];
+    let mut pet = PodMachine::new(&pod(&spec), None, BackOff::default(), at(clock));
+    let mut queue = vec![PodEvent::Tick];
     for turn in 0..400 {
         let event = match queue.pop() {
             Some(event) => event,
@@ -57,14 +57,14 @@ fn life(random: &mut Random) -> Result<(), String> {
                 Some(event) => event,
                 None => {
                     clock = pet.deadline().unwrap_or(clock).max(clock);
-                    Event::Tick
+                    PodEvent::Tick
                 }
             },
         };
         for action in pet.next(event, at(clock)) {
             obey(action, random, &mut world, &mut queue)?;
         }
-        let alive = |places: &[Place]| places.iter().any(|it| world.running.contains(it));
+        let alive = |places: &[ContainerIndex]| places.iter().any(|it| world.running.contains(it));
         if alive(&inits) && alive(&apps) {
             return Err("an init container beside a main one".to_owned());
         }
@@ -90,27 +90,27 @@ fn obey(
     action: Action,
     random: &mut Random,
     world: &mut World,
-    queue: &mut Vec<Event>,
+    queue: &mut Vec<PodEvent>,
 ) -> Result<(), String> {
     match action {
-        Action::Prepare => queue.push(Event::Prepared(Ok(()))),
+        Action::Prepare => queue.push(PodEvent::Prepared(Ok(()))),
         Action::Start(place) if world.running.contains(&place) || world.ended.contains(&place) => {
             return Err(format!("{place:?} started twice"));
         }
         Action::Start(place) if random.below(10) == 0 => {
             let failure = Failure::Launch("no".to_owned());
-            queue.push(Event::StartFailed { place, failure });
+            queue.push(PodEvent::StartFailed { place, failure });
         }
         Action::Start(place) => {
             world.running.push(place);
-            queue.push(Event::Started { place, pid: 7 });
+            queue.push(PodEvent::Started { place, pid: 7 });
         }
         Action::Kill(place) => {
             if let Some(index) = world.running.iter().position(|it| *it == place) {
                 world.running.swap_remove(index);
                 world.ended.push(place);
                 let (exit, message) = (Exit::Signal(9), None);
-                queue.push(Event::Ended {
+                queue.push(PodEvent::Ended {
                     place,
                     exit,
                     message,
@@ -126,21 +126,21 @@ fn obey(
 }
 
 /// Lets something happen by itself; nothing when time should pass.
-fn happening(random: &mut Random, world: &mut World, turn: u32) -> Option<Event> {
+fn happening(random: &mut Random, world: &mut World, turn: u32) -> Option<PodEvent> {
     if turn >= 200 && !world.told_to_stop {
         world.told_to_stop = true;
         let grace = Duration::from_secs(random.below(20));
-        return Some(Event::Stop { grace });
+        return Some(PodEvent::Stop { grace });
     }
     if let Some(place) = world.ended.pop() {
-        return Some(Event::Gone(place));
+        return Some(PodEvent::Gone(place));
     }
     if let Some((place, kind, run)) = world.probes.pop() {
         let outcome = match random.below(3) {
-            0 => Outcome::Failure("no".to_owned()),
-            _ => Outcome::Success,
+            0 => ProbeOutcome::Failure("no".to_owned()),
+            _ => ProbeOutcome::Success,
         };
-        return Some(Event::Probed {
+        return Some(PodEvent::Probed {
             place,
             kind,
             run,
@@ -154,7 +154,7 @@ fn happening(random: &mut Random, world: &mut World, turn: u32) -> Option<Event>
             0 => Err("no".to_owned()),
             _ => Ok(()),
         };
-        return Some(Event::Hooked {
+        return Some(PodEvent::Hooked {
             place,
             hook,
             outcome,
@@ -168,7 +168,7 @@ fn happening(random: &mut Random, world: &mut World, turn: u32) -> Option<Event>
     world.ended.push(place);
     let code = i32::try_from(random.below(2)).unwrap();
     let (exit, message) = (Exit::Code(code), None);
-    Some(Event::Ended {
+    Some(PodEvent::Ended {
         place,
         exit,
         message,

@@ -34,7 +34,7 @@ fn v50_the_second_container_waits_for_the_first_ones_post_start() {
     assert_eq!(story.started("a"), "PostStart a");
     assert_eq!(story.word("a"), "ContainerCreating");
     assert_eq!(story.phase(), "Pending");
-    assert_eq!(story.hooked("a", Hook::PostStart, Ok(())), "start b");
+    assert_eq!(story.hooked("a", HookKind::PostStart, Ok(())), "start b");
     assert_eq!(story.word("a"), "running");
 }
 
@@ -43,7 +43,10 @@ fn v50_a_failed_post_start_kills_the_container() {
     let hook = json!({"lifecycle": {"postStart": {"exec": {}}}});
     let (mut story, _) = Story::of(only(with("app", hook)));
     story.started("app");
-    assert_eq!(story.hooked("app", Hook::PostStart, Err("no")), "term app");
+    assert_eq!(
+        story.hooked("app", HookKind::PostStart, Err("no")),
+        "term app"
+    );
     assert_eq!(story.exits("app", Exit::Signal(15)), "start app");
 }
 
@@ -125,14 +128,14 @@ fn what_is_left_of_a_tree_gets_the_signal_and_the_rest_of_the_grace() {
     let (mut story, _) = Story::of(one("Always"));
     story.started("app");
     story.stop(10);
-    let ended = Event::Ended {
-        place: Place(0),
+    let ended = PodEvent::Ended {
+        place: ContainerIndex(0),
         exit: Exit::Code(0),
         message: None,
     };
     assert_eq!(story.tell(ended.clone()), "term app");
     assert_eq!(story.wakes(), (10_000, "kill app".to_owned()));
-    assert_eq!(story.tell(Event::Gone(Place(0))), "finish");
+    assert_eq!(story.tell(PodEvent::Gone(ContainerIndex(0))), "finish");
     assert_eq!(story.word("app"), "Completed 0");
     let (mut story, _) = Story::of(one("Always"));
     story.started("app");
@@ -149,8 +152,8 @@ fn a_deleted_pod_starts_nothing() {
     pod.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
         at(Duration::ZERO).wall,
     ));
-    let mut pet = Pet::new(&pod, None, BackOff::default(), at(Duration::ZERO));
-    let said = pet.next(Event::Tick, at(Duration::ZERO));
+    let mut pet = PodMachine::new(&pod, None, BackOff::default(), at(Duration::ZERO));
+    let said = pet.next(PodEvent::Tick, at(Duration::ZERO));
     assert_eq!(said, [Action::Finish]);
 }
 
@@ -162,9 +165,16 @@ fn a_restart_on_request_has_no_back_off() {
     story.started("app");
     story.ends("app", 1);
     assert_eq!(story.word("app"), "CrashLoopBackOff");
-    assert_eq!(story.tell(Event::Restart(Place(0))), "start app");
+    assert_eq!(
+        story.tell(PodEvent::Restart(ContainerIndex(0))),
+        "start app"
+    );
     story.started("app");
-    assert_eq!(story.tell(Event::Restart(Place(0))), "term app");
-    assert_eq!(story.tell(Event::Restart(Place(0))), "", "it is on its way");
+    assert_eq!(story.tell(PodEvent::Restart(ContainerIndex(0))), "term app");
+    assert_eq!(
+        story.tell(PodEvent::Restart(ContainerIndex(0))),
+        "",
+        "it is on its way"
+    );
     assert_eq!(story.exits("app", Exit::Signal(15)), "start app");
 }

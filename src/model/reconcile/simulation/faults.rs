@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::*;
 use crate::model::set::{Bound, Retention, Roll, Strategy};
-use crate::model::wish::Wishes;
+use crate::model::wish::SetOptions;
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
@@ -30,17 +30,17 @@ impl World {
             }
             6 => want.stopped = dice.once_in(2),
             7 => want.min_ready = Duration::from_secs(dice.roll(2) * 5),
-            8 => want.wishes.paused = dice.once_in(2),
-            9 => want.wishes.pause_after = Some(dice.small(4)).filter(|most| *most > 0),
+            8 => want.options.paused = dice.once_in(2),
+            9 => want.options.pause_after = Some(dice.small(4)).filter(|most| *most > 0),
             10 => {
-                want.wishes.roll_back = dice.once_in(2);
-                want.wishes.progress_deadline = Some(Duration::from_secs(60));
+                want.options.roll_back = dice.once_in(2);
+                want.options.progress_deadline = Some(Duration::from_secs(60));
             }
             11 => {
                 let hook = dice.once_in(2).then(|| "leave".to_owned());
-                want.wishes.pre_scale_down = hook;
+                want.options.pre_scale_down = hook;
             }
-            12 => want.wishes.together = dice.once_in(2),
+            12 => want.options.together = dice.once_in(2),
             13 => want.history_limit = Some(dice.small(4) as usize),
             14 if want.claim_templates.len() < 3 => want.claim_templates.push("more".to_owned()),
             _ => want.strategy = strategy(dice),
@@ -48,7 +48,7 @@ impl World {
         want.claim_templates.dedup();
         want.generation += 1;
         if self.rules == Rules::strict() {
-            want.wishes = Wishes::default();
+            want.options = SetOptions::default();
         }
     }
 
@@ -68,7 +68,7 @@ impl World {
             5 => self.now += HOUR,
             6 => self.restart_supervisor(),
             7 => pet.stuck = !pet.ready,
-            8 => drop(self.seen.pets.remove(&ordinal)), // without a trace, and nobody saw to its claims
+            8 => drop(self.seen.pets.remove(&ordinal)), // and its claims keep their owners
             9 => {
                 // Its runner was killed, and another one begins from the start.
                 (pet.ready, pet.phase) = (false, Phase::Pending);
@@ -90,7 +90,7 @@ impl World {
         }
     }
 
-    /// Somebody removes a claim by hand; while its pet runs, it stays and terminates.
+    /// Removes a claim as a user would; while its pet runs, it stays and terminates.
     fn doom_claim(&mut self) {
         let count = self.seen.claims.len() as u64;
         if count > 0 {
@@ -116,7 +116,7 @@ impl World {
     fn restart_supervisor(&mut self) {
         self.seen.status = self.published.clone();
         for pet in self.seen.pets.values_mut() {
-            let runs = |hook: &mut Hook| hook.outcome == HookOutcome::Running;
+            let runs = |hook: &mut ScaleDownHook| hook.outcome == HookOutcome::Running;
             pet.hook.take_if(|hook| runs(hook));
         }
     }
@@ -195,8 +195,8 @@ impl World {
         self.want.strategy = Strategy::RollingUpdate(roll);
         self.want.patch = json!("good");
         self.want.stopped = false;
-        self.want.wishes.paused = false;
-        self.want.wishes.pause_after = None;
+        self.want.options.paused = false;
+        self.want.options.pause_after = None;
         self.want.generation += 1;
         let own = |owner: &String| owner.starts_with("set");
         let pets = &mut self.seen.pets;

@@ -27,82 +27,80 @@ impl World {
     }
 
     fn perform(&mut self, step: Step) {
-        let uid = self.want.uid.clone();
+        self.check_step(&step);
+        let made = &mut self.made;
+        self.seen.apply(&step, &self.want, self.now, || {
+            *made += 1;
+            format!("uid-{made}")
+        });
         match step {
-            Step::CreateRevision(revision) => self.seen.revisions.push(*revision),
-            Step::RenumberRevision { name, number } => self.revision(&name).revision = number,
-            Step::AdoptRevision { name } => {
-                let owner = self.want.owner_reference();
-                self.revision(&name).metadata.owner_references = Some(vec![owner]);
-            }
-            Step::ReleaseRevision { name } => {
-                self.revision(&name).metadata.owner_references = None;
-            }
-            Step::DeleteRevision { name } => {
-                self.seen
-                    .revisions
-                    .retain(|one| one.metadata.name.as_ref() != Some(&name));
-            }
-            Step::CreateClaim { claim, .. } => {
-                let made = ClaimSeen {
-                    name: claim.clone(),
-                    ..ClaimSeen::default()
-                };
-                assert!(
-                    self.seen.claims.insert(claim, made).is_none(),
-                    "a claim was replaced"
-                );
-            }
-            Step::OwnClaim { claim, owners } => {
-                // It may have gone in this very pass.
-                if let Some(claim) = self.seen.claims.get_mut(&claim) {
-                    claim.owners = owners;
-                }
-            }
-            Step::DeleteClaim { claim } => {
-                if let Some(claim) = self.seen.claims.get_mut(&claim) {
-                    claim.terminating = true;
-                }
-                self.free_claims();
-            }
-            Step::CreatePet { ordinal, revision } => self.create(ordinal, revision),
-            Step::DeletePet { ordinal, uid, .. } => {
-                let pet = self.seen.pets.get_mut(&ordinal).unwrap();
-                assert_eq!((&pet.uid, pet.terminating), (&uid, false));
-                pet.terminating = true;
-            }
-            Step::AdoptPet { ordinal } => {
-                self.seen.pets.get_mut(&ordinal).unwrap().owner = Some(uid);
-            }
-            Step::ReleasePet { ordinal } => self.seen.pets.get_mut(&ordinal).unwrap().owner = None,
-            Step::Await { .. } => {}
-            Step::RunHook { ordinal, uid } => {
-                let pet = self.seen.pets.get_mut(&ordinal).unwrap();
-                assert_eq!((&pet.uid, pet.terminating), (&uid, false));
-                pet.hook = Some(Hook {
-                    generation: self.want.generation,
-                    outcome: HookOutcome::Running,
-                });
-            }
+            Step::DeleteClaim { .. } => self.free_claims(),
             Step::RollBack { to, .. } => {
-                let revision = self.revision(&to).data.clone().unwrap();
+                let revision = self.seen.revision_mut(&to).unwrap().data.clone().unwrap();
                 assert_ne!(self.want.patch, revision.0, "it is what is wanted");
                 self.want.patch = revision.0;
                 self.want.generation += 1;
-                self.want.wishes.roll_back = false;
-                self.want.wishes.paused = false;
-                self.want.wishes.pause_after = None;
+                self.want.options.roll_back = false;
+                self.want.options.paused = false;
+                self.want.options.pause_after = None;
             }
             Step::Fulfil { annotation } => {
                 assert_eq!(annotation, TOGETHER_ANNOTATION);
-                self.want.wishes.together = false;
+                self.want.options.together = false;
             }
             Step::Finish if self.want.deletion == Some(Deletion::Orphan) => self.create_again(),
             Step::Finish => self.finished = true,
+            Step::CreateRevision(_)
+            | Step::RenumberRevision { .. }
+            | Step::AdoptRevision { .. }
+            | Step::ReleaseRevision { .. }
+            | Step::DeleteRevision { .. }
+            | Step::CreateClaim { .. }
+            | Step::OwnClaim { .. }
+            | Step::CreatePet { .. }
+            | Step::DeletePet { .. }
+            | Step::AdoptPet { .. }
+            | Step::ReleasePet { .. }
+            | Step::Await { .. }
+            | Step::RunHook { .. } => {}
         }
     }
 
-    /// Somebody makes the set again whose pets were let go: it has to adopt them.
+    /// Checks that what a step names is there, and is not there yet where the step makes it.
+    fn check_step(&mut self, step: &Step) {
+        match step {
+            Step::RenumberRevision { name, .. }
+            | Step::AdoptRevision { name }
+            | Step::ReleaseRevision { name } => assert!(self.seen.revision_mut(name).is_some()),
+            Step::CreateClaim { claim, .. } => {
+                assert!(
+                    !self.seen.claims.contains_key(claim),
+                    "a claim was replaced"
+                );
+            }
+            Step::CreatePet { ordinal, .. } => {
+                let there = self.seen.pets.contains_key(ordinal);
+                assert!(!there, "two pets of one identity");
+            }
+            Step::DeletePet { ordinal, uid, .. } | Step::RunHook { ordinal, uid } => {
+                let pet = &self.seen.pets[ordinal];
+                assert_eq!((&pet.uid, pet.terminating), (uid, false));
+            }
+            Step::AdoptPet { ordinal } | Step::ReleasePet { ordinal } => {
+                assert!(self.seen.pets.contains_key(ordinal));
+            }
+            Step::CreateRevision(_)
+            | Step::DeleteRevision { .. }
+            | Step::OwnClaim { .. }
+            | Step::DeleteClaim { .. }
+            | Step::Await { .. }
+            | Step::RollBack { .. }
+            | Step::Fulfil { .. }
+            | Step::Finish => {}
+        }
+    }
+
+    /// Creates a set again after its pets were released: it has to adopt them.
     fn create_again(&mut self) {
         let own = |pet: &PetSeen| pet.owner.as_ref() == Some(&self.want.uid);
         assert!(!self.seen.pets.values().any(own), "a pet was not let go");
@@ -112,21 +110,5 @@ impl World {
         self.want.generation = 1;
         self.seen.status = StatefulSetStatus::default();
         self.published = StatefulSetStatus::default();
-    }
-
-    fn revision(&mut self, name: &str) -> &mut k8s_openapi::api::apps::v1::ControllerRevision {
-        let mut all = self.seen.revisions.iter_mut();
-        all.find(|one| one.metadata.name.as_deref() == Some(name))
-            .unwrap()
-    }
-
-    fn create(&mut self, ordinal: Ordinal, revision: String) {
-        self.made += 1;
-        let uid = format!("uid-{}", self.made);
-        let pet = PetSeen::just_made(&self.want, ordinal, revision, uid, self.now);
-        assert!(
-            self.seen.pets.insert(ordinal, pet).is_none(),
-            "two pets of one identity"
-        );
     }
 }

@@ -93,7 +93,7 @@ impl World {
                 let pet = &self.seen.pets[&ordinal];
                 let hook = pet.hook.as_ref();
                 let done = hook.is_some_and(|hook| hook.outcome == HookOutcome::Done);
-                let wished = self.want.wishes.pre_scale_down.is_some();
+                let wished = self.want.options.pre_scale_down.is_some();
                 assert!(done || !wished || pet.phase != Phase::Running, "{pet:?}");
             }
             Reason::Outdated | Reason::Broken => {
@@ -101,7 +101,7 @@ impl World {
                     Strategy::RollingUpdate(roll) => roll.unwrap_or_default().partition,
                     Strategy::OnDelete => panic!("a roll on delete"),
                 };
-                assert!(why == Reason::Broken || !self.want.wishes.paused);
+                assert!(why == Reason::Broken || !self.want.options.paused);
                 assert!(why == Reason::Broken || ordinal.0 - self.want.start >= partition);
             }
             Reason::Stopped => {
@@ -122,7 +122,7 @@ impl World {
 
     /// A roll that shall pause moves no more pets than it may.
     fn check_pause(&self, outcome: &Outcome) {
-        let Some(most) = self.want.wishes.pause_after else {
+        let Some(most) = self.want.options.pause_after else {
             return;
         };
         let rolled = |step: &&Step| {
@@ -196,7 +196,7 @@ impl World {
         }
     }
 
-    /// Says whether there is what is wanted; what is beyond that and nobody owns does not count.
+    /// Returns whether everything wanted is there; other objects without an owner do not count.
     fn is_settled(&self) -> bool {
         let own = |pet: &PetSeen| pet.owner.as_ref() == Some(&self.want.uid);
         let mut beyond = self

@@ -4,32 +4,32 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::TOGETHER_ANNOTATION;
-use crate::model::pet::{Hook, HookOutcome};
-use crate::model::wish::Wishes;
+use crate::model::pet::{HookOutcome, ScaleDownHook};
+use crate::model::wish::SetOptions;
 
-fn with(wishes: Wishes, set: Set) -> Set {
-    Set { wishes, ..set }
+fn with(options: SetOptions, set: Set) -> Set {
+    Set { options, ..set }
 }
 
-fn paused() -> Wishes {
-    Wishes {
+fn paused() -> SetOptions {
+    SetOptions {
         paused: true,
-        ..Wishes::default()
+        ..SetOptions::default()
     }
 }
 
-fn pause_after(pets: u32) -> Wishes {
-    Wishes {
+fn pause_after(pets: u32) -> SetOptions {
+    SetOptions {
         pause_after: Some(pets),
-        ..Wishes::default()
+        ..SetOptions::default()
     }
 }
 
-fn roll_back(seconds: u64) -> Wishes {
-    Wishes {
+fn roll_back(seconds: u64) -> SetOptions {
+    SetOptions {
         roll_back: true,
         progress_deadline: Some(Duration::from_secs(seconds)),
-        ..Wishes::default()
+        ..SetOptions::default()
     }
 }
 
@@ -116,13 +116,13 @@ fn an_outdated_pet_that_is_not_ready_takes_no_upgrade_back() {
 
 #[test]
 fn a_halted_upgrade_says_which_pet_is_stuck() {
-    let stuck = |seen: &str, wishes: Wishes| {
-        let want = with(wishes, ordered(3));
+    let stuck = |seen: &str, options: SetOptions| {
+        let want = with(options, ordered(3));
         let outcome = reconcile(&want, &world(&want, seen), Rules::default(), NOW);
         let stuck = |step: &Step| matches!(step, Step::Await { stuck: true, .. });
         outcome.steps.iter().any(stuck)
     };
-    let halt = Wishes {
+    let halt = SetOptions {
         roll_back: false,
         ..roll_back(10)
     };
@@ -131,18 +131,18 @@ fn a_halted_upgrade_says_which_pet_is_stuck() {
         !stuck("ready unready -", halt),
         "a deadline is for upgrades"
     );
-    assert!(stuck("ready stuck -", Wishes::default()));
-    assert!(!stuck("ready unready -", Wishes::default()));
+    assert!(stuck("ready stuck -", SetOptions::default()));
+    assert!(!stuck("ready unready -", SetOptions::default()));
 }
 
 fn hooked(outcome: Option<HookOutcome>, generation: i64) -> String {
-    let wishes = Wishes {
+    let options = SetOptions {
         pre_scale_down: Some("./leave".to_owned()),
-        ..Wishes::default()
+        ..SetOptions::default()
     };
-    let want = with(wishes, ordered(1));
+    let want = with(options, ordered(1));
     let mut seen = world(&want, "ready ready");
-    seen.pets.get_mut(&Ordinal(1)).unwrap().hook = outcome.map(|outcome| Hook {
+    seen.pets.get_mut(&Ordinal(1)).unwrap().hook = outcome.map(|outcome| ScaleDownHook {
         generation,
         outcome,
     });
@@ -165,21 +165,21 @@ fn a_pet_hands_over_before_the_set_is_scaled_below_it() {
 
 #[test]
 fn a_pet_that_never_ran_has_nothing_to_hand_over() {
-    let wishes = Wishes {
+    let options = SetOptions {
         pre_scale_down: Some("./leave".to_owned()),
-        ..Wishes::default()
+        ..SetOptions::default()
     };
-    let want = with(wishes, ordered(1));
+    let want = with(options, ordered(1));
     assert_eq!(steps(&want, "ready starting"), "stop 1");
 }
 
 #[test]
 fn missing_pets_are_started_together_where_that_is_wished() {
-    let wishes = Wishes {
+    let options = SetOptions {
         together: true,
-        ..Wishes::default()
+        ..SetOptions::default()
     };
-    let want = with(wishes, ordered(3));
+    let want = with(options, ordered(3));
     assert_eq!(steps(&want, "- - -"), "start 0, start 1, start 2");
     assert_eq!(
         steps(&want, "unready - unready"),

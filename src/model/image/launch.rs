@@ -1,0 +1,86 @@
+//! What is started for a container, and where its programs are looked for.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// What the resolution may ask of the machine.
+pub struct Disk<'a> {
+    /// Returns whether a file or directory exists.
+    pub exists: &'a dyn Fn(&Path) -> bool,
+    /// Returns where PATH has a program of this name.
+    pub on_path: &'a dyn Fn(&str) -> Option<PathBuf>,
+    /// Lists the names in a directory; one that cannot be read is empty.
+    pub names: &'a dyn Fn(&Path) -> Vec<String>,
+}
+
+/// What to start for a container, before variables are expanded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageLaunch {
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// The part of `argv` that the manifest gave; only there are variables expanded (V24).
+    pub typed: Range<usize>,
+    /// Directories put first on PATH.
+    pub path: Vec<PathBuf>,
+    /// The image's variables; the container's own win.
+    pub env: Vec<(String, String)>,
+    /// Directories put last on PATH.
+    pub search: Vec<PathBuf>,
+    /// The image's working directory on this machine.
+    pub cwd: Option<PathBuf>,
+    /// The directory that is the image's root; nothing where that is the host's.
+    pub rootfs: Option<PathBuf>,
+    /// The image's working directory within the image.
+    pub workdir: Option<String>,
+    /// The user that the entrypoint switches to when root starts it.
+    pub user: Option<String>,
+    /// Directories of the image that are empty at first.
+    pub data: Vec<String>,
+    /// What `/bin/sh` is.
+    pub shell: Option<PathBuf>,
+    /// Programs that the shell is as well, under their names: it is busybox.
+    pub applets: Vec<String>,
+    /// Scripts that come first on PATH: name and text.
+    pub bin: Vec<(String, String)>,
+    /// Files that only the image has: path and text.
+    pub files: Vec<(String, String)>,
+    /// What a user should know about how the image was understood.
+    pub notes: Vec<String>,
+}
+
+impl ImageLaunch {
+    /// Returns the arguments; in those that the manifest gave, `expand` replaces each `$(NAME)`
+    /// (V24).
+    #[must_use]
+    pub fn expanded(&self, expand: impl Fn(&str) -> String) -> Vec<String> {
+        let word = |(at, word): (usize, &String)| {
+            if self.typed.contains(&at) {
+                expand(word)
+            } else {
+                word.clone()
+            }
+        };
+        self.argv.iter().enumerate().map(word).collect()
+    }
+
+    /// Finds a program as a container would: by its path, or on the PATH that its image gives it.
+    pub(super) fn find_program(&self, program: &str, disk: &Disk<'_>) -> Option<PathBuf> {
+        if program.contains('/') {
+            let program = PathBuf::from(program);
+            return (disk.exists)(&program).then_some(program);
+        }
+        let within = |folders: &[PathBuf]| {
+            let mut candidates = folders.iter().map(|folder| folder.join(program));
+            candidates.find(|candidate| (disk.exists)(candidate))
+        };
+        within(&self.path)
+            .or_else(|| (disk.on_path)(program))
+            .or_else(|| within(&self.search))
+    }
+
+    /// Finds the first of several programs, written `mysqld|mariadbd`.
+    pub(super) fn find_any(&self, programs: &str, disk: &Disk<'_>) -> Option<PathBuf> {
+        let mut programs = programs.split('|');
+        programs.find_map(|program| self.find_program(program, disk))
+    }
+}

@@ -1,0 +1,355 @@
+//! The machine of one pod: what it starts next, in which order, and when it is over.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::clock::{Now, earlier, seconds};
+use super::container::{Container, ContainerRole, State};
+use super::event::{Action, ContainerIndex, PodEvent, Report};
+use super::run::{PodStop, Run};
+use crate::model::BackOff;
+
+/// The machine of one pod.
+#[derive(Debug)]
+pub struct PodMachine {
+    /// What is said in the pod's name: `web-0_default(uid)`.
+    pub(super) title: String,
+    pub(super) grace: Duration,
+    pub(super) back_off: BackOff,
+    pub(super) containers: Vec<Container>,
+    /// How many of the containers are init containers.
+    pub(super) inits: usize,
+    /// The init container whose turn it is; past the last one all are done, once and for all.
+    pub(super) turn: usize,
+    pub(super) volumes: VolumeState,
+    /// Why the volumes could not be put in place, the last time that was tried.
+    pub(super) unmounted: Option<String>,
+    pub(super) stop: Option<PodStop>,
+    pub(super) active_until: Option<Duration>,
+    pub(super) finished: bool,
+    /// When the machine next wants a tick.
+    pub(super) wake: Option<Duration>,
+    pub(super) now: Now,
+    pub(super) actions: Vec<Action>,
+    pub(super) status: PodStatus,
+    pub(super) readiness_gates: bool,
+    /// Whether its containers run once (`restartPolicy: Never`).
+    pub(super) once: bool,
+}
+
+/// Whether the pod's volumes are in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum VolumeState {
+    Asked,
+    Missing { failures: u32, again: Duration },
+    Ready,
+}
+
+impl PodMachine {
+    /// Describes a pod that starts now.
+    ///
+    /// `previous` is the status that an earlier runner of the same pod left: restart counts and
+    /// last states go on from it, while the init containers run again (I06). A pod that had
+    /// ended, one that is being deleted, and one that is to run once and had begun to (I47, I48)
+    /// start nothing.
+    #[must_use]
+    pub fn new(pod: &Pod, previous: Option<&PodStatus>, back_off: BackOff, now: Now) -> Self {
+        let spec = pod.spec.clone().unwrap_or_default();
+        let policy = spec
+            .restart_policy
+            .as_deref()
+            .unwrap_or("Always")
+            .to_owned();
+        let inits = spec.init_containers.unwrap_or_default();
+        let role = |container: &k8s_openapi::api::core::v1::Container| {
+            let restarts = container.restart_policy.as_deref() == Some("Always");
+            if restarts {
+                ContainerRole::Sidecar
+            } else {
+                ContainerRole::Init
+            }
+        };
+        let first = inits.iter().map(|it| Container::new(it, role(it), &policy));
+        let main = spec.containers.iter();
+        let main = main.map(|it| Container::new(it, ContainerRole::App, &policy));
+        let containers: Vec<Container> = first.chain(main).collect();
+        let mut pet = Self {
+            title: title(pod),
+            grace: seconds(spec.termination_grace_period_seconds.unwrap_or(30)),
+            back_off,
+            inits: inits.len(),
+            containers,
+            turn: 0,
+            volumes: VolumeState::Missing {
+                failures: 0,
+                again: now.mono,
+            },
+            unmounted: None,
+            stop: None,
+            active_until: None,
+            finished: false,
+            wake: None,
+            now,
+            actions: Vec::new(),
+            status: pod.status.clone().unwrap_or_default(),
+            readiness_gates: spec.readiness_gates.is_some_and(|gates| !gates.is_empty()),
+            once: policy == "Never",
+        };
+        pet.resume(previous);
+        let allowed = spec.active_deadline_seconds;
+        pet.active_until = allowed.map(|allowed| pet.active_until(allowed));
+        if pod.metadata.deletion_timestamp.is_some() {
+            pet.stop = Some(PodStop::at(now.mono));
+        }
+        pet.refresh_status();
+        pet
+    }
+
+    /// Takes up what an earlier runner left.
+    fn resume(&mut self, previous: Option<&PodStatus>) {
+        self.status.start_time = Some(Time(self.now.wall));
+        let Some(previous) = previous else {
+            return;
+        };
+        let of = |list: &Option<Vec<_>>| list.clone().unwrap_or_default();
+        let mut statuses = of(&previous.init_container_statuses);
+        statuses.extend(of(&previous.container_statuses));
+        let over = matches!(previous.phase.as_deref(), Some("Succeeded" | "Failed"));
+        for container in &mut self.containers {
+            let status = statuses.iter().find(|it| it.name == container.name);
+            if let Some(status) = status {
+                container.resume(status, over, self.now);
+            }
+        }
+        self.status.start_time.clone_from(&previous.start_time);
+        self.status.conditions.clone_from(&previous.conditions);
+        let apps = &self.containers[self.inits..];
+        if over || apps.iter().all(Container::has_ended) {
+            self.skip_inits();
+            self.stop = Some(PodStop::at(self.now.mono));
+        } else if self.once && self.containers.iter().any(Container::has_run) {
+            self.lose();
+        }
+    }
+
+    /// Takes note that an earlier runner of the pod began to start its containers and died before
+    /// it could say so. A pod that runs once is not run again, since it may have done its work.
+    pub fn note_begun(&mut self) {
+        if self.once && self.stop.is_none() {
+            self.lose();
+            self.refresh_status();
+        }
+    }
+
+    /// Ends a pod whose containers were lost, as the kubelet ends one whose sandbox is gone.
+    fn lose(&mut self) {
+        let now = self.now;
+        self.containers
+            .iter_mut()
+            .for_each(|it| it.give_up(now.mono));
+        self.skip_inits();
+        let from = self.turn;
+        let to = if from < self.inits {
+            from + 1
+        } else {
+            self.containers.len()
+        };
+        for container in &mut self.containers[from..to] {
+            container.lose(now);
+        }
+        let words = "The containers of this pod were lost with its runner; it is not run again, \
+                     because its restart policy is Never";
+        self.report(true, "Lost", words.to_owned());
+        self.stop = Some(PodStop::at(now.mono));
+    }
+
+    /// Counts the init containers that are done by an earlier runner's word.
+    fn skip_inits(&mut self) {
+        let (inits, _) = self.containers.split_at(self.inits);
+        self.turn = inits.iter().take_while(|it| it.succeeded()).count();
+    }
+
+    /// Takes one event into account and returns what is to be done now, in that order.
+    pub fn next(&mut self, event: PodEvent, now: Now) -> Vec<Action> {
+        self.now = now;
+        self.wake = None;
+        if !self.finished {
+            self.note(event);
+            self.advance();
+            self.refresh_status();
+        }
+        std::mem::take(&mut self.actions)
+    }
+
+    /// Returns when the machine wants the next [`PodEvent::Tick`], on the monotonic clock.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        self.wake
+    }
+
+    /// Returns the pod's status as Kubernetes would show it.
+    #[must_use]
+    pub fn status(&self) -> &PodStatus {
+        &self.status
+    }
+
+    /// Returns whether the pod's end has been reached.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Returns whether the pod has been told to stop, or stops since nothing is left to run.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_some()
+    }
+
+    fn advance(&mut self) {
+        if let Some(deadline) = self.active_until.filter(|_| self.stop.is_none()) {
+            self.check_deadline(deadline);
+        }
+        if self.stop.is_none() && self.volumes_ready() {
+            self.advance_inits();
+            self.advance_apps();
+            if self.is_over() {
+                self.note_stop(self.grace);
+            }
+        }
+        self.advance_stops();
+        self.advance_probes();
+    }
+
+    fn check_deadline(&mut self, deadline: Duration) {
+        if self.now.mono < deadline {
+            return self.wake_at(deadline);
+        }
+        self.status.reason = Some("DeadlineExceeded".to_owned());
+        let words = "Pod was active on the node longer than the specified deadline";
+        self.status.message = Some(words.to_owned());
+        self.report(false, "DeadlineExceeded", words.to_owned());
+        self.note_stop(self.grace);
+    }
+
+    fn volumes_ready(&mut self) -> bool {
+        match self.volumes {
+            VolumeState::Ready => true,
+            VolumeState::Asked => false,
+            VolumeState::Missing { again, .. } if again > self.now.mono => {
+                self.wake_at(again);
+                false
+            }
+            VolumeState::Missing { .. } => {
+                self.actions.push(Action::Prepare);
+                self.volumes = VolumeState::Asked;
+                false
+            }
+        }
+    }
+
+    /// Starts the init container whose turn it is, and keeps the sidecars before it alive.
+    fn advance_inits(&mut self) {
+        for index in 0..self.turn.min(self.inits) {
+            match self.containers[index].role {
+                ContainerRole::Sidecar => self.drive(ContainerIndex(index)),
+                ContainerRole::Init | ContainerRole::App => {}
+            }
+        }
+        while self.turn < self.inits {
+            self.drive(ContainerIndex(self.turn));
+            let container = &self.containers[self.turn];
+            let done = match container.role {
+                ContainerRole::Sidecar => container.is_started(),
+                ContainerRole::Init | ContainerRole::App => container.succeeded(),
+            };
+            if !done {
+                return;
+            }
+            self.turn += 1;
+        }
+    }
+
+    /// Starts the main containers, each when the one before has started.
+    fn advance_apps(&mut self) {
+        if self.turn < self.inits {
+            return;
+        }
+        for index in self.inits..self.containers.len() {
+            self.drive(ContainerIndex(index));
+            if self.containers[index].is_being_started() {
+                return;
+            }
+        }
+    }
+
+    /// Starts a container that waits and is due.
+    fn drive(&mut self, place: ContainerIndex) {
+        let now = self.now.mono;
+        let container = &mut self.containers[place.0];
+        let State::Waiting { until, .. } = container.state else {
+            return;
+        };
+        if until <= now {
+            container.state = State::Starting;
+            self.actions.push(Action::Start(place));
+        } else {
+            let turn = container.next_turn(now);
+            self.wake_at(turn.min(until));
+        }
+    }
+
+    /// Returns whether nothing is left to run by itself: an init container failed for good, or
+    /// every main container ended for good (I02, I24, I55).
+    fn is_over(&self) -> bool {
+        let failed = |it: &Container| it.role == ContainerRole::Init && it.failed();
+        let (inits, apps) = self.containers.split_at(self.inits);
+        inits.iter().any(failed) || apps.iter().all(Container::has_ended)
+    }
+
+    fn advance_probes(&mut self) {
+        let (now, stopping) = (self.now.mono, self.stop.is_some());
+        for (index, container) in self.containers.iter_mut().enumerate() {
+            let run = container.runs;
+            let (due, wake) = container.due_probes(now, stopping);
+            let asked = due.into_iter().map(|kind| Action::Probe {
+                place: ContainerIndex(index),
+                kind,
+                run,
+            });
+            self.actions.extend(asked);
+            self.wake = earlier(self.wake, wake);
+        }
+    }
+
+    pub(super) fn run_mut(&mut self, place: ContainerIndex) -> Option<&mut Run> {
+        match &mut self.containers.get_mut(place.0)?.state {
+            State::Running(run) => Some(run),
+            State::Waiting { .. } | State::Starting | State::Ended(_) => None,
+        }
+    }
+
+    pub(super) fn report(&mut self, warning: bool, reason: &'static str, message: String) {
+        self.actions.push(Action::Report(Report {
+            warning,
+            reason,
+            message,
+        }));
+    }
+
+    pub(super) fn wake_at(&mut self, at: Duration) {
+        self.wake = earlier(self.wake, Some(at));
+    }
+}
+
+fn title(pod: &Pod) -> String {
+    let meta = &pod.metadata;
+    let or = |text: &Option<String>, other: &str| text.as_deref().unwrap_or(other).to_owned();
+    format!(
+        "{}_{}({})",
+        or(&meta.name, ""),
+        or(&meta.namespace, "default"),
+        or(&meta.uid, "")
+    )
+}
