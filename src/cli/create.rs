@@ -194,8 +194,8 @@ fn set_to_create(session: &Session, args: &Args, mut set: StatefulSet) -> Result
     }
 }
 
-fn options(args: &GeneratedSetArgs) -> Wish {
-    Wish {
+fn options(args: &GeneratedSetArgs) -> CreateOptions {
+    CreateOptions {
         replicas: args.replicas,
         image: args.image.clone(),
         ports: args.ports.clone(),

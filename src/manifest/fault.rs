@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What kind of fault it is.
+/// The kind of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FaultKind {
     /// The object could not be decoded at all (HTTP 400).
@@ -20,10 +20,10 @@ pub(crate) enum FaultKind {
 pub(crate) struct Fault {
     /// The field, as in `spec.template.spec.containers[0].image`.
     pub(crate) path: String,
-    /// What is wrong, without the path.
+    /// The fault, without the path.
     pub(crate) message: String,
     pub(crate) kind: FaultKind,
-    /// What to write instead, where that is easily guessed.
+    /// The likely correction, if there is one.
     pub(crate) advice: Option<String>,
 }
 

@@ -21,12 +21,12 @@ use crate::model::object::Object;
 use crate::problem::{Problem, Result};
 use crate::yaml::{self, Node, Position, Value};
 
-/// What the manifests hold.
+/// The objects of manifests, and the warnings about them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct LoadedObjects {
     /// The objects, in the order they were found.
     pub(crate) objects: Vec<Object>,
-    /// What is not acted on.
+    /// Remarks, such as on fields that are not acted on.
     pub(crate) warnings: Vec<Warning>,
 }
 
@@ -56,7 +56,7 @@ struct Reading<'r> {
     faults: Vec<String>,
     namespace: &'r str,
     file: String,
-    /// Where each object was first given.
+    /// The place where each object was first given.
     names: BTreeMap<(ObjectKind, String, String), String>,
 }
 
@@ -208,7 +208,7 @@ impl Reading<'_> {
     }
 }
 
-/// Where the parts of an object stand in the text, if not where they stand in the object.
+/// The paths in the text of those fields that have another path in the object.
 #[derive(Debug, Default)]
 struct Origins(Vec<(String, String)>);
 

@@ -1,4 +1,4 @@
-//! Where in the text a field stands.
+//! The position of a field in the text.
 
 use crate::yaml::{Node, Position, Value};
 

@@ -1,16 +1,16 @@
-//! What a user should know about a manifest that is valid.
+//! Remarks for the user on a manifest that is valid.
 
 /// A remark on a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Remark {
     /// The field.
     pub(super) path: String,
-    /// What there is to say of it.
+    /// The remark.
     pub(super) text: String,
     pub(super) kind: RemarkKind,
 }
 
-/// What follows from a remark.
+/// The consequence of a remark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RemarkKind {
     /// Nothing: it only is shown.

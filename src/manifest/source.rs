@@ -1,4 +1,4 @@
-//! Where manifests come from: files, directories, standard input.
+//! The sources of manifests: files, directories, standard input.
 
 use std::fs;
 use std::io::{self, Read};

@@ -1,4 +1,4 @@
-//! What may change of a set (C32), a PetSet (C82) or a pod that exists.
+//! The fields that may change of an existing set (C32), PetSet (C82) or pod.
 
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaim, Pod, PodSpec};
@@ -144,7 +144,7 @@ const FORBIDDEN_OF_POD: &str = "pod updates may not change fields other than \
 
 /// Checks that `new` may take the place of the pod `old`; both are complete.
 ///
-/// What a file leaves out stays as it was: a new image brings no other pull policy along.
+/// Fields that a file leaves out stay as they were: a new image does not change the pull policy.
 pub(crate) fn check_pod_update(old: &Pod, new: &mut Pod) -> Result<(), Problem> {
     keep_pull_policies(old, new);
     let mut faults = validate_pod(new);

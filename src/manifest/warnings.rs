@@ -1,4 +1,4 @@
-//! What a manifest asks for and petset does not do.
+//! Warnings about fields of a manifest that petset does not act on.
 //!
 //! Every typed object is taken apart without `..`, so that a field which a new version of the
 //! API adds does not compile until someone has decided about it. Only fields that were given

@@ -1,4 +1,4 @@
-//! What a step changes in what is seen, once it has been performed.
+//! The change that a step makes to the observed state.
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ControllerRevision;

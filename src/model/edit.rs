@@ -1,4 +1,4 @@
-//! What the verbs change of a set: each edit checks itself and returns what it changed.
+//! The edits that verbs make to a set: each one validates itself and returns its change.
 //!
 //! They work on the stored, defaulted `StatefulSet`. Raising its generation is left to the store.
 
@@ -14,7 +14,7 @@ use crate::problem::{Kind, Problem};
 /// The template annotation that `restart` sets, as `kubectl rollout restart` does.
 pub const RESTARTED_ANNOTATION: &str = "kubectl.kubernetes.io/restartedAt";
 
-/// What an edit found and what it left.
+/// The values before and after an edit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change<T> {
     /// The value before.

@@ -9,7 +9,7 @@ use crate::problem::Problem;
 /// Tells in a set, and in each of its pods, whether they may leave their private network.
 pub const EGRESS_ANNOTATION: &str = "petset.dev/egress";
 
-/// What of the world a pet of a private network reaches.
+/// The destinations outside that a pet on a private network reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Egress {

@@ -38,7 +38,7 @@ pub struct Sources {
     pub services: BTreeMap<String, Service>,
 }
 
-/// What petset itself adds to an environment.
+/// The variables that petset itself adds to an environment.
 #[derive(Debug, Clone, Copy)]
 pub struct PetsetVariables<'a> {
     /// The state directory.
@@ -51,9 +51,9 @@ pub struct PetsetVariables<'a> {
     pub replicas: Option<u32>,
     /// `PETSET_MOUNT_...`: where the container's volumes are.
     pub mounts: &'a [(String, String)],
-    /// What of the host's environment is passed on (PATH, HOME, ...).
+    /// The variables passed on from the host's environment (PATH, HOME, ...).
     pub inherited: &'a [(String, String)],
-    /// What the machine has.
+    /// The resources of the machine.
     pub capacity: Capacity,
 }
 
@@ -62,7 +62,7 @@ pub struct PetsetVariables<'a> {
 pub struct Environment {
     background: BTreeMap<String, String>,
     known: BTreeMap<String, String>,
-    /// What was left out and why, for an event `InvalidEnvironmentVariableNames` (V26).
+    /// The variables left out and why, for an event `InvalidEnvironmentVariableNames` (V26).
     pub warnings: Vec<String>,
 }
 
@@ -138,7 +138,7 @@ pub fn for_container(
 
 /// PATH where nothing else says so.
 const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// What of the host's environment is about its files and users.
+/// The variables of the host's environment that name its files or users.
 const OF_THE_HOST: [&str; 5] = ["PATH", "HOME", "USER", "LOGNAME", "TMPDIR"];
 
 fn background(
@@ -148,7 +148,7 @@ fn background(
 ) -> BTreeMap<String, String> {
     let mut variables: BTreeMap<_, _> = own.inherited.iter().cloned().collect();
     if image.rootfs.is_some() {
-        // What leads to the host's files or users means nothing there.
+        // Paths and users of the host mean nothing in another root.
         variables.retain(|name, _| !OF_THE_HOST.contains(&name.as_str()));
     }
     variables.extend(image.env.iter().cloned());

@@ -4,7 +4,7 @@ use crate::problem::Problem;
 
 /// Replaces each `$(NAME)` that `lookup` knows, once; `$$` stands for a dollar sign.
 ///
-/// What it does not know stays as it was typed, so a shell's own `$(hostname)` is safe:
+/// References to unknown names stay as they are, so a shell's own `$(hostname)` is safe:
 ///
 /// ```
 /// let lookup = |name: &str| (name == "POD_IP").then(|| "127.3.1.1".to_owned());

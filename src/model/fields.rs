@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Written;
 use super::quantity::{Quantity, divide_up};
 use crate::problem::Problem;
 
-/// What the machine has: the value of a limit that a container does not set (V21).
+/// The resources of the machine: the values of limits that a container does not set (V21).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capacity {
     /// Processors.

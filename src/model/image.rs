@@ -1,4 +1,5 @@
-//! What an image reference means on this machine: the catalogue that `images.toml` extends (X01).
+//! The meaning of image references on this machine: the catalogue that `images.toml` extends
+//! (X01).
 //!
 //! A local process has no image. A reference is looked up in the state directory's `images.toml`,
 //! then in the user's, then in the built-in catalogue; the first entry found counts, entries are

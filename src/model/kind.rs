@@ -23,7 +23,7 @@ pub(crate) enum ObjectKind {
     Eviction,
 }
 
-/// What is known of a kind.
+/// The row of a kind in the table.
 struct Row {
     /// `apiVersion` and `kind` as manifests have them: today's first, then earlier ones.
     versions: &'static [(&'static str, &'static str)],
@@ -31,7 +31,7 @@ struct Row {
     singular: &'static str,
     /// The name of the resource, with its API group: `statefulsets.apps`.
     plural: &'static str,
-    /// What a command line may say as well: kubectl's short names and petset's words.
+    /// Other words for it on a command line: kubectl's short names and petset's words.
     words: &'static [&'static str],
     /// Whether it is given in manifests.
     in_manifests: bool,

@@ -1,4 +1,4 @@
-//! What a set is and what it does next: values in, values out.
+//! Sets, pods and their objects, and every decision about them: values in, values out.
 //!
 //! Nothing below this module reads a file, a clock, the environment or a random number; time
 //! comes in as an argument. That is what lets the rules be tested by tables, by recordings of a

@@ -43,7 +43,7 @@ const HOPELESS_RESTARTS: i32 = 6;
 pub struct PetSeen {
     /// Its name.
     pub name: String,
-    /// What tells this run of the identity from the next.
+    /// The uid of its pod, which differs from that of the next pod of this name.
     pub uid: String,
     /// The revision it was made from.
     pub revision: String,
@@ -53,7 +53,7 @@ pub struct PetSeen {
     pub labels: BTreeMap<String, String>,
     /// The uid of the set that controls it; none if it was orphaned.
     pub owner: Option<String>,
-    /// Where its life stands.
+    /// Its phase.
     pub phase: Phase,
     /// Its condition Ready is true, and no annotation says otherwise.
     pub ready: bool,
@@ -63,7 +63,7 @@ pub struct PetSeen {
     pub unready_since: Option<Timestamp>,
     /// It has been asked to stop.
     pub terminating: bool,
-    /// What keeps it from being ready, in words; empty if it is ready.
+    /// Why it is not ready; empty if it is.
     pub waiting: String,
     /// It will not become ready without a change by the user: a crash loop, a missing image.
     pub stuck: bool,
@@ -77,11 +77,11 @@ pub struct PetSeen {
 pub struct ScaleDownHook {
     /// The generation of the set that it ran for; each one asks anew.
     pub generation: i64,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: HookOutcome,
 }
 
-/// What became of the command that runs in a leaving pet.
+/// The outcome of the command that runs in a pet before it is scaled away.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum HookOutcome {
@@ -93,7 +93,7 @@ pub enum HookOutcome {
     Failed(String),
 }
 
-/// Where a pod's life stands.
+/// The phase of a pod.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Phase {
     /// Claims, images, init steps: its main processes have not all been started.

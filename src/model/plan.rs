@@ -1,4 +1,4 @@
-//! What a set would do: every step to what is wanted, in a world where nothing goes wrong.
+//! The plan of a set: every step to the wanted state, if nothing goes wrong.
 //!
 //! The steps are those of [`reconcile`], performed on values: a pet that is started becomes
 //! ready, one that is stopped is gone. A pet that is stuck now stays stuck, and the plan ends
@@ -25,7 +25,7 @@ pub struct Plan {
     pub pod: Option<String>,
     /// Its namespace.
     pub namespace: String,
-    /// What is done, in this order.
+    /// The steps, in order.
     pub steps: Vec<Planned>,
     /// Why it comes to a halt before every pet is as it is wanted; nothing if it does not.
     pub halts: Option<String>,
@@ -34,9 +34,9 @@ pub struct Plan {
 /// One step of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Planned {
-    /// What is done, in one word, such as `startPet`.
+    /// The kind of the step, such as `startPet`.
     pub step: &'static str,
-    /// What it is done to: a pet, a claim or a revision.
+    /// The object of the step: a pet, a claim or a revision.
     pub object: String,
     /// All of it in words.
     pub text: String,
@@ -63,7 +63,7 @@ pub fn plan(want: &Set, seen: &Seen, rules: Rules, now: Timestamp) -> Plan {
     }
 }
 
-/// What is seen, as it would become if nothing went wrong.
+/// The observed state, changed by each step as if nothing went wrong.
 struct Rehearsal {
     want: Set,
     seen: Seen,
@@ -277,7 +277,7 @@ mod tests {
 
     fn texts(want: &Set, pets: &str) -> (Vec<String>, Option<String>) {
         let mut seen = world(want, pets);
-        // What `ordered` wants is recorded under its real name here.
+        // The revision that `ordered` wants is recorded under its real name here.
         seen.revisions.clear();
         let plan = plan(want, &seen, Rules::default(), NOW);
         let texts = plan.steps.into_iter().map(|step| step.text);

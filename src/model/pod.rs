@@ -1,4 +1,4 @@
-//! What a pod says of itself: which set controls it, and whether it is ready.
+//! Facts about a pod: the set that controls it, and whether it is ready.
 
 use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};

@@ -1,4 +1,4 @@
-//! What a set does next: the StatefulSet controller, as a function of what is seen.
+//! The StatefulSet controller, as a function of the wanted and the observed state.
 //!
 //! The specification is the comment of [`reconcile`]. Performing the steps, and trying again what
 //! failed, is left to the caller.
@@ -309,7 +309,7 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// What the rules ask and say.
+/// Questions that the rules share, and the steps that they share.
 impl<'a> Pass<'a> {
     fn slot(&self, ordinal: Ordinal) -> Slot<'a> {
         self.slots[(ordinal.0 - self.want.start) as usize]

@@ -23,7 +23,7 @@ pub struct Standing {
     pub done: bool,
 }
 
-/// What the supervisor notes on a set whose upgrade it took back.
+/// The note that the supervisor leaves on a set whose upgrade it rolled back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RolledBack {
@@ -35,7 +35,7 @@ pub struct RolledBack {
     pub to: String,
     /// The pet that failed.
     pub pet: String,
-    /// What was wrong with it.
+    /// The fault of the pet.
     pub why: String,
     /// The last lines of its log.
     pub log: Vec<String>,
@@ -129,7 +129,7 @@ pub fn revision_to_undo<'a>(
 
 /// Puts the template of an earlier revision in place of the wanted one; says whether it differed.
 ///
-/// Whatever held the upgrade up ends with it: a canary, a pause.
+/// This also ends a canary or a pause that held the upgrade up.
 pub fn undo(set: &mut StatefulSet, revision: &ControllerRevision) -> Result<bool, Problem> {
     if is_wanted(set, revision) {
         return Ok(false);

@@ -19,12 +19,12 @@ use super::wish::{KIND_ANNOTATION, OWN_PREFIX, SetOptions};
 use super::{Namespace, Ordinal, SetName};
 use crate::problem::Problem;
 
-/// What [`KIND_ANNOTATION`] says of a set that was written as one of `apps/v1alpha1`.
+/// The value of [`KIND_ANNOTATION`] on a set that was written as one of `apps/v1alpha1`.
 pub const PETSET: &str = "PetSet";
 /// Finalizer with which the API server marks a set whose pets are to survive its deletion.
 pub const ORPHAN_FINALIZER: &str = "orphan";
 
-/// What is wanted of one set.
+/// The wanted state of one set.
 ///
 /// Values that the API server would have defaulted may be missing: they are read as their
 /// defaults (C29).
@@ -34,7 +34,7 @@ pub struct Set {
     pub name: SetName,
     /// Its namespace.
     pub namespace: Namespace,
-    /// What tells it from an earlier set of the same name.
+    /// Its uid, which differs from that of an earlier set of the same name.
     pub uid: String,
     /// Counts the changes of its spec.
     pub generation: i64,
@@ -50,7 +50,7 @@ pub struct Set {
     pub min_ready: Duration,
     /// How many unused revisions are kept; `None` keeps all (C28).
     pub history_limit: Option<usize>,
-    /// What becomes of the claims of pets that go.
+    /// The retention policy of its claims.
     pub retention: Retention,
     /// Which pets are its own.
     pub selector: Selector,
@@ -62,13 +62,13 @@ pub struct Set {
     pub template_labels: BTreeMap<String, String>,
     /// Annotations of the set but for petset's own; revisions carry them.
     pub annotations: BTreeMap<String, String>,
-    /// Whether it is being deleted, and what of its pets then.
+    /// How it is being deleted, if it is.
     pub deletion: Option<Deletion>,
     /// `petset stop`: pets go in reverse order; replicas and claims stay as they are.
     pub stopped: bool,
     /// It was written as a PetSet: its pets go by age, and its events speak of pets (C83, C84).
     pub is_petset: bool,
-    /// What its own annotations ask for.
+    /// The options that its annotations set.
     pub options: SetOptions,
 }
 
@@ -120,7 +120,7 @@ impl Bound {
     }
 }
 
-/// What becomes of the claims of pets that go (V58, C23).
+/// The retention policy of claims, `persistentVolumeClaimRetentionPolicy` (V58, C23).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// When the set is deleted.
@@ -138,7 +138,7 @@ pub enum Keep {
     Delete,
 }
 
-/// What happens to the pets of a set that is being deleted.
+/// How a set is deleted, which decides about its pets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deletion {
     /// They stop, from the highest ordinal down.

@@ -1,4 +1,4 @@
-//! What goes into a pass of the controller and what comes out: what is seen, and steps.
+//! The input and the output of a pass of the controller: the observed state, and steps.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,7 +13,7 @@ use super::set::Set;
 use super::wish::SetOptions;
 use super::{ClaimSeen, Ordinal, PetSeen};
 
-/// What there is of a set now.
+/// The observed state of a set.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
     /// Its status as it was last published.
@@ -93,7 +93,7 @@ impl Default for Rules {
     }
 }
 
-/// What to publish, what to do, and when to look again.
+/// The status to publish, the steps to take, and when to look again.
 ///
 /// No steps mean that the set is at rest at what is wanted of it. Performing steps, a new status
 /// and anything that is seen to change call for another pass.
@@ -101,7 +101,7 @@ impl Default for Rules {
 pub struct Outcome {
     /// The status to publish (C20).
     pub status: StatefulSetStatus,
-    /// What to do, in this order; if one fails the rest waits for the next pass.
+    /// The steps, in order; if one fails, the rest waits for the next pass.
     pub steps: Vec<Step>,
     /// When time alone makes a difference next.
     pub wake_at: Option<Timestamp>,
@@ -203,7 +203,7 @@ pub enum Step {
         to: String,
         /// The pet that failed.
         ordinal: Ordinal,
-        /// What is wrong with it, as a sentence without a full stop.
+        /// Its fault, as a sentence without a full stop.
         why: String,
     },
     /// Take an annotation off the set: what it asked for is done.
@@ -320,7 +320,7 @@ impl Step {
     }
 }
 
-/// What an event says was done.
+/// The verb of an event.
 #[derive(Debug, Clone, Copy)]
 enum Verb {
     Create,

@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 
 use crate::problem::Problem;
 
-/// What all annotations of petset's own begin with.
+/// The prefix of petset's own annotations.
 pub const OWN_PREFIX: &str = "petset.dev/";
 /// `"true"`: no pet moves to another revision (`rollout pause`).
 pub const PAUSED_ANNOTATION: &str = "petset.dev/paused";
@@ -22,7 +22,7 @@ pub const CANARY_ANNOTATION: &str = "petset.dev/canary";
 pub const ON_FAILURE_ANNOTATION: &str = "petset.dev/on-failure";
 /// How long a pet of an upgrade may take to become ready, such as `90s`.
 pub const PROGRESS_DEADLINE_ANNOTATION: &str = "petset.dev/progress-deadline";
-/// What was rolled back last, as JSON: written by the supervisor.
+/// The last rollback, as JSON: written by the supervisor.
 pub const ROLLED_BACK_ANNOTATION: &str = "petset.dev/rolled-back";
 /// `"true"`: missing pets are started all at once, until every pet is available.
 pub const TOGETHER_ANNOTATION: &str = "petset.dev/start-together";
@@ -37,7 +37,7 @@ pub const KIND_ANNOTATION: &str = "petset.dev/kind";
 /// than a command waits, so that it sees the outcome.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(300);
 
-/// What the annotations of a set ask for.
+/// The options that the annotations of a set give.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SetOptions {
     /// No pet moves to another revision; everything else goes on.
@@ -50,7 +50,7 @@ pub struct SetOptions {
     pub progress_deadline: Option<Duration>,
     /// Missing pets are started all at once.
     pub together: bool,
-    /// What to run in a pet before the set is scaled below it.
+    /// The command to run in a pet before the set is scaled below it.
     pub pre_scale_down: Option<String>,
     /// The revision that was taken back last, because it failed.
     pub failed: Option<String>,

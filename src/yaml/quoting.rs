@@ -1,7 +1,7 @@
 //! Quotes for words that YAML 1.1 takes for something else.
 //!
 //! `serde_yaml` leaves the text `yes` bare, as YAML 1.2 allows; Kubernetes would read a bool.
-//! What petset writes must mean the same to both.
+//! Text that petset writes must mean the same to both.
 
 use libyaml_safer::{EventData, Mark, Parser, ScalarStyle};
 

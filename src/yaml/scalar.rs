@@ -1,4 +1,4 @@
-//! What an unquoted word of YAML means to Kubernetes.
+//! The meaning of an unquoted scalar of YAML to Kubernetes.
 //!
 //! Kubernetes reads manifests with `sigs.k8s.io/yaml`, which resolves plain scalars mostly by
 //! YAML 1.1: `yes` is true, `0400` is octal, `1_000` is a number, `~` is null. Dates stay text.

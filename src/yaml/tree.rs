@@ -56,7 +56,7 @@ struct Builder<'t> {
     anchors: HashMap<String, (Node, usize, usize)>,
     faults: Vec<TextFault>,
     values: usize,
-    /// Where the latest event ended.
+    /// The end of the latest event.
     at: Position,
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Node {
     pub(crate) at: Position,
 }
 
-/// What JSON knows; a number keeps its text, so that none is rounded.
+/// A value of JSON; a number keeps its text, so that none is rounded.
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
     Null,
@@ -41,7 +41,7 @@ pub(crate) struct MapEntry {
     pub(crate) key: String,
     pub(crate) at: Position,
     pub(crate) node: Node,
-    /// Whether it came by `<<`, so that a key of the map itself wins.
+    /// Whether it was merged by `<<`, so that a key of the map itself wins.
     pub(super) merged: bool,
 }
 

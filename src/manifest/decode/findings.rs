@@ -1,4 +1,4 @@
-//! What decoding has found, and where it is.
+//! The faults that decoding has found, and its current position.
 
 use std::cell::RefCell;
 

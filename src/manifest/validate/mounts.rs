@@ -1,4 +1,4 @@
-//! Where containers mount volumes.
+//! The volume mounts of containers.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What may be a name, a label, a key.
+//! The rules for names, labels and keys.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric charac
 const VARIABLE: &str = "a valid environment variable name must consist only of printable ASCII \
      characters other than '='";
 
-/// What is wrong with a name; mostly nothing, sometimes several things.
+/// The faults of a name, usually none.
 pub(super) type Complaints = Vec<String>;
 
 /// Checks a DNS label, such as the name of a set, a container or a volume.

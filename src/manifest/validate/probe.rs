@@ -11,7 +11,7 @@ use super::at_least_zero;
 use super::names::numbered;
 use super::names::{note, port_name};
 
-/// What a probe or a hook may do; the first one given counts.
+/// The actions of a probe or a hook; the first one given counts.
 struct Actions<'a> {
     exec: Option<&'a ExecAction>,
     http_get: Option<&'a HTTPGetAction>,

@@ -1,4 +1,4 @@
-//! What claims and services ask for in vain.
+//! The fields of claims and services that petset does not act on.
 
 use k8s_openapi::api::core::v1::{
     PersistentVolumeClaim, PersistentVolumeClaimSpec, Service, ServicePort, ServiceSpec,

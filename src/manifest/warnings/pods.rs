@@ -1,4 +1,4 @@
-//! What sets and pods ask for and petset does not do.
+//! The fields of sets and pods that petset does not act on.
 
 use std::collections::BTreeSet;
 

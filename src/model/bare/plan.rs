@@ -1,4 +1,4 @@
-//! What would become of a bare pod: every step to what is wanted, if nothing goes wrong.
+//! The plan of a bare pod: every step to the wanted state, if nothing goes wrong.
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

@@ -10,7 +10,7 @@ use crate::problem::Problem;
 
 const BUILT_IN: &str = include_str!("../images.toml");
 
-/// What `images.toml` says of one image.
+/// The entry of one image in `images.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ImageEntry {
@@ -48,10 +48,10 @@ pub(super) struct ImageEntry {
     pub(super) search: Vec<String>,
     /// The user that the image's entrypoint switches to when root starts it.
     pub(super) user: Option<String>,
-    /// Where the image keeps what it writes: empty at first, unless a volume is there.
+    /// The directories that the image writes to: empty at first, unless a volume is mounted there.
     #[serde(default)]
     pub(super) data: Vec<String>,
-    /// What `/bin/sh` is in the image: the first of these programs that is there.
+    /// The programs that may be `/bin/sh` in the image: the first one that exists is taken.
     #[serde(default)]
     pub(super) shell: Vec<String>,
     /// The programs that the shell is as well, under their names, where it is busybox.
@@ -63,7 +63,7 @@ pub(super) struct ImageEntry {
     /// Files that the image has where the host has others, by their paths; with isolation only.
     #[serde(default)]
     pub(super) files: BTreeMap<String, String>,
-    /// What Debian calls the package that has the programs.
+    /// The Debian package of the programs.
     pub(super) package: Option<String>,
 }
 

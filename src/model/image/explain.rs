@@ -1,4 +1,4 @@
-//! What `petset image` tells: the catalogue's entries, and how a reference leads to a program.
+//! The facts for `petset image`: the catalogue's entries, and how a reference leads to a program.
 
 use std::path::{Path, PathBuf};
 
@@ -15,19 +15,19 @@ type Requirement = (String, Option<PathBuf>);
 /// An entry of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownImage {
-    /// What a reference has to end with, such as `redis` or `mydb:{tag}`.
+    /// The end of the references that it matches, such as `redis` or `mydb:{tag}`.
     pub key: String,
     /// The file that has it; none for the built-in catalogue.
     pub file: Option<PathBuf>,
-    /// What it needs to run.
+    /// The programs that it needs.
     pub programs: Vec<Requirement>,
-    /// What Debian calls the package that has the programs.
+    /// The Debian package of the programs.
     pub package: Option<String>,
     /// The user that its entrypoint switches to when root starts it.
     pub user: Option<String>,
-    /// Where it keeps what it writes.
+    /// The directories that it writes to.
     pub data: Vec<String>,
-    /// What starts where the manifest gives no command, without what the catalogue puts before.
+    /// The command if the manifest gives none, without the words that the catalogue puts before.
     pub starts: Vec<String>,
     /// The arguments of the image itself.
     pub args: Vec<String>,
@@ -61,7 +61,7 @@ pub struct Explained {
     pub looked: Vec<Looked>,
     /// The entry.
     pub entry: Option<KnownImage>,
-    /// What is started for a container that gives neither command nor arguments.
+    /// The launch of a container that gives neither command nor arguments.
     pub launch: Result<ImageLaunch, Problem>,
     /// The file that would be executed.
     pub program: Option<PathBuf>,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::entries::ImageEntry;
 use super::launch::{Disk, ImageLaunch};
 
-/// What every script of the catalogue begins with.
+/// The beginning of every script of the catalogue.
 const PRELUDE: &str = include_str!("prelude.sh");
 /// How an entry with a user runs its program.
 const DROP: &str = "become \"$@\"\n";

@@ -1,9 +1,9 @@
-//! What is started for a container, and where its programs are looked for.
+//! The program that is started for a container, and the search for its programs.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// What the resolution may ask of the machine.
+/// The questions about the machine that the resolution may ask.
 pub struct Disk<'a> {
     /// Returns whether a file or directory exists.
     pub exists: &'a dyn Fn(&Path) -> bool,
@@ -13,7 +13,7 @@ pub struct Disk<'a> {
     pub names: &'a dyn Fn(&Path) -> Vec<String>,
 }
 
-/// What to start for a container, before variables are expanded.
+/// The launch of a container, before variables are expanded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImageLaunch {
     /// The program and its arguments.
@@ -36,7 +36,7 @@ pub struct ImageLaunch {
     pub user: Option<String>,
     /// Directories of the image that are empty at first.
     pub data: Vec<String>,
-    /// What `/bin/sh` is.
+    /// The program that is `/bin/sh`.
     pub shell: Option<PathBuf>,
     /// Programs that the shell is as well, under their names: it is busybox.
     pub applets: Vec<String>,
@@ -44,7 +44,7 @@ pub struct ImageLaunch {
     pub bin: Vec<(String, String)>,
     /// Files that only the image has: path and text.
     pub files: Vec<(String, String)>,
-    /// What a user should know about how the image was understood.
+    /// Remarks for the user on how the image was understood.
     pub notes: Vec<String>,
 }
 

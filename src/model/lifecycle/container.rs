@@ -11,7 +11,7 @@ use super::probe::{Probe, ProbeKind};
 use super::run::{Ended, Run, start_error};
 use crate::model::BackOff;
 
-/// What a container is for.
+/// The role of a container in its pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ContainerRole {
     /// Runs to its end before the next one starts.
@@ -24,7 +24,7 @@ pub(super) enum ContainerRole {
 /// Why a container is not running.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wait {
-    /// It has not been its turn.
+    /// Its turn has not come.
     Turn,
     Image {
         message: String,

@@ -1,4 +1,4 @@
-//! What may happen to a pet, and what is to be done about it.
+//! The events that a pod machine takes, and the actions that it asks for.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ pub enum Failure {
     Launch(String),
 }
 
-/// What happened to the pod.
+/// An event in the life of a pod.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PodEvent {
     /// Nothing: a deadline may have passed.
@@ -77,7 +77,7 @@ pub enum PodEvent {
         place: ContainerIndex,
         /// How it ended.
         exit: Exit,
-        /// What it said last (V53).
+        /// Its termination message (V53).
         message: Option<String>,
     },
     /// Nothing remains of the container's tree: always after `Ended`.
@@ -99,7 +99,7 @@ pub enum PodEvent {
         kind: ProbeKind,
         /// The run it was asked for in [`Action::Probe`]: a late answer is ignored.
         run: u32,
-        /// What it said.
+        /// Its answer.
         outcome: ProbeOutcome,
     },
     /// The pod is to stop; a repetition may only shorten the grace.
@@ -109,13 +109,13 @@ pub enum PodEvent {
     },
     /// One container is to be restarted, without back-off.
     Restart(ContainerIndex),
-    /// What is waited for may have changed: try again now.
+    /// Something that is waited for may have changed: try again now.
     Reload,
     /// The pod has changed as far as a pod may: images, deadlines.
     Redefined(Box<PodSpec>),
 }
 
-/// What the runner is to do.
+/// A task for the runner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Put the pod's volumes in place; answered by [`PodEvent::Prepared`].
@@ -151,7 +151,7 @@ pub enum Action {
 /// An event for the journal, in the kubelet's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// Whether it wants attention.
+    /// Whether it is a warning.
     pub warning: bool,
     /// One word, such as `Killing`.
     pub reason: &'static str,

@@ -14,7 +14,7 @@ use crate::model::BackOff;
 /// The machine of one pod.
 #[derive(Debug)]
 pub struct PodMachine {
-    /// What is said in the pod's name: `web-0_default(uid)`.
+    /// The pod in messages: `web-0_default(uid)`.
     pub(super) title: String,
     pub(super) grace: Duration,
     pub(super) back_off: BackOff,

@@ -1,4 +1,4 @@
-//! What each event changes in a pet, before it is decided what to do next.
+//! The change that each event makes to a pod machine, before it decides what to do next.
 
 use std::time::Duration;
 

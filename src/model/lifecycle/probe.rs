@@ -9,7 +9,7 @@ use super::clock::seconds;
 /// The first pause of a probe that has never succeeded.
 const EAGER: Duration = Duration::from_millis(10);
 
-/// What a probe decides.
+/// The kind of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProbeKind {
     /// Whether the others may begin; failing restarts the container.
@@ -32,7 +32,7 @@ impl ProbeKind {
     }
 }
 
-/// What one probe said.
+/// The answer of one probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeOutcome {
     /// All is well.
@@ -60,7 +60,7 @@ impl ProbeOutcome {
     }
 }
 
-/// What follows from an outcome.
+/// The consequence of an outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ProbeVerdict {
     /// The result that the probe turned to, where it changed or was confirmed by a threshold.

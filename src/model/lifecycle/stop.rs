@@ -8,7 +8,7 @@ use super::event::{Action, ContainerIndex, HookKind};
 use super::machine::PodMachine;
 use super::run::{ContainerStop, PodStop, StopStage};
 
-/// What a container gets after its stop signal even when hooks used the grace up.
+/// The grace after the stop signal when a hook has used up the grace period, as the kubelet gives.
 const AT_LEAST: Duration = Duration::from_secs(2);
 
 impl PodMachine {

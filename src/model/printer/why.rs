@@ -86,11 +86,11 @@ fn why_initializing(pod: &Pod, step: &InitStep<'_>) -> String {
 
 /// Why a container is not ready.
 enum WaitCause {
-    /// What the container does: follows its name.
+    /// A predicate that follows the container's name.
     State(String),
-    /// What is the matter with the container.
+    /// A fault that needs the container's name before it.
     Named(String),
-    /// What is the matter, in words that also stand alone.
+    /// A fault in words that also stand alone.
     Cause(String),
 }
 

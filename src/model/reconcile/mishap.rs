@@ -1,4 +1,4 @@
-//! What is done, and said, when things do not go as they should: pauses, rollbacks, deadlocks.
+//! The rules for trouble: pauses, rollbacks, deadlocks.
 
 use jiff::{SignedDuration, Timestamp};
 
