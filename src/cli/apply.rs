@@ -54,7 +54,7 @@ pub(crate) struct DiffArgs {
 pub(crate) fn apply(session: &Session, args: &ApplyArgs) -> Result<()> {
     let mut objects = read(session, &args.files)?;
     files::put_runners_last(&mut objects);
-    args.isolation.ask(&mut objects);
+    args.isolation.annotate(&mut objects);
     let decision = isolation::decide(session, &mut objects)?;
     if args.dry_run.is_on() {
         return preview(session, args, &objects);
@@ -146,7 +146,7 @@ fn put_set(session: &Session, edit: &mut Edit<'_>, set: &mut StatefulSet) -> Res
         }
         Some(old) if is_same(old, set) => return Ok(Applied::Unchanged),
         Some(_) => {
-            isolation::spare_host_of(set)?;
+            isolation::refuse_host_paths_of(set)?;
             Applied::Configured
         }
     };

@@ -64,14 +64,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// Answers a shell that asks for completions, and exits; otherwise returns at once.
 pub(super) fn answer_shell(command: fn() -> Command) {
     if std::env::var_os(ASKED_THROUGH).is_some() {
-        CompleteEnv::with_factory(|| enliven(command()))
+        CompleteEnv::with_factory(|| with_live_names(command()))
             .var(ASKED_THROUGH)
             .complete();
     }
 }
 
 /// Completes each argument that names a set or a pet with those that exist.
-fn enliven(command: Command) -> Command {
+fn with_live_names(command: Command) -> Command {
     let command = command.mut_args(|arg| {
         let kind = arg.get_value_parser().type_id();
         if kind == TypeId::of::<SetRef>() {
@@ -86,7 +86,7 @@ fn enliven(command: Command) -> Command {
             arg
         }
     });
-    command.mut_subcommands(enliven)
+    command.mut_subcommands(with_live_names)
 }
 
 fn sets(current: &OsStr) -> Vec<CompletionCandidate> {
@@ -216,6 +216,6 @@ mod tests {
 
     #[test]
     fn every_verb_survives_being_enlivened() {
-        enliven(crate::cli::command()).debug_assert();
+        with_live_names(crate::cli::command()).debug_assert();
     }
 }

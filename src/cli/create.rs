@@ -110,8 +110,8 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     if args.strict {
         objects.iter_mut().for_each(make_strict);
     }
-    args.egress.ask(&mut objects);
-    args.isolation.ask(&mut objects);
+    args.egress.annotate(&mut objects);
+    args.isolation.annotate(&mut objects);
     let mut decided = objects.clone();
     let decision = isolation::decide(session, &mut decided);
     loaded.warn(decision.is_ok() && isolation::are_isolated(&mut decided));
@@ -204,7 +204,7 @@ fn options(args: &GeneratedSetArgs) -> CreateOptions {
         init: args.inits.clone(),
         ready: args.ready.clone(),
         parallel: args.parallel,
-        command: isolation::from_here(args.command.clone()),
+        command: isolation::absolute_program(args.command.clone()),
     }
 }
 

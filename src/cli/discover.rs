@@ -178,7 +178,7 @@ impl<'a> Query<'a> {
                 return self.print(&chosen);
             }
             if Instant::now() >= deadline {
-                return Err(self.too_late(min, &found).into());
+                return Err(self.timed_out(min, &found).into());
             }
             watcher.wait(Some(deadline))?;
         }
@@ -249,7 +249,7 @@ impl<'a> Query<'a> {
         }
     }
 
-    fn too_late(&self, min: usize, peers: &Peers) -> Problem {
+    fn timed_out(&self, min: usize, peers: &Peers) -> Problem {
         let count = self.chosen(peers).len();
         let what = match &self.group {
             PeerGroup::Set(set) => set.to_string(),

@@ -18,7 +18,7 @@ use super::shared::watcher::Watcher;
 use super::shared::{events, render};
 use crate::model::kind::ObjectKind;
 use crate::model::object::Object;
-use crate::model::{Namespace, Selector};
+use crate::model::{Namespace, ObjectName, Selector};
 use crate::problem::{Kind, Problem, Result};
 use crate::store;
 
@@ -81,10 +81,10 @@ struct View<'a> {
     namespaces: Vec<Namespace>,
 }
 
-/// The objects that were found, and errors for the names that were not.
+/// The objects that were found, and the names that were not.
 struct Selection {
     items: Vec<Object>,
-    missing: Vec<String>,
+    missing: Vec<(ObjectKind, ObjectName)>,
 }
 
 /// What `-o json` and `-o yaml` print.
@@ -126,9 +126,7 @@ impl<'a> View<'a> {
                     for (sort, name) in named {
                         let items = self.session.named(*sort, namespace, name)?;
                         if items.is_empty() {
-                            found
-                                .missing
-                                .push(format!("{} \"{name}\" not found", sort.plural()));
+                            found.missing.push((*sort, name.clone()));
                         }
                         found.items.extend(items);
                     }
@@ -140,10 +138,11 @@ impl<'a> View<'a> {
         }
         if self.args.all_namespaces {
             // A named object may be in any of the namespaces.
-            let known = |what: &String| found.items.iter().any(|item| *what == not_found(item));
-            found.missing.retain(|what| !known(what));
-            let once: BTreeSet<String> = found.missing.drain(..).collect();
-            found.missing.extend(once);
+            let items = &found.items;
+            found.missing.retain(|(kind, name)| {
+                let is = |item: &Object| item.kind() == *kind && item.name() == name.as_str();
+                !items.iter().any(is)
+            });
         }
         Ok(found)
     }
@@ -177,7 +176,17 @@ impl<'a> View<'a> {
                 "this is namespace {namespace} of {root}; see what exists with `petset get all`"
             )
         };
-        let message = found.missing.join(", ");
+        let not_found = |(sort, name): &(ObjectKind, ObjectName)| {
+            format!("{} \"{name}\" not found", sort.plural())
+        };
+        let messages = found.missing.iter().map(not_found);
+        let message = if self.args.all_namespaces {
+            // Each namespace without the object adds its message.
+            let once: BTreeSet<String> = messages.collect();
+            Vec::from_iter(once).join(", ")
+        } else {
+            messages.collect::<Vec<_>>().join(", ")
+        };
         Err(Problem::new(Kind::NotFound, message).hint(hint).into())
     }
 
@@ -267,7 +276,7 @@ impl<'a> View<'a> {
             if self.args.all_namespaces {
                 self.namespaces = self.session.namespaces()?;
             }
-            watcher.at(&self.places(*sort)?)?;
+            watcher.watch(&self.places(*sort)?)?;
             let found = self.find()?;
             if first {
                 self.refuse_missing(&found)?;
@@ -401,10 +410,6 @@ impl<'a> View<'a> {
         }
         Ok(places)
     }
-}
-
-fn not_found(item: &Object) -> String {
-    format!("{} \"{}\" not found", item.kind().plural(), item.name())
 }
 
 fn selects(selector: &Selector, item: &Object) -> bool {

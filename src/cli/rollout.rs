@@ -124,14 +124,14 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     match &args.verb {
         RolloutVerb::Status(args) => status(session, args),
         RolloutVerb::History(args) => history(session, args),
-        RolloutVerb::Undo(args) => take_back(session, args),
+        RolloutVerb::Undo(args) => roll_back(session, args),
         RolloutVerb::Restart(args) => {
             let target = TargetRef::Set(args.set.0.clone());
             replace_target(session, &target, &args.dry_run, &args.wait)
         }
-        RolloutVerb::Pause(args) => hold(session, args),
-        RolloutVerb::Resume(args) => go_on(session, args),
-        RolloutVerb::Promote(args) => widen(session, args),
+        RolloutVerb::Pause(args) => pause_set(session, args),
+        RolloutVerb::Resume(args) => resume_set(session, args),
+        RolloutVerb::Promote(args) => promote_canaries(session, args),
     }
 }
 
@@ -142,7 +142,7 @@ fn status(session: &Session, args: &StatusArgs) -> Result<()> {
     let namespace = &session.namespace;
     let mut watcher = Watcher::for_reader()?;
     let wanted = layout.wanted_kind(namespace, ObjectKind::StatefulSet);
-    watcher.at([&layout.set_statuses(namespace), &wanted])?;
+    watcher.watch([&layout.set_statuses(namespace), &wanted])?;
     watcher.guard(supervisor::lifeline(layout));
     let (mut said, mut held) = (String::new(), false);
     loop {
@@ -169,7 +169,7 @@ fn status(session: &Session, args: &StatusArgs) -> Result<()> {
             return Err(Problem::new(Kind::TimedOut, message).hint(hint).into());
         }
         watcher.wait(deadline)?;
-        if watcher.lost() {
+        if watcher.supervisor_ended() {
             supervisor::nudge(layout)?;
             watcher.guard(supervisor::lifeline(layout));
         }
@@ -223,7 +223,7 @@ fn row(revision: &ControllerRevision) -> Vec<String> {
     ]
 }
 
-fn take_back(session: &Session, args: &UndoArgs) -> Result<()> {
+fn roll_back(session: &Session, args: &UndoArgs) -> Result<()> {
     let SetRef(name) = &args.set;
     let revisions = revisions_of(session, name)?;
     let number = Some(args.to_revision).filter(|number| *number != 0);
@@ -247,7 +247,7 @@ fn take_back(session: &Session, args: &UndoArgs) -> Result<()> {
     session.wait(&[Goal::Settled(set)], &args.wait)
 }
 
-fn hold(session: &Session, args: &PauseArgs) -> Result<()> {
+fn pause_set(session: &Session, args: &PauseArgs) -> Result<()> {
     let SetRef(name) = &args.set;
     let change = |set: &mut StatefulSet| {
         if session.is_strict(set) {
@@ -268,7 +268,7 @@ fn hold(session: &Session, args: &PauseArgs) -> Result<()> {
     render::line(&format!("statefulset.apps/{name} paused"))
 }
 
-fn go_on(session: &Session, args: &ResumeArgs) -> Result<()> {
+fn resume_set(session: &Session, args: &ResumeArgs) -> Result<()> {
     let SetRef(name) = &args.set;
     let change = |set: &mut StatefulSet| {
         if resume(set) {
@@ -280,7 +280,7 @@ fn go_on(session: &Session, args: &ResumeArgs) -> Result<()> {
     changed(session, args, "resume", "resumed", change)
 }
 
-fn widen(session: &Session, args: &ResumeArgs) -> Result<()> {
+fn promote_canaries(session: &Session, args: &ResumeArgs) -> Result<()> {
     let SetRef(name) = &args.set;
     let change = |set: &mut StatefulSet| {
         if promote(set)? {

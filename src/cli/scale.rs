@@ -53,7 +53,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     let edited = session.edit_set("scale", name, |set| {
         let change = scale_to(set, replicas)?;
         if change.from == change.to {
-            ask_again(set);
+            rerun_hook(set);
         }
         Ok(change)
     });
@@ -69,7 +69,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
 }
 
 /// Makes a failed pre-scale-down hook run again: it runs once for each generation.
-fn ask_again(set: &mut StatefulSet) {
+fn rerun_hook(set: &mut StatefulSet) {
     if annotation(set, PRE_SCALE_DOWN_ANNOTATION).is_some() {
         set.metadata.generation = set.metadata.generation.map(|of| of + 1);
     }

@@ -159,11 +159,11 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     }
     let goals: Vec<Goal> = sets.iter().cloned().map(Goal::Settled).collect();
     session.wait(&goals, &args.wait)?;
-    sets.iter().try_for_each(|set| say_what_holds(session, set))
+    sets.iter().try_for_each(|set| say_if_held(session, set))
 }
 
 /// Says why not all pets have the new template, if a pause or a canary holds them.
-fn say_what_holds(session: &Session, set: &StatefulSet) -> Result<()> {
+fn say_if_held(session: &Session, set: &StatefulSet) -> Result<()> {
     let ObjectRef { namespace, name } = ObjectRef::of(&set.metadata)?;
     let note = session.set(&namespace, &name)?.as_ref().and_then(held_note);
     note.into_iter().for_each(say);
@@ -296,7 +296,7 @@ fn replace_set(
         ));
     }
     let mut set = merged(session, &old, new, true)?;
-    isolation::spare_host_of(&set)?;
+    isolation::refuse_host_paths_of(&set)?;
     let before = set.spec.clone();
     roll.write_to(session, &mut set)?;
     if set.spec != before && before == old.spec {

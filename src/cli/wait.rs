@@ -162,7 +162,7 @@ impl<'a> ConditionWaiter<'a> {
 
     fn wait(&mut self, subject: &Subject, deadline: Instant) -> Result<()> {
         loop {
-            self.watcher.at(&self.places(subject))?;
+            self.watcher.watch(&self.places(subject))?;
             let Some(waiting) = self.progress(subject)? else {
                 return Ok(());
             };
@@ -170,16 +170,16 @@ impl<'a> ConditionWaiter<'a> {
             let now = Instant::now();
             if now >= deadline {
                 self.bar.end();
-                return Err(self.too_late(&waiting).into());
+                return Err(self.timed_out(&waiting).into());
             }
             self.expect_supervisor()?;
-            let patience = self.bar.patience().map(|patience| now + patience);
-            let until = patience.map_or(deadline, |patience| patience.min(deadline));
+            let delay = self.bar.delay().map(|delay| now + delay);
+            let until = delay.map_or(deadline, |delay| delay.min(deadline));
             self.watcher.wait(Some(until))?;
         }
     }
 
-    fn too_late(&self, waiting: &str) -> Problem {
+    fn timed_out(&self, waiting: &str) -> Problem {
         let message = format!("timed out waiting for the condition: {waiting}");
         let hint = "allow more time with --timeout, or see how far it is with `petset get all`";
         let allowed = self.args.timeout.as_secs_f64();
@@ -190,7 +190,7 @@ impl<'a> ConditionWaiter<'a> {
     /// not started again.
     fn expect_supervisor(&mut self) -> Result<()> {
         let layout = self.session.store.layout();
-        let died = self.watcher.lost() && layout.supervisor_pid().exists();
+        let died = self.watcher.supervisor_ended() && layout.supervisor_pid().exists();
         if !self.nudged || died {
             self.nudged = true;
             supervisor::nudge(layout)?;

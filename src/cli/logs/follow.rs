@@ -29,7 +29,7 @@ pub(super) fn run(session: &Session, args: &Args, target: &LogTarget) -> Result<
     // A pet that is replaced counts as gone.
     let mut only: Option<String> = None;
     loop {
-        watcher.at(&places(session, target)?)?;
+        watcher.watch(&places(session, target)?)?;
         let mut pods = target.pods(session)?;
         if first && pods.is_empty() {
             target.no_pets(session)?;
@@ -42,7 +42,7 @@ pub(super) fn run(session: &Session, args: &Args, target: &LogTarget) -> Result<
             follow(session, args, target, pod, &mut followed, first)?;
         }
         for one in &mut followed {
-            one.stream.go_on()?;
+            one.stream.print_new()?;
         }
         if pods.is_empty() && !comes_back(session, target)? {
             break;

@@ -57,7 +57,7 @@ impl LogStream {
     }
 
     /// Prints the output since the last call.
-    pub(super) fn go_on(&mut self) -> Result<()> {
+    pub(super) fn print_new(&mut self) -> Result<()> {
         loop {
             self.drain(u64::MAX)?;
             let Some(next) = self.next_part()? else {
@@ -75,7 +75,7 @@ impl LogStream {
             return Ok(());
         }
         self.pending.push(b'\n');
-        self.speak(&[])
+        self.print(&[])
     }
 
     /// Prints the rest of the file, up to an offset in it.
@@ -86,7 +86,7 @@ impl LogStream {
             let left = usize::try_from(left.unwrap_or(u64::MAX)).unwrap_or(CHUNK);
             match file.read(&mut buffer[..left.min(CHUNK)]) {
                 Ok(0) => break,
-                Ok(length) => self.speak(&buffer[..length])?,
+                Ok(length) => self.print(&buffer[..length])?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return self.named(Err(error)),
             }
@@ -94,7 +94,7 @@ impl LogStream {
         Ok(())
     }
 
-    fn speak(&mut self, bytes: &[u8]) -> Result<()> {
+    fn print(&mut self, bytes: &[u8]) -> Result<()> {
         let Some(prefix) = &self.prefix else {
             return render::bytes(bytes);
         };

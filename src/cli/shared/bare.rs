@@ -109,14 +109,14 @@ pub(crate) fn apply(session: &Session, edit: &mut Edit<'_>, pod: &mut Pod) -> Re
 /// petset's own annotations stay, unless the file sets them; the isolation level always stays.
 pub(crate) fn merge(old: &Pod, pod: &mut Pod) -> Result<()> {
     manifest::check_pod_update(old, pod)?;
-    isolation::keep(&old.metadata, &mut pod.metadata);
+    isolation::keep_level(&old.metadata, &mut pod.metadata);
     for (key, value) in old.metadata.annotations.iter().flatten() {
         if key.starts_with(OWN_PREFIX) {
             let notes = pod.metadata.annotations.get_or_insert_default();
             notes.entry(key.clone()).or_insert_with(|| value.clone());
         }
     }
-    isolation::spare_host(&pod.metadata, pod.spec.as_ref(), None)
+    isolation::refuse_host_paths(&pod.metadata, pod.spec.as_ref(), None)
 }
 
 fn refuse_deleted(name: &ObjectName, found: Option<&Pod>) -> Result<()> {

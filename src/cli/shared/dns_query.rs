@@ -10,14 +10,14 @@ use crate::dns::{Lookup, Question, ServerReply, query, read_reply};
 use crate::problem::{Kind, Problem, Result};
 
 /// The timeout of one attempt, and the number of attempts.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 const TRIES: u32 = 2;
 
 /// Asks `server` a question and returns its answer.
 pub(crate) fn ask(server: SocketAddr, question: &Question) -> Result<Lookup> {
     let id = u16::try_from(std::process::id() & 0xffff).unwrap_or_default();
     let message = query(id, question)?;
-    let reply = over_udp(server, &message, id).map_err(|error| silent(server, &error))?;
+    let reply = over_udp(server, &message, id).map_err(|error| no_answer(server, &error))?;
     let reply = match reply {
         ServerReply::Truncated => {
             let bytes = over_tcp(server, &message)
@@ -28,7 +28,7 @@ pub(crate) fn ask(server: SocketAddr, question: &Question) -> Result<Lookup> {
     };
     match reply {
         Some(ServerReply::Answer(found)) => Ok(found),
-        Some(ServerReply::Truncated) | None => Err(senseless(server).into()),
+        Some(ServerReply::Truncated) | None => Err(invalid_reply(server).into()),
         // A short name is tried with every search domain, and the server refuses names of other
         // zones.
         Some(ServerReply::Failed("REFUSED")) => Ok(Lookup::NxDomain),
@@ -46,7 +46,7 @@ fn over_udp(server: SocketAddr, message: &[u8], id: u16) -> io::Result<ServerRep
     };
     let socket = UdpSocket::bind(any)?;
     socket.connect(server)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(TIMEOUT))?;
     let mut buffer = [0; 4096];
     for _ in 0..TRIES {
         socket.send(message)?;
@@ -64,8 +64,8 @@ fn over_udp(server: SocketAddr, message: &[u8], id: u16) -> io::Result<ServerRep
 }
 
 fn over_tcp(server: SocketAddr, message: &[u8]) -> io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut stream = TcpStream::connect_timeout(&server, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     let length = u16::try_from(message.len()).map_err(io::Error::other)?;
     stream.write_all(&[&length.to_be_bytes()[..], message].concat())?;
     let mut length = [0; 2];
@@ -75,13 +75,13 @@ fn over_tcp(server: SocketAddr, message: &[u8]) -> io::Result<Vec<u8>> {
     Ok(reply)
 }
 
-fn silent(server: SocketAddr, error: &io::Error) -> anyhow::Error {
+fn no_answer(server: SocketAddr, error: &io::Error) -> anyhow::Error {
     let message = format!("the DNS server {server} does not answer: {error}");
     let hint = "it runs while a pet runs; without --server, the answer comes from the files";
     Problem::new(Kind::Failed, message).hint(hint).into()
 }
 
-fn senseless(server: SocketAddr) -> Problem {
+fn invalid_reply(server: SocketAddr) -> Problem {
     Problem::new(
         Kind::Failed,
         format!("the DNS server {server} sent an invalid reply"),

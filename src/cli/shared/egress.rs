@@ -16,7 +16,7 @@ pub(crate) struct EgressArgs {
 
 impl EgressArgs {
     /// Writes the option to the annotations of sets and pods.
-    pub(crate) fn ask(&self, objects: &mut [Object]) {
+    pub(crate) fn annotate(&self, objects: &mut [Object]) {
         for object in objects.iter_mut().filter(|object| is_asked(object)) {
             if let Some(egress) = &self.egress {
                 let notes = object.metadata_mut().annotations.get_or_insert_default();

@@ -35,7 +35,7 @@ pub(crate) struct IsolationArgs {
 
 impl IsolationArgs {
     /// Writes the options to the annotations of sets and pods.
-    pub(crate) fn ask(&self, objects: &mut [Object]) {
+    pub(crate) fn annotate(&self, objects: &mut [Object]) {
         for (meta, _) in running(objects) {
             if let Some(level) = &self.isolation {
                 put_note(meta, ISOLATION_ANNOTATION, Some(level));
@@ -144,7 +144,7 @@ impl Decision {
             },
         };
         put_note(meta, ISOLATION_ANNOTATION, Some(&level.to_string()));
-        spare_host(meta, spec, why.as_deref())
+        refuse_host_paths(meta, spec, why.as_deref())
     }
 
     /// Returns why this machine cannot isolate pets; `None` where it can.
@@ -182,14 +182,14 @@ fn cannot(meta: &ObjectMeta, lack: &str) -> Problem {
         .hint("--isolation auto runs pets without isolation if it must")
 }
 
-/// Refuses host paths as [`spare_host`] does, for a set that is changed.
-pub(crate) fn spare_host_of(set: &StatefulSet) -> Result<()> {
-    spare_host(&set.metadata, template(set.spec.as_ref()), None)
+/// Refuses host paths as [`refuse_host_paths`] does, for a set that is changed.
+pub(crate) fn refuse_host_paths_of(set: &StatefulSet) -> Result<()> {
+    refuse_host_paths(&set.metadata, template(set.spec.as_ref()), None)
 }
 
 /// Refuses a set or pod without isolation whose commands or hooks name their mount paths, which
 /// would be the host's. `why` is the reason why this machine cannot isolate pets, if that is why.
-pub(crate) fn spare_host(
+pub(crate) fn refuse_host_paths(
     meta: &ObjectMeta,
     spec: Option<&PodSpec>,
     why: Option<&str>,
@@ -222,7 +222,7 @@ pub(crate) fn spare_host(
 }
 
 /// Keeps the level of an existing object, and says so if a file asks for another.
-pub(crate) fn keep(old: &ObjectMeta, new: &mut ObjectMeta) {
+pub(crate) fn keep_level(old: &ObjectMeta, new: &mut ObjectMeta) {
     let Some(level) = note(old, ISOLATION_ANNOTATION) else {
         return;
     };
@@ -238,7 +238,7 @@ pub(crate) fn keep(old: &ObjectMeta, new: &mut ObjectMeta) {
 }
 
 /// Makes a relative program path absolute, since pets run in another directory.
-pub(crate) fn from_here(mut command: Vec<String>) -> Vec<String> {
+pub(crate) fn absolute_program(mut command: Vec<String>) -> Vec<String> {
     let here = std::env::current_dir();
     if let (Some(program), Ok(here)) = (command.first_mut(), here) {
         let path = here.join(program.as_str());

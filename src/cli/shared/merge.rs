@@ -31,7 +31,7 @@ pub(crate) fn merged(
         spec.replicas = before.replicas;
     }
     manifest::check_update(old, &set, session.is_strict(old))?;
-    isolation::keep(&old.metadata, &mut set.metadata);
+    isolation::keep_level(&old.metadata, &mut set.metadata);
     keep_notes(old, &mut set);
     // A changed hook runs once for each generation, so it needs a new one.
     let hook = |set| annotation(set, PRE_SCALE_DOWN_ANNOTATION);

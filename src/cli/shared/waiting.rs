@@ -36,7 +36,7 @@ pub(in crate::cli) use progress::Progress;
 ///
 /// Such a pet counts as ready as soon as it is started, and a program with a wrong option exits
 /// just after that.
-const AFTERTHOUGHT: Duration = Duration::from_millis(150);
+const SETTLE_TIME: Duration = Duration::from_millis(150);
 
 /// The options of a verb that waits.
 #[derive(Debug, Clone, Args)]
@@ -291,10 +291,10 @@ impl<'a> GoalWaiter<'a> {
 
     fn wait(mut self, goals: &[Goal], timeout: Duration) -> Result<()> {
         let deadline = Instant::now() + timeout;
-        let rash = goals.iter().any(Goal::is_rash);
+        let premature = goals.iter().any(Goal::may_be_premature);
         loop {
             let Some(waiting) = self.next_unreached(goals)? else {
-                if !rash || self.lasts(goals)? {
+                if !premature || self.stays_reached(goals)? {
                     return Ok(());
                 }
                 continue;
@@ -311,8 +311,8 @@ impl<'a> GoalWaiter<'a> {
     }
 
     /// Returns whether goals that are reached stay reached for a moment.
-    fn lasts(&mut self, goals: &[Goal]) -> Result<bool> {
-        let soon = Instant::now() + AFTERTHOUGHT;
+    fn stays_reached(&mut self, goals: &[Goal]) -> Result<bool> {
+        let soon = Instant::now() + SETTLE_TIME;
         while Instant::now() < soon {
             self.sleep(soon)?;
             if self.next_unreached(goals)?.is_some() {
@@ -347,10 +347,7 @@ impl<'a> GoalWaiter<'a> {
     /// Waits for a report, the end of the supervisor, Ctrl-C, or the deadline.
     fn sleep(&mut self, deadline: Instant) -> Result<()> {
         let left = deadline.saturating_duration_since(Instant::now());
-        let left = self
-            .progress
-            .patience()
-            .map_or(left, |patience| patience.min(left));
+        let left = self.progress.delay().map_or(left, |delay| delay.min(left));
         let timeout = Timespec::try_from(left).unwrap_or(Timespec {
             tv_sec: 3600,
             tv_nsec: 0,

@@ -17,7 +17,7 @@ pub(crate) struct Watcher {
     watch: Watch<()>,
     /// Becomes readable when the supervisor ends.
     lifeline: Option<OwnedFd>,
-    lost: bool,
+    supervisor_ended: bool,
     /// Whether to exit when the reader of standard output is gone.
     for_reader: bool,
 }
@@ -29,7 +29,7 @@ impl Watcher {
         Ok(Self {
             watch,
             lifeline: None,
-            lost: false,
+            supervisor_ended: false,
             for_reader: false,
         })
     }
@@ -42,7 +42,7 @@ impl Watcher {
     }
 
     /// Watches these directories from now on. Read them afterwards, so that no change is missed.
-    pub(crate) fn at<'a>(&mut self, dirs: impl IntoIterator<Item = &'a PathBuf>) -> Result<()> {
+    pub(crate) fn watch<'a>(&mut self, dirs: impl IntoIterator<Item = &'a PathBuf>) -> Result<()> {
         for dir in dirs {
             self.add(dir)
                 .with_context(|| format!("cannot watch {}", dir.display()))?;
@@ -64,12 +64,12 @@ impl Watcher {
     /// Also waits for the end of the supervisor that has this lifeline.
     pub(crate) fn guard(&mut self, lifeline: Option<OwnedFd>) {
         self.lifeline = lifeline;
-        self.lost = false;
+        self.supervisor_ended = false;
     }
 
     /// Returns whether the supervisor has ended.
-    pub(crate) const fn lost(&self) -> bool {
-        self.lost
+    pub(crate) const fn supervisor_ended(&self) -> bool {
+        self.supervisor_ended
     }
 
     /// Waits for a change or until the deadline; returns whether something changed.
@@ -101,7 +101,7 @@ impl Watcher {
         drop(fds);
         if ended {
             self.lifeline = None;
-            self.lost = true;
+            self.supervisor_ended = true;
         }
         let noticed = self.watch.noticed();
         Ok(!noticed

@@ -52,25 +52,25 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<()> {
             found.collect::<Result<_, _>>()?
         }
     };
-    refuse_what_is_wanted(&chosen, &volumes)?;
+    refuse_wanted(&chosen, &volumes)?;
     let sizes: Vec<u64> = chosen
         .iter()
         .map(|volume| store::size_of(&volume.path))
         .collect();
     if args.dry_run {
-        return tell(&chosen, &sizes, "would be removed");
+        return print_all(&chosen, &sizes, "would be removed");
     }
     if !args.yes {
-        ask(&chosen, &sizes)?;
+        confirm(&chosen, &sizes)?;
     }
     let names: Vec<&str> = chosen.iter().map(|volume| volume.name.as_str()).collect();
     session
         .edit_quietly("volume rm", |edit| remove(session, edit, &names))
         .context("cannot remove the volumes")?;
-    tell(&chosen, &sizes, "removed")
+    print_all(&chosen, &sizes, "removed")
 }
 
-fn tell(volumes: &[&Volume], sizes: &[u64], what: &str) -> Result<()> {
+fn print_all(volumes: &[&Volume], sizes: &[u64], what: &str) -> Result<()> {
     volumes.iter().zip(sizes).try_for_each(|(volume, size)| {
         let (name, size) = (&volume.name, byte_size(*size));
         render::line(&format!("persistentvolumeclaim/{name} {what} ({size})"))
@@ -106,7 +106,7 @@ fn is_named_after(name: &str, set: &str) -> bool {
     template.is_some_and(|template| !template.is_empty())
 }
 
-fn refuse_what_is_wanted(chosen: &[&Volume], volumes: &VolumeList) -> Result<(), Problem> {
+fn refuse_wanted(chosen: &[&Volume], volumes: &VolumeList) -> Result<(), Problem> {
     let wanted = chosen.iter().find_map(|volume| {
         let name = &volume.name;
         match &volume.status {
@@ -139,7 +139,7 @@ fn refuse_what_is_wanted(chosen: &[&Volume], volumes: &VolumeList) -> Result<(),
 }
 
 /// Prints the volumes that would be removed, and asks for confirmation.
-fn ask(chosen: &[&Volume], sizes: &[u64]) -> Result<()> {
+fn confirm(chosen: &[&Volume], sizes: &[u64]) -> Result<()> {
     for (volume, size) in chosen.iter().zip(sizes) {
         let (name, path) = (&volume.name, volume.path.display());
         say(format!("{name}: {} in {path}", byte_size(*size)));
@@ -172,7 +172,7 @@ fn remove(session: &Session, edit: &mut Edit<'_>, names: &[&str]) -> Result<()> 
     let volumes = VolumeList::of(session)?;
     let chosen = names.iter().map(|name| volumes.expect(session, name));
     let chosen: Vec<&Volume> = chosen.collect::<Result<_, _>>()?;
-    refuse_what_is_wanted(&chosen, &volumes)?;
+    refuse_wanted(&chosen, &volumes)?;
     let (layout, namespace) = (session.store.layout(), &session.namespace);
     for volume in chosen {
         let record = layout.claim(namespace, &volume.name);

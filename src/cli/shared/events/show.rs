@@ -125,7 +125,7 @@ fn show_table(args: &EventArgs, seen: &[EventSeries]) -> Result<()> {
 fn watch(session: &Session, args: &EventArgs, scope: &Scope) -> Result<()> {
     let mut watcher = Watcher::for_reader()?;
     let mut columns = Columns::default();
-    watcher.at(&[session.store.layout().events(&session.namespace)])?;
+    watcher.watch(&[session.store.layout().events(&session.namespace)])?;
     let mut known = scope.events(session)?;
     let surplus = args.tail.map_or(0, |tail| known.len().saturating_sub(tail));
     let headings = args.output.is_none() && !args.no_headers;

@@ -41,7 +41,7 @@ impl Goal {
     }
 
     /// Returns whether a pet could count as ready before it has proved to stay up.
-    pub(super) fn is_rash(&self) -> bool {
+    pub(super) fn may_be_premature(&self) -> bool {
         let pod = match self {
             Self::Settled(set) | Self::Replaced { set, .. } => {
                 let spec = set.spec.as_ref();

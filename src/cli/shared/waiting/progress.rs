@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::cli::shared::session::say;
 
 /// How long a message must hold before it is printed.
-const PATIENCE: Duration = Duration::from_millis(700);
+const DELAY: Duration = Duration::from_millis(700);
 
 /// Shows what a verb waits for: a spinner on a terminal, else plain lines.
 pub(in crate::cli) struct Progress {
@@ -46,16 +46,16 @@ impl Progress {
             sentence.clone_into(&mut self.sentence);
             self.since = Instant::now();
             self.said = false;
-        } else if !self.said && self.since.elapsed() >= PATIENCE {
+        } else if !self.said && self.since.elapsed() >= DELAY {
             say(&self.sentence);
             self.said = true;
         }
     }
 
     /// Returns how long to wait until the current message is printed.
-    pub(in crate::cli) fn patience(&self) -> Option<Duration> {
+    pub(in crate::cli) fn delay(&self) -> Option<Duration> {
         let open = self.bar.is_none() && !self.said && !self.sentence.is_empty();
-        open.then(|| PATIENCE.saturating_sub(self.since.elapsed()) + Duration::from_millis(1))
+        open.then(|| DELAY.saturating_sub(self.since.elapsed()) + Duration::from_millis(1))
     }
 
     /// Removes the spinner.
