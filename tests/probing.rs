@@ -49,6 +49,13 @@ fn other_probes_wait_for_the_startup_probe() {
 }
 
 #[test]
+fn the_command_of_a_probe_is_expanded_as_the_kubelet_does() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/probe-arguments.yaml --timeout 60s");
+    sandbox.until_says("get sts web --no-headers", "1/1");
+}
+
+#[test]
 fn a_server_is_ready_when_it_answers() {
     let sandbox = Sandbox::new();
     let words =

@@ -25,6 +25,14 @@ use crate::problem::Problem;
 
 pub use references::{References, references};
 
+/// The variable that marks every process of a pod with the pod's uid: the leftovers of a dead
+/// runner are found by it.
+pub const POD_UID_VARIABLE: &str = "PETSET_POD_UID";
+/// The variable that names the container that a process belongs to.
+pub const CONTAINER_VARIABLE: &str = "PETSET_CONTAINER";
+/// The variable that names the state directory that a process belongs to.
+pub const STATE_DIR_VARIABLE: &str = "PETSET_STATE_DIR";
+
 /// The objects of a pod's namespace that its environment and volumes are made from.
 ///
 /// Only those that [`references()`] names need be there.
@@ -198,12 +206,12 @@ fn own_variables(
         ("PETSET_SERVICE", service),
         ("PETSET_FQDN", fqdn),
         (
-            "PETSET_STATE_DIR",
+            STATE_DIR_VARIABLE,
             Some(own.state_dir.display().to_string()),
         ),
         ("PETSET", Some(own.petset.display().to_string())),
-        ("PETSET_POD_UID", pod.metadata.uid.clone()),
-        ("PETSET_CONTAINER", Some(container.name.clone())),
+        (POD_UID_VARIABLE, pod.metadata.uid.clone()),
+        (CONTAINER_VARIABLE, Some(container.name.clone())),
     ];
     let set_ones = own_words
         .into_iter()
@@ -383,7 +391,8 @@ fn refuse_what_cannot_be_set(environment: &Environment) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Expands the command of an exec probe, for which only plain values are known (V24).
+/// Expands the command of an exec probe, for which only the values in `env` are known (V24): of
+/// several variables of one name the last counts, and one with `valueFrom` is empty.
 ///
 /// The command of a postStart or preStop hook is not expanded at all.
 #[must_use]
@@ -392,8 +401,7 @@ pub fn probe_command(container: &Container, command: &[String]) -> Vec<String> {
         let variables = container.env.iter().flatten();
         let mut matching = variables.rev().filter(|variable| variable.name == name);
         let variable = matching.next()?;
-        let value = variable.value.clone().unwrap_or_default();
-        variable.value_from.is_none().then_some(value)
+        Some(variable.value.clone().unwrap_or_default())
     };
     let each = |word: &String| expand(word, plain);
     command.iter().map(each).collect()

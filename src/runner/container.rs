@@ -26,10 +26,6 @@ use crate::model::{Namespace, ObjectName};
 use crate::store;
 use crate::store::{Launch, Mount, Store};
 
-/// Marks every process of a pod: what a dead runner left behind is found by it.
-pub(crate) const UID_VARIABLE: &str = "PETSET_POD_UID";
-/// Tells which container of the pod a process belongs to.
-pub(crate) const CONTAINER_VARIABLE: &str = "PETSET_CONTAINER";
 /// What a container takes over from the environment of the supervisor, beside `LC_*`.
 const INHERITED: [&str; 8] = [
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "TERM", "TZ", "TMPDIR",

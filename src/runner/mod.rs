@@ -32,6 +32,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::FlockOperation;
 
 use crate::model::Namespace;
+use crate::model::environment::POD_UID_VARIABLE;
 use crate::role::{self, Role};
 use crate::store::{Layout, PetLayout, Store};
 
@@ -51,7 +52,7 @@ pub(crate) fn start(layout: &Layout, namespace: &Namespace, pod: &str) -> io::Re
         .command()
         .arg(layout.root())
         .args([namespace.as_str(), pod])
-        .env_remove(container::UID_VARIABLE)
+        .env_remove(POD_UID_VARIABLE)
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::null())

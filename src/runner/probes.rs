@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::http::{self, Request};
 use super::isolation::Dialer;
-use crate::model::expansion::expand;
+use crate::model::environment::probe_command;
 use crate::model::lifecycle::{ProbeKind, ProbeOutcome};
 
 /// One way to look at a container.
@@ -46,10 +46,8 @@ pub(super) fn check(
     ip: &str,
 ) -> Result<Check, String> {
     if let Some(exec) = &probe.exec {
-        let words = exec.command.iter().flatten();
-        return Ok(Check::Exec(
-            words.map(|word| filled(word, container)).collect(),
-        ));
+        let command = exec.command.as_deref().unwrap_or_default();
+        return Ok(Check::Exec(probe_command(container, command)));
     }
     if let Some(http) = &probe.http_get {
         return http_check(http, container, ip);
@@ -67,15 +65,6 @@ pub(super) fn check(
     Ok(Check::Tcp {
         host: ip.to_owned(),
         port: number(&IntOrString::Int(grpc.port), container)?,
-    })
-}
-
-/// Fills in the variables whose values the manifest gives literally, as the kubelet does here.
-fn filled(word: &str, container: &core::Container) -> String {
-    expand(word, |name| {
-        let mut variables = container.env.iter().flatten();
-        let variable = variables.find(|it| it.name == name && it.value_from.is_none())?;
-        Some(variable.value.clone().unwrap_or_default())
     })
 }
 
@@ -158,6 +147,22 @@ mod tests {
         let container = json!({"name": "c", "ports": [{"name": "web", "containerPort": 8080}]});
         let container: core::Container = serde_json::from_value(container).unwrap();
         check(&probe, &container, "127.0.0.9")
+    }
+
+    #[test]
+    fn a_command_is_expanded_as_the_kubelet_does() {
+        let container = json!({"name": "c", "env": [
+            {"name": "TWICE", "value": "first"},
+            {"name": "TWICE", "value": "last"},
+            {"name": "FROM", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]});
+        let container: core::Container = serde_json::from_value(container).unwrap();
+        let probe = json!({"exec": {"command": ["test", "$(TWICE)", "<$(FROM)>", "$(date)"]}});
+        let probe: core::Probe = serde_json::from_value(probe).unwrap();
+        let words = ["test", "last", "<>", "$(date)"].map(str::to_owned);
+        assert_eq!(
+            check(&probe, &container, "127.0.0.9"),
+            Ok(Check::Exec(words.to_vec()))
+        );
     }
 
     #[test]

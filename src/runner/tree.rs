@@ -10,13 +10,10 @@ use std::path::Path;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use super::brand;
-use super::container::{CONTAINER_VARIABLE, UID_VARIABLE};
+use crate::model::environment::{CONTAINER_VARIABLE, POD_UID_VARIABLE, STATE_DIR_VARIABLE};
 use crate::store::RunnerRecord;
 use crate::sys;
 use crate::sys::proc::{ProcessId, Stat, children, processes, stat, variable_of};
-
-/// The variable that says which state directory a process belongs to.
-const STATE_VARIABLE: &str = "PETSET_STATE_DIR";
 
 /// Adds to `found` everything below the processes that are in it, except `spared` and what is
 /// below that.
@@ -72,7 +69,7 @@ pub(super) fn kill_leftovers(
 /// Tells whether a process belongs to the same pet of another state directory: one that was
 /// copied has the records and uids of its original. `pet` is the pet's directory in this one.
 fn is_of_another(pid: u32, root: &Path, pet: &Path) -> bool {
-    let Some(says) = variable_of(pid, STATE_VARIABLE) else {
+    let Some(says) = variable_of(pid, STATE_DIR_VARIABLE) else {
         return false;
     };
     // A directory that was moved is gone from where it was.
@@ -114,7 +111,8 @@ fn leftovers(
             let same = leader.is_none_or(|leader| leader.start == main.process.start);
             same && stat.session == main.process.pid && stat.start >= main.process.start
         });
-        let marked = || !uid.is_empty() && variable_of(pid, UID_VARIABLE).as_deref() == Some(uid);
+        let marked =
+            || !uid.is_empty() && variable_of(pid, POD_UID_VARIABLE).as_deref() == Some(uid);
         let branded = || record.brand.is_some() && brand::of(pid) == record.brand;
         let traced = ours(pid) && (recorded || marked() || branded());
         if traced && !is_of_another(pid, root, pet) {

@@ -51,6 +51,7 @@ pub(crate) use socket::{WhenBusy, connect_to, listen_at, send_to, wait_at};
 pub(crate) use watch::{Noticed, Watch, when_removed};
 pub(crate) use words::last_words;
 
+use crate::model::environment::STATE_DIR_VARIABLE;
 use crate::problem::{Kind, Problem, Result};
 
 /// The layout that this program writes; a newer one is refused.
@@ -142,7 +143,7 @@ pub(crate) fn default_root() -> Result<PathBuf> {
             .filter(|path| path.is_absolute())
             .or_else(fallback)
     };
-    let root = set("PETSET_STATE_DIR").or_else(|| state_home().map(|home| home.join("petset")));
+    let root = set(STATE_DIR_VARIABLE).or_else(|| state_home().map(|home| home.join("petset")));
     root.ok_or_else(|| {
         let message = "no state directory is known: neither PETSET_STATE_DIR, XDG_STATE_HOME nor \
                        HOME is set";

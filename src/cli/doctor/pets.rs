@@ -13,6 +13,7 @@ use crate::cli::shared::dns_query;
 use crate::cli::shared::dns_server::known_server;
 use crate::cli::shared::pods;
 use crate::dns::{Lookup, Question, RecordType};
+use crate::model::environment::{POD_UID_VARIABLE, STATE_DIR_VARIABLE};
 use crate::store::{PetLayout, merge_status, names_in, read, read_json};
 use crate::supervisor;
 use crate::sys::proc;
@@ -150,9 +151,9 @@ fn mark_of(pid: u32, root: &Path) -> Option<String> {
     let environment = proc::environment_of(pid).ok()?;
     let value = |name: &str| {
         let mut words = environment.split(|byte| *byte == 0);
-        words.find_map(|word| word.strip_prefix(name.as_bytes()))
+        words.find_map(|word| word.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
     };
-    let ours = value("PETSET_STATE_DIR=")? == OsStr::as_bytes(root.as_os_str());
-    let uid = value("PETSET_POD_UID=").filter(|_| ours)?;
+    let ours = value(STATE_DIR_VARIABLE)? == OsStr::as_bytes(root.as_os_str());
+    let uid = value(POD_UID_VARIABLE).filter(|_| ours)?;
     Some(String::from_utf8_lossy(uid).into_owned())
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::model::Namespace;
+use crate::model::environment::STATE_DIR_VARIABLE;
 use crate::model::parse_duration;
 use crate::problem::Result;
 use crate::store;
@@ -20,7 +21,7 @@ pub(crate) struct Global {
         long,
         global = true,
         value_name = "DIR",
-        env = "PETSET_STATE_DIR",
+        env = STATE_DIR_VARIABLE,
         hide_env_values = true
     )]
     state_dir: Option<PathBuf>,

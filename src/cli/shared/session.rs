@@ -7,6 +7,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 
 use super::global::Global;
 use super::inside;
+use crate::model::environment::POD_UID_VARIABLE;
 use crate::model::rollout::annotation;
 use crate::model::{Namespace, STRICT_ANNOTATION, Set, SetName};
 use crate::problem::{Kind, Problem, Result};
@@ -143,7 +144,7 @@ impl Session {
 
 /// Returns the namespace of the pet in which this program runs, if it runs in one.
 fn namespace_of_pet() -> Option<Namespace> {
-    std::env::var_os("PETSET_POD_UID")?;
+    std::env::var_os(POD_UID_VARIABLE)?;
     std::env::var("POD_NAMESPACE").ok()?.parse().ok()
 }
 

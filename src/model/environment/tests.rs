@@ -204,10 +204,27 @@ fn v24_arguments_know_everything_and_an_exec_probe_only_plain_values() {
     );
     let container: Container = parse(json!({"name": "c", "env": env}));
     let probe = probe_command(&container, &launch.argv);
-    assert_eq!(
-        probe,
-        ["p", "$(PLAIN)", "$(FIELD)", "$(hostname)", "$(PLAIN)"]
-    );
+    assert_eq!(probe, ["p", "$(PLAIN)", "", "$(hostname)", "$(PLAIN)"]);
+}
+
+#[test]
+fn v24_a_probe_knows_the_last_variable_of_a_name_and_none_from_elsewhere() {
+    let container: Container = parse(json!({"name": "c", "env": [
+        {"name": "TWICE", "value": "first"},
+        {"name": "TWICE", "value": "last"},
+        {"name": "THEN_FROM", "value": "plain"},
+        {"name": "THEN_FROM", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
+        {"name": "NESTED", "value": "$(TWICE)"},
+    ]}));
+    let words = [
+        "$(TWICE)",
+        "<$(THEN_FROM)>",
+        "$(NESTED)",
+        "$$(TWICE)",
+        "$(POD_NAME)",
+    ];
+    let probe = probe_command(&container, &words.map(str::to_owned));
+    assert_eq!(probe, ["last", "<>", "$(TWICE)", "$(TWICE)", "$(POD_NAME)"]);
 }
 
 #[test]
