@@ -1,4 +1,4 @@
-//! The built-in image `petset/hello`: a small HTTP server that shows what a pet knows of itself.
+//! The built-in image `petset/hello`: a small HTTP server that shows a pet's name and peers.
 //!
 //! It exists so that a demo needs nothing but petset: name, ordinal, address, peers, and a count
 //! of visits in the pet's volume, which outlives the pet.

@@ -8,21 +8,24 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 
-/// Distinguishes the stages of a launch in the one number that a failed child can report.
+/// The factor by which a failed child adds its stage to the one error number that it can report.
 const STAGE: i32 = 10_000;
 
-/// Where a launch failed.
+/// The part of a launch that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub(crate) enum LaunchStage {
+    Executing,
+    /// Starting a session, or asking for death with the parent.
     Detaching,
     ChangingDirectory,
+    /// Entering the namespaces of a pet.
     Entering,
-    Executing,
 }
 
-impl Stage {
+impl LaunchStage {
     /// Returns the stage that a launch error names, and the error itself.
     pub(crate) fn of(error: io::Error) -> (Self, io::Error) {
         let Some(code) = error.raw_os_error() else {
@@ -36,6 +39,17 @@ impl Stage {
         };
         (stage, io::Error::from_raw_os_error(code % STAGE))
     }
+
+    /// Adds the stage to the error of a call in the child.
+    fn mark(self, outcome: rustix::io::Result<()>) -> io::Result<()> {
+        let stage = match self {
+            Self::Executing => 0,
+            Self::Detaching => 1,
+            Self::ChangingDirectory => 2,
+            Self::Entering => 3,
+        };
+        outcome.map_err(|errno| io::Error::from_raw_os_error(stage * STAGE + errno.raw_os_error()))
+    }
 }
 
 /// Makes the child of `command` lead its own session, die with the thread that starts it, and
@@ -47,16 +61,16 @@ impl Stage {
 pub(crate) fn detach(command: &mut Command, directory: std::ffi::CString) {
     let parent = Some(rustix::process::getpid());
     let prepare = move || {
-        at(1, rustix::process::setsid().map(|_| ()))?;
+        LaunchStage::Detaching.mark(rustix::process::setsid().map(|_| ()))?;
         let kill = Some(Signal::KILL);
-        at(1, rustix::process::set_parent_process_death_signal(kill))?;
+        LaunchStage::Detaching.mark(rustix::process::set_parent_process_death_signal(kill))?;
         // The parent may have died before the call above took effect. Seen from a pid namespace
         // of its own it has no number; there, everything ends with it anyway.
         let seen = rustix::process::getppid();
         if seen.is_some() && seen != parent {
-            return Err(io::Error::from_raw_os_error(STAGE + libc_esrch()));
+            return LaunchStage::Detaching.mark(Err(Errno::SRCH));
         }
-        at(2, rustix::process::chdir(directory.as_c_str()))
+        LaunchStage::ChangingDirectory.mark(rustix::process::chdir(directory.as_c_str()))
     };
     // SAFETY: between fork and exec the closure makes four plain system calls and neither
     // allocates nor takes a lock (an `io::Error` made from a number holds no memory).
@@ -65,15 +79,7 @@ pub(crate) fn detach(command: &mut Command, directory: std::ffi::CString) {
     }
 }
 
-fn libc_esrch() -> i32 {
-    rustix::io::Errno::SRCH.raw_os_error()
-}
-
-fn at(stage: i32, outcome: rustix::io::Result<()>) -> io::Result<()> {
-    outcome.map_err(|errno| io::Error::from_raw_os_error(stage * STAGE + errno.raw_os_error()))
-}
-
-/// Closes every descriptor above stderr: nothing of who started this program stays open.
+/// Closes every descriptor above stderr: nothing that the parent left open stays open.
 ///
 /// To be called first in `main`, while nothing else is open.
 pub(crate) fn close_inherited() {
@@ -82,7 +88,10 @@ pub(crate) fn close_inherited() {
     };
     let numbers = entries.flatten().filter_map(|entry| {
         let name = entry.file_name();
-        name.to_str()?.parse::<i32>().ok().filter(|&fd| fd > 2)
+        name.to_str()?
+            .parse::<i32>()
+            .ok()
+            .filter(|&fd| fd > libc::STDERR_FILENO)
     });
     #[expect(
         unsafe_code,
@@ -98,14 +107,13 @@ pub(crate) fn close_inherited() {
     }
 }
 
-/// Gives the signals that a shell or `nohup` may have set to be ignored their usual meaning, for
-/// an ignored signal stays ignored in every process started from here.
+/// Restores the default action of the signals that a shell or `nohup` may have set to be ignored,
+/// for an ignored signal stays ignored in every process started from here.
 pub(crate) fn reset_signals() {
     #[expect(unsafe_code, reason = "std and rustix do not offer it")]
     unsafe extern "C" {
-        safe fn signal(number: i32, meaning: usize) -> usize;
+        safe fn signal(number: i32, action: usize) -> usize;
     }
-    const DEFAULT: usize = 0;
     let mostly_ignored = [
         Signal::HUP,
         Signal::INT,
@@ -114,7 +122,7 @@ pub(crate) fn reset_signals() {
         Signal::CHILD,
     ];
     for number in mostly_ignored {
-        signal(number.as_raw(), DEFAULT);
+        signal(number.as_raw(), libc::SIG_DFL);
     }
 }
 
@@ -128,16 +136,16 @@ pub(crate) fn signal_process(pid: u32, signal: Signal) -> io::Result<()> {
         return Err(io::ErrorKind::InvalidInput.into());
     };
     match rustix::process::kill_process(pid, signal) {
-        Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(Errno::SRCH) => Ok(()),
         other => other.map_err(Into::into),
     }
 }
 
-/// What a forked process is to be, beside a copy of this one.
+/// How a forked process differs from a copy of this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fork {
-    /// Its own namespaces.
-    pub(crate) spaces: Spaces,
+    /// The kinds of namespaces that are new for it.
+    pub(crate) namespaces: NamespaceFlags,
     /// Whether it is a child of this process's parent rather than of this process.
     pub(crate) sibling: bool,
 }
@@ -145,13 +153,13 @@ pub(crate) struct Fork {
 impl Fork {
     /// An ordinary child.
     pub(crate) const CHILD: Self = Self {
-        spaces: Spaces::empty(),
+        namespaces: NamespaceFlags::empty(),
         sibling: false,
     };
 }
 
 /// Kinds of namespaces.
-pub(crate) type Spaces = rustix::thread::UnshareFlags;
+pub(crate) type NamespaceFlags = rustix::thread::UnshareFlags;
 
 /// Forks: returns the new process's pid, and nothing in the new process itself.
 ///
@@ -159,8 +167,8 @@ pub(crate) type Spaces = rustix::thread::UnshareFlags;
 #[expect(unsafe_code, reason = "std and rustix do not fork")]
 pub(crate) fn fork(how: Fork) -> io::Result<Option<u32>> {
     let parent = if how.sibling { libc::CLONE_PARENT } else { 0 };
-    let spaces = i64::from(how.spaces.bits());
-    let flags = spaces | i64::from(parent | libc::SIGCHLD);
+    let namespaces = i64::from(how.namespaces.bits());
+    let flags = namespaces | i64::from(parent | libc::SIGCHLD);
     // SAFETY: without CLONE_VM and with no stack given this is fork(2): the child gets a copy of
     // the memory, and no pointer is passed.
     let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0_u64, 0_u64, 0_u64, 0_u64) };
@@ -173,7 +181,7 @@ pub(crate) fn fork(how: Fork) -> io::Result<Option<u32>> {
 
 /// Ends a forked process at once: nothing that belongs to its parent is flushed or dropped.
 #[expect(unsafe_code, reason = "std ends a process only with its destructors")]
-pub(crate) fn leave(code: i32) -> ! {
+pub(crate) fn exit_now(code: i32) -> ! {
     // SAFETY: the call takes a number and does not return.
     unsafe { libc::_exit(code) }
 }
@@ -195,25 +203,24 @@ pub(crate) fn close_all_but(kept: std::os::fd::BorrowedFd<'_>) {
     }
 }
 
-/// Makes the kernel bury the children of this process by itself.
-pub(crate) fn ignore_children() {
+/// Makes the kernel reap the children of this process by itself.
+pub(crate) fn reap_automatically() {
     #[expect(unsafe_code, reason = "std and rustix do not offer it")]
     unsafe extern "C" {
-        safe fn signal(number: i32, meaning: usize) -> usize;
+        safe fn signal(number: i32, action: usize) -> usize;
     }
-    const IGNORE: usize = 1;
-    signal(Signal::CHILD.as_raw(), IGNORE);
+    signal(Signal::CHILD.as_raw(), libc::SIG_IGN);
 }
 
 /// Gives this process namespaces of its own. It must have one thread only.
 #[expect(unsafe_code, reason = "rustix marks it so, for the sake of threads")]
-pub(crate) fn unshare(spaces: Spaces) -> rustix::io::Result<()> {
-    // SAFETY: descriptors stay shared (no FILES in any of our callers' flags), and who calls this
-    // has just been forked, so that no other thread is there to be surprised.
-    unsafe { rustix::thread::unshare_unsafe(spaces) }
+pub(crate) fn unshare(namespaces: NamespaceFlags) -> rustix::io::Result<()> {
+    // SAFETY: descriptors stay shared (no FILES in any of our callers' flags), and the calling
+    // process has just been forked, so that it has no other thread.
+    unsafe { rustix::thread::unshare_unsafe(namespaces) }
 }
 
-/// Makes the mount at `path` read-only, and those below it if `all` of them are meant.
+/// Makes the mount at `path` read-only, with `all` also those below it.
 #[expect(unsafe_code, reason = "rustix lacks mount_setattr")]
 pub(crate) fn make_read_only(path: &std::ffi::CStr, all: bool) -> io::Result<()> {
     let below = if all { libc::AT_RECURSIVE } else { 0 };
@@ -241,24 +248,24 @@ pub(crate) fn make_read_only(path: &std::ffi::CStr, all: bool) -> io::Result<()>
     }
 }
 
-/// The way into the namespaces of a pet, for a process that is about to be started.
+/// The namespaces of a container, and the rights of a process that enters them before exec.
 #[derive(Debug)]
-pub(crate) struct Door {
-    /// A process in them.
+pub(crate) struct Namespaces {
+    /// A process in all of them but the mount namespace.
     pub(crate) process: std::os::fd::OwnedFd,
-    /// Which of its namespaces are entered, without that of its mounts.
-    pub(crate) spaces: rustix::thread::ThreadNameSpaceType,
-    /// What it sees mounted.
+    /// The kinds of its namespaces that are entered, without the mount namespace.
+    pub(crate) kinds: rustix::thread::ThreadNameSpaceType,
+    /// The mount namespace.
     pub(crate) mounts: std::os::fd::OwnedFd,
-    /// Whether what only the machine's root may do is given up.
-    pub(crate) harmless: bool,
-    /// Who is to go on, if that is another user.
+    /// Whether capabilities that reach beyond a container are dropped.
+    pub(crate) drop_capabilities: bool,
+    /// The user and groups to switch to, if they differ from this process's.
     pub(crate) ids: Option<Ids>,
-    /// Whether no program may give more rights than there were.
-    pub(crate) humble: bool,
+    /// Whether no program can add privileges (`PR_SET_NO_NEW_PRIVS`).
+    pub(crate) no_new_privs: bool,
 }
 
-/// The numbers of a user and of their groups.
+/// A user id, a group id and supplementary groups.
 #[derive(Debug, Clone)]
 pub(crate) struct Ids {
     pub(crate) uid: u32,
@@ -267,7 +274,7 @@ pub(crate) struct Ids {
 }
 
 impl Ids {
-    /// Becomes that user, for good.
+    /// Switches to that user for good.
     fn assume(&self) -> rustix::io::Result<()> {
         use rustix::process::{Gid, Uid};
         let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
@@ -277,84 +284,87 @@ impl Ids {
     }
 }
 
-/// What files may be by default in a container.
+/// The umask of a container's processes.
 const UMASK: rustix::fs::Mode = rustix::fs::Mode::from_raw_mode(0o022);
 
-impl Door {
-    fn pass(&self) -> rustix::io::Result<()> {
+impl Namespaces {
+    fn enter(&self) -> rustix::io::Result<()> {
         use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
         use std::os::fd::AsFd;
-        enter(self.process.as_fd(), self.spaces)?;
+        enter(self.process.as_fd(), self.kinds)?;
         move_into_link_name_space(self.mounts.as_fd(), Some(LinkNameSpaceType::Mount))?;
         rustix::process::umask(UMASK);
-        if self.harmless {
-            give_up_powers()?;
+        if self.drop_capabilities {
+            drop_capabilities()?;
         }
         if let Some(ids) = &self.ids {
             ids.assume()?;
         }
-        if self.humble {
+        if self.no_new_privs {
             rustix::thread::set_no_new_privs(true)?;
         }
         Ok(())
     }
 }
 
-/// Enters namespaces of another process.
+/// Enters namespaces of another process; this process must have one thread only.
 pub(crate) fn enter(
     process: std::os::fd::BorrowedFd<'_>,
-    spaces: rustix::thread::ThreadNameSpaceType,
+    kinds: rustix::thread::ThreadNameSpaceType,
 ) -> rustix::io::Result<()> {
-    rustix::thread::move_into_thread_name_spaces(process, spaces)
+    rustix::thread::move_into_thread_name_spaces(process, kinds)
 }
 
-/// What root may do in a container: what does not reach beyond it (as Docker has it, without
-/// making device files).
-const POWERS: rustix::thread::CapabilitySet = {
-    use rustix::thread::CapabilitySet as Powers;
-    Powers::CHOWN
-        .union(Powers::DAC_OVERRIDE)
-        .union(Powers::FOWNER)
-        .union(Powers::FSETID)
-        .union(Powers::KILL)
-        .union(Powers::SETGID)
-        .union(Powers::SETUID)
-        .union(Powers::SETPCAP)
-        .union(Powers::NET_BIND_SERVICE)
-        .union(Powers::NET_RAW)
-        .union(Powers::SYS_CHROOT)
-        .union(Powers::AUDIT_WRITE)
-        .union(Powers::SETFCAP)
+/// The capabilities of root in a container: Docker's list, without `CAP_MKNOD`.
+const KEPT_CAPABILITIES: rustix::thread::CapabilitySet = {
+    use rustix::thread::CapabilitySet as Kept;
+    Kept::CHOWN
+        .union(Kept::DAC_OVERRIDE)
+        .union(Kept::FOWNER)
+        .union(Kept::FSETID)
+        .union(Kept::KILL)
+        .union(Kept::SETGID)
+        .union(Kept::SETUID)
+        .union(Kept::SETPCAP)
+        .union(Kept::NET_BIND_SERVICE)
+        .union(Kept::NET_RAW)
+        .union(Kept::SYS_CHROOT)
+        .union(Kept::AUDIT_WRITE)
+        .union(Kept::SETFCAP)
 };
 
-fn give_up_powers() -> rustix::io::Result<()> {
-    for power in rustix::thread::CapabilitySet::all()
-        .difference(POWERS)
+fn drop_capabilities() -> rustix::io::Result<()> {
+    for capability in rustix::thread::CapabilitySet::all()
+        .difference(KEPT_CAPABILITIES)
         .iter()
     {
-        match rustix::thread::remove_capability_from_bounding_set(power) {
-            // A kernel that does not know it does not grant it either.
-            Ok(()) | Err(rustix::io::Errno::INVAL) => {}
+        match rustix::thread::remove_capability_from_bounding_set(capability) {
+            // A kernel that does not know a capability does not grant it either.
+            Ok(()) | Err(Errno::INVAL) => {}
             Err(error) => return Err(error),
         }
     }
     Ok(())
 }
 
-/// Makes the child of `command` go through `door`. A process of another pid namespace has to be
-/// forked into it: the child forks, writes the pid to `told`, and ends; what is started is then a
-/// child of this process too, and the child that std knows is a corpse to be buried.
+/// Makes the child of `command` enter `namespaces` before exec. A process of another pid namespace
+/// has to be forked into it: the child forks, writes the pid to `pid_pipe`, and ends. The program
+/// is then a child of this process too, and the child that std knows is a zombie to be reaped.
 #[expect(unsafe_code, reason = "std knows no namespaces")]
-pub(crate) fn go_through(command: &mut Command, door: Door, told: std::os::fd::OwnedFd) {
+pub(crate) fn enter_before_exec(
+    command: &mut Command,
+    namespaces: Namespaces,
+    pid_pipe: std::os::fd::OwnedFd,
+) {
     let prepare = move || {
-        at(3, door.pass())?;
+        LaunchStage::Entering.mark(namespaces.enter())?;
         let how = Fork {
             sibling: true,
             ..Fork::CHILD
         };
         if let Some(pid) = fork(how)? {
-            let _ = rustix::io::write(&told, &pid.to_ne_bytes());
-            leave(0);
+            let _ = rustix::io::write(&pid_pipe, &pid.to_ne_bytes());
+            exit_now(0);
         }
         Ok(())
     };
@@ -365,13 +375,13 @@ pub(crate) fn go_through(command: &mut Command, door: Door, told: std::os::fd::O
     }
 }
 
-/// Makes the child of `command` begin in a directory that only it may see.
+/// Makes the child of `command` begin in a directory that may exist only in its namespaces.
 #[expect(unsafe_code, reason = "std changes the directory before it asks us")]
-pub(crate) fn begin_in(command: &mut Command, directory: std::ffi::CString) {
+pub(crate) fn chdir_before_exec(command: &mut Command, directory: std::ffi::CString) {
     let prepare = move || {
         let kill = Some(Signal::KILL);
-        at(1, rustix::process::set_parent_process_death_signal(kill))?;
-        at(2, rustix::process::chdir(directory.as_c_str()))
+        LaunchStage::Detaching.mark(rustix::process::set_parent_process_death_signal(kill))?;
+        LaunchStage::ChangingDirectory.mark(rustix::process::chdir(directory.as_c_str()))
     };
     // SAFETY: between fork and exec the closure makes two system calls.
     unsafe {
@@ -381,10 +391,10 @@ pub(crate) fn begin_in(command: &mut Command, directory: std::ffi::CString) {
 
 /// Makes the child of `command` lead a session of its own with the terminal that is its stdin.
 #[expect(unsafe_code, reason = "std has no sessions")]
-pub(crate) fn lead_terminal(command: &mut Command) {
+pub(crate) fn take_terminal(command: &mut Command) {
     let prepare = || {
-        at(1, rustix::process::setsid().map(|_| ()))?;
-        at(1, rustix::process::ioctl_tiocsctty(rustix::stdio::stdin()))
+        LaunchStage::Detaching.mark(rustix::process::setsid().map(|_| ()))?;
+        LaunchStage::Detaching.mark(rustix::process::ioctl_tiocsctty(rustix::stdio::stdin()))
     };
     // SAFETY: between fork and exec the closure makes two system calls.
     unsafe {
@@ -392,19 +402,18 @@ pub(crate) fn lead_terminal(command: &mut Command) {
     }
 }
 
-/// Leaves what the keys of the terminal mean to others.
-pub(crate) fn ignore_keys() {
+/// Ignores the signals that a terminal's keys send.
+pub(crate) fn ignore_terminal_signals() {
     #[expect(unsafe_code, reason = "std and rustix do not offer it")]
     unsafe extern "C" {
-        safe fn signal(number: i32, meaning: usize) -> usize;
+        safe fn signal(number: i32, action: usize) -> usize;
     }
-    const IGNORE: usize = 1;
     for number in [Signal::INT, Signal::QUIT] {
-        signal(number.as_raw(), IGNORE);
+        signal(number.as_raw(), libc::SIG_IGN);
     }
 }
 
-/// Reads the memory of another process: what is not there or not allowed is an error.
+/// Reads the memory of another process: an address that is unmapped or forbidden is an error.
 #[expect(unsafe_code, reason = "std and rustix do not offer it")]
 pub(crate) fn memory_of(pid: u32, start: usize, length: usize) -> io::Result<Vec<u8>> {
     let pid = i32::try_from(pid).map_err(io::Error::other)?;
@@ -424,21 +433,21 @@ pub(crate) fn memory_of(pid: u32, start: usize, length: usize) -> io::Result<Vec
     Ok(bytes)
 }
 
-/// Tells whether this process needs a user namespace to have namespaces at all.
+/// Returns whether this process needs a user namespace to make other namespaces.
 ///
-/// So does root of a user namespace that knows nobody else, as `unshare -r` makes one: most of what
-/// only root may do with files is refused there.
+/// So does root of a user namespace with a single uid, as `unshare -r` makes one: most of what only
+/// root may do with files is refused there.
 pub(crate) fn is_ordinary() -> bool {
-    let known = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    let counts = known
+    let uid_map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let counts = uid_map
         .lines()
         .filter_map(|line| line.split_whitespace().nth(2));
     if counts.eq(["1"]) {
         return true;
     }
-    let powers = rustix::thread::capabilities(None);
-    !powers.is_ok_and(|powers| {
-        powers
+    let capabilities = rustix::thread::capabilities(None);
+    !capabilities.is_ok_and(|capabilities| {
+        capabilities
             .effective
             .contains(rustix::thread::CapabilitySet::SYS_ADMIN)
     })
@@ -450,15 +459,15 @@ pub(crate) fn own_ids() -> (u32, u32) {
     (user, rustix::process::getegid().as_raw())
 }
 
-/// A program that is to be started without allocating.
+/// The arguments of an `execve`, prepared so that a forked process need not allocate.
 #[derive(Debug)]
-pub(crate) struct Program {
+pub(crate) struct ExecProgram {
     path: std::ffi::CString,
     words: Vec<std::ffi::CString>,
     variables: Vec<std::ffi::CString>,
 }
 
-impl Program {
+impl ExecProgram {
     /// Prepares to start `path` with these words and variables; a word with a NUL is empty.
     pub(crate) fn new(path: &str, words: &[&std::ffi::OsStr], variables: &[String]) -> Self {
         use std::os::unix::ffi::OsStrExt;
@@ -488,6 +497,6 @@ impl Program {
         let _ = rustix::stdio::dup2_stdout(output);
         // SAFETY: the lists end with a null, and what they point to lives in `self`.
         unsafe { libc::execve(self.path.as_ptr(), words.as_ptr(), variables.as_ptr()) };
-        leave(127)
+        exit_now(127)
     }
 }

@@ -48,7 +48,7 @@ pub(crate) struct Args {
     /// Give the program a terminal inside of the container; without isolation it has petset's
     #[arg(short = 't', long)]
     tty: bool,
-    /// Program and its arguments
+    /// ExecProgram and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -82,7 +82,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
 /// Runs the program in the namespaces of the container, and returns its exit code as an error.
 fn visit(launch: &Launch, args: &Args) -> Result<()> {
     let program = args.command.first().map(String::as_str).unwrap_or_default();
-    match isolation::visit(launch, &args.command, args.tty) {
+    match isolation::exec(launch, &args.command, args.tty) {
         Err(error) => Err(refuse(program, &error)),
         Ok(status) => match (status.exit_status(), status.terminating_signal()) {
             (Some(0), _) => Ok(()),

@@ -12,7 +12,7 @@ use super::egress::TproxySockets;
 use super::names::PORT;
 use crate::dns::Sockets;
 use crate::model::address::Block;
-use crate::sys::{self, Spaces};
+use crate::sys::{self, NamespaceFlags};
 
 /// The namespaces of a network whose process has died.
 pub(super) struct TakenOver {
@@ -50,7 +50,7 @@ pub(super) fn enter_network(network: Option<OwnedFd>) -> io::Result<()> {
             let kind = Some(LinkNameSpaceType::Network);
             move_into_link_name_space(network.as_fd(), kind).map_err(Into::into)
         }
-        None => sys::unshare(Spaces::NEWNET).map_err(Into::into),
+        None => sys::unshare(NamespaceFlags::NEWNET).map_err(Into::into),
     }
 }
 

@@ -1,7 +1,7 @@
-//! What a container is started with: its arguments, environment and working directory.
+//! The arguments, environment and working directory that a container is started with.
 //!
-//! The rules are the model's (`environment`, `image`) and `volumes`'; this module reads what they
-//! ask for.
+//! The rules are in the model (`environment`, `image`) and in `volumes`; this module reads the
+//! objects that they ask for.
 
 mod secure;
 
@@ -12,10 +12,10 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1 as core;
 
 use super::image::unpack;
-use super::inside;
-use super::isolation::{self, Realm};
+use super::isolation::{self, UserNamespace};
 use super::user;
-use super::volumes::{self, Volumes};
+use super::userns_helper;
+use super::volumes::{self, PreparedVolumes};
 use crate::model::environment::{self, PetsetVariables, Sources};
 use crate::model::fields::Capacity;
 use crate::model::image::ImageLaunch as Image;
@@ -26,19 +26,19 @@ use crate::model::{Namespace, ObjectName};
 use crate::store;
 use crate::store::{Launch, Mount, Store};
 
-/// What a container takes over from the environment of the supervisor, beside `LC_*`.
+/// The variables that a container inherits from the supervisor, beside `LC_*`.
 const INHERITED: [&str; 8] = [
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "TERM", "TZ", "TMPDIR",
 ];
 
-/// How a container is started, and what was left out and why.
+/// How a container is started, and warnings about what was left out.
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) launch: Launch,
     pub(super) warnings: Vec<String>,
 }
 
-/// What the containers of one pod are supplied from.
+/// The settings and objects that the containers of one pod are made from.
 #[derive(Debug)]
 pub(super) struct Supplies {
     store: Store,
@@ -47,10 +47,10 @@ pub(super) struct Supplies {
     inherited: Vec<(String, String)>,
     capacity: Capacity,
     full: bool,
-    /// Where an ordinary user's pet lives.
-    realm: Option<Realm>,
-    volumes: Option<Volumes>,
-    /// What the volumes were made from, for the first container, which starts just then.
+    /// The pet's user namespace, where an ordinary user runs petset.
+    userns: Option<UserNamespace>,
+    volumes: Option<PreparedVolumes>,
+    /// The objects read for the volumes, which the first container to start uses too.
     fresh: Option<Sources>,
 }
 
@@ -61,7 +61,7 @@ impl Supplies {
         Self {
             program: program(&store),
             capacity: capacity(root),
-            // Where the host keeps what is temporary is not to be seen from a sandbox.
+            // A sandbox does not show the host's temporary directory.
             inherited: inherited()
                 .filter(|(name, _)| !full || name != "TMPDIR")
                 .map(|it| if full { with_sbin(it) } else { it })
@@ -69,15 +69,15 @@ impl Supplies {
             full,
             store,
             namespace,
-            realm: None,
+            userns: None,
             volumes: None,
             fresh: None,
         }
     }
 
-    /// Takes note of where the pet lives.
-    pub(super) fn settle(&mut self, realm: Option<Realm>) {
-        self.realm = realm;
+    /// Notes the pet's user namespace.
+    pub(super) fn set_userns(&mut self, userns: Option<UserNamespace>) {
+        self.userns = userns;
     }
 
     /// Puts the pod's volumes in place, or brings their files up to date; returns warnings.
@@ -89,10 +89,10 @@ impl Supplies {
         let mut made = made.map_err(|fault| fault.message)?;
         made.mounted = self.full;
         if let Some(group) = self.fs_group(pod) {
-            let gift = made.gift(group, self.volumes.is_none(), user::keeps_what_fits(pod));
-            let given = match &self.realm {
-                Some(realm) => inside::give(&gift, &realm.space),
-                None => gift.give(),
+            let job = made.job(group, self.volumes.is_none(), user::keeps_what_fits(pod));
+            let given = match &self.userns {
+                Some(userns) => userns_helper::chown(&job, &userns.userns_path),
+                None => job.give(),
             };
             given.map_err(|error| format!("giving the volumes to group {group}: {error}"))?;
         }
@@ -102,7 +102,7 @@ impl Supplies {
         Ok(warnings)
     }
 
-    /// Returns what a container is started with now.
+    /// Returns how a container is started now.
     pub(super) fn launch(
         &mut self,
         pod: &core::Pod,
@@ -158,7 +158,7 @@ impl Supplies {
         Ok(Prepared { launch, warnings })
     }
 
-    /// Puts in place what the image brings along; returns the container as its image has it.
+    /// Writes the files of the image; returns the container with the image's defaults.
     fn unpack(
         &self,
         pod: &core::Pod,
@@ -202,7 +202,7 @@ impl Supplies {
         &self.program
     }
 
-    /// Forgets what was read for the volumes: a later start reads it anew.
+    /// Drops the objects that were read for the volumes: a later start reads them anew.
     pub(super) fn forget(&mut self) {
         self.fresh = None;
     }
@@ -215,7 +215,7 @@ impl Supplies {
         let (command, args) = (words(&container.command), words(&container.args));
         let path = self.inherited.iter().find(|(name, _)| name == "PATH");
         let path = path.map_or("", |(_, path)| path.as_str());
-        // What lies in a volume is there, or will be.
+        // A path in a volume exists, or will.
         let mounts = container.volume_mounts.iter().flatten();
         let places: Vec<&str> = mounts.map(|mount| mount.mount_path.as_str()).collect();
         let in_volume =
@@ -257,7 +257,7 @@ impl Supplies {
     }
 
     /// Adds the services that have an address. Those without one, which is most of them here,
-    /// are told by their text, for there may be a thousand.
+    /// are recognized by their text without being parsed, for there may be a thousand.
     fn add_services(&self, sources: &mut Sources) -> crate::problem::Result<()> {
         let (layout, kind) = (self.store.layout(), ObjectKind::Service);
         for name in self.store.names(&self.namespace, kind)? {
@@ -279,7 +279,7 @@ impl Supplies {
     }
 }
 
-/// Lists what every container takes over from the environment of the supervisor.
+/// Lists the variables that every container inherits from the supervisor.
 fn inherited() -> impl Iterator<Item = (String, String)> {
     let wanted = |name: &str| INHERITED.contains(&name) || name.starts_with("LC_");
     env::vars_os().filter_map(move |(name, value)| {
@@ -309,7 +309,7 @@ fn program(store: &Store) -> PathBuf {
     own.unwrap_or_else(|| store.layout().bin().join("petset"))
 }
 
-/// Returns what the machine has.
+/// Returns the processors, memory and disk of the machine.
 fn capacity(root: &Path) -> Capacity {
     let processors = rustix::thread::sched_getaffinity(None);
     let machine = rustix::system::sysinfo();

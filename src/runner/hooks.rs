@@ -1,4 +1,4 @@
-//! Lifecycle hooks: what postStart and preStop do (V50-V52).
+//! Lifecycle hooks: the actions of postStart and preStop (V50-V52).
 
 use std::time::Duration;
 
@@ -7,18 +7,22 @@ use k8s_openapi::api::core::v1 as core;
 use rustix::process::Signal;
 
 use super::probes::{self, Check};
-use crate::model::lifecycle::{HookKind, ProbeOutcome};
+use crate::model::lifecycle::HookKind;
 
-/// What a hook does.
+/// The action of a hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Deed {
+pub(super) enum HookAction {
     Exec(Vec<String>),
     Ask(Check),
     Sleep(Duration),
 }
 
-/// Returns what a hook of a container does, or why it fails at once.
-pub(super) fn deed(container: &core::Container, hook: HookKind, ip: &str) -> Result<Deed, String> {
+/// Returns the action of a container's hook, or why it fails at once.
+pub(super) fn action_of(
+    container: &core::Container,
+    hook: HookKind,
+    ip: &str,
+) -> Result<HookAction, String> {
     let hooks = container.lifecycle.as_ref();
     let spec = hooks.and_then(|hooks| match hook {
         HookKind::PostStart => hooks.post_start.as_ref(),
@@ -28,25 +32,16 @@ pub(super) fn deed(container: &core::Container, hook: HookKind, ip: &str) -> Res
         return Err("invalid handler: there is none".to_owned());
     };
     if let Some(exec) = &spec.exec {
-        return Ok(Deed::Exec(exec.command.clone().unwrap_or_default()));
+        return Ok(HookAction::Exec(exec.command.clone().unwrap_or_default()));
     }
     if let Some(http) = &spec.http_get {
-        return probes::http_check(http, container, ip).map(Deed::Ask);
+        return probes::http_check(http, container, ip).map(HookAction::Ask);
     }
     if let Some(sleep) = &spec.sleep {
         let seconds = sleep.seconds.try_into().unwrap_or(0);
-        return Ok(Deed::Sleep(Duration::from_secs(seconds)));
+        return Ok(HookAction::Sleep(Duration::from_secs(seconds)));
     }
     Err("invalid handler: a hook cannot use tcpSocket".to_owned())
-}
-
-/// Returns what an answer over the network means to a hook: any HTTP answer is a success.
-pub(super) fn outcome(answer: ProbeOutcome) -> Result<(), String> {
-    match answer {
-        ProbeOutcome::Success => Ok(()),
-        ProbeOutcome::Failure(words) if words.contains("failed with statuscode") => Ok(()),
-        ProbeOutcome::Failure(words) | ProbeOutcome::Error(words) => Err(words),
-    }
 }
 
 /// Returns the signal that tells a container to end: SIGTERM unless its spec names another.

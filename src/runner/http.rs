@@ -12,26 +12,26 @@ const REDIRECTS: usize = 10;
 
 /// A request to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Request {
+pub(super) struct HttpRequest {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) path: String,
     pub(super) headers: Vec<(String, String)>,
 }
 
-/// What came back.
+/// The head of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Response {
+pub(super) struct HttpResponse {
     pub(super) status: u16,
     location: Option<String>,
 }
 
 /// Makes a request, following redirects that stay on the host; one that leaves it is returned.
 pub(super) fn fetch(
-    request: &Request,
+    request: &HttpRequest,
     timeout: Duration,
     dialer: Option<&Dialer>,
-) -> Result<Response, String> {
+) -> Result<HttpResponse, String> {
     let until = Instant::now() + timeout;
     let mut request = request.clone();
     for _ in 0..REDIRECTS {
@@ -48,7 +48,7 @@ pub(super) fn fetch(
 }
 
 /// Returns the request that a redirect leads to, unless it leads to another host.
-fn followed(request: &Request, location: &str) -> Option<Request> {
+fn followed(request: &HttpRequest, location: &str) -> Option<HttpRequest> {
     let mut next = request.clone();
     let rest = match location.split_once("://") {
         None => {
@@ -79,7 +79,11 @@ fn absolute(path: &str, location: &str) -> String {
     format!("{folder}{location}")
 }
 
-fn once(request: &Request, until: Instant, dialer: Option<&Dialer>) -> Result<Response, String> {
+fn once(
+    request: &HttpRequest,
+    until: Instant,
+    dialer: Option<&Dialer>,
+) -> Result<HttpResponse, String> {
     let mut stream = connect(&request.host, request.port, until, dialer)?;
     let words = |error: std::io::Error| explain(&error);
     stream
@@ -106,7 +110,7 @@ fn ends(head: &[u8]) -> bool {
     head.windows(4).any(|bytes| bytes == b"\r\n\r\n") || head.windows(2).any(|it| it == b"\n\n")
 }
 
-fn head_of(request: &Request) -> String {
+fn head_of(request: &HttpRequest) -> String {
     let given = |name: &str| {
         request
             .headers
@@ -137,7 +141,7 @@ fn head_of(request: &Request) -> String {
     head
 }
 
-fn parse(head: &[u8]) -> Result<Response, String> {
+fn parse(head: &[u8]) -> Result<HttpResponse, String> {
     let text = String::from_utf8_lossy(head);
     let mut lines = text.lines();
     let first = lines.next().unwrap_or_default();
@@ -156,7 +160,7 @@ fn parse(head: &[u8]) -> Result<Response, String> {
         let wanted = name.eq_ignore_ascii_case("location");
         wanted.then(|| value.trim().to_owned())
     });
-    Ok(Response { status, location })
+    Ok(HttpResponse { status, location })
 }
 
 /// Connects to a TCP port before the time is over.
@@ -236,8 +240,8 @@ mod tests {
         (port, server)
     }
 
-    fn request(port: u16) -> Request {
-        Request {
+    fn request(port: u16) -> HttpRequest {
+        HttpRequest {
             host: "127.0.0.1".to_owned(),
             port,
             path: "/healthz?x=1".to_owned(),

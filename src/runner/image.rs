@@ -1,5 +1,5 @@
-//! What an image has where the host has something else: its scripts, its applets, its files, its empty
-//! directories and its shell.
+//! What an image brings along beside its command: scripts, applets, files, empty directories and a
+//! shell.
 //!
 //! With isolation they are mounted, unless a volume of the manifest is there. Without, scripts are
 //! found by PATH and the shell by its name; files and directories are the host's.
@@ -16,12 +16,12 @@ use crate::store::{self, Mount, make_dir};
 
 /// Where a container finds the scripts of its image.
 const BIN: &str = "/run/petset/bin";
-/// Tells the scripts of an image whether its paths are where it has them.
+/// The variable that says whether an image's files are at their own paths (`full`) or not.
 const LEVEL_VARIABLE: &str = "PETSET_ISOLATION";
-/// What the mounts of an image are called.
+/// The volume name of an image's mounts.
 const VOLUME: &str = "(image)";
 
-/// Puts what an image brings along below `place`, anew for each run; returns its mounts.
+/// Writes the files of an image below `place`, anew for each run; returns its mounts.
 pub(super) fn unpack(
     image: &mut Image,
     container: &Container,
@@ -122,14 +122,14 @@ impl Unpacking<'_> {
         if image.typed.contains(&0) && matches!(asked, Some("sh" | "/bin/sh")) {
             image.argv[0] = shell.display().to_string();
             if shell.file_name() == Some("busybox".as_ref()) {
-                // It tells by its name, or else by its first argument, which of its programs it is.
+                // Its name, or else its first argument, selects one of its programs.
                 image.argv.insert(1, "sh".to_owned());
                 image.typed.end += 1;
             }
         }
     }
 
-    /// Tells whether a volume of the manifest is at a path or above it.
+    /// Returns whether a volume of the manifest is at a path or above it.
     fn is_covered(&self, path: &str) -> bool {
         let mounts = self.container.volume_mounts.iter().flatten();
         let mut places = mounts.map(|mount| Path::new("/").join(&mount.mount_path));

@@ -1,6 +1,6 @@
-//! The loop of a runner: wait for something, tell the machine, perform what it says, publish.
+//! The loop of a runner: wait, hand events to the state machine, perform its actions, publish.
 //!
-//! Nothing in the loop can fail: what goes wrong with a container is an event about it.
+//! Nothing in the loop can fail: an error of a container is an event about it.
 
 mod launch;
 mod process;
@@ -26,9 +26,9 @@ use process::Process;
 
 use super::container::Supplies;
 use super::control::{self, Control};
-use super::isolation::{self, Isolation, Room, Surroundings, is_full};
+use super::isolation::{self, MountNamespace, PodContext, PodSandbox, is_full};
 use super::logs::Outlet;
-use super::{brand, spawn, tree};
+use super::{rlimit_mark, spawn, tree};
 use crate::model::lifecycle::{Action, ContainerIndex, Now, PodEvent, PodMachine};
 use crate::model::pod::set_of;
 use crate::model::{Egress, Namespace};
@@ -37,24 +37,24 @@ use crate::store::{self, Launch, Layout, PetLayout, RunnerRecord, Store};
 
 /// How often a tree that is being killed is looked at, should no signal tell of its end.
 const SWEEP: Duration = Duration::from_millis(50);
-/// The pause before what could not be written, since the disk is full, is tried again.
+/// The pause before a write that failed, such as on a full disk, is tried again.
 const REWRITE: Duration = Duration::from_secs(1);
 
-/// Something that a container's run waits for, and the run that does.
+/// An event that a container's run waits for, and the number of that run.
 #[derive(Debug)]
-struct Answer {
+struct Completion {
     place: ContainerIndex,
     start: u32,
     event: PodEvent,
 }
 
-/// What the runner keeps about a container.
+/// The runner's state of a container.
 #[derive(Debug, Default)]
-struct Vessel {
+struct ContainerState {
     spec: Container,
     launch: Option<Launch>,
-    /// What its processes see mounted, where that is not what the host has.
-    room: Option<Room>,
+    /// The mount namespace of its processes; `None` without isolation.
+    mounts: Option<MountNamespace>,
     outlet: Option<Outlet>,
     /// The sessions that its processes lead.
     sessions: Vec<u32>,
@@ -70,36 +70,36 @@ struct Vessel {
 pub(super) struct Keeper {
     layout: Layout,
     supplies: Supplies,
-    isolation: Isolation,
+    isolation: PodSandbox,
     pet: PetLayout,
     name: String,
     journal: std::path::PathBuf,
     pod: Pod,
     ip: String,
-    vessels: Vec<Vessel>,
+    containers: Vec<ContainerState>,
     machine: PodMachine,
     born: Instant,
     processes: Vec<Process>,
-    sleeps: Vec<(Duration, Answer)>,
+    sleeps: Vec<(Duration, Completion)>,
     queue: VecDeque<PodEvent>,
     record: RunnerRecord,
     recorded: bool,
     written: Option<PodStatus>,
-    /// When what could not be written is tried again.
+    /// When a write that failed is tried again.
     rewrite: Option<Duration>,
     control: UnixDatagram,
     wake: PipeReader,
     waker: Arc<OwnedFd>,
     told_to_stop: Arc<AtomicBool>,
-    /// Whether somebody removed the pet's directory.
+    /// Whether the pet's directory was removed.
     removed: Arc<AtomicBool>,
-    answers: Receiver<Answer>,
-    answer: Sender<Answer>,
+    answers: Receiver<Completion>,
+    answer: Sender<Completion>,
     done: bool,
 }
 
 impl Keeper {
-    /// Reads the pod, ends what a dead predecessor left, and gets ready to be told things.
+    /// Reads the pod, kills what a dead predecessor left, and listens for signals and requests.
     pub(super) fn new(
         store: Store,
         namespace: Namespace,
@@ -116,7 +116,7 @@ impl Keeper {
             let spared = supervisor(&layout);
             tree::kill_leftovers(&record, &uid, spared, (layout.root(), pet.root()));
         }
-        let mut record = RunnerRecord::of_this_process(brand::apply())?;
+        let mut record = RunnerRecord::of_this_process(rlimit_mark::apply())?;
         record.begun = begun;
         record.write(&pet)?;
         let (wake, waker) = spawn::pipe()?;
@@ -137,11 +137,11 @@ impl Keeper {
         let ip = status.and_then(|status| status.pod_ip.clone());
         let journal = layout.journal(&namespace, set_of(&pod.metadata).unwrap_or(name));
         Ok(Self {
-            vessels: vessels(&pod),
+            containers: containers(&pod),
             ip: ip.unwrap_or_else(|| "127.0.0.1".to_owned()),
             name: name.to_owned(),
             journal,
-            isolation: Isolation::of(&pod),
+            isolation: PodSandbox::of(&pod),
             supplies: Supplies::new(store, namespace, is_full(&pod)),
             layout,
             pet,
@@ -187,7 +187,7 @@ impl Keeper {
         now_since(self.born)
     }
 
-    /// Hands all events to the machine, and performs what it says, until neither has more.
+    /// Hands all events to the machine, and performs its actions, until neither has more.
     fn digest(&mut self) {
         loop {
             while let Some(event) = self.queue.pop_front() {
@@ -207,7 +207,7 @@ impl Keeper {
     /// Keeps track of what an event means to the processes.
     fn note(&mut self, event: &PodEvent) {
         if let PodEvent::Ended { place, .. } = event {
-            self.vessels[place.0].ending = true;
+            self.containers[place.0].ending = true;
         }
     }
 
@@ -220,7 +220,7 @@ impl Keeper {
             Action::Start(place) => self.start(place),
             Action::Terminate(place) => self.terminate(place),
             Action::Kill(place) => {
-                self.vessels[place.0].killing = true;
+                self.containers[place.0].killing = true;
                 tree::signal_all(&self.tree_of(place), Signal::KILL);
             }
             Action::Hook { place, hook } => self.begin_hook(place, hook),
@@ -231,9 +231,9 @@ impl Keeper {
     }
 
     fn prepare(&mut self) -> Result<(), String> {
-        let around = surroundings(&self.pod, &self.ip, &self.pet, &self.supplies);
-        self.isolation.prepare(&around)?;
-        self.supplies.settle(self.isolation.realm());
+        let context = pod_context(&self.pod, &self.ip, &self.pet, &self.supplies);
+        self.isolation.prepare(&context)?;
+        self.supplies.set_userns(self.isolation.userns());
         let warnings = self.supplies.prepare(&self.pod)?;
         self.warn(warnings);
         Ok(())
@@ -249,7 +249,7 @@ impl Keeper {
             }
         });
         let outlets = self
-            .vessels
+            .containers
             .iter()
             .filter_map(|it| it.outlet.as_ref()?.pipe());
         let outputs = self.processes.iter().filter_map(|it| it.output.as_ref());
@@ -266,7 +266,7 @@ impl Keeper {
 
     /// Returns when something is due by itself.
     fn due(&self) -> Option<Duration> {
-        let killing = self.vessels.iter().any(|it| it.ending && it.killing);
+        let killing = self.containers.iter().any(|it| it.ending && it.killing);
         let sweep = killing.then(|| self.now().mono + SWEEP);
         let deadlines = self.processes.iter().filter_map(|it| it.deadline);
         let sleeps = self.sleeps.iter().map(|(at, _)| *at);
@@ -289,10 +289,10 @@ impl Keeper {
         for message in control::received(&self.control) {
             self.obey(message);
         }
-        let answers: Vec<Answer> = self.answers.try_iter().collect();
+        let answers: Vec<Completion> = self.answers.try_iter().collect();
         self.take_answers(answers);
-        for vessel in &mut self.vessels {
-            if let Some(outlet) = &mut vessel.outlet {
+        for container in &mut self.containers {
+            if let Some(outlet) = &mut container.outlet {
                 outlet.pump();
             }
         }
@@ -302,7 +302,7 @@ impl Keeper {
         self.keep_time();
     }
 
-    /// Joins the private network again if who held it has died.
+    /// Joins the private network again if its process has died.
     fn stay_connected(&mut self) {
         let Some(lifeline) = self.isolation.lifeline() else {
             return;
@@ -311,14 +311,14 @@ impl Keeper {
         if poll(&mut ended, Some(&Timespec::default())) != Ok(1) {
             return;
         }
-        let around = surroundings(&self.pod, &self.ip, &self.pet, &self.supplies);
-        if let Err(fault) = self.isolation.heal(&around) {
+        let context = pod_context(&self.pod, &self.ip, &self.pet, &self.supplies);
+        if let Err(fault) = self.isolation.rejoin_network(&context) {
             self.warn(vec![fault]);
         }
     }
 
-    fn take_answers(&mut self, answers: Vec<Answer>) {
-        let current = |it: &Answer| self.vessels[it.place.0].starts == it.start;
+    fn take_answers(&mut self, answers: Vec<Completion>) {
+        let current = |it: &Completion| self.containers[it.place.0].starts == it.start;
         let events = answers.into_iter().filter(current).map(|it| it.event);
         self.queue.extend(events);
     }
@@ -327,12 +327,13 @@ impl Keeper {
         match message {
             Control::Stop { grace_seconds } => self.stop(grace_seconds.map(Duration::from_secs)),
             Control::Restart { container } => {
-                let named =
-                    |it: &Vessel| container.as_ref().is_none_or(|name| *name == it.spec.name);
+                let named = |it: &ContainerState| {
+                    container.as_ref().is_none_or(|name| *name == it.spec.name)
+                };
                 let inits = self.inits();
-                for index in 0..self.vessels.len() {
+                for index in 0..self.containers.len() {
                     let main = container.is_some() || index >= inits;
-                    if main && named(&self.vessels[index]) {
+                    if main && named(&self.containers[index]) {
                         self.queue
                             .push_back(PodEvent::Restart(ContainerIndex(index)));
                     }
@@ -352,8 +353,8 @@ impl Keeper {
         if let Ok(pod) = read_pod(&self.pet) {
             self.redefine(pod);
         }
-        // What changed in config maps is in their files now; what is missing says so at the
-        // next start of a container.
+        // Changed config maps are in their files now; a missing one is an error at the next start
+        // of a container.
         let _ = self.prepare();
         self.queue.push_back(PodEvent::Reload);
         if self.pod.metadata.deletion_timestamp.is_some() {
@@ -370,14 +371,14 @@ impl Keeper {
         self.queue.push_back(PodEvent::Stop { grace });
     }
 
-    /// Reads what probes and hooks say, as far as it is wanted.
+    /// Reads the output of probes and hooks, up to the length that is kept.
     fn listen_to_outputs(&mut self) {
         for process in &mut self.processes {
             process.listen();
         }
     }
 
-    /// Does what is due: ends probes that take too long, wakes sleeping hooks.
+    /// Kills probes that take too long, and ends the sleep of hooks.
     fn keep_time(&mut self) {
         let now = self.now().mono;
         for process in &mut self.processes {
@@ -390,7 +391,7 @@ impl Keeper {
             }
         }
         let due = self.sleeps.extract_if(.., |(at, _)| *at <= now);
-        let due: Vec<Answer> = due.map(|(_, answer)| answer).collect();
+        let due: Vec<Completion> = due.map(|(_, answer)| answer).collect();
         self.take_answers(due);
         if self.machine.deadline().is_some_and(|at| at <= now) {
             self.queue.push_back(PodEvent::Tick);
@@ -409,19 +410,19 @@ impl Keeper {
     }
 }
 
-/// Collects what a sandbox is made from.
-fn surroundings<'a>(
+/// Collects the settings of a sandbox.
+fn pod_context<'a>(
     pod: &'a Pod,
     ip: &'a str,
     pet: &'a PetLayout,
     supplies: &'a Supplies,
-) -> Surroundings<'a> {
-    Surroundings {
+) -> PodContext<'a> {
+    PodContext {
         pod,
         ip,
         pet,
         layout: supplies.layout(),
-        doors: doors_of(pod),
+        network: network_spec(pod),
         cluster_domain: supplies.cluster_domain(),
         program: supplies.program(),
         shared: supplies.shared_paths(),
@@ -446,8 +447,8 @@ fn read_pod(pet: &PetLayout) -> std::io::Result<Pod> {
     Ok(pod)
 }
 
-/// Returns how the pet and what is outside find each other, if it has a network of its own.
-fn doors_of(pod: &Pod) -> Option<NetworkSpec> {
+/// Returns the address and ports of a pet in the private network, if it uses that.
+fn network_spec(pod: &Pod) -> Option<NetworkSpec> {
     let ip = isolation::has_network(pod).then(|| isolation::outer_ip(pod))??;
     let spec = pod.spec.as_ref()?;
     let containers = spec
@@ -478,15 +479,15 @@ fn doors_of(pod: &Pod) -> Option<NetworkSpec> {
     })
 }
 
-fn vessels(pod: &Pod) -> Vec<Vessel> {
+fn containers(pod: &Pod) -> Vec<ContainerState> {
     let spec = pod.spec.clone().unwrap_or_default();
     let inits = spec.init_containers.unwrap_or_default();
     let all = inits.into_iter().chain(spec.containers);
-    let vessel = |spec| Vessel {
+    let container = |spec| ContainerState {
         spec,
-        ..Vessel::default()
+        ..ContainerState::default()
     };
-    all.map(vessel).collect()
+    all.map(container).collect()
 }
 
 fn now_since(born: Instant) -> Now {
@@ -496,7 +497,7 @@ fn now_since(born: Instant) -> Now {
     }
 }
 
-/// Makes signals wake the loop; the flag tells that one of them asked for an end.
+/// Makes signals wake the loop; SIGTERM and SIGINT also set the flag.
 fn listen_to_signals(waker: &Arc<OwnedFd>) -> std::io::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {

@@ -1,7 +1,8 @@
-//! What a container says: from its pipe into a file that is rotated, the previous run kept.
+//! The logs of containers: copied from a pipe into a file that is rotated, with the previous run's
+//! kept.
 //!
-//! A container never waits for its log: what cannot be written is dropped and counted, and the
-//! count is written once there is room again.
+//! A container never waits for its log: output that cannot be written is dropped and counted, and
+//! the count is written once there is room again.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, PipeReader, Read, Seek, SeekFrom, Write};
@@ -36,7 +37,7 @@ impl Outlet {
         self.pipe.as_ref()
     }
 
-    /// Copies what is in the pipe, but not without end.
+    /// Copies what is in the pipe, up to a limit, so that others get their turn.
     pub(super) fn pump(&mut self) {
         let mut buffer = [0; 16 << 10];
         let mut copied = 0;

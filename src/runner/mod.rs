@@ -1,24 +1,24 @@
 //! The runner: one process a pet, which is the kubelet of that pet.
 //!
 //! It drives [`crate::model::lifecycle`]: one thread polls the pipes, the control socket and the
-//! signals, hands what happened to the machine, and performs the actions that come back. Only
+//! signals, hands events to the state machine, and performs the actions that it returns. Only
 //! HTTP and TCP probes get threads, and those live as long as one probe. It leaves to the
 //! supervisor what a pod is made of (`pod.json`), and to the machine every decision.
 
-mod brand;
 mod container;
 mod control;
 mod hooks;
 mod http;
 mod image;
-mod inside;
 pub(crate) mod isolation;
 mod keeper;
 mod logs;
 mod probes;
+mod rlimit_mark;
 mod spawn;
 mod tree;
 mod user;
+mod userns_helper;
 pub(crate) mod volumes;
 
 use std::ffi::OsString;
@@ -37,7 +37,7 @@ use crate::role::{self, Role};
 use crate::store::{Layout, PetLayout, Store};
 
 pub(crate) use control::{Control, tell};
-pub(crate) use inside::run as run_inside;
+pub(crate) use userns_helper::run as run_inside;
 
 /// The exit code of a runner whose pet has a runner already.
 pub(crate) const BUSY: u8 = 75;

@@ -1,13 +1,13 @@
-//! Probes and hooks over the network: what to ask, and asking it (V44, V45).
+//! The checks of probes and hooks: read from their specs, and made over the network (V44, V45).
 //!
-//! What is executed instead is the keeper's business, for it has to reap it.
+//! The keeper executes commands itself, for it has to reap them.
 
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::http::{self, Request};
+use super::http::{self, HttpRequest};
 use super::isolation::Dialer;
 use crate::model::environment::probe_command;
 use crate::model::lifecycle::{ProbeKind, ProbeOutcome};
@@ -16,7 +16,7 @@ use crate::model::lifecycle::{ProbeKind, ProbeOutcome};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Check {
     Exec(Vec<String>),
-    Http(Request),
+    Http(HttpRequest),
     /// Connecting is enough: TCP, and for now HTTPS and gRPC.
     Tcp {
         host: String,
@@ -39,7 +39,7 @@ pub(super) fn timeout(probe: &core::Probe) -> Duration {
     Duration::from_secs(seconds.filter(|&it| it > 0).unwrap_or(1))
 }
 
-/// Returns what a probe looks at, or why it cannot.
+/// Returns the check that a probe makes, or why it cannot be made.
 pub(super) fn check(
     probe: &core::Probe,
     container: &core::Container,
@@ -68,7 +68,7 @@ pub(super) fn check(
     })
 }
 
-/// Returns what an HTTP probe or hook asks.
+/// Returns the check of an HTTP probe or hook.
 pub(super) fn http_check(
     http: &core::HTTPGetAction,
     container: &core::Container,
@@ -87,7 +87,7 @@ pub(super) fn http_check(
     let path = http.path.as_deref().unwrap_or("/");
     let slash = if path.starts_with('/') { "" } else { "/" };
     let headers = http.http_headers.iter().flatten();
-    Ok(Check::Http(Request {
+    Ok(Check::Http(HttpRequest {
         host,
         port,
         path: format!("{slash}{path}"),
@@ -117,22 +117,53 @@ fn number(port: &IntOrString, container: &core::Container) -> Result<u16, String
         .ok_or_else(|| format!("couldn't find port: {words}"))
 }
 
-/// Looks once; what is executed cannot come here.
-pub(super) fn look(check: &Check, timeout: Duration, dialer: Option<&Dialer>) -> ProbeOutcome {
+/// The result of a check over the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Reply {
+    Connected,
+    /// The status code of an HTTP response.
+    Status(u16),
+    /// Nothing answered, for this reason.
+    Failed(String),
+    /// The check was not made.
+    Unchecked(&'static str),
+}
+
+impl Reply {
+    /// Returns the outcome of a probe that got this reply.
+    pub(super) fn probed(self) -> ProbeOutcome {
+        match self {
+            Self::Connected | Self::Status(200..400) => ProbeOutcome::Success,
+            Self::Status(status) => {
+                ProbeOutcome::Failure(format!("HTTP probe failed with statuscode: {status}"))
+            }
+            Self::Failed(reason) => ProbeOutcome::Failure(reason),
+            Self::Unchecked(reason) => ProbeOutcome::Error(reason.to_owned()),
+        }
+    }
+
+    /// Returns the outcome of a hook that got this reply: any HTTP response is a success.
+    pub(super) fn hooked(self) -> Result<(), String> {
+        match self {
+            Self::Connected | Self::Status(_) => Ok(()),
+            Self::Failed(reason) => Err(reason),
+            Self::Unchecked(reason) => Err(reason.to_owned()),
+        }
+    }
+}
+
+/// Makes a check over the network once.
+pub(super) fn look(check: &Check, timeout: Duration, dialer: Option<&Dialer>) -> Reply {
     let until = Instant::now() + timeout;
     match check {
-        Check::Exec(_) => ProbeOutcome::Error("not a probe over the network".to_owned()),
+        Check::Exec(_) => Reply::Unchecked("not a probe over the network"),
         Check::Tcp { host, port } => match http::connect(host, *port, until, dialer) {
-            Ok(_) => ProbeOutcome::Success,
-            Err(fault) => ProbeOutcome::Failure(fault),
+            Ok(_) => Reply::Connected,
+            Err(fault) => Reply::Failed(fault),
         },
         Check::Http(request) => match http::fetch(request, timeout, dialer) {
-            Ok(response) if (200..400).contains(&response.status) => ProbeOutcome::Success,
-            Ok(response) => ProbeOutcome::Failure(format!(
-                "HTTP probe failed with statuscode: {}",
-                response.status
-            )),
-            Err(fault) => ProbeOutcome::Failure(fault),
+            Ok(response) => Reply::Status(response.status),
+            Err(fault) => Reply::Failed(fault),
         },
     }
 }
@@ -163,6 +194,16 @@ mod tests {
             check(&probe, &container, "127.0.0.9"),
             Ok(Check::Exec(words.to_vec()))
         );
+    }
+
+    #[test]
+    fn any_response_is_a_success_to_a_hook_and_a_good_one_to_a_probe() {
+        let failed = "HTTP probe failed with statuscode: 500".to_owned();
+        assert_eq!(Reply::Status(302).probed(), ProbeOutcome::Success);
+        assert_eq!(Reply::Status(500).probed(), ProbeOutcome::Failure(failed));
+        assert_eq!(Reply::Status(500).hooked(), Ok(()));
+        let refused = || Reply::Failed("connection refused".to_owned());
+        assert!(refused().hooked().is_err() && refused().probed() != ProbeOutcome::Success);
     }
 
     #[test]

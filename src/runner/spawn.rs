@@ -8,22 +8,22 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 
 use crate::store::Launch;
-use crate::sys::{self, Door, Stage};
+use crate::sys::{self, LaunchStage, Namespaces};
 
 /// Starts `argv` as a process of the container; its stdout and stderr go to `output`.
 ///
 /// The process is not waited for through std: the runner reaps all its children in one place.
-/// With a `door` it lives behind that.
+/// With `namespaces` it enters those of its pet first.
 pub(super) fn spawn(
     launch: &Launch,
     argv: &[String],
     output: PipeWriter,
-    door: Option<Door>,
+    namespaces: Option<Namespaces>,
 ) -> Result<u32, String> {
     let Some((program, args)) = argv.split_first() else {
         return Err("executing: there is no program to start".to_owned());
     };
-    // Whoever the program becomes may open its output again, as `/dev/stdout`.
+    // The program may switch users and open its output again, as `/dev/stdout`.
     let _ = rustix::fs::fchmod(&output, rustix::fs::Mode::from_raw_mode(0o622));
     let errors = output.try_clone();
     let errors = errors.map_err(|error| format!("opening pipes: {error}"))?;
@@ -37,47 +37,47 @@ pub(super) fn spawn(
         .stdin(Stdio::null())
         .stdout(output)
         .stderr(errors);
-    let told = match door {
-        Some(door) => {
+    let told = match namespaces {
+        Some(namespaces) => {
             let (reader, writer) = io::pipe().map_err(|error| format!("opening pipes: {error}"))?;
-            sys::go_through(&mut command, door, writer.into());
+            sys::enter_before_exec(&mut command, namespaces, writer.into());
             Some(reader)
         }
         None => None,
     };
     sys::detach(&mut command, directory);
     let child = command.spawn();
-    // What std knows the pid of may only have been the one who opened the door.
+    // With namespaces, std knows only the pid of the process that entered them.
     match (child, told) {
         (Ok(child), None) => Ok(child.id()),
-        (Ok(_), Some(told)) => told_pid(told).map_err(|error| format!("entering: {error}")),
+        (Ok(_), Some(told)) => read_pid(told).map_err(|error| format!("entering: {error}")),
         (Err(error), _) => Err(explain(error, program, launch)),
     }
 }
 
-/// Reads the pid of what was started behind a door.
-pub(super) fn told_pid(mut told: PipeReader) -> io::Result<u32> {
+/// Reads the pid of the process that was forked into its namespaces.
+pub(super) fn read_pid(mut told: PipeReader) -> io::Result<u32> {
     let mut pid = [0; 4];
     told.read_exact(&mut pid)?;
     Ok(u32::from_ne_bytes(pid))
 }
 
 fn explain(error: io::Error, program: &str, launch: &Launch) -> String {
-    let (stage, error) = Stage::of(error);
+    let (stage, error) = LaunchStage::of(error);
     match stage {
-        Stage::Entering => format!("entering its namespaces: {error}"),
-        Stage::Detaching => format!("detaching: {error}"),
-        Stage::ChangingDirectory => {
+        LaunchStage::Entering => format!("entering its namespaces: {error}"),
+        LaunchStage::Detaching => format!("detaching: {error}"),
+        LaunchStage::ChangingDirectory => {
             format!("changing directory: {}: {error}", launch.cwd.display())
         }
-        Stage::Executing if !program.contains('/') && !is_on_path(program, launch) => {
+        LaunchStage::Executing if !program.contains('/') && !is_on_path(program, launch) => {
             format!("executing {program:?}: executable file not found in $PATH")
         }
-        Stage::Executing => format!("executing {program:?}: {error}"),
+        LaunchStage::Executing => format!("executing {program:?}: {error}"),
     }
 }
 
-/// The error alone does not tell: a folder of PATH that may not be entered hides that the
+/// The error alone does not show this: a folder of PATH that may not be entered hides that the
 /// program is in none.
 fn is_on_path(program: &str, launch: &Launch) -> bool {
     let path = launch.env.iter().find(|(name, _)| name == "PATH");

@@ -1,4 +1,4 @@
-//! The processes below a runner: who they are, whose they are, and how they all end.
+//! The processes below a runner: finding them, assigning them to containers, killing them.
 //!
 //! The runner is the subreaper of everything it starts, so whatever a container leaves behind
 //! becomes the runner's child sooner or later. What a *dead* runner left is found by the sessions
@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-use super::brand;
+use super::rlimit_mark;
 use crate::model::environment::{CONTAINER_VARIABLE, POD_UID_VARIABLE, STATE_DIR_VARIABLE};
 use crate::store::RunnerRecord;
 use crate::sys;
@@ -39,7 +39,7 @@ pub(super) fn container_of(pid: u32) -> Option<String> {
     variable_of(pid, CONTAINER_VARIABLE)
 }
 
-/// Kills whatever a dead runner of this pod left behind, and returns once it is gone.
+/// Kills all processes that a dead runner of this pod left behind, and returns once they are gone.
 pub(super) fn kill_leftovers(
     record: &RunnerRecord,
     uid: &str,
@@ -66,7 +66,7 @@ pub(super) fn kill_leftovers(
     }
 }
 
-/// Tells whether a process belongs to the same pet of another state directory: one that was
+/// Returns whether a process belongs to the same pet of another state directory: one that was
 /// copied has the records and uids of its original. `pet` is the pet's directory in this one.
 fn is_of_another(pid: u32, root: &Path, pet: &Path) -> bool {
     let Some(says) = variable_of(pid, STATE_DIR_VARIABLE) else {
@@ -80,7 +80,7 @@ fn is_of_another(pid: u32, root: &Path, pet: &Path) -> bool {
     other != root && other.join(pet).exists()
 }
 
-/// Kills the process that has this number and start time, and returns what to wait for.
+/// Kills the process that has this number and start time, and returns a pidfd to wait for its end.
 fn kill_for_sure(process: ProcessId) -> Option<std::os::fd::OwnedFd> {
     let pid = Pid::from_raw(i32::try_from(process.pid).ok()?)?;
     let handle = rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok()?;
@@ -113,8 +113,8 @@ fn leftovers(
         });
         let marked =
             || !uid.is_empty() && variable_of(pid, POD_UID_VARIABLE).as_deref() == Some(uid);
-        let branded = || record.brand.is_some() && brand::of(pid) == record.brand;
-        let traced = ours(pid) && (recorded || marked() || branded());
+        let limited = || record.rlimit_mark.is_some() && rlimit_mark::of(pid) == record.rlimit_mark;
+        let traced = ours(pid) && (recorded || marked() || limited());
         if traced && !is_of_another(pid, root, pet) {
             found.push(pid);
         }

@@ -1,8 +1,8 @@
-//! Who a container runs as: what its `securityContext` asks for (V56), and what the passwd and
-//! group of its root say of that.
+//! The user and groups of a container: what its `securityContext` requests (V56), completed by
+//! the passwd and group files of its root.
 //!
-//! Root can give a process any ids, and an ordinary user those of their subordinates. Where there
-//! are none, what is asked for is compared with who the user is, and what differs is a warning.
+//! Root can give a process any ids, and an ordinary user their subordinate ids. A user without
+//! those gets warnings where a request differs from their own ids.
 
 use std::fs;
 use std::path::Path;
@@ -10,18 +10,18 @@ use std::path::Path;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSecurityContext, SecurityContext};
 
 use crate::store::User;
-use crate::sys::users::Known;
+use crate::sys::users::IdMap;
 
-/// Who is known in a root.
+/// The passwd and group files of a root.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Names {
+pub(super) struct Accounts {
     pub(super) passwd: String,
     pub(super) group: String,
 }
 
-/// What a container asks for.
+/// The ids that a container requests.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Asked {
+struct RequestedIds {
     uid: Option<i64>,
     gid: Option<i64>,
     groups: Vec<i64>,
@@ -31,8 +31,8 @@ struct Asked {
     strict: bool,
 }
 
-impl Names {
-    /// Reads who is known; nobody where the files are missing.
+impl Accounts {
+    /// Reads both files; a missing one is empty.
     pub(super) fn read(root: &Path) -> Self {
         let read = |name: &str| fs::read_to_string(root.join(name)).unwrap_or_default();
         Self {
@@ -61,9 +61,14 @@ impl Names {
         })
     }
 
-    /// Returns a passwd and a group in which these numbers have names: programs look themselves
-    /// up. Nothing where they have some already.
-    pub(super) fn introduce(&self, uid: u32, gid: u32, home: &str) -> [Option<String>; 2] {
+    /// Returns passwd and group files with entries for these ids, since programs look themselves
+    /// up; `None` for a file that has one already.
+    pub(super) fn with_missing_entries(
+        &self,
+        uid: u32,
+        gid: u32,
+        home: &str,
+    ) -> [Option<String>; 2] {
         let known = |list: &str, number: u32| {
             let of = |line: &str| line.split(':').nth(2).and_then(|it| it.parse().ok());
             list.lines().any(|line| of(line) == Some(number))
@@ -78,25 +83,24 @@ impl Names {
     }
 }
 
-/// An ordinary user, and whom they can make a pet.
+/// The ids of an ordinary user, and those that their pet's user namespace maps.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Own<'a> {
+pub(super) struct CallerIds<'a> {
     pub(super) ids: (u32, u32),
-    pub(super) known: Option<&'a Known>,
+    pub(super) id_map: Option<&'a IdMap>,
 }
 
-/// Returns who a container is to run as; nobody in particular where it does not matter. What an
-/// ordinary user (`own`) cannot do is told by warnings: either all that is asked for is done, or
-/// nothing is.
+/// Returns the user that a container runs as; `None` where it requests none. An ordinary user
+/// (`own`) grants either the whole request, or nothing of it with warnings.
 pub(super) fn user_of(
     pod: &Pod,
     container: &Container,
-    names: &Names,
-    own: Option<Own<'_>>,
+    names: &Accounts,
+    own: Option<CallerIds<'_>>,
     warnings: &mut Vec<String>,
 ) -> Result<Option<User>, String> {
-    let asked = Asked::of(pod, container);
-    let able = own.is_none_or(|own| own.known.is_some_and(|known| asked.is_within(known)));
+    let asked = RequestedIds::of(pod, container);
+    let able = own.is_none_or(|own| own.id_map.is_some_and(|known| asked.is_within(known)));
     asked.refuse_root(pod, container, own.map(|own| own.ids), able)?;
     match own {
         Some(own) if !able => {
@@ -107,16 +111,16 @@ pub(super) fn user_of(
     }
 }
 
-/// Returns the group that the volumes of a pod are given to, if root may do that.
+/// Returns the group that a pod's volumes are to be given to (`fsGroup`).
 pub(super) fn fs_group(pod: &Pod) -> Option<u32> {
     let spec = pod.spec.as_ref()?;
     let group = spec.security_context.as_ref()?.fs_group?;
     u32::try_from(group).ok()
 }
 
-/// Tells whether volumes that have the right group at their top are left as they are, which only
-/// `fsGroupChangePolicy: Always` denies: a database does not start from a directory that was made
-/// writable for others behind its back.
+/// Returns whether volumes whose top directory has the right group are left as they are, as without
+/// `fsGroupChangePolicy: Always`: a database refuses to start from a directory that was made
+/// writable for others.
 pub(super) fn keeps_what_fits(pod: &Pod) -> bool {
     let spec = pod.spec.as_ref();
     let context = spec.and_then(|spec| spec.security_context.as_ref());
@@ -124,7 +128,7 @@ pub(super) fn keeps_what_fits(pod: &Pod) -> bool {
     policy != Some("Always")
 }
 
-impl Asked {
+impl RequestedIds {
     fn of(pod: &Pod, container: &Container) -> Self {
         let of_pod = PodSecurityContext::default();
         let spec = pod.spec.as_ref();
@@ -145,7 +149,7 @@ impl Asked {
         }
     }
 
-    /// Says in the kubelet's words that a container must not run as root.
+    /// Refuses a container that must not run as root and would, in the kubelet's words.
     fn refuse_root(
         &self,
         pod: &Pod,
@@ -170,8 +174,8 @@ impl Asked {
         ))
     }
 
-    /// Tells whether all that is asked for means somebody in a namespace that has others.
-    fn is_within(&self, known: &Known) -> bool {
+    /// Returns whether a user namespace with more than one id maps all requested ids.
+    fn is_within(&self, known: &IdMap) -> bool {
         let number = |id: i64| u32::try_from(id).ok();
         let has_user = |id: i64| number(id).is_some_and(|id| known.has_user(id));
         let has_group = |id: i64| number(id).is_some_and(|id| known.has_group(id));
@@ -179,7 +183,7 @@ impl Asked {
         known.has_others() && self.uid.is_none_or(has_user) && groups.all(|id| has_group(*id))
     }
 
-    fn user(&self, names: &Names, own: Option<Own<'_>>) -> Result<Option<User>, String> {
+    fn user(&self, names: &Accounts, own: Option<CallerIds<'_>>) -> Result<Option<User>, String> {
         if self.uid.is_none()
             && self.gid.is_none()
             && self.groups.is_empty()
@@ -189,7 +193,7 @@ impl Asked {
         }
         let number = |id: i64| u32::try_from(id).map_err(|_| format!("{id} is no user or group"));
         let (own_uid, own_gid) = own.map_or((0, 0), |own| own.ids);
-        let known = own.and_then(|own| own.known);
+        let known = own.and_then(|own| own.id_map);
         let has_group = |group: &u32| known.is_none_or(|known| known.has_group(*group));
         let uid = number(self.uid.unwrap_or_else(|| own_uid.into()))?;
         let entry = names.entry(uid);
@@ -215,10 +219,10 @@ impl Asked {
         Ok(Some(User { uid, gid, groups }))
     }
 
-    /// Names what an ordinary user cannot be.
-    fn differences(&self, own: Own<'_>) -> Vec<String> {
+    /// Returns a warning for each id that an ordinary user cannot take.
+    fn differences(&self, own: CallerIds<'_>) -> Vec<String> {
         let (uid, gid) = own.ids;
-        let others = own.known.is_some_and(Known::has_others);
+        let others = own.id_map.is_some_and(IdMap::has_others);
         let why = match others {
             true => "not all that is asked for is among your subordinate ids",
             false => "others take root, or subordinate ids (see `petset doctor`)",
@@ -244,8 +248,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn names() -> Names {
-        Names {
+    fn names() -> Accounts {
+        Accounts {
             passwd: "root:x:0:0::/root:/bin/sh\ndb:x:104:112::/var/lib/db:/bin/sh\n".to_owned(),
             group: "root:x:0:\ndb:x:112:\nssl:x:110:db,web\n".to_owned(),
         }
@@ -289,9 +293,9 @@ mod tests {
 
     #[test]
     fn an_ordinary_user_is_told_what_differs_and_nothing_else() {
-        let own = Some(Own {
+        let own = Some(CallerIds {
             ids: (1000, 1000),
-            known: None,
+            id_map: None,
         });
         let (pod, container) = asked(
             json!({"runAsNonRoot": true, "runAsUser": 1000, "fsGroup": 5}),
@@ -306,10 +310,10 @@ mod tests {
 
     #[test]
     fn a_stranger_gets_a_name_and_an_acquaintance_keeps_theirs() {
-        let [passwd, group] = names().introduce(104, 5, "/h");
+        let [passwd, group] = names().with_missing_entries(104, 5, "/h");
         assert_eq!(passwd, None);
         assert!(group.unwrap().ends_with("\npet5:x:5:\n"));
-        let [passwd, _] = names().introduce(1000, 112, "/h");
+        let [passwd, _] = names().with_missing_entries(1000, 112, "/h");
         assert!(
             passwd
                 .unwrap()

@@ -1,10 +1,11 @@
-//! The volumes of a pod without isolation: directories, and links to them where mounts would be.
+//! The volumes of a pod: directories of the state directory or of the host.
 //!
-//! A volume is a directory of the state directory (or of the host). A mount is a link below the
-//! container's root directory, `data` for `/data`, because nothing can be mounted without
-//! isolation; for the same reason `readOnly` is noted and not enforced. [`prepare`] may be called
-//! again at any time: it leaves an emptyDir as it is and replaces changed files at once (V04).
+//! Without isolation nothing can be mounted, so that a mount is a link below the container's root
+//! directory, `data` for `/data`, and `readOnly` is noted and not enforced. [`prepare`] may be
+//! called again at any time: it leaves an emptyDir as it is and replaces changed files at once
+//! (V04).
 
+mod context;
 mod mounts;
 mod ownership;
 mod payload;
@@ -23,10 +24,11 @@ use crate::model::fields::Capacity;
 use crate::model::{Namespace, ObjectName, label_fault};
 use crate::store::{Layout, PetLayout, make_dir};
 
+use self::context::VolumeContext;
 use self::payload::Payload;
 #[cfg(test)]
 use mounts::Mounted;
-pub(super) use ownership::Gift;
+pub(super) use ownership::ChownJob;
 
 /// Why a volume or a mount is not there: reason `FailedMount` if it comes from [`prepare`],
 /// `CreateContainerConfigError` if it comes from a container's mounts.
@@ -56,19 +58,19 @@ impl VolumeError {
     }
 }
 
-/// Where a volume is.
+/// The path of a volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Place {
+struct VolumePath {
     path: PathBuf,
-    sort: Sort,
+    sort: VolumeKind,
     read_only: bool,
-    /// Whether it is a path of the host, which is nobody's to give away.
+    /// Whether it is a path of the host, whose owner and mode petset never changes.
     of_host: bool,
 }
 
-impl Place {
+impl VolumePath {
     const fn kept(path: PathBuf, read_only: bool) -> Self {
-        let sort = Sort::Kept;
+        let sort = VolumeKind::Kept;
         Self {
             path,
             sort,
@@ -78,9 +80,9 @@ impl Place {
     }
 }
 
-/// What sort of volume it is, as far as mounts care.
+/// The kind of a volume, as far as mounts depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sort {
+enum VolumeKind {
     /// Lives and dies with the pod, and belongs to it alone.
     Empty,
     /// Its files are written by petset.
@@ -91,12 +93,12 @@ enum Sort {
 
 /// The volumes of a pod, all of them there.
 #[derive(Debug, Clone)]
-pub(crate) struct Volumes {
-    places: BTreeMap<String, Place>,
+pub(crate) struct PreparedVolumes {
+    places: BTreeMap<String, VolumePath>,
     pet: PetLayout,
     /// Whether they are really mounted, rather than found by links.
     pub(crate) mounted: bool,
-    /// What was left out and why.
+    /// Warnings about what was left out.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -108,13 +110,13 @@ pub(crate) fn prepare(
     sources: &Sources,
     capacity: Capacity,
     grouped: bool,
-) -> Result<Volumes, VolumeError> {
+) -> Result<PreparedVolumes, VolumeError> {
     let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
     let namespace: Namespace = namespace
         .parse()
         .map_err(|fault| VolumeError::new(format!("{fault}")))?;
     let name = pod.metadata.name.as_deref().unwrap_or_default();
-    let mut volumes = Volumes {
+    let mut volumes = PreparedVolumes {
         places: BTreeMap::new(),
         pet: layout.pet(&namespace, name),
         mounted: false,
@@ -123,7 +125,7 @@ pub(crate) fn prepare(
     let spec = pod.spec.as_ref();
     let wanted = spec.and_then(|spec| spec.volumes.as_deref());
     for volume in wanted.unwrap_or_default() {
-        let home = Home {
+        let home = VolumeContext {
             layout,
             namespace: &namespace,
             pod,
@@ -138,19 +140,8 @@ pub(crate) fn prepare(
     Ok(volumes)
 }
 
-/// What volumes are made from.
-struct Home<'a> {
-    layout: &'a Layout,
-    namespace: &'a Namespace,
-    pod: &'a Pod,
-    sources: &'a Sources,
-    capacity: Capacity,
-    /// Whether a group is to read what is written.
-    grouped: bool,
-}
-
-impl Volumes {
-    fn place(&mut self, volume: &Volume, home: &Home<'_>) -> Result<Place, String> {
+impl PreparedVolumes {
+    fn place(&mut self, volume: &Volume, home: &VolumeContext<'_>) -> Result<VolumePath, String> {
         if let Some(fault) = label_fault(&volume.name) {
             return Err(fault);
         }
@@ -160,11 +151,11 @@ impl Volumes {
         if let Some(claim) = &volume.persistent_volume_claim {
             let path = claim_directory(home, &claim.claim_name)?;
             let read_only = claim.read_only.unwrap_or(false);
-            return Ok(Place::kept(path, read_only));
+            return Ok(VolumePath::kept(path, read_only));
         }
         if let Some(source) = &volume.host_path {
-            let place = Place::kept(host_path(source)?, false);
-            return Ok(Place {
+            let place = VolumePath::kept(host_path(source)?, false);
+            return Ok(VolumePath {
                 of_host: true,
                 ..place
             });
@@ -172,27 +163,27 @@ impl Volumes {
         let path = self.pet.volumes().join(&volume.name);
         let sort = self.fill(&path, payload::of(volume, home)?);
         let sort = sort.map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(Place {
+        Ok(VolumePath {
             path,
             sort,
-            read_only: sort == Sort::Written,
+            read_only: sort == VolumeKind::Written,
             of_host: false,
         })
     }
 
     /// Makes a volume that lives with the pod.
-    fn fill(&mut self, path: &Path, payload: Option<Payload>) -> io::Result<Sort> {
+    fn fill(&mut self, path: &Path, payload: Option<Payload>) -> io::Result<VolumeKind> {
         let Some(payload) = payload else {
             make_empty(path)?;
-            return Ok(Sort::Empty);
+            return Ok(VolumeKind::Empty);
         };
         self.warnings.extend(payload.warnings);
         payload::write(path, &payload.files)?;
-        Ok(Sort::Written)
+        Ok(VolumeKind::Written)
     }
 }
 
-fn claim_directory(home: &Home<'_>, name: &str) -> Result<PathBuf, String> {
+fn claim_directory(home: &VolumeContext<'_>, name: &str) -> Result<PathBuf, String> {
     let claim: ObjectName = name.parse().map_err(|fault| format!("{fault}"))?;
     let path = home.layout.volume(home.namespace, claim.as_str());
     if path.is_dir() {
@@ -202,7 +193,7 @@ fn claim_directory(home: &Home<'_>, name: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// Makes an emptyDir: anyone may write to it (V01), though nobody else gets that far.
+/// Makes an emptyDir: every user may write to it (V01), but the state directory lets none pass.
 fn make_empty(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -249,9 +240,9 @@ fn host_path(source: &HostPathVolumeSource) -> Result<PathBuf, String> {
     ))
 }
 
-/// Names the source of a volume that a local process cannot be given.
+/// Returns the source of a volume that petset does not support.
 fn unsupported(volume: &Volume) -> Option<&'static str> {
-    // Without `..`, so that a new kind of volume does not compile until somebody looked at it.
+    // Without `..`, so that a new kind of volume does not compile until it is listed here.
     let Volume {
         name: _,
         config_map: _,

@@ -22,8 +22,8 @@ pub(crate) struct RunnerRecord {
     #[serde(default)]
     pub(crate) containers: Vec<MainProcess>,
     /// The resource limit that all its processes have in common.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) brand: Option<u64>,
+    #[serde(rename = "brand", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rlimit_mark: Option<u64>,
     /// Whether it, or one before it, began to start containers; only kept where they run once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) begun: bool,
@@ -40,13 +40,13 @@ pub(crate) struct MainProcess {
 
 impl RunnerRecord {
     /// Describes this process as a runner that has started nothing yet.
-    pub(crate) fn of_this_process(brand: Option<u64>) -> io::Result<Self> {
+    pub(crate) fn of_this_process(rlimit_mark: Option<u64>) -> io::Result<Self> {
         Ok(Self {
             runner: ProcessId::of(std::process::id())?,
             boot_id: boot_id(),
             clean: false,
             containers: Vec::new(),
-            brand,
+            rlimit_mark,
             begun: false,
         })
     }

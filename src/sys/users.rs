@@ -2,8 +2,8 @@
 //! subordinate ids: `/etc/subuid` and `/etc/subgid` grant them, `newuidmap` and `newgidmap` map
 //! them.
 //!
-//! In such a namespace the user is who they are, and every other number up to the size of the
-//! grant is a subordinate id of the host. Whoever made it has all rights over what is in it from
+//! In such a namespace the user keeps their id, and every other id up to the size of the grant is
+//! a subordinate id of the host. The user who made it has all rights over its processes from
 //! outside too: signals, `/proc` and the namespaces' files work as ever; only files that belong
 //! to a subordinate id do not, and need a process inside.
 
@@ -16,11 +16,11 @@ use std::process::Command;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::{Fork, Spaces, fork, is_ordinary, leave, own_ids};
+use super::{Fork, NamespaceFlags, exit_now, fork, is_ordinary, own_ids};
 
-/// More than these are never asked for: 65534 is nobody.
+/// The most ids that are mapped: enough for 65534, which is nobody.
 const MOST: u32 = 65_536;
-/// Where distributions begin to grant ids.
+/// The first id that distributions grant.
 const FIRST: u32 = 100_000;
 const GRANTS: [&str; 2] = ["/etc/subuid", "/etc/subgid"];
 const TOOLS: [&str; 2] = ["newuidmap", "newgidmap"];
@@ -33,14 +33,14 @@ pub(crate) struct Grant {
     pub(crate) count: u32,
 }
 
-/// Why nobody can be mapped, and the way out.
+/// Why no subordinate ids can be mapped, and the way out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Lack {
     pub(crate) why: String,
     pub(crate) way_out: String,
 }
 
-/// Returns what users and groups this user was granted, if those can be mapped.
+/// Returns the subordinate uids and gids of this user, if those can be mapped.
 pub(crate) fn grants() -> Result<[Grant; 2], Lack> {
     let (uid, _) = own_ids();
     let name = fs::read_to_string("/etc/passwd").unwrap_or_default();
@@ -89,7 +89,7 @@ fn granted(list: &str, name: &str, uid: u32) -> Option<Grant> {
     list.lines().filter_map(grant).max_by_key(|it| it.count)
 }
 
-/// Returns where ids begin that nobody was granted: two users must not share any.
+/// Returns the first id after all grants: two users must not share any.
 fn first_free(list: &str) -> u32 {
     let end = |line: &str| {
         let mut fields = line.trim().split(':').skip(1);
@@ -110,7 +110,7 @@ fn on_path(tool: &str) -> Option<PathBuf> {
 }
 
 impl Grant {
-    /// Lists what is mapped, as the tools take it: inside, outside, how many.
+    /// Lists the map as the tools take it: first id inside, first id outside, count.
     fn map(self, own: u32) -> Vec<[u32; 3]> {
         let below = own.min(self.count);
         let above = (own.saturating_add(1)).min(self.count);
@@ -123,7 +123,7 @@ impl Grant {
     }
 }
 
-/// Makes a user namespace in which the user is who they are, with all others that can be mapped.
+/// Makes a user namespace in which the user keeps their ids, with all others that can be mapped.
 pub(crate) fn make() -> io::Result<OwnedFd> {
     if let Ok(grants) = grants()
         && let Ok(space) = make_with(grants)
@@ -138,7 +138,7 @@ pub(crate) fn make() -> io::Result<OwnedFd> {
     })
 }
 
-/// Makes one in which what was granted is mapped.
+/// Makes a user namespace in which the granted ids are mapped.
 pub(crate) fn make_with(grants: [Grant; 2]) -> io::Result<OwnedFd> {
     let (uid, gid) = own_ids();
     make_by(|of| {
@@ -162,7 +162,7 @@ pub(crate) fn make_with(grants: [Grant; 2]) -> io::Result<OwnedFd> {
 /// `/proc` of a process in it.
 fn make_by(map: impl Fn(&Path) -> io::Result<()>) -> io::Result<OwnedFd> {
     let how = Fork {
-        spaces: Spaces::NEWUSER,
+        namespaces: NamespaceFlags::NEWUSER,
         sibling: false,
     };
     let parent = Some(rustix::process::getpid());
@@ -170,14 +170,14 @@ fn make_by(map: impl Fn(&Path) -> io::Result<()>) -> io::Result<OwnedFd> {
         let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
         // It may have died before, and nothing that it held is to be held for longer.
         if rustix::process::getppid() != parent {
-            leave(1)
+            exit_now(1)
         }
         let patience = rustix::event::Timespec {
             tv_sec: 60,
             tv_nsec: 0,
         };
         let _ = rustix::event::poll(&mut [], Some(&patience));
-        leave(0)
+        exit_now(0)
     };
     let of = Path::new("/proc").join(pid.to_string());
     let made = map(&of).and_then(|()| File::open(of.join("ns/user")));
@@ -194,16 +194,16 @@ pub(crate) fn enter(space: &OwnedFd) -> io::Result<()> {
     move_into_link_name_space(space.as_fd(), Some(LinkNameSpaceType::User)).map_err(Into::into)
 }
 
-/// The numbers that mean somebody in a user namespace.
+/// The ids that a user namespace maps.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Known {
+pub(crate) struct IdMap {
     users: Vec<(u32, u32)>,
     groups: Vec<(u32, u32)>,
 }
 
-impl Known {
-    /// Reads who is known to a process.
-    pub(crate) fn to(pid: u32) -> Self {
+impl IdMap {
+    /// Reads the maps of a process's user namespace.
+    pub(crate) fn of_process(pid: u32) -> Self {
         let [users, groups] = MAPS.map(|map| {
             let text = fs::read_to_string(format!("/proc/{pid}/{map}"));
             read_map(&text.unwrap_or_default())
@@ -219,7 +219,7 @@ impl Known {
         has(&self.groups, gid)
     }
 
-    /// Tells whether anybody is known beside the user who made the namespace.
+    /// Returns whether it maps any ids beside those of the user who made the namespace.
     pub(crate) fn has_others(&self) -> bool {
         let count = |map: &[(u32, u32)]| map.iter().map(|it| u64::from(it.1)).sum::<u64>();
         count(&self.users) > 1 && count(&self.groups) > 1
@@ -240,7 +240,7 @@ fn has(map: &[(u32, u32)], id: u32) -> bool {
         .any(|(first, count)| id.checked_sub(*first).is_some_and(|it| it < *count))
 }
 
-/// Tells whether files may belong to others whom this user can map.
+/// Returns whether files may belong to subordinate ids of this user.
 pub(crate) fn has_subordinates() -> bool {
     is_ordinary() && grants().is_ok()
 }
@@ -277,6 +277,6 @@ mod tests {
             read_map("         0     100000       1777\n      1777       1777          1\n");
         assert!(has(&users, 0) && has(&users, 1777) && !has(&users, 1778));
         let groups = users.clone();
-        assert!(Known { users, groups }.has_others());
+        assert!(IdMap { users, groups }.has_others());
     }
 }

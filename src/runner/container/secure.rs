@@ -1,16 +1,16 @@
-//! What a container's `securityContext` means for how it is started (V56).
+//! How a container's `securityContext` changes its start (V56).
 
 use std::path::Path;
 
 use k8s_openapi::api::core::v1 as core;
 
 use super::Supplies;
-use crate::runner::user::{self, Names, Own};
+use crate::runner::user::{self, Accounts, CallerIds};
 use crate::store::Launch;
 use crate::sys;
 
 impl Supplies {
-    /// Does what the container's `securityContext` asks for, where it has a sandbox.
+    /// Applies the container's `securityContext`, where it has a sandbox.
     pub(super) fn secure(
         &self,
         pod: &core::Pod,
@@ -18,10 +18,10 @@ impl Supplies {
         launch: &mut Launch,
         warnings: &mut Vec<String>,
     ) -> Result<(), String> {
-        let names = Names::read(launch.rootfs.as_deref().unwrap_or(Path::new("/")));
-        let own = sys::is_ordinary().then(|| Own {
+        let names = Accounts::read(launch.rootfs.as_deref().unwrap_or(Path::new("/")));
+        let own = sys::is_ordinary().then(|| CallerIds {
             ids: sys::own_ids(),
-            known: self.realm.as_ref().map(|realm| &realm.known),
+            id_map: self.userns.as_ref().map(|userns| &userns.id_map),
         });
         launch.user = user::user_of(pod, container, &names, own, warnings)?;
         let context = container.security_context.as_ref();
@@ -35,7 +35,7 @@ impl Supplies {
             && Some(&launch.env[at]) == host
             && user.uid != sys::own_ids().0
         {
-            // What the host's user has there is not theirs.
+            // The home of the user who runs petset is not theirs.
             launch.env[at].1 = names.home(user.uid).unwrap_or_else(|| "/".to_owned());
         }
         if !launch.env.iter().any(home) {
@@ -51,9 +51,9 @@ impl Supplies {
 
     /// Returns the group that the volumes are given to.
     pub(super) fn fs_group(&self, pod: &core::Pod) -> Option<u32> {
-        let known = self.realm.as_ref().map(|realm| &realm.known);
+        let id_map = self.userns.as_ref().map(|userns| &userns.id_map);
         let able = |group: &u32| match sys::is_ordinary() {
-            true => known.is_some_and(|known| known.has_others() && known.has_group(*group)),
+            true => id_map.is_some_and(|map| map.has_others() && map.has_group(*group)),
             false => true,
         };
         user::fs_group(pod).filter(|group| self.full && able(group))

@@ -1,5 +1,5 @@
-//! The files that tell a pet who and where it is: `/etc/hosts`, `/etc/hostname` (N64, N65) and
-//! `/etc/resolv.conf` (N60-N63).
+//! The files that name a pet, its addresses and its name servers: `/etc/hosts`, `/etc/hostname`
+//! (N64, N65) and `/etc/resolv.conf` (N60-N63).
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -32,7 +32,7 @@ pub(super) fn full_name(pod: &Pod, cluster_domain: &str) -> Option<String> {
     ))
 }
 
-/// Returns what `hostname` says in the pod.
+/// Returns the host name of the pod's UTS namespace.
 pub(super) fn host_name(pod: &Pod, cluster_domain: &str) -> String {
     let wants_full = |spec: &PodSpec| spec.set_hostname_as_fqdn == Some(true);
     let full = full_name(pod, cluster_domain).filter(|_| pod.spec.as_ref().is_some_and(wants_full));
@@ -83,9 +83,9 @@ pub(super) fn resolver(
 ) -> String {
     let spec = pod.spec.as_ref();
     let policy = spec.and_then(|spec| spec.dns_policy.as_deref());
-    let mut resolver = Resolver::read(own);
+    let mut resolver = ResolvConf::read(own);
     match (policy, server) {
-        (Some("None"), _) => resolver = Resolver::default(),
+        (Some("None"), _) => resolver = ResolvConf::default(),
         (_, None) => {}
         (Some("Default"), Some(server)) => resolver.replace_loopback(server),
         (_, Some(server)) => resolver.prefer(pod, server, cluster_domain),
@@ -106,15 +106,15 @@ pub(super) fn resolver(
     resolver.text()
 }
 
-/// What a `resolv.conf` says.
+/// The content of a `resolv.conf`.
 #[derive(Debug, Default)]
-struct Resolver {
+struct ResolvConf {
     servers: Vec<String>,
     searches: Vec<String>,
     options: Vec<String>,
 }
 
-impl Resolver {
+impl ResolvConf {
     fn read(text: &str) -> Self {
         let mut resolver = Self::default();
         for line in text.lines() {

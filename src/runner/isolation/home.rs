@@ -1,12 +1,13 @@
-//! What a root is furnished with beside the host's directories: files of `/etc`, claims that its
-//! users may write to, and the knowledge of what has to be hidden.
+//! What a root file system needs beside the host's directories: files of `/etc`, claims that its
+//! users may write to, and the list of state directories that it must not show.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{Surroundings, files};
+use super::context::PodContext;
+use super::files;
 use crate::model::address::Block;
-use crate::runner::user::Names;
+use crate::runner::user::Accounts;
 use crate::store::{Launch, User};
 
 /// Lists the state directories of this machine, as far as they are known.
@@ -16,18 +17,19 @@ pub(super) fn state_directories() -> Vec<PathBuf> {
     let listed = listed.filter_map(|entry| std::fs::read_link(entry.path()).ok());
     let home = std::env::var_os("HOME").map(PathBuf::from);
     let usual = home.map(|home| home.join(".local/state/petset"));
-    // Anybody may have put anything on the list; nothing else is hidden for that.
+    // Every user can write to the list, so that only real state directories are hidden.
     let real = |path: &PathBuf| path.is_absolute() && path.join("format").is_file();
-    // A link would be followed on the host's side, to what is no pet's own.
+    // A link would be followed on the host's side.
     let resolved = |path: PathBuf| path.canonicalize().ok();
     let all = listed.chain(usual).filter(real);
     all.filter_map(resolved).collect()
 }
 
-/// Lets the users that servers drop to use fresh claims, as the provisioners of local clusters do. Who may come so far is decided by the
-/// state directory; what a server has made its own stays as it is.
-pub(super) fn open_claims(launch: &Launch, around: &Surroundings<'_>) {
-    let volumes = around.layout.root().join("volumes");
+/// Opens fresh claims to all users, since servers drop to users of their own, as the provisioners
+/// of local clusters do. The state directory still decides who gets that far; a claim that a
+/// server has made its own stays as it is.
+pub(super) fn open_claims(launch: &Launch, context: &PodContext<'_>) {
+    let volumes = context.layout.root().join("volumes");
     for mount in &launch.mounts {
         let Ok(found) = std::fs::metadata(&mount.path) else {
             continue;
@@ -42,32 +44,33 @@ pub(super) fn open_claims(launch: &Launch, around: &Surroundings<'_>) {
     }
 }
 
-pub(super) fn etc(launch: &Launch, around: &Surroundings<'_>) -> Vec<(&'static str, String)> {
-    let domain = around.cluster_domain;
-    let name = files::host_name(around.pod, domain);
+/// Returns the files of `/etc` that a container has instead of the host's.
+pub(super) fn etc(launch: &Launch, context: &PodContext<'_>) -> Vec<(&'static str, String)> {
+    let domain = context.cluster_domain;
+    let name = files::host_name(context.pod, domain);
     let own = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    let server = around
-        .doors
+    let server = context
+        .network
         .as_ref()
-        .and_then(|doors| Block::of(doors.ip))
+        .and_then(|network| Block::of(network.ip))
         .map(Block::name_server);
     let mut all = vec![
-        ("hosts", files::hosts(around.pod, around.ip, domain)),
+        ("hosts", files::hosts(context.pod, context.ip, domain)),
         ("hostname", format!("{name}\n")),
         (
             "resolv.conf",
-            files::resolver(around.pod, server, domain, &own),
+            files::resolver(context.pod, server, domain, &own),
         ),
     ];
     let root = launch.rootfs.as_deref().unwrap_or(Path::new("/"));
-    let lists = introduction(launch, &Names::read(root));
+    let lists = accounts(launch, &Accounts::read(root));
     let named = ["passwd", "group"].into_iter().zip(lists);
     all.extend(named.filter_map(|(name, list)| Some((name, list?))));
     all
 }
 
-/// Returns the passwd and group that know who the container runs as, where its own do not.
-fn introduction(launch: &Launch, names: &Names) -> [Option<String>; 2] {
+/// Returns the passwd and group files with entries for the container's user, where they lack them.
+fn accounts(launch: &Launch, names: &Accounts) -> [Option<String>; 2] {
     let own = || User {
         uid: rustix::process::geteuid().as_raw(),
         gid: rustix::process::getegid().as_raw(),
@@ -76,5 +79,5 @@ fn introduction(launch: &Launch, names: &Names) -> [Option<String>; 2] {
     let user = launch.user.clone().unwrap_or_else(own);
     let home = launch.env.iter().find(|(name, _)| name == "HOME");
     let home = home.map_or("/", |(_, home)| home);
-    names.introduce(user.uid, user.gid, home)
+    names.with_missing_entries(user.uid, user.gid, home)
 }

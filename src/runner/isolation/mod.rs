@@ -1,276 +1,71 @@
-//! How much a pet is kept apart from the host: not at all, or as a container is.
+//! Isolation of a pet from the host: the level `none`, or the level `full`, as in a container.
 //!
-//! With `full`, a pet has a [`Sandbox`]: namespaces of its own, held by a process that is pid 1 in
-//! them, and for each run of a container a [`Room`], which is what the container sees mounted.
-//! Processes of the pet are children of the runner all the same, so that exit codes, logs, probes
-//! and hooks work as without isolation; when the runner dies, pid 1 does, and with it everything.
+//! With `full` a pod has a [`Sandbox`](sandbox::Sandbox), held by its first process, and each run
+//! of a container has a [`MountNamespace`]. All processes of the pet are nevertheless children of
+//! the runner, so that exit codes, logs, probes and hooks work as without isolation; when the
+//! runner dies, pid 1 of the sandbox does, and the kernel kills what is in its pid namespace.
+//!
+//! When a pod is prepared, and again when its sandbox has died ([`sandbox`], [`init`]):
+//!
+//! 1. The runner connects to the network process of the state directory, which it starts where
+//!    there is none. Without a network, an ordinary user makes a user namespace instead: a fork
+//!    unshares it, the runner writes its `uid_map` and `gid_map` (with `newuidmap` and
+//!    `newgidmap` where the user has subordinate ids), and keeps it open by a descriptor.
+//! 2. The runner forks; the child enters the user namespace (the network's, or that of step 1;
+//!    root has none) with `setns`.
+//! 3. The child clones the init process as its sibling (`CLONE_PARENT`), with new pid, UTS and
+//!    IPC namespaces, and a network namespace where the pod does not use the host's.
+//! 4. Init closes all inherited descriptors, resets signals, leaves the session, asks for its
+//!    death with the runner (`PR_SET_PDEATHSIG`), sets the host name, and opens low ports and
+//!    pings to every user of its network.
+//! 5. The network process connects init's network namespace to the bridge, and opens the pod's
+//!    ports on the host.
+//!
+//! Before each start of a container ([`plan`], [`builder`]):
+//!
+//! 6. The runner plans the root file system as a list of [`MountStep`](step::MountStep)s, since
+//!    what follows a fork must not allocate.
+//! 7. It forks; the child enters all namespaces of the sandbox and clones the builder as its
+//!    sibling, for only a process that was born in a pid namespace may mount its `/proc`.
+//! 8. The builder unshares a mount namespace, makes its mounts private, and takes the steps: a
+//!    tmpfs, the host's directories under overlays (or the image's root), `/proc`, `/sys`,
+//!    `/dev`, `/etc`, the volumes; remounts read-only what is to be; and ends with `pivot_root`.
+//! 9. The runner opens the mount namespace, and the builder ends.
+//!
+//! For each process of a container (`spawn` in the runner, [`exec`](mod@exec), and
+//! [`Namespaces`](crate::sys::Namespaces)):
+//!
+//! 10. std forks; before exec the child enters the sandbox's namespaces, then the mount
+//!     namespace; sets its umask; drops capabilities from its bounding set; switches to its
+//!     groups, gid and uid; and sets `no_new_privs` where the container wants that.
+//! 11. It clones the process itself as its sibling, into the pid namespace, sends its pid, and
+//!     ends.
+//! 12. The process starts a session, asks for its death with the runner, changes to its working
+//!     directory, and executes the program. No seccomp filter is installed.
 
+mod attempt;
+mod builder;
+mod context;
 mod dialer;
+mod exec;
 mod files;
-mod full;
 mod home;
+mod init;
+mod message;
 mod network;
 mod plan;
+mod pod;
+mod pod_sandbox;
+mod sandbox;
 mod step;
 mod trial;
-mod visit;
 
-use std::net::Ipv4Addr;
-use std::os::fd::{BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
-
-use k8s_openapi::api::core::v1::{Pod, Service};
-
-pub(in crate::runner) use dialer::Dialer;
-pub(super) use full::Sandbox;
+pub(crate) use attempt::attempt;
+pub(super) use builder::MountNamespace;
+pub(super) use context::PodContext;
+pub(super) use dialer::Dialer;
+pub(crate) use exec::exec;
+pub(crate) use pod::{NETWORK_VARIABLE, is_full, move_inside};
+pub(super) use pod::{has_network, move_service_inside, outer_ip, variables};
+pub(super) use pod_sandbox::{PodSandbox, UserNamespace};
 pub(crate) use trial::{trials, whom_pets_can_be};
-pub(crate) use visit::visit;
-
-use crate::model::ISOLATION_ANNOTATION;
-use crate::model::address::Block;
-use crate::store::network::NetworkSpec;
-use crate::store::{Launch, Layout, Mount, PetLayout};
-use crate::sys::users::Known;
-use crate::sys::{Door, Ids};
-
-/// Tells a pet the number of its private network's block.
-pub(crate) const NETWORK_VARIABLE: &str = "PETSET_NETWORK_BLOCK";
-
-/// What a container sees mounted, for one run.
-#[derive(Debug)]
-pub(super) struct Room {
-    mounts: OwnedFd,
-    /// What it has to do without.
-    pub(super) lacks: Vec<String>,
-}
-
-/// A user namespace of an ordinary user.
-#[derive(Debug)]
-pub(super) struct Realm {
-    /// Who is somebody in it.
-    pub(super) known: Known,
-    /// The file that it is entered by.
-    pub(super) space: PathBuf,
-}
-
-/// Where a pet's processes live.
-#[derive(Debug)]
-pub(super) struct Isolation {
-    /// What is asked for.
-    full: bool,
-    sandbox: Option<Sandbox>,
-}
-
-/// What the runner knows about a pet and its surroundings that a sandbox needs.
-#[derive(Debug)]
-pub(super) struct Surroundings<'a> {
-    pub(super) pod: &'a Pod,
-    pub(super) ip: &'a str,
-    pub(super) pet: &'a PetLayout,
-    pub(super) layout: &'a Layout,
-    /// How the pet and what is outside its network find each other, if it has one.
-    pub(super) doors: Option<NetworkSpec>,
-    pub(super) cluster_domain: &'a str,
-    pub(super) program: &'a Path,
-    /// What of the host every pet sees and may write to.
-    pub(super) shared: &'a [PathBuf],
-}
-
-impl Isolation {
-    /// Reads in the pod how much it is kept apart.
-    pub(super) fn of(pod: &Pod) -> Self {
-        Self {
-            full: is_full(pod),
-            sandbox: None,
-        }
-    }
-
-    /// Makes the sandbox, unless it is there.
-    pub(super) fn prepare(&mut self, around: &Surroundings<'_>) -> Result<(), String> {
-        let there = self.sandbox.as_ref().is_some_and(Sandbox::is_alive);
-        if self.full && !there {
-            self.sandbox = Some(Sandbox::make(around)?);
-        }
-        Ok(())
-    }
-
-    /// Returns how to reach the pet from within its own network, if it has one.
-    pub(super) fn dialer(&self) -> Option<Dialer> {
-        self.sandbox.as_ref().and_then(Sandbox::dialer)
-    }
-
-    /// Returns what becomes readable when the network has to be joined again.
-    pub(super) fn lifeline(&self) -> Option<BorrowedFd<'_>> {
-        self.sandbox.as_ref().and_then(Sandbox::lifeline)
-    }
-
-    /// Joins the network again, if who held it has died.
-    pub(super) fn heal(&mut self, around: &Surroundings<'_>) -> Result<(), String> {
-        let sandbox = self.sandbox.as_mut();
-        sandbox.map_or(Ok(()), |sandbox| sandbox.heal(around))
-    }
-
-    /// Returns what of the network is not as it was to be, once.
-    pub(super) fn warnings(&mut self) -> Vec<String> {
-        let sandbox = self.sandbox.as_mut();
-        sandbox.map(Sandbox::warnings).unwrap_or_default()
-    }
-
-    /// Returns the user namespace that the pet lives in, if that is one of an ordinary user.
-    pub(super) fn realm(&self) -> Option<Realm> {
-        let sandbox = self.sandbox.as_ref()?;
-        let process = Path::new("/proc").join(sandbox.pid().to_string());
-        Some(Realm {
-            known: sandbox.known()?.clone(),
-            space: process.join("ns/user"),
-        })
-    }
-
-    /// Returns the pid of the sandbox's first process.
-    pub(super) fn init(&self) -> Option<u32> {
-        self.sandbox.as_ref().map(Sandbox::pid)
-    }
-
-    /// Makes what a container sees, where it sees anything of its own.
-    pub(super) fn furnish(
-        &mut self,
-        launch: &Launch,
-        around: &Surroundings<'_>,
-    ) -> Result<Option<Room>, String> {
-        self.prepare(around)?;
-        let Some(sandbox) = &self.sandbox else {
-            return Ok(None);
-        };
-        sandbox.furnish(launch, around).map(Some)
-    }
-
-    /// Returns the way to a container, where it is not simply here.
-    pub(super) fn door(
-        &self,
-        room: Option<&Room>,
-        launch: &Launch,
-    ) -> Result<Option<Door>, String> {
-        let (Some(sandbox), Some(room)) = (&self.sandbox, room) else {
-            return Ok(None);
-        };
-        let door = sandbox.door(room, launch);
-        door.map(Some)
-            .map_err(|error| format!("entering its namespaces: {error}"))
-    }
-}
-
-/// Returns the numbers of who a container runs as, as the kernel takes them.
-fn ids_of(launch: &Launch) -> Option<Ids> {
-    let user = launch.user.as_ref()?;
-    let groups = user.groups.iter().copied();
-    Some(Ids {
-        uid: user.uid,
-        gid: user.gid,
-        groups: groups.map(rustix::process::Gid::from_raw).collect(),
-    })
-}
-
-/// Tells whether a pod has a sandbox.
-pub(crate) fn is_full(pod: &Pod) -> bool {
-    let notes = pod.metadata.annotations.as_ref();
-    notes.and_then(|notes| notes.get(ISOLATION_ANNOTATION)) == Some(&"full".to_owned())
-}
-
-/// Tells whether a pod is in the private network, rather than in the host's.
-pub(super) fn has_network(pod: &Pod) -> bool {
-    let spec = pod.spec.as_ref();
-    is_full(pod) && spec.is_none_or(|spec| spec.host_network != Some(true))
-}
-
-/// Puts the address that a pod has in the private network in the place of the host's.
-pub(crate) fn move_inside(pod: &mut Pod) {
-    let Some(status) = &mut pod.status else {
-        return;
-    };
-    status.pod_ip.iter_mut().for_each(translate_inside);
-    let all = status.pod_ips.iter_mut().flatten();
-    all.for_each(|one| translate_inside(&mut one.ip));
-}
-
-/// Does the same with the virtual addresses of a service.
-pub(super) fn move_service_inside(service: &mut Service) {
-    let Some(spec) = &mut service.spec else {
-        return;
-    };
-    spec.cluster_ip.iter_mut().for_each(translate_inside);
-    let all = spec.cluster_ips.iter_mut().flatten();
-    all.for_each(translate_inside);
-}
-
-/// Replaces an address of a state directory by the one that holds inside.
-fn translate_inside(text: &mut String) {
-    if let Ok(ip) = text.parse::<Ipv4Addr>()
-        && let Some(block) = Block::of(ip)
-    {
-        *text = block.inside(ip).to_string();
-    }
-}
-
-/// Returns the address at which the host finds a pod of the private network.
-pub(super) fn outer_ip(pod: &Pod) -> Option<Ipv4Addr> {
-    let ip = pod.status.as_ref()?.pod_ip.as_ref()?;
-    let ip: Ipv4Addr = ip.parse().ok()?;
-    Some(Block::of(ip)?.outside(ip))
-}
-
-/// Returns what a container's environment says beside what it always does.
-pub(super) fn variables(pod: &Pod) -> Option<(String, String)> {
-    let ip = has_network(pod).then(|| outer_ip(pod))??;
-    let block = Block::of(ip)?.number();
-    Some((NETWORK_VARIABLE.to_owned(), block.to_string()))
-}
-
-/// Lists programs that a container needs to see wherever they are: those on its PATH, and its own.
-fn needed(launch: &Launch, program: &Path) -> Vec<PathBuf> {
-    let own = std::iter::once(program.to_owned());
-    if launch.rootfs.is_some() {
-        return own.collect();
-    }
-    let path = launch.env.iter().find(|(name, _)| name == "PATH");
-    let folders = path.map(|(_, path)| std::env::split_paths(path).collect::<Vec<_>>());
-    let words = launch.argv.iter().map(PathBuf::from);
-    let absolute = words.filter(|word| word.is_absolute() && is_of_host(word, &launch.mounts));
-    own.chain(folders.unwrap_or_default())
-        .chain(absolute)
-        .collect()
-}
-
-/// A path at or below a mount is the volume's.
-fn is_of_host(path: &Path, mounts: &[Mount]) -> bool {
-    !mounts
-        .iter()
-        .any(|mount| path.starts_with(&mount.mount_path))
-        && path.is_file()
-}
-
-/// Tries for real whether this machine can isolate a pet: makes a sandbox and a room, and lets
-/// them go.
-/// Returns what a pet has to do without here.
-pub(crate) fn attempt() -> Result<Vec<String>, String> {
-    let place = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let layout = Layout::new(place.path());
-    let pet = layout.pet(&crate::model::Namespace::default(), "attempt-0");
-    let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let pod = Pod::default();
-    let around = Surroundings {
-        pod: &pod,
-        ip: "127.0.0.1",
-        pet: &pet,
-        layout: &layout,
-        doors: None,
-        cluster_domain: "cluster.local",
-        program: &program,
-        shared: &[],
-    };
-    let launch = Launch {
-        cwd: PathBuf::from("/"),
-        ..Launch::default()
-    };
-    let sandbox = Sandbox::make(&around)?;
-    sandbox.furnish(&launch, &around).map(|room| room.lacks)
-}

@@ -1,8 +1,8 @@
 //! A pet's place in the private network of its state directory.
 //!
-//! Who holds the network is another process (`network`); here it is found or started, and asked
-//! to attach a pet. The connection lasts as long as the pet: its end tells that the holder died,
-//! and then the network's namespaces, which are kept open here, are handed to the next one.
+//! The network process (`crate::network`) holds the network; here it is found or started, and
+//! asked to attach a pet. The connection lasts as long as the pet: when it ends, the process has
+//! died, and the network's namespaces, which are kept open here, are handed to the next one.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -16,12 +16,12 @@ use rustix::fs::FlockOperation;
 use crate::role::{self, Role};
 use crate::store::network::{self, AttachNotes, AttachReply, AttachRequest, Greeting, NetworkSpec};
 use crate::store::{self, Layout};
-use crate::sys::{self, Program};
+use crate::sys::{self, ExecProgram};
 
-/// How often somebody is looked for who holds the network.
+/// How often a network process is looked for or started.
 const TRIES: u32 = 20;
 
-/// A connection to who holds the network, and the network's namespaces.
+/// A connection to the network process, and the network's namespaces.
 #[derive(Debug)]
 pub(super) struct Network {
     stream: BufReader<UnixStream>,
@@ -31,7 +31,7 @@ pub(super) struct Network {
 }
 
 impl Network {
-    /// Finds who holds the network, or starts one, which takes over what `before` has open.
+    /// Finds the network process, or starts one, which takes over the namespaces of `before`.
     pub(super) fn join(layout: &Layout, before: Option<&Self>) -> io::Result<Self> {
         for _ in 0..TRIES {
             if let Ok(network) = Self::connect(layout) {
@@ -81,7 +81,7 @@ impl Network {
         }
     }
 
-    /// Becomes readable when who holds the network has died.
+    /// Becomes readable when the network process has died.
     pub(super) fn lifeline(&self) -> BorrowedFd<'_> {
         self.stream.get_ref().as_fd()
     }
@@ -98,7 +98,7 @@ fn lock(layout: &Layout) -> io::Result<File> {
     Ok(file)
 }
 
-/// Starts who holds the network: beside this process, for what is below it ends with the pet.
+/// Starts the network process as a sibling of this one, whose descendants end with the pet.
 fn start(layout: &Layout, before: Option<&Network>) -> io::Result<()> {
     let own = |fd: &OwnedFd| format!("/proc/{}/fd/{}", std::process::id(), fd.as_raw_fd());
     let taken = before.map(|before| {
@@ -109,7 +109,7 @@ fn start(layout: &Layout, before: Option<&Network>) -> io::Result<()> {
     let argument = Role::Network.argument().map(OsStr::new);
     let words = iter::once(role::NAME.as_ref()).chain(argument);
     let words: Vec<&OsStr> = words.chain([layout.root().as_os_str()]).collect();
-    let program = Program::new(role::SELF, &words, &variables);
+    let program = ExecProgram::new(role::SELF, &words, &variables);
     let (mut reader, writer) = io::pipe()?;
     let writer: OwnedFd = writer.into();
     program.start_beside(&writer)?;

@@ -1,5 +1,5 @@
-//! What a container sees as its root: planned here, with the host at hand, as a list of steps
-//! that a freshly forked process takes in a mount namespace of its own.
+//! The root file system of a container, planned while the host's files can be read: a list of
+//! steps that a forked process takes in a mount namespace of its own.
 //!
 //! The root is a file system in memory. Each top directory of the host lies in it under an
 //! overlay, so that it can be changed and the change goes with the container; `/tmp`, `/run` and
@@ -9,6 +9,7 @@
 //! `petset discover` and `petset dns` read.
 
 mod host;
+mod mountinfo;
 mod points;
 mod run;
 mod state;
@@ -22,13 +23,13 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-use super::step::{Step, c_path};
+use super::step::{MountStep, c_path};
 use crate::store::Mount;
-use crate::sys::users::Known;
+use crate::sys::users::IdMap;
 
-/// What is never the host's.
+/// The directories that are never the host's.
 const PRIVATE: [&str; 5] = ["/tmp", "/run", "/dev", "/proc", "/sys"];
-/// What petset itself keeps in the state directory.
+/// The names that petset itself uses in the state directory.
 const PETSETS: [&str; 7] = [
     "bin",
     "network",
@@ -39,46 +40,46 @@ const PETSETS: [&str; 7] = [
     "wanted",
 ];
 
-/// What a root is made for.
+/// The settings of a root file system.
 #[derive(Debug)]
-pub(super) struct Site<'a> {
+pub(super) struct RootfsSpec<'a> {
     /// A directory to build it in; nothing of it is seen outside.
     pub(super) staging: &'a Path,
     /// The state directory.
     pub(super) state: &'a Path,
-    /// What is shown as the root: the host's, or a directory.
+    /// The directory that is shown as the root: the host's `/`, or that of an image.
     pub(super) root: &'a Path,
     /// Other state directories.
     pub(super) others: &'a [PathBuf],
-    /// Whether nothing of it can be changed but what is mounted in it.
-    pub(super) closed: bool,
-    /// Whether who runs in it has no rights of their own in the host's directories.
-    pub(super) stranger: bool,
-    /// Who is somebody in there, where things are to belong to others than who builds it and not
-    /// everybody is.
-    pub(super) known: Option<&'a Known>,
-    /// Whether an ordinary user's namespace is all there is.
+    /// Whether only the volumes in it can be changed (`readOnlyRootFilesystem`).
+    pub(super) read_only_root: bool,
+    /// Whether the container runs as another user, without the caller's rights to files.
+    pub(super) other_user: bool,
+    /// The ids that exist in the container, where files are given to other users; `None` where all
+    /// do, or none are given.
+    pub(super) id_map: Option<&'a IdMap>,
+    /// Whether it is built in the user namespace of an ordinary user.
     pub(super) ordinary: bool,
     /// Files of `/etc`, by name.
     pub(super) etc: &'a [(&'static str, String)],
     pub(super) mounts: &'a [Mount],
-    /// What of the host is seen at the same path and may be written to.
+    /// Paths of the host that are shown in the same place, and may be written to.
     pub(super) shared: &'a [PathBuf],
     pub(super) cwd: &'a Path,
-    /// What has to be seen although it may lie where nothing of the host is seen.
+    /// Paths that must be seen although they may lie where nothing of the host is shown.
     pub(super) needed: &'a [PathBuf],
     /// This program, and the names it has in the state directory.
     pub(super) program: &'a Path,
 }
 
-/// Plans a root.
-pub(super) fn plan(site: &Site<'_>) -> Result<Vec<Step>, String> {
-    let mut plan = Plan::new(site);
+/// Plans a root file system.
+pub(super) fn plan(spec: &RootfsSpec<'_>) -> Result<Vec<MountStep>, String> {
+    let mut plan = RootfsPlan::new(spec);
     plan.show_host();
-    plan.furnish_dev();
-    plan.furnish_run();
+    plan.make_dev();
+    plan.make_run_dirs();
     plan.write_etc();
-    if site.ordinary {
+    if spec.ordinary {
         plan.open_written();
         plan.open_own();
     }
@@ -87,35 +88,35 @@ pub(super) fn plan(site: &Site<'_>) -> Result<Vec<Step>, String> {
     plan.cover_others();
     plan.show_needed();
     plan.mount_volumes()?;
-    let cwd = plan.resolve(site.cwd);
+    let cwd = plan.resolve(spec.cwd);
     plan.make_dir(&cwd);
     Ok(plan.steps())
 }
 
-struct Plan<'a> {
-    site: &'a Site<'a>,
+struct RootfsPlan<'a> {
+    spec: &'a RootfsSpec<'a>,
     host_mounts: BTreeSet<PathBuf>,
     /// Directories of the host that lie under an overlay; their place names their layers.
     overlays: Vec<PathBuf>,
     /// Directories of the host that are shown as they are.
     bound: Vec<PathBuf>,
-    /// What has been made, in the root or in a layer.
+    /// The paths made so far, in the root or in a layer.
     made: BTreeSet<PathBuf>,
-    /// What is hidden by a layer although the host has it.
+    /// The paths of the host that a layer hides.
     hidden: BTreeSet<PathBuf>,
-    /// In the order in which they are taken: what lies in the root itself, the layers, the
-    /// overlays, and what comes on top.
-    base: Vec<Step>,
-    layers: Vec<Step>,
-    shown: Vec<Step>,
-    top: Vec<Step>,
+    /// The steps in the order in which they are taken: in the root itself, in the layers, the
+    /// overlays, and what is mounted on top.
+    base: Vec<MountStep>,
+    layers: Vec<MountStep>,
+    shown: Vec<MountStep>,
+    top: Vec<MountStep>,
 }
 
-impl<'a> Plan<'a> {
-    fn new(site: &'a Site<'a>) -> Self {
+impl<'a> RootfsPlan<'a> {
+    fn new(spec: &'a RootfsSpec<'a>) -> Self {
         Self {
-            site,
-            host_mounts: host::mounts(),
+            spec,
+            host_mounts: mountinfo::mount_points(),
             overlays: Vec::new(),
             bound: Vec::new(),
             made: BTreeSet::from([PathBuf::from("/")]),
@@ -127,33 +128,36 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn steps(self) -> Vec<Step> {
-        let tmpfs = |at: &str| Step::Mount {
+    fn steps(self) -> Vec<MountStep> {
+        let tmpfs = |at: &str| MountStep::Mount {
             kind: c"tmpfs",
             at: c_path(at),
             options: c"mode=755",
             read_only: false,
         };
         let dir = |at: &str| plain_dir(c_path(at), 0o755);
-        let staging = self.site.staging;
+        let staging = self.spec.staging;
         let first = [
-            Step::Part,
-            Step::Mount {
+            MountStep::MakePrivate,
+            MountStep::Mount {
                 kind: c"tmpfs",
                 at: c_path(staging),
                 options: c"mode=755",
                 read_only: false,
             },
-            Step::Enter(c_path(staging)),
+            MountStep::ChangeDir(c_path(staging)),
             dir("u"),
             dir("w"),
             dir("r"),
             tmpfs("r"),
         ];
-        let sealed = self.overlays.iter().map(|top| Step::Seal(inside(top)));
-        let sealed = sealed.chain([Step::Seal(c_path("r"))]);
-        let sealed: Vec<Step> = sealed.filter(|_| self.site.closed).collect();
-        let last = [Step::Enter(c_path("r")), Step::Settle];
+        let sealed = self
+            .overlays
+            .iter()
+            .map(|top| MountStep::RemountReadOnly(inside(top)));
+        let sealed = sealed.chain([MountStep::RemountReadOnly(c_path("r"))]);
+        let sealed: Vec<MountStep> = sealed.filter(|_| self.spec.read_only_root).collect();
+        let last = [MountStep::ChangeDir(c_path("r")), MountStep::PivotRoot];
         let all = first.into_iter().chain(self.base).chain(self.layers);
         all.chain(self.shown)
             .chain(self.top)
@@ -162,42 +166,42 @@ impl<'a> Plan<'a> {
             .collect()
     }
 
-    /// Returns whose a copy of something is to be.
+    /// Returns the owner of a copy, where it is not the builder.
     fn owner(&self, found: &Metadata) -> Option<(u32, u32)> {
         Some((found.uid(), found.gid())).filter(|owner| self.can_own(*owner))
     }
 
-    /// Tells whether things can be given to somebody, and are to be: root knows everybody.
+    /// Returns whether files are given to this owner: to any by root, else to ids that are mapped.
     fn can_own(&self, (uid, gid): (u32, u32)) -> bool {
-        match self.site.known {
-            Some(known) => known.has_user(uid) && known.has_group(gid),
-            None => !self.site.ordinary,
+        match self.spec.id_map {
+            Some(map) => map.has_user(uid) && map.has_group(gid),
+            None => !self.spec.ordinary,
         }
     }
 
     fn write_etc(&mut self) {
-        let site = self.site;
-        for (name, text) in site.etc {
+        let spec = self.spec;
+        for (name, text) in spec.etc {
             let path = Path::new("/etc").join(name);
             let (mode, text) = (0o644, text.clone().into_bytes());
             let at = self.place(&path);
             self.made.insert(path.clone());
-            let step = Step::File { at, mode, text };
+            let step = MountStep::File { at, mode, text };
             match self.layer_of(&path) {
                 Some(_) => self.layers.push(step),
                 // It may have been shown as it is on the host: what comes later lies on top.
-                None => self.base.extend([Step::Forget(inside(&path)), step]),
+                None => self.base.extend([MountStep::Unmount(inside(&path)), step]),
             }
         }
     }
 
-    /// Shows what is shared with the host. The state directory stays covered, also below it.
+    /// Mounts the paths that are shared with the host, but not the state directory below them.
     fn share(&mut self) -> Result<(), String> {
-        for path in self.site.shared {
+        for path in self.spec.shared {
             let fault = |error| format!("shared-paths: {}: {error}", path.display());
             let found = fs::metadata(path).map_err(fault)?;
             let at = self.resolve(path);
-            if self.site.state.starts_with(&at) {
+            if self.spec.state.starts_with(&at) {
                 return Err(format!(
                     "shared-paths: {} holds the state directory",
                     path.display()
@@ -211,13 +215,13 @@ impl<'a> Plan<'a> {
 
     /// Shows programs that lie where nothing of the host is seen, such as below `/tmp`.
     fn show_needed(&mut self) {
-        let site = self.site;
-        for path in site.needed {
+        let spec = self.spec;
+        for path in spec.needed {
             let Ok(real) = fs::canonicalize(path) else {
                 continue;
             };
             let unseen = PRIVATE[..2].iter().any(|private| real.starts_with(private));
-            if real.starts_with(site.state) {
+            if real.starts_with(spec.state) {
                 self.show_covered(&real);
             } else if unseen && !self.made.contains(&real) {
                 self.make_mount_point(&real, real.is_dir());
@@ -226,9 +230,9 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Shows what the user put into the state directory, such as programs beside `images.toml`.
+    /// Shows a path that the user put into the state directory, such as a program.
     fn show_covered(&mut self, path: &Path) {
-        let state = self.site.state;
+        let state = self.spec.state;
         let rest = path.strip_prefix(state).unwrap_or(path);
         let first = rest.components().next();
         if first.is_none_or(|first| PETSETS.iter().any(|own| first.as_os_str() == *own)) {
@@ -247,9 +251,9 @@ impl<'a> Plan<'a> {
     }
 
     fn mount_volumes(&mut self) -> Result<(), String> {
-        let site = self.site;
+        let spec = self.spec;
         let mut mounted: Vec<(PathBuf, &Mount)> = Vec::new();
-        for mount in site.mounts {
+        for mount in spec.mounts {
             let at = self.resolve(Path::new(&mount.mount_path));
             if at == Path::new("/") {
                 return Err(format!("volume {} cannot be the root", mount.volume));
@@ -264,7 +268,7 @@ impl<'a> Plan<'a> {
                     let rest = at.strip_prefix(outer).unwrap_or(Path::new(""));
                     let point = around.path.join(rest);
                     match make_point_in_volume(&point, is_dir) {
-                        // Who builds has rights in there that its user lacks outside.
+                        // The builder has rights in there that the runner lacks.
                         Err(error) if is_dir && error.kind() == ErrorKind::PermissionDenied => {
                             let above = at.ancestors().take(rest.components().count());
                             let above: Vec<&Path> = above.collect();
@@ -289,26 +293,26 @@ fn inside(path: &Path) -> CString {
     c_path(Path::new("r").join(path.strip_prefix("/").unwrap_or(path)))
 }
 
-fn plain_dir(at: CString, mode: u32) -> Step {
+fn plain_dir(at: CString, mode: u32) -> MountStep {
     let owner = None;
-    Step::Dir { at, mode, owner }
+    MountStep::Dir { at, mode, owner }
 }
 
-fn empty_file(at: CString) -> Step {
+fn empty_file(at: CString) -> MountStep {
     let (mode, text) = (0o644, Vec::new());
-    Step::File { at, mode, text }
+    MountStep::File { at, mode, text }
 }
 
-fn bind(from: &Path, at: &Path, read_only: bool) -> Step {
-    Step::Bind {
+fn bind(from: &Path, at: &Path, read_only: bool) -> MountStep {
+    MountStep::Bind {
         from: c_path(from),
         at: inside(at),
         read_only,
     }
 }
 
-fn mount(kind: &'static CStr, at: &str, options: &'static CStr, read_only: bool) -> Step {
-    Step::Mount {
+fn mount(kind: &'static CStr, at: &str, options: &'static CStr, read_only: bool) -> MountStep {
+    MountStep::Mount {
         kind,
         at: inside(Path::new(at)),
         options,
@@ -339,7 +343,7 @@ fn is_dir(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
 }
 
-/// Tells whether this user may look into a directory.
+/// Returns whether this user may read a directory.
 fn is_open(path: &Path) -> bool {
     access(path, Access::READ_OK | Access::EXEC_OK).is_ok()
 }

@@ -1,4 +1,4 @@
-//! One step of furnishing a container's file system, prepared so that a process that has just
+//! One step of building a container's root file system, prepared so that a process that has just
 //! been forked can take it: no step allocates.
 
 use std::ffi::{CStr, CString};
@@ -15,17 +15,17 @@ use crate::sys;
 
 /// A step. Relative paths are those of the staging directory once it has been entered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
-    /// From here on no mount is seen outside.
-    Part,
+pub(super) enum MountStep {
+    /// Keeps all mounts of this namespace from the host's (`MS_PRIVATE`).
+    MakePrivate,
     /// Changes the working directory.
-    Enter(CString),
+    ChangeDir(CString),
     Dir {
         at: CString,
         mode: u32,
         owner: Option<(u32, u32)>,
     },
-    /// Changes who may do what with something that is there.
+    /// Changes the mode of a path.
     Mode {
         at: CString,
         mode: u32,
@@ -39,10 +39,10 @@ pub(super) enum Step {
         at: CString,
         to: CString,
     },
-    /// Takes away what has been put in the way of a file.
-    Forget(CString),
-    /// Marks a directory of an overlay's upper layer: what is below it in the lower is hidden.
-    Hide {
+    /// Unmounts and removes what lies at a path, to make room for a file.
+    Unmount(CString),
+    /// Marks a directory of an overlay's upper layer as opaque: the lower layer's is hidden.
+    Opaque {
         at: CString,
         mark: &'static CStr,
     },
@@ -52,7 +52,7 @@ pub(super) enum Step {
         options: &'static CStr,
         read_only: bool,
     },
-    /// Shows a directory of the host, with changes going elsewhere.
+    /// Shows a directory of the host under an overlay: changes go to the upper layer.
     Overlay {
         at: CString,
         lower: CString,
@@ -63,19 +63,19 @@ pub(super) enum Step {
         at: CString,
         read_only: bool,
     },
-    /// Lets nothing be changed in the mount at a path, whatever is mounted below it.
-    Seal(CString),
-    /// Makes the working directory the root, and lets go of the old one.
-    Settle,
+    /// Makes the mount at a path read-only, but not the mounts below it.
+    RemountReadOnly(CString),
+    /// Makes the working directory the root (`pivot_root`), and unmounts the old one.
+    PivotRoot,
 }
 
-/// Turns a path into what the kernel takes; one with a NUL leads nowhere.
+/// Returns a path as the kernel takes it; one with a NUL becomes empty.
 pub(super) fn c_path(path: impl AsRef<Path>) -> CString {
     CString::new(path.as_ref().as_os_str().as_bytes()).unwrap_or_default()
 }
 
-impl Step {
-    /// Takes the step. What did not work and could be done without is returned.
+impl MountStep {
+    /// Takes the step; returns the error of one that failed but can be left out.
     pub(super) fn take(&self) -> io::Result<Option<Errno>> {
         if let Self::Overlay { at, lower, options } = self {
             return overlay(at, lower, options);
@@ -85,22 +85,22 @@ impl Step {
 
     fn do_it(&self) -> io::Result<()> {
         match self {
-            Self::Part => {
+            Self::MakePrivate => {
                 let flags = MountPropagationFlags::REC | MountPropagationFlags::PRIVATE;
                 rustix::mount::mount_change(c"/", flags)?;
             }
-            Self::Enter(path) => rustix::process::chdir(path.as_c_str())?,
+            Self::ChangeDir(path) => rustix::process::chdir(path.as_c_str())?,
             Self::Dir { at, mode, owner } => make_dir(at, *mode, *owner)?,
             Self::Mode { at, mode } => {
                 rustix::fs::chmod(at.as_c_str(), Mode::from_raw_mode(*mode))?;
             }
             Self::File { at, mode, text } => write_file(at, *mode, text)?,
             Self::Link { at, to } => present(rustix::fs::symlink(to.as_c_str(), at.as_c_str()))?,
-            Self::Forget(at) => {
+            Self::Unmount(at) => {
                 let _ = rustix::mount::unmount(at.as_c_str(), UnmountFlags::DETACH);
                 let _ = rustix::fs::unlink(at.as_c_str());
             }
-            Self::Hide { at, mark } => {
+            Self::Opaque { at, mark } => {
                 rustix::fs::setxattr(at.as_c_str(), *mark, b"y", XattrFlags::empty())?;
             }
             Self::Mount {
@@ -126,8 +126,8 @@ impl Step {
                 at,
                 read_only,
             } => bind(from, at, *read_only)?,
-            Self::Seal(at) => sys::make_read_only(at, false)?,
-            Self::Settle => {
+            Self::RemountReadOnly(at) => sys::make_read_only(at, false)?,
+            Self::PivotRoot => {
                 rustix::process::pivot_root(c".", c".")?;
                 rustix::mount::unmount(c".", UnmountFlags::DETACH)?;
                 rustix::process::chdir(c"/")?;
@@ -184,17 +184,17 @@ fn bind(from: &CStr, at: &CStr, read_only: bool) -> io::Result<()> {
     Ok(())
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for MountStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Part => f.write_str("parting from the host's mounts"),
-            Self::Enter(path) => write!(f, "entering {}", path.to_string_lossy()),
+            Self::MakePrivate => f.write_str("making mounts private"),
+            Self::ChangeDir(path) => write!(f, "entering {}", path.to_string_lossy()),
             Self::Dir { at, .. } => write!(f, "making {}", at.to_string_lossy()),
             Self::Mode { at, .. } => write!(f, "opening {}", at.to_string_lossy()),
             Self::File { at, .. } => write!(f, "writing {}", at.to_string_lossy()),
             Self::Link { at, .. } => write!(f, "linking {}", at.to_string_lossy()),
-            Self::Forget(at) => write!(f, "clearing {}", at.to_string_lossy()),
-            Self::Hide { at, .. } => write!(f, "hiding what is below {}", at.to_string_lossy()),
+            Self::Unmount(at) => write!(f, "clearing {}", at.to_string_lossy()),
+            Self::Opaque { at, .. } => write!(f, "hiding what is below {}", at.to_string_lossy()),
             Self::Mount { kind, at, .. } => {
                 write!(
                     f,
@@ -212,8 +212,8 @@ impl fmt::Display for Step {
                     at.to_string_lossy()
                 )
             }
-            Self::Seal(at) => write!(f, "making {} read-only", at.to_string_lossy()),
-            Self::Settle => f.write_str("changing the root"),
+            Self::RemountReadOnly(at) => write!(f, "making {} read-only", at.to_string_lossy()),
+            Self::PivotRoot => f.write_str("changing the root"),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Trials of what isolation is made of, one by one, each in a process of its own that leaves
-//! nothing behind: `petset doctor` shows them.
+//! Trials of the parts of isolation, each in a process of its own that leaves nothing behind:
+//! `petset doctor` shows them.
 
 use std::ffi::CString;
 use std::io;
@@ -10,12 +10,12 @@ use rustix::mount::{MountFlags, MountPropagationFlags};
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 use crate::sys::users;
-use crate::sys::{self, Fork, Spaces};
+use crate::sys::{self, Fork, NamespaceFlags};
 
-/// One part of isolation: its name, and what it takes.
-type Part = (&'static str, fn() -> rustix::io::Result<()>);
+/// One part of isolation: its name, and the calls that it needs.
+type TrialPart = (&'static str, fn() -> rustix::io::Result<()>);
 
-const PARTS: [Part; 5] = [
+const PARTS: [TrialPart; 5] = [
     ("user namespace", user),
     ("mounts", mounts),
     ("overlay", overlay),
@@ -23,14 +23,13 @@ const PARTS: [Part; 5] = [
     ("host name", names),
 ];
 
-/// Tries each part; returns its name, and what the kernel had against it.
+/// Tries each part; returns its name, and the kernel's error.
 pub(crate) fn trials() -> Vec<(&'static str, Result<(), String>)> {
-    let outcome = |(name, part): Part| (name, apart(part).map_err(|error| error.to_string()));
+    let outcome = |(name, part): TrialPart| (name, apart(part).map_err(|error| error.to_string()));
     PARTS.into_iter().map(outcome).collect()
 }
 
-/// Tries whom pets can be made; returns why it cannot be anybody else than who runs petset, and the
-/// way out.
+/// Returns which users pets can run as; or why only as the user who runs petset, and the way out.
 pub(crate) fn whom_pets_can_be() -> Result<String, (String, String)> {
     if !sys::is_ordinary() {
         return Ok("isolated pets can run as any user".to_owned());
@@ -49,11 +48,11 @@ pub(crate) fn whom_pets_can_be() -> Result<String, (String, String)> {
     }
 }
 
-/// Does something in a process of its own.
+/// Makes the calls in a process of its own.
 fn apart(deed: fn() -> rustix::io::Result<()>) -> io::Result<()> {
     let Some(pid) = sys::fork(Fork::CHILD)? else {
         let code = deed().err().map_or(0, Errno::raw_os_error);
-        sys::leave(code)
+        sys::exit_now(code)
     };
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     let ended = loop {
@@ -76,7 +75,7 @@ fn user() -> rustix::io::Result<()> {
     }
     let user = rustix::process::geteuid().as_raw();
     let group = rustix::process::getegid().as_raw();
-    sys::unshare(Spaces::NEWUSER)?;
+    sys::unshare(NamespaceFlags::NEWUSER)?;
     let write = |name: &str, text: String| {
         let written = std::fs::write(Path::new("/proc/self").join(name), text);
         written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
@@ -88,7 +87,7 @@ fn user() -> rustix::io::Result<()> {
 
 fn mounts() -> rustix::io::Result<()> {
     user()?;
-    sys::unshare(Spaces::NEWNS)?;
+    sys::unshare(NamespaceFlags::NEWNS)?;
     let flags = MountPropagationFlags::REC | MountPropagationFlags::PRIVATE;
     rustix::mount::mount_change(c"/", flags)?;
     rustix::mount::mount(c"tmpfs", c"/tmp", c"tmpfs", MountFlags::NOSUID, c"mode=755")
@@ -118,7 +117,7 @@ fn overlay() -> rustix::io::Result<()> {
 /// The `/proc` of a process space shows it alone; some containers forbid to mount one.
 fn processes() -> rustix::io::Result<()> {
     mounts()?;
-    sys::unshare(Spaces::NEWPID)?;
+    sys::unshare(NamespaceFlags::NEWPID)?;
     let own = || {
         let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
         rustix::mount::mount(c"proc", c"/proc", c"proc", flags, c"")
@@ -129,6 +128,6 @@ fn processes() -> rustix::io::Result<()> {
 
 fn names() -> rustix::io::Result<()> {
     user()?;
-    sys::unshare(Spaces::NEWUTS | Spaces::NEWIPC)?;
+    sys::unshare(NamespaceFlags::NEWUTS | NamespaceFlags::NEWIPC)?;
     rustix::system::sethostname(b"petset")
 }

@@ -1,4 +1,4 @@
-//! Starting what the machine asks for: main processes, hooks, probes.
+//! Starting main processes, hooks and probes for the state machine.
 
 use std::io::PipeReader;
 use std::sync::Arc;
@@ -7,27 +7,27 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::process::{Process, Purpose};
-use super::{Answer, Keeper, surroundings};
+use super::{Completion, Keeper, pod_context};
 use crate::model::lifecycle::{
     ContainerIndex, Failure, HookKind, PodEvent, ProbeKind, ProbeOutcome,
 };
 use crate::runner::container::Prepared;
-use crate::runner::hooks::{self, Deed};
+use crate::runner::hooks::{self, HookAction};
 use crate::runner::logs::{self, Outlet};
-use crate::runner::probes::{self, Check};
+use crate::runner::probes::{self, Check, Reply};
 use crate::runner::{isolation, spawn, tree};
 use crate::store::{self, MainProcess, PetLayout, RunnerRecord, Sync};
 use crate::sys;
 use crate::sys::proc::ProcessId;
 
 impl Keeper {
-    /// Takes over what has changed of the pod.
+    /// Takes over a changed pod.
     pub(super) fn redefine(&mut self, pod: Pod) {
         self.pod = pod;
         let spec = self.pod.spec.clone().unwrap_or_default();
-        let fresh = super::vessels(&self.pod);
-        for (vessel, fresh) in self.vessels.iter_mut().zip(fresh) {
-            vessel.spec.image = fresh.spec.image;
+        let fresh = super::containers(&self.pod);
+        for (container, fresh) in self.containers.iter_mut().zip(fresh) {
+            container.spec.image = fresh.spec.image;
         }
         self.queue.push_back(PodEvent::Redefined(Box::new(spec)));
     }
@@ -41,40 +41,43 @@ impl Keeper {
     }
 
     pub(super) fn try_start(&mut self, place: ContainerIndex) -> Result<u32, Failure> {
-        let vessel = &self.vessels[place.0];
-        let name = vessel.spec.name.clone();
+        let container = &self.containers[place.0];
+        let name = container.spec.name.clone();
         let Prepared {
             mut launch,
             mut warnings,
-        } = self.supplies.launch(&self.pod, &vessel.spec)?;
+        } = self.supplies.launch(&self.pod, &container.spec)?;
         let fault = |words: String| Failure::Launch(format!("starting {}: {words}", self.name));
         launch.env.extend(isolation::variables(&self.pod));
         let (reader, writer) = spawn::pipe().map_err(|it| fault(format!("opening pipes: {it}")))?;
         let log = self.pet.log(&name);
         logs::keep_previous(&log, &self.pet.previous_log(&name));
-        let around = surroundings(&self.pod, &self.ip, &self.pet, &self.supplies);
-        let room = self.isolation.furnish(&launch, &around);
-        let room = room.map_err(fault)?;
+        let context = pod_context(&self.pod, &self.ip, &self.pet, &self.supplies);
+        let mounts = self.isolation.build_rootfs(&launch, &context);
+        let mounts = mounts.map_err(fault)?;
         let network = self.isolation.warnings();
-        warnings.extend(room.iter().flat_map(|room| room.lacks.clone()));
-        let door = self.isolation.door(room.as_ref(), &launch).map_err(fault)?;
+        warnings.extend(mounts.iter().flat_map(|mounts| mounts.lacks.clone()));
+        let namespaces = self
+            .isolation
+            .namespaces(mounts.as_ref(), &launch)
+            .map_err(fault)?;
         record_begin(&self.pod, &self.pet, &mut self.record);
-        let pid = spawn::spawn(&launch, &launch.argv, writer, door).map_err(fault)?;
+        let pid = spawn::spawn(&launch, &launch.argv, writer, namespaces).map_err(fault)?;
         launch.pid = pid;
         // Only `exec` and `describe` would miss it.
         let _ = store::replace_json(&self.pet.launch(&name), &launch, Sync::No);
         launch.argv = Vec::new();
         self.warn(network);
-        if self.vessels[place.0].launch.is_none() {
+        if self.containers[place.0].launch.is_none() {
             self.warn(warnings);
         }
-        let vessel = &mut self.vessels[place.0];
-        vessel.launch = Some(launch);
-        vessel.room = room;
-        vessel.outlet = Some(Outlet::new(reader, log));
-        vessel.sessions = vec![pid];
-        (vessel.ending, vessel.killing) = (false, false);
-        vessel.starts += 1;
+        let container = &mut self.containers[place.0];
+        container.launch = Some(launch);
+        container.mounts = mounts;
+        container.outlet = Some(Outlet::new(reader, log));
+        container.sessions = vec![pid];
+        (container.ending, container.killing) = (false, false);
+        container.starts += 1;
         self.remember(pid, place, Purpose::Main, None, None);
         self.record_main(name, pid);
         Ok(pid)
@@ -112,7 +115,7 @@ impl Keeper {
     }
 
     pub(super) fn terminate(&mut self, place: ContainerIndex) {
-        let signal = hooks::stop_signal(&self.vessels[place.0].spec);
+        let signal = hooks::stop_signal(&self.containers[place.0].spec);
         let is_main = |it: &&Process| it.place == place && it.purpose == Purpose::Main;
         match self.processes.iter().find(is_main) {
             Some(main) => {
@@ -123,32 +126,32 @@ impl Keeper {
     }
 
     pub(super) fn begin_hook(&mut self, place: ContainerIndex, hook: HookKind) {
-        let spec = &self.vessels[place.0].spec;
+        let spec = &self.containers[place.0].spec;
         let answer = move |outcome| PodEvent::Hooked {
             place,
             hook,
             outcome,
         };
-        match hooks::deed(spec, hook, &self.ip) {
+        match hooks::action_of(spec, hook, &self.ip) {
             Err(words) => self.queue.push_back(answer(Err(words))),
-            Ok(Deed::Sleep(pause)) => {
+            Ok(HookAction::Sleep(pause)) => {
                 let at = self.now().mono + pause;
-                let start = self.vessels[place.0].starts;
+                let start = self.containers[place.0].starts;
                 let event = answer(Ok(()));
                 self.sleeps.push((
                     at,
-                    Answer {
+                    Completion {
                         place,
                         start,
                         event,
                     },
                 ));
             }
-            Ok(Deed::Ask(check)) => {
+            Ok(HookAction::Ask(check)) => {
                 let patience = Duration::from_secs(600);
-                self.ask(place, check, patience, move |it| answer(hooks::outcome(it)));
+                self.ask(place, check, patience, move |reply| answer(reply.hooked()));
             }
-            Ok(Deed::Exec(argv)) => {
+            Ok(HookAction::Exec(argv)) => {
                 if let Err(words) = self.execute(place, Purpose::Hook(hook), &argv, None) {
                     self.queue.push_back(answer(Err(words)));
                 }
@@ -157,7 +160,7 @@ impl Keeper {
     }
 
     pub(super) fn begin_probe(&mut self, place: ContainerIndex, kind: ProbeKind, run: u32) {
-        let spec = &self.vessels[place.0].spec;
+        let spec = &self.containers[place.0].spec;
         let answer = move |outcome| PodEvent::Probed {
             place,
             kind,
@@ -177,7 +180,7 @@ impl Keeper {
                     self.queue.push_back(answer(ProbeOutcome::Error(words)));
                 }
             }
-            Ok(check) => self.ask(place, check, timeout, answer),
+            Ok(check) => self.ask(place, check, timeout, move |reply| answer(reply.probed())),
         }
     }
 
@@ -189,39 +192,39 @@ impl Keeper {
         argv: &[String],
         deadline: Option<Duration>,
     ) -> Result<(), String> {
-        let Some(launch) = &self.vessels[place.0].launch else {
+        let Some(launch) = &self.containers[place.0].launch else {
             return Err("the container does not run".to_owned());
         };
         let (reader, writer) = spawn::pipe().map_err(|error| error.to_string())?;
-        let door = self
+        let namespaces = self
             .isolation
-            .door(self.vessels[place.0].room.as_ref(), launch)?;
-        let pid = spawn::spawn(launch, argv, writer, door)?;
+            .namespaces(self.containers[place.0].mounts.as_ref(), launch)?;
+        let pid = spawn::spawn(launch, argv, writer, namespaces)?;
         match purpose {
-            // A probe tells by its environment: there may be millions of them.
+            // A probe is found by its environment: there may be millions of them.
             Purpose::Probe { .. } => {}
-            Purpose::Hook(_) | Purpose::Main => self.vessels[place.0].sessions.push(pid),
+            Purpose::Hook(_) | Purpose::Main => self.containers[place.0].sessions.push(pid),
         }
         self.remember(pid, place, purpose, deadline, Some(reader));
         Ok(())
     }
 
-    /// Looks at something over the network without keeping the loop waiting.
+    /// Makes a check over the network in a thread, without keeping the loop waiting.
     pub(super) fn ask(
         &mut self,
         place: ContainerIndex,
         check: Check,
         patience: Duration,
-        event: impl Fn(ProbeOutcome) -> PodEvent + Send + 'static,
+        event: impl Fn(Reply) -> PodEvent + Send + 'static,
     ) {
         let answer = self.answer.clone();
         let waker = Arc::clone(&self.waker);
-        let lost = event(ProbeOutcome::Error("no thread for it".to_owned()));
-        let start = self.vessels[place.0].starts;
+        let lost = event(Reply::Unchecked("no thread for it"));
+        let start = self.containers[place.0].starts;
         let dialer = self.isolation.dialer();
         let look = move || {
             let event = event(probes::look(&check, patience, dialer.as_ref()));
-            let _ = answer.send(Answer {
+            let _ = answer.send(Completion {
                 place,
                 start,
                 event,

@@ -1,4 +1,4 @@
-//! The processes that a runner starts itself, as opposed to what those start.
+//! The processes that a runner starts itself, as opposed to their descendants.
 
 use std::io::{PipeReader, Read};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::model::lifecycle::{ContainerIndex, Exit, HookKind, ProbeKind};
 /// The most of a probe's or hook's output that is kept for its message.
 const WORDS: usize = 1 << 10;
 
-/// What a process that the runner started is for.
+/// The purpose of a process that the runner started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     Main,
@@ -45,7 +45,7 @@ impl Process {
         }
     }
 
-    /// Returns what a failed command said, or else how it ended.
+    /// Returns the output of a failed command, or else how it ended.
     pub(super) fn complaint(&self, exit: Exit) -> String {
         let words = String::from_utf8_lossy(&self.words);
         match (words.trim(), exit) {

@@ -1,4 +1,4 @@
-//! Telling the world: the status, the record, the journal, and the supervisor.
+//! Publishing the status, the record and the events of a pet.
 
 use jiff::Timestamp;
 
@@ -34,7 +34,7 @@ impl Keeper {
         let _ = journal::append(&self.journal, &event);
     }
 
-    /// Writes what changed: once a turn, and tells the supervisor.
+    /// Writes the record and the status if they changed; called once a turn.
     pub(super) fn publish(&mut self) {
         if !self.recorded {
             self.recorded = self.record.write(&self.pet).is_ok();

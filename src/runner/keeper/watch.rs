@@ -62,32 +62,32 @@ impl Keeper {
 
     /// Returns the end of a failed container's log, where its spec wants that (V53).
     pub(super) fn last_words(&mut self, place: ContainerIndex, exit: Exit) -> Option<String> {
-        let vessel = &mut self.vessels[place.0];
-        let policy = vessel.spec.termination_message_policy.as_deref();
+        let container = &mut self.containers[place.0];
+        let policy = container.spec.termination_message_policy.as_deref();
         if exit.code() == 0 || policy != Some("FallbackToLogsOnError") {
             return None;
         }
-        vessel.outlet.as_mut()?.pump();
-        logs::tail(&self.pet.log(&vessel.spec.name))
+        container.outlet.as_mut()?.pump();
+        logs::tail(&self.pet.log(&container.spec.name))
     }
 
-    /// Looks after the trees whose main process has ended, and tells when one is gone.
+    /// Kills the trees that are to be killed, and reports those that are gone.
     pub(super) fn sweep(&mut self) {
-        for index in 0..self.vessels.len() {
+        for index in 0..self.containers.len() {
             let place = ContainerIndex(index);
-            if !self.vessels[index].ending {
+            if !self.containers[index].ending {
                 continue;
             }
             let tree = self.tree_of(place);
-            if self.vessels[index].killing {
+            if self.containers[index].killing {
                 tree::signal_all(&tree, Signal::KILL);
             }
             if !tree.is_empty() {
                 continue;
             }
-            let vessel = &mut self.vessels[index];
-            (vessel.ending, vessel.killing) = (false, false);
-            if let Some(mut outlet) = vessel.outlet.take() {
+            let container = &mut self.containers[index];
+            (container.ending, container.killing) = (false, false);
+            if let Some(mut outlet) = container.outlet.take() {
                 outlet.pump();
             }
             self.queue.push_back(PodEvent::Gone(place));
@@ -119,15 +119,15 @@ impl Keeper {
         }
         let session = tree::session_of(pid)?;
         let by_session = self
-            .vessels
+            .containers
             .iter()
             .position(|it| it.sessions.contains(&session));
         let by_name = || {
             let name = tree::container_of(pid)?;
-            self.vessels.iter().position(|it| it.spec.name == name)
+            self.containers.iter().position(|it| it.spec.name == name)
         };
         let only = || {
-            let mut started = (0..self.vessels.len()).filter(|&it| self.has_processes(it));
+            let mut started = (0..self.containers.len()).filter(|&it| self.has_processes(it));
             started.next().filter(|_| started.next().is_none())
         };
         by_session
@@ -136,7 +136,7 @@ impl Keeper {
             .map(ContainerIndex)
     }
 
-    /// Ends at once, with all that runs, when somebody removes the pet's directory.
+    /// Ends the runner and all processes of the pet at once when the pet's directory is removed.
     pub(in crate::runner) fn heed_removal(&self) -> std::io::Result<()> {
         let (removed, waker) = (Arc::clone(&self.removed), Arc::clone(&self.waker));
         store::when_removed(&self.pet.lock(), move || {
@@ -146,7 +146,7 @@ impl Keeper {
     }
 
     pub(super) fn has_processes(&self, index: usize) -> bool {
-        self.vessels[index].ending || self.processes.iter().any(|it| it.place.0 == index)
+        self.containers[index].ending || self.processes.iter().any(|it| it.place.0 == index)
     }
 
     pub(super) fn kill_everything(&self) {

@@ -12,11 +12,11 @@ use std::path::{Component, Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{Container, VolumeMount};
 
-use super::{Place, Sort, VolumeError, Volumes};
+use super::{PreparedVolumes, VolumeError, VolumeKind, VolumePath};
 use crate::model::expansion::expand_strictly;
 use crate::store::{Mount, make_dir};
 
-/// What a container gets: its working directory, and its mounts.
+/// The working directory and the mounts of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mounted {
     pub(crate) cwd: PathBuf,
@@ -27,18 +27,18 @@ pub(crate) struct Mounted {
 }
 
 /// A mount whose volume is known, before its link is made.
-struct Aim<'a> {
+struct ResolvedMount<'a> {
     mount: &'a VolumeMount,
-    place: &'a Place,
+    place: &'a VolumePath,
     sub_path: String,
-    /// The mount path below the root, without what does not matter.
+    /// The components of the mount path, without its root and dots.
     parts: Vec<OsString>,
     target: PathBuf,
     /// Where the container finds it.
     shown: PathBuf,
 }
 
-impl Volumes {
+impl PreparedVolumes {
     /// Returns the variables of all mounts whose place does not depend on variables.
     ///
     /// They belong into the environment before it is made, so that `$(PETSET_MOUNT_DATA)` works.
@@ -71,7 +71,7 @@ impl Volumes {
         let mut aims = aims.collect::<Result<Vec<_>, _>>()?;
         let variables = variables(&aims);
         let mut warnings = Vec::new();
-        // Outer mounts first: what lies within them is looked for where they lead.
+        // Outer mounts first: inner ones are looked for where the outer ones lead.
         aims.sort_by_key(|aim| aim.parts.len());
         for (at, aim) in aims.iter().enumerate() {
             if !aim.sub_path.is_empty() {
@@ -90,7 +90,7 @@ impl Volumes {
         };
         Ok(Mounted {
             cwd,
-            mounts: aims.iter().map(Aim::made).collect(),
+            mounts: aims.iter().map(ResolvedMount::made).collect(),
             variables,
             warnings,
         })
@@ -100,7 +100,7 @@ impl Volumes {
         &'a self,
         mount: &'a VolumeMount,
         lookup: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Aim<'a>, VolumeError> {
+    ) -> Result<ResolvedMount<'a>, VolumeError> {
         let name = &mount.name;
         let place = self.places.get(name);
         let place = place.ok_or_else(|| VolumeError::new(format!("volume {name:?} not found")))?;
@@ -124,7 +124,7 @@ impl Volumes {
             true => Path::new("/").join(parts.iter().collect::<PathBuf>()),
             false => target.clone(),
         };
-        Ok(Aim {
+        Ok(ResolvedMount {
             shown,
             mount,
             place,
@@ -135,8 +135,8 @@ impl Volumes {
     }
 }
 
-impl Aim<'_> {
-    /// Tells whether a path lies at or below the mount; a mount at the root has no link.
+impl ResolvedMount<'_> {
+    /// Returns whether a path lies at or below the mount; a mount at the root has no link.
     fn contains(&self, parts: &[OsString]) -> bool {
         !self.parts.is_empty() && parts.starts_with(&self.parts)
     }
@@ -183,7 +183,7 @@ fn check_sub_path(path: &str) -> Result<(), String> {
 }
 
 /// Names the places of mounts; the whole volume, or else its first mount, has the plain name.
-fn variables(aims: &[Aim<'_>]) -> Vec<(String, String)> {
+fn variables(aims: &[ResolvedMount<'_>]) -> Vec<(String, String)> {
     let mut ordered: Vec<_> = aims.iter().collect();
     ordered.sort_by_key(|aim| (expression(aim.mount).is_some(), !aim.sub_path.is_empty()));
     let mut plain: BTreeMap<&str, &Path> = BTreeMap::new();
@@ -219,7 +219,7 @@ fn as_variable(text: &str) -> String {
 }
 
 /// Makes a sub path that is not there yet, and never follows a link out of the volume (V06).
-fn make_sub_path(aim: &Aim<'_>, warnings: &mut Vec<String>) -> Result<(), String> {
+fn make_sub_path(aim: &ResolvedMount<'_>, warnings: &mut Vec<String>) -> Result<(), String> {
     let shown = |error: io::Error| format!("{}: {error}", aim.target.display());
     let base = fs::canonicalize(&aim.place.path).map_err(shown)?;
     let mut made = base.clone();
@@ -245,8 +245,8 @@ fn make_plain_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o755).create(path)
 }
 
-fn warn_of_made_file(aim: &Aim<'_>, warnings: &mut Vec<String>) {
-    if aim.place.sort == Sort::Written {
+fn warn_of_made_file(aim: &ResolvedMount<'_>, warnings: &mut Vec<String>) {
+    if aim.place.sort == VolumeKind::Written {
         let (volume, path) = (&aim.mount.name, &aim.sub_path);
         warnings.push(format!(
             "volume {volume} has no {path}: its subPath is an empty directory"
@@ -257,8 +257,8 @@ fn warn_of_made_file(aim: &Aim<'_>, warnings: &mut Vec<String>) {
 /// Makes the link by which the container finds a mount below its root directory.
 fn place_link(
     root: &Path,
-    aim: &Aim<'_>,
-    around: Option<&Aim<'_>>,
+    aim: &ResolvedMount<'_>,
+    around: Option<&ResolvedMount<'_>>,
     warnings: &mut Vec<String>,
 ) -> Result<(), VolumeError> {
     let unreachable = |why: String| {
@@ -287,7 +287,7 @@ fn place_link(
         let there = fs::read_link(&link).ok();
         let free = there.is_none() && fs::symlink_metadata(&link).is_err();
         let ours = there.as_ref() == Some(&aim.target);
-        if !ours && (outer.place.sort != Sort::Empty || !free) {
+        if !ours && (outer.place.sort != VolumeKind::Empty || !free) {
             let (other, path) = (&outer.mount.name, &outer.mount.mount_path);
             let why = format!("volume {other} is mounted around it at {path}");
             warnings.push(unreachable(why));
@@ -326,7 +326,7 @@ fn plain_working_directory(container: &Container, image_cwd: Option<&Path>) -> P
 fn working_directory(
     container: &Container,
     root: &Path,
-    aims: &[Aim<'_>],
+    aims: &[ResolvedMount<'_>],
     image_cwd: Option<&Path>,
 ) -> Result<PathBuf, VolumeError> {
     let given = container.working_dir.as_deref();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Place, Sort, Volumes};
+use super::{PreparedVolumes, VolumeKind, VolumePath};
 
 const SETGID: u32 = 0o2000;
 const READ: u32 = 0o440;
@@ -16,7 +16,7 @@ const ENTER: u32 = 0o110;
 
 /// Directories that are given to a group.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Gift {
+pub(crate) struct ChownJob {
     group: u32,
     keeps_what_fits: bool,
     directories: Vec<Directory>,
@@ -26,17 +26,17 @@ pub(crate) struct Gift {
 struct Directory {
     path: PathBuf,
     mask: u32,
-    /// Whether petset wrote what is in it.
+    /// Whether petset wrote the files in it.
     written: bool,
 }
 
-impl Volumes {
-    /// Returns what is to be given to a group: the files that petset wrote always, all others when
-    /// the pod begins, and with `keeps_what_fits` only those whose top does not fit.
-    pub(crate) fn gift(&self, group: u32, begins: bool, keeps_what_fits: bool) -> Gift {
+impl PreparedVolumes {
+    /// Returns the volumes to give to a group: those that petset wrote always, all others when the
+    /// pod starts, and with `keeps_what_fits` only those whose top directory does not fit.
+    pub(crate) fn job(&self, group: u32, begins: bool, keeps_what_fits: bool) -> ChownJob {
         let places = self.places.values().filter(|place| !place.of_host);
-        let directory = |place: &Place| {
-            let written = place.sort == Sort::Written;
+        let directory = |place: &VolumePath| {
+            let written = place.sort == VolumeKind::Written;
             let mask = match written || place.read_only {
                 true => READ,
                 false => WRITE,
@@ -48,7 +48,7 @@ impl Volumes {
                 written,
             })
         };
-        Gift {
+        ChownJob {
             group,
             keeps_what_fits,
             directories: places.filter_map(directory).collect(),
@@ -56,8 +56,8 @@ impl Volumes {
     }
 }
 
-impl Gift {
-    /// Gives it: for those who may.
+impl ChownJob {
+    /// Changes the group and mode of all files; needs the rights over them.
     pub(crate) fn give(&self) -> io::Result<()> {
         for Directory {
             path,
@@ -79,7 +79,7 @@ fn fits(path: &Path, group: u32, mask: u32) -> io::Result<bool> {
     Ok(found.gid() == group && found.mode() & wanted == wanted)
 }
 
-/// Gives a file, or a directory and all that is below it. Links are not followed.
+/// Gives a file, or a directory and everything below it, to a group. Links are not followed.
 fn give(path: &Path, group: u32, mask: u32) -> io::Result<()> {
     let found = fs::symlink_metadata(path)?;
     if found.gid() != group {

@@ -12,7 +12,7 @@ use std::path::{Component, Path};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, KeyToPath, Volume, VolumeProjection};
 
-use super::Home;
+use super::context::VolumeContext;
 use crate::model::environment::secret_entries;
 use crate::model::fields::{field, resource};
 use crate::store::{make_dir, remove_tree};
@@ -30,7 +30,7 @@ pub(super) struct Content {
 /// The files of a volume by their path in it.
 pub(super) type Files = BTreeMap<String, Content>;
 
-/// What a volume is to hold.
+/// The wanted files of a volume.
 #[derive(Debug, Default)]
 pub(super) struct Payload {
     pub(super) files: Files,
@@ -47,8 +47,8 @@ struct Keys<'a> {
     secret: bool,
 }
 
-/// Collects what `volume` is to hold; nothing for one that petset does not write.
-pub(super) fn of(volume: &Volume, home: &Home<'_>) -> Result<Option<Payload>, String> {
+/// Collects the files of `volume`; `None` for a volume that petset does not write.
+pub(super) fn of(volume: &Volume, home: &VolumeContext<'_>) -> Result<Option<Payload>, String> {
     let mut payload = Payload::default();
     if let Some(source) = &volume.config_map {
         let mode = source.default_mode.unwrap_or(DEFAULT_MODE);
@@ -88,7 +88,7 @@ fn project(
     volume: &Volume,
     part: &VolumeProjection,
     mode: i32,
-    home: &Home<'_>,
+    home: &VolumeContext<'_>,
 ) -> Result<(), String> {
     let VolumeProjection {
         cluster_trust_bundle,
@@ -126,7 +126,7 @@ fn project(
 }
 
 fn config_map<'a>(
-    home: &Home<'_>,
+    home: &VolumeContext<'_>,
     name: &str,
     mode: i32,
     items: Option<&'a [KeyToPath]>,
@@ -159,7 +159,7 @@ fn config_map<'a>(
 }
 
 fn secret<'a>(
-    home: &Home<'_>,
+    home: &VolumeContext<'_>,
     name: &str,
     mode: i32,
     items: Option<&'a [KeyToPath]>,
@@ -230,7 +230,7 @@ impl Keys<'_> {
 
 /// Writes fields of the pod as files (V08).
 fn fields(
-    home: &Home<'_>,
+    home: &VolumeContext<'_>,
     mode: i32,
     items: Option<&[DownwardAPIVolumeFile]>,
 ) -> Result<Files, String> {
@@ -263,7 +263,7 @@ fn refuse_escape(path: &str) -> Result<(), String> {
     Err(format!("{path:?} must be a relative path without '..'"))
 }
 
-/// Makes the volume at `path` hold `files` and nothing else; what is equal is left alone.
+/// Makes the volume at `path` hold `files` and nothing else; equal content is left alone.
 pub(super) fn write(path: &Path, files: &Files) -> io::Result<()> {
     make_open_dir(path)?;
     let current = fs::read_link(path.join(CURRENT)).ok();

@@ -51,7 +51,7 @@ impl Sandbox {
         pet.volumes().join(name)
     }
 
-    fn prepare(&self, volumes: Value) -> Result<Volumes, String> {
+    fn prepare(&self, volumes: Value) -> Result<PreparedVolumes, String> {
         let pod = json!({
             "metadata": {"name": "web-0", "namespace": "default", "labels": {"app": "web"}},
             "spec": {"volumes": volumes,

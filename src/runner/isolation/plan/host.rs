@@ -1,23 +1,22 @@
 //! The host's directories, shown so that changes go with the container.
 
-use std::collections::BTreeSet;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::{PRIVATE, Plan, bind, empty_file, inside, is_dir, is_open, mount, plain_dir};
-use crate::runner::isolation::step::{Step, c_path};
+use super::{PRIVATE, RootfsPlan, bind, empty_file, inside, is_dir, is_open, mount, plain_dir};
+use crate::runner::isolation::step::{MountStep, c_path};
 
-/// Below them, servers keep what they write: an ordinary user gets directories of their own
-/// there, for they belong to users who do not exist in the namespace.
+/// The directories below which servers write: an ordinary user gets copies of their own, since the
+/// host's belong to users that the user namespace does not map.
 const WRITTEN: [&str; 4] = ["/var/log", "/var/lib", "/var/cache", "/var/spool"];
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
-/// What root could reach the host by.
+/// The parts of `/proc` through which root could change the host.
 const KERNEL: [&str; 5] = ["sys", "sysrq-trigger", "irq", "bus", "fs"];
 /// A directory with more mounts below it is shown as it is, read-only.
 const MANY_MOUNTS: usize = 64;
 
-impl Plan<'_> {
+impl RootfsPlan<'_> {
     /// Shows the host's directories, each in its own way.
     pub(super) fn show_host(&mut self) {
         let private = PRIVATE.map(PathBuf::from);
@@ -30,7 +29,7 @@ impl Plan<'_> {
             let read_only = kind == c"sysfs";
             self.base.push(mount(kind, at, c"", read_only));
         }
-        if !self.site.ordinary {
+        if !self.spec.ordinary {
             self.lock_kernel();
         }
         for entry in self.entries(Path::new("/")) {
@@ -44,7 +43,7 @@ impl Plan<'_> {
         for name in KERNEL {
             let path = Path::new("/proc").join(name);
             if path.exists() {
-                self.base.push(Step::Bind {
+                self.base.push(MountStep::Bind {
                     from: inside(&path),
                     at: inside(&path),
                     read_only: true,
@@ -62,7 +61,7 @@ impl Plan<'_> {
         if found.is_symlink() {
             if let Ok(to) = fs::read_link(&there) {
                 let (at, to) = (inside(path), c_path(to));
-                self.base.push(Step::Link { at, to });
+                self.base.push(MountStep::Link { at, to });
             }
         } else if found.is_dir() {
             self.show_dir(path, &found);
@@ -77,8 +76,8 @@ impl Plan<'_> {
         let there = self.on_host(path);
         let below = |other: &&PathBuf| other.starts_with(&there) && **other != there;
         let mounts = self.host_mounts.iter().filter(below).count();
-        // Others who are to pass here on their way must not see what is only its owner's.
-        let way = self.site.stranger && self.site.state.starts_with(path);
+        // A user who only passes through must not see its owner's files.
+        let way = self.spec.other_user && self.spec.state.starts_with(path);
         if !is_open(&there) || (way && found.mode() & 0o001 == 0) {
             self.made.insert(path.to_owned());
             self.base.push(plain_dir(inside(path), 0o755));
@@ -90,7 +89,7 @@ impl Plan<'_> {
             self.made.insert(path.to_owned());
             let (at, mode) = (inside(path), found.mode() & 0o7777);
             let owner = self.owner(found);
-            self.base.push(Step::Dir { at, mode, owner });
+            self.base.push(MountStep::Dir { at, mode, owner });
             for entry in self.entries(path) {
                 self.show(&entry);
             }
@@ -106,14 +105,14 @@ impl Plan<'_> {
         self.base.push(plain_dir(inside(path), 0o755));
         let upper = format!("u/{number}");
         let mode = found.mode() & 0o7777;
-        self.layers.push(Step::Dir {
+        self.layers.push(MountStep::Dir {
             at: c_path(&upper),
             mode,
             owner: self.owner(found),
         });
         self.layers
             .push(plain_dir(c_path(format!("w/{number}")), 0o755));
-        let marks = match self.site.ordinary {
+        let marks = match self.spec.ordinary {
             true => "userxattr",
             // A directory of the host can be renamed.
             false => "index=off,metacopy=off,redirect_dir=on",
@@ -121,14 +120,14 @@ impl Plan<'_> {
         let there = self.on_host(path);
         let lower = escaped(&there);
         let options = format!("lowerdir={lower},upperdir={upper},workdir=w/{number},{marks}");
-        self.shown.push(Step::Overlay {
+        self.shown.push(MountStep::Overlay {
             at: inside(path),
             lower: c_path(&there),
             options: c_path(options),
         });
     }
 
-    pub(super) fn furnish_dev(&mut self) {
+    pub(super) fn make_dev(&mut self) {
         for name in DEVICES {
             let path = Path::new("/dev").join(name);
             if path.exists() {
@@ -144,7 +143,7 @@ impl Plan<'_> {
             ("ptmx", "pts/ptmx"),
         ];
         for (name, to) in links {
-            self.base.push(Step::Link {
+            self.base.push(MountStep::Link {
                 at: inside(&Path::new("/dev").join(name)),
                 to: c_path(to),
             });
@@ -189,7 +188,7 @@ impl Plan<'_> {
     pub(super) fn open_own(&mut self) {
         let home = std::env::var_os("HOME").map(PathBuf::from);
         let user = rustix::process::geteuid().as_raw();
-        for path in home.iter().chain(self.site.needed) {
+        for path in home.iter().chain(self.spec.needed) {
             let Ok(real) = fs::canonicalize(path) else {
                 continue;
             };
@@ -216,27 +215,6 @@ impl Plan<'_> {
     }
 }
 
-/// Lists where something is mounted on the host.
-pub(super) fn mounts() -> BTreeSet<PathBuf> {
-    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    text.lines().filter_map(mount_point).collect()
-}
-
-/// Takes the mount point out of a line of mountinfo, in which blanks are written as `\040`.
-fn mount_point(line: &str) -> Option<PathBuf> {
-    let point = line.split(' ').nth(4)?;
-    let mut path = String::new();
-    let mut rest = point;
-    while let Some(at) = rest.find('\\') {
-        path.push_str(&rest[..at]);
-        let code = u8::from_str_radix(rest.get(at + 1..at + 4)?, 8).ok()?;
-        path.push(char::from(code));
-        rest = &rest[at + 4..];
-    }
-    path.push_str(rest);
-    Some(PathBuf::from(path))
-}
-
 /// A comma or a colon in a path would mean something to the overlay.
 fn escaped(path: &Path) -> String {
     let text = path.to_string_lossy();
@@ -250,12 +228,6 @@ fn escaped(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_mount_point_may_hold_blanks() {
-        let line = r"36 35 98:0 / /mnt/my\040disk rw,noatime - ext3 /dev/root rw";
-        assert_eq!(mount_point(line), Some(PathBuf::from("/mnt/my disk")));
-    }
 
     #[test]
     fn what_an_overlay_would_misread_is_escaped() {

@@ -1,22 +1,22 @@
-//! Where in the root something is made, and what is there already.
+//! Mount points: where they are made in the root or a layer, and what exists there already.
 
 use std::ffi::{CStr, CString, OsString};
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-use super::{PRIVATE, Plan, empty_file, entries, inside, is_open, plain_dir};
-use crate::runner::isolation::step::{Step, c_path};
+use super::{PRIVATE, RootfsPlan, empty_file, entries, inside, is_open, plain_dir};
+use crate::runner::isolation::step::{MountStep, c_path};
 
 const MOST_LINKS: u32 = 40;
 
-impl Plan<'_> {
-    /// Returns where the host has what the pet sees at `path`.
+impl RootfsPlan<'_> {
+    /// Returns the host's path of what the pet sees at `path`.
     pub(super) fn on_host(&self, path: &Path) -> PathBuf {
-        self.site.root.join(path.strip_prefix("/").unwrap_or(path))
+        self.spec.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    /// Lists what the host has in a directory, by the paths that the pet sees.
+    /// Lists the host's entries of a directory, by the paths that the pet sees.
     pub(super) fn entries(&self, path: &Path) -> Vec<PathBuf> {
         let all = entries(&self.on_host(path)).into_iter();
         all.filter_map(|entry| Some(path.join(entry.file_name()?)))
@@ -87,7 +87,7 @@ impl Plan<'_> {
             owner = self.owner(found);
         }
         let at = self.place(path);
-        self.layers.push(Step::Dir { at, mode, owner });
+        self.layers.push(MountStep::Dir { at, mode, owner });
         if there.is_some() && !is_open(&self.on_host(path)) {
             self.hide(path);
         }
@@ -95,16 +95,16 @@ impl Plan<'_> {
 
     pub(super) fn hide(&mut self, path: &Path) {
         if self.hidden.insert(path.to_owned()) {
-            let mark: &CStr = match self.site.ordinary {
+            let mark: &CStr = match self.spec.ordinary {
                 true => c"user.overlay.opaque",
                 false => c"trusted.overlay.opaque",
             };
             let at = self.place(path);
-            self.layers.push(Step::Hide { at, mark });
+            self.layers.push(MountStep::Opaque { at, mark });
         }
     }
 
-    /// Returns what the host shows at a path, if the pet sees it too.
+    /// Returns the host's metadata of a path, if the pet sees it too.
     pub(super) fn visible(&self, path: &Path) -> Option<Metadata> {
         self.layer_of(path)?;
         let hidden = path.ancestors().any(|above| self.hidden.contains(above));

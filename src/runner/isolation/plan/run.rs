@@ -1,26 +1,26 @@
-//! What servers expect below `/run`: the directories that their packages make there when a machine
-//! starts, as `tmpfiles.d` lists them.
+//! The directories below `/run` that packages make when a machine starts, as `tmpfiles.d` lists
+//! them: servers expect them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Plan, inside};
-use crate::runner::isolation::step::Step;
+use super::{RootfsPlan, inside};
+use crate::runner::isolation::step::MountStep;
 
 const LISTS: [&str; 2] = ["/usr/lib/tmpfiles.d", "/etc/tmpfiles.d"];
 
-/// A directory that a package wants.
+/// A line of `tmpfiles.d` that asks for a directory.
 #[derive(Debug, PartialEq, Eq)]
-struct Entry<'a> {
+struct TmpfilesEntry<'a> {
     path: PathBuf,
     mode: u32,
     user: &'a str,
     group: &'a str,
 }
 
-impl Plan<'_> {
-    /// Makes what packages want below `/run`.
-    pub(super) fn furnish_run(&mut self) {
+impl RootfsPlan<'_> {
+    /// Makes the directories that packages want below `/run`.
+    pub(super) fn make_run_dirs(&mut self) {
         let read = |path: &str| fs::read_to_string(self.on_host(Path::new(path)));
         let users = read("/etc/passwd").unwrap_or_default();
         let groups = read("/etc/group").unwrap_or_default();
@@ -36,7 +36,7 @@ impl Plan<'_> {
         }
     }
 
-    fn make_run_dir(&mut self, entry: &Entry<'_>, owner: Option<(u32, u32)>) {
+    fn make_run_dir(&mut self, entry: &TmpfilesEntry<'_>, owner: Option<(u32, u32)>) {
         if self.made.contains(&entry.path) {
             return;
         }
@@ -46,12 +46,12 @@ impl Plan<'_> {
         self.made.insert(entry.path.clone());
         let owner = owner.filter(|owner| self.can_own(*owner));
         let (at, mode) = (inside(&entry.path), entry.mode);
-        self.base.push(Step::Dir { at, mode, owner });
+        self.base.push(MountStep::Dir { at, mode, owner });
     }
 }
 
 /// Reads a line that asks for a directory below `/run` and knows its name for sure.
-fn parse(line: &str) -> Option<Entry<'_>> {
+fn parse(line: &str) -> Option<TmpfilesEntry<'_>> {
     let mut words = line.split_ascii_whitespace();
     let (kind, path) = (words.next()?, words.next()?);
     let path = path.strip_prefix("/var").unwrap_or(path);
@@ -64,7 +64,7 @@ fn parse(line: &str) -> Option<Entry<'_>> {
     }
     let mut word = || words.next().filter(|word| *word != "-");
     let mode = word().unwrap_or("0755");
-    Some(Entry {
+    Some(TmpfilesEntry {
         path: Path::new(path).components().collect(),
         mode: u32::from_str_radix(mode.trim_start_matches(['~', ':']), 8).ok()?,
         user: word().unwrap_or("root"),

@@ -1,18 +1,18 @@
-//! What a pet sees of state directories: of its own the view that is made for pets, of others
+//! The state directories in a container: of its own the view that is made for pets, of others
 //! nothing.
 
 use std::ffi::CStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::{PRIVATE, Plan, bind, empty_file, entries, inside, plain_dir};
-use crate::runner::isolation::step::{Step, c_path};
+use super::{PRIVATE, RootfsPlan, bind, empty_file, entries, inside, plain_dir};
+use crate::runner::isolation::step::{MountStep, c_path};
 
-impl Plan<'_> {
+impl RootfsPlan<'_> {
     /// Covers the state directory with a directory of the pet's own.
     pub(super) fn cover_state(&mut self) {
-        let state = self.site.state;
-        if self.site.stranger {
+        let state = self.spec.state;
+        if self.spec.other_user {
             self.let_through(state);
         }
         match self.is_shown(state) {
@@ -38,8 +38,8 @@ impl Plan<'_> {
         self.show_programs();
     }
 
-    /// Lets everybody pass on the way to a path: a directory that only its owner may enter shows
-    /// nothing else than that way, for it is shown to others.
+    /// Lets every user pass through the directories above a path: one that only its owner may enter
+    /// shows nothing but the next, since the container's user is not its owner.
     fn let_through(&mut self, path: &Path) {
         let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
         above.reverse();
@@ -53,21 +53,21 @@ impl Plan<'_> {
             let at = self.place(path);
             let (mode, owner) = (found.mode() & 0o7777 | 0o111, self.owner(&found));
             self.made.insert(path.to_owned());
-            self.layers.push(Step::Dir {
+            self.layers.push(MountStep::Dir {
                 at: at.clone(),
                 mode,
                 owner,
             });
-            self.layers.push(Step::Mode { at, mode });
+            self.layers.push(MountStep::Mode { at, mode });
             self.hide(path);
         }
     }
 
     /// Covers other state directories, as far as they would be seen.
     pub(super) fn cover_others(&mut self) {
-        for other in self.site.others {
-            let around = self.site.state.starts_with(other);
-            if !around && !other.starts_with(self.site.state) && self.is_shown(other) {
+        for other in self.spec.others {
+            let around = self.spec.state.starts_with(other);
+            if !around && !other.starts_with(self.spec.state) && self.is_shown(other) {
                 self.cover(other, c"o");
             }
         }
@@ -76,14 +76,14 @@ impl Plan<'_> {
     /// Mounts an empty directory over one that the host has.
     fn cover(&mut self, path: &Path, by: &CStr) {
         self.layers.push(plain_dir(by.to_owned(), 0o755));
-        self.top.push(Step::Bind {
+        self.top.push(MountStep::Bind {
             from: by.to_owned(),
             at: inside(path),
             read_only: false,
         });
     }
 
-    /// Tells whether a directory of the host is seen by the pet.
+    /// Returns whether the pet sees a directory of the host.
     fn is_shown(&self, path: &Path) -> bool {
         let bound = self.bound.iter().any(|top| path.starts_with(top));
         let seen = bound || self.visible(path).is_some();
@@ -93,14 +93,14 @@ impl Plan<'_> {
 
     /// Puts this program where the state directory has links to it.
     fn show_programs(&mut self) {
-        let bin = self.site.state.join("bin");
+        let bin = self.spec.state.join("bin");
         let program = bin.join("petset");
         self.top.push(plain_dir(inside(&bin), 0o755));
         self.top.push(empty_file(inside(&program)));
-        self.top.push(bind(self.site.program, &program, true));
+        self.top.push(bind(self.spec.program, &program, true));
         for link in entries(&bin).into_iter().filter(|link| *link != program) {
             let (at, to) = (inside(&link), c_path("petset"));
-            self.top.push(Step::Link { at, to });
+            self.top.push(MountStep::Link { at, to });
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Running a program as a process of a container that runs already: `petset exec`.
+//! Running a program in the namespaces of a running container: `petset exec`.
 
 mod terminal;
 
@@ -11,16 +11,17 @@ use std::path::Path;
 use std::process::Command;
 
 use rustix::process::{Pid, PidfdFlags, WaitOptions, WaitStatus, pidfd_open, waitpid};
-use rustix::thread::ThreadNameSpaceType as Entered;
+use rustix::thread::ThreadNameSpaceType as Kinds;
 
 use self::terminal::Terminal;
+use super::sandbox::ids_of;
 use crate::runner::spawn;
 use crate::store::Launch;
-use crate::sys::{self, Door};
+use crate::sys::{self, Namespaces};
 
 /// Runs a program beside the main process of a container, and returns how it ended. It has this
 /// process's streams; with `tty`, and if they are a terminal's, one of the container's own.
-pub(crate) fn visit(launch: &Launch, argv: &[String], tty: bool) -> io::Result<WaitStatus> {
+pub(crate) fn exec(launch: &Launch, argv: &[String], tty: bool) -> io::Result<WaitStatus> {
     let (program, args) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = Command::new(program);
     command
@@ -30,17 +31,19 @@ pub(crate) fn visit(launch: &Launch, argv: &[String], tty: bool) -> io::Result<W
     let terminal = (tty && terminal::is_here()).then(|| Terminal::open(launch));
     let terminal = terminal.transpose()?;
     let (reader, writer) = io::pipe()?;
-    sys::go_through(&mut command, door_of(launch)?, writer.into());
+    sys::enter_before_exec(&mut command, namespaces_of(launch)?, writer.into());
     let directory = CString::new(launch.cwd.as_os_str().as_bytes())?;
-    sys::begin_in(&mut command, directory);
+    sys::chdir_before_exec(&mut command, directory);
     if let Some(terminal) = &terminal {
         terminal.give(&mut command)?;
     }
-    command.spawn().map_err(|error| sys::Stage::of(error).1)?;
+    command
+        .spawn()
+        .map_err(|error| sys::LaunchStage::of(error).1)?;
     drop(command);
     // Ctrl-C is meant for the program, which is in the same group of processes.
-    sys::ignore_keys();
-    let pid = spawn::told_pid(reader)?;
+    sys::ignore_terminal_signals();
+    let pid = spawn::read_pid(reader)?;
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     if let (Some(terminal), Some(pid)) = (terminal, pid) {
         terminal.serve(pid)?;
@@ -54,31 +57,31 @@ pub(crate) fn visit(launch: &Launch, argv: &[String], tty: bool) -> io::Result<W
     }
 }
 
-/// Returns the way to where a process lives.
-fn door_of(launch: &Launch) -> io::Result<Door> {
+/// Returns the namespaces of a container's main process that are not this process's own.
+fn namespaces_of(launch: &Launch) -> io::Result<Namespaces> {
     let pid = launch.pid;
     let kinds = [
-        ("user", Entered::USER),
-        ("pid", Entered::PROCESS_ID),
-        ("uts", Entered::HOST_NAME_AND_NIS_DOMAIN_NAME),
-        ("ipc", Entered::INTER_PROCESS_COMMUNICATION),
-        ("net", Entered::NETWORK),
+        ("user", Kinds::USER),
+        ("pid", Kinds::PROCESS_ID),
+        ("uts", Kinds::HOST_NAME_AND_NIS_DOMAIN_NAME),
+        ("ipc", Kinds::INTER_PROCESS_COMMUNICATION),
+        ("net", Kinds::NETWORK),
     ];
     let theirs = Path::new("/proc").join(pid.to_string()).join("ns");
     let others = kinds.into_iter().filter(|(name, _)| {
         let own = fs::read_link(Path::new("/proc/self/ns").join(name));
         own.ok() != fs::read_link(theirs.join(name)).ok()
     });
-    let spaces = others.fold(Entered::empty(), |all, (_, kind)| all | kind);
+    let kinds = others.fold(Kinds::empty(), |all, (_, kind)| all | kind);
     let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
     let number = number.ok_or(io::ErrorKind::NotFound)?;
     let mounts: OwnedFd = File::open(theirs.join("mnt"))?.into();
-    Ok(Door {
+    Ok(Namespaces {
         process: pidfd_open(number, PidfdFlags::empty())?,
-        spaces,
+        kinds,
         mounts,
-        harmless: !spaces.contains(Entered::USER) || launch.user.is_some(),
-        ids: super::ids_of(launch),
-        humble: launch.no_new_privs,
+        drop_capabilities: !kinds.contains(Kinds::USER) || launch.user.is_some(),
+        ids: ids_of(launch),
+        no_new_privs: launch.no_new_privs,
     })
 }

@@ -1,8 +1,8 @@
 //! A terminal in a container, tied to the one that this process has.
 //!
-//! The container has terminals of its own (`/dev/pts`), so that what runs there finds its own by
-//! name and can control its jobs. This process passes on what is typed, as it is typed, and what
-//! is shown, and the size of the window whenever it changes.
+//! The container has terminals of its own (`/dev/pts`), so that a program in it finds its terminal
+//! by name and can control its jobs. This process copies input and output between the two, and the
+//! size of the window whenever it changes.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -31,12 +31,12 @@ pub(super) struct Terminal {
     inner: OwnedFd,
 }
 
-/// This process's terminal, passing on what is typed; it is as it was when this is dropped.
+/// This process's terminal in raw mode; dropping this restores its former mode.
 struct Raw {
     before: Termios,
 }
 
-/// Tells whether this process has a terminal to tie one to.
+/// Returns whether both stdin and stdout of this process are a terminal.
 pub(super) fn is_here() -> bool {
     isatty(stdin()) && isatty(stdout())
 }
@@ -53,7 +53,7 @@ impl Terminal {
         let inner = ioctl_tiocgptpeer(&outer, flags)?;
         if let Some(user) = &launch.user {
             let owner = Some(Uid::from_raw(user.uid));
-            // Who may not give it away opens it: nobody else is in there.
+            // Without the right to give it away it is opened to all: only the pet can reach it.
             rustix::fs::fchown(&inner, owner, None)
                 .or_else(|_| rustix::fs::fchmod(&inner, Mode::from_raw_mode(0o666)))?;
         }
@@ -62,14 +62,14 @@ impl Terminal {
         Ok(terminal)
     }
 
-    /// Gives it to what is about to be started.
+    /// Makes it the terminal of a program that is about to be started.
     pub(super) fn give(&self, command: &mut Command) -> io::Result<()> {
         let end = || self.inner.try_clone().map(Stdio::from);
         command.stdin(end()?).stdout(end()?).stderr(end()?);
         if let Ok(kind) = std::env::var("TERM") {
             command.env("TERM", kind);
         }
-        sys::lead_terminal(command);
+        sys::take_terminal(command);
         Ok(())
     }
 
@@ -80,7 +80,7 @@ impl Terminal {
         }
     }
 
-    /// Passes everything on until the process has ended and all that it said was shown.
+    /// Copies until the process has ended and all its output was shown.
     pub(super) fn serve(self, pid: Pid) -> io::Result<()> {
         let Self { outer, inner } = self;
         drop(inner);
@@ -137,7 +137,7 @@ impl Drop for Raw {
     }
 }
 
-/// Passes on what can be read now; tells whether more may come.
+/// Copies what can be read now; returns whether more may come.
 fn pass(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<bool> {
     let mut buffer = [0; 4096];
     let read = match rustix::io::read(from, &mut buffer) {

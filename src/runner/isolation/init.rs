@@ -1,0 +1,132 @@
+//! The first process of a sandbox: pid 1 of its pid namespace, which holds all its namespaces.
+//!
+//! It is a fork of the runner that executes no other program, so nothing in here may allocate. It
+//! sets up what the namespaces share, reaps orphans, makes sockets for the [`Dialer`], and ends,
+//! and the sandbox with it, once the runner's end of their link is closed.
+//!
+//! [`Dialer`]: super::dialer::Dialer
+
+use std::ffi::CStr;
+use std::os::fd::BorrowedFd;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
+use rustix::process::Signal;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use super::context::PodContext;
+use super::message::Message;
+use super::{dialer, files};
+use crate::sys::{self, Fork, NamespaceFlags};
+
+/// The settings of the first process of a sandbox.
+pub(super) struct InitProcess {
+    namespaces: NamespaceFlags,
+    host_name: String,
+    network: bool,
+    /// The group range that allows pings where only the own group is mapped.
+    own_group: String,
+}
+
+/// A step of setting up a sandbox, with its name in errors.
+type InitStep = (&'static str, fn(&InitProcess) -> rustix::io::Result<()>);
+
+const STEPS: [InitStep; 3] = [
+    ("leaving the session", InitProcess::leave_session),
+    ("naming the host", InitProcess::set_host_name),
+    ("freeing low ports", InitProcess::free_ports),
+];
+
+/// Returns the name of a step of setting up a sandbox.
+pub(super) fn step_name(step: usize) -> &'static str {
+    STEPS.get(step).map_or("its birth", |(name, _)| name)
+}
+
+impl InitProcess {
+    /// Prepares the process; `network` says that the sandbox has a network namespace.
+    pub(super) fn new(context: &PodContext<'_>, network: bool) -> Self {
+        let (_, group) = sys::own_ids();
+        let mut namespaces =
+            NamespaceFlags::NEWPID | NamespaceFlags::NEWUTS | NamespaceFlags::NEWIPC;
+        namespaces.set(NamespaceFlags::NEWNET, network);
+        Self {
+            namespaces,
+            host_name: files::host_name(context.pod, context.cluster_domain),
+            network,
+            own_group: format!("{group} {group}"),
+        }
+    }
+
+    /// Enters the user namespace if there is one, forks the first process as a child of the
+    /// runner, sends its pid, and ends: this process is itself a fork.
+    pub(super) fn fork(&self, userns: Option<BorrowedFd<'_>>, link: BorrowedFd<'_>) -> ! {
+        let kind = Some(LinkNameSpaceType::User);
+        let entered = userns.map_or(Ok(()), |userns| move_into_link_name_space(userns, kind));
+        let how = Fork {
+            namespaces: self.namespaces,
+            sibling: true,
+        };
+        match entered.map_err(Into::into).and_then(|()| sys::fork(how)) {
+            Ok(None) => self.run(link),
+            Ok(Some(pid)) => Message::send_forked(Ok(pid), link),
+            Err(error) => Message::send_forked(Err(error), link),
+        }
+        sys::exit_now(0)
+    }
+
+    /// Is the first process of the sandbox, to its end.
+    fn run(&self, link: BorrowedFd<'_>) -> ! {
+        sys::close_all_but(link);
+        sys::reset_signals();
+        sys::reap_automatically();
+        for (number, (_, step)) in STEPS.iter().enumerate() {
+            if let Err(error) = step(self) {
+                Message::failed(number, error).send(link);
+                sys::exit_now(1);
+            }
+        }
+        Message::Done.send(link);
+        let mut request = [0; 1];
+        loop {
+            match rustix::net::recv(link, &mut request, RecvFlags::empty()) {
+                Ok((0, _)) => sys::exit_now(0),
+                Ok(_) => dialer::answer(link, request[0]),
+                Err(Errno::INTR) => {}
+                Err(_) => sys::exit_now(1),
+            }
+        }
+    }
+
+    fn leave_session(&self) -> rustix::io::Result<()> {
+        rustix::process::setsid()?;
+        let _ = rustix::thread::set_name(c"petset-init");
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+    }
+
+    fn set_host_name(&self) -> rustix::io::Result<()> {
+        rustix::system::sethostname(self.host_name.as_bytes())
+    }
+
+    /// Lets every user bind every port: all ports of this network are the pet's.
+    fn free_ports(&self) -> rustix::io::Result<()> {
+        if self.network {
+            write(c"/proc/sys/net/ipv4/ip_unprivileged_port_start", b"0")?;
+            let _ = self.allow_ping();
+        }
+        Ok(())
+    }
+
+    /// Lets every group send pings, as container runtimes do; the user namespace of an ordinary
+    /// user may map only one group.
+    fn allow_ping(&self) -> rustix::io::Result<()> {
+        let range = c"/proc/sys/net/ipv4/ping_group_range";
+        write(range, b"0 2147483647").or_else(|_| write(range, self.own_group.as_bytes()))
+    }
+}
+
+fn write(path: &CStr, text: &[u8]) -> rustix::io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty())?;
+    rustix::io::write(&file, text).map(drop)
+}
