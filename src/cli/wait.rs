@@ -20,7 +20,7 @@ use crate::model::object::Object;
 use crate::model::pod::set_of;
 use crate::model::{ObjectName, ObjectRef, PetName, SetName, parse_duration};
 use crate::problem::{Kind, Problem, Result};
-
+use crate::store::PidFile;
 use crate::supervisor;
 use condition::Condition;
 
@@ -190,7 +190,7 @@ impl<'a> ConditionWaiter<'a> {
     /// not started again.
     fn expect_supervisor(&mut self) -> Result<()> {
         let layout = self.session.store.layout();
-        let died = self.watcher.supervisor_ended() && layout.supervisor_pid().exists();
+        let died = self.watcher.supervisor_ended() && PidFile::of_supervisor(layout).exists();
         if !self.nudged || died {
             self.nudged = true;
             supervisor::nudge(layout)?;

@@ -141,8 +141,7 @@ fn live_inside(
 
 fn listen(layout: &Layout) -> io::Result<UnixListener> {
     store::make_dir(&layout.network())?;
-    let pid = format!("{}\n", std::process::id());
-    store::replace(&layout.network_pid(), pid.as_bytes(), store::Sync::No)?;
+    store::PidFile::of_network(layout).write()?;
     store::wait_at(&layout.network_socket())
 }
 

@@ -11,8 +11,8 @@ use crate::model::ObjectRef;
 use crate::model::address::Block;
 use crate::model::endpoints::ServiceRecord;
 use crate::problem::Result;
-use crate::store::Layout;
 use crate::store::endpoints::{self, EndpointFollower};
+use crate::store::{Layout, PidFile};
 
 /// The services that have virtual addresses, as last published.
 pub(super) struct ServiceFollower {
@@ -59,7 +59,7 @@ impl ServiceFollower {
     /// Returns whether the supervisor has ended with nothing left to run. One that was killed
     /// leaves its pid file behind.
     pub(super) fn is_over(&self) -> bool {
-        !self.layout.supervisor_pid().exists()
+        !PidFile::of_supervisor(&self.layout).exists()
     }
 
     /// Returns what is to be offered now, if that may have changed since the last call.

@@ -25,7 +25,6 @@ use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 use process::Process;
 
 use super::container::Supplies;
-use super::control::{self, Control};
 use super::isolation::{self, MountNamespace, PodContext, PodSandbox, is_full};
 use super::logs::Outlet;
 use super::{rlimit_mark, spawn, tree};
@@ -33,7 +32,7 @@ use crate::model::lifecycle::{Action, ContainerIndex, Now, PodEvent, PodMachine}
 use crate::model::pod::set_of;
 use crate::model::{Egress, Namespace};
 use crate::store::network::NetworkSpec;
-use crate::store::{self, Launch, Layout, PetLayout, RunnerRecord, Store};
+use crate::store::{self, Launch, Layout, PetLayout, PidFile, RunnerRecord, RunnerRequest, Store};
 
 /// How often a tree that is being killed is looked at, should no signal tell of its end.
 const SWEEP: Duration = Duration::from_millis(50);
@@ -123,7 +122,7 @@ impl Keeper {
         rustix::io::ioctl_fionbio(&waker, true)?;
         let waker: Arc<OwnedFd> = Arc::new(waker.into());
         let told_to_stop = listen_to_signals(&waker)?;
-        let control = control::bind(&pet)?;
+        let control = store::bind_runner(&pet)?;
         let previous: Option<PodStatus> = store::read_json(&pet.status()).unwrap_or_default();
         let born = Instant::now();
         let now = now_since(born);
@@ -286,7 +285,7 @@ impl Keeper {
         if self.told_to_stop.swap(false, Ordering::Relaxed) {
             self.stop(None);
         }
-        for message in control::received(&self.control) {
+        for message in store::requests(&self.control) {
             self.obey(message);
         }
         let answers: Vec<Completion> = self.answers.try_iter().collect();
@@ -323,10 +322,12 @@ impl Keeper {
         self.queue.extend(events);
     }
 
-    fn obey(&mut self, message: Control) {
+    fn obey(&mut self, message: RunnerRequest) {
         match message {
-            Control::Stop { grace_seconds } => self.stop(grace_seconds.map(Duration::from_secs)),
-            Control::Restart { container } => {
+            RunnerRequest::Stop { grace_seconds } => {
+                self.stop(grace_seconds.map(Duration::from_secs));
+            }
+            RunnerRequest::Restart { container } => {
                 let named = |it: &ContainerState| {
                     container.as_ref().is_none_or(|name| *name == it.spec.name)
                 };
@@ -339,7 +340,7 @@ impl Keeper {
                     }
                 }
             }
-            Control::Reload {} => self.reload(),
+            RunnerRequest::Reload {} => self.reload(),
         }
     }
 
@@ -432,8 +433,7 @@ fn pod_context<'a>(
 /// Returns the pid of the supervisor. Where a pet's program was the first that needed one, it runs
 /// below that pet's runner, and must not go with it: all other pets would go along.
 pub(super) fn supervisor(layout: &Layout) -> Option<u32> {
-    let pid = store::read(&layout.supervisor_pid()).ok()??;
-    pid.trim().parse().ok()
+    PidFile::of_supervisor(layout).read()
 }
 
 fn read_pod(pet: &PetLayout) -> std::io::Result<Pod> {

@@ -6,7 +6,6 @@
 //! supervisor what a pod is made of (`pod.json`), and to the machine every decision.
 
 mod container;
-mod control;
 mod hooks;
 mod http;
 mod image;
@@ -36,7 +35,6 @@ use crate::model::environment::POD_UID_VARIABLE;
 use crate::role::{self, Role};
 use crate::store::{Layout, PetLayout, Store};
 
-pub(crate) use control::{Control, tell};
 pub(crate) use userns_helper::run as run_inside;
 
 /// The exit code of a runner whose pet has a runner already.

@@ -1,74 +1,50 @@
-//! Reading and changing what is wanted.
+//! Changing what is wanted.
 //!
 //! An [`Edit`] lives as long as the lock: it collects changes, and [`Store::edit`] writes them
 //! together when the edit succeeded. An edit that fails changes nothing.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
-use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
+use super::directory::{FORMAT, Store, check_format};
 use super::eviction::Eviction;
 use super::files::{self, Staged};
-use super::{Layout, Store, view};
+use super::kept::Kept;
+use super::paths::Layout;
 use crate::model::kind::ObjectKind;
 use crate::model::{Namespace, ObjectName, ObjectRef, json};
 use crate::problem::Result;
 use crate::yaml;
 
-/// On a set that is being deleted: its claims go with it, whatever its retention policy says.
-pub(crate) const PURGE_ANNOTATION: &str = "petset.dev/purge";
-/// The annotation that says for which set a claim was made, also when that set is gone.
-pub(crate) const SET_ANNOTATION: &str = "petset.dev/set";
-
-/// An object that users ask for and the state directory keeps, one file each.
-pub(crate) trait Kept:
-    Serialize + DeserializeOwned + k8s_openapi::Metadata<Ty = ObjectMeta> + Clone
-{
-    /// Its kind, which names the folder it is kept in.
-    const OBJECT_KIND: ObjectKind;
-
-    /// Returns what pets may see of it, if they may see it at all.
-    fn shown(&self) -> Option<Self> {
-        None
+impl Store {
+    /// Changes what is wanted, in one piece: the lock is held for the edit alone.
+    ///
+    /// `verb` is what others are told who find the lock held.
+    pub(crate) fn edit<T>(
+        &self,
+        verb: &str,
+        timeout: Option<Duration>,
+        edit: impl FnOnce(&mut Edit<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let _lock = self.lock(verb, timeout)?;
+        let mut changes = Edit::new(self);
+        self.establish(&mut changes)?;
+        let outcome = edit(&mut changes)?;
+        changes.commit()?;
+        Ok(outcome)
     }
-}
 
-impl Kept for StatefulSet {
-    const OBJECT_KIND: ObjectKind = ObjectKind::StatefulSet;
-
-    fn shown(&self) -> Option<Self> {
-        Some(view::of_set(self))
+    /// Makes the directory a state directory, if it is not one yet. Call it under the lock.
+    fn establish(&self, changes: &mut Edit<'_>) -> Result<()> {
+        // Somebody may have moved it to a newer layout since it was opened.
+        if !check_format(self.layout())? {
+            changes.write(self.layout().format(), format!("{FORMAT}\n").into_bytes());
+        }
+        Ok(())
     }
-}
-
-impl Kept for Service {
-    const OBJECT_KIND: ObjectKind = ObjectKind::Service;
-
-    fn shown(&self) -> Option<Self> {
-        Some(view::of_service(self))
-    }
-}
-
-impl Kept for ConfigMap {
-    const OBJECT_KIND: ObjectKind = ObjectKind::ConfigMap;
-}
-
-impl Kept for Secret {
-    const OBJECT_KIND: ObjectKind = ObjectKind::Secret;
-}
-
-impl Kept for PersistentVolumeClaim {
-    const OBJECT_KIND: ObjectKind = ObjectKind::PersistentVolumeClaim;
-}
-
-impl Kept for Pod {
-    const OBJECT_KIND: ObjectKind = ObjectKind::Pod;
 }
 
 /// Changes to what is wanted, collected under the lock.
@@ -162,7 +138,7 @@ impl<'a> Edit<'a> {
     }
 
     const fn layout(&self) -> &Layout {
-        &self.store.layout
+        self.store.layout()
     }
 
     pub(super) fn write(&mut self, path: PathBuf, bytes: Vec<u8>) {
@@ -209,59 +185,43 @@ impl<'a> Edit<'a> {
     }
 }
 
-impl Store {
-    /// Returns an object that is wanted, or nothing where there is none of that name.
-    pub(crate) fn find<T: Kept>(
-        &self,
-        namespace: &Namespace,
-        name: &ObjectName,
-    ) -> Result<Option<T>> {
-        let path = self.layout.wanted_object(namespace, T::OBJECT_KIND, name);
-        let text = files::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let Some(text) = text else { return Ok(None) };
-        let object = yaml::from_str(&text).and_then(|value| Ok(json::from_value(&value)?));
-        let object = object.with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(Some(object))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::{Kind, Problem, kind_of};
+
+    #[test]
+    fn an_edit_that_fails_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path().join("state")).unwrap();
+        let failed: Result<()> = store.edit("test", None, |edit| {
+            edit.set_stopped(true);
+            Err(Problem::invalid("no").into())
+        });
+        assert!(failed.is_err());
+        assert!(!store.is_stopped());
+        store
+            .edit("test", None, |edit| {
+                edit.set_stopped(true);
+                Ok(())
+            })
+            .unwrap();
+        assert!(store.is_stopped());
     }
 
-    /// Returns every object of one kind that is wanted in a namespace, by name.
-    pub(crate) fn all<T: Kept>(&self, namespace: &Namespace) -> Result<Vec<T>> {
-        let names = self.names(namespace, T::OBJECT_KIND)?;
-        let found = names.iter().map(|name| self.find(namespace, name));
-        found.filter_map(Result::transpose).collect()
-    }
-
-    /// Returns the names of the objects of one kind that are wanted in a namespace.
-    pub(crate) fn names(&self, namespace: &Namespace, kind: ObjectKind) -> Result<Vec<ObjectName>> {
-        let dir = self.layout.wanted_kind(namespace, kind);
-        let files =
-            files::names_in(&dir).with_context(|| format!("cannot list {}", dir.display()))?;
-        let names = files
-            .iter()
-            .filter_map(|file| file.strip_suffix(".yaml")?.parse().ok());
-        Ok(names.collect())
-    }
-
-    /// Returns the namespaces in which anything is wanted.
-    pub(crate) fn namespaces(&self) -> Result<Vec<Namespace>> {
-        let dir = self.layout.wanted();
-        let names =
-            files::names_in(&dir).with_context(|| format!("cannot list {}", dir.display()))?;
-        let folders = names.iter().filter(|name| dir.join(name).is_dir());
-        Ok(folders.filter_map(|name| name.parse().ok()).collect())
-    }
-
-    /// Tells whether `petset stop` was said last.
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.layout.stopped().exists()
-    }
-
-    /// Returns which pet is to be replaced, if that was asked for `pod`.
-    pub(crate) fn eviction(&self, namespace: &Namespace, pod: &ObjectName) -> Option<Eviction> {
-        let path = self
-            .layout
-            .wanted_object(namespace, ObjectKind::Eviction, pod);
-        let text = files::read(&path).ok().flatten()?;
-        Some(Eviction::read(&text))
+    #[test]
+    fn a_locked_directory_names_who_holds_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let held = store.lock("scale web", None).unwrap();
+        let short = Some(Duration::from_millis(10));
+        let refused = store.edit("create", short, |_| Ok(())).unwrap_err();
+        assert_eq!(kind_of(&refused), Kind::Locked);
+        assert!(
+            refused
+                .to_string()
+                .contains("locked by `petset scale web` (pid ")
+        );
+        drop(held);
     }
 }

@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use super::{Layout, Noticed, Sync, Watch, names_in, read_json, remove, replace_json, view};
+use super::{Layout, Noticed, Watch, names_in, read_json, view};
 use crate::model::endpoints::ServiceRecord;
 use crate::model::{Namespace, ObjectRef};
 
@@ -28,15 +28,13 @@ pub(crate) fn publish(
     record: &ServiceRecord,
 ) -> io::Result<()> {
     let path = layout.service_record(namespace, &record.name);
-    replace_json(&path, record, Sync::No)?;
-    view::show(layout, &path, record)
+    view::publish(layout, &path, record)
 }
 
 /// Removes the record of a service.
 pub(crate) fn withdraw(layout: &Layout, namespace: &Namespace, service: &str) -> io::Result<()> {
     let path = layout.service_record(namespace, service);
-    remove(&path)?;
-    view::unshow(layout, &path)
+    view::withdraw(layout, &path)
 }
 
 /// Lists the services of a namespace that have records.

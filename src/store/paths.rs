@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::model::kind::ObjectKind;
-use crate::model::{Namespace, ObjectName};
+use crate::model::{Namespace, ObjectName, ObjectRef};
 
 /// Where the state directories of this machine are listed; [`REGISTRY_OVERRIDE`] names another.
 const REGISTRY: &str = "/var/tmp/petset-blocks";
@@ -176,6 +176,11 @@ impl Layout {
         PetLayout {
             root: self.pets_of(namespace).join(pod),
         }
+    }
+
+    /// The files of a pet.
+    pub(crate) fn pet_of(&self, pet: &ObjectRef) -> PetLayout {
+        self.pet(&pet.namespace, pet.name.as_str())
     }
 
     /// Where the data of claims is, one directory a claim.

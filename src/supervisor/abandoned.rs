@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::PodStatus;
 use super::pets::{Incarnation, Pet, Runner};
 use super::{Supervisor, log};
 use crate::model::ObjectRef;
-use crate::store::{self, Layout, PetLayout, Sync, view};
+use crate::store::{self, Layout, PetLayout};
 
 /// Takes back that a pet is ready: nobody vouches for it until its next runner does.
 ///
@@ -25,8 +25,7 @@ pub(super) fn withdraw_readiness(layout: &Layout, files: &PetLayout) -> io::Resu
     if status == before {
         return Ok(());
     }
-    store::replace_json(&files.status(), &status, Sync::No)?;
-    view::show(layout, &files.status(), &status)
+    store::publish(layout, &files.status(), &status)
 }
 
 /// Does so for a pet of an earlier supervisor, if its runner is dead.
@@ -59,8 +58,7 @@ impl Supervisor {
             let mut report = report.clone();
             report.settled = false;
             let layout = self.store.layout();
-            let written = store::replace_json(&path, &report, Sync::No);
-            if let Err(error) = written.and_then(|()| view::show(layout, &path, &report)) {
+            if let Err(error) = store::publish(layout, &path, &report) {
                 log(&format!("cannot write {}: {error}", path.display()));
             }
             self.reports.insert(key, report);

@@ -16,9 +16,8 @@ use crate::model::kind::ObjectKind;
 use crate::model::printer::STOPPED;
 use crate::model::{Isolation, ObjectRef};
 use crate::problem::Result;
-use crate::runner::{Control, tell};
 use crate::store::journal::Severity;
-use crate::store::{self, Sync};
+use crate::store::{self, RunnerRequest};
 
 /// More steps than this without coming to rest are a bug, and must not burn a core.
 const STEPS: u32 = 100;
@@ -194,16 +193,12 @@ impl Supervisor {
         key: &ObjectRef,
         change: impl FnOnce(&Pod, &mut PodStatus),
     ) -> Result<()> {
-        let path = self
-            .store
-            .layout()
-            .pet(&key.namespace, key.name.as_str())
-            .status();
+        let path = self.store.layout().pet_of(key).status();
         let wish = || format!("cannot write {}", path.display());
         let status: Option<PodStatus> = store::read_json(&path).with_context(wish)?;
         if let (Some(mut status), Some(pet)) = (status, self.world.pet_mut(key)) {
             change(&pet.pod, &mut status);
-            store::replace_json(&path, &status, Sync::No).with_context(wish)?;
+            store::publish(self.store.layout(), &path, &status).with_context(wish)?;
             store::merge_status(&mut pet.pod, Some(status));
         }
         Ok(())
@@ -236,9 +231,9 @@ impl Supervisor {
             return Ok(());
         };
         self.change_pod(key, |pod| bare::refresh(pod, &want))?;
-        let files = self.store.layout().pet(&key.namespace, key.name.as_str());
+        let files = self.store.layout().pet_of(key);
         // A runner that does not listen yet has read the pod before; one that is not there will.
-        let _ = tell(&files, &Control::Reload {});
+        let _ = store::ask_runner(&files, &RunnerRequest::Reload {});
         Ok(())
     }
 
@@ -264,7 +259,7 @@ impl Supervisor {
     /// Takes a pod off what is wanted, and with it what is left of one that is gone.
     fn forget_pod(&mut self, key: &ObjectRef) -> Result<()> {
         let known = self.wanted_pod(key).and_then(|pod| pod.metadata.uid);
-        let files = self.store.layout().pet(&key.namespace, key.name.as_str());
+        let files = self.store.layout().pet_of(key);
         let gone = !files.pod().exists();
         if gone {
             store::remove_tree(files.root())
@@ -310,13 +305,7 @@ impl Supervisor {
         self.locate(&mut pod, key)?;
         store::merge_status(&mut pod, status);
         // The runner that it tells of is the original's, and what that started as well.
-        store::remove(
-            &self
-                .store
-                .layout()
-                .pet(&key.namespace, key.name.as_str())
-                .runner(),
-        )?;
+        store::remove(&self.store.layout().pet_of(key).runner())?;
         self.change_pod(key, |there| *there = pod)
     }
 }

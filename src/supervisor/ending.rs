@@ -29,7 +29,7 @@ impl Supervisor {
             return Ok(false);
         }
         store::remove(&self.store.layout().supervisor_socket())?;
-        store::remove(&self.store.layout().supervisor_pid())?;
+        store::PidFile::of_supervisor(self.store.layout()).remove()?;
         drop(lock);
         Ok(true)
     }

@@ -126,11 +126,7 @@ impl Supervisor {
 
     /// Takes note of all that happened.
     fn note(&mut self) -> Result<()> {
-        let mut message = [0_u8; 64];
-        let mut nudged = false;
-        while self.socket.recv(&mut message).is_ok() {
-            nudged = true;
-        }
+        let nudged = store::was_nudged(&self.socket);
         if drain(&self.signals.end) {
             self.signals.quit = true;
         }
@@ -211,7 +207,7 @@ impl Supervisor {
 
     pub(super) fn note_status(&mut self, key: &ObjectRef) {
         let layout = self.store.layout().clone();
-        let path = layout.pet(&key.namespace, key.name.as_str()).status();
+        let path = layout.pet_of(key).status();
         let Some(pet) = self.world.pet_mut(key) else {
             return;
         };
@@ -300,7 +296,7 @@ impl Supervisor {
 
     /// Watches one pet's directory for the statuses that its runner writes.
     pub(super) fn watch_pet(&mut self, key: &ObjectRef) {
-        let root = self.store.layout().pet(&key.namespace, key.name.as_str());
+        let root = self.store.layout().pet_of(key);
         if let Err(error) = self.watch.add_replaced(root.root(), Spot::Pet(key.clone())) {
             log(&format!("cannot watch {}: {error}", root.root().display()));
         }

@@ -9,14 +9,13 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::problem::Result;
 use crate::role::Role;
-use crate::store::{self, Layout, Lock, WhenBusy};
+use crate::store::{self, Layout, Lock, PidFile};
 
 /// What a supervisor says on its standard output once it can be found.
 pub(super) const GREETING: &[u8] = b"ready\n";
@@ -24,14 +23,11 @@ pub(super) const GREETING: &[u8] = b"ready\n";
 /// How often a supervisor is started that gets killed before it says a word.
 const ATTEMPTS: u32 = 5;
 
-/// How long a message may wait for a busy supervisor.
-const PATIENCE: Duration = Duration::from_secs(2);
-
 /// Makes sure that a supervisor runs and looks at what is wanted now.
 pub(crate) fn nudge(layout: &Layout) -> Result<()> {
     // A supervisor that is just ending refuses the message although its successor may have to
     // wait for its lock: starting one waits for that.
-    if send(layout, b"wanted").is_ok() {
+    if store::nudge_supervisor(layout).is_ok() {
         return Ok(());
     }
     start(layout, ATTEMPTS)
@@ -43,19 +39,10 @@ pub(crate) fn is_running(layout: &Layout) -> bool {
     Lock::is_held(&layout.supervisor_lock()).unwrap_or(false)
 }
 
-/// Sends a message to the supervisor, if one runs.
-pub(super) fn send(layout: &Layout, message: &[u8]) -> io::Result<()> {
-    store::send_to(
-        &layout.supervisor_socket(),
-        message,
-        WhenBusy::Wait(PATIENCE),
-    )
-}
-
 /// Returns a descriptor that becomes readable when the running supervisor ends, if one runs.
 pub(crate) fn lifeline(layout: &Layout) -> Option<OwnedFd> {
-    let pid = store::read(&layout.supervisor_pid()).ok()??;
-    let pid = Pid::from_raw(pid.trim().parse().ok()?)?;
+    let pid = PidFile::of_supervisor(layout).read()?;
+    let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
     let lifeline = pidfd_open(pid, PidfdFlags::empty()).ok()?;
     is_running(layout).then_some(lifeline)
 }

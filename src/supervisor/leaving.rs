@@ -12,7 +12,7 @@ use super::pets::Pet;
 use crate::model::kind::ObjectKind;
 use crate::model::{Deletion, ObjectName, ObjectRef, Set};
 use crate::problem::Result;
-use crate::store::{self, view};
+use crate::store;
 
 impl Supervisor {
     /// Asks a pet to stop; it is removed when its runner has ended.
@@ -52,10 +52,9 @@ impl Supervisor {
 
     /// Removes what a pet leaves; its logs stay as long as it may come back.
     pub(super) fn remove_pet(&mut self, key: &ObjectRef) -> Result<()> {
-        let files = self.store.layout().pet(&key.namespace, key.name.as_str());
+        let files = self.store.layout().pet_of(key);
         // The pod goes first: without it, the rest is a ruin that the next pet clears away.
-        store::remove(&files.pod())
-            .and_then(|()| view::unshow(self.store.layout(), files.root()))
+        store::withdraw_pod(self.store.layout(), &files)
             .with_context(|| format!("cannot remove {}", files.pod().display()))?;
         let entries = fs::read_dir(files.root()).into_iter().flatten().flatten();
         for entry in entries.filter(|entry| entry.path() != files.logs()) {
@@ -84,7 +83,7 @@ impl Supervisor {
         self.collect(key, &set.uid)?;
         let layout = self.store.layout().clone();
         let status = layout.set_status(&key.namespace, key.name.as_str());
-        store::remove(&status).and_then(|()| view::unshow(&layout, &status))?;
+        store::withdraw(&layout, &status)?;
         let mut own = Vec::new();
         if !orphaned {
             own = self.services_of(key, &set.uid);

@@ -41,8 +41,7 @@ use jiff::Timestamp;
 use crate::model::ObjectRef;
 use crate::problem::{Kind, Problem, Result, report};
 use crate::role;
-use crate::store::{self, Attempt, Layout, Lock, SetReport, Store, Watch};
-use crate::sys::proc::boot_id;
+use crate::store::{self, Attempt, Layout, Lock, PidFile, SetReport, Store, Watch};
 use addresses::Addresses;
 use events::{Signals, Spot};
 use late::Late;
@@ -169,12 +168,9 @@ impl Supervisor {
         // The runners notice it by themselves.
         store::when_removed(&layout.supervisor_lock(), || std::process::exit(0))
             .context("cannot watch the supervisor's lock")?;
-        store::replace(
-            &layout.supervisor_pid(),
-            format!("{}\n", std::process::id()).as_bytes(),
-            store::Sync::No,
-        )
-        .context("cannot write the supervisor's pid")?;
+        PidFile::of_supervisor(layout)
+            .write()
+            .context("cannot write the supervisor's pid")?;
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .context("cannot become the reaper of orphans")?;
         // Signals before pets: no runner's end may go unnoticed.
@@ -182,7 +178,7 @@ impl Supervisor {
         let socket = bind(layout)?;
         let watch = Watch::new().context("cannot watch the state directory")?;
         let addresses = Addresses::open(&store)?;
-        store::view::refresh(&store, &boot_id()).context("cannot make what pets may see")?;
+        store::refresh_view(&store).context("cannot make what pets may see")?;
         let names = Names::serve(store.settings(), addresses.block());
         let mut supervisor = Self {
             store,
@@ -285,7 +281,7 @@ fn take_over(layout: &Layout) -> Result<Option<Lock>> {
         if let Attempt::Locked(lock) = attempt {
             return Ok(Some(lock));
         }
-        if launch::send(layout, b"wanted").is_ok() {
+        if store::nudge_supervisor(layout).is_ok() {
             return Ok(None);
         }
     }
@@ -297,5 +293,5 @@ fn take_over(layout: &Layout) -> Result<Option<Lock>> {
 
 fn bind(layout: &Layout) -> Result<UnixDatagram> {
     let path = layout.supervisor_socket();
-    store::listen_at(&path).with_context(|| format!("cannot make {}", path.display()))
+    store::bind_supervisor(layout).with_context(|| format!("cannot make {}", path.display()))
 }

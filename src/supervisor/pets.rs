@@ -9,7 +9,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_s
 
 use crate::model::{BackOff, ObjectRef, bare};
 use crate::runner;
-use crate::store::{Layout, Lock, PetLayout, RunnerRecord, Sync, replace_json, view};
+use crate::store::{Layout, Lock, PetLayout, RunnerRecord, RunnerRequest, ask_runner, publish_pod};
 
 /// The delays between starts of a runner that fails; the first new start comes at once.
 const BACK_OFF: BackOff = BackOff {
@@ -218,11 +218,11 @@ impl Pet {
             .metadata
             .deletion_grace_period_seconds
             .unwrap_or(30);
-        let wish = runner::Control::Stop {
+        let request = RunnerRequest::Stop {
             grace_seconds: u64::try_from(grace).ok(),
         };
-        let files = layout.pet(&key.namespace, key.name.as_str());
-        if runner::tell(&files, &wish).is_ok() {
+        let files = layout.pet_of(key);
+        if ask_runner(&files, &request).is_ok() {
             return;
         }
         // It does not listen yet: the signal says the same, and what it starts with says why.
@@ -235,8 +235,7 @@ impl Pet {
 
     /// Writes the pod to its directory.
     pub(super) fn write(&self, layout: &Layout, key: &ObjectRef) -> io::Result<()> {
-        let files = layout.pet(&key.namespace, key.name.as_str());
-        replace_json(&files.pod(), &self.pod, Sync::No)?;
-        view::show(layout, &files.pod(), &view::of_pod(&self.pod))
+        let files = layout.pet_of(key);
+        publish_pod(layout, &files, &self.pod)
     }
 }

@@ -11,7 +11,7 @@ use super::{Supervisor, log};
 use crate::dns::{Server, Zone, upstreams};
 use crate::model::endpoints::{ServiceRecord, endpoints};
 use crate::model::{ObjectRef, Outcome, Set, Step};
-use crate::store::{self, SetReport, Settings, Sync, Waiting, endpoints as endpoint_files, view};
+use crate::store::{self, SetReport, Settings, Waiting, endpoints as endpoint_files};
 
 /// The port of the DNS server on its own loopback address, where the settings name no other.
 const DNS_PORT: u16 = 5353;
@@ -96,8 +96,7 @@ impl Supervisor {
             self.late.catch_up();
         }
         let layout = self.store.layout();
-        let written = store::replace_json(&path, &report, Sync::No);
-        match written.and_then(|()| view::show(layout, &path, &report)) {
+        match store::publish(layout, &path, &report) {
             Ok(()) => drop(self.published.insert(key.clone(), report.clone())),
             Err(error) => log(&format!("cannot write {}: {error}", path.display())),
         }

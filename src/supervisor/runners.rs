@@ -10,7 +10,7 @@ use super::abandoned::withdraw_readiness;
 use super::pets::{Incarnation, Runner};
 use super::{Supervisor, log};
 use crate::model::ObjectRef;
-use crate::store;
+use crate::store::PidFile;
 use crate::store::journal::Severity;
 use crate::sys::{self, proc};
 
@@ -66,7 +66,7 @@ impl Supervisor {
 
     /// Takes note that a runner is gone; `well` is its own word for it, if it was a child.
     pub(super) fn note_runner_ended(&mut self, key: &ObjectRef, well: Option<bool>) {
-        let files = self.store.layout().pet(&key.namespace, key.name.as_str());
+        let files = self.store.layout().pet_of(key);
         let well = match (well, Incarnation::find(&files)) {
             // Another supervisor's runner was there first: it is the one.
             (_, Ok(Incarnation::Alive(pidfd))) => {
@@ -99,18 +99,14 @@ impl Supervisor {
         let kept = kept.chain(self.proxy.child());
         let kept = kept.chain(self.hooks.keys().copied());
         let kept: Vec<u32> = kept.map(|pid| pid.as_raw_pid().unsigned_abs()).collect();
-        let layout = self.store.layout();
         // Who holds the private network was started by a runner, but for all of them.
-        let holder = || {
-            let text = store::read(&layout.network_pid()).ok().flatten()?;
-            text.trim().parse::<u32>().ok()
-        };
+        let network = PidFile::of_network(self.store.layout());
         let deadline = Instant::now() + ORPHANS_END_WITHIN;
         while Instant::now() < deadline {
             let orphans = proc::children(std::process::id()).into_iter();
             let orphans = orphans.filter(|pid| !kept.contains(pid));
             let orphans: Vec<u32> = orphans
-                .filter(|pid| proc::started(*pid).is_some() && holder() != Some(*pid))
+                .filter(|pid| proc::started(*pid).is_some() && network.read() != Some(*pid))
                 .collect();
             if orphans.is_empty() {
                 return;

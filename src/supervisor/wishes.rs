@@ -139,7 +139,7 @@ impl Supervisor {
     /// Starts the command as `petset exec` would. What it says stays with the pet's logs.
     fn spawn_hook(&self, pet: &ObjectRef, command: &str) -> io::Result<Pid> {
         let layout = self.store.layout();
-        let path = hook_log(&layout.pet(&pet.namespace, pet.name.as_str()));
+        let path = hook_log(&layout.pet_of(pet));
         store::make_dir(path.parent().unwrap_or(&path))?;
         let log = OpenOptions::new()
             .create(true)
@@ -183,7 +183,7 @@ impl Supervisor {
     }
 
     fn complaint(&self, pet: &ObjectRef, code: i32) -> String {
-        let path = hook_log(&self.store.layout().pet(&pet.namespace, pet.name.as_str()));
+        let path = hook_log(&self.store.layout().pet_of(pet));
         let said = fs::read(path).unwrap_or_default();
         let said = String::from_utf8_lossy(&said).into_owned();
         match said.lines().rfind(|line| !line.trim().is_empty()) {

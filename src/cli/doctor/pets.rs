@@ -14,7 +14,7 @@ use crate::cli::shared::dns_server::known_server;
 use crate::cli::shared::pods;
 use crate::dns::{Lookup, Question, RecordType};
 use crate::model::environment::{POD_UID_VARIABLE, STATE_DIR_VARIABLE};
-use crate::store::{PetLayout, merge_status, names_in, read, read_json};
+use crate::store::{PetLayout, PidFile, merge_status, names_in, read_json};
 use crate::supervisor;
 use crate::sys::proc;
 
@@ -68,8 +68,8 @@ fn supervisor_of(dir: &StateDir, running: bool, pets: &[&FoundPet]) -> Finding {
     const CHECK: &str = "supervisor";
     let log = dir.layout.supervisor_log();
     if running {
-        let pid = read(&dir.layout.supervisor_pid()).ok().flatten();
-        let pid = pid.map_or_else(String::new, |pid| format!(" as process {}", pid.trim()));
+        let pid = PidFile::of_supervisor(&dir.layout).read();
+        let pid = pid.map_or_else(String::new, |pid| format!(" as process {pid}"));
         return Finding::ok(CHECK, format!("runs{pid}"));
     }
     if pets.is_empty() {

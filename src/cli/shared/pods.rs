@@ -10,7 +10,7 @@ use super::inside;
 use super::session::Session;
 use crate::model::{Namespace, printer};
 use crate::problem::Result;
-use crate::store::{Layout, PetLayout, RunnerRecord, merge_status, network, read_json};
+use crate::store::{Layout, PetLayout, RunnerRecord, network, read_pod};
 
 /// The status of a pet whose runner was killed and not replaced yet.
 const LOST: &str = "Unknown";
@@ -28,10 +28,9 @@ pub(crate) fn find_in(session: &Session, namespace: &Namespace, name: &str) -> R
         return to_come(session, namespace, name);
     }
     let read = || -> std::io::Result<Option<Pod>> {
-        let Some(mut pod) = read_json::<Pod>(&files.pod())? else {
+        let Some(mut pod) = read_pod(&files)? else {
             return Ok(None);
         };
-        merge_status(&mut pod, read_json(&files.status())?);
         // Inside of an isolated pet, no process of the host is visible.
         if !inside::is_here() && !has_ended(&pod) && !is_kept(&files) {
             lost(&mut pod);

@@ -141,7 +141,7 @@ impl Sandbox {
         if !self.ordinary || other_user {
             home::open_claims(launch, context);
         }
-        let shown = store::view::show_addresses(context.layout);
+        let shown = store::show_addresses(context.layout);
         shown.map_err(|error| format!("showing the addresses: {error}"))?;
         let staging = context.pet.sandbox();
         let made = store::make_dir(&staging);

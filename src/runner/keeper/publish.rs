@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Keeper, REWRITE};
 use crate::model::lifecycle::Report;
-use crate::store::{self, Sync, journal, view};
+use crate::store::{self, journal};
 
 impl Keeper {
     pub(super) fn warn(&self, warnings: Vec<String>) {
@@ -52,11 +52,7 @@ impl Keeper {
     pub(super) fn write_status(&mut self) {
         let status = self.machine.status();
         let path = self.pet.status();
-        let written = store::replace_json(&path, status, Sync::No);
-        if written
-            .and_then(|()| view::show(&self.layout, &path, status))
-            .is_ok()
-        {
+        if store::publish(&self.layout, &path, status).is_ok() {
             self.written = Some(status.clone());
         }
     }

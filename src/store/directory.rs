@@ -1,0 +1,168 @@
+//! One state directory: found, checked, and locked.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{env, process};
+
+use anyhow::Context;
+
+use super::files::read;
+use super::lock::{Attempt, Lock};
+use super::paths::Layout;
+use super::settings::Settings;
+use crate::model::environment::STATE_DIR_VARIABLE;
+use crate::problem::{Kind, Problem, Result};
+
+/// The layout that this program writes; a newer one is refused.
+pub(super) const FORMAT: u32 = 1;
+
+/// One state directory, with its settings.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    layout: Layout,
+    settings: Settings,
+}
+
+impl Store {
+    /// Opens the state directory at `root`. One that does not exist yet reads as empty; it is
+    /// made by the first edit.
+    pub(crate) fn open(root: impl Into<PathBuf>) -> Result<Self> {
+        let layout = Layout::new(root);
+        let wish = || format!("cannot use the state directory {}", layout.root().display());
+        check_directory(&layout).with_context(wish)?;
+        check_format(&layout).with_context(wish)?;
+        let settings = settings_of(&layout).with_context(wish)?;
+        Ok(Self { layout, settings })
+    }
+
+    /// Where everything in it is.
+    pub(crate) const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// What its `petset.toml` says.
+    pub(crate) const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Takes the lock of the state directory, for the verb that is named.
+    pub(crate) fn lock(&self, verb: &str, timeout: Option<Duration>) -> Result<Lock> {
+        let path = self.layout.lock();
+        let holder = format!("`petset {verb}` (pid {})", process::id());
+        let timeout = timeout.unwrap_or(self.settings.lock_timeout);
+        let attempt = Lock::wait(&path, &holder, timeout)
+            .with_context(|| format!("cannot lock {}", path.display()))?;
+        match attempt {
+            Attempt::Locked(lock) => Ok(lock),
+            Attempt::Busy(holder) => {
+                let root = self.layout.root().display();
+                let message = format!("state directory {root} is locked by {holder}");
+                let hint = "try again when it ends, or allow more time with --lock-timeout 30s";
+                Err(Problem::new(Kind::Locked, message).hint(hint).into())
+            }
+        }
+    }
+}
+
+/// Returns the state directory that the environment names:
+/// `$PETSET_STATE_DIR`, else `$XDG_STATE_HOME/petset`, else `~/.local/state/petset`.
+pub(crate) fn default_root() -> Result<PathBuf> {
+    let set = |name| {
+        env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let fallback = || set("HOME").map(|home| home.join(".local/state"));
+    let state_home = || {
+        set("XDG_STATE_HOME")
+            .filter(|path| path.is_absolute())
+            .or_else(fallback)
+    };
+    let root = set(STATE_DIR_VARIABLE).or_else(|| state_home().map(|home| home.join("petset")));
+    root.ok_or_else(|| {
+        let message = "no state directory is known: neither PETSET_STATE_DIR, XDG_STATE_HOME nor \
+                       HOME is set";
+        Problem::invalid(message)
+            .hint("name one with --state-dir DIR")
+            .into()
+    })
+}
+
+/// Refuses what is no directory: read as one, it would look like an empty one.
+fn check_directory(layout: &Layout) -> Result<()> {
+    match std::fs::metadata(layout.root()) {
+        Ok(found) if !found.is_dir() => {
+            Err(Problem::new(Kind::Failed, "it is not a directory").into())
+        }
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Returns whether the state directory exists; one of a newer layout is an error.
+pub(super) fn check_format(layout: &Layout) -> Result<bool> {
+    let path = layout.format();
+    let text = read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let Some(text) = text else { return Ok(false) };
+    match text.trim().parse::<u32>() {
+        Ok(FORMAT) => Ok(true),
+        Ok(newer) if newer > FORMAT => {
+            let message = format!("it has layout {newer}, and this petset knows layout {FORMAT}");
+            let hint = "use the newer petset that wrote it, or another directory with --state-dir";
+            Err(Problem::new(Kind::Conflict, message).hint(hint).into())
+        }
+        Ok(_) | Err(_) => {
+            let found = text.trim();
+            let message = format!("{} says {found:?}, which is no layout", path.display());
+            let hint = "name a directory that petset made, or a new one, with --state-dir";
+            Err(Problem::new(Kind::Conflict, message).hint(hint).into())
+        }
+    }
+}
+
+fn settings_of(layout: &Layout) -> Result<Settings> {
+    let path = layout.settings();
+    let wish = || format!("cannot read {}", path.display());
+    let text = read(&path).with_context(wish)?.unwrap_or_default();
+    Settings::parse(&text).with_context(wish)
+}
+
+/// Returns `path` made absolute, with every link resolved as far as it exists.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
+    let whole =
+        std::path::absolute(path).with_context(|| format!("cannot use {}", path.display()))?;
+    let real = whole.ancestors().find_map(|there| {
+        let rest = whole.strip_prefix(there).ok()?;
+        Some(there.canonicalize().ok()?.join(rest))
+    });
+    // Joining nothing leaves a slash at the end, which components do not have.
+    Ok(real.map_or(whole, |real| real.components().collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::kind_of;
+
+    #[test]
+    fn a_directory_that_does_not_exist_yet_has_one_path_whatever_links_lead_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let real = dir.path().canonicalize().unwrap().join("real");
+        let link = dir.path().join("link");
+        std::fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let state = absolute(&link.join("a/state")).unwrap();
+        assert_eq!(state, real.join("a/state"));
+        assert_eq!(absolute(&link).unwrap().to_str(), real.to_str());
+    }
+
+    #[test]
+    fn a_newer_layout_is_refused_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("format"), "99\n").unwrap();
+        let refused = Store::open(dir.path()).unwrap_err();
+        assert_eq!(kind_of(&refused), Kind::Conflict);
+        assert!(format!("{refused:#}").contains("layout 99"));
+    }
+}

@@ -1,0 +1,60 @@
+//! The kinds of object that users ask for, each kept in a file of its own below `wanted/`.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::redact;
+use crate::model::kind::ObjectKind;
+
+/// On a set that is being deleted: its claims go with it, whatever its retention policy says.
+pub(crate) const PURGE_ANNOTATION: &str = "petset.dev/purge";
+/// The annotation that says for which set a claim was made, also when that set is gone.
+pub(crate) const SET_ANNOTATION: &str = "petset.dev/set";
+
+/// An object that users ask for and the state directory keeps, one file each.
+pub(crate) trait Kept:
+    Serialize + DeserializeOwned + k8s_openapi::Metadata<Ty = ObjectMeta> + Clone
+{
+    /// Its kind, which names the folder it is kept in.
+    const OBJECT_KIND: ObjectKind;
+
+    /// Returns what pets may see of it, if they may see it at all.
+    fn shown(&self) -> Option<Self> {
+        None
+    }
+}
+
+impl Kept for StatefulSet {
+    const OBJECT_KIND: ObjectKind = ObjectKind::StatefulSet;
+
+    fn shown(&self) -> Option<Self> {
+        Some(redact::of_set(self))
+    }
+}
+
+impl Kept for Service {
+    const OBJECT_KIND: ObjectKind = ObjectKind::Service;
+
+    fn shown(&self) -> Option<Self> {
+        Some(redact::of_service(self))
+    }
+}
+
+impl Kept for ConfigMap {
+    const OBJECT_KIND: ObjectKind = ObjectKind::ConfigMap;
+}
+
+impl Kept for Secret {
+    const OBJECT_KIND: ObjectKind = ObjectKind::Secret;
+}
+
+impl Kept for PersistentVolumeClaim {
+    const OBJECT_KIND: ObjectKind = ObjectKind::PersistentVolumeClaim;
+}
+
+impl Kept for Pod {
+    const OBJECT_KIND: ObjectKind = ObjectKind::Pod;
+}

@@ -1,0 +1,62 @@
+//! Files that hold the number of a process. Whether the process lives is told by the lock beside
+//! the file, or by a descriptor: the number may be another's by now.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::files::{self, Sync};
+use super::paths::Layout;
+
+/// A file with the number of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PidFile(PathBuf);
+
+impl PidFile {
+    /// The file of the supervisor. A supervisor that ends by itself removes it.
+    pub(crate) fn of_supervisor(layout: &Layout) -> Self {
+        Self(layout.supervisor_pid())
+    }
+
+    /// The file of the process that holds the private network.
+    pub(crate) fn of_network(layout: &Layout) -> Self {
+        Self(layout.network_pid())
+    }
+
+    /// Writes the number of this process.
+    pub(crate) fn write(&self) -> io::Result<()> {
+        let text = format!("{}\n", std::process::id());
+        files::replace(&self.0, text.as_bytes(), Sync::No)
+    }
+
+    /// Returns the number in the file; `None` when there is no file, or it cannot be read.
+    pub(crate) fn read(&self) -> Option<u32> {
+        let text = files::read(&self.0).ok()??;
+        text.trim().parse().ok()
+    }
+
+    /// Returns whether there is a file.
+    pub(crate) fn exists(&self) -> bool {
+        self.0.exists()
+    }
+
+    /// Removes the file; one that is gone already is a success.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        files::remove(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_is_read_as_it_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = PidFile::of_supervisor(&Layout::new(dir.path()));
+        assert_eq!((file.exists(), file.read()), (false, None));
+        file.write().unwrap();
+        assert_eq!(file.read(), Some(std::process::id()));
+        file.remove().and_then(|()| file.remove()).unwrap();
+        assert!(!file.exists());
+    }
+}

@@ -1,0 +1,69 @@
+//! Reading what is wanted. No lock is needed: every file is replaced in one piece.
+
+use anyhow::Context;
+
+use super::directory::Store;
+use super::eviction::Eviction;
+use super::files;
+use super::kept::Kept;
+use crate::model::kind::ObjectKind;
+use crate::model::{Namespace, ObjectName, json};
+use crate::problem::Result;
+use crate::yaml;
+
+impl Store {
+    /// Returns an object that is wanted, or nothing where there is none of that name.
+    pub(crate) fn find<T: Kept>(
+        &self,
+        namespace: &Namespace,
+        name: &ObjectName,
+    ) -> Result<Option<T>> {
+        let path = self.layout().wanted_object(namespace, T::OBJECT_KIND, name);
+        let text = files::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let Some(text) = text else { return Ok(None) };
+        let object = yaml::from_str(&text).and_then(|value| Ok(json::from_value(&value)?));
+        let object = object.with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(Some(object))
+    }
+
+    /// Returns every object of one kind that is wanted in a namespace, by name.
+    pub(crate) fn all<T: Kept>(&self, namespace: &Namespace) -> Result<Vec<T>> {
+        let names = self.names(namespace, T::OBJECT_KIND)?;
+        let found = names.iter().map(|name| self.find(namespace, name));
+        found.filter_map(Result::transpose).collect()
+    }
+
+    /// Returns the names of the objects of one kind that are wanted in a namespace.
+    pub(crate) fn names(&self, namespace: &Namespace, kind: ObjectKind) -> Result<Vec<ObjectName>> {
+        let dir = self.layout().wanted_kind(namespace, kind);
+        let files =
+            files::names_in(&dir).with_context(|| format!("cannot list {}", dir.display()))?;
+        let names = files
+            .iter()
+            .filter_map(|file| file.strip_suffix(".yaml")?.parse().ok());
+        Ok(names.collect())
+    }
+
+    /// Returns the namespaces in which anything is wanted.
+    pub(crate) fn namespaces(&self) -> Result<Vec<Namespace>> {
+        let dir = self.layout().wanted();
+        let names =
+            files::names_in(&dir).with_context(|| format!("cannot list {}", dir.display()))?;
+        let folders = names.iter().filter(|name| dir.join(name).is_dir());
+        Ok(folders.filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// Returns whether `petset stop` was said last.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.layout().stopped().exists()
+    }
+
+    /// Returns which pet is to be replaced, if that was asked for `pod`.
+    pub(crate) fn eviction(&self, namespace: &Namespace, pod: &ObjectName) -> Option<Eviction> {
+        let path = self
+            .layout()
+            .wanted_object(namespace, ObjectKind::Eviction, pod);
+        let text = files::read(&path).ok().flatten()?;
+        Some(Eviction::read(&text))
+    }
+}
