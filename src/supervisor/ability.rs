@@ -76,6 +76,11 @@ impl Ability {
     }
 }
 
+/// Returns what isolated pets have to do without on this machine.
+pub(crate) fn lacks_of_isolation() -> Vec<String> {
+    isolation::attempt().unwrap_or_default()
+}
+
 /// Names what forbids namespaces on this machine, and how to allow them.
 pub(crate) fn way_out() -> String {
     let found = LIMITS

@@ -1,6 +1,5 @@
 //! Performing what the model decides about pods that belong to no set.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use anyhow::Context;
@@ -8,9 +7,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::log::log;
 use super::pets::{Pet, Runner};
-use super::retry;
-use super::{Supervisor, log};
+use super::state::Supervisor;
 use crate::model::bare::{self, PodStep, reconcile_pod};
 use crate::model::kind::ObjectKind;
 use crate::model::printer::STOPPED;
@@ -21,44 +20,6 @@ use crate::store::{self, RunnerRequest};
 
 /// More steps than this without coming to rest are a bug, and must not burn a core.
 const STEPS: u32 = 100;
-
-/// What the supervisor keeps about bare pods beside the pets themselves.
-#[derive(Debug, Default)]
-pub(super) struct Bare {
-    /// Pods that have to be looked at. One that turns out to be a set's is passed over.
-    pub(super) due: BTreeSet<ObjectRef>,
-    /// Pods about which a step failed: when it is tried again, and how often it failed.
-    failed: BTreeMap<ObjectRef, (Instant, u32)>,
-}
-
-impl Bare {
-    pub(super) fn is_idle(&self) -> bool {
-        self.due.is_empty() && self.failed.is_empty()
-    }
-
-    /// Returns the next time at which something is to be tried again.
-    pub(super) fn next_alarm(&self) -> Option<Instant> {
-        self.failed.values().map(|(at, _)| *at).min()
-    }
-
-    fn retry_later(&mut self, key: &ObjectRef) {
-        let times = self.failed.get(key).map_or(0, |(_, times)| *times);
-        let again = (
-            Instant::now() + retry::BACK_OFF.retry_delay(times),
-            times + 1,
-        );
-        self.failed.insert(key.clone(), again);
-    }
-
-    /// Returns the pods to look at now; one that failed has to rest first.
-    fn take_due(&mut self, now: Instant) -> BTreeSet<ObjectRef> {
-        let mut due = std::mem::take(&mut self.due);
-        let rested = self.failed.iter().filter(|(_, (at, _))| *at <= now);
-        due.extend(rested.map(|(key, _)| key.clone()));
-        due.retain(|key| self.failed.get(key).is_none_or(|(at, _)| *at <= now));
-        due
-    }
-}
 
 impl Supervisor {
     pub(super) fn every_bare_pod_is_due(&mut self) {
@@ -204,7 +165,11 @@ impl Supervisor {
         Ok(())
     }
 
-    fn change_pod(&mut self, key: &ObjectRef, change: impl FnOnce(&mut Pod)) -> Result<()> {
+    pub(super) fn change_pod(
+        &mut self,
+        key: &ObjectRef,
+        change: impl FnOnce(&mut Pod),
+    ) -> Result<()> {
         let layout = self.store.layout().clone();
         let Some(pet) = self.world.pet_mut(key) else {
             return Ok(());
@@ -280,32 +245,5 @@ impl Supervisor {
             None => drop(place.pods_wanted.remove(&key.name)),
         }
         Ok(())
-    }
-
-    /// Gives the bare pods of another state directory, which this one is a copy of, addresses of
-    /// this one's. They are not made anew: what has ended has ended, and what is to run once was
-    /// run there.
-    pub(super) fn move_bare_pods(&mut self, is_foreign: &dyn Fn(&Pet) -> bool) {
-        let pets = self.world.pets();
-        let foreign = pets.filter(|(_, pet)| pet.is_bare() && is_foreign(pet));
-        let keys: Vec<ObjectRef> = foreign.map(|(key, _)| key).collect();
-        for key in keys {
-            if let Err(error) = self.move_bare_pod(&key) {
-                log(&format!("{key}: {error:#}"));
-            }
-        }
-    }
-
-    fn move_bare_pod(&mut self, key: &ObjectRef) -> Result<()> {
-        let Some(pet) = self.world.pet_mut(key) else {
-            return Ok(());
-        };
-        let status = pet.pod.status.clone();
-        let mut pod = pet.pod.clone();
-        self.locate(&mut pod, key)?;
-        store::merge_status(&mut pod, status);
-        // The runner that it tells of is the original's, and what that started as well.
-        store::remove(&self.store.layout().pet_of(key).runner())?;
-        self.change_pod(key, |there| *there = pod)
     }
 }

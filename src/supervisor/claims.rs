@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 
-use super::Supervisor;
 use super::perform::new_uid;
+use super::state::Supervisor;
 use crate::model::{ObjectRef, Ordinal, Set, claim_for, claim_name};
 use crate::problem::Result;
 use crate::store::journal::Severity;

@@ -1,38 +1,21 @@
 //! What the supervisor waits on, and taking note of what happened.
 
-use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
 use anyhow::Context;
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PodStatus;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 
-use super::pets::{Pet, Runner};
+use super::log::log;
+use super::signals::{Watched, drain};
+use super::state::Supervisor;
 use super::world::{load_seen, load_wanted};
-use super::{Supervisor, log};
 use crate::model::kind::ObjectKind;
 use crate::model::{Namespace, ObjectRef};
 use crate::problem::Result;
 use crate::store::{self, Noticed, merge_status, names_in, read_json};
-
-/// What a watched directory is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Spot {
-    /// All namespaces, and the marker of `petset stop`.
-    Wanted,
-    /// The objects of one kind.
-    Kind(Namespace, ObjectKind),
-    /// The records of claims: `petset volume rm` takes one away.
-    Claims(Namespace),
-    /// One pet.
-    Pet(ObjectRef),
-}
 
 const KINDS: [ObjectKind; 5] = [
     ObjectKind::StatefulSet,
@@ -41,54 +24,6 @@ const KINDS: [ObjectKind; 5] = [
     ObjectKind::Pod,
     ObjectKind::Eviction,
 ];
-
-/// Signals, as descriptors that can be waited on.
-#[derive(Debug)]
-pub(super) struct Signals {
-    children: UnixStream,
-    end: UnixStream,
-    /// SIGTERM or SIGINT came.
-    pub(super) quit: bool,
-    /// Run on when nothing is left to do: somebody started it in the foreground.
-    pub(super) stays: bool,
-}
-
-impl Signals {
-    pub(super) fn new() -> io::Result<Self> {
-        let children = signalled(&[SIGCHLD])?;
-        let end = signalled(&[SIGTERM, SIGINT])?;
-        Ok(Self {
-            children,
-            end,
-            quit: false,
-            stays: false,
-        })
-    }
-
-    /// Stays when nothing is left to run.
-    pub(super) const fn stay(&mut self) {
-        self.stays = true;
-    }
-}
-
-/// Returns a stream that becomes readable when one of the signals has come.
-fn signalled(signals: &[i32]) -> io::Result<UnixStream> {
-    let (receiver, sender) = UnixStream::pair()?;
-    receiver.set_nonblocking(true)?;
-    for &signal in signals {
-        signal_hook::low_level::pipe::register(signal, sender.try_clone()?)?;
-    }
-    Ok(receiver)
-}
-
-/// Empties a stream of signals; tells whether there was any.
-fn drain(mut stream: &UnixStream) -> bool {
-    let mut any = false;
-    while stream.read(&mut [0; 64]).is_ok_and(|length| length > 0) {
-        any = true;
-    }
-    any
-}
 
 impl Supervisor {
     /// Waits until something happens or a time has come, and takes note of it.
@@ -150,10 +85,10 @@ impl Supervisor {
         Ok(())
     }
 
-    fn note_entry(&mut self, spot: &Spot, name: &str) -> Result<()> {
+    fn note_entry(&mut self, spot: &Watched, name: &str) -> Result<()> {
         match spot {
-            Spot::Wanted => self.watch_wanted(false),
-            Spot::Kind(namespace, kind) => {
+            Watched::Wanted => self.watch_wanted(false),
+            Watched::Kind(namespace, kind) => {
                 let object = name
                     .strip_suffix(".yaml")
                     .and_then(|name| name.parse().ok());
@@ -161,18 +96,18 @@ impl Supervisor {
                 self.note_wanted(*kind, &ObjectRef::new(namespace.clone(), object));
                 Ok(())
             }
-            Spot::Claims(namespace) => {
+            Watched::Claims(namespace) => {
                 self.note_claim(namespace, name);
                 Ok(())
             }
-            Spot::Pet(key) if name == "status.json" => {
+            Watched::Pet(key) if name == "status.json" => {
                 self.note_status(key);
                 if let Some(pet) = self.world.pet_mut(key) {
                     pet.runner_works();
                 }
                 Ok(())
             }
-            Spot::Pet(_) => Ok(()),
+            Watched::Pet(_) => Ok(()),
         }
     }
 
@@ -268,36 +203,13 @@ impl Supervisor {
         self.due.extend(due);
     }
 
-    /// Takes leave of pets whose addresses are another state directory's: this one was copied,
-    /// and what runs at those addresses is the original's. They are made anew.
-    pub(super) fn leave_foreign_pets(&mut self) {
-        let block = self.addresses.block();
-        let foreign = |pet: &Pet| {
-            let ip = pet
-                .pod
-                .status
-                .as_ref()
-                .and_then(|status| status.pod_ip.as_ref());
-            let ip = ip.and_then(|ip| ip.parse().ok());
-            ip.is_some_and(|ip| !block.holds(ip)) && !matches!(pet.runner, Runner::Adopted(_))
-        };
-        self.move_bare_pods(&foreign);
-        let pets = self.world.places.values_mut();
-        for pet in pets.flat_map(|place| place.pets.values_mut()) {
-            if foreign(pet) {
-                pet.pod
-                    .metadata
-                    .deletion_timestamp
-                    .get_or_insert(Time(Timestamp::now()));
-                pet.runner = Runner::Done;
-            }
-        }
-    }
-
     /// Watches one pet's directory for the statuses that its runner writes.
     pub(super) fn watch_pet(&mut self, key: &ObjectRef) {
         let root = self.store.layout().pet_of(key);
-        if let Err(error) = self.watch.add_replaced(root.root(), Spot::Pet(key.clone())) {
+        if let Err(error) = self
+            .watch
+            .add_replaced(root.root(), Watched::Pet(key.clone()))
+        {
             log(&format!("cannot watch {}: {error}", root.root().display()));
         }
     }
@@ -310,7 +222,7 @@ impl Supervisor {
             return Ok(());
         }
         store::make_dir(&layout.wanted())?;
-        self.watch.add(&layout.wanted(), Spot::Wanted)?;
+        self.watch.add(&layout.wanted(), Watched::Wanted)?;
         let stopped = self.store.is_stopped();
         if stopped != self.world.stopped {
             self.world.stopped = stopped;
@@ -331,11 +243,13 @@ impl Supervisor {
                 // Watched before it is read, so that nothing falls between.
                 let dir = layout.wanted_kind(&namespace, kind);
                 store::make_dir(&dir)?;
-                self.watch.add(&dir, Spot::Kind(namespace.clone(), kind))?;
+                self.watch
+                    .add(&dir, Watched::Kind(namespace.clone(), kind))?;
             }
             let claims = layout.claims(&namespace);
             store::make_dir(&claims)?;
-            self.watch.add(&claims, Spot::Claims(namespace.clone()))?;
+            self.watch
+                .add(&claims, Watched::Claims(namespace.clone()))?;
             self.read_wanted(&namespace)?;
             self.world.place_mut(&namespace).watched = true;
         }

@@ -1,7 +1,8 @@
 //! How long pets have to end: what their deletion asks for, which may only shorten a wait.
 
+use super::log::log;
+use super::state::Supervisor;
 use super::world::{Place, World};
-use super::{Supervisor, log};
 use crate::model::{ObjectName, ObjectRef};
 
 impl World {

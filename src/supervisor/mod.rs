@@ -5,293 +5,37 @@
 //! runners write), on its socket, on signals and on the runners of earlier supervisors. What it
 //! keeps in memory can all be read again, so that it may be killed at any instant.
 
-mod abandoned;
 mod ability;
 mod addresses;
 mod bare;
+mod bare_pods;
 mod claims;
-mod ending;
+mod copied_state;
 mod events;
 mod grace;
-mod late;
 mod launch;
-mod leaving;
+mod log;
+mod names;
+mod notify;
 mod perform;
 mod pets;
+mod proxy_process;
 mod publish;
+mod readiness;
+mod requests;
 mod retry;
+mod run;
 mod runners;
 mod services;
-mod telling;
+mod shutdown;
+mod signals;
+mod state;
+mod termination;
 mod turn;
-mod wishes;
 mod world;
+mod writer;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ffi::OsString;
-use std::fs;
-use std::io::{self, Write};
-use std::os::unix::net::UnixDatagram;
-use std::process::ExitCode;
-use std::time::{Duration, Instant};
-
-use anyhow::{Context, bail};
-use jiff::Timestamp;
-
-use crate::model::ObjectRef;
-use crate::problem::{Kind, Problem, Result, report};
-use crate::role;
-use crate::store::{self, Attempt, Layout, Lock, PidFile, SetReport, Store, Watch};
-use addresses::Addresses;
-use events::{Signals, Spot};
-use late::Late;
-use publish::Names;
-use world::World;
-
-pub(crate) use ability::{Ability, way_out};
+pub(crate) use ability::{Ability, lacks_of_isolation, way_out};
 pub(crate) use launch::{is_running, lifeline, nudge};
 pub(crate) use perform::new_uid;
-
-/// A turn that took more of the processor than this is followed by a rest.
-const SHORT_TURN: Duration = Duration::from_micros(300);
-const LONGEST_REST: Duration = Duration::from_millis(10);
-
-/// How long a starting supervisor waits for one that is just ending.
-const HANDOVER: Duration = Duration::from_secs(5);
-
-/// The controller of one state directory.
-struct Supervisor {
-    store: Store,
-    /// Held for life: one supervisor a state directory.
-    _lock: Lock,
-    socket: UnixDatagram,
-    watch: Watch<Spot>,
-    signals: Signals,
-    world: World,
-    addresses: Addresses,
-    /// Sets that have to be looked at.
-    due: BTreeSet<ObjectRef>,
-    /// Sets that have to be looked at when a time has come.
-    alarms: BTreeMap<ObjectRef, Instant>,
-    bare: bare::Bare,
-    /// The last report of each set; while it is worked on, ahead of what was published.
-    reports: BTreeMap<ObjectRef, SetReport>,
-    /// The reports as they were published.
-    published: BTreeMap<ObjectRef, SetReport>,
-    /// How often in a row a step for this set failed.
-    failures: BTreeMap<ObjectRef, u32>,
-    /// When to look again whether there is anything left to do.
-    look_again: Option<Instant>,
-    names: Names,
-    /// Whether this machine can isolate pets, once that has been tried.
-    can_isolate: Option<bool>,
-    /// Commands that run in pets which are about to leave.
-    hooks: HashMap<rustix::process::Pid, wishes::RunningHook>,
-    proxy: services::Proxy,
-    /// Services that got no address, and why.
-    refused: BTreeMap<ObjectRef, String>,
-    /// Sets whose service does not exist.
-    unserved: BTreeSet<ObjectRef>,
-    /// Writes what need not be there at once.
-    late: Late,
-    /// Namespaces whose services may have other endpoints now.
-    stirred: BTreeSet<crate::model::Namespace>,
-}
-
-/// Returns what isolated pets have to do without on this machine.
-pub(crate) fn lacks_of_isolation() -> Vec<String> {
-    crate::runner::isolation::attempt().unwrap_or_default()
-}
-
-/// Runs the supervisor of a state directory, the only argument, in the background. It says on its
-/// standard output when it can be found.
-pub(crate) fn run_in_background(arguments: &[OsString]) -> ExitCode {
-    let [root] = arguments else {
-        return ExitCode::from(2);
-    };
-    let begun = role::leave_caller()
-        .context("cannot leave the working directory")
-        .and_then(|()| Store::open(root))
-        .and_then(Supervisor::begin);
-    let outcome = match begun {
-        Ok(begun) => greet().and_then(|()| begun.map_or(Ok(()), Supervisor::run)),
-        Err(error) => {
-            // The caller passes this on to its user.
-            let _ = io::stdout().write_all(report(&error).as_bytes());
-            Err(error)
-        }
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            log(&report(&error));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Runs the supervisor in the foreground, for a service manager; ends with SIGTERM or SIGINT,
-/// and leaves the pets running.
-pub(crate) fn run_in_foreground(store: Store) -> Result<()> {
-    let layout = store.layout().clone();
-    let Some(mut supervisor) = Supervisor::begin(store)? else {
-        let message = format!("{} has a supervisor already", layout.root().display());
-        let hint = "it ends by itself when nothing is left to run, and with `petset stop`";
-        return Err(Problem::new(Kind::Conflict, message).hint(hint).into());
-    };
-    supervisor.signals.stay();
-    supervisor.run()
-}
-
-/// Tells the caller that all is well, and lets go of its pipe.
-fn greet() -> Result<()> {
-    let mut out = io::stdout();
-    // A caller that was killed meanwhile hears nothing; that is its own affair.
-    let _ = out.write_all(launch::GREETING).and_then(|()| out.flush());
-    let null = fs::OpenOptions::new().write(true).open("/dev/null")?;
-    rustix::stdio::dup2_stdout(&null).context("cannot let go of the standard output")?;
-    Ok(())
-}
-
-/// Writes a line to the supervisor's log.
-fn log(line: &str) {
-    let _ = writeln!(io::stderr(), "{} {}", Timestamp::now(), line.trim_end());
-}
-
-impl Supervisor {
-    /// Becomes the supervisor; `None` where another one is, which has been told to look.
-    fn begin(store: Store) -> Result<Option<Self>> {
-        let Some(lock) = take_over(store.layout())? else {
-            return Ok(None);
-        };
-        let layout = store.layout();
-        // The runners notice it by themselves.
-        store::when_removed(&layout.supervisor_lock(), || std::process::exit(0))
-            .context("cannot watch the supervisor's lock")?;
-        PidFile::of_supervisor(layout)
-            .write()
-            .context("cannot write the supervisor's pid")?;
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-            .context("cannot become the reaper of orphans")?;
-        // Signals before pets: no runner's end may go unnoticed.
-        let signals = Signals::new().context("cannot receive signals")?;
-        let socket = bind(layout)?;
-        let watch = Watch::new().context("cannot watch the state directory")?;
-        let addresses = Addresses::open(&store)?;
-        store::refresh_view(&store).context("cannot make what pets may see")?;
-        let names = Names::serve(store.settings(), addresses.block());
-        let mut supervisor = Self {
-            store,
-            _lock: lock,
-            socket,
-            watch,
-            signals,
-            world: World::default(),
-            addresses,
-            due: BTreeSet::new(),
-            alarms: BTreeMap::new(),
-            bare: bare::Bare::default(),
-            reports: BTreeMap::new(),
-            published: BTreeMap::new(),
-            failures: BTreeMap::new(),
-            look_again: None,
-            names,
-            can_isolate: None,
-            hooks: HashMap::new(),
-            proxy: services::Proxy::default(),
-            refused: BTreeMap::new(),
-            unserved: BTreeSet::new(),
-            late: Late::start().context("cannot start the thread that writes")?,
-            stirred: BTreeSet::new(),
-        };
-        supervisor.provide_programs()?;
-        supervisor.look_at_everything()?;
-        supervisor.distrust_reports();
-        supervisor.leave_foreign_pets();
-        supervisor.give_services_addresses();
-        supervisor.publish_endpoints();
-        supervisor.names.loaded();
-        Ok(Some(supervisor))
-    }
-
-    /// Takes turns until nothing is left to do.
-    fn run(mut self) -> Result<()> {
-        let mut crowded = false;
-        loop {
-            let begun = processor_time();
-            self.turn();
-            if self.signals.quit || self.ends()? {
-                return Ok(());
-            }
-            if crowded {
-                pause_after_work(processor_time().saturating_sub(begun));
-            }
-            let ended = Instant::now();
-            self.wait()?;
-            // What comes alone has its turn at once, and so has what comes next.
-            crowded = ended.elapsed() < LONGEST_REST;
-        }
-    }
-
-    /// Puts links to this program where pets find them at the end of their PATH.
-    fn provide_programs(&self) -> Result<()> {
-        let bin = self.store.layout().bin();
-        store::make_dir(&bin).with_context(|| format!("cannot make {}", bin.display()))?;
-        let program = role::executable().context("cannot find the program that runs")?;
-        for name in [role::NAME, role::PEER_FINDER] {
-            let link = bin.join(name);
-            if fs::read_link(&link).is_ok_and(|target| target == program) {
-                continue;
-            }
-            let new = bin.join(format!(".{name}.new"));
-            let _ = fs::remove_file(&new);
-            std::os::unix::fs::symlink(&program, &new)
-                .and_then(|()| fs::rename(&new, &link))
-                .with_context(|| format!("cannot make {}", link.display()))?;
-        }
-        Ok(())
-    }
-}
-
-/// Rests after a turn that was work, so that what happens meanwhile makes one more turn and not
-/// a hundred: pets that all come up at once would each have all of them looked at.
-fn pause_after_work(work: Duration) {
-    if work > SHORT_TURN {
-        std::thread::sleep((work * 2).min(LONGEST_REST));
-    }
-}
-
-/// Returns how long this thread has run on a processor.
-fn processor_time() -> Duration {
-    let clock = rustix::time::ClockId::ThreadCPUTime;
-    rustix::time::clock_gettime(clock)
-        .try_into()
-        .unwrap_or_default()
-}
-
-/// Takes the supervisor's lock, or finds out that another supervisor lives and tells it to look.
-fn take_over(layout: &Layout) -> Result<Option<Lock>> {
-    let path = layout.supervisor_lock();
-    let holder = format!("{}", std::process::id());
-    let deadline = Instant::now() + HANDOVER;
-    while Instant::now() < deadline {
-        let slice = Duration::from_millis(50);
-        let attempt = Lock::wait(&path, &holder, slice)
-            .with_context(|| format!("cannot lock {}", path.display()))?;
-        if let Attempt::Locked(lock) = attempt {
-            return Ok(Some(lock));
-        }
-        if store::nudge_supervisor(layout).is_ok() {
-            return Ok(None);
-        }
-    }
-    bail!(
-        "{} is held by a process that does not answer",
-        path.display()
-    )
-}
-
-fn bind(layout: &Layout) -> Result<UnixDatagram> {
-    let path = layout.supervisor_socket();
-    store::bind_supervisor(layout).with_context(|| format!("cannot make {}", path.display()))
-}
+pub(crate) use run::{run_in_background, run_in_foreground};

@@ -9,8 +9,9 @@ use k8s_openapi::api::core::v1::{HostIP, Pod, PodIP, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 
 use super::ability::Ability;
+use super::log::log;
 use super::pets::Pet;
-use super::{Supervisor, log};
+use super::state::Supervisor;
 use crate::model::{
     EGRESS_ANNOTATION, Egress, ISOLATION_ANNOTATION, Isolation, ObjectRef, Ordinal, Set, Step,
     pod_for,
@@ -117,7 +118,7 @@ impl Supervisor {
             .entry(key.name.clone())
             .or_default();
         change(revisions);
-        self.late.replace(path, serde_json::to_vec(revisions)?);
+        self.writer.replace(path, serde_json::to_vec(revisions)?);
         Ok(())
     }
 

@@ -1,66 +1,42 @@
 //! Telling everybody what is seen: reports of sets, endpoints of services, the DNS zone.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::PoisonError;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::{Supervisor, log};
-use crate::dns::{Server, Zone, upstreams};
+use super::log::log;
+use super::pets::{Pet, Runner};
+use super::state::Supervisor;
 use crate::model::endpoints::{ServiceRecord, endpoints};
 use crate::model::{ObjectRef, Outcome, Set, Step};
-use crate::store::{self, SetReport, Settings, Waiting, endpoints as endpoint_files};
+use crate::store::{self, SetReport, Waiting, endpoints as endpoint_files};
 
-/// The port of the DNS server on its own loopback address, where the settings name no other.
-const DNS_PORT: u16 = 5353;
-
-/// The names that are served, and the server.
-#[derive(Debug)]
-pub(super) struct Names {
-    zone: Arc<RwLock<Zone>>,
-    records: BTreeMap<ObjectRef, ServiceRecord>,
-    /// Kept as long as it shall listen.
-    _server: Option<Server>,
-}
-
-impl Names {
-    /// Starts to listen. An address that is taken leaves the names to the files alone.
-    pub(super) fn serve(settings: &Settings, block: crate::model::address::Block) -> Self {
-        let zones = block.reverse_zones();
-        let zone = Zone::unloaded(&settings.cluster_domain);
-        let zone = zones
-            .iter()
-            .fold(zone, |zone, reverse| zone.with_reverse_zone(reverse));
-        let own = SocketAddr::from((block.reserved(53), DNS_PORT));
-        let listen = settings.dns_listen.unwrap_or(own);
-        let zone = Arc::new(RwLock::new(zone.with_servers([listen.ip()])));
-        let upstreams = upstreams(settings, &[listen]);
-        let server = Server::start(&[listen], Arc::clone(&zone), &upstreams);
-        let server = server
-            .map_err(|error| log(&format!("no DNS on {listen}: {error}")))
-            .ok();
-        Self {
-            zone,
-            records: BTreeMap::new(),
-            _server: server,
+impl Supervisor {
+    /// Takes back that sets are settled some of whose pets nobody runs: a command that waits must
+    /// not take an earlier supervisor's word for it.
+    pub(super) fn distrust_reports(&mut self) {
+        let is_kept = |pet: &Pet| matches!(pet.runner, Runner::Child(_) | Runner::Adopted(_));
+        let abandoned = self.world.pets().filter(|(_, pet)| !is_kept(pet));
+        let sets: Vec<ObjectRef> = abandoned.map(|(key, _)| key.set_by_name()).collect();
+        for key in sets {
+            let path = self
+                .store
+                .layout()
+                .set_status(&key.namespace, key.name.as_str());
+            let Some(report) = self.report_of(&key).filter(|report| report.settled) else {
+                continue;
+            };
+            let mut report = report.clone();
+            report.settled = false;
+            let layout = self.store.layout();
+            if let Err(error) = store::publish(layout, &path, &report) {
+                log(&format!("cannot write {}: {error}", path.display()));
+            }
+            self.reports.insert(key, report);
         }
     }
 
-    /// Returns the records of all services.
-    pub(super) fn records(&self) -> impl Iterator<Item = &ServiceRecord> {
-        self.records.values()
-    }
-
-    /// From now on the absence of a name means that there is no such name.
-    pub(super) fn loaded(&self) {
-        let mut zone = self.zone.write().unwrap_or_else(PoisonError::into_inner);
-        zone.load([]);
-    }
-}
-
-impl Supervisor {
     /// Publishes the report of a set, if it says anything new.
     pub(super) fn publish_set(
         &mut self,
@@ -93,7 +69,7 @@ impl Supervisor {
         }
         if settled {
             // What is reported as done is on the disk.
-            self.late.catch_up();
+            self.writer.catch_up();
         }
         let layout = self.store.layout();
         match store::publish(layout, &path, &report) {

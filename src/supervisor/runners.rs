@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, wait};
 
-use super::abandoned::withdraw_readiness;
+use super::log::log;
 use super::pets::{Incarnation, Runner};
-use super::{Supervisor, log};
+use super::readiness::withdraw_readiness;
+use super::state::Supervisor;
 use crate::model::ObjectRef;
 use crate::store::PidFile;
 use crate::store::journal::Severity;

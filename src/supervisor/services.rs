@@ -1,62 +1,17 @@
 //! Services: their virtual addresses, the proxy that offers them, and sets that lack theirs.
 
-use std::io;
 use std::net::Ipv4Addr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
-use rustix::process::Pid;
 
-use super::launch::background;
-use super::{Supervisor, log};
+use super::log::log;
+use super::state::Supervisor;
+use crate::model::ObjectRef;
 use crate::model::address::Pool;
 use crate::model::endpoints::ServiceKind;
-use crate::model::{BackOff, ObjectRef};
 use crate::problem::Result;
-use crate::role::Role;
-use crate::store::Layout;
 use crate::store::journal::Severity;
-
-/// The delays between starts of a proxy that fails; the first new start comes at once.
-const BACK_OFF: BackOff = BackOff {
-    start: Duration::from_secs(1),
-    cap: Duration::from_secs(60),
-};
-
-/// The proxy that this supervisor started. An earlier one may live still; then this one waits
-/// for its end.
-#[derive(Debug, Default)]
-pub(super) struct Proxy {
-    child: Option<Pid>,
-    failures: u32,
-    rests_until: Option<Instant>,
-}
-
-impl Proxy {
-    pub(super) const fn child(&self) -> Option<Pid> {
-        self.child
-    }
-
-    /// Returns when the next one is started.
-    pub(super) const fn rests_until(&self) -> Option<Instant> {
-        self.rests_until
-    }
-
-    /// Notes that it has ended.
-    pub(super) fn ended(&mut self) {
-        self.child = None;
-        let rest = BACK_OFF.delay(self.failures);
-        self.rests_until = (!rest.is_zero()).then(|| Instant::now() + rest);
-        self.failures += 1;
-    }
-
-    fn start(&mut self, layout: &Layout) -> io::Result<()> {
-        let mut command = background(layout, Role::Proxy)?;
-        self.rests_until = None;
-        self.child = Some(Pid::from_child(&command.spawn()?));
-        Ok(())
-    }
-}
 
 impl Supervisor {
     /// Gives each service that may have changed its virtual address, before a pet starts that is
@@ -153,8 +108,8 @@ impl Supervisor {
     /// Starts the proxy when there is anything for it to offer.
     pub(super) fn tend_proxy(&mut self) {
         let now = Instant::now();
-        let rests = self.proxy.rests_until.is_some_and(|until| until > now);
-        if self.proxy.child.is_some() || rests {
+        let rests = self.proxy.rests_until().is_some_and(|until| until > now);
+        if self.proxy.child().is_some() || rests {
             return;
         }
         let offers = |kind: &ServiceKind| matches!(kind, ServiceKind::ClusterIp { addresses } if !addresses.is_empty());

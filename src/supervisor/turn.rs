@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::log::log;
 use super::retry;
-use super::{Supervisor, log};
+use super::state::Supervisor;
 use crate::model::kind::ObjectKind;
 use crate::model::{ObjectRef, Ordinal, Outcome, PetSeen, Rules, Seen, Set, Step, reconcile};
 use crate::problem::Result;

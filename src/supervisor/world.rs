@@ -10,8 +10,8 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::abandoned::withdraw_if_dead;
 use super::pets::{Incarnation, Pet};
+use super::readiness::withdraw_if_dead;
 use crate::model::kind::ObjectKind;
 use crate::model::{Namespace, ObjectName, ObjectRef, bare};
 use crate::problem::Result;
@@ -198,7 +198,7 @@ pub(super) fn load_wanted<T: Kept>(
             Ok(Some(object)) => drop(found.insert(name, object)),
             Ok(None) => {}
             // One file that cannot be read must not stop all the others.
-            Err(error) => super::log(&format!("{namespace}/{name} is left out: {error:#}")),
+            Err(error) => super::log::log(&format!("{namespace}/{name} is left out: {error:#}")),
         }
     }
     Ok(found)

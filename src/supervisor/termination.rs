@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::Supervisor;
 use super::pets::Pet;
+use super::state::Supervisor;
 use crate::model::kind::ObjectKind;
 use crate::model::{Deletion, ObjectName, ObjectRef, Set};
 use crate::problem::Result;
@@ -87,9 +87,9 @@ impl Supervisor {
         let mut own = Vec::new();
         if !orphaned {
             own = self.services_of(key, &set.uid);
-            self.late
+            self.writer
                 .remove(layout.revisions(&key.namespace, key.name.as_str()));
-            self.late.catch_up();
+            self.writer.catch_up();
             self.remove_ruins(key)?;
         }
         self.store.edit("supervise", None, |edit| {

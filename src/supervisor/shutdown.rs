@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Supervisor;
+use super::state::Supervisor;
 use crate::problem::Result;
 use crate::store;
 

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use rustix::process::{Pid, WaitStatus};
 
-use super::{Supervisor, log};
+use super::log::log;
+use super::state::{RunningHook, Supervisor};
 use crate::model::kind::ObjectKind;
 use crate::model::rollout::{self, RolledBack};
 use crate::model::{HOOK_ANNOTATION, HookOutcome, ObjectRef, Ordinal, PetSeen, ScaleDownHook, Set};
@@ -18,14 +19,6 @@ use crate::problem::{Problem, Result};
 use crate::role::Role;
 use crate::store;
 use crate::store::journal::Severity;
-
-/// A hook that runs: in which pet, and which run of it.
-#[derive(Debug)]
-pub(super) struct RunningHook {
-    pet: ObjectRef,
-    uid: String,
-    generation: i64,
-}
 
 impl Supervisor {
     /// Puts the template of an earlier revision in place of one whose pet failed.

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::{Supervisor, log};
+use super::log::log;
+use super::state::Supervisor;
 use crate::model::ObjectRef;
 use crate::store::journal::{self, Severity};
 

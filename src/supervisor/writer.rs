@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::log;
+use super::log::log;
 use crate::store::{self, Sync};
 
 /// The pause before what could not be written, since the disk is full, is tried again.
@@ -21,7 +21,7 @@ const RETRY: Duration = Duration::from_secs(1);
 type Wish = Option<Vec<u8>>;
 
 #[derive(Debug)]
-enum Word {
+enum Job {
     Write(PathBuf, Wish),
     /// Tell when everything that was asked for before has been tried.
     Tell(Sender<()>),
@@ -29,58 +29,58 @@ enum Word {
 
 /// A thread that writes files durably, in the order they came.
 #[derive(Debug)]
-pub(super) struct Late {
+pub(super) struct Writer {
     /// Taken at the end only.
-    words: Option<Sender<Word>>,
+    jobs: Option<Sender<Job>>,
     writer: Option<JoinHandle<()>>,
 }
 
-impl Late {
+impl Writer {
     pub(super) fn start() -> io::Result<Self> {
-        let (words, heard) = channel();
+        let (jobs, heard) = channel();
         let writer = thread::Builder::new().stack_size(256 << 10);
         let writer = writer.spawn(move || write_all(&heard))?;
         Ok(Self {
-            words: Some(words),
+            jobs: Some(jobs),
             writer: Some(writer),
         })
     }
 
     /// Lets the file at `path` hold these bytes, soon.
     pub(super) fn replace(&self, path: PathBuf, bytes: Vec<u8>) {
-        self.say(Word::Write(path, Some(bytes)));
+        self.send(Job::Write(path, Some(bytes)));
     }
 
     /// Lets the file at `path` be gone, soon, whatever was asked for before.
     pub(super) fn remove(&self, path: PathBuf) {
-        self.say(Word::Write(path, None));
+        self.send(Job::Write(path, None));
     }
 
     /// Waits until everything that was asked for is written, or has failed for now.
     pub(super) fn catch_up(&self) {
         let (told, done) = channel();
-        self.say(Word::Tell(told));
+        self.send(Job::Tell(told));
         // An end without a word would be as good.
         let _ = done.recv();
     }
 
-    fn say(&self, word: Word) {
-        if let Some(words) = &self.words {
+    fn send(&self, job: Job) {
+        if let Some(jobs) = &self.jobs {
             // The thread ends only with this.
-            let _ = words.send(word);
+            let _ = jobs.send(job);
         }
     }
 }
 
-impl Drop for Late {
+impl Drop for Writer {
     /// Waits until everything is written, or has failed once more.
     fn drop(&mut self) {
-        self.words = None;
+        self.jobs = None;
         let _ = self.writer.take().map(JoinHandle::join);
     }
 }
 
-fn write_all(heard: &Receiver<Word>) {
+fn write_all(heard: &Receiver<Job>) {
     let mut open: BTreeMap<PathBuf, Wish> = BTreeMap::new();
     loop {
         let next = if open.is_empty() {
@@ -90,10 +90,10 @@ fn write_all(heard: &Receiver<Word>) {
         };
         let over = matches!(next, Err(RecvTimeoutError::Disconnected));
         let mut waiting = Vec::new();
-        for word in next.into_iter().chain(heard.try_iter()) {
-            match word {
-                Word::Write(path, wish) => drop(open.insert(path, wish)),
-                Word::Tell(told) => waiting.push(told),
+        for job in next.into_iter().chain(heard.try_iter()) {
+            match job {
+                Job::Write(path, wish) => drop(open.insert(path, wish)),
+                Job::Tell(told) => waiting.push(told),
             }
         }
         open.retain(|path, wish| !write(path, wish.as_deref()));
@@ -126,14 +126,14 @@ mod tests {
     fn the_last_word_about_a_file_wins_and_the_end_waits_for_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
-        let late = Late::start().unwrap();
-        late.replace(path("web.json"), b"one".to_vec());
-        late.replace(path("web.json"), b"two".to_vec());
-        late.replace(path("gone.json"), b"one".to_vec());
-        late.catch_up();
+        let writer = Writer::start().unwrap();
+        writer.replace(path("web.json"), b"one".to_vec());
+        writer.replace(path("web.json"), b"two".to_vec());
+        writer.replace(path("gone.json"), b"one".to_vec());
+        writer.catch_up();
         assert!(path("gone.json").exists());
-        late.remove(path("gone.json"));
-        drop(late);
+        writer.remove(path("gone.json"));
+        drop(writer);
         let read = |name| store::read(&path(name)).unwrap();
         assert_eq!(read("web.json").as_deref(), Some("two"));
         assert_eq!(read("gone.json"), None);
@@ -144,10 +144,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         std::fs::write(&file, "in the way").unwrap();
-        let late = Late::start().unwrap();
-        late.replace(file.join("web.json"), b"one".to_vec());
-        late.replace(dir.path().join("db.json"), b"two".to_vec());
-        drop(late);
+        let writer = Writer::start().unwrap();
+        writer.replace(file.join("web.json"), b"one".to_vec());
+        writer.replace(dir.path().join("db.json"), b"two".to_vec());
+        drop(writer);
         assert!(dir.path().join("db.json").exists());
     }
 }

@@ -1,0 +1,52 @@
+//! The proxy's process: started, and started again when it has ended.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use rustix::process::Pid;
+
+use super::launch::background;
+use crate::model::BackOff;
+use crate::role::Role;
+use crate::store::Layout;
+
+/// The delays between starts of a proxy that fails; the first new start comes at once.
+const BACK_OFF: BackOff = BackOff {
+    start: Duration::from_secs(1),
+    cap: Duration::from_secs(60),
+};
+
+/// The proxy that this supervisor started. An earlier one may live still; then this one waits
+/// for its end.
+#[derive(Debug, Default)]
+pub(super) struct ProxyProcess {
+    child: Option<Pid>,
+    failures: u32,
+    rests_until: Option<Instant>,
+}
+
+impl ProxyProcess {
+    pub(super) const fn child(&self) -> Option<Pid> {
+        self.child
+    }
+
+    /// Returns when the next one is started.
+    pub(super) const fn rests_until(&self) -> Option<Instant> {
+        self.rests_until
+    }
+
+    /// Notes that it has ended.
+    pub(super) fn ended(&mut self) {
+        self.child = None;
+        let rest = BACK_OFF.delay(self.failures);
+        self.rests_until = (!rest.is_zero()).then(|| Instant::now() + rest);
+        self.failures += 1;
+    }
+
+    pub(super) fn start(&mut self, layout: &Layout) -> io::Result<()> {
+        let mut command = background(layout, Role::Proxy)?;
+        self.rests_until = None;
+        self.child = Some(Pid::from_child(&command.spawn()?));
+        Ok(())
+    }
+}

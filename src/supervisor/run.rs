@@ -1,0 +1,220 @@
+//! The life of a supervisor: it takes over, takes turns, and ends.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::net::UnixDatagram;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use super::addresses::Addresses;
+use super::bare_pods::BarePods;
+use super::launch::GREETING;
+use super::log::log;
+use super::names::Names;
+use super::proxy_process::ProxyProcess;
+use super::signals::Signals;
+use super::state::Supervisor;
+use super::world::World;
+use super::writer::Writer;
+use crate::problem::{Kind, Problem, Result, report};
+use crate::role;
+use crate::store::{self, Attempt, Layout, Lock, PidFile, Store, Watch};
+
+/// A turn that took more of the processor than this is followed by a rest.
+const SHORT_TURN: Duration = Duration::from_micros(300);
+const LONGEST_REST: Duration = Duration::from_millis(10);
+
+/// How long a starting supervisor waits for one that is just ending.
+const HANDOVER: Duration = Duration::from_secs(5);
+
+/// Runs the supervisor of a state directory, the only argument, in the background. It says on its
+/// standard output when it can be found.
+pub(crate) fn run_in_background(arguments: &[OsString]) -> ExitCode {
+    let [root] = arguments else {
+        return ExitCode::from(2);
+    };
+    let begun = role::leave_caller()
+        .context("cannot leave the working directory")
+        .and_then(|()| Store::open(root))
+        .and_then(Supervisor::begin);
+    let outcome = match begun {
+        Ok(begun) => greet().and_then(|()| begun.map_or(Ok(()), Supervisor::run)),
+        Err(error) => {
+            // The caller passes this on to its user.
+            let _ = io::stdout().write_all(report(&error).as_bytes());
+            Err(error)
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log(&report(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the supervisor in the foreground, for a service manager; ends with SIGTERM or SIGINT,
+/// and leaves the pets running.
+pub(crate) fn run_in_foreground(store: Store) -> Result<()> {
+    let layout = store.layout().clone();
+    let Some(mut supervisor) = Supervisor::begin(store)? else {
+        let message = format!("{} has a supervisor already", layout.root().display());
+        let hint = "it ends by itself when nothing is left to run, and with `petset stop`";
+        return Err(Problem::new(Kind::Conflict, message).hint(hint).into());
+    };
+    supervisor.signals.stay();
+    supervisor.run()
+}
+
+/// Tells the caller that all is well, and lets go of its pipe.
+fn greet() -> Result<()> {
+    let mut out = io::stdout();
+    // A caller that was killed meanwhile hears nothing; that is its own affair.
+    let _ = out.write_all(GREETING).and_then(|()| out.flush());
+    let null = fs::OpenOptions::new().write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdout(&null).context("cannot let go of the standard output")?;
+    Ok(())
+}
+
+impl Supervisor {
+    /// Becomes the supervisor; `None` when there is another one, which has been nudged.
+    fn begin(store: Store) -> Result<Option<Self>> {
+        let Some(lock) = take_over(store.layout())? else {
+            return Ok(None);
+        };
+        let layout = store.layout();
+        // The runners notice it by themselves.
+        store::when_removed(&layout.supervisor_lock(), || std::process::exit(0))
+            .context("cannot watch the supervisor's lock")?;
+        PidFile::of_supervisor(layout)
+            .write()
+            .context("cannot write the supervisor's pid")?;
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .context("cannot become the reaper of orphans")?;
+        // Signals before pets: no runner's end may go unnoticed.
+        let signals = Signals::new().context("cannot receive signals")?;
+        let socket = bind(layout)?;
+        let watch = Watch::new().context("cannot watch the state directory")?;
+        let addresses = Addresses::open(&store)?;
+        store::refresh_view(&store).context("cannot make what pets may see")?;
+        let names = Names::serve(store.settings(), addresses.block());
+        let mut supervisor = Self {
+            store,
+            _lock: lock,
+            socket,
+            watch,
+            signals,
+            world: World::default(),
+            addresses,
+            due: BTreeSet::new(),
+            alarms: BTreeMap::new(),
+            bare: BarePods::default(),
+            reports: BTreeMap::new(),
+            published: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            look_again: None,
+            names,
+            can_isolate: None,
+            hooks: HashMap::new(),
+            proxy: ProxyProcess::default(),
+            refused: BTreeMap::new(),
+            unserved: BTreeSet::new(),
+            writer: Writer::start().context("cannot start the thread that writes")?,
+            stirred: BTreeSet::new(),
+        };
+        supervisor.provide_programs()?;
+        supervisor.look_at_everything()?;
+        supervisor.distrust_reports();
+        supervisor.leave_foreign_pets();
+        supervisor.give_services_addresses();
+        supervisor.publish_endpoints();
+        supervisor.names.loaded();
+        Ok(Some(supervisor))
+    }
+
+    /// Takes turns until nothing is left to do.
+    fn run(mut self) -> Result<()> {
+        let mut crowded = false;
+        loop {
+            let begun = processor_time();
+            self.turn();
+            if self.signals.quit || self.ends()? {
+                return Ok(());
+            }
+            if crowded {
+                pause_after_work(processor_time().saturating_sub(begun));
+            }
+            let ended = Instant::now();
+            self.wait()?;
+            // What comes alone has its turn at once, and so has what comes next.
+            crowded = ended.elapsed() < LONGEST_REST;
+        }
+    }
+
+    /// Puts links to this program where pets find them at the end of their PATH.
+    fn provide_programs(&self) -> Result<()> {
+        let bin = self.store.layout().bin();
+        store::make_dir(&bin).with_context(|| format!("cannot make {}", bin.display()))?;
+        let program = role::executable().context("cannot find the program that runs")?;
+        for name in [role::NAME, role::PEER_FINDER] {
+            let link = bin.join(name);
+            if fs::read_link(&link).is_ok_and(|target| target == program) {
+                continue;
+            }
+            let new = bin.join(format!(".{name}.new"));
+            let _ = fs::remove_file(&new);
+            std::os::unix::fs::symlink(&program, &new)
+                .and_then(|()| fs::rename(&new, &link))
+                .with_context(|| format!("cannot make {}", link.display()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Rests after a turn that was work, so that what happens meanwhile makes one more turn and not
+/// a hundred: pets that all come up at once would each have all of them looked at.
+fn pause_after_work(work: Duration) {
+    if work > SHORT_TURN {
+        std::thread::sleep((work * 2).min(LONGEST_REST));
+    }
+}
+
+/// Returns how long this thread has run on a processor.
+fn processor_time() -> Duration {
+    let clock = rustix::time::ClockId::ThreadCPUTime;
+    rustix::time::clock_gettime(clock)
+        .try_into()
+        .unwrap_or_default()
+}
+
+/// Takes the supervisor's lock, or finds out that another supervisor lives and tells it to look.
+fn take_over(layout: &Layout) -> Result<Option<Lock>> {
+    let path = layout.supervisor_lock();
+    let holder = format!("{}", std::process::id());
+    let deadline = Instant::now() + HANDOVER;
+    while Instant::now() < deadline {
+        let slice = Duration::from_millis(50);
+        let attempt = Lock::wait(&path, &holder, slice)
+            .with_context(|| format!("cannot lock {}", path.display()))?;
+        if let Attempt::Locked(lock) = attempt {
+            return Ok(Some(lock));
+        }
+        if store::nudge_supervisor(layout).is_ok() {
+            return Ok(None);
+        }
+    }
+    bail!(
+        "{} is held by a process that does not answer",
+        path.display()
+    )
+}
+
+fn bind(layout: &Layout) -> Result<UnixDatagram> {
+    let path = layout.supervisor_socket();
+    store::bind_supervisor(layout).with_context(|| format!("cannot make {}", path.display()))
+}

@@ -1,0 +1,70 @@
+//! What a supervisor waits on: signals, and directories of the state directory.
+
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
+
+use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
+
+use crate::model::kind::ObjectKind;
+use crate::model::{Namespace, ObjectRef};
+
+/// What a watched directory is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Watched {
+    /// All namespaces, and the marker of `petset stop`.
+    Wanted,
+    /// The objects of one kind.
+    Kind(Namespace, ObjectKind),
+    /// The records of claims: `petset volume rm` takes one away.
+    Claims(Namespace),
+    /// One pet.
+    Pet(ObjectRef),
+}
+
+/// Signals, as descriptors that can be waited on.
+#[derive(Debug)]
+pub(super) struct Signals {
+    pub(super) children: UnixStream,
+    pub(super) end: UnixStream,
+    /// SIGTERM or SIGINT came.
+    pub(super) quit: bool,
+    /// Run on when nothing is left to do: somebody started it in the foreground.
+    pub(super) stays: bool,
+}
+
+impl Signals {
+    pub(super) fn new() -> io::Result<Self> {
+        let children = signalled(&[SIGCHLD])?;
+        let end = signalled(&[SIGTERM, SIGINT])?;
+        Ok(Self {
+            children,
+            end,
+            quit: false,
+            stays: false,
+        })
+    }
+
+    /// Stays when nothing is left to run.
+    pub(super) const fn stay(&mut self) {
+        self.stays = true;
+    }
+}
+
+/// Returns a stream that becomes readable when one of the signals has come.
+fn signalled(signals: &[i32]) -> io::Result<UnixStream> {
+    let (receiver, sender) = UnixStream::pair()?;
+    receiver.set_nonblocking(true)?;
+    for &signal in signals {
+        signal_hook::low_level::pipe::register(signal, sender.try_clone()?)?;
+    }
+    Ok(receiver)
+}
+
+/// Empties a stream of signals; returns whether there was any.
+pub(super) fn drain(mut stream: &UnixStream) -> bool {
+    let mut any = false;
+    while stream.read(&mut [0; 64]).is_ok_and(|length| length > 0) {
+        any = true;
+    }
+    any
+}
