@@ -2,14 +2,14 @@
 //!
 //! | role | started by | how many | may write | ends |
 //! | --- | --- | --- | --- | --- |
-//! | [`Command`](Role::Command) | the user | one a call | wanted objects, under the lock | with its answer |
-//! | [`PeerFinder`](Role::PeerFinder) | a container | one a call | nothing | after its last hook |
-//! | [`Supervisor`](Role::Supervisor) | a command | one a state directory | pods, claims, reports, `view/` | when nothing is left to run |
-//! | [`Runner`](Role::Runner) | the supervisor | one a pet | the pet's directory | with its pet |
-//! | [`Network`](Role::Network) | a runner | one a state directory | `network/` | after its last runner |
-//! | [`Proxy`](Role::Proxy) | the supervisor | one a state directory | detours | when nothing is left to run |
-//! | [`Hello`](Role::Hello) | a runner | one a container | a counter in its volume | when it is stopped |
-//! | [`UsernsHelper`](Role::UsernsHelper) | any of these | one a task | files of subordinate users | with its task |
+//! | `Command` | the user | one a call | wanted objects, under the lock | with its answer |
+//! | `PeerFinder` | a container | one a call | nothing | after its last hook |
+//! | `Supervisor` | a command | one a state directory | pods, claims, reports | with the last pet |
+//! | `Runner` | the supervisor | one a pet | the pet's directory | with its pet |
+//! | `Network` | a runner | one a state directory | `network/` | after its last runner |
+//! | `Proxy` | the supervisor | one a state directory | detours | after the supervisor |
+//! | `Hello` | a runner | one a container | a counter in its volume | when it is stopped |
+//! | `UsernsHelper` | these roles | one a task | files of subordinate users | with its task |
 //!
 //! The background roles outlive whoever starts them, and each may be killed at any instant. The
 //! first process of an isolated pet (`petset-init` in a process list) has no role of its own: its

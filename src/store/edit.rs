@@ -51,18 +51,18 @@ impl Store {
 #[derive(Debug)]
 pub(crate) struct Edit<'a> {
     store: &'a Store,
-    changes: Vec<Change>,
+    changes: Vec<FileChange>,
     /// What pets see of it. It can be made again, and is not waited for.
-    shown: Vec<Change>,
+    shown: Vec<FileChange>,
 }
 
 #[derive(Debug)]
-enum Change {
+enum FileChange {
     Write(PathBuf, Vec<u8>),
     Remove(PathBuf),
 }
 
-impl Change {
+impl FileChange {
     fn written(&self) -> Option<(&Path, &[u8])> {
         match self {
             Self::Write(path, bytes) => Some((path, bytes)),
@@ -97,7 +97,7 @@ impl<'a> Edit<'a> {
             .wanted_object(&namespace, T::OBJECT_KIND, &name);
         if let (Some(object), Some(path)) = (object.shown(), self.layout().shown(&path)) {
             let bytes = yaml::to_string(&json::to_value(&object)?)?.into_bytes();
-            self.shown.push(Change::Write(path, bytes));
+            self.shown.push(FileChange::Write(path, bytes));
         }
         self.write(
             path,
@@ -111,11 +111,11 @@ impl<'a> Edit<'a> {
     pub(crate) fn forget(&mut self, namespace: &Namespace, kind: ObjectKind, name: &ObjectName) {
         let path = self.layout().wanted_object(namespace, kind, name);
         let shown = self.layout().shown(&path);
-        self.shown.extend(shown.map(Change::Remove));
-        self.changes.push(Change::Remove(path));
+        self.shown.extend(shown.map(FileChange::Remove));
+        self.changes.push(FileChange::Remove(path));
         if kind == ObjectKind::Service {
             let record = self.layout().service_record(namespace, name.as_str());
-            self.changes.push(Change::Remove(record));
+            self.changes.push(FileChange::Remove(record));
         }
     }
 
@@ -133,7 +133,7 @@ impl<'a> Edit<'a> {
         if stopped {
             self.write(path, Vec::new());
         } else {
-            self.changes.push(Change::Remove(path));
+            self.changes.push(FileChange::Remove(path));
         }
     }
 
@@ -142,7 +142,7 @@ impl<'a> Edit<'a> {
     }
 
     pub(super) fn write(&mut self, path: PathBuf, bytes: Vec<u8>) {
-        self.changes.push(Change::Write(path, bytes));
+        self.changes.push(FileChange::Write(path, bytes));
     }
 
     /// Writes the changes, in the order they were made. The waits for the disk are two, however
@@ -150,7 +150,7 @@ impl<'a> Edit<'a> {
     pub(super) fn commit(self) -> Result<()> {
         let wish = |path: &Path| format!("cannot write {}", path.display());
         let mut written = Vec::new();
-        for (path, bytes) in self.changes.iter().filter_map(Change::written) {
+        for (path, bytes) in self.changes.iter().filter_map(FileChange::written) {
             let staged = Staged::write(path, bytes).with_context(|| wish(path))?;
             written.push((path, staged));
         }
@@ -160,27 +160,27 @@ impl<'a> Edit<'a> {
         let mut written = written.into_iter();
         for change in &self.changes {
             match change {
-                Change::Write(path, _) => {
+                FileChange::Write(path, _) => {
                     let staged = written.next().map(|(_, staged)| staged);
                     staged
                         .map_or(Ok(()), Staged::put)
                         .with_context(|| wish(path))?;
                 }
-                Change::Remove(path) => files::remove(path)
+                FileChange::Remove(path) => files::remove(path)
                     .with_context(|| format!("cannot remove {}", path.display()))?,
             }
         }
-        let paths = self.changes.iter().filter_map(Change::written);
+        let paths = self.changes.iter().filter_map(FileChange::written);
         let folders: BTreeSet<&Path> = paths.filter_map(|(path, _)| path.parent()).collect();
         let folders: Vec<&Path> = folders.into_iter().collect();
         files::at_once(&folders, |folder| {
             files::sync_dir(folder).with_context(|| wish(folder))
         })?;
         self.shown.iter().try_for_each(|change| match change {
-            Change::Write(path, bytes) => {
+            FileChange::Write(path, bytes) => {
                 files::replace_open(path, bytes).with_context(|| wish(path))
             }
-            Change::Remove(path) => files::remove(path).with_context(|| wish(path)),
+            FileChange::Remove(path) => files::remove(path).with_context(|| wish(path)),
         })
     }
 }

@@ -1,7 +1,42 @@
-//! The state directory: its paths, its lock, and files that are replaced in one piece.
+//! The state directory, through which all roles of the program meet: paths, locks, edits, and every
+//! format of a file or message.
 //!
-//! Whoever reads takes no lock. Whoever changes what is wanted does it through [`Store::edit`],
-//! which holds the lock for the edit and never for a wait.
+//! Readers take no lock: a file is replaced in one piece. What is wanted changes in
+//! [`Store::edit`] only, which holds the lock for the edit and never for a wait. `<ns>` is a
+//! namespace; the roles are those of [`crate::role`], and a command is a verb.
+//!
+//! | file | written by | read by | format |
+//! | --- | --- | --- | --- |
+//! | `format`, `lock` | commands, supervisor | all | `directory`, `lock` |
+//! | `petset.toml`, `images.toml` | the user | all | `settings`, `images` |
+//! | `bin/` | supervisor | pets, by their PATH | links to the program |
+//! | `wanted/<ns>/<kind>/<name>.yaml` | commands, supervisor (locked) | all | `edit`, `read` |
+//! | `wanted/<ns>/eviction/<pod>.yaml` | commands (locked) | supervisor | `eviction` |
+//! | `wanted/stopped` | commands (locked) | commands, supervisor | `edit`, `read` |
+//! | `seen/<ns>/sets/<set>.json` | supervisor | commands | `report` |
+//! | `seen/<ns>/revisions/<set>.json` | supervisor | commands | ControllerRevisions |
+//! | `seen/<ns>/endpoints/<service>.json` | supervisor | commands, network, proxy | `endpoints` |
+//! | `seen/<ns>/detours/<service>.json` | proxy | commands | `detours` |
+//! | `seen/<ns>/claims/<claim>.json` | supervisor | commands | a claim |
+//! | `seen/<ns>/events/<owner>.jsonl` | supervisor, runners, proxy | commands | `journal` |
+//! | `seen/addresses`, `seen/service-addresses` | supervisor | commands | `addresses` |
+//! | `seen/block` | supervisor | commands, network | a number |
+//! | `seen/isolation.json` | commands, supervisor | commands, supervisor | its `Ability` |
+//! | `pets/<ns>/<pod>/pod.json` | supervisor | commands, the pet's runner | `pods` |
+//! | `pets/<ns>/<pod>/status.json` | runner; supervisor when that is dead | all | `pods` |
+//! | `pets/<ns>/<pod>/runner.json`, `lock` | runner | commands, supervisor | `record` |
+//! | `pets/<ns>/<pod>/control` | a socket of the runner | supervisor sends | `control` |
+//! | `pets/<ns>/<pod>/run/<container>.json` | runner | commands | `launch` |
+//! | `pets/<ns>/<pod>/doors.json` | runner | commands | `network` |
+//! | `pets/<ns>/<pod>/logs/` | runner | commands | lines of containers |
+//! | `pets/<ns>/<pod>/`: `volumes`, `image`, `root`, `sandbox` | runner | the pet | directories |
+//! | `volumes/<ns>/<claim>/` | supervisor makes it | pets | the data |
+//! | `view/` | whoever writes what it shows | isolated pets | `view`, `redact` |
+//! | `network/pid`, `network/lock` | network; runners | supervisor; runners | `pid` |
+//! | `network/socket` | a socket of the network | runners connect | `network` |
+//! | `supervisor/pid`, `lock` | supervisor | all | `pid` |
+//! | `supervisor/socket` | a socket of the supervisor | commands send | `control` |
+//! | `supervisor/log`, `proxy.lock` | supervisor, proxy | the user; proxy | text |
 
 mod addresses;
 mod control;

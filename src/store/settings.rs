@@ -46,15 +46,15 @@ pub(crate) enum DnsForward {
     /// The host's resolvers, or nobody.
     Switch(bool),
     /// These, in this order: addresses, with a port where it is not 53.
-    To(Vec<Resolver>),
+    To(Vec<ResolverAddress>),
 }
 
 /// The address of a resolver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(crate) struct Resolver(pub(crate) SocketAddr);
+pub(crate) struct ResolverAddress(pub(crate) SocketAddr);
 
-impl TryFrom<String> for Resolver {
+impl TryFrom<String> for ResolverAddress {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -167,7 +167,8 @@ mod tests {
             asked("dns-forward = true").unwrap(),
             DnsForward::Switch(true)
         );
-        let two = ["192.0.2.1:53", "[2001:db8::1]:5353"].map(|at| Resolver(at.parse().unwrap()));
+        let two =
+            ["192.0.2.1:53", "[2001:db8::1]:5353"].map(|at| ResolverAddress(at.parse().unwrap()));
         let text = "dns-forward = ['192.0.2.1', '[2001:db8::1]:5353']";
         assert_eq!(asked(text).unwrap(), DnsForward::To(two.into()));
         assert!(asked("dns-forward = ['home']").is_err());

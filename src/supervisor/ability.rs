@@ -81,7 +81,7 @@ pub(crate) fn lacks_of_isolation() -> Vec<String> {
     isolation::attempt().unwrap_or_default()
 }
 
-/// Names what forbids namespaces on this machine, and how to allow them.
+/// ServedNames what forbids namespaces on this machine, and how to allow them.
 pub(crate) fn way_out() -> String {
     let found = LIMITS
         .iter()

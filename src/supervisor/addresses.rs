@@ -15,18 +15,18 @@ use crate::store::{self, Given, Layout, Store, Sync};
 /// The addresses, kept in the state directory.
 #[derive(Debug)]
 pub(super) struct Addresses {
-    pets: Kept,
-    services: Kept,
+    pets: AddressList,
+    services: AddressList,
 }
 
 /// Addresses of one pool, and the list they are kept in.
 #[derive(Debug)]
-struct Kept {
+struct AddressList {
     list: PathBuf,
     given: address::AddressAllocator,
 }
 
-impl Kept {
+impl AddressList {
     fn new(list: PathBuf, block: Block, pool: Pool, given: Vec<Given>) -> Self {
         let given = given.into_iter().map(|given| {
             let Given { ip, namespace, pod } = given;
@@ -102,8 +102,8 @@ impl Addresses {
                 .with_context(|| format!("cannot write {}", path.display()))?;
         }
         Ok(Self {
-            pets: Kept::new(pets, block, Pool::Pets, to_pets),
-            services: Kept::new(services, block, Pool::Services, to_services),
+            pets: AddressList::new(pets, block, Pool::Pets, to_pets),
+            services: AddressList::new(services, block, Pool::Services, to_services),
         })
     }
 

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::log::log;
-use super::pets::{Pet, Runner};
+use super::pets::{Runner, TrackedPet};
 use super::state::Supervisor;
 use crate::model::bare::{self, PodStep, reconcile_pod};
 use crate::model::kind::ObjectKind;
@@ -77,7 +77,7 @@ impl Supervisor {
         reconcile_pod(
             place.pods_wanted.get(&key.name),
             pet.map(|pet| &pet.pod),
-            pet.is_some_and(Pet::is_over),
+            pet.is_some_and(TrackedPet::is_over),
             self.world.stopped,
         )
     }

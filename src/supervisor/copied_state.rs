@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::log::log;
-use super::pets::{Pet, Runner};
+use super::pets::{Runner, TrackedPet};
 use super::state::Supervisor;
 use crate::model::ObjectRef;
 use crate::problem::Result;
@@ -15,7 +15,7 @@ impl Supervisor {
     /// Recreates the pets whose addresses are another state directory's.
     pub(super) fn leave_foreign_pets(&mut self) {
         let block = self.addresses.block();
-        let foreign = |pet: &Pet| {
+        let foreign = |pet: &TrackedPet| {
             let ip = pet
                 .pod
                 .status
@@ -40,7 +40,7 @@ impl Supervisor {
     /// Gives the bare pods of another state directory, which this one is a copy of, addresses of
     /// this one's. They are not made anew: what has ended has ended, and what is to run once was
     /// run there.
-    fn move_bare_pods(&mut self, is_foreign: &dyn Fn(&Pet) -> bool) {
+    fn move_bare_pods(&mut self, is_foreign: &dyn Fn(&TrackedPet) -> bool) {
         let pets = self.world.pets();
         let foreign = pets.filter(|(_, pet)| pet.is_bare() && is_foreign(pet));
         let keys: Vec<ObjectRef> = foreign.map(|(key, _)| key).collect();

@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::log::log;
-use super::signals::{Watched, drain};
+use super::signals::{WatchedDir, drain};
 use super::state::Supervisor;
 use super::world::{load_seen, load_wanted};
 use crate::model::kind::ObjectKind;
@@ -85,10 +85,10 @@ impl Supervisor {
         Ok(())
     }
 
-    fn note_entry(&mut self, spot: &Watched, name: &str) -> Result<()> {
+    fn note_entry(&mut self, spot: &WatchedDir, name: &str) -> Result<()> {
         match spot {
-            Watched::Wanted => self.watch_wanted(false),
-            Watched::Kind(namespace, kind) => {
+            WatchedDir::Wanted => self.watch_wanted(false),
+            WatchedDir::Kind(namespace, kind) => {
                 let object = name
                     .strip_suffix(".yaml")
                     .and_then(|name| name.parse().ok());
@@ -96,18 +96,18 @@ impl Supervisor {
                 self.note_wanted(*kind, &ObjectRef::new(namespace.clone(), object));
                 Ok(())
             }
-            Watched::Claims(namespace) => {
+            WatchedDir::Claims(namespace) => {
                 self.note_claim(namespace, name);
                 Ok(())
             }
-            Watched::Pet(key) if name == "status.json" => {
+            WatchedDir::Pet(key) if name == "status.json" => {
                 self.note_status(key);
                 if let Some(pet) = self.world.pet_mut(key) {
                     pet.runner_works();
                 }
                 Ok(())
             }
-            Watched::Pet(_) => Ok(()),
+            WatchedDir::Pet(_) => Ok(()),
         }
     }
 
@@ -208,7 +208,7 @@ impl Supervisor {
         let root = self.store.layout().pet_of(key);
         if let Err(error) = self
             .watch
-            .add_replaced(root.root(), Watched::Pet(key.clone()))
+            .add_replaced(root.root(), WatchedDir::Pet(key.clone()))
         {
             log(&format!("cannot watch {}: {error}", root.root().display()));
         }
@@ -222,7 +222,7 @@ impl Supervisor {
             return Ok(());
         }
         store::make_dir(&layout.wanted())?;
-        self.watch.add(&layout.wanted(), Watched::Wanted)?;
+        self.watch.add(&layout.wanted(), WatchedDir::Wanted)?;
         let stopped = self.store.is_stopped();
         if stopped != self.world.stopped {
             self.world.stopped = stopped;
@@ -240,16 +240,16 @@ impl Supervisor {
                 continue;
             }
             for kind in KINDS {
-                // Watched before it is read, so that nothing falls between.
+                // WatchedDir before it is read, so that nothing falls between.
                 let dir = layout.wanted_kind(&namespace, kind);
                 store::make_dir(&dir)?;
                 self.watch
-                    .add(&dir, Watched::Kind(namespace.clone(), kind))?;
+                    .add(&dir, WatchedDir::Kind(namespace.clone(), kind))?;
             }
             let claims = layout.claims(&namespace);
             store::make_dir(&claims)?;
             self.watch
-                .add(&claims, Watched::Claims(namespace.clone()))?;
+                .add(&claims, WatchedDir::Claims(namespace.clone()))?;
             self.read_wanted(&namespace)?;
             self.world.place_mut(&namespace).watched = true;
         }

@@ -2,10 +2,10 @@
 
 use super::log::log;
 use super::state::Supervisor;
-use super::world::{Place, World};
+use super::world::{ClusterState, NamespaceState};
 use crate::model::{ObjectName, ObjectRef};
 
-impl World {
+impl ClusterState {
     /// Returns the grace that is asked for a pet by whoever deletes it, or its set.
     pub(super) fn grace_asked(&self, key: &ObjectRef, uid: &str) -> Option<i64> {
         asked(
@@ -17,7 +17,7 @@ impl World {
     }
 }
 
-fn asked(place: &Place, set: &ObjectName, pod: &ObjectName, uid: &str) -> Option<i64> {
+fn asked(place: &NamespaceState, set: &ObjectName, pod: &ObjectName, uid: &str) -> Option<i64> {
     let eviction = place.evictions.get(pod).filter(|it| it.uid == uid);
     let set = place.sets.get(set).map(|set| &set.metadata);
     let wanted = place.pods_wanted.get(pod).map(|pod| &pod.metadata);

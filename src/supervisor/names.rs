@@ -15,14 +15,14 @@ const DNS_PORT: u16 = 5353;
 
 /// The names that are served, and the server.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(super) struct ServedNames {
     pub(super) zone: Arc<RwLock<Zone>>,
     pub(super) records: BTreeMap<ObjectRef, ServiceRecord>,
     /// Kept as long as it shall listen.
     _server: Option<Server>,
 }
 
-impl Names {
+impl ServedNames {
     /// Starts to listen. An address that is taken leaves the names to the files alone.
     pub(super) fn serve(settings: &Settings, block: crate::model::address::Block) -> Self {
         let zones = block.reverse_zones();

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 
 use super::ability::Ability;
 use super::log::log;
-use super::pets::Pet;
+use super::pets::TrackedPet;
 use super::state::Supervisor;
 use crate::model::{
     EGRESS_ANNOTATION, Egress, ISOLATION_ANNOTATION, Isolation, ObjectRef, Ordinal, Set, Step,
@@ -164,10 +164,10 @@ impl Supervisor {
         self.isolate(&mut pod, asked);
         self.locate(&mut pod, key)?;
         self.provide_volumes(&pod, key)?;
-        let mut pet = Pet::new(pod);
+        let mut pet = TrackedPet::new(pod);
         let written = pet.write(self.store.layout(), key);
         written.with_context(|| format!("cannot write the pod {}", key.name))?;
-        // Watched before it starts, so that its first status is not missed.
+        // WatchedDir before it starts, so that its first status is not missed.
         self.watch_pet(key);
         let started = pet.start(self.store.layout(), key);
         let place = self.world.place_mut(&key.namespace);

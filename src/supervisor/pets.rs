@@ -19,7 +19,7 @@ const BACK_OFF: BackOff = BackOff {
 
 /// One pet.
 #[derive(Debug)]
-pub(super) struct Pet {
+pub(super) struct TrackedPet {
     /// As it stands in its directory, the runner's status merged in.
     pub(super) pod: Pod,
     pub(super) runner: Runner,
@@ -86,7 +86,7 @@ impl Incarnation {
     }
 }
 
-impl Pet {
+impl TrackedPet {
     /// A pet that has just been made.
     pub(super) const fn new(pod: Pod) -> Self {
         Self {

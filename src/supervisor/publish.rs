@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::log::log;
-use super::pets::{Pet, Runner};
+use super::pets::{Runner, TrackedPet};
 use super::state::Supervisor;
 use crate::model::endpoints::{ServiceRecord, endpoints};
 use crate::model::{ObjectRef, Outcome, Set, Step};
@@ -16,7 +16,8 @@ impl Supervisor {
     /// Takes back that sets are settled some of whose pets nobody runs: a command that waits must
     /// not take an earlier supervisor's word for it.
     pub(super) fn distrust_reports(&mut self) {
-        let is_kept = |pet: &Pet| matches!(pet.runner, Runner::Child(_) | Runner::Adopted(_));
+        let is_kept =
+            |pet: &TrackedPet| matches!(pet.runner, Runner::Child(_) | Runner::Adopted(_));
         let abandoned = self.world.pets().filter(|(_, pet)| !is_kept(pet));
         let sets: Vec<ObjectRef> = abandoned.map(|(key, _)| key.set_by_name()).collect();
         for key in sets {
@@ -112,7 +113,7 @@ impl Supervisor {
         }
     }
 
-    /// Names resolve first; the files, which take longer, come after.
+    /// ServedNames resolve first; the files, which take longer, come after.
     fn publish_record(&mut self, key: ObjectRef, record: ServiceRecord) {
         let copy = record.clone();
         let zone = &self.names.zone;

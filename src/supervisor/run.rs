@@ -14,11 +14,11 @@ use super::addresses::Addresses;
 use super::bare_pods::BarePods;
 use super::launch::GREETING;
 use super::log::log;
-use super::names::Names;
+use super::names::ServedNames;
 use super::proxy_process::ProxyProcess;
 use super::signals::Signals;
 use super::state::Supervisor;
-use super::world::World;
+use super::world::ClusterState;
 use super::writer::Writer;
 use crate::problem::{Kind, Problem, Result, report};
 use crate::role;
@@ -102,14 +102,14 @@ impl Supervisor {
         let watch = Watch::new().context("cannot watch the state directory")?;
         let addresses = Addresses::open(&store)?;
         store::refresh_view(&store).context("cannot make what pets may see")?;
-        let names = Names::serve(store.settings(), addresses.block());
+        let names = ServedNames::serve(store.settings(), addresses.block());
         let mut supervisor = Self {
             store,
             _lock: lock,
             socket,
             watch,
             signals,
-            world: World::default(),
+            world: ClusterState::default(),
             addresses,
             due: BTreeSet::new(),
             alarms: BTreeMap::new(),

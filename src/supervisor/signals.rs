@@ -10,7 +10,7 @@ use crate::model::{Namespace, ObjectRef};
 
 /// What a watched directory is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Watched {
+pub(super) enum WatchedDir {
     /// All namespaces, and the marker of `petset stop`.
     Wanted,
     /// The objects of one kind.

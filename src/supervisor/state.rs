@@ -8,10 +8,10 @@ use rustix::process::Pid;
 
 use super::addresses::Addresses;
 use super::bare_pods::BarePods;
-use super::names::Names;
+use super::names::ServedNames;
 use super::proxy_process::ProxyProcess;
-use super::signals::{Signals, Watched};
-use super::world::World;
+use super::signals::{Signals, WatchedDir};
+use super::world::ClusterState;
 use super::writer::Writer;
 use crate::model::{Namespace, ObjectRef};
 use crate::store::{Lock, SetReport, Store, Watch};
@@ -22,9 +22,9 @@ pub(super) struct Supervisor {
     /// Held for life: one supervisor a state directory.
     pub(super) _lock: Lock,
     pub(super) socket: UnixDatagram,
-    pub(super) watch: Watch<Watched>,
+    pub(super) watch: Watch<WatchedDir>,
     pub(super) signals: Signals,
-    pub(super) world: World,
+    pub(super) world: ClusterState,
     pub(super) addresses: Addresses,
     /// Sets that have to be looked at.
     pub(super) due: BTreeSet<ObjectRef>,
@@ -39,7 +39,7 @@ pub(super) struct Supervisor {
     pub(super) failures: BTreeMap<ObjectRef, u32>,
     /// When to look again whether there is anything left to do.
     pub(super) look_again: Option<Instant>,
-    pub(super) names: Names,
+    pub(super) names: ServedNames,
     /// Whether this machine can isolate pets, once that has been tried.
     pub(super) can_isolate: Option<bool>,
     /// Commands that run in pets which are about to leave.

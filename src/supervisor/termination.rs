@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::pets::Pet;
+use super::pets::TrackedPet;
 use super::state::Supervisor;
 use crate::model::kind::ObjectKind;
 use crate::model::{Deletion, ObjectName, ObjectRef, Set};
@@ -67,7 +67,7 @@ impl Supervisor {
             removed.with_context(|| format!("cannot remove {}", path.display()))?;
         }
         let gone = self.world.place_mut(&key.namespace).pets.remove(&key.name);
-        self.collect(key, gone.as_ref().map_or("", Pet::uid))
+        self.collect(key, gone.as_ref().map_or("", TrackedPet::uid))
     }
 
     /// Forgets a set whose deletion has come to its end.

@@ -49,8 +49,9 @@ impl Supervisor {
 
     /// Starts the runners that are due, and removes the pets that have come to their end.
     fn tend_pets(&mut self, now: Instant) {
-        let over = |pet: &super::pets::Pet| pet.is_terminating() && pet.is_over() && !pet.is_bare();
-        let due = |pet: &super::pets::Pet| pet.is_due(now);
+        let over =
+            |pet: &super::pets::TrackedPet| pet.is_terminating() && pet.is_over() && !pet.is_bare();
+        let due = |pet: &super::pets::TrackedPet| pet.is_due(now);
         let work: Vec<(ObjectRef, bool)> = self
             .world
             .pets()

@@ -10,7 +10,7 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::pets::{Incarnation, Pet};
+use super::pets::{Incarnation, TrackedPet};
 use super::readiness::withdraw_if_dead;
 use crate::model::kind::ObjectKind;
 use crate::model::{Namespace, ObjectName, ObjectRef, bare};
@@ -19,7 +19,7 @@ use crate::store::{Eviction, Kept, Layout, Store, merge_status, names_in, read_j
 
 /// Everything that is known of one namespace.
 #[derive(Debug, Default)]
-pub(super) struct Place {
+pub(super) struct NamespaceState {
     /// Its folders of wanted objects are watched and have been read.
     pub(super) watched: bool,
     pub(super) sets: BTreeMap<ObjectName, StatefulSet>,
@@ -30,37 +30,37 @@ pub(super) struct Place {
     pub(super) pods_wanted: BTreeMap<ObjectName, Pod>,
     /// The pets that are to be replaced once.
     pub(super) evictions: BTreeMap<ObjectName, Eviction>,
-    pub(super) pets: BTreeMap<ObjectName, Pet>,
+    pub(super) pets: BTreeMap<ObjectName, TrackedPet>,
     pub(super) claims: BTreeMap<String, PersistentVolumeClaim>,
     pub(super) revisions: BTreeMap<ObjectName, Vec<ControllerRevision>>,
 }
 
 /// Everything that is known.
 #[derive(Debug, Default)]
-pub(super) struct World {
-    pub(super) places: BTreeMap<Namespace, Place>,
+pub(super) struct ClusterState {
+    pub(super) places: BTreeMap<Namespace, NamespaceState>,
     /// `petset stop` was said.
     pub(super) stopped: bool,
 }
 
-impl World {
-    pub(super) fn place(&self, namespace: &Namespace) -> Option<&Place> {
+impl ClusterState {
+    pub(super) fn place(&self, namespace: &Namespace) -> Option<&NamespaceState> {
         self.places.get(namespace)
     }
 
-    pub(super) fn place_mut(&mut self, namespace: &Namespace) -> &mut Place {
+    pub(super) fn place_mut(&mut self, namespace: &Namespace) -> &mut NamespaceState {
         self.places.entry(namespace.clone()).or_default()
     }
 
-    pub(super) fn pet_mut(&mut self, key: &ObjectRef) -> Option<&mut Pet> {
+    pub(super) fn pet_mut(&mut self, key: &ObjectRef) -> Option<&mut TrackedPet> {
         self.places.get_mut(&key.namespace)?.pets.get_mut(&key.name)
     }
 
     /// Returns all pets, with their keys.
-    pub(super) fn pets(&self) -> impl Iterator<Item = (ObjectRef, &Pet)> {
+    pub(super) fn pets(&self) -> impl Iterator<Item = (ObjectRef, &TrackedPet)> {
         let pets = |(namespace, place): (&Namespace, _)| {
             let namespace = namespace.clone();
-            let place: &Place = place;
+            let place: &NamespaceState = place;
             place
                 .pets
                 .iter()
@@ -127,7 +127,7 @@ fn take<T>(map: &mut BTreeMap<ObjectName, T>, found: Option<T>, name: &ObjectNam
 pub(super) fn load_seen(
     layout: &Layout,
     namespace: &Namespace,
-    place: &mut Place,
+    place: &mut NamespaceState,
 ) -> io::Result<()> {
     for file in names_in(&layout.claims(namespace))? {
         let Some(name) = file.strip_suffix(".json") else {
@@ -157,7 +157,11 @@ pub(super) fn load_seen(
     Ok(())
 }
 
-fn load_pet(layout: &Layout, namespace: &Namespace, name: &ObjectName) -> io::Result<Option<Pet>> {
+fn load_pet(
+    layout: &Layout,
+    namespace: &Namespace,
+    name: &ObjectName,
+) -> io::Result<Option<TrackedPet>> {
     let files = layout.pet(namespace, name.as_str());
     let Some(mut pod) = read_json::<Pod>(&files.pod())? else {
         return Ok(None);
@@ -174,11 +178,11 @@ fn load_pet(layout: &Layout, namespace: &Namespace, name: &ObjectName) -> io::Re
         }
         Incarnation::Alive(_) | Incarnation::Done | Incarnation::Died => incarnation,
     };
-    Ok(Some(Pet::found(pod, incarnation)))
+    Ok(Some(TrackedPet::found(pod, incarnation)))
 }
 
-/// Returns what became of a bare pod by the start of the machine: it is the same pod afterwards, and
-/// its next runner goes on from what it was, unless it had ended.
+/// Returns what became of a bare pod when the machine was started anew: it is the same pod
+/// afterwards, and its next runner goes on from its last status, unless it had ended.
 fn since_boot(pod: &Pod) -> Incarnation {
     let phase = pod.status.as_ref().and_then(|it| it.phase.as_deref());
     match phase {

@@ -18,11 +18,11 @@ use crate::store::{self, Sync};
 const RETRY: Duration = Duration::from_secs(1);
 
 /// What a file is to hold; nothing: it is to be gone.
-type Wish = Option<Vec<u8>>;
+type FileContent = Option<Vec<u8>>;
 
 #[derive(Debug)]
 enum Job {
-    Write(PathBuf, Wish),
+    Write(PathBuf, FileContent),
     /// Tell when everything that was asked for before has been tried.
     Tell(Sender<()>),
 }
@@ -81,7 +81,7 @@ impl Drop for Writer {
 }
 
 fn write_all(heard: &Receiver<Job>) {
-    let mut open: BTreeMap<PathBuf, Wish> = BTreeMap::new();
+    let mut open: BTreeMap<PathBuf, FileContent> = BTreeMap::new();
     loop {
         let next = if open.is_empty() {
             heard.recv().map_err(RecvTimeoutError::from)
@@ -92,11 +92,11 @@ fn write_all(heard: &Receiver<Job>) {
         let mut waiting = Vec::new();
         for job in next.into_iter().chain(heard.try_iter()) {
             match job {
-                Job::Write(path, wish) => drop(open.insert(path, wish)),
+                Job::Write(path, content) => drop(open.insert(path, content)),
                 Job::Tell(told) => waiting.push(told),
             }
         }
-        open.retain(|path, wish| !write(path, wish.as_deref()));
+        open.retain(|path, content| !write(path, content.as_deref()));
         for told in waiting {
             // Whoever waits no more need not hear it.
             let _ = told.send(());
@@ -107,8 +107,8 @@ fn write_all(heard: &Receiver<Job>) {
     }
 }
 
-fn write(path: &Path, wish: Option<&[u8]>) -> bool {
-    let done = match wish {
+fn write(path: &Path, content: Option<&[u8]>) -> bool {
+    let done = match content {
         Some(bytes) => store::replace(path, bytes, Sync::Yes),
         None => store::remove(path),
     };
