@@ -243,3 +243,132 @@ fn a_grace_period_that_contradicts_itself_is_refused() {
     sandbox.ok("delete web --grace-period=-1");
     sandbox.assert_nothing_left();
 }
+
+/// A set with a service, a config map and a secret, and a config map that nothing mounts.
+const FURNISHED: &str = "\
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {clusterIP: None, selector: {app: web}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: conf}
+data: {A: b}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: key}
+stringData: {K: v}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: web}
+spec:
+  serviceName: web
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - name: c
+        image: busybox
+        command: [sleep, '1000']
+        envFrom:
+        - configMapRef: {name: conf}
+        - secretRef: {name: key}
+";
+
+#[test]
+fn deleting_by_file_what_does_not_exist_is_not_found() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.manifest("furnished.yaml", FURNISHED);
+    let missed = sandbox.fails(3, &format!("delete -f {file}"));
+    missed
+        .says("statefulsets.apps \"web\" not found")
+        .says("configmaps \"conf\" not found");
+    missed.lacks("deleted");
+    sandbox
+        .ok(&format!("delete -f {file} --ignore-not-found"))
+        .lacks("deleted");
+    sandbox.ok(&format!("create -f {file}"));
+    sandbox.ok("delete cm conf");
+    let rest = sandbox.fails(3, &format!("delete -f {file}"));
+    rest.says("statefulset.apps/web deleted")
+        .says("secret/key deleted");
+    rest.says("configmaps \"conf\" not found")
+        .lacks("configmap/conf deleted");
+    sandbox.assert_nothing_left();
+}
+
+#[test]
+fn a_deleted_set_says_which_services_and_maps_stay_and_how_they_go() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.manifest("furnished.yaml", FURNISHED);
+    sandbox.ok(&format!("create -f {file}"));
+    let deleted = sandbox.ok("delete sts web");
+    deleted.says("Kept cm/conf, secret/key, svc/web.");
+    deleted.says("petset delete cm/conf secret/key svc/web");
+    sandbox
+        .ok("delete svc/web cm/conf --dry-run")
+        .says("service/web deleted (dry run)");
+    let rest = sandbox.ok("delete svc/web cm/conf secret/key");
+    rest.says("service/web deleted")
+        .says("configmap/conf deleted")
+        .says("secret/key deleted");
+    sandbox.ok("get svc,cm,secret").says("No resources found");
+    sandbox
+        .fails(3, "delete secret key")
+        .says("secrets \"key\" not found");
+    sandbox.ok("delete secret key --ignore-not-found");
+    sandbox
+        .ok("delete pod/none sts/none --ignore-not-found")
+        .lacks("deleted");
+    sandbox.fails(3, "delete pod none").says("not found");
+}
+
+#[test]
+fn a_claim_is_deleted_by_name_after_a_confirmation_only() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/three-ordered.yaml");
+    sandbox
+        .fails(4, "delete pvc data-web-0 --purge")
+        .says("web-0 uses it");
+    sandbox.ok("delete web");
+    sandbox.fails(2, "delete pvc data-web-0").says("--purge");
+    assert!(sandbox.file("volumes/default/data-web-0").is_dir());
+    sandbox.ok("delete pvc data-web-0 data-web-1 --purge");
+    assert!(!sandbox.file("volumes/default/data-web-0").exists());
+    sandbox.fails(3, "delete pvc/data-web-0").says("not found");
+}
+
+#[test]
+fn every_verb_takes_a_kind_and_a_name_as_two_words() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/three-ordered.yaml");
+    for line in [
+        "scale statefulset web --replicas 2",
+        "rollout status sts web",
+        "rollout history StatefulSet web",
+        "wait pod web-0 web-1 --for condition=Ready",
+        "logs pod web-0",
+        "exec pods web-0 -- true",
+        "events pod web-0",
+        "get events sts web",
+        "restart pod web-1",
+        "upgrade sts web --env A=B",
+        "dns sts web",
+        "discover set web",
+        "volume ls sts web",
+    ] {
+        sandbox.ok(line);
+    }
+    sandbox
+        .fails(2, "scale pod web-0 --replicas 1")
+        .says("does not name a set");
+    sandbox
+        .fails(2, "scale web db --replicas 1")
+        .says("takes one set");
+    sandbox.ok("delete statefulsets.apps web");
+}

@@ -8,7 +8,7 @@ use clap::{Args as ClapArgs, Command, ValueEnum};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::{CompleteEnv, Shells};
 
-use super::shared::names::{SetRef, TargetRef};
+use super::shared::names::{NamedObject, SetRef, TargetRef};
 use super::shared::render;
 use crate::model::Namespace;
 use crate::model::kind::ObjectKind;
@@ -76,7 +76,7 @@ fn with_live_names(command: Command) -> Command {
         let kind = arg.get_value_parser().type_id();
         if kind == TypeId::of::<SetRef>() {
             arg.add(ArgValueCompleter::new(sets))
-        } else if kind == TypeId::of::<TargetRef>() {
+        } else if kind == TypeId::of::<TargetRef>() || kind == TypeId::of::<NamedObject>() {
             arg.add(ArgValueCompleter::new(sets_and_pets))
         } else if arg.get_id() == "image" {
             arg.add(ArgValueCompleter::new(images))

@@ -1,23 +1,26 @@
 //! `petset delete`
 
+mod kept;
+
 use anyhow::Context;
 use clap::{Args as ClapArgs, ValueEnum};
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Pod;
 
 use super::shared::bare;
 use super::shared::files::{self, FileArgs};
 use super::shared::grace::GraceArgs;
 use super::shared::metadata;
-use super::shared::names::TargetRef;
+use super::shared::names::{NamedObject, TargetRef};
 use super::shared::preview::DryRunArgs;
 use super::shared::render;
 use super::shared::replace::{plan_replacement, replace_pet};
 use super::shared::resolve::{Resolved, resolve};
-use super::shared::session::{Session, say};
+use super::shared::session::Session;
+use super::shared::volumes::{Removal, VolumeList, remove_volumes};
 use super::shared::waiting::{Goal, WaitArgs};
 use crate::model::kind::ObjectKind;
-use crate::model::object::Object;
-use crate::model::{Keep, Namespace, ORPHAN_FINALIZER, ObjectName, ObjectRef, SetName};
+use crate::model::{ORPHAN_FINALIZER, ObjectName, ObjectRef};
 use crate::problem::{Kind, Problem, Result};
 use crate::store;
 use crate::store::Edit;
@@ -33,13 +36,14 @@ use crate::store::Edit;
   petset delete -f etcd.yaml --purge
   petset delete pod/web-1 --now")]
 pub(crate) struct Args {
-    /// Sets, pets or pods to delete, such as web or pod/web-0
+    /// Sets, pets or pods to delete, such as web or pod/web-0; other objects with their kind, such as
+    /// svc/web, or a kind (svc, cm, secret, pvc), then names
     #[arg(
         required_unless_present = "filename",
         conflicts_with = "filename",
         value_name = "SET|PET"
     )]
-    targets: Vec<TargetRef>,
+    targets: Vec<NamedObject>,
     #[command(flatten)]
     files: FileArgs,
     /// Also remove the volumes and their data
@@ -78,156 +82,246 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
         let message = "a grace period is for pets that stop, and with --cascade=orphan none does";
         return Err(Problem::invalid(message).into());
     }
-    if !args.files.filename.is_empty() {
-        return delete_files(session, args);
-    }
-    let mut sets = Vec::new();
-    let mut pets = Vec::new();
-    for target in &args.targets {
-        match resolve(session, target) {
-            Ok(Resolved::Set(name)) => sets.push(name),
-            Ok(Resolved::Pet(name)) => pets.push(name),
-            Err(error) if args.ignore_not_found && is_not_found(&error) => {}
-            Err(error) => return Err(error.context(format!("cannot delete {}", target.name()))),
-        }
-    }
+    let doomed = if args.files.filename.is_empty() {
+        Doomed::named(session, args)?
+    } else {
+        Doomed::of_files(session, args)?
+    };
     if args.dry_run.is_on() {
-        return preview(session, &sets, &pets, args);
+        preview(session, &doomed, args)?;
+    } else {
+        delete(session, &doomed, args)?;
     }
-    if !sets.is_empty() {
-        let deleted = session.edit("delete", |edit| {
-            let sets = sets.iter().map(|name| mark(session, edit, name, args));
-            sets.filter_map(Result::transpose)
-                .collect::<Result<Vec<_>>>()
-        });
-        let deleted = deleted.context("cannot delete the objects")?;
-        finish(session, deleted, args)?;
-    }
-    let (bare, pets) = divide(session, pets)?;
-    bare::delete(session, &bare, grace, &args.wait)?;
-    let replaced = |name| replace_pet(session, name, "deleted", grace, &args.wait);
-    pets.iter().try_for_each(replaced)
+    doomed.refuse_missing(session)
 }
 
-/// Divides names into those of bare pods and those of pets of sets.
-fn divide(session: &Session, names: Vec<ObjectName>) -> Result<(Vec<ObjectName>, Vec<ObjectName>)> {
-    let (mut bare, mut pets) = (Vec::new(), Vec::new());
-    for name in names {
-        match bare::find(session, &session.namespace, &name)? {
-            Some(_) => bare.push(name),
-            None => pets.push(name),
-        }
-    }
-    Ok((bare, pets))
+/// The objects to delete, and those that do not exist.
+#[derive(Default)]
+struct Doomed {
+    sets: Vec<ObjectRef>,
+    /// Pods without a set.
+    bare: Vec<ObjectRef>,
+    /// Pets, which their sets make again.
+    pets: Vec<ObjectName>,
+    /// Services, config maps and secrets.
+    others: Vec<(ObjectKind, ObjectRef)>,
+    claims: Vec<ObjectName>,
+    missing: Vec<String>,
 }
 
-/// Prints the plans for the deletion of sets and pets.
-fn preview(session: &Session, sets: &[SetName], pets: &[ObjectName], args: &Args) -> Result<()> {
-    let mut plans = Vec::new();
-    for name in sets {
-        let mut set = session.expect_set(name)?;
-        mark_deleted(&mut set, args)?;
-        plans.push(session.plan(set, false)?);
-    }
-    for pet in pets {
-        match bare::find(session, &session.namespace, pet)? {
-            Some(mut pod) => {
-                metadata::mark_deleted(&mut pod.metadata, args.grace.seconds()?);
-                plans.push(session.plan_pod(pod, session.store.is_stopped())?);
+impl Doomed {
+    /// Finds what the words of the command line name. If one does not exist, nothing is deleted.
+    fn named(session: &Session, args: &Args) -> Result<Self> {
+        let mut doomed = Self::default();
+        for NamedObject { kind, name } in NamedObject::all(&args.targets)? {
+            match doomed.add(session, kind, &name) {
+                Err(error) if args.ignore_not_found && is_not_found(&error) => {}
+                other => other.with_context(|| format!("cannot delete {name}"))?,
             }
-            None => plans.extend(plan_replacement(session, pet)?),
         }
+        Ok(doomed)
     }
-    args.dry_run.show(plans)
+
+    fn add(
+        &mut self,
+        session: &Session,
+        kind: Option<ObjectKind>,
+        name: &ObjectName,
+    ) -> Result<()> {
+        let kind = match kind {
+            Some(kind) => kind,
+            None => match resolve(session, &TargetRef::Either(name.clone()))? {
+                Resolved::Set(_) => ObjectKind::StatefulSet,
+                Resolved::Pet(_) => ObjectKind::Pod,
+            },
+        };
+        let full = ObjectRef::new(session.namespace.clone(), name.clone());
+        if !exists(session, kind, &full)? {
+            return Err(session.not_found(kind.plural(), name.as_str()).into());
+        }
+        self.put(session, kind, full)
+    }
+
+    /// Finds the objects of manifests. What does not exist is noted, and the rest is deleted.
+    fn of_files(session: &Session, args: &Args) -> Result<Self> {
+        let mut doomed = Self::default();
+        for object in &files::read(session, &args.files.filename)? {
+            let full = ObjectRef::of(object.metadata())?;
+            let kind = object.kind();
+            // A pet of a set is no object of a manifest.
+            let there = if kind == ObjectKind::Pod {
+                bare::find(session, &full.namespace, &full.name)?.is_some()
+            } else {
+                exists(session, kind, &full)?
+            };
+            if kind == ObjectKind::PersistentVolumeClaim {
+                // Claims hold data: `volume rm` removes them, or `delete pvc`.
+            } else if there {
+                doomed.put(session, kind, full)?;
+            } else if !args.ignore_not_found {
+                doomed
+                    .missing
+                    .push(format!("{} \"{}\" not found", kind.plural(), full.name));
+            }
+        }
+        Ok(doomed)
+    }
+
+    /// Adds an object that exists.
+    fn put(&mut self, session: &Session, kind: ObjectKind, full: ObjectRef) -> Result<()> {
+        match kind {
+            ObjectKind::StatefulSet => self.sets.push(full),
+            ObjectKind::Pod if bare::find(session, &full.namespace, &full.name)?.is_some() => {
+                self.bare.push(full);
+            }
+            ObjectKind::Pod => self.pets.push(full.name),
+            ObjectKind::Service | ObjectKind::ConfigMap | ObjectKind::Secret => {
+                self.others.push((kind, full));
+            }
+            ObjectKind::PersistentVolumeClaim => self.claims.push(full.name),
+            ObjectKind::Endpoints | ObjectKind::ControllerRevision | ObjectKind::Eviction => {}
+        }
+        Ok(())
+    }
+
+    fn refuse_missing(&self, session: &Session) -> Result<()> {
+        if self.missing.is_empty() {
+            return Ok(());
+        }
+        let root = session.store.layout().root().display();
+        let problem = Problem::new(Kind::NotFound, self.missing.join(", "));
+        let problem = problem.hint(format!(
+            "this is {root}; see what exists with `petset get all -A`"
+        ));
+        let hint = "with --ignore-not-found it is no error";
+        Err(problem.hint(hint).into())
+    }
 }
 
-fn delete_files(session: &Session, args: &Args) -> Result<()> {
-    let objects = files::read(session, &args.files.filename)?;
-    if args.dry_run.is_on() {
-        let names =
-            files::sets(&objects).filter_map(|set| set.metadata.name.as_ref()?.parse().ok());
-        let pods = files::pods(&objects);
-        let pods = pods.filter_map(|pod| pod.metadata.name.as_ref()?.parse().ok());
-        let (sets, pods): (Vec<_>, Vec<_>) = (names.collect(), pods.collect());
-        return preview(session, &sets, &pods, args);
+/// Returns whether an object exists.
+fn exists(session: &Session, kind: ObjectKind, full: &ObjectRef) -> Result<bool> {
+    let ObjectRef { namespace, name } = full;
+    match kind {
+        ObjectKind::Pod => {
+            let pet = session.store.layout().pet(namespace, name.as_str());
+            Ok(pet.pod().exists() || bare::find(session, namespace, name)?.is_some())
+        }
+        ObjectKind::PersistentVolumeClaim => {
+            Ok(VolumeList::of(session)?.find(name.as_str()).is_some())
+        }
+        ObjectKind::StatefulSet
+        | ObjectKind::Service
+        | ObjectKind::ConfigMap
+        | ObjectKind::Secret
+        | ObjectKind::Endpoints
+        | ObjectKind::ControllerRevision
+        | ObjectKind::Eviction => Ok(session.store.names(namespace, kind)?.contains(name)),
     }
-    let deleted = session.edit("delete", |edit| {
-        let (mut sets, mut pods) = (Vec::new(), Vec::new());
-        for set in files::sets(&objects) {
-            let ObjectRef { namespace, name } = ObjectRef::of(&set.metadata)?;
-            sets.extend(mark_in(session, edit, &namespace, &name, args)?);
-        }
-        for pod in files::pods(&objects) {
-            let ObjectRef { namespace, name } = ObjectRef::of(&pod.metadata)?;
-            pods.extend(bare::mark(
-                session,
-                edit,
-                &namespace,
-                &name,
-                args.grace.seconds()?,
-            )?);
-        }
+}
+
+/// Deletes sets and pods, waits for their end, and then deletes what they needed.
+fn delete(session: &Session, doomed: &Doomed, args: &Args) -> Result<()> {
+    let grace = args.grace.seconds()?;
+    if !doomed.sets.is_empty() || !doomed.bare.is_empty() {
+        let (sets, pods) = mark_all(session, doomed, args)?;
+        finish(session, sets, doomed, args)?;
+        bare::finish(session, pods, &args.wait)?;
+    }
+    for name in &doomed.pets {
+        replace_pet(session, name, "deleted", grace, &args.wait)?;
+    }
+    // Services and configuration go last, when no pet needs them any more.
+    if !doomed.others.is_empty() {
+        session.edit("delete", |edit| {
+            for (kind, ObjectRef { namespace, name }) in &doomed.others {
+                edit.forget(namespace, *kind, name);
+            }
+            Ok(())
+        })?;
+    }
+    for (kind, full) in &doomed.others {
+        render::line(&format!("{}/{} deleted", kind.singular(), full.name))?;
+    }
+    delete_claims(session, doomed, args)
+}
+
+/// Marks the sets and the pods without a set for deletion.
+fn mark_all(
+    session: &Session,
+    doomed: &Doomed,
+    args: &Args,
+) -> Result<(Vec<StatefulSet>, Vec<Pod>)> {
+    let grace = args.grace.seconds()?;
+    let marked = session.edit("delete", |edit| {
+        let sets = doomed.sets.iter().map(|set| mark(edit, set, args));
+        let sets: Vec<_> = sets.filter_map(Result::transpose).collect::<Result<_>>()?;
+        let pods = doomed
+            .bare
+            .iter()
+            .map(|ObjectRef { namespace, name }| bare::mark(session, edit, namespace, name, grace));
+        let pods: Vec<_> = pods.filter_map(Result::transpose).collect::<Result<_>>()?;
         Ok((sets, pods))
     });
-    let (sets, pods) = deleted.context("cannot delete the objects of the manifests")?;
-    finish(session, sets, args)?;
-    bare::finish(session, pods, &args.wait)?;
-    // Services and configuration go last, when no pet needs them any more.
-    let removed = session.edit("delete", |edit| forget(edit, &objects))?;
-    removed
-        .iter()
-        .try_for_each(|title| render::line(&format!("{title} deleted")))
+    marked.context("cannot delete the objects")
 }
 
-/// Deletes all objects but sets, pods and claims. Claims hold data: `volume rm` removes them.
-fn forget(edit: &mut Edit<'_>, objects: &[Object]) -> Result<Vec<String>> {
-    let mut titles = Vec::new();
-    for object in objects {
-        let kind = match object {
-            Object::Service(_) => ObjectKind::Service,
-            Object::ConfigMap(_) => ObjectKind::ConfigMap,
-            Object::Secret(_) => ObjectKind::Secret,
-            Object::PersistentVolumeClaim(_)
-            | Object::StatefulSet(_)
-            | Object::Pod(_)
-            | Object::Endpoints(_)
-            | Object::ControllerRevision(_) => continue,
-        };
-        let ObjectRef { namespace, name } = ObjectRef::of(object.metadata())?;
-        edit.forget(&namespace, kind, &name);
-        titles.push(files::title(object));
+fn delete_claims(session: &Session, doomed: &Doomed, args: &Args) -> Result<()> {
+    if doomed.claims.is_empty() {
+        return Ok(());
     }
-    Ok(titles)
-}
-
-fn mark(
-    session: &Session,
-    edit: &mut Edit<'_>,
-    name: &SetName,
-    args: &Args,
-) -> Result<Option<StatefulSet>> {
-    mark_in(
+    let volumes = VolumeList::of(session)?;
+    let names = doomed.claims.iter().map(ObjectName::as_str);
+    let chosen = names.map(|name| volumes.expect(session, name));
+    let how = Removal {
+        sure: args.purge,
+        option: "--purge",
+        dry_run: args.dry_run.is_on(),
+    };
+    remove_volumes(
         session,
-        edit,
-        &session.namespace,
-        &name.as_str().parse()?,
-        args,
+        &volumes,
+        &chosen.collect::<Result<Vec<_>, _>>()?,
+        &how,
     )
 }
 
-/// Marks a set for deletion; the supervisor stops its pets and then removes it.
-fn mark_in(
-    session: &Session,
-    edit: &mut Edit<'_>,
-    namespace: &Namespace,
-    name: &ObjectName,
-    args: &Args,
-) -> Result<Option<StatefulSet>> {
-    let Some(mut set) = edit.find::<StatefulSet>(namespace, name)? else {
-        if args.ignore_not_found || !args.files.filename.is_empty() {
-            return Ok(None);
+/// Prints the plans for the deletion of sets and pods, and what else would be deleted.
+fn preview(session: &Session, doomed: &Doomed, args: &Args) -> Result<()> {
+    let mut plans = Vec::new();
+    for ObjectRef { namespace, name } in &doomed.sets {
+        let set: Option<StatefulSet> = session.store.find(namespace, name)?;
+        if let Some(mut set) = set {
+            mark_deleted(&mut set, args)?;
+            plans.push(session.plan(set, false)?);
         }
-        return Err(session.not_found("statefulsets.apps", name.as_str()).into());
+    }
+    for ObjectRef { namespace, name } in &doomed.bare {
+        if let Some(mut pod) = bare::find(session, namespace, name)? {
+            metadata::mark_deleted(&mut pod.metadata, args.grace.seconds()?);
+            plans.push(session.plan_pod(pod, session.store.is_stopped())?);
+        }
+    }
+    for pet in &doomed.pets {
+        plans.extend(plan_replacement(session, pet)?);
+    }
+    args.dry_run.show(plans)?;
+    if args.dry_run.is_text() {
+        for (kind, full) in &doomed.others {
+            render::line(&format!(
+                "{}/{} deleted (dry run)",
+                kind.singular(),
+                full.name
+            ))?;
+        }
+        delete_claims(session, doomed, args)?;
+    }
+    Ok(())
+}
+
+/// Marks a set for deletion; the supervisor stops its pets and then removes it.
+fn mark(edit: &mut Edit<'_>, set: &ObjectRef, args: &Args) -> Result<Option<StatefulSet>> {
+    let Some(mut set) = edit.find::<StatefulSet>(&set.namespace, &set.name)? else {
+        return Ok(None);
     };
     mark_deleted(&mut set, args)?;
     edit.put(&set)?;
@@ -249,38 +343,21 @@ fn mark_deleted(set: &mut StatefulSet, args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the sets are gone, and prints which volumes are kept.
-fn finish(session: &Session, sets: Vec<StatefulSet>, args: &Args) -> Result<()> {
+/// Waits until the sets are gone, and prints what is kept.
+fn finish(session: &Session, sets: Vec<StatefulSet>, doomed: &Doomed, args: &Args) -> Result<()> {
     let goals: Vec<Goal> = sets.iter().cloned().map(Goal::Gone).collect();
     session.wait(&goals, &args.wait)?;
     for set in &sets {
         let ObjectRef { namespace, name } = ObjectRef::of(&set.metadata)?;
         render::line(&format!("statefulset.apps/{name} deleted"))?;
-        if !args.purge && args.cascade != Cascade::Orphan {
-            say_kept(session, &namespace, set)?;
+        if args.cascade == Cascade::Orphan {
+            continue;
         }
+        if !args.purge {
+            kept::say_volumes(session, &namespace, set)?;
+        }
+        kept::say_objects(session, &namespace, set, &doomed.others)?;
     }
-    Ok(())
-}
-
-/// Prints the volumes that are kept, and how to remove them.
-fn say_kept(session: &Session, namespace: &Namespace, set: &StatefulSet) -> Result<()> {
-    let wanted = crate::model::Set::of(set)?;
-    let gone = wanted.retention.when_deleted == Keep::Delete;
-    let kept: Vec<String> = session.claims_of(namespace, &wanted)?;
-    if kept.is_empty() || gone {
-        return Ok(());
-    }
-    let name = &wanted.name;
-    let dir = session.store.layout().volumes(namespace);
-    say(format!(
-        "Kept the volumes {} below {}.",
-        kept.join(", "),
-        dir.display()
-    ));
-    say(format!(
-        "hint: `petset create` finds them again; `petset volume rm --set {name}` removes them"
-    ));
     Ok(())
 }
 

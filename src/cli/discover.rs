@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
 
-use super::shared::names::SetRef;
+use super::shared::names::{SetRef, named};
 use super::shared::peers::{self, Caller, Peer, PeerGroup, PeerWatcher, Peers};
 use super::shared::render;
 use super::shared::session::{Session, say};
@@ -51,6 +51,9 @@ pub(crate) struct Args {
     /// Set whose pets are listed, such as web or sts/web
     #[arg(conflicts_with = "service")]
     set: Option<SetRef>,
+    /// Name of the set, if the word before is a kind
+    #[arg(value_name = "NAME", hide = true)]
+    set_name: Option<SetRef>,
     /// Service whose endpoints are listed, instead of a set
     #[arg(long, value_name = "SERVICE")]
     service: Option<ObjectName>,
@@ -125,8 +128,11 @@ impl<'a> Query<'a> {
             let hint = "POD_NAME names the pet; petset sets it for everything that a pet runs";
             return Err(Problem::invalid(message).hint(hint).into());
         }
-        let group = match (&args.set, &args.service) {
-            (Some(SetRef(set)), _) => PeerGroup::Set(set.clone()),
+        let group = match (
+            named(args.set.as_ref(), args.set_name.as_ref())?,
+            &args.service,
+        ) {
+            (Some(set), _) => PeerGroup::Set(set.clone()),
             (None, Some(service)) => PeerGroup::Service(service.clone()),
             (None, None) => PeerGroup::Set(own_set(own.as_ref())?),
         };

@@ -8,10 +8,11 @@ mod zone;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
-use super::shared::names::SetRef;
+use super::shared::names::{SetRef, named};
 use super::shared::render;
 use super::shared::session::Session;
 use crate::dns::{DnsRecord, RecordData, TABLE_HEAD, Zone, hosts, rows, zone_file};
+use crate::model::SetName;
 use crate::model::endpoints::ServiceRecord;
 use crate::problem::Result;
 
@@ -43,6 +44,9 @@ pub(crate) struct Args {
 struct ListArgs {
     /// Show only the records of this set
     set: Option<SetRef>,
+    /// Name of the set, if the word before is a kind
+    #[arg(value_name = "NAME", hide = true)]
+    set_name: Option<SetRef>,
     /// Output format
     #[arg(short, long, value_name = "FORMAT")]
     output: Option<RecordFormat>,
@@ -77,21 +81,32 @@ enum DnsVerb {
 struct HostsArgs {
     /// Print only the names of this set
     set: Option<SetRef>,
+    /// Name of the set, if the word before is a kind
+    #[arg(value_name = "NAME", hide = true)]
+    set_name: Option<SetRef>,
 }
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     match &args.verb {
-        None => list(session, args.list.set.as_ref(), args.list.output),
+        None => list(
+            session,
+            named(args.list.set.as_ref(), args.list.set_name.as_ref())?,
+            args.list.output,
+        ),
         Some(DnsVerb::Query(args)) => query::run(session, args),
         Some(DnsVerb::Serve(args)) => serve::run(session, args),
         Some(DnsVerb::Setup(args)) => setup::run(session, args),
-        Some(DnsVerb::Hosts(args)) => list(session, args.set.as_ref(), Some(RecordFormat::Hosts)),
+        Some(DnsVerb::Hosts(args)) => list(
+            session,
+            named(args.set.as_ref(), args.set_name.as_ref())?,
+            Some(RecordFormat::Hosts),
+        ),
     }
 }
 
-fn list(session: &Session, set: Option<&SetRef>, form: Option<RecordFormat>) -> Result<()> {
+fn list(session: &Session, set: Option<&SetName>, form: Option<RecordFormat>) -> Result<()> {
     let services = match set {
-        Some(SetRef(set)) => records::of_set(session, set)?,
+        Some(set) => records::of_set(session, set)?,
         None => records::all(session)?,
     };
     if form == Some(RecordFormat::Hosts) {

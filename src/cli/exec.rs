@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
 use super::shared::containers;
 use super::shared::exit::PassedThrough;
-use super::shared::names::TargetRef;
+use super::shared::names::{TargetArg, TargetRef};
 use super::shared::pods;
 use super::shared::resolve::{Resolved, resolve};
 use super::shared::session::{Session, say};
@@ -36,9 +36,8 @@ Examples:
   petset exec -it web-0 -c web -- sh
   petset exec web-0 -- sh -c 'echo $POD_IP'")]
 pub(crate) struct Args {
-    /// Pet, such as web-0 or pod/web-0
-    #[arg(value_name = "POD")]
-    target: TargetRef,
+    #[command(flatten)]
+    target: TargetArg,
     /// Container
     #[arg(short, long, value_name = "NAME")]
     container: Option<String>,
@@ -54,7 +53,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
-    let pod = pod_of(session, &args.target)?;
+    let pod = pod_of(session, &args.target.target()?)?;
     let container = match &args.container {
         Some(name) => containers::named(&pod, name)?,
         None => default_container(&pod),

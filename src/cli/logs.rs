@@ -15,7 +15,7 @@ use args::LogTarget;
 use stream::LogStream;
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
-    let target = match resolve(session, &args.target)? {
+    let target = match resolve(session, &args.target.target()?)? {
         Resolved::Pet(name) => LogTarget::Pet(name),
         Resolved::Set(name) => {
             session.expect_set(&name)?;

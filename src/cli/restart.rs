@@ -3,7 +3,7 @@
 use anyhow::Context;
 use clap::Args as ClapArgs;
 
-use super::shared::names::TargetRef;
+use super::shared::names::{TargetArg, TargetRef};
 use super::shared::preview::DryRunArgs;
 use super::shared::render;
 use super::shared::replace::replace_target;
@@ -21,8 +21,8 @@ use crate::store::Eviction;
 /// pod without a set is recreated with the same address and claims.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// Set, pet or pod to restart, such as web or pod/web-0
-    target: TargetRef,
+    #[command(flatten)]
+    target: TargetArg,
     /// Stop all pets of the set and start them at the same time, for members that wait for each
     /// other
     #[arg(long)]
@@ -34,16 +34,17 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
+    let target = args.target.target()?;
     if args.parallel {
-        return restart_together(session, args);
+        return restart_together(session, args, &target);
     }
-    replace_target(session, &args.target, &args.dry_run, &args.wait)
+    replace_target(session, &target, &args.dry_run, &args.wait)
 }
 
 /// Stops all pets of a set and starts them at the same time, whatever its pod management policy is.
-fn restart_together(session: &Session, args: &Args) -> Result<()> {
-    let Resolved::Set(name) = resolve(session, &args.target)? else {
-        let message = format!("{} is a single pet", args.target.name());
+fn restart_together(session: &Session, args: &Args, target: &TargetRef) -> Result<()> {
+    let Resolved::Set(name) = resolve(session, target)? else {
+        let message = format!("{} is a single pet", target.name());
         return Err(Problem::invalid(message)
             .hint("--parallel is for sets")
             .into());

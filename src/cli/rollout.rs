@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::{Args as ClapArgs, Subcommand};
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet, StatefulSetSpec};
 
-use super::shared::names::{SetRef, TargetRef};
+use super::shared::names::{SetArg, TargetRef};
 use super::shared::pages;
 use super::shared::preview::DryRunArgs;
 use super::shared::render;
@@ -55,8 +55,8 @@ enum RolloutVerb {
 /// Show the status of the rollout, until it is done
 #[derive(Debug, ClapArgs)]
 struct StatusArgs {
-    /// Set, such as web or sts/web
-    set: SetRef,
+    #[command(flatten)]
+    set: SetArg,
     /// Watch the rollout until it is done; --watch=false prints the current status
     #[arg(short, long, value_name = "true|false", num_args = 0..=1, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     watch: bool,
@@ -68,8 +68,8 @@ struct StatusArgs {
 /// List the revisions of a set, or show one of them
 #[derive(Debug, ClapArgs)]
 struct HistoryArgs {
-    /// Set, such as web or sts/web
-    set: SetRef,
+    #[command(flatten)]
+    set: SetArg,
     /// Show the template of this revision
     #[arg(long, value_name = "N")]
     revision: Option<i64>,
@@ -81,8 +81,8 @@ struct HistoryArgs {
 /// keeps the name of its revision. This ends a canary and a pause.
 #[derive(Debug, ClapArgs)]
 struct UndoArgs {
-    /// Set, such as web or sts/web
-    set: SetRef,
+    #[command(flatten)]
+    set: SetArg,
     /// Revision to roll back to; the default is the previous one
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     to_revision: i64,
@@ -94,8 +94,8 @@ struct UndoArgs {
 
 #[derive(Debug, ClapArgs)]
 struct RestartArgs {
-    /// Set, such as web or sts/web
-    set: SetRef,
+    #[command(flatten)]
+    set: SetArg,
     #[command(flatten)]
     dry_run: DryRunArgs,
     #[command(flatten)]
@@ -104,16 +104,16 @@ struct RestartArgs {
 
 #[derive(Debug, ClapArgs)]
 struct PauseArgs {
-    /// Set, such as web or sts/web
-    set: SetRef,
+    #[command(flatten)]
+    set: SetArg,
     #[command(flatten)]
     dry_run: DryRunArgs,
 }
 
 #[derive(Debug, ClapArgs)]
 struct ResumeArgs {
-    /// Set, such as web or sts/web
-    set: SetRef,
+    #[command(flatten)]
+    set: SetArg,
     #[command(flatten)]
     dry_run: DryRunArgs,
     #[command(flatten)]
@@ -126,7 +126,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
         RolloutVerb::History(args) => history(session, args),
         RolloutVerb::Undo(args) => roll_back(session, args),
         RolloutVerb::Restart(args) => {
-            let target = TargetRef::Set(args.set.0.clone());
+            let target = TargetRef::Set(args.set.name()?.clone());
             replace_target(session, &target, &args.dry_run, &args.wait)
         }
         RolloutVerb::Pause(args) => pause_set(session, args),
@@ -136,7 +136,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
 }
 
 fn status(session: &Session, args: &StatusArgs) -> Result<()> {
-    let SetRef(name) = &args.set;
+    let name = args.set.name()?;
     let deadline = args.timeout.map(|timeout| Instant::now() + timeout);
     let layout = session.store.layout();
     let namespace = &session.namespace;
@@ -191,7 +191,7 @@ fn refuse_if_stuck(
 }
 
 fn history(session: &Session, args: &HistoryArgs) -> Result<()> {
-    let SetRef(name) = &args.set;
+    let name = args.set.name()?;
     let set = session.expect_set(name)?;
     let revisions = revisions_of(session, name)?;
     let Some(number) = args.revision.filter(|number| *number > 0) else {
@@ -224,7 +224,7 @@ fn row(revision: &ControllerRevision) -> Vec<String> {
 }
 
 fn roll_back(session: &Session, args: &UndoArgs) -> Result<()> {
-    let SetRef(name) = &args.set;
+    let name = args.set.name()?;
     let revisions = revisions_of(session, name)?;
     let number = Some(args.to_revision).filter(|number| *number != 0);
     let change = |set: &mut StatefulSet| {
@@ -248,7 +248,7 @@ fn roll_back(session: &Session, args: &UndoArgs) -> Result<()> {
 }
 
 fn pause_set(session: &Session, args: &PauseArgs) -> Result<()> {
-    let SetRef(name) = &args.set;
+    let name = args.set.name()?;
     let change = |set: &mut StatefulSet| {
         if session.is_strict(set) {
             let message = format!("statefulsets.apps \"{name}\" pausing is not supported");
@@ -269,7 +269,7 @@ fn pause_set(session: &Session, args: &PauseArgs) -> Result<()> {
 }
 
 fn resume_set(session: &Session, args: &ResumeArgs) -> Result<()> {
-    let SetRef(name) = &args.set;
+    let name = args.set.name()?;
     let change = |set: &mut StatefulSet| {
         if resume(set) {
             return Ok(());
@@ -281,7 +281,7 @@ fn resume_set(session: &Session, args: &ResumeArgs) -> Result<()> {
 }
 
 fn promote_canaries(session: &Session, args: &ResumeArgs) -> Result<()> {
-    let SetRef(name) = &args.set;
+    let name = args.set.name()?;
     let change = |set: &mut StatefulSet| {
         if promote(set)? {
             return Ok(());
@@ -299,7 +299,7 @@ fn changed(
     done: &str,
     change: impl FnOnce(&mut StatefulSet) -> Result<(), Problem>,
 ) -> Result<()> {
-    let SetRef(name) = &args.set;
+    let name = args.set.name()?;
     if args.dry_run.is_on() {
         return session.preview(name, &args.dry_run, change);
     }

@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::Args as ClapArgs;
 use k8s_openapi::api::apps::v1::StatefulSet;
 
-use super::shared::names::SetRef;
+use super::shared::names::SetArg;
 use super::shared::preview::DryRunArgs;
 use super::shared::render;
 use super::shared::session::{Session, say};
@@ -21,8 +21,8 @@ use crate::problem::{Problem, Result};
 /// removed; if it fails, the pet stays until you scale again.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// Set to change, such as web or sts/web
-    set: SetRef,
+    #[command(flatten)]
+    set: SetArg,
     /// Number of replicas
     #[arg(
         long,
@@ -41,7 +41,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
-    let SetRef(name) = &args.set;
+    let name = args.set.name()?;
     if let Some(pet) = &args.delete {
         return refuse_choice(session, name, pet);
     }

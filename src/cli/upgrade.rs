@@ -10,7 +10,7 @@ use super::shared::files::{self, FileArgs};
 use super::shared::isolation;
 use super::shared::merge::merged;
 use super::shared::metadata;
-use super::shared::names::SetRef;
+use super::shared::names::{SetRef, named};
 use super::shared::preview::DryRunArgs;
 use super::shared::render;
 use super::shared::rollout_notes::{held_note, say_if_on_delete};
@@ -47,6 +47,9 @@ pub(crate) struct Args {
         requires = "change"
     )]
     set: Option<SetRef>,
+    /// Name of the set, if the word before is a kind
+    #[arg(value_name = "NAME", hide = true)]
+    set_name: Option<SetRef>,
     #[command(flatten)]
     files: FileArgs,
     #[command(flatten)]
@@ -144,12 +147,18 @@ impl RollArgs {
     }
 }
 
+impl Args {
+    fn set_name(&self) -> Result<Option<&SetName>> {
+        Ok(named(self.set.as_ref(), self.set_name.as_ref())?)
+    }
+}
+
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     if args.dry_run.is_on() {
         return preview(session, args);
     }
-    let sets = match &args.set {
-        Some(SetRef(name)) => vec![change(session, name, &args.change, &args.roll)?],
+    let sets = match args.set_name()? {
+        Some(name) => vec![change(session, name, &args.change, &args.roll)?],
         None => replace(session, &args.files, &args.roll)?,
     };
     for set in &sets {
@@ -171,7 +180,7 @@ fn say_if_held(session: &Session, set: &StatefulSet) -> Result<()> {
 }
 
 fn preview(session: &Session, args: &Args) -> Result<()> {
-    if let Some(SetRef(name)) = &args.set {
+    if let Some(name) = args.set_name()? {
         return session.preview(name, &args.dry_run, |set| {
             args.change.make(session, set)?;
             args.roll.write_to(session, set)

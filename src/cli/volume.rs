@@ -1,19 +1,18 @@
 //! `petset volume`
 
-mod found;
 mod remove;
 
 use clap::{Args as ClapArgs, Subcommand};
 use serde::Serialize;
 
-use super::shared::names::SetRef;
+use super::shared::names::{SetRef, named};
 use super::shared::render::{self, Format};
 use super::shared::session::Session;
+use super::shared::volumes::{Volume, VolumeList};
 use super::shared::words::byte_size;
-use crate::model::ObjectName;
+use crate::model::{ObjectName, SetName};
 use crate::problem::Result;
 use crate::store::size_of;
-use found::{Volume, VolumeList};
 
 /// List, locate and remove the volumes of pets
 ///
@@ -46,6 +45,9 @@ enum VolumeVerb {
 struct ListArgs {
     /// List only the volumes of this set
     set: Option<SetRef>,
+    /// Name of the set, if the word before is a kind
+    #[arg(value_name = "NAME", hide = true)]
+    set_name: Option<SetRef>,
     /// Output format; wide adds the directories
     #[arg(short, long, value_name = "FORMAT")]
     output: Option<Format>,
@@ -91,13 +93,14 @@ struct VolumeRow {
 
 fn list(session: &Session, args: &ListArgs) -> Result<()> {
     let volumes = VolumeList::of(session)?;
-    let wanted = args.set.as_ref().map(|SetRef(set)| set.as_str());
+    let set = named(args.set.as_ref(), args.set_name.as_ref())?;
+    let wanted = set.map(SetName::as_str);
     let rows = volumes
         .all
         .iter()
         .filter(|volume| wanted.is_none() || volume.set.as_deref() == wanted);
     let rows: Vec<VolumeRow> = rows.map(|volume| row(session, volume)).collect();
-    if let (Some(SetRef(set)), true) = (&args.set, rows.is_empty()) {
+    if let (Some(set), true) = (set, rows.is_empty()) {
         session.expect_set(set)?;
     }
     match args.output {

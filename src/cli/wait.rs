@@ -61,8 +61,7 @@ enum Subject {
 }
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
-    let subjects: Result<Vec<Subject>> = args
-        .targets
+    let subjects: Result<Vec<Subject>> = TargetRef::all(&args.targets)?
         .iter()
         .map(|target| subject(session, target, &args.condition))
         .collect();

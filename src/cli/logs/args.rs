@@ -4,7 +4,7 @@ use clap::Args as ClapArgs;
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::cli::shared::containers;
-use crate::cli::shared::names::TargetRef;
+use crate::cli::shared::names::TargetArg;
 use crate::cli::shared::session::{Session, say};
 use crate::model::{ObjectName, SetName};
 use crate::problem::Result;
@@ -21,9 +21,8 @@ Examples:
   petset logs web-0 --previous         the log before the last restart
   petset logs web -f --tail 10         10 lines of each pet of a set, then new output")]
 pub(crate) struct Args {
-    /// Pet or set, such as web-0 or sts/web
-    #[arg(value_name = "POD|SET")]
-    pub(super) target: TargetRef,
+    #[command(flatten)]
+    pub(super) target: TargetArg,
     /// Container or init container
     #[arg(short, long, value_name = "NAME")]
     pub(super) container: Option<String>,

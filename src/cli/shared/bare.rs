@@ -144,27 +144,6 @@ pub(crate) fn mark(
     Ok(Some(pod))
 }
 
-/// Deletes pods, and waits until they are gone.
-pub(crate) fn delete(
-    session: &Session,
-    names: &[ObjectName],
-    grace: Option<i64>,
-    wait: &WaitArgs,
-) -> Result<()> {
-    if names.is_empty() {
-        return Ok(());
-    }
-    let marked = session.edit("delete", |edit| {
-        let marked = names
-            .iter()
-            .map(|name| mark(session, edit, &session.namespace, name, grace));
-        marked
-            .filter_map(Result::transpose)
-            .collect::<Result<Vec<_>>>()
-    });
-    finish(session, marked.context("cannot delete the objects")?, wait)
-}
-
 /// Waits until the pods are gone, and prints that they are.
 pub(crate) fn finish(session: &Session, pods: Vec<Pod>, wait: &WaitArgs) -> Result<()> {
     let goals: Vec<Goal> = pods.iter().cloned().map(Goal::PodGone).collect();

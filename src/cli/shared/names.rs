@@ -8,29 +8,107 @@ use crate::problem::Problem;
 
 /// Returns whether `word` means sets.
 pub(crate) fn means_sets(word: &str) -> bool {
-    ObjectKind::StatefulSet.is_called(word)
+    ObjectKind::of_word(word) == Some(ObjectKind::StatefulSet)
 }
 
 /// Returns whether `word` means pets.
 pub(crate) fn means_pets(word: &str) -> bool {
-    ObjectKind::Pod.is_called(word)
+    ObjectKind::of_word(word) == Some(ObjectKind::Pod)
+}
+
+/// Returns a word without a slash as a name. A word for a kind may have capitals and a group, as
+/// in `StatefulSet web`, which no name has.
+fn plain(word: &str) -> &str {
+    let capital = |letter: char| letter.is_ascii_uppercase() || letter == '.';
+    let kind = ObjectKind::of_word(word).filter(|_| word.contains(capital));
+    match kind {
+        Some(kind) => kind.folder(),
+        None => word,
+    }
 }
 
 /// A set as the command line names it: `web` or `sts/web`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SetRef(pub(crate) SetName);
+pub(crate) struct SetRef(SetName);
+
+impl SetRef {
+    /// Returns the set that one or two words name: `web`, `sts/web`, or `sts` and `web`.
+    pub(crate) fn with<'a>(&'a self, second: Option<&'a Self>) -> Result<&'a SetName, Problem> {
+        match second {
+            None => Ok(&self.0),
+            Some(name) if means_sets(self.0.as_str()) => Ok(&name.0),
+            Some(_) if ObjectKind::of_word(self.0.as_str()).is_some() => {
+                Err(not_a_set(self.0.as_str()))
+            }
+            Some(name) => Err(only_one("set", self.0.as_str(), name.0.as_str())),
+        }
+    }
+}
 
 impl FromStr for SetRef {
     type Err = Problem;
 
     fn from_str(text: &str) -> Result<Self, Problem> {
         match text.split_once('/') {
-            None => text.parse().map(Self),
+            None => plain(text).parse().map(Self),
             Some((word, name)) if means_sets(word) => name.parse().map(Self),
-            Some((word, _)) => Err(Problem::invalid(format!(
-                "{word:?} does not name a set: write web or sts/web"
-            ))),
+            Some((word, _)) => Err(not_a_set(word)),
         }
+    }
+}
+
+/// Returns the set that up to two words name, if any does.
+pub(crate) fn named<'a>(
+    set: Option<&'a SetRef>,
+    second: Option<&'a SetRef>,
+) -> Result<Option<&'a SetName>, Problem> {
+    set.map(|set| set.with(second)).transpose()
+}
+
+fn not_a_set(word: &str) -> Problem {
+    Problem::invalid(format!(
+        "{word:?} does not name a set: write web or sts/web"
+    ))
+}
+
+fn only_one(what: &str, first: &str, second: &str) -> Problem {
+    let message = format!("this command takes one {what}, and {first} and {second} are two");
+    Problem::invalid(message)
+}
+
+/// The one set that a verb is about: `web`, `sts/web` or `sts web`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct SetArg {
+    /// Set, such as web or sts/web
+    #[arg(value_name = "SET")]
+    set: SetRef,
+    /// Name of the set, if the word before is a kind
+    #[arg(value_name = "NAME", hide = true)]
+    set_name: Option<SetRef>,
+}
+
+impl SetArg {
+    /// Returns the name of the set.
+    pub(crate) fn name(&self) -> Result<&SetName, Problem> {
+        self.set.with(self.set_name.as_ref())
+    }
+}
+
+/// The one set or pet that a verb is about: `web`, `pod/web-0` or `pod web-0`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct TargetArg {
+    /// Pet or set, such as web-0, pod/web-0 or sts/web
+    #[arg(value_name = "POD|SET")]
+    target: TargetRef,
+    /// Name of the pet or set, if the word before is a kind
+    #[arg(value_name = "NAME", hide = true)]
+    target_name: Option<TargetRef>,
+}
+
+impl TargetArg {
+    /// Returns what is named.
+    pub(crate) fn target(&self) -> Result<TargetRef, Problem> {
+        self.target.with(self.target_name.as_ref())
     }
 }
 
@@ -52,6 +130,42 @@ impl TargetRef {
             Self::Pet(name) | Self::Either(name) => name.as_str(),
         }
     }
+
+    /// Returns what one or two words name: `web`, `pod/web-0`, or `pod` and `web-0`.
+    pub(crate) fn with(&self, second: Option<&Self>) -> Result<Self, Problem> {
+        let words = [Some(self), second].map(Option::<&Self>::cloned);
+        let words: Vec<Self> = words.into_iter().flatten().collect();
+        match Self::all(&words)?.as_slice() {
+            [one] => Ok(one.clone()),
+            _ => Err(only_one(
+                "set or pet",
+                self.name(),
+                second.map_or("", Self::name),
+            )),
+        }
+    }
+
+    /// Returns what words name: `web sts/db pod/web-0`, or `pod web-0 web-1`.
+    pub(crate) fn all(words: &[Self]) -> Result<Vec<Self>, Problem> {
+        let (Some(Self::Either(kind)), true) = (words.first(), words.len() > 1) else {
+            return Ok(words.to_vec());
+        };
+        let kind = kind.as_str();
+        if ObjectKind::of_word(kind).is_none() {
+            return Ok(words.to_vec());
+        }
+        let full = |word: &Self| match word {
+            Self::Either(name) => format!("{kind}/{name}").parse(),
+            Self::Set(name) => Err(kind_twice(kind, name.as_str())),
+            Self::Pet(name) => Err(kind_twice(kind, name.as_str())),
+        };
+        words[1..].iter().map(full).collect()
+    }
+}
+
+fn kind_twice(kind: &str, name: &str) -> Problem {
+    let message = format!("{name} has a kind of its own, and {kind} before it");
+    Problem::invalid(message)
 }
 
 impl FromStr for TargetRef {
@@ -59,7 +173,7 @@ impl FromStr for TargetRef {
 
     fn from_str(text: &str) -> Result<Self, Problem> {
         match text.split_once('/') {
-            None => text.parse().map(Self::Either),
+            None => plain(text).parse().map(Self::Either),
             Some((word, name)) if means_sets(word) => name.parse().map(Self::Set),
             Some((word, name)) if means_pets(word) => name.parse().map(Self::Pet),
             Some((word, _)) => {
@@ -69,6 +183,65 @@ impl FromStr for TargetRef {
                 )))
             }
         }
+    }
+}
+
+/// An object of any kind that users make, as the command line names it: `web`, `svc/web`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NamedObject {
+    /// `None` for a bare name, which is that of a set or a pet.
+    pub(crate) kind: Option<ObjectKind>,
+    pub(crate) name: ObjectName,
+}
+
+impl NamedObject {
+    /// Returns what words name: `web svc/web`, or `svc web db`.
+    pub(crate) fn all(words: &[Self]) -> Result<Vec<Self>, Problem> {
+        let kind = words.first().filter(|word| word.kind.is_none());
+        let Some(kind) = kind.filter(|word| ObjectKind::of_word(word.name.as_str()).is_some())
+        else {
+            return Ok(words.to_vec());
+        };
+        if words.len() == 1 {
+            return Ok(words.to_vec());
+        }
+        let kind = kind.name.as_str();
+        let full = |word: &Self| match word.kind {
+            None => format!("{kind}/{}", word.name).parse(),
+            Some(_) => Err(kind_twice(kind, word.name.as_str())),
+        };
+        words[1..].iter().map(full).collect()
+    }
+}
+
+impl FromStr for NamedObject {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        let Some((word, name)) = text.split_once('/') else {
+            let name = plain(text).parse()?;
+            return Ok(Self { kind: None, name });
+        };
+        let made = |kind: &ObjectKind| match kind {
+            ObjectKind::StatefulSet
+            | ObjectKind::Pod
+            | ObjectKind::Service
+            | ObjectKind::ConfigMap
+            | ObjectKind::Secret
+            | ObjectKind::PersistentVolumeClaim => true,
+            ObjectKind::Endpoints | ObjectKind::ControllerRevision | ObjectKind::Eviction => false,
+        };
+        let kind = ObjectKind::of_word(word).filter(made).ok_or_else(|| {
+            let kinds = "sts, pod, svc, cm, secret and pvc";
+            Problem::invalid(format!(
+                "{word:?} is no kind of objects that users make: there are {kinds}"
+            ))
+        })?;
+        let name = name.parse()?;
+        Ok(Self {
+            kind: Some(kind),
+            name,
+        })
     }
 }
 
@@ -85,5 +258,32 @@ mod tests {
         assert!(matches!("web-0".parse(), Ok(TargetRef::Either(_))));
         assert!("sts/../x".parse::<TargetRef>().is_err());
         assert!("svc/web".parse::<TargetRef>().is_err());
+    }
+
+    #[test]
+    fn a_kind_and_a_name_are_two_words_or_one() {
+        let targets = |line: &str| {
+            let words = line.split(' ').map(|word| word.parse().unwrap());
+            TargetRef::all(&words.collect::<Vec<_>>())
+        };
+        let pets = ["web-0", "web-1"].map(|name| TargetRef::Pet(name.parse().unwrap()));
+        assert_eq!(targets("pod web-0 web-1").unwrap(), pets);
+        assert_eq!(targets("Pods web-0 web-1").unwrap(), pets);
+        let set = TargetRef::Set("web".parse().unwrap());
+        assert_eq!(targets("statefulset.apps web").unwrap(), [set]);
+        assert_eq!(targets("web db").unwrap().len(), 2);
+        assert!(matches!(
+            &targets("pod").unwrap()[..],
+            [TargetRef::Either(_)]
+        ));
+        assert!(targets("svc web").is_err());
+        assert!(targets("pod sts/web").is_err());
+        let set = |first: &str, second: &str| {
+            let (first, second): (SetRef, SetRef) = (first.parse()?, second.parse()?);
+            first.with(Some(&second)).cloned()
+        };
+        assert_eq!(set("StatefulSet", "web").unwrap().as_str(), "web");
+        assert!(set("pod", "web").is_err());
+        assert!(set("web", "db").is_err());
     }
 }

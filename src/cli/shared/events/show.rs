@@ -21,6 +21,9 @@ pub(crate) struct EventArgs {
     /// Set or pet, such as web or web-0
     #[arg(value_name = "SET|POD")]
     target: Option<TargetRef>,
+    /// Name of the set or pet, if the word before is a kind
+    #[arg(value_name = "NAME", hide = true)]
+    target_name: Option<TargetRef>,
     /// Keep watching and print new events, until Ctrl-C
     #[arg(short, long)]
     watch: bool,
@@ -55,9 +58,11 @@ impl EventArgs {
         if !matches!(first.as_str(), "events" | "event" | "ev") {
             return None;
         }
+        let parse = |word: Option<&String>| word.map(|word| word.parse()).transpose();
         let target = match rest {
-            [] => Ok(None),
-            [name] => name.parse().map(Some),
+            [] | [_] | [_, _] => {
+                parse(rest.first()).and_then(|target| Ok((target, parse(rest.get(1))?)))
+            }
             _ => Err(Problem::invalid(
                 "events of one set or pet can be shown at a time",
             )),
@@ -67,8 +72,9 @@ impl EventArgs {
             Some(Format::Yaml) => Some(EventFormat::Yaml),
             Some(Format::Wide | Format::Name) | None => None,
         };
-        let args = target.map(|target| Self {
+        let args = target.map(|(target, target_name)| Self {
             target,
+            target_name,
             watch,
             output,
             tail: None,
@@ -80,7 +86,9 @@ impl EventArgs {
 
 /// Shows the events, and with --watch each further one.
 pub(crate) fn show(session: &Session, args: &EventArgs) -> Result<()> {
-    let scope = Scope::of(session, args.target.as_ref())?;
+    let target = args.target.as_ref();
+    let target = target.map(|target| target.with(args.target_name.as_ref()));
+    let scope = Scope::of(session, target.transpose()?.as_ref())?;
     if args.watch {
         return watch(session, args, &scope);
     }

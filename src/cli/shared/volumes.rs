@@ -1,5 +1,7 @@
 //! The volumes of a namespace, and the sets and pets that use them.
 
+mod removal;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -7,26 +9,27 @@ use anyhow::Context;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Volume as PodVolume};
 
-use crate::cli::shared::session::Session;
+use super::session::Session;
 use crate::model::{Ordinal, Set};
 use crate::problem::{Problem, Result};
 use crate::store::{self, SET_ANNOTATION, names_in, read_json};
+pub(crate) use removal::{Removal, remove_volumes};
 
 /// One volume: a claim, and the directory behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Volume {
-    pub(super) name: String,
+pub(crate) struct Volume {
+    pub(crate) name: String,
     /// The set it was created for; `None` for a claim without a set.
-    pub(super) set: Option<String>,
-    pub(super) status: VolumeStatus,
+    pub(crate) set: Option<String>,
+    pub(crate) status: VolumeStatus,
     /// The size that its claim requests, in Kubernetes notation.
-    pub(super) requested: Option<String>,
-    pub(super) path: PathBuf,
+    pub(crate) requested: Option<String>,
+    pub(crate) path: PathBuf,
 }
 
 /// Whether a volume is in use, wanted or left over.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum VolumeStatus {
+pub(crate) enum VolumeStatus {
     /// This pet uses it.
     InUse(String),
     /// The set wants it for this pet, which does not exist now.
@@ -38,7 +41,7 @@ pub(super) enum VolumeStatus {
 }
 
 impl VolumeStatus {
-    pub(super) const fn word(&self) -> &'static str {
+    pub(crate) const fn word(&self) -> &'static str {
         match self {
             Self::InUse(_) => "InUse",
             Self::Bound(_) => "Bound",
@@ -47,7 +50,7 @@ impl VolumeStatus {
         }
     }
 
-    pub(super) fn pet(&self) -> Option<&str> {
+    pub(crate) fn pet(&self) -> Option<&str> {
         match self {
             Self::InUse(pet) => Some(pet),
             Self::Bound(_) | Self::Kept | Self::Unbound => None,
@@ -57,13 +60,13 @@ impl VolumeStatus {
 
 /// All volumes of a namespace, ordered by name and ordinal.
 #[derive(Debug)]
-pub(super) struct VolumeList {
-    pub(super) all: Vec<Volume>,
+pub(crate) struct VolumeList {
+    pub(crate) all: Vec<Volume>,
 }
 
 impl VolumeList {
     /// Reads the current claims, directories, sets and pets.
-    pub(super) fn of(session: &Session) -> Result<Self> {
+    pub(crate) fn of(session: &Session) -> Result<Self> {
         let (layout, namespace) = (session.store.layout(), &session.namespace);
         let claims = layout.claims(namespace);
         let records =
@@ -94,11 +97,12 @@ impl VolumeList {
         Ok(Self { all })
     }
 
-    pub(super) fn find(&self, name: &str) -> Option<&Volume> {
+    pub(crate) fn find(&self, name: &str) -> Option<&Volume> {
         self.all.iter().find(|volume| volume.name == name)
     }
 
-    pub(super) fn expect(&self, session: &Session, name: &str) -> Result<&Volume, Problem> {
+    /// Returns the volume of this name, which has to exist.
+    pub(crate) fn expect(&self, session: &Session, name: &str) -> Result<&Volume, Problem> {
         self.find(name).ok_or_else(|| {
             let mut problem = session.not_found("persistentvolumeclaims", name);
             problem.hints = vec!["see what exists with `petset volume ls`".to_owned()];
