@@ -85,6 +85,11 @@ impl Problem {
         Self::new(Kind::Invalid, message)
     }
 
+    /// Makes a [`Kind::Failed`] problem.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::new(Kind::Failed, message)
+    }
+
     /// Adds a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -100,6 +105,12 @@ impl fmt::Display for Problem {
 }
 
 impl std::error::Error for Problem {}
+
+impl From<String> for Problem {
+    fn from(message: String) -> Self {
+        Self::failed(message)
+    }
+}
 
 /// Returns the kind of an error: that of the first [`Problem`] in its chain.
 #[must_use]

@@ -126,6 +126,8 @@ pub(crate) fn executable() -> io::Result<PathBuf> {
 pub(crate) fn leave_caller() -> io::Result<()> {
     sys::close_inherited();
     sys::reset_signals();
+    // Started through SELF, it would be called "exe" by ps and top.
+    let _ = rustix::thread::set_name(c"petset");
     // It fails only for the leader of a process group, which has a group of its own already.
     let _ = rustix::process::setsid();
     std::env::set_current_dir("/")

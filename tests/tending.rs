@@ -86,7 +86,7 @@ fn a_volume_that_is_wanted_is_not_removed() {
     );
     assert!(
         used.err
-            .contains("`petset volume rm data-web-3` removes what"),
+            .contains("`petset volume rm data-web-3` removes the unused ones"),
         "{}",
         used.err
     );

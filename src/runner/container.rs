@@ -23,6 +23,7 @@ use crate::model::kind::ObjectKind;
 use crate::model::lifecycle::Failure;
 use crate::model::pod::set_of;
 use crate::model::{Namespace, ObjectName};
+use crate::problem::Problem;
 use crate::store;
 use crate::store::{Launch, Mount, Store};
 
@@ -81,7 +82,7 @@ impl Supplies {
     }
 
     /// Puts the pod's volumes in place, or brings their files up to date; returns warnings.
-    pub(super) fn prepare(&mut self, pod: &core::Pod) -> Result<Vec<String>, String> {
+    pub(super) fn prepare(&mut self, pod: &core::Pod) -> Result<Vec<String>, Problem> {
         let sources = self.sources(pod)?;
         let layout = self.store.layout();
         let group = self.fs_group(pod).is_some();
@@ -112,7 +113,9 @@ impl Supplies {
         let Some(volumes) = &self.volumes else {
             return Err(Failure::Config("the volumes are not in place".to_owned()));
         };
-        let mut image = self.resolve(container).map_err(Failure::Image)?;
+        let mut image = self
+            .resolve(container)
+            .map_err(|problem| Failure::Image(problem.message))?;
         if image.rootfs.is_some() && !self.full {
             let name = container.image.as_deref().unwrap_or_default();
             let fault = format!("image {name:?} has a rootfs, which needs isolation full");
@@ -122,9 +125,9 @@ impl Supplies {
         let container = &container;
         let sources = match fresh {
             Some(sources) => sources,
-            None => self.sources(pod).map_err(Failure::Config)?,
+            None => self.sources(pod).map_err(bad_config)?,
         };
-        let bad = |fault: volumes::VolumeError| Failure::Config(fault.message);
+        let bad = bad_config;
         let own = PetsetVariables {
             state_dir: self.store.layout().root(),
             petset: &self.program,
@@ -153,7 +156,7 @@ impl Supplies {
         let mut warnings = notes.into_iter().flatten().cloned().collect();
         if self.full {
             self.secure(pod, container, &mut launch, &mut warnings)
-                .map_err(Failure::Config)?;
+                .map_err(bad_config)?;
         }
         Ok(Prepared { launch, warnings })
     }
@@ -168,7 +171,7 @@ impl Supplies {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         let place = self.store.layout().pet(&self.namespace, name);
         let place = place.image(&container.name);
-        let brought = unpack(image, container, &place, self.full).map_err(Failure::Config)?;
+        let brought = unpack(image, container, &place, self.full).map_err(bad_config)?;
         let mut container = container.clone();
         if let Some(workdir) = image.workdir.take() {
             if self.full {
@@ -207,7 +210,7 @@ impl Supplies {
         self.fresh = None;
     }
 
-    fn resolve(&self, container: &core::Container) -> Result<Image, String> {
+    fn resolve(&self, container: &core::Container) -> Result<Image, Problem> {
         let catalogue = store::catalogue(self.store.layout(), &self.program);
         let catalogue = catalogue.map_err(|fault| fault.to_string())?;
         let image = container.image.as_deref().unwrap_or_default();
@@ -220,14 +223,13 @@ impl Supplies {
         let places: Vec<&str> = mounts.map(|mount| mount.mount_path.as_str()).collect();
         let in_volume =
             |path: &Path| self.full && places.iter().any(|place| path.starts_with(place));
-        let found = store::with_disk(path, &in_volume, |disk| {
+        store::with_disk(path, &in_volume, |disk| {
             catalogue.resolve(image, &command, &args, disk)
-        });
-        found.map_err(|fault| fault.message)
+        })
     }
 
     /// Reads the objects that the pod refers to; those that are not there are left out.
-    fn sources(&self, pod: &core::Pod) -> Result<Sources, String> {
+    fn sources(&self, pod: &core::Pod) -> Result<Sources, Problem> {
         let wanted = environment::references(pod);
         let fault = |error: anyhow::Error| format!("{error:#}");
         let mut sources = Sources::default();
@@ -319,4 +321,9 @@ fn capacity(root: &Path) -> Capacity {
         memory: machine.totalram * u64::from(machine.mem_unit),
         storage: disk.map_or(0, |disk| disk.f_blocks * disk.f_frsize),
     }
+}
+
+/// Says that a container cannot be made as its pod describes it.
+fn bad_config(problem: Problem) -> Failure {
+    Failure::Config(problem.message)
 }

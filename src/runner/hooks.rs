@@ -8,6 +8,7 @@ use rustix::process::Signal;
 
 use super::probes::{self, Check};
 use crate::model::lifecycle::HookKind;
+use crate::problem::Problem;
 
 /// The action of a hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,14 +23,14 @@ pub(super) fn action_of(
     container: &core::Container,
     hook: HookKind,
     ip: &str,
-) -> Result<HookAction, String> {
+) -> Result<HookAction, Problem> {
     let hooks = container.lifecycle.as_ref();
     let spec = hooks.and_then(|hooks| match hook {
         HookKind::PostStart => hooks.post_start.as_ref(),
         HookKind::PreStop => hooks.pre_stop.as_ref(),
     });
     let Some(spec) = spec else {
-        return Err("invalid handler: there is none".to_owned());
+        return Err(Problem::failed("invalid handler: there is none".to_owned()));
     };
     if let Some(exec) = &spec.exec {
         return Ok(HookAction::Exec(exec.command.clone().unwrap_or_default()));
@@ -41,7 +42,9 @@ pub(super) fn action_of(
         let seconds = sleep.seconds.try_into().unwrap_or(0);
         return Ok(HookAction::Sleep(Duration::from_secs(seconds)));
     }
-    Err("invalid handler: a hook cannot use tcpSocket".to_owned())
+    Err(Problem::failed(
+        "invalid handler: a hook cannot use tcpSocket".to_owned(),
+    ))
 }
 
 /// Returns the signal that tells a container to end: SIGTERM unless its spec names another.

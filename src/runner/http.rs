@@ -1,5 +1,6 @@
 //! As much of HTTP/1.1 as a probe needs: one GET, its status, redirects on the same host (V44).
 
+use crate::problem::Problem;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
@@ -31,7 +32,7 @@ pub(super) fn fetch(
     request: &HttpRequest,
     timeout: Duration,
     dialer: Option<&Dialer>,
-) -> Result<HttpResponse, String> {
+) -> Result<HttpResponse, Problem> {
     let until = Instant::now() + timeout;
     let mut request = request.clone();
     for _ in 0..REDIRECTS {
@@ -44,7 +45,9 @@ pub(super) fn fetch(
             _ => return Ok(response),
         }
     }
-    Err(format!("stopped after {REDIRECTS} redirects"))
+    Err(Problem::failed(format!(
+        "stopped after {REDIRECTS} redirects"
+    )))
 }
 
 /// Returns the request that a redirect leads to, unless it leads to another host.
@@ -83,7 +86,7 @@ fn once(
     request: &HttpRequest,
     until: Instant,
     dialer: Option<&Dialer>,
-) -> Result<HttpResponse, String> {
+) -> Result<HttpResponse, Problem> {
     let mut stream = connect(&request.host, request.port, until, dialer)?;
     let words = |error: std::io::Error| explain(&error);
     stream
@@ -100,7 +103,7 @@ fn once(
             Ok(0) => break,
             Ok(length) => head.extend_from_slice(&buffer[..length]),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(explain(&error)),
+            Err(error) => return Err(explain(&error).into()),
         }
     }
     parse(&head)
@@ -141,7 +144,7 @@ fn head_of(request: &HttpRequest) -> String {
     head
 }
 
-fn parse(head: &[u8]) -> Result<HttpResponse, String> {
+fn parse(head: &[u8]) -> Result<HttpResponse, Problem> {
     let text = String::from_utf8_lossy(head);
     let mut lines = text.lines();
     let first = lines.next().unwrap_or_default();
@@ -149,10 +152,10 @@ fn parse(head: &[u8]) -> Result<HttpResponse, String> {
         .strip_prefix("HTTP/1.")
         .and_then(|rest| rest.get(2..5)?.parse().ok());
     let Some(status) = status else {
-        return Err(match first {
+        return Err(Problem::failed(match first {
             "" => "EOF".to_owned(),
             _ => format!("malformed HTTP response {first:?}"),
-        });
+        }));
     };
     let mut fields = lines.take_while(|line| !line.is_empty());
     let location = fields.find_map(|line| {
@@ -169,7 +172,7 @@ pub(super) fn connect(
     port: u16,
     until: Instant,
     dialer: Option<&Dialer>,
-) -> Result<TcpStream, String> {
+) -> Result<TcpStream, Problem> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let addresses = (bare, port).to_socket_addrs();
     let addresses = addresses.map_err(|error| format!("dial tcp: lookup {host}: {error}"))?;
@@ -185,7 +188,7 @@ pub(super) fn connect(
             Err(error) => fault = refused(address, &error),
         }
     }
-    Err(fault)
+    Err(fault.into())
 }
 
 fn refused(address: SocketAddr, error: &std::io::Error) -> String {
@@ -195,10 +198,10 @@ fn refused(address: SocketAddr, error: &std::io::Error) -> String {
     format!("dial tcp {address}: connect: {}", explain(error))
 }
 
-fn left(until: Instant) -> Result<Duration, String> {
+fn left(until: Instant) -> Result<Duration, Problem> {
     let left = until.saturating_duration_since(Instant::now());
     if left.is_zero() {
-        return Err("context deadline exceeded".to_owned());
+        return Err(Problem::failed("context deadline exceeded".to_owned()));
     }
     Ok(left)
 }
@@ -285,10 +288,12 @@ mod tests {
     fn silence_and_refusal_are_explained() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let silence = fetch(&request(port), Duration::from_millis(50), None).unwrap_err();
+        let silence = fetch(&request(port), Duration::from_millis(50), None)
+            .unwrap_err()
+            .message;
         assert!(silence.ends_with("context deadline exceeded"), "{silence}");
         drop(listener);
-        let refusal = fetch(&request(port), PATIENCE, None).unwrap_err();
+        let refusal = fetch(&request(port), PATIENCE, None).unwrap_err().message;
         assert!(
             refusal.ends_with("connect: connection refused"),
             "{refusal}"

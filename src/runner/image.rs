@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use k8s_openapi::api::core::v1::Container;
 
 use crate::model::image::ImageLaunch as Image;
+use crate::problem::Problem;
 use crate::store::{self, Mount, make_dir};
 
 /// Where a container finds the scripts of its image.
@@ -27,7 +28,7 @@ pub(super) fn unpack(
     container: &Container,
     place: &Path,
     full: bool,
-) -> Result<Vec<Mount>, String> {
+) -> Result<Vec<Mount>, Problem> {
     let level = if full { "full" } else { "none" };
     image
         .env

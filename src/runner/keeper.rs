@@ -31,6 +31,7 @@ use super::{rlimit_mark, spawn, tree};
 use crate::model::lifecycle::{Action, ContainerIndex, Now, PodEvent, PodMachine};
 use crate::model::pod::set_of;
 use crate::model::{Egress, Namespace};
+use crate::problem::Problem;
 use crate::store::network::NetworkSpec;
 use crate::store::{self, Launch, Layout, PetLayout, PidFile, RunnerRecord, RunnerRequest, Store};
 
@@ -229,7 +230,7 @@ impl Keeper {
         }
     }
 
-    fn prepare(&mut self) -> Result<(), String> {
+    fn prepare(&mut self) -> Result<(), Problem> {
         let context = pod_context(&self.pod, &self.ip, &self.pet, &self.supplies);
         self.isolation.prepare(&context)?;
         self.supplies.set_userns(self.isolation.userns());
@@ -311,8 +312,8 @@ impl Keeper {
             return;
         }
         let context = pod_context(&self.pod, &self.ip, &self.pet, &self.supplies);
-        if let Err(fault) = self.isolation.rejoin_network(&context) {
-            self.warn(vec![fault]);
+        if let Err(problem) = self.isolation.rejoin_network(&context) {
+            self.warn(vec![problem.message]);
         }
     }
 

@@ -11,6 +11,7 @@ use super::http::{self, HttpRequest};
 use super::isolation::Dialer;
 use crate::model::environment::probe_command;
 use crate::model::lifecycle::{ProbeKind, ProbeOutcome};
+use crate::problem::Problem;
 
 /// One way to look at a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +45,7 @@ pub(super) fn check(
     probe: &core::Probe,
     container: &core::Container,
     ip: &str,
-) -> Result<Check, String> {
+) -> Result<Check, Problem> {
     if let Some(exec) = &probe.exec {
         let command = exec.command.as_deref().unwrap_or_default();
         return Ok(Check::Exec(probe_command(container, command)));
@@ -60,7 +61,7 @@ pub(super) fn check(
         });
     }
     let Some(grpc) = &probe.grpc else {
-        return Err("missing probe handler".to_owned());
+        return Err(Problem::failed("missing probe handler".to_owned()));
     };
     Ok(Check::Tcp {
         host: ip.to_owned(),
@@ -73,7 +74,7 @@ pub(super) fn http_check(
     http: &core::HTTPGetAction,
     container: &core::Container,
     ip: &str,
-) -> Result<Check, String> {
+) -> Result<Check, Problem> {
     let host = http.host.clone().filter(|host| !host.is_empty());
     let host = host.unwrap_or_else(|| ip.to_owned());
     let port = number(&http.port, container)?;
@@ -98,7 +99,7 @@ pub(super) fn http_check(
 }
 
 /// Returns the number of a port that may be given by the name it has in the container.
-fn number(port: &IntOrString, container: &core::Container) -> Result<u16, String> {
+fn number(port: &IntOrString, container: &core::Container) -> Result<u16, Problem> {
     let number = match port {
         IntOrString::Int(number) => Some(*number),
         IntOrString::String(name) => {
@@ -114,7 +115,7 @@ fn number(port: &IntOrString, container: &core::Container) -> Result<u16, String
     };
     number
         .filter(|&number| number > 0)
-        .ok_or_else(|| format!("couldn't find port: {words}"))
+        .ok_or_else(|| Problem::failed(format!("couldn't find port: {words}")))
 }
 
 /// The result of a check over the network.
@@ -143,11 +144,11 @@ impl Reply {
     }
 
     /// Returns the outcome of a hook that got this reply: any HTTP response is a success.
-    pub(super) fn hooked(self) -> Result<(), String> {
+    pub(super) fn hooked(self) -> Result<(), Problem> {
         match self {
             Self::Connected | Self::Status(_) => Ok(()),
-            Self::Failed(reason) => Err(reason),
-            Self::Unchecked(reason) => Err(reason.to_owned()),
+            Self::Failed(reason) => Err(Problem::failed(reason)),
+            Self::Unchecked(reason) => Err(Problem::failed(reason)),
         }
     }
 }
@@ -159,11 +160,11 @@ pub(super) fn look(check: &Check, timeout: Duration, dialer: Option<&Dialer>) ->
         Check::Exec(_) => Reply::Unchecked("not a probe over the network"),
         Check::Tcp { host, port } => match http::connect(host, *port, until, dialer) {
             Ok(_) => Reply::Connected,
-            Err(fault) => Reply::Failed(fault),
+            Err(problem) => Reply::Failed(problem.message),
         },
         Check::Http(request) => match http::fetch(request, timeout, dialer) {
             Ok(response) => Reply::Status(response.status),
-            Err(fault) => Reply::Failed(fault),
+            Err(problem) => Reply::Failed(problem.message),
         },
     }
 }
@@ -173,7 +174,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn checked(probe: serde_json::Value) -> Result<Check, String> {
+    fn checked(probe: serde_json::Value) -> Result<Check, Problem> {
         let probe: core::Probe = serde_json::from_value(probe).unwrap();
         let container = json!({"name": "c", "ports": [{"name": "web", "containerPort": 8080}]});
         let container: core::Container = serde_json::from_value(container).unwrap();
@@ -221,7 +222,7 @@ mod tests {
         let https = json!({"httpGet": {"port": "web", "scheme": "HTTPS"}});
         assert_eq!(checked(https), tcp("127.0.0.9", 8080));
         let fault = checked(json!({"tcpSocket": {"port": "nope"}})).unwrap_err();
-        assert_eq!(fault, "couldn't find port: nope");
+        assert_eq!(fault.message, "couldn't find port: nope");
         let Ok(Check::Http(request)) = checked(json!({"httpGet": {"port": 80, "path": "ok"}}))
         else {
             panic!("not an HTTP check");

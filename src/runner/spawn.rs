@@ -7,6 +7,7 @@ use std::io::{self, PipeReader, PipeWriter, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 
+use crate::problem::Problem;
 use crate::store::Launch;
 use crate::sys::{self, LaunchStage, Namespaces};
 
@@ -19,9 +20,11 @@ pub(super) fn spawn(
     argv: &[String],
     output: PipeWriter,
     namespaces: Option<Namespaces>,
-) -> Result<u32, String> {
+) -> Result<u32, Problem> {
     let Some((program, args)) = argv.split_first() else {
-        return Err("executing: there is no program to start".to_owned());
+        return Err(Problem::failed(
+            "executing: there is no program to start".to_owned(),
+        ));
     };
     // The program may switch users and open its output again, as `/dev/stdout`.
     let _ = rustix::fs::fchmod(&output, rustix::fs::Mode::from_raw_mode(0o622));
@@ -50,8 +53,10 @@ pub(super) fn spawn(
     // With namespaces, std knows only the pid of the process that entered them.
     match (child, told) {
         (Ok(child), None) => Ok(child.id()),
-        (Ok(_), Some(told)) => read_pid(told).map_err(|error| format!("entering: {error}")),
-        (Err(error), _) => Err(explain(error, program, launch)),
+        (Ok(_), Some(told)) => {
+            read_pid(told).map_err(|error| Problem::failed(format!("entering: {error}")))
+        }
+        (Err(error), _) => Err(explain(error, program, launch).into()),
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSecurityContext, SecurityContext};
 
+use crate::problem::Problem;
 use crate::store::User;
 use crate::sys::users::IdMap;
 
@@ -98,7 +99,7 @@ pub(super) fn user_of(
     names: &Accounts,
     own: Option<CallerIds<'_>>,
     warnings: &mut Vec<String>,
-) -> Result<Option<User>, String> {
+) -> Result<Option<User>, Problem> {
     let asked = RequestedIds::of(pod, container);
     let able = own.is_none_or(|own| own.id_map.is_some_and(|known| asked.is_within(known)));
     asked.refuse_root(pod, container, own.map(|own| own.ids), able)?;
@@ -156,7 +157,7 @@ impl RequestedIds {
         container: &Container,
         own: Option<(u32, u32)>,
         able: bool,
-    ) -> Result<(), String> {
+    ) -> Result<(), Problem> {
         let ordinary = own.is_some_and(|(uid, _)| uid != 0);
         if !self.not_root || (ordinary && !able) {
             return Ok(());
@@ -168,10 +169,10 @@ impl RequestedIds {
         };
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         let container = &container.name;
-        Err(format!(
+        Err(Problem::failed(format!(
             "{fault} (pod: {name:?}, container: {container}); give it a runAsUser, or run petset \
              as an ordinary user"
-        ))
+        )))
     }
 
     /// Returns whether a user namespace with more than one id maps all requested ids.
@@ -183,7 +184,7 @@ impl RequestedIds {
         known.has_others() && self.uid.is_none_or(has_user) && groups.all(|id| has_group(*id))
     }
 
-    fn user(&self, names: &Accounts, own: Option<CallerIds<'_>>) -> Result<Option<User>, String> {
+    fn user(&self, names: &Accounts, own: Option<CallerIds<'_>>) -> Result<Option<User>, Problem> {
         if self.uid.is_none()
             && self.gid.is_none()
             && self.groups.is_empty()
@@ -263,7 +264,7 @@ mod tests {
         (serde_json::from_value(pod).unwrap(), container)
     }
 
-    fn user(pod: serde_json::Value, container: serde_json::Value) -> Result<Option<User>, String> {
+    fn user(pod: serde_json::Value, container: serde_json::Value) -> Result<Option<User>, Problem> {
         let (pod, container) = asked(pod, container);
         user_of(&pod, &container, &names(), None, &mut Vec::new())
     }
@@ -285,9 +286,17 @@ mod tests {
     #[test]
     fn who_must_not_be_root_is_not() {
         let fault = user(json!({"runAsNonRoot": true}), json!({})).unwrap_err();
-        assert!(fault.starts_with("container has runAsNonRoot and image will run as root"));
+        assert!(
+            fault
+                .message
+                .starts_with("container has runAsNonRoot and image will run as root")
+        );
         let fault = user(json!({"runAsNonRoot": true}), json!({"runAsUser": 0})).unwrap_err();
-        assert!(fault.starts_with("container's runAsUser breaks non-root policy"));
+        assert!(
+            fault
+                .message
+                .starts_with("container's runAsUser breaks non-root policy")
+        );
         assert!(user(json!({"runAsNonRoot": true}), json!({"runAsUser": 104})).is_ok());
     }
 

@@ -22,6 +22,7 @@ use k8s_openapi::api::core::v1::{HostPathVolumeSource, Pod, Volume};
 use crate::model::environment::Sources;
 use crate::model::fields::Capacity;
 use crate::model::{Namespace, ObjectName, label_fault};
+use crate::problem::Problem;
 use crate::store::{Layout, PetLayout, make_dir};
 
 use self::context::VolumeContext;
@@ -30,32 +31,11 @@ use self::payload::Payload;
 use mounts::Mounted;
 pub(super) use ownership::ChownJob;
 
-/// Why a volume or a mount is not there: reason `FailedMount` if it comes from [`prepare`],
-/// `CreateContainerConfigError` if it comes from a container's mounts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct VolumeError {
-    pub(crate) message: String,
-}
-
-impl fmt::Display for VolumeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for VolumeError {}
-
-impl VolumeError {
-    fn new(message: impl Into<String>) -> Self {
-        let message = message.into();
-        Self { message }
-    }
-
-    fn of_volume(volume: &str, fault: impl fmt::Display) -> Self {
-        Self::new(format!(
-            "MountVolume.SetUp failed for volume {volume:?} : {fault}"
-        ))
-    }
+/// Says, as a kubelet does, that a volume could not be set up: the message of a `FailedMount`.
+fn setup_failed(volume: &str, fault: impl fmt::Display) -> Problem {
+    Problem::failed(format!(
+        "MountVolume.SetUp failed for volume {volume:?} : {fault}"
+    ))
 }
 
 /// The path of a volume.
@@ -110,11 +90,11 @@ pub(crate) fn prepare(
     sources: &Sources,
     capacity: Capacity,
     grouped: bool,
-) -> Result<PreparedVolumes, VolumeError> {
+) -> Result<PreparedVolumes, Problem> {
     let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
     let namespace: Namespace = namespace
         .parse()
-        .map_err(|fault| VolumeError::new(format!("{fault}")))?;
+        .map_err(|fault| Problem::failed(format!("{fault}")))?;
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let mut volumes = PreparedVolumes {
         places: BTreeMap::new(),
@@ -134,19 +114,21 @@ pub(crate) fn prepare(
             grouped,
         };
         let place = volumes.place(volume, &home);
-        let place = place.map_err(|fault| VolumeError::of_volume(&volume.name, fault))?;
+        let place = place.map_err(|fault| setup_failed(&volume.name, fault))?;
         volumes.places.insert(volume.name.clone(), place);
     }
     Ok(volumes)
 }
 
 impl PreparedVolumes {
-    fn place(&mut self, volume: &Volume, home: &VolumeContext<'_>) -> Result<VolumePath, String> {
+    fn place(&mut self, volume: &Volume, home: &VolumeContext<'_>) -> Result<VolumePath, Problem> {
         if let Some(fault) = label_fault(&volume.name) {
-            return Err(fault);
+            return Err(fault.into());
         }
         if let Some(source) = unsupported(volume) {
-            return Err(format!("petset has no volumes of the kind {source}"));
+            return Err(Problem::failed(format!(
+                "petset has no volumes of the kind {source}"
+            )));
         }
         if let Some(claim) = &volume.persistent_volume_claim {
             let path = claim_directory(home, &claim.claim_name)?;
@@ -183,13 +165,15 @@ impl PreparedVolumes {
     }
 }
 
-fn claim_directory(home: &VolumeContext<'_>, name: &str) -> Result<PathBuf, String> {
+fn claim_directory(home: &VolumeContext<'_>, name: &str) -> Result<PathBuf, Problem> {
     let claim: ObjectName = name.parse().map_err(|fault| format!("{fault}"))?;
     let path = home.layout.volume(home.namespace, claim.as_str());
     if path.is_dir() {
         Ok(path)
     } else {
-        Err(format!("persistentvolumeclaim {name:?} not found"))
+        Err(Problem::failed(format!(
+            "persistentvolumeclaim {name:?} not found"
+        )))
     }
 }
 
@@ -203,7 +187,7 @@ fn make_empty(path: &Path) -> io::Result<()> {
 }
 
 /// Checks or makes a path of the host, by its type (V05).
-fn host_path(source: &HostPathVolumeSource) -> Result<PathBuf, String> {
+fn host_path(source: &HostPathVolumeSource) -> Result<PathBuf, Problem> {
     let path = PathBuf::from(&source.path);
     let shown = |error: io::Error| format!("{}: {error}", path.display());
     let kind = source.type_.as_deref().unwrap_or_default();
@@ -229,15 +213,19 @@ fn host_path(source: &HostPathVolumeSource) -> Result<PathBuf, String> {
         "Socket" => (is(&|kind| kind.is_socket()), "a socket file"),
         "CharDevice" => (is(&|kind| kind.is_char_device()), "a character device"),
         "BlockDevice" => (is(&|kind| kind.is_block_device()), "a block device"),
-        _ => return Err(format!("{kind:?} is an invalid volume type")),
+        _ => {
+            return Err(Problem::failed(format!(
+                "{kind:?} is an invalid volume type"
+            )));
+        }
     };
     if fits {
         return Ok(path);
     }
     let shown = path.display();
-    Err(format!(
+    Err(Problem::failed(format!(
         "hostPath type check failed: {shown} is not {wanted}"
-    ))
+    )))
 }
 
 /// Returns the source of a volume that petset does not support.

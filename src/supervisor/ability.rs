@@ -46,13 +46,10 @@ pub(crate) struct Ability {
 impl Ability {
     /// Tries for real what a pet would need: all namespaces, all mounts, and a network.
     pub(crate) fn tried() -> Self {
-        let tried = isolation::attempt().and_then(|_| {
-            let network = crate::network::attempt();
-            network.map_err(|problem| problem.message)
-        });
+        let tried = isolation::attempt().and_then(|_| crate::network::attempt());
         Self {
             circumstances: circumstances(),
-            lack: tried.err(),
+            lack: tried.err().map(|problem| problem.message),
         }
     }
 

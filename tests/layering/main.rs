@@ -157,13 +157,11 @@ fn documents_name_what_there_is() {
 }
 
 #[test]
-#[ignore = "the house is being rebuilt"]
 fn no_files_import_one_another() {
     none(&circles(&Crate::of(&sources()).imports()));
 }
 
 #[test]
-#[ignore = "the house is being rebuilt"]
 fn a_verb_imports_no_verb() {
     let imports = Crate::of(&sources()).imports();
     let forbidden = imports.iter().filter(|import| {
@@ -175,7 +173,6 @@ fn a_verb_imports_no_verb() {
 }
 
 #[test]
-#[ignore = "the house is being rebuilt"]
 fn values_without_a_type_stay_at_the_edge() {
     let mut faults = Vec::new();
     for (file, names) in Crate::of(&sources()).files() {
@@ -198,7 +195,6 @@ fn values_without_a_type_stay_at_the_edge() {
 }
 
 #[test]
-#[ignore = "the house is being rebuilt"]
 fn a_type_name_is_declared_once() {
     let mut files_of: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let house = Crate::of(&sources());
@@ -225,7 +221,6 @@ fn place_of<'a>(name: &str, file: &'a str) -> &'a str {
 }
 
 #[test]
-#[ignore = "the house is being rebuilt"]
 fn comments_are_narrow_and_end_with_a_word() {
     let mut faults = Vec::new();
     for folder in ["src", "tests", "benches"] {

@@ -11,6 +11,7 @@ use super::state_dir::StateDir;
 use crate::cli::shared::dns_server::known_block;
 use crate::model::address::Block;
 use crate::network;
+use crate::problem::Problem;
 use crate::runner::isolation;
 use crate::store::Watch;
 use crate::store::registry::Blocks;
@@ -148,15 +149,15 @@ fn cgroups() -> Finding {
 fn parts_of_isolation() -> Vec<Finding> {
     let mut tried = isolation::trials();
     let network = network::attempt();
-    tried.push(("network", network.map_err(|problem| problem.message)));
-    let finding = |(part, outcome)| match outcome {
+    tried.push(("network", network));
+    let finding = |(part, outcome): (&'static str, Result<(), Problem>)| match outcome {
         Ok(()) => Finding::ok(part, "a pet can have its own"),
         Err(fault) if part == "overlay" => Finding::note(
             part,
-            fault,
+            fault.message,
             "pets see the host's directories read-only: let servers write to volumes",
         ),
-        Err(fault) => Finding::note(part, fault, way_out()),
+        Err(fault) => Finding::note(part, fault.message, way_out()),
     };
     tried.into_iter().map(finding).collect()
 }

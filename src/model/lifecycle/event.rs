@@ -1,5 +1,6 @@
 //! The events that a pod machine takes, and the actions that it asks for.
 
+use crate::problem::Problem;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::PodSpec;
@@ -56,7 +57,7 @@ pub enum PodEvent {
     /// Nothing: a deadline may have passed.
     Tick,
     /// The pod's volumes are in place, or why not.
-    Prepared(Result<(), String>),
+    Prepared(Result<(), Problem>),
     /// The container's main process runs.
     Started {
         /// The container.
@@ -89,7 +90,7 @@ pub enum PodEvent {
         /// Which hook.
         hook: HookKind,
         /// Whether it succeeded.
-        outcome: Result<(), String>,
+        outcome: Result<(), Problem>,
     },
     /// A probe ended.
     Probed {

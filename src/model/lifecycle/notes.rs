@@ -1,5 +1,6 @@
 //! The change that each event makes to a pod machine, before it decides what to do next.
 
+use crate::problem::Problem;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::PodSpec;
@@ -42,16 +43,19 @@ impl PodMachine {
         }
     }
 
-    pub(super) fn note_prepared(&mut self, outcome: Result<(), String>) {
+    pub(super) fn note_prepared(&mut self, outcome: Result<(), Problem>) {
         let failures = match self.volumes {
             VolumeState::Missing { failures, .. } => failures,
             VolumeState::Asked | VolumeState::Ready => 0,
         };
-        self.unmounted = outcome.clone().err();
+        self.unmounted = outcome
+            .as_ref()
+            .err()
+            .map(|problem| problem.message.clone());
         self.volumes = match outcome {
             Ok(()) => VolumeState::Ready,
-            Err(message) => {
-                self.report(true, "FailedMount", message);
+            Err(problem) => {
+                self.report(true, "FailedMount", problem.message);
                 VolumeState::Missing {
                     failures: failures + 1,
                     again: self.now.mono + self.back_off.retry_delay(failures),
@@ -137,7 +141,7 @@ impl PodMachine {
         &mut self,
         place: ContainerIndex,
         hook: HookKind,
-        outcome: Result<(), String>,
+        outcome: Result<(), Problem>,
     ) {
         match hook {
             HookKind::PostStart => self.note_post_start(place, outcome),
@@ -145,7 +149,7 @@ impl PodMachine {
         }
     }
 
-    pub(super) fn note_post_start(&mut self, place: ContainerIndex, outcome: Result<(), String>) {
+    pub(super) fn note_post_start(&mut self, place: ContainerIndex, outcome: Result<(), Problem>) {
         let now = self.now;
         let Some(run) = self.run_mut(place) else {
             return;
@@ -158,8 +162,8 @@ impl PodMachine {
                 run.hook_pending = false;
                 self.containers[place.0].begin_probing(now.mono);
             }
-            Err(message) => {
-                let words = format!("PostStartHook failed: {message}");
+            Err(problem) => {
+                let words = format!("PostStartHook failed: {problem}");
                 self.report(true, "FailedPostStartHook", words);
                 self.stop_unwell(place, self.grace);
             }

@@ -1,6 +1,7 @@
 //! How containers are stopped: preStop, their turn, SIGTERM, the grace, SIGKILL; main containers
 //! together, then sidecars from the last to the first, all within one grace (I23, V51, V52).
 
+use crate::problem::Problem;
 use std::time::Duration;
 
 use super::container::{Container, ContainerRole, State};
@@ -82,7 +83,7 @@ impl PodMachine {
         }
     }
 
-    pub(super) fn note_pre_stop(&mut self, place: ContainerIndex, outcome: Result<(), String>) {
+    pub(super) fn note_pre_stop(&mut self, place: ContainerIndex, outcome: Result<(), Problem>) {
         let Some(stop) = self.run_mut(place).and_then(|run| run.stop.as_mut()) else {
             return;
         };
@@ -91,8 +92,8 @@ impl PodMachine {
         }
         stop.stage = StopStage::Turn;
         stop.waited = true;
-        if let Err(message) = outcome {
-            let words = format!("PreStopHook failed: {message}");
+        if let Err(problem) = outcome {
+            let words = format!("PreStopHook failed: {problem}");
             self.report(true, "FailedPreStopHook", words);
         }
     }
@@ -119,7 +120,9 @@ impl PodMachine {
             return;
         };
         if stop.stage == StopStage::PreStop && now >= stop.deadline {
-            let outcome = Err("it did not end within the grace period".to_owned());
+            let outcome = Err(Problem::failed(
+                "it did not end within the grace period".to_owned(),
+            ));
             return self.give_up_pre_stop(place, outcome);
         }
         if stop.stage == StopStage::Turn && (turn || now >= stop.deadline) {
@@ -132,7 +135,7 @@ impl PodMachine {
         self.enforce(place);
     }
 
-    fn give_up_pre_stop(&mut self, place: ContainerIndex, outcome: Result<(), String>) {
+    fn give_up_pre_stop(&mut self, place: ContainerIndex, outcome: Result<(), Problem>) {
         self.note_pre_stop(place, outcome);
         self.advance_stop(place);
     }

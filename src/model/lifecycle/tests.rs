@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::model::BackOff;
+use crate::problem::Problem;
 
 mod again;
 mod failing;
@@ -110,7 +111,7 @@ impl Story {
 
     fn hooked(&mut self, name: &str, hook: HookKind, outcome: Result<(), &str>) -> String {
         let place = self.place(name);
-        let outcome = outcome.map_err(str::to_owned);
+        let outcome = outcome.map_err(Problem::failed);
         self.tell(PodEvent::Hooked {
             place,
             hook,

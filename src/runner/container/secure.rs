@@ -5,6 +5,7 @@ use std::path::Path;
 use k8s_openapi::api::core::v1 as core;
 
 use super::Supplies;
+use crate::problem::Problem;
 use crate::runner::user::{self, Accounts, CallerIds};
 use crate::store::Launch;
 use crate::sys;
@@ -17,7 +18,7 @@ impl Supplies {
         container: &core::Container,
         launch: &mut Launch,
         warnings: &mut Vec<String>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Problem> {
         let names = Accounts::read(launch.rootfs.as_deref().unwrap_or(Path::new("/")));
         let own = sys::is_ordinary().then(|| CallerIds {
             ids: sys::own_ids(),

@@ -7,11 +7,12 @@ use k8s_openapi::api::core::v1::Pod;
 use super::context::PodContext;
 use super::sandbox::Sandbox;
 use crate::model::Namespace;
+use crate::problem::Problem;
 use crate::store::{Launch, Layout};
 
 /// Makes a sandbox and a root file system, and drops them; returns what a pet has to do without on
 /// this machine, or why there is no isolation at all.
-pub(crate) fn attempt() -> Result<Vec<String>, String> {
+pub(crate) fn attempt() -> Result<Vec<String>, Problem> {
     let place = tempfile::tempdir().map_err(|error| error.to_string())?;
     let layout = Layout::new(place.path());
     let pet = layout.pet(&Namespace::default(), "attempt-0");

@@ -13,6 +13,7 @@ use rustix::thread::ThreadNameSpaceType;
 
 use super::message::{Message, WorkOutcome, link};
 use super::step::MountStep;
+use crate::problem::Problem;
 use crate::sys::{self, Fork, NamespaceFlags};
 
 /// The mount namespace of one run of a container, kept open.
@@ -35,7 +36,7 @@ pub(super) fn build(
     process: BorrowedFd<'_>,
     namespaces: ThreadNameSpaceType,
     steps: &[MountStep],
-) -> Result<MountNamespace, String> {
+) -> Result<MountNamespace, Problem> {
     let fault = |error: io::Error| format!("mounting: {error}");
     let (own, theirs) = link().map_err(fault)?;
     let Some(_) = sys::fork(Fork::CHILD).map_err(fault)? else {
@@ -44,10 +45,10 @@ pub(super) fn build(
     drop(theirs);
     let outcome = WorkOutcome::receive(&own).map_err(fault)?;
     if let Some((step, error)) = outcome.failed {
-        return Err(match steps.get(step) {
+        return Err(Problem::failed(match steps.get(step) {
             Some(step) => format!("{step}: {error}"),
             None => format!("entering the sandbox: {error}"),
-        });
+        }));
     }
     let lack = |(step, error): &(usize, io::Error)| Some(lack(steps.get(*step)?, error));
     Ok(MountNamespace {

@@ -30,9 +30,9 @@ pub(super) struct InitProcess {
 }
 
 /// A step of setting up a sandbox, with its name in errors.
-type InitStep = (&'static str, fn(&InitProcess) -> rustix::io::Result<()>);
+type NamedCall = (&'static str, fn(&InitProcess) -> rustix::io::Result<()>);
 
-const STEPS: [InitStep; 3] = [
+const STEPS: [NamedCall; 3] = [
     ("leaving the session", InitProcess::leave_session),
     ("naming the host", InitProcess::set_host_name),
     ("freeing low ports", InitProcess::free_ports),

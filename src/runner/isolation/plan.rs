@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, access};
 
 use super::step::{MountStep, c_path};
+use crate::problem::Problem;
 use crate::store::Mount;
 use crate::sys::users::IdMap;
 
@@ -73,7 +74,7 @@ pub(super) struct RootfsSpec<'a> {
 }
 
 /// Plans a root file system.
-pub(super) fn plan(spec: &RootfsSpec<'_>) -> Result<Vec<MountStep>, String> {
+pub(super) fn plan(spec: &RootfsSpec<'_>) -> Result<Vec<MountStep>, Problem> {
     let mut plan = RootfsPlan::new(spec);
     plan.show_host();
     plan.make_dev();
@@ -196,16 +197,16 @@ impl<'a> RootfsPlan<'a> {
     }
 
     /// Mounts the paths that are shared with the host, but not the state directory below them.
-    fn share(&mut self) -> Result<(), String> {
+    fn share(&mut self) -> Result<(), Problem> {
         for path in self.spec.shared {
             let fault = |error| format!("shared-paths: {}: {error}", path.display());
             let found = fs::metadata(path).map_err(fault)?;
             let at = self.resolve(path);
             if self.spec.state.starts_with(&at) {
-                return Err(format!(
+                return Err(Problem::failed(format!(
                     "shared-paths: {} holds the state directory",
                     path.display()
-                ));
+                )));
             }
             self.make_mount_point(&at, found.is_dir());
             self.top.push(bind(path, &at, false));
@@ -250,13 +251,16 @@ impl<'a> RootfsPlan<'a> {
         self.top.push(bind(path, path, true));
     }
 
-    fn mount_volumes(&mut self) -> Result<(), String> {
+    fn mount_volumes(&mut self) -> Result<(), Problem> {
         let spec = self.spec;
         let mut mounted: Vec<(PathBuf, &Mount)> = Vec::new();
         for mount in spec.mounts {
             let at = self.resolve(Path::new(&mount.mount_path));
             if at == Path::new("/") {
-                return Err(format!("volume {} cannot be the root", mount.volume));
+                return Err(Problem::failed(format!(
+                    "volume {} cannot be the root",
+                    mount.volume
+                )));
             }
             let is_dir = mount.path.is_dir();
             let outer = mounted

@@ -10,6 +10,7 @@ use super::context::PodContext;
 use super::dialer::Dialer;
 use super::pod::is_full;
 use super::sandbox::Sandbox;
+use crate::problem::Problem;
 use crate::store::Launch;
 use crate::sys::Namespaces;
 use crate::sys::users::IdMap;
@@ -40,7 +41,7 @@ impl PodSandbox {
     }
 
     /// Makes the sandbox, unless it is there.
-    pub(in crate::runner) fn prepare(&mut self, context: &PodContext<'_>) -> Result<(), String> {
+    pub(in crate::runner) fn prepare(&mut self, context: &PodContext<'_>) -> Result<(), Problem> {
         let there = self.sandbox.as_ref().is_some_and(Sandbox::is_alive);
         if self.full && !there {
             self.sandbox = Some(Sandbox::make(context)?);
@@ -62,7 +63,7 @@ impl PodSandbox {
     pub(in crate::runner) fn rejoin_network(
         &mut self,
         context: &PodContext<'_>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Problem> {
         let sandbox = self.sandbox.as_mut();
         sandbox.map_or(Ok(()), |sandbox| sandbox.rejoin_network(context))
     }
@@ -93,7 +94,7 @@ impl PodSandbox {
         &mut self,
         launch: &Launch,
         context: &PodContext<'_>,
-    ) -> Result<Option<MountNamespace>, String> {
+    ) -> Result<Option<MountNamespace>, Problem> {
         self.prepare(context)?;
         let Some(sandbox) = &self.sandbox else {
             return Ok(None);
@@ -106,13 +107,13 @@ impl PodSandbox {
         &self,
         mounts: Option<&MountNamespace>,
         launch: &Launch,
-    ) -> Result<Option<Namespaces>, String> {
+    ) -> Result<Option<Namespaces>, Problem> {
         let (Some(sandbox), Some(mounts)) = (&self.sandbox, mounts) else {
             return Ok(None);
         };
         let namespaces = sandbox.namespaces(mounts, launch);
         namespaces
             .map(Some)
-            .map_err(|error| format!("entering its namespaces: {error}"))
+            .map_err(|error| Problem::failed(format!("entering its namespaces: {error}")))
     }
 }

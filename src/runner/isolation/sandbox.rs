@@ -16,6 +16,7 @@ use super::init::{self, InitProcess};
 use super::message::{WorkOutcome, link};
 use super::network::Network;
 use super::plan::{RootfsSpec, plan};
+use crate::problem::Problem;
 use crate::store::network::publish_moved_ports;
 use crate::store::{self, Launch, Mount};
 use crate::sys::users::{self, IdMap};
@@ -38,7 +39,7 @@ pub(super) struct Sandbox {
 
 impl Sandbox {
     /// Makes the namespaces of a pod, and attaches it to the network.
-    pub(super) fn make(context: &PodContext<'_>) -> Result<Self, String> {
+    pub(super) fn make(context: &PodContext<'_>) -> Result<Self, Problem> {
         let ordinary = sys::is_ordinary();
         let fault = |error: io::Error| format!("creating the sandbox: {error}");
         let mut network = None;
@@ -57,7 +58,9 @@ impl Sandbox {
         let WorkOutcome { pid, failed, .. } = WorkOutcome::receive(&link).map_err(fault)?;
         if let Some((step, error)) = failed {
             let step = init::step_name(step);
-            return Err(format!("creating the sandbox: {step}: {error}"));
+            return Err(Problem::failed(format!(
+                "creating the sandbox: {step}: {error}"
+            )));
         }
         let mut sandbox = Self {
             pid,
@@ -72,7 +75,7 @@ impl Sandbox {
         Ok(sandbox)
     }
 
-    fn attach(&mut self, context: &PodContext<'_>) -> Result<(), String> {
+    fn attach(&mut self, context: &PodContext<'_>) -> Result<(), Problem> {
         let (Some(network), Some(spec)) = (&mut self.network, &context.network) else {
             return Ok(());
         };
@@ -90,7 +93,7 @@ impl Sandbox {
     }
 
     /// Joins the private network again after its process has died.
-    pub(super) fn rejoin_network(&mut self, context: &PodContext<'_>) -> Result<(), String> {
+    pub(super) fn rejoin_network(&mut self, context: &PodContext<'_>) -> Result<(), Problem> {
         let Some(before) = &self.network else {
             return Ok(());
         };
@@ -135,7 +138,7 @@ impl Sandbox {
         &self,
         launch: &Launch,
         context: &PodContext<'_>,
-    ) -> Result<MountNamespace, String> {
+    ) -> Result<MountNamespace, Problem> {
         let user = launch.user.as_ref();
         let other_user = user.is_some_and(|user| user.uid != sys::own_ids().0);
         if !self.ordinary || other_user {
@@ -182,9 +185,9 @@ impl Sandbox {
     }
 }
 
-fn join(context: &PodContext<'_>, before: Option<&Network>) -> Result<Network, String> {
+fn join(context: &PodContext<'_>, before: Option<&Network>) -> Result<Network, Problem> {
     let joined = Network::join(context.layout, before);
-    joined.map_err(|error| format!("joining the network: {error}"))
+    joined.map_err(|error| Problem::failed(format!("joining the network: {error}")))
 }
 
 /// Returns the ids that a container's processes switch to, if it runs as another user.

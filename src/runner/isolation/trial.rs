@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags};
 use rustix::process::{Pid, WaitOptions, waitpid};
 
+use crate::problem::Problem;
 use crate::sys::users;
 use crate::sys::{self, Fork, NamespaceFlags};
 
@@ -24,8 +25,13 @@ const PARTS: [TrialPart; 5] = [
 ];
 
 /// Tries each part; returns its name, and the kernel's error.
-pub(crate) fn trials() -> Vec<(&'static str, Result<(), String>)> {
-    let outcome = |(name, part): TrialPart| (name, apart(part).map_err(|error| error.to_string()));
+pub(crate) fn trials() -> Vec<(&'static str, Result<(), Problem>)> {
+    let outcome = |(name, part): TrialPart| {
+        (
+            name,
+            apart(part).map_err(|error| Problem::failed(error.to_string())),
+        )
+    };
     PARTS.into_iter().map(outcome).collect()
 }
 

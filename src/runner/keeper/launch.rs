@@ -11,6 +11,7 @@ use super::{Completion, Keeper, pod_context};
 use crate::model::lifecycle::{
     ContainerIndex, Failure, HookKind, PodEvent, ProbeKind, ProbeOutcome,
 };
+use crate::problem::Problem;
 use crate::runner::container::Prepared;
 use crate::runner::hooks::{self, HookAction};
 use crate::runner::logs::{self, Outlet};
@@ -47,9 +48,10 @@ impl Keeper {
             mut launch,
             mut warnings,
         } = self.supplies.launch(&self.pod, &container.spec)?;
-        let fault = |words: String| Failure::Launch(format!("starting {}: {words}", self.name));
+        let fault = |words: Problem| Failure::Launch(format!("starting {}: {words}", self.name));
         launch.env.extend(isolation::variables(&self.pod));
-        let (reader, writer) = spawn::pipe().map_err(|it| fault(format!("opening pipes: {it}")))?;
+        let (reader, writer) =
+            spawn::pipe().map_err(|it| fault(Problem::failed(format!("opening pipes: {it}"))))?;
         let log = self.pet.log(&name);
         logs::keep_previous(&log, &self.pet.previous_log(&name));
         let context = pod_context(&self.pod, &self.ip, &self.pet, &self.supplies);
@@ -172,12 +174,15 @@ impl Keeper {
         };
         let timeout = probes::timeout(probe);
         match probes::check(probe, spec, &self.ip) {
-            Err(words) => self.queue.push_back(answer(ProbeOutcome::Error(words))),
+            Err(problem) => self
+                .queue
+                .push_back(answer(ProbeOutcome::Error(problem.message))),
             Ok(Check::Exec(argv)) => {
                 let until = Some(self.now().mono + timeout);
                 let purpose = Purpose::Probe { kind, run };
-                if let Err(words) = self.execute(place, purpose, &argv, until) {
-                    self.queue.push_back(answer(ProbeOutcome::Error(words)));
+                if let Err(problem) = self.execute(place, purpose, &argv, until) {
+                    self.queue
+                        .push_back(answer(ProbeOutcome::Error(problem.message)));
                 }
             }
             Ok(check) => self.ask(place, check, timeout, move |reply| answer(reply.probed())),
@@ -191,9 +196,9 @@ impl Keeper {
         purpose: Purpose,
         argv: &[String],
         deadline: Option<Duration>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Problem> {
         let Some(launch) = &self.containers[place.0].launch else {
-            return Err("the container does not run".to_owned());
+            return Err(Problem::failed("the container does not run".to_owned()));
         };
         let (reader, writer) = spawn::pipe().map_err(|error| error.to_string())?;
         let namespaces = self

@@ -42,7 +42,7 @@ impl Keeper {
                 hook,
                 outcome: match exit {
                     Exit::Code(0) => Ok(()),
-                    Exit::Code(_) | Exit::Signal(_) => Err(process.complaint(exit)),
+                    Exit::Code(_) | Exit::Signal(_) => Err(process.complaint(exit).into()),
                 },
             },
             Purpose::Probe { kind, run } => PodEvent::Probed {

@@ -12,8 +12,9 @@ use std::path::{Component, Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{Container, VolumeMount};
 
-use super::{PreparedVolumes, VolumeError, VolumeKind, VolumePath};
+use super::{PreparedVolumes, VolumeKind, VolumePath};
 use crate::model::expansion::expand_strictly;
+use crate::problem::Problem;
 use crate::store::{Mount, make_dir};
 
 /// The working directory and the mounts of a container.
@@ -45,7 +46,7 @@ impl PreparedVolumes {
     pub(crate) fn variables(
         &self,
         container: &Container,
-    ) -> Result<Vec<(String, String)>, VolumeError> {
+    ) -> Result<Vec<(String, String)>, Problem> {
         let mounts = container.volume_mounts.iter().flatten();
         let plain = mounts.filter(|mount| expression(mount).is_none());
         let aims = plain.map(|mount| self.aim(mount, &|_| None));
@@ -61,7 +62,7 @@ impl PreparedVolumes {
         container: &Container,
         lookup: &dyn Fn(&str) -> Option<String>,
         image_cwd: Option<&Path>,
-    ) -> Result<Mounted, VolumeError> {
+    ) -> Result<Mounted, Problem> {
         let root = self.pet.container_root(&container.name);
         if !self.mounted {
             make_dir(&root).map_err(|error| failed(&root, &error))?;
@@ -75,7 +76,7 @@ impl PreparedVolumes {
         aims.sort_by_key(|aim| aim.parts.len());
         for (at, aim) in aims.iter().enumerate() {
             if !aim.sub_path.is_empty() {
-                make_sub_path(aim, &mut warnings).map_err(VolumeError::new)?;
+                make_sub_path(aim, &mut warnings)?;
             }
             if self.mounted {
                 continue;
@@ -100,20 +101,18 @@ impl PreparedVolumes {
         &'a self,
         mount: &'a VolumeMount,
         lookup: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<ResolvedMount<'a>, VolumeError> {
+    ) -> Result<ResolvedMount<'a>, Problem> {
         let name = &mount.name;
         let place = self.places.get(name);
-        let place = place.ok_or_else(|| VolumeError::new(format!("volume {name:?} not found")))?;
+        let place = place.ok_or_else(|| Problem::failed(format!("volume {name:?} not found")))?;
         let sub_path = match expression(mount) {
-            Some(text) => {
-                expand_strictly(text, lookup).map_err(|fault| VolumeError::new(fault.message))?
-            }
+            Some(text) => expand_strictly(text, lookup)?,
             None => mount.sub_path.clone().unwrap_or_default(),
         };
-        check_sub_path(&sub_path).map_err(VolumeError::new)?;
+        check_sub_path(&sub_path)?;
         let parts = parts_of(&mount.mount_path).ok_or_else(|| {
             let path = &mount.mount_path;
-            VolumeError::new(format!("mountPath {path:?} must not contain '..'"))
+            Problem::failed(format!("mountPath {path:?} must not contain '..'"))
         })?;
         let target = if sub_path.is_empty() {
             place.path.clone()
@@ -169,15 +168,17 @@ fn parts_of(path: &str) -> Option<Vec<OsString>> {
     Some(parts)
 }
 
-fn check_sub_path(path: &str) -> Result<(), String> {
+fn check_sub_path(path: &str) -> Result<(), Problem> {
     if Path::new(path).is_absolute() {
-        return Err(format!(
+        return Err(Problem::failed(format!(
             "error SubPath `{path}` must not be an absolute path"
-        ));
+        )));
     }
     if parts_of(path).is_none() {
         let fault = "must not contain '..'";
-        return Err(format!("unable to provision SubPath `{path}`: {fault}"));
+        return Err(Problem::failed(format!(
+            "unable to provision SubPath `{path}`: {fault}"
+        )));
     }
     Ok(())
 }
@@ -219,7 +220,7 @@ fn as_variable(text: &str) -> String {
 }
 
 /// Makes a sub path that is not there yet, and never follows a link out of the volume (V06).
-fn make_sub_path(aim: &ResolvedMount<'_>, warnings: &mut Vec<String>) -> Result<(), String> {
+fn make_sub_path(aim: &ResolvedMount<'_>, warnings: &mut Vec<String>) -> Result<(), Problem> {
     let shown = |error: io::Error| format!("{}: {error}", aim.target.display());
     let base = fs::canonicalize(&aim.place.path).map_err(shown)?;
     let mut made = base.clone();
@@ -231,11 +232,13 @@ fn make_sub_path(aim: &ResolvedMount<'_>, warnings: &mut Vec<String>) -> Result<
                 make_plain_directory(&made).map_err(shown)?;
                 warn_of_made_file(aim, warnings);
             }
-            Err(error) => return Err(shown(error)),
+            Err(error) => return Err(shown(error).into()),
         }
         if !made.starts_with(&base) {
             let (path, base) = (&aim.sub_path, base.display());
-            return Err(format!("subpath {path:?} not within volume path {base:?}"));
+            return Err(Problem::failed(format!(
+                "subpath {path:?} not within volume path {base:?}"
+            )));
         }
     }
     Ok(())
@@ -260,7 +263,7 @@ fn place_link(
     aim: &ResolvedMount<'_>,
     around: Option<&ResolvedMount<'_>>,
     warnings: &mut Vec<String>,
-) -> Result<(), VolumeError> {
+) -> Result<(), Problem> {
     let unreachable = |why: String| {
         let (name, path) = (&aim.mount.name, &aim.mount.mount_path);
         let place = aim.target.display();
@@ -310,8 +313,8 @@ fn set_link(link: &Path, target: &Path) -> io::Result<()> {
     symlink(target, link)
 }
 
-fn failed(path: &Path, error: &io::Error) -> VolumeError {
-    VolumeError::new(format!("{}: {error}", path.display()))
+fn failed(path: &Path, error: &io::Error) -> Problem {
+    Problem::failed(format!("{}: {error}", path.display()))
 }
 
 /// Finds where a container starts that has a root of its own.
@@ -328,14 +331,14 @@ fn working_directory(
     root: &Path,
     aims: &[ResolvedMount<'_>],
     image_cwd: Option<&Path>,
-) -> Result<PathBuf, VolumeError> {
+) -> Result<PathBuf, Problem> {
     let given = container.working_dir.as_deref();
     let Some(given) = given.filter(|given| !given.is_empty()) else {
         return Ok(image_cwd.unwrap_or(root).to_owned());
     };
     let Some(parts) = parts_of(given) else {
         let fault = format!("workingDir {given:?} must not contain '..'");
-        return Err(VolumeError::new(fault));
+        return Err(Problem::failed(fault));
     };
     let within = aims.iter().rev().find(|aim| aim.contains(&parts));
     let path = match within {

@@ -15,6 +15,7 @@ use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, KeyToPath, Volume, Volum
 use super::context::VolumeContext;
 use crate::model::environment::secret_entries;
 use crate::model::fields::{field, resource};
+use crate::problem::Problem;
 use crate::store::{make_dir, remove_tree};
 
 const DEFAULT_MODE: i32 = 0o644;
@@ -48,7 +49,7 @@ struct Keys<'a> {
 }
 
 /// Collects the files of `volume`; `None` for a volume that petset does not write.
-pub(super) fn of(volume: &Volume, home: &VolumeContext<'_>) -> Result<Option<Payload>, String> {
+pub(super) fn of(volume: &Volume, home: &VolumeContext<'_>) -> Result<Option<Payload>, Problem> {
     let mut payload = Payload::default();
     if let Some(source) = &volume.config_map {
         let mode = source.default_mode.unwrap_or(DEFAULT_MODE);
@@ -89,7 +90,7 @@ fn project(
     part: &VolumeProjection,
     mode: i32,
     home: &VolumeContext<'_>,
-) -> Result<(), String> {
+) -> Result<(), Problem> {
     let VolumeProjection {
         cluster_trust_bundle,
         config_map: from_config_map,
@@ -199,12 +200,12 @@ const fn private(mode: u32) -> u32 {
 }
 
 impl Keys<'_> {
-    fn files(self) -> Result<Files, String> {
+    fn files(self) -> Result<Files, Problem> {
         let Some(entries) = self.entries else {
             return if self.optional {
                 Ok(Files::new())
             } else {
-                Err(self.absent)
+                Err(self.absent.into())
             };
         };
         let Some(items) = self.items.filter(|items| !items.is_empty()) else {
@@ -221,7 +222,7 @@ impl Keys<'_> {
                     files.insert(item.path.clone(), content);
                 }
                 None if self.optional => {}
-                None => return Err(format!("{}: {}", self.no_key, item.key)),
+                None => return Err(Problem::failed(format!("{}: {}", self.no_key, item.key))),
             }
         }
         Ok(files)
@@ -233,7 +234,7 @@ fn fields(
     home: &VolumeContext<'_>,
     mode: i32,
     items: Option<&[DownwardAPIVolumeFile]>,
-) -> Result<Files, String> {
+) -> Result<Files, Problem> {
     let mut files = Files::new();
     for item in items.unwrap_or_default() {
         let text = match (&item.field_ref, &item.resource_field_ref) {
@@ -254,13 +255,15 @@ fn fields(
     Ok(files)
 }
 
-fn refuse_escape(path: &str) -> Result<(), String> {
+fn refuse_escape(path: &str) -> Result<(), Problem> {
     let plain = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
     let inside = !path.is_empty() && Path::new(path).components().all(plain);
     if inside && !path.starts_with("..") {
         return Ok(());
     }
-    Err(format!("{path:?} must be a relative path without '..'"))
+    Err(Problem::failed(format!(
+        "{path:?} must be a relative path without '..'"
+    )))
 }
 
 /// Makes the volume at `path` hold `files` and nothing else; equal content is left alone.

@@ -63,7 +63,7 @@ fn missing_volumes_are_tried_again_before_anything_starts() {
         pet.next(PodEvent::Tick, at(Duration::ZERO)),
         [Action::Prepare]
     );
-    let failed = PodEvent::Prepared(Err("no claim".to_owned()));
+    let failed = PodEvent::Prepared(Err(Problem::failed("no claim")));
     let said = pet.next(failed, at(Duration::ZERO));
     assert!(matches!(&said[..], [Action::Report(report)] if report.reason == "FailedMount"));
     let again = pet.deadline().unwrap();

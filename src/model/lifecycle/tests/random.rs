@@ -1,6 +1,7 @@
 //! Random lives keep the promises.
 
 use super::*;
+use crate::problem::Problem;
 
 /// Random worlds: whatever happens, nothing runs twice, an init container never runs beside or
 /// after the main ones, a machine that waits has a reason to, and a stop comes to an end.
@@ -34,7 +35,7 @@ struct World {
     finished: bool,
 }
 
-fn life(random: &mut Random) -> Result<(), String> {
+fn life(random: &mut Random) -> Result<(), Problem> {
     let policy = ["Always", "OnFailure", "Never"][usize::try_from(random.below(3)).unwrap()];
     let hooks = json!({"postStart": {"exec": {}}, "preStop": {"exec": {}}});
     let probe = json!({"exec": {}, "periodSeconds": 1, "failureThreshold": 2});
@@ -66,7 +67,9 @@ fn life(random: &mut Random) -> Result<(), String> {
         }
         let alive = |places: &[ContainerIndex]| places.iter().any(|it| world.running.contains(it));
         if alive(&inits) && alive(&apps) {
-            return Err("an init container beside a main one".to_owned());
+            return Err(Problem::failed(
+                "an init container beside a main one".to_owned(),
+            ));
         }
         if world.finished {
             let phase = pet.status().phase.clone().unwrap();
@@ -74,16 +77,16 @@ fn life(random: &mut Random) -> Result<(), String> {
             return if over {
                 Ok(())
             } else {
-                Err(format!("finished as {phase}"))
+                Err(Problem::failed(format!("finished as {phase}")))
             };
         }
         let waits = pet.deadline().is_none_or(|at| at > clock);
         let idle = world.running.is_empty() && queue.is_empty() && world.ended.is_empty();
         if idle && waits && pet.deadline().is_none() {
-            return Err("waits for nothing".to_owned());
+            return Err(Problem::failed("waits for nothing".to_owned()));
         }
     }
-    Err("the stop never came to an end".to_owned())
+    Err(Problem::failed("the stop never came to an end".to_owned()))
 }
 
 fn obey(
@@ -91,11 +94,11 @@ fn obey(
     random: &mut Random,
     world: &mut World,
     queue: &mut Vec<PodEvent>,
-) -> Result<(), String> {
+) -> Result<(), Problem> {
     match action {
         Action::Prepare => queue.push(PodEvent::Prepared(Ok(()))),
         Action::Start(place) if world.running.contains(&place) || world.ended.contains(&place) => {
-            return Err(format!("{place:?} started twice"));
+            return Err(Problem::failed(format!("{place:?} started twice")));
         }
         Action::Start(place) if random.below(10) == 0 => {
             let failure = Failure::Launch("no".to_owned());
@@ -151,7 +154,7 @@ fn happening(random: &mut Random, world: &mut World, turn: u32) -> Option<PodEve
         && let Some((place, hook)) = world.hooks.pop()
     {
         let outcome = match random.below(4) {
-            0 => Err("no".to_owned()),
+            0 => Err(Problem::failed("no".to_owned())),
             _ => Ok(()),
         };
         return Some(PodEvent::Hooked {
