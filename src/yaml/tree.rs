@@ -42,12 +42,15 @@ pub(crate) fn read(text: &str) -> Documents {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let text = surrogate::joined(text);
     let mut builder = Builder::new(&text);
-    let mut documents = Documents::default();
-    if let Err(fault) = builder.read_all(&mut documents.roots) {
-        builder.faults.push(fault);
+    let documents = builder.documents();
+    if !builder.has_panicked || text.ends_with('\n') {
+        return documents;
     }
-    documents.faults = builder.faults;
-    documents
+    // The parser panics on a block scalar whose last line has no end.
+    let ended = format!("{text}\n");
+    let mut builder = Builder::new(&ended);
+    builder.has_added_end = true;
+    builder.documents()
 }
 
 struct Builder<'t> {
@@ -58,6 +61,9 @@ struct Builder<'t> {
     values: usize,
     /// The end of the latest event.
     at: Position,
+    has_panicked: bool,
+    /// Whether the last line break of the text is not the author's.
+    has_added_end: bool,
 }
 
 type Parsed<T> = Result<T, TextFault>;
@@ -74,7 +80,18 @@ impl<'t> Builder<'t> {
             faults: Vec::new(),
             values: 0,
             at: Position { line: 1, column: 1 },
+            has_panicked: false,
+            has_added_end: false,
         }
+    }
+
+    fn documents(&mut self) -> Documents {
+        let mut roots = Vec::new();
+        if let Err(fault) = self.read_all(&mut roots) {
+            self.faults.push(fault);
+        }
+        let faults = std::mem::take(&mut self.faults);
+        Documents { roots, faults }
     }
 
     fn next(&mut self) -> Parsed<Event> {
@@ -96,6 +113,7 @@ impl<'t> Builder<'t> {
                 Err(TextFault { at, message })
             }
             Err(_) => {
+                self.has_panicked = true;
                 let message = "what follows here is YAML that petset cannot read".to_owned();
                 Err(TextFault {
                     at: self.at,
@@ -148,16 +166,22 @@ impl<'t> Builder<'t> {
 
     fn node(&mut self, event: Event, depth: usize) -> Parsed<Node> {
         let at = position(event.start_mark);
+        let end = event.end_mark;
         self.spend(1, depth, at)?;
         let (anchor, value) = match event.data {
             EventData::Alias { anchor } => return self.alias(&anchor, at, depth),
             EventData::Scalar {
                 anchor,
                 tag,
-                value,
+                mut value,
                 style,
                 ..
-            } => (anchor, typed(value, style, tag.as_deref())),
+            } => {
+                if self.is_cut_off(style, end) && value.ends_with('\n') {
+                    value.pop();
+                }
+                (anchor, typed(value, style, tag.as_deref()))
+            }
             EventData::SequenceStart { anchor, .. } => (anchor, self.list(depth)?),
             EventData::MappingStart { anchor, .. } => (anchor, self.map(depth)?),
             EventData::StreamStart { .. }
@@ -173,6 +197,12 @@ impl<'t> Builder<'t> {
             self.anchors.insert(anchor, (node.clone(), count, height));
         }
         Ok(node)
+    }
+
+    /// Returns whether it is a block scalar that goes on to the end of a text without line end.
+    fn is_cut_off(&self, style: ScalarStyle, end: Mark) -> bool {
+        let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+        is_block && self.has_added_end && end.index == self.text.len() as u64
     }
 
     fn spend(&mut self, values: usize, depth: usize, at: Position) -> Parsed<()> {

@@ -62,6 +62,33 @@ fn yaml_is_read_as_kubernetes_reads_it() {
 }
 
 #[test]
+fn a_block_scalar_at_the_end_of_the_input_is_read_as_it_stands() {
+    let cases = [
+        ("k: |\n  b", r#"{"k":"b"}"#),
+        ("k: |\n  b\n", r#"{"k":"b\n"}"#),
+        ("k: |+\n  b", r#"{"k":"b"}"#),
+        ("k: |-\n  b", r#"{"k":"b"}"#),
+        ("k: >\n  b\n  c", r#"{"k":"b c"}"#),
+        ("k: |\n  b\n ", r#"{"k":"b\n"}"#),
+        ("k: |+\n  b\n ", r#"{"k":"b\n"}"#),
+        ("k: |\n  b\n    ", r#"{"k":"b\n  "}"#),
+        (
+            "k: |\n  b\n\n  \u{e9}\r\n  c",
+            "{\"k\":\"b\\n\\n\u{e9}\\nc\"}",
+        ),
+        ("k: |", r#"{"k":""}"#),
+        ("|\n b", "\"b\""),
+        ("a: 1\n---\n- |\n  b", "{\"a\":1}\n[\"b\"]"),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(shown(text), expected, "{text:?}");
+    }
+    let cut = "k: \"a\\";
+    let fault = "2:1: this is not YAML: found unexpected end of stream";
+    assert_eq!(shown(cut), fault);
+}
+
+#[test]
 fn anchors_and_merge_keys_are_resolved_and_own_keys_win() {
     assert_eq!(shown("a: &x [1]\nb: *x"), r#"{"a":[1],"b":[1]}"#);
     let merged = "base: &b {x: 1, z: 1}\nuse:\n  <<: *b\n  z: 2\n";
