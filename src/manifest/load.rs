@@ -40,6 +40,7 @@ pub(crate) fn load(sources: &[Source], namespace: &Namespace) -> Result<LoadedOb
         faults: Vec::new(),
         namespace: namespace.as_str(),
         file: String::new(),
+        text: "",
         names: BTreeMap::new(),
     };
     for source in sources {
@@ -56,24 +57,36 @@ struct Reading<'r> {
     faults: Vec<String>,
     namespace: &'r str,
     file: String,
+    text: &'r str,
     /// The place where each object was first given.
     names: BTreeMap<(ObjectKind, String, String), String>,
 }
 
-impl Reading<'_> {
-    fn source(&mut self, source: &Source) {
+impl<'r> Reading<'r> {
+    fn source(&mut self, source: &'r Source) {
         self.file.clone_from(&source.name);
+        self.text = &source.text;
         let documents = yaml::read(&source.text);
         for root in documents.roots {
             self.document(root);
         }
         for fault in &documents.faults {
-            self.fault(fault.at, &fault.message);
+            // A parser may go on for a line before it stops.
+            let first = fault.at.line.saturating_sub(1);
+            self.fault_in(fault.at, &fault.message, first, fault.at.line);
         }
     }
 
     fn fault(&mut self, at: Position, message: &str) {
-        self.faults.push(format!("{}:{at}: {message}", self.file));
+        self.fault_in(at, message, at.line, at.line);
+    }
+
+    /// Notes a fault, with a hint if a space that looks like another is in these lines.
+    fn fault_in(&mut self, at: Position, message: &str, first: usize, last: usize) {
+        let hint = yaml::odd_space(self.text, first, last);
+        let hint = hint.map_or_else(String::new, |hint| format!(" ({hint})"));
+        self.faults
+            .push(format!("{}:{at}: {message}{hint}", self.file));
     }
 
     fn warn(&mut self, at: Position, message: &str, kind: RemarkKind) {
@@ -85,11 +98,12 @@ impl Reading<'_> {
         let at = root.at;
         if !matches!(root.value, Value::Map(_)) {
             let message = format!("a manifest is a map, not {}", root.value.go_name());
-            return self.fault(at, &message);
+            return self.fault_in(at, &message, at.line, usize::MAX);
         }
         for (key, name) in [("apiVersion", "apiVersion"), ("kind", "Kind")] {
             if root.text(key).is_none_or(str::is_empty) {
-                return self.fault(at, &format!("Object '{name}' is missing"));
+                let message = format!("Object '{name}' is missing");
+                return self.fault_in(at, &message, at.line, usize::MAX);
             }
         }
         let is_list = root.text("kind").is_some_and(|kind| kind.ends_with("List"));

@@ -12,36 +12,30 @@ use std::collections::HashMap;
 
 use libyaml_safer::{Event, EventData, Mark, Parser, ScalarStyle};
 
+use super::document::{Budget, Documents, Parsed, TextFault, given_twice};
 use super::guard::guarded;
 use super::value::{MapEntry, Node, Position, Value};
-use super::{scalar, surrogate};
-
-/// The most values one file may hold after its aliases are expanded.
-const MAX_VALUES: usize = 250_000;
-/// The deepest nesting of lists and maps.
-const MAX_DEPTH: usize = 128;
-
-/// Something wrong with the text itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TextFault {
-    pub(crate) at: Position,
-    pub(crate) message: String,
-}
-
-/// The documents of one file, and what is wrong with its text.
-#[derive(Debug, Default)]
-pub(crate) struct Documents {
-    pub(crate) roots: Vec<Node>,
-    pub(crate) faults: Vec<TextFault>,
-}
+use super::{json, scalar};
 
 /// Reads all documents of a file; empty ones are left out.
 ///
 /// After a syntax error nothing more of the file is read, what came before it stays.
 pub(crate) fn read(text: &str) -> Documents {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let text = surrogate::joined(text);
-    let mut builder = Builder::new(&text);
+    if !text.trim_start().starts_with('{') {
+        return read_yaml(text);
+    }
+    json::read(text).unwrap_or_else(|json| {
+        let yaml = read_yaml(text);
+        let last = |documents: &Documents| documents.faults.last().map(|fault| fault.at);
+        let is_json =
+            !json.roots.is_empty() && last(&yaml).is_some_and(|at| last(&json) >= Some(at));
+        if is_json { json } else { yaml }
+    })
+}
+
+fn read_yaml(text: &str) -> Documents {
+    let mut builder = Builder::new(text);
     let documents = builder.documents();
     if !builder.has_panicked || text.ends_with('\n') {
         return documents;
@@ -58,15 +52,13 @@ struct Builder<'t> {
     parser: Parser<&'t [u8]>,
     anchors: HashMap<String, (Node, usize, usize)>,
     faults: Vec<TextFault>,
-    values: usize,
+    budget: Budget,
     /// The end of the latest event.
     at: Position,
     has_panicked: bool,
     /// Whether the last line break of the text is not the author's.
     has_added_end: bool,
 }
-
-type Parsed<T> = Result<T, TextFault>;
 
 impl<'t> Builder<'t> {
     fn new(text: &'t str) -> Self {
@@ -78,7 +70,7 @@ impl<'t> Builder<'t> {
             parser,
             anchors: HashMap::new(),
             faults: Vec::new(),
-            values: 0,
+            budget: Budget::default(),
             at: Position { line: 1, column: 1 },
             has_panicked: false,
             has_added_end: false,
@@ -167,7 +159,7 @@ impl<'t> Builder<'t> {
     fn node(&mut self, event: Event, depth: usize) -> Parsed<Node> {
         let at = position(event.start_mark);
         let end = event.end_mark;
-        self.spend(1, depth, at)?;
+        self.budget.spend(1, depth, at)?;
         let (anchor, value) = match event.data {
             EventData::Alias { anchor } => return self.alias(&anchor, at, depth),
             EventData::Scalar {
@@ -205,23 +197,13 @@ impl<'t> Builder<'t> {
         is_block && self.has_added_end && end.index == self.text.len() as u64
     }
 
-    fn spend(&mut self, values: usize, depth: usize, at: Position) -> Parsed<()> {
-        self.values += values;
-        let message = match (self.values > MAX_VALUES, depth > MAX_DEPTH) {
-            (true, _) => format!("the file holds more than {MAX_VALUES} values"),
-            (_, true) => format!("lists and maps are nested more than {MAX_DEPTH} deep"),
-            (false, false) => return Ok(()),
-        };
-        Err(TextFault { at, message })
-    }
-
     fn alias(&mut self, anchor: &str, at: Position, depth: usize) -> Parsed<Node> {
         let Some((_, count, height)) = self.anchors.get(anchor) else {
             let message = format!("unknown anchor {anchor:?} referenced");
             return Err(TextFault { at, message });
         };
         let (count, height) = (*count, *height);
-        self.spend(count, depth + height, at)?;
+        self.budget.spend(count, depth + height, at)?;
         let value = self.anchors[anchor].0.value.clone();
         Ok(Node { value, at })
     }
@@ -270,9 +252,7 @@ impl<'t> Builder<'t> {
             None => entries.push(entry),
             Some(known) if known.merged => *known = entry,
             Some(known) => {
-                let (key, first) = (&entry.key, known.at.line);
-                let message = format!("key {key:?} already set in map (on line {first})");
-                self.faults.push(TextFault { at, message });
+                self.faults.push(given_twice(&entry.key, at, known.at));
             }
         }
         Ok(())

@@ -370,7 +370,7 @@ const SLIPS: [(&str, &str, &str); 72] = [
 ];
 
 /// Whole texts and how they are refused.
-const TEXTS: [(&str, &str); 26] = [
+const TEXTS: [(&str, &str); 29] = [
     (
         "a: [",
         "x.yaml:2:1: this is not YAML: did not find expected node content",
@@ -454,6 +454,18 @@ const TEXTS: [(&str, &str); 26] = [
     (
         "apiVersion: v1\nkind: pod\nmetadata: {name: p}",
         "x.yaml:2:7: kind: no kind \"pod\" is registered for version \"v1\" (did you mean Pod of v1?)",
+    ),
+    (
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n\u{a0}\u{a0}name: c",
+        "x.yaml:4:1: \u{a0}\u{a0}name: unknown field \"\\u{a0}\\u{a0}name\" (column 1 of line 4 holds a no-break space (U+00A0), which is not taken for a space)",
+    ),
+    (
+        "apiVersion:\u{a0}v1\nkind: ConfigMap\nmetadata: {name: c}",
+        "x.yaml:1:1: a manifest is a map, not string (column 12 of line 1 holds a no-break space (U+00A0), which is not taken for a space)",
+    ),
+    (
+        "apiVersion: v1\n\u{200b}kind: ConfigMap\nmetadata: {name: c}",
+        "x.yaml:1:1: Object 'Kind' is missing (column 1 of line 2 holds a zero-width space (U+200B), which is not taken for a space)",
     ),
     (
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}",

@@ -89,6 +89,52 @@ fn a_block_scalar_at_the_end_of_the_input_is_read_as_it_stands() {
 }
 
 #[test]
+fn json_objects_one_after_the_other_are_documents() {
+    let two = "{\"a\":1}\n{\"b\":\"x\"}";
+    let cases = [
+        r#"{"a":1}{"b":"x"}"#,
+        "{\"a\":1}\n{\"b\":\"x\"}\n",
+        "\n {\"a\" : 1}\t{\"b\":\"x\" }",
+        "{\n\t\"a\":\t1.0\r\n}\r\n{\n\t\"b\":\"x\"\n}",
+        "{\"a\":1}\n---\n{\"b\":\"x\"}\n---\n",
+        "\u{feff}{\"a\":1}\n\u{feff}{\"b\":\"x\"}",
+    ];
+    for text in cases {
+        assert_eq!(shown(text), two, "{text:?}");
+    }
+    assert_eq!(shown("{a: 1} # flow\n---\n{b: x}"), two);
+    assert_eq!(shown(r#"{"a":1,}"#), r#"{"a":1}"#);
+    let places: Vec<_> = read("{\"é\":1} {\"b\":\n [{}]}").roots;
+    assert_eq!(places[1].at.to_string(), "1:9");
+    assert_eq!(places[1].entry("b").unwrap().node.at.to_string(), "2:2");
+}
+
+#[test]
+fn broken_json_is_told_in_words_of_json_only_after_a_good_object() {
+    let cases = [
+        (
+            "{\"a\":1}\n{\"b\":2}\n{\"c\" 3}",
+            "{\"a\":1}\n{\"b\":2}\n3:6: this is not JSON: expected ':'",
+        ),
+        (
+            "{\"a\":1}\nb: 2",
+            "{\"a\":1}\n2:1: this is not JSON: expected an object",
+        ),
+        (
+            "{\"a\":\"1\" \"b\":2}",
+            "1:10: this is not YAML: did not find expected ',' or '}'",
+        ),
+        (
+            "{\"a\":1,\"a\":2}",
+            "{\"a\":1}\n1:8: key \"a\" already set in map (on line 1)",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(shown(text), expected, "{text:?}");
+    }
+}
+
+#[test]
 fn anchors_and_merge_keys_are_resolved_and_own_keys_win() {
     assert_eq!(shown("a: &x [1]\nb: *x"), r#"{"a":[1],"b":[1]}"#);
     let merged = "base: &b {x: 1, z: 1}\nuse:\n  <<: *b\n  z: 2\n";
