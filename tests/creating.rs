@@ -116,6 +116,47 @@ fn what_a_dry_run_prints_creates_the_same_set() {
 }
 
 #[test]
+fn json_objects_marks_and_a_cut_off_end_are_read_and_printed_so_that_they_are_read_again() {
+    let sandbox = Sandbox::empty();
+    let map = |name: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n");
+    let json = |name: &str, value: &str| {
+        format!(
+            r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{name}"}},"data":{{"k":"{value}"}}}}"#
+        )
+    };
+    let texts = [
+        format!("{}data:\n  k: |\n    b", map("a")),
+        format!(
+            "{}{}\n{}",
+            json("b", ""),
+            json("c", ""),
+            json("d", "a\u{7f}b")
+        ),
+        format!("\u{feff}{}---\n\u{feff}{}", map("e"), map("f")),
+        format!(
+            "{}data: {{d: '2026-01-02', t: '12:30:45', m: '<<', v: '='}}",
+            map("g")
+        ),
+    ];
+    for text in &texts {
+        let path = sandbox.manifest("maps.yaml", text);
+        sandbox.ok(&format!("create -f {path}"));
+    }
+    let names = ["a", "b", "c", "d", "e", "f", "g"];
+    for format in ["json", "yaml"] {
+        for name in names {
+            let printed = sandbox.ok(&format!("get cm {name} -o {format}"));
+            let path = sandbox.manifest("again.yaml", &printed.out);
+            sandbox.ok(&format!("diff -f {path}"));
+        }
+    }
+    sandbox.ok("get cm a -o json").says(r#""k": "b""#);
+    let dated = sandbox.ok("get cm g -o yaml");
+    dated.says("d: '2026-01-02'").says("t: '12:30:45'");
+    dated.says("m: '<<'").says("v: '='");
+}
+
+#[test]
 fn a_pet_whose_image_is_unknown_halts_create_and_says_what_to_add() {
     let sandbox = Sandbox::new();
     let created = sandbox.fails(5, "create web --image example/unknown:v1");

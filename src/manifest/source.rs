@@ -94,6 +94,11 @@ fn text(name: String, bytes: Vec<u8>) -> Result<Source> {
         let message = format!("{name} is larger than {} MiB", MAX_BYTES / 1024 / 1024);
         return Err(Problem::invalid(message).into());
     }
+    if let Some(encoding) = foreign_encoding(&bytes) {
+        let message = format!("{name} is written in {encoding}: Kubernetes reads UTF-8");
+        let hint = format!("convert it: iconv -f {encoding} -t UTF-8");
+        return Err(Problem::invalid(message).hint(hint).into());
+    }
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Source { name, text }),
         Err(error) => {
@@ -104,9 +109,40 @@ fn text(name: String, bytes: Vec<u8>) -> Result<Source> {
     }
 }
 
+/// Recognizes UTF-16 and UTF-32 by a byte order mark, or by the zeros beside a first letter.
+const fn foreign_encoding(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Some("UTF-32"),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("UTF-16"),
+        [1..=255, 0, 0, 0, ..] => Some("UTF-32LE"),
+        [0, 0, 0, 1..=255, ..] => Some("UTF-32BE"),
+        [1..=255, 0, ..] => Some("UTF-16LE"),
+        [0, 1..=255, ..] => Some("UTF-16BE"),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn utf_16_is_refused_by_its_name() {
+        let cases: [(&[u8], &str); 6] = [
+            (b"\xff\xfea\0:\0", "UTF-16"),
+            (b"\xfe\xff\0a\0:", "UTF-16"),
+            (b"a\0:\0", "UTF-16LE"),
+            (b"\0a\0:", "UTF-16BE"),
+            (b"\xff\xfe\0\0a\0\0\0", "UTF-32"),
+            (b"a\0\0\0:\0\0\0", "UTF-32LE"),
+        ];
+        for (bytes, encoding) in cases {
+            let error = text("x.yaml".to_owned(), bytes.to_vec()).unwrap_err();
+            let message = format!("x.yaml is written in {encoding}: Kubernetes reads UTF-8");
+            assert_eq!(error.to_string(), message);
+        }
+        assert!(text(String::new(), b"a".to_vec()).is_ok());
+    }
 
     #[test]
     fn a_directory_gives_its_manifests_in_order_and_nothing_else() {

@@ -8,6 +8,7 @@
 mod document;
 mod guard;
 mod json;
+mod marks;
 mod quoting;
 mod scalar;
 mod spaces;

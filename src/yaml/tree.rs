@@ -14,6 +14,7 @@ use libyaml_safer::{Event, EventData, Mark, Parser, ScalarStyle};
 
 use super::document::{Budget, Documents, Parsed, TextFault, given_twice};
 use super::guard::guarded;
+use super::marks::without_marks;
 use super::value::{MapEntry, Node, Position, Value};
 use super::{json, scalar};
 
@@ -21,12 +22,12 @@ use super::{json, scalar};
 ///
 /// After a syntax error nothing more of the file is read, what came before it stays.
 pub(crate) fn read(text: &str) -> Documents {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = without_marks(text);
     if !text.trim_start().starts_with('{') {
-        return read_yaml(text);
+        return read_yaml(&text);
     }
-    json::read(text).unwrap_or_else(|json| {
-        let yaml = read_yaml(text);
+    json::read(&text).unwrap_or_else(|json| {
+        let yaml = read_yaml(&text);
         let last = |documents: &Documents| documents.faults.last().map(|fault| fault.at);
         let is_json =
             !json.roots.is_empty() && last(&yaml).is_some_and(|at| last(&json) >= Some(at));

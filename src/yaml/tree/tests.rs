@@ -135,6 +135,72 @@ fn broken_json_is_told_in_words_of_json_only_after_a_good_object() {
 }
 
 #[test]
+fn a_mark_before_a_later_document_is_not_part_of_it() {
+    assert_eq!(
+        shown("\u{feff}a: 1\n---\n\u{feff}b: 2\n"),
+        "{\"a\":1}\n{\"b\":2}"
+    );
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let texts = [
+        "2026-01-02",
+        "2026-1-2 3:04:05",
+        "12:30:45",
+        "=",
+        "<<",
+        "yes",
+        "0400",
+        "1_000",
+        "~",
+        "",
+        " a",
+        "a ",
+        "a\n",
+        "\na",
+        "  a\n b",
+        "a\n\n",
+        "a: b",
+        "# a",
+        "- a",
+        "a\u{7f}b",
+        "a\u{85}b",
+        "a\u{2028}b",
+        "\u{feff}a",
+        "\u{1f600}",
+        "\u{a0}",
+        "\u{1}",
+        "\t",
+        "\ta\n",
+        "a\tb\n\tc",
+        "a\r\nb",
+        ".inf",
+        "0x1F",
+        "---",
+        "...",
+        "{}",
+        "!a",
+        "&a",
+        "*a",
+        "'",
+        "\"",
+        "%a",
+        "@a",
+        "`a",
+    ];
+    for text in texts {
+        let map = std::collections::BTreeMap::from([(text, text)]);
+        let expected = serde_json::to_string(&map).unwrap();
+        let yaml = crate::yaml::to_string(&map).unwrap();
+        let pretty = serde_json::to_string_pretty(&map).unwrap();
+        for written in [&yaml, &expected, &pretty] {
+            assert_eq!(shown(written), expected, "{written}");
+        }
+    }
+}
+
+#[test]
 fn anchors_and_merge_keys_are_resolved_and_own_keys_win() {
     assert_eq!(shown("a: &x [1]\nb: *x"), r#"{"a":[1],"b":[1]}"#);
     let merged = "base: &b {x: 1, z: 1}\nuse:\n  <<: *b\n  z: 2\n";
