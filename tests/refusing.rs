@@ -297,6 +297,42 @@ fn a_wanted_object_that_was_spoilt_is_named_and_its_pets_run_on() {
     sandbox.ok("scale web --replicas 2");
 }
 
+#[test]
+fn a_kind_that_no_cluster_has_is_refused_and_one_of_kubernetes_is_passed_over() {
+    let sandbox = Sandbox::empty();
+    let text = fs::read_to_string(testdata().join("manifests/one.yaml")).unwrap();
+    let slip = text.replace("kind: StatefulSet", "kind: StatefullSet");
+    assert_ne!(slip, text);
+    let path = sandbox.manifest("slip.yaml", &slip);
+    for verb in ["validate", "create", "apply"] {
+        let refused = sandbox.fails(2, &format!("{verb} -f {path}"));
+        refused.says("(did you mean StatefulSet of apps/v1?)");
+    }
+    sandbox.ok("get svc").says("No resources found");
+    let other = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: other}\n---\n";
+    let path = sandbox.manifest("other.yaml", &format!("{other}{text}"));
+    let passed = sandbox.ok(&format!("validate -f {path}"));
+    passed.says("ignored Deployment/other");
+}
+
+#[test]
+fn utf_16_and_odd_spaces_are_refused_by_their_names() {
+    let sandbox = Sandbox::empty();
+    let wide: Vec<u8> = "\u{feff}kind: Pod\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let path = sandbox.manifest("wide.yaml", "");
+    fs::write(sandbox.scratch().join("wide.yaml"), wide).unwrap();
+    let refused = sandbox.fails(2, &format!("validate -f {path}"));
+    refused.says("is written in UTF-16: Kubernetes reads UTF-8");
+    refused.says("hint: convert it: iconv -f UTF-16 -t UTF-8");
+    let spaced = "apiVersion: v1\nkind:\u{a0}ConfigMap\nmetadata: {name: a}\n";
+    let path = sandbox.manifest("spaced.yaml", spaced);
+    let refused = sandbox.fails(2, &format!("validate -f {path}"));
+    refused.says("column 6 of line 2 holds a no-break space (U+00A0)");
+}
+
 /// Runs a script where the state directory is a tiny file system; `None` where this user may not
 /// mount one. `petset` is a function of the script.
 fn on_a_tiny_disk(sandbox: &Sandbox, script: &str) -> Option<Background> {

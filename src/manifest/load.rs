@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use super::decode::decode;
 use super::defaults::{complete_set, default_claim, default_pod, default_secret, default_service};
 use super::fault::{Fault, FaultKind, Faults};
+use super::foreign::Foreign;
 use super::old::{Era, modernize_pod, modernize_service, modernize_set};
 use super::place::{locate, locate_key};
 use super::remark::{Remark, RemarkKind, Remarks, Warning};
@@ -209,9 +210,11 @@ impl<'r> Reading<'r> {
 
     fn unknown(&mut self, root: &Node, version: &str, kind: &str) {
         let at = root.entry("kind").map_or(root.at, |entry| entry.node.at);
-        if let Some(meant) = ObjectKind::meant(version, kind) {
-            let message = format!("kind: no kind {kind:?} is registered for version {version:?}");
-            return self.fault(at, &format!("{message} (did you mean {meant}?)"));
+        if let Foreign::Unknown(meant) = Foreign::of(version, kind) {
+            let meant = meant.map(|meant| format!(" (did you mean {meant}?)"));
+            let meant = meant.unwrap_or_default();
+            let message = format!("no kind {kind:?} is registered for version {version:?}{meant}");
+            return self.fault(at, &format!("kind: {message}"));
         }
         let meta = root.entry("metadata");
         let name = meta.and_then(|entry| entry.node.text("name"));

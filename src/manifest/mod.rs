@@ -8,6 +8,7 @@
 mod decode;
 mod defaults;
 mod fault;
+mod foreign;
 mod generate;
 mod go;
 mod guess;

@@ -370,7 +370,7 @@ const SLIPS: [(&str, &str, &str); 72] = [
 ];
 
 /// Whole texts and how they are refused.
-const TEXTS: [(&str, &str); 29] = [
+const TEXTS: [(&str, &str); 31] = [
     (
         "a: [",
         "x.yaml:2:1: this is not YAML: did not find expected node content",
@@ -454,6 +454,14 @@ const TEXTS: [(&str, &str); 29] = [
     (
         "apiVersion: v1\nkind: pod\nmetadata: {name: p}",
         "x.yaml:2:7: kind: no kind \"pod\" is registered for version \"v1\" (did you mean Pod of v1?)",
+    ),
+    (
+        "apiVersion: apps/v1\nkind: StatefullSet\nmetadata: {name: web}",
+        "x.yaml:2:7: kind: no kind \"StatefullSet\" is registered for version \"apps/v1\" (did you mean StatefulSet of apps/v1?)",
+    ),
+    (
+        "apiVersion: v1\nkind: Gadget\nmetadata: {name: g}",
+        "x.yaml:2:7: kind: no kind \"Gadget\" is registered for version \"v1\"",
     ),
     (
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n\u{a0}\u{a0}name: c",
