@@ -303,18 +303,32 @@ fn fields_without_effect_are_named_once_with_their_reason() {
     let text = replaced(
         &text,
         "image: img:v1",
-        "image: img:v1\n        imagePullPolicy: Always",
+        "image: img:v1\n        resources: {limits: {cpu: 1}}",
     );
     let text = replaced(
         &text,
         "      - name: c\n",
-        "      - {name: d, image: i, imagePullPolicy: Never}\n      - name: c\n",
+        "      - {name: d, image: i, resources: {limits: {cpu: 2}}}\n      - name: c\n",
     );
     let expected = "\
 x.yaml:14:7: spec.template.spec.affinity: ignored: petset runs everything on this machine; also tolerations
 x.yaml:16:7: spec.template.spec.hostAliases: only acted on with isolation full
-x.yaml:18:29: spec.template.spec.containers[0].imagePullPolicy: ignored: petset pulls no images";
+x.yaml:18:29: spec.template.spec.containers[0].resources: limits are not enforced";
     assert_eq!(warnings(&text), expected);
+}
+
+#[test]
+fn what_every_manifest_has_and_changes_nothing_is_not_warned_about() {
+    let text = replaced(
+        WEB,
+        "image: img:v1",
+        "image: img:v1\n        imagePullPolicy: Always\n        resources: {requests: {cpu: 1}}",
+    );
+    assert_eq!(warnings(&text), "");
+    let claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: c}\nspec: \
+                 {accessModes: [ReadWriteOnce], storageClassName: fast, resources: {requests: \
+                 {storage: 1Gi}}}";
+    assert_eq!(warnings(claim), "");
 }
 
 #[test]

@@ -19,14 +19,13 @@ pub(in super::super) fn of_claim(path: &str, claim: &PersistentVolumeClaim, rema
         data_source_ref,
         resources: _,
         selector,
-        storage_class_name,
+        storage_class_name: _,
         volume_attributes_class_name,
         volume_mode,
         volume_name,
     } = spec;
     let mut ignored = Ignored::below(path);
     for (field, given) in [
-        ("storageClassName", storage_class_name.is_some()),
         ("dataSource", data_source.is_some()),
         ("dataSourceRef", data_source_ref.is_some()),
         ("selector", selector.is_some()),

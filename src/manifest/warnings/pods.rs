@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{
-    Container, PodSpec, Probe, Volume, VolumeMount, VolumeProjection,
+    Container, PodSpec, Probe, ResourceRequirements, Volume, VolumeMount, VolumeProjection,
 };
 
 use super::ignored::{
@@ -151,7 +151,7 @@ fn pod(ignored: &mut Ignored<'_>, spec: &PodSpec) {
     ignored.note("serviceAccountName", NO_API, service_account_name.is_some());
     ignored.note("overhead", NO_LIMITS, overhead.is_some());
     ignored.note("resourceClaims", NO_LIMITS, resource_claims.is_some());
-    ignored.note("resources", NO_LIMITS, resources.is_some());
+    ignored.note("resources", NO_LIMITS, has_limits(resources.as_ref()));
     if let Some(context) = security_context {
         security::of_pod(ignored, context);
     }
@@ -180,7 +180,7 @@ fn container(ignored: &mut Ignored<'_>, path: &str, container: &Container) {
         env,
         env_from: _,
         image: _,
-        image_pull_policy,
+        image_pull_policy: _,
         lifecycle: _,
         liveness_probe,
         name: _,
@@ -202,14 +202,7 @@ fn container(ignored: &mut Ignored<'_>, path: &str, container: &Container) {
         working_dir: _,
     } = container;
     let at = |field: &str| format!("{path}.{field}");
-    ignored.note(
-        &at("imagePullPolicy"),
-        NO_IMAGES,
-        image_pull_policy.is_some(),
-    );
-    let limited = resources.as_ref();
-    let limited = limited.is_some_and(|resources| *resources != Default::default());
-    ignored.note(&at("resources"), NO_LIMITS, limited);
+    ignored.note(&at("resources"), NO_LIMITS, has_limits(resources.as_ref()));
     ignored.note(&at("resizePolicy"), NO_LIMITS, resize_policy.is_some());
     if let Some(context) = security_context {
         security::of_container(ignored, path, context);
@@ -243,6 +236,19 @@ fn container(ignored: &mut Ignored<'_>, path: &str, container: &Container) {
     for (index, given) in volume_mounts.iter().flatten().enumerate() {
         mount(ignored, &at(&format!("volumeMounts[{index}]")), given);
     }
+}
+
+/// Returns whether anything is limited. A request asks a scheduler for a place, which pets have.
+fn has_limits(resources: Option<&ResourceRequirements>) -> bool {
+    let Some(ResourceRequirements {
+        claims,
+        limits,
+        requests: _,
+    }) = resources
+    else {
+        return false;
+    };
+    claims.iter().flatten().next().is_some() || limits.iter().flatten().next().is_some()
 }
 
 /// All of a probe is acted on; one by grpc was refused before.
