@@ -36,8 +36,8 @@ use crate::store::Edit;
   petset delete -f etcd.yaml --purge
   petset delete pod/web-1 --now")]
 pub(crate) struct Args {
-    /// Sets, pets or pods to delete, such as web or pod/web-0; other objects with their kind, such as
-    /// svc/web, or a kind (svc, cm, secret, pvc), then names
+    /// Sets, pets or pods to delete, such as web or pod/web-0; other objects with their kind, such
+    /// as svc/web, or a kind (svc, cm, secret, pvc), then names
     #[arg(
         required_unless_present = "filename",
         conflicts_with = "filename",
