@@ -560,3 +560,34 @@ fn a_web_server_waits_in_its_init_container_until_its_database_answers() {
     sandbox.ok("delete myapp mydb");
     sandbox.assert_nothing_left();
 }
+
+#[test]
+fn a_followed_log_that_was_rotated_is_printed_once_when_its_pod_is_deleted() {
+    let sandbox = Sandbox::new();
+    // 25 MB: more than two files of a log.
+    let words = "yes 'a line of the log, which is rather long' | head -n 600000; echo TOTAL; serve";
+    sandbox.ok(&format!(
+        "create -f {}",
+        script(&sandbox, "chatty", "Never", words)
+    ));
+    let out = sandbox.file("followed");
+    let mut command = sandbox.command("logs chatty -f");
+    command.stdout(fs::File::create(&out).unwrap());
+    let mut follow = command.spawn().unwrap();
+    let printed = || fs::read_to_string(&out).unwrap_or_default();
+    sandbox.until("all is printed", || printed().ends_with("TOTAL\n"));
+    sandbox.ok("delete pod/chatty");
+    assert!(follow.wait().unwrap().success());
+    assert_eq!(printed().lines().count(), 600_001);
+    assert!(printed().ends_with("long\nTOTAL\n"));
+}
+
+#[test]
+fn following_a_pod_ends_when_it_has_completed() {
+    let sandbox = Sandbox::new();
+    let file = script(&sandbox, "brief", "Never", "echo one; sleep 1; echo two");
+    sandbox.ok(&format!("create --no-wait -f {file}"));
+    sandbox.until_says("logs brief", "one");
+    sandbox.ok("logs brief -f").prints("one\ntwo\n");
+    sandbox.ok("logs brief -f").prints("one\ntwo\n");
+}

@@ -6,10 +6,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, PipeReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::store;
+use crate::store::{self, LogIndex, rotated_log};
 
 /// The size at which a log is put aside.
 const FULL: u64 = 10 << 20;
@@ -71,18 +71,13 @@ pub(super) fn tail(log: &Path) -> Option<String> {
 
 /// Puts the log of the run before aside as the previous one.
 pub(super) fn keep_previous(log: &Path, previous: &Path) {
-    // A container that never said anything has no log.
+    // A container that never said anything has no log. Without an index only followers suffer.
+    let _ = LogIndex::close(log, |_| false);
     if fs::rename(log, previous).is_ok() {
         for number in 1..FILES {
-            let _ = store::remove(&rotated(log, number));
+            let _ = store::remove(&rotated_log(log, number));
         }
     }
-}
-
-fn rotated(log: &Path, number: u32) -> PathBuf {
-    let mut name = log.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{number}"));
-    log.with_file_name(name)
 }
 
 /// A file that is put aside when it is full.
@@ -154,13 +149,23 @@ impl Log {
         Ok(file)
     }
 
+    /// Puts the current file aside. Where that cannot be noted in the index, the file grows on.
     fn rotate(&mut self) {
+        let aside = |number| rotated_log(&self.path, number);
+        let oldest = aside(FILES - 1);
+        let removed = fs::metadata(&oldest).ok().map(|it| it.ino());
+        // First of all: on a full disk this makes room for the index.
+        let _ = store::remove(&oldest);
+        match LogIndex::close(&self.path, |inode| Some(inode) != removed) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return,
+            Ok(()) | Err(_) => {}
+        }
+        for number in (1..FILES - 1).rev() {
+            let _ = fs::rename(aside(number), aside(number + 1));
+        }
+        let _ = fs::rename(&self.path, aside(1));
         self.file = None;
         self.size = 0;
-        for number in (1..FILES - 1).rev() {
-            let _ = fs::rename(rotated(&self.path, number), rotated(&self.path, number + 1));
-        }
-        let _ = fs::rename(&self.path, rotated(&self.path, 1));
     }
 }
 
@@ -177,9 +182,34 @@ mod tests {
             log.write(format!("line {turn:05}\n").as_bytes());
         }
         assert_eq!(fs::read_to_string(&path).unwrap(), "line 00007\n");
-        let last = fs::read_to_string(rotated(&path, 4)).unwrap();
+        let last = fs::read_to_string(rotated_log(&path, 4)).unwrap();
         assert_eq!(last, "line 00003\n");
-        assert!(!rotated(&path, 5).exists());
+        assert!(!rotated_log(&path, 5).exists());
+    }
+
+    #[test]
+    fn the_index_says_where_each_file_begins_in_all_that_the_container_wrote() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, previous) = (dir.path().join("c.log"), dir.path().join("c.previous.log"));
+        let start = |file: &Path| {
+            let index = LogIndex::of(&path).unwrap();
+            index.start_of(fs::metadata(file).unwrap().ino())
+        };
+        let mut log = Log::new(path.clone(), 10);
+        for turn in 0..8 {
+            log.write(format!("line {turn:05}\n").as_bytes());
+        }
+        assert_eq!(start(&rotated_log(&path, 4)), Some(3 * 11));
+        assert_eq!(start(&rotated_log(&path, 1)), Some(6 * 11));
+        assert_eq!(LogIndex::of(&path).unwrap().next(), 7 * 11);
+        keep_previous(&path, &previous);
+        assert_eq!(start(&previous), Some(7 * 11));
+        let mut log = Log::new(path.clone(), 10);
+        log.write(b"the second run\n");
+        log.write(b"more\n");
+        assert_eq!(start(&rotated_log(&path, 1)), Some(8 * 11));
+        assert_eq!(start(&previous), Some(7 * 11));
+        assert_eq!(LogIndex::of(&path).unwrap().next(), 8 * 11 + 15);
     }
 
     #[test]
@@ -205,10 +235,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (log, previous) = (dir.path().join("c.log"), dir.path().join("c.previous.log"));
         fs::write(&log, "one").unwrap();
-        fs::write(rotated(&log, 1), "older").unwrap();
+        fs::write(rotated_log(&log, 1), "older").unwrap();
         keep_previous(&log, &previous);
         keep_previous(&log, &previous);
         assert_eq!(fs::read_to_string(&previous).unwrap(), "one");
-        assert!(!log.exists() && !rotated(&log, 1).exists());
+        assert!(!log.exists() && !rotated_log(&log, 1).exists());
     }
 }

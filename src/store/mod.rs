@@ -28,7 +28,7 @@
 //! | `pets/<ns>/<pod>/control` | a socket of the runner | supervisor sends | `control` |
 //! | `pets/<ns>/<pod>/run/<container>.json` | runner | commands | `launch` |
 //! | `pets/<ns>/<pod>/doors.json` | runner | commands | `network` |
-//! | `pets/<ns>/<pod>/logs/` | runner | commands | lines of containers |
+//! | `pets/<ns>/<pod>/logs/` | runner | commands | lines of containers; `logs` |
 //! | `pets/<ns>/<pod>/`: `volumes`, `image`, `root`, `sandbox` | runner | the pet | directories |
 //! | `volumes/<ns>/<claim>/` | supervisor makes it | pets | the data |
 //! | `view/` | whoever writes what it shows | isolated pets | `view`, `redact` |
@@ -51,6 +51,7 @@ pub(crate) mod journal;
 mod kept;
 mod launch;
 mod lock;
+mod logs;
 pub(crate) mod network;
 mod paths;
 mod pid;
@@ -82,6 +83,7 @@ pub(crate) use images::{catalogue, image_files, with_disk};
 pub(crate) use kept::{Kept, PURGE_ANNOTATION, SET_ANNOTATION};
 pub(crate) use launch::{Launch, Mount, User};
 pub(crate) use lock::{Attempt, Lock};
+pub(crate) use logs::{LogIndex, rotated_log};
 pub(crate) use paths::{Layout, PetLayout, REGISTRY_OVERRIDE, registry};
 pub(crate) use pid::PidFile;
 pub(crate) use pods::{merge_status, publish_pod, read_pod, withdraw_pod};

@@ -1,5 +1,7 @@
 //! `petset logs`: across rotation and restarts, and followed.
 
+use std::os::unix::fs::MetadataExt;
+
 use super::*;
 
 fn log(world: &World, pet: &str, name: &str, text: &str) {
@@ -17,10 +19,8 @@ fn logs_are_read_across_rotated_parts_and_from_the_end() {
     log(&world, "web-1", "c.log", "other\n");
     let all = said(world.petset("logs web-0"));
     assert_eq!(all.out, "one\ntwo\nthree\nfour\n");
-    assert_eq!(
-        all.err,
-        "Defaulted container \"c\" out of: c, prepare (init)\n"
-    );
+    // There is one main container.
+    assert_eq!(all.err, "");
     assert_eq!(
         ok(world.petset("logs web-0 -c c --tail 2")),
         "three\nfour\n"
@@ -120,4 +120,72 @@ fn following_a_pet_that_initializes_goes_on_to_its_container() {
     log(&world, "web-0", "c.log", "serving\n");
     pet(&world, "web-0", &running());
     assert_eq!(lines.next().unwrap(), "serving");
+}
+
+#[test]
+fn a_log_whose_oldest_file_is_removed_last_is_not_printed_again() {
+    let world = world();
+    let dir = world.root().join("pets/default/web-0/logs");
+    log(&world, "web-0", "c.log.1", "one\n");
+    log(&world, "web-0", "c.log", "two\n");
+    index(&world, &[("c.log.1", 0)], 4);
+    let mut follow = start(&world, "logs web-0 -f");
+    let mut lines = lines(&mut follow.0);
+    assert_eq!(lines.next().unwrap(), "one");
+    assert_eq!(lines.next().unwrap(), "two");
+    // As a deletion does it, in an order of its own, with a reader that is awake all the time.
+    fs::remove_file(dir.join("c.log")).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    fs::remove_file(dir.join("c.log.index")).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    fs::remove_dir_all(world.root().join("pets/default/web-0")).unwrap();
+    assert_eq!(lines.next(), None);
+}
+
+#[test]
+fn a_slow_reader_is_told_how_much_of_the_log_it_missed() {
+    let world = world();
+    let dir = world.root().join("pets/default/web-0/logs");
+    let old = "old line\n".repeat(40_000);
+    log(&world, "web-0", "c.log", &format!("{old}half"));
+    let mut follow = start(&world, "logs web-0 -c c -f");
+    let mut lines = lines(&mut follow.0);
+    // The pipe is full now: meanwhile the log is rotated away, 1000 bytes of it unread.
+    assert_eq!(lines.next().unwrap(), "old line");
+    fs::write(dir.join("new"), "new line\n").unwrap();
+    index(&world, &[], old.len() + "half".len() + 1000);
+    fs::rename(dir.join("new"), dir.join("c.log")).unwrap();
+    let rest: Vec<String> = lines.by_ref().take(40_002).collect();
+    assert_eq!(rest[39_999], "half");
+    let note = "[petset: 1000 bytes of output were dropped here: ";
+    assert!(rest[40_000].starts_with(note), "{}", rest[40_000]);
+    assert_eq!(rest[40_001], "new line");
+}
+
+#[test]
+fn following_a_pet_that_has_completed_ends() {
+    let world = world();
+    log(&world, "web-0", "c.log", "done\n");
+    let end = json!({"terminated": {"exitCode": 0, "reason": "Completed"}});
+    pet(&world, "web-0", &status(false, &end, &json!({})));
+    let mut follow = start(&world, "logs web-0 -f");
+    assert_eq!(lines(&mut follow.0).collect::<Vec<_>>(), ["done"]);
+    assert!(follow.0.wait().unwrap().success());
+    // An init container ends before its pet does.
+    log(&world, "web-1", "prepare.log", "prepared\n");
+    let mut follow = start(&world, "logs web-1 -c prepare -f");
+    assert_eq!(lines(&mut follow.0).collect::<Vec<_>>(), ["prepared"]);
+}
+
+/// Writes the index of web-0's log, as its runner does.
+fn index(world: &World, files: &[(&str, usize)], next: usize) {
+    let inode = |name: &str| {
+        let path = world.root().join("pets/default/web-0/logs").join(name);
+        fs::metadata(path).unwrap().ino()
+    };
+    let files = files
+        .iter()
+        .map(|&(name, start)| json!({"inode": inode(name), "start": start}));
+    let index = json!({"files": files.collect::<Vec<_>>(), "next": next});
+    log(world, "web-0", "c.log.index", &index.to_string());
 }

@@ -26,7 +26,7 @@ pub(crate) struct Args {
     /// Container or init container
     #[arg(short, long, value_name = "NAME")]
     pub(super) container: Option<String>,
-    /// Keep printing new output, also after restarts, until the pet is gone
+    /// Keep printing new output, also after restarts, until the container has ended for good
     #[arg(short, long, conflicts_with = "previous")]
     pub(super) follow: bool,
     /// Print the log of the previous run
@@ -55,7 +55,8 @@ impl Args {
         usize::try_from(self.tail).ok()
     }
 
-    /// Returns the containers to show. With `aloud`, says which of several is the default.
+    /// Returns the containers to show. With `aloud`, says which one is the default, where that
+    /// is not evident.
     pub(super) fn containers(&self, pod: &Pod, aloud: bool) -> Result<Vec<String>> {
         if self.all_containers {
             return Ok(containers::all(pod));
@@ -64,7 +65,7 @@ impl Args {
             Some(name) => containers::named(pod, name).map(|name| vec![name]),
             None => {
                 let name = containers::default(pod);
-                if aloud && containers::all(pod).len() > 1 {
+                if aloud && !containers::is_only_choice(pod, &name) {
                     say(format!(
                         "Defaulted container {name:?} out of: {}",
                         containers::list(pod)

@@ -1,4 +1,4 @@
-//! Following logs, across restarts and rotation, until no pet is left.
+//! Following logs, across restarts and rotation, until all output is there.
 
 use std::path::PathBuf;
 
@@ -7,6 +7,8 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::args::{Args, LogTarget};
 use super::stream::LogStream;
+use crate::cli::shared::containers;
+use crate::cli::shared::pods;
 use crate::cli::shared::session::{Session, say};
 use crate::cli::shared::watcher::Watcher;
 use crate::model::ObjectName;
@@ -21,7 +23,7 @@ struct FollowedContainer {
     stream: LogStream,
 }
 
-/// Prints the logs until the pet is gone, or the set and all its pets.
+/// Prints the logs until the pet has completed or is gone, or the set and all its pets are gone.
 pub(super) fn run(session: &Session, args: &Args, target: &LogTarget) -> Result<()> {
     let mut watcher = Watcher::for_reader()?;
     let mut followed: Vec<FollowedContainer> = Vec::new();
@@ -44,7 +46,7 @@ pub(super) fn run(session: &Session, args: &Args, target: &LogTarget) -> Result<
         for one in &mut followed {
             one.stream.print_new()?;
         }
-        if pods.is_empty() && !comes_back(session, target)? {
+        if pods.is_empty() && !comes_back(session, target)? || is_over(args, target, &pods)? {
             break;
         }
         end_streams(&mut followed, &pods)?;
@@ -74,8 +76,10 @@ fn follow(
             let name = pod.metadata.name.as_deref().unwrap_or_default();
             say(format!("{name}: now container {container:?}"));
         }
-        let log = session.files(pod).log(&container);
-        let mut stream = LogStream::new(log, args.prefix_of(target, pod, &container));
+        let files = session.files(pod);
+        let prefix = args.prefix_of(target, pod, &container);
+        let mut stream = LogStream::new(files.log(&container), prefix)
+            .across_restarts(files.previous_log(&container));
         // The log of a later container is printed from its start.
         stream.begin(args.tail().filter(|_| first))?;
         followed.push(FollowedContainer {
@@ -93,6 +97,17 @@ fn end_streams(followed: &mut Vec<FollowedContainer>, pods: &[Pod]) -> Result<()
     *followed = alive;
     let dead: Vec<FollowedContainer> = dead;
     dead.into_iter().try_for_each(|one| one.stream.end())
+}
+
+/// Returns whether the containers of a pet whose logs are followed have ended for good. The pods of
+/// a set are replaced.
+fn is_over(args: &Args, target: &LogTarget, pods: &[Pod]) -> Result<bool> {
+    let (LogTarget::Pet(_), [pod]) = (target, pods) else {
+        return Ok(false);
+    };
+    let shown = args.containers(pod, false)?;
+    let is_done = |name: &String| containers::has_ended_for_good(pod, name);
+    Ok(pods::has_ended(pod) || shown.iter().all(is_done))
 }
 
 /// Returns whether pets may be created: the set still exists.

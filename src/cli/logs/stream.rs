@@ -9,30 +9,46 @@ use anyhow::Context;
 
 use crate::cli::shared::render;
 use crate::problem::Result;
+use crate::store::{LogIndex, rotated_log};
 
 /// The number of bytes read at once.
 const CHUNK: usize = 64 << 10;
 /// The maximum number of files of a log; runners keep fewer.
-const MOST_PARTS: usize = 10;
+const MOST_PARTS: u32 = 10;
 
 /// The log of one container, and the position up to which it was printed.
 pub(super) struct LogStream {
     log: PathBuf,
+    /// The log of the run before, which the current one becomes.
+    previous: Option<PathBuf>,
     /// The current file, at its current position.
     file: Option<File>,
+    /// Where the current file begins in all that the container wrote, or where the first will.
+    start: u64,
     prefix: Option<String>,
     /// An incomplete last line, if lines have a prefix.
     pending: Vec<u8>,
+    /// Whether the last line is incomplete.
+    within_line: bool,
 }
 
 impl LogStream {
     pub(super) const fn new(log: PathBuf, prefix: Option<String>) -> Self {
         Self {
             log,
+            previous: None,
             file: None,
+            start: 0,
             prefix,
             pending: Vec::new(),
+            within_line: false,
         }
+    }
+
+    /// Makes the stream one that follows the container over its restarts.
+    pub(super) fn across_restarts(mut self, previous: PathBuf) -> Self {
+        self.previous = Some(previous);
+        self
     }
 
     /// Prints the current log, or its last lines; returns whether there is one.
@@ -40,7 +56,9 @@ impl LogStream {
     /// Output that is written meanwhile is left for later, so that a fast writer does not keep this
     /// from returning.
     pub(super) fn begin(&mut self, tail: Option<usize>) -> Result<bool> {
-        let mut parts = self.parts()?;
+        let mut parts = self.parts(None)?;
+        self.start = parts.iter().map(LogFile::end).max().unwrap_or_default();
+        parts.retain(|part| part.place != Place::Previous);
         if let Some(lines) = tail {
             let (part, offset) = self.named(start_of_tail(&parts, lines))?;
             parts.drain(..part);
@@ -50,7 +68,7 @@ impl LogStream {
         }
         let found = !parts.is_empty();
         for part in parts {
-            self.file = Some(part.file);
+            (self.file, self.start) = (Some(part.file), part.start);
             self.drain(part.length)?;
         }
         Ok(found)
@@ -65,7 +83,11 @@ impl LogStream {
             };
             // It may have grown until it was rotated.
             self.drain(u64::MAX)?;
-            self.file = Some(next);
+            let missed = next.start.saturating_sub(self.position()?);
+            if missed > 0 {
+                self.say_missed(missed)?;
+            }
+            (self.file, self.start) = (Some(next.file), next.start);
         }
     }
 
@@ -94,7 +116,15 @@ impl LogStream {
         Ok(())
     }
 
+    fn say_missed(&mut self, bytes: u64) -> Result<()> {
+        let lead = if self.within_line { "\n" } else { "" };
+        let reason = "they were rotated away before they could be printed";
+        let note = format!("{lead}[petset: {bytes} bytes of output were dropped here: {reason}]\n");
+        self.print(note.as_bytes())
+    }
+
     fn print(&mut self, bytes: &[u8]) -> Result<()> {
+        self.within_line = bytes.last().map_or(self.within_line, |&last| last != b'\n');
         let Some(prefix) = &self.prefix else {
             return render::bytes(bytes);
         };
@@ -112,20 +142,34 @@ impl LogStream {
     }
 
     /// Returns the file after the current one, if there is one.
-    fn next_part(&self) -> Result<Option<File>> {
-        let mut parts = self.parts()?;
+    ///
+    /// That is the oldest of those that begin where the output printed so far ends, or later. While
+    /// a pet is deleted its older files may outlive the current one: they begin earlier.
+    fn next_part(&mut self) -> Result<Option<LogFile>> {
         let reached = match &self.file {
             Some(file) => Some(self.named(file.metadata())?.ino()),
             None => None,
         };
-        let is_reached = |part: &LogFile| Some(part.inode) == reached;
-        // If the current file is not among them, it was of the previous run.
-        let next = parts.iter().position(is_reached).map_or(0, |at| at + 1);
-        Ok((next < parts.len()).then(|| parts.swap_remove(next).file))
+        let mut parts = self.parts(reached)?;
+        if let Some(current) = parts.iter().find(|part| Some(part.inode) == reached) {
+            self.start = current.start;
+        }
+        let position = self.position()?;
+        parts.retain(|part| {
+            Some(part.inode) != reached && part.start >= position && part.length > 0
+        });
+        Ok(parts.into_iter().min_by_key(|part| part.start))
     }
 
-    fn parts(&self) -> Result<Vec<LogFile>> {
-        self.named(open_parts(&self.log))
+    /// Returns where the output printed so far ends in all that the container wrote.
+    fn position(&mut self) -> Result<u64> {
+        let read = self.file.as_mut().map_or(Ok(0), Seek::stream_position);
+        Ok(self.start + self.named(read)?)
+    }
+
+    fn parts(&self, reached: Option<u64>) -> Result<Vec<LogFile>> {
+        let parts = open_parts(&self.log, self.previous.as_deref(), reached);
+        self.named(parts)
     }
 
     fn named<T>(&self, outcome: io::Result<T>) -> Result<T> {
@@ -138,19 +182,80 @@ struct LogFile {
     file: File,
     inode: u64,
     length: u64,
+    /// Where it begins in all that the container wrote.
+    start: u64,
+    place: Place,
+}
+
+/// What a file of a log is, in the order of their output within a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Rotated,
+    /// That of the run before.
+    Previous,
+    Current,
+}
+
+impl LogFile {
+    const fn end(&self) -> u64 {
+        self.start + self.length
+    }
+}
+
+/// Opens the files of a log, oldest first; `reached` is the file that is being read.
+fn open_parts(
+    log: &Path,
+    previous: Option<&Path>,
+    reached: Option<u64>,
+) -> io::Result<Vec<LogFile>> {
+    let mut index = LogIndex::of(log);
+    loop {
+        let mut parts = open_all(log, previous)?;
+        let before = std::mem::replace(&mut index, LogIndex::of(log));
+        // Else the log was rotated meanwhile.
+        if before == index {
+            match &index {
+                Some(index) => place_by_index(&mut parts, index),
+                None => place_by_name(&mut parts, reached),
+            }
+            return Ok(parts);
+        }
+    }
+}
+
+/// Notes where each file begins. Those that the index does not have are about to be removed.
+fn place_by_index(parts: &mut Vec<LogFile>, index: &LogIndex) {
+    parts.retain_mut(|part| {
+        let current = (part.place == Place::Current).then(|| index.next());
+        let start = index.start_of(part.inode).or(current);
+        part.start = start.unwrap_or_default();
+        start.is_some()
+    });
+    parts.sort_by_key(|part| part.start);
+}
+
+/// Does the same for a log without an index: the log of the run before belongs to it only if a
+/// reader is still there.
+fn place_by_name(parts: &mut Vec<LogFile>, reached: Option<u64>) {
+    parts.retain(|part| part.place != Place::Previous || Some(part.inode) == reached);
+    parts.sort_by_key(|part| part.place);
+    let mut start = 0;
+    for part in parts {
+        part.start = start;
+        start = part.end();
+    }
 }
 
 /// Opens the files of a log, oldest first.
 ///
 /// They are opened from the newest to the oldest, the direction in which rotation renames them, so
 /// that none is missed; one that is met twice is left out.
-fn open_parts(log: &Path) -> io::Result<Vec<LogFile>> {
+fn open_all(log: &Path, previous: Option<&Path>) -> io::Result<Vec<LogFile>> {
+    let current = (Place::Current, log.to_owned());
+    let rotated = (1..MOST_PARTS).map(|number| (Place::Rotated, rotated_log(log, number)));
+    let previous = previous.map(|path| (Place::Previous, path.to_owned()));
     let mut parts: Vec<LogFile> = Vec::new();
-    for number in 0..MOST_PARTS {
-        let mut path = log.as_os_str().to_owned();
-        if number > 0 {
-            path.push(format!(".{number}"));
-        }
+    for (place, path) in std::iter::once(current).chain(rotated).chain(previous) {
         let file = match File::open(&path) {
             Ok(file) => file,
             // This also happens between two renames, while older files exist.
@@ -164,6 +269,8 @@ fn open_parts(log: &Path) -> io::Result<Vec<LogFile>> {
                 file,
                 inode,
                 length,
+                start: 0,
+                place,
             });
         }
     }
@@ -226,7 +333,7 @@ mod tests {
             };
             fs::write(dir.path().join(name), text).unwrap();
         }
-        let mut files = open_parts(&log).unwrap();
+        let mut files = open_parts(&log, None, None).unwrap();
         let (part, offset) = start_of_tail(&files, lines).unwrap();
         let mut text = String::new();
         let files = files.iter_mut().map(|part| &mut part.file);

@@ -19,6 +19,12 @@ pub(crate) fn all(pod: &Pod) -> Vec<String> {
     all.map(|container| container.name.clone()).collect()
 }
 
+/// Returns whether the container is the only one that is not an init container.
+pub(crate) fn is_only_choice(pod: &Pod, container: &str) -> bool {
+    let main = pod.spec.as_ref().map(|spec| spec.containers.as_slice());
+    matches!(main, Some([only]) if only.name == container)
+}
+
 /// Lists all containers for a message: `c, sidecar, prepare (init)`.
 pub(crate) fn list(pod: &Pod) -> String {
     let Some(spec) = &pod.spec else {
@@ -95,6 +101,12 @@ fn has_started(pod: &Pod, container: &str) -> bool {
 /// Returns whether the container has a previous run.
 pub(crate) fn has_ended_before(pod: &Pod, container: &str) -> bool {
     status(pod, container).is_some_and(has_ended)
+}
+
+/// Returns whether the container has ended and does not run again.
+pub(crate) fn has_ended_for_good(pod: &Pod, container: &str) -> bool {
+    let state = status(pod, container).and_then(|status| status.state.as_ref());
+    state.is_some_and(|state| state.terminated.is_some())
 }
 
 /// Refuses a container that has not been started: it has no log.
