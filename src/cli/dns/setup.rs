@@ -33,17 +33,13 @@ enum ResolverKind {
     /// systemd-resolved, the default of most Linux desktops
     SystemdResolved,
     Dnsmasq,
-    /// Files in /etc/resolver, as on macOS
-    #[value(name = "etc-resolver")]
-    Macos,
     /// No resolver: lines in /etc/hosts
     Hosts,
 }
 
-const ALL: [ResolverKind; 4] = [
+const ALL: [ResolverKind; 3] = [
     ResolverKind::SystemdResolved,
     ResolverKind::Dnsmasq,
-    ResolverKind::Macos,
     ResolverKind::Hosts,
 ];
 
@@ -82,7 +78,6 @@ impl ResolverConfig<'_> {
         match resolver {
             ResolverKind::SystemdResolved => self.systemd_resolved(),
             ResolverKind::Dnsmasq => self.dnsmasq(),
-            ResolverKind::Macos => self.etc_resolver(),
             ResolverKind::Hosts => self.hosts(),
         }
     }
@@ -119,18 +114,6 @@ impl ResolverConfig<'_> {
         )
     }
 
-    fn etc_resolver(&self) -> String {
-        let (ip, port, domain) = (self.server.ip(), self.server.port(), self.domain);
-        format!(
-            "# /etc/resolver (macOS)\n\
-             sudo mkdir -p /etc/resolver\n\
-             sudo tee /etc/resolver/{domain} <<'END'\n\
-             nameserver {ip}\n\
-             port {port}\n\
-             END\n"
-        )
-    }
-
     fn hosts(&self) -> String {
         let state = shlex::try_quote(&self.state)
             .unwrap_or_default()
@@ -161,8 +144,6 @@ mod tests {
         );
         let dnsmasq = config.advice(ResolverKind::Dnsmasq);
         assert!(dnsmasq.contains("server=/cluster.local/127.84.0.53#5353\n"));
-        let resolver = config.advice(ResolverKind::Macos);
-        assert!(resolver.contains("nameserver 127.84.0.53\nport 5353\n"));
         assert!(
             config
                 .advice(ResolverKind::Hosts)
