@@ -128,3 +128,30 @@ fn a_supervisor_in_the_foreground_ends_when_asked_and_leaves_its_pets() {
     sandbox.ok("delete web");
     sandbox.assert_nothing_left();
 }
+
+#[test]
+fn a_parallel_stop_asks_all_pets_at_once_and_says_how_long_they_may_take() {
+    let sandbox = Sandbox::new();
+    let waits = "trap 'journal \"asked $POD_NAME\"; \
+                 until grep -q \"asked web-0\" \"$HOME/journal\"; do sleep 0.1; done; \
+                 journal \"met $POD_NAME\"; sleep 2; exit 0' TERM; \
+                 journal \"started $POD_NAME\"; while :; do sleep 1000 & wait $!; done";
+    let text = format!(
+        "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: web}}\nspec:\n  replicas: 3\n  \
+         selector: {{matchLabels: {{app: web}}}}\n  template:\n    \
+         metadata: {{labels: {{app: web}}}}\n    spec:\n      \
+         terminationGracePeriodSeconds: 20\n      containers:\n      \
+         - {{name: main, image: busybox, command: [sh, -c, {waits:?}]}}\n"
+    );
+    let file = sandbox.manifest("waits.yaml", &text);
+    sandbox.ok(&format!("create -f {file}"));
+    sandbox.until("all run", || sandbox.count("started web-2") == 1);
+    let stopped = sandbox.ok("stop --parallel");
+    stopped.says("web-2 is stopping, up to 20s");
+    for pet in ["web-0", "web-1", "web-2"] {
+        assert_eq!(sandbox.count(&format!("met {pet}")), 1, "{pet}");
+    }
+    sandbox.assert_nothing_left();
+    sandbox.ok("start --no-wait");
+    sandbox.until("all run again", || sandbox.count("started web-2") == 2);
+}

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::shared::pages::Page;
 use super::shared::render;
-use super::shared::session::{Session, say};
+use super::shared::session::Session;
 use super::shared::sort::Asked;
 use crate::model::ObjectName;
 use crate::model::kind::ObjectKind;
@@ -45,10 +45,7 @@ const BARE: [ObjectKind; 4] = [
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     let items = find(session, &args.what)?;
     if items.is_empty() {
-        say(format!(
-            "No resources found in {} namespace.",
-            session.namespace
-        ));
+        session.say_nothing_found(Some(&session.namespace));
     }
     let now = Timestamp::now();
     let pages: Result<Vec<String>> = items

@@ -47,7 +47,7 @@ pub(crate) struct Args {
     /// Give the program a terminal inside of the container; without isolation it has petset's
     #[arg(short = 't', long)]
     tty: bool,
-    /// ExecProgram and its arguments
+    /// Program and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<String>,
 }

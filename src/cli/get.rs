@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::shared::events::EventArgs;
 use super::shared::render::{Columns, Document, Format, List};
-use super::shared::session::{Session, say};
+use super::shared::session::Session;
 use super::shared::sort::Asked;
 use super::shared::watcher::Watcher;
 use super::shared::{events, render};
@@ -194,12 +194,9 @@ impl<'a> View<'a> {
         if !found.missing.is_empty() {
             return;
         }
-        if self.args.all_namespaces {
-            say("No resources found");
-        } else {
-            let namespace = &self.session.namespace;
-            say(format!("No resources found in {namespace} namespace."));
-        }
+        let one = !self.args.all_namespaces;
+        let namespace = one.then_some(&self.session.namespace);
+        self.session.say_nothing_found(namespace);
     }
 
     /// Returns one object, or a list of them, as kubectl does.

@@ -1,10 +1,12 @@
 //! `petset stop` and `petset start`
 
+use std::cmp::Reverse;
+
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::shared::bare;
-use super::shared::preview::DryRunArgs;
+use super::shared::preview::{DryRunArgs, Preview};
 use super::shared::render;
 use super::shared::session::Session;
 use super::shared::waiting::{Goal, WaitArgs};
@@ -18,6 +20,9 @@ use crate::problem::Result;
 /// `petset start` starts them again, with the same names, addresses and volumes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct StopArgs {
+    /// Stop all pets at the same time instead of in reverse order
+    #[arg(long)]
+    parallel: bool,
     #[command(flatten)]
     dry_run: DryRunArgs,
     #[command(flatten)]
@@ -38,16 +43,24 @@ pub(crate) struct StartArgs {
 
 pub(crate) fn stop(session: &Session, args: &StopArgs) -> Result<()> {
     if args.dry_run.is_on() {
-        return preview(session, every_set(session)?, &args.dry_run, true);
+        let sets = every_set(session)?.into_iter();
+        let plans = sets.map(|set| session.plan_stop(set, true, args.parallel));
+        return preview(session, plans, &args.dry_run, true);
     }
     let (sets, pods) = session.edit("stop", |edit| {
-        edit.set_stopped(true);
+        match args.parallel {
+            true => edit.stop_together(),
+            false => edit.set_stopped(true),
+        }
         Ok((every_set(session)?, bare::all(session)?))
     })?;
     let count = counted(sets.len(), pods.len());
     let sets = sets.into_iter().map(Goal::Stopped);
     let pods = pods.into_iter().map(Goal::PodStopped);
-    session.wait(&sets.chain(pods).collect::<Vec<_>>(), &args.wait)?;
+    let mut goals: Vec<Goal> = sets.chain(pods).collect();
+    // What is said is what the first of them waits for: let that be the slowest.
+    goals.sort_by_key(|goal| Reverse(goal.grace_period()));
+    session.wait(&goals, &args.wait)?;
     render::line(&format!("stopped {count}"))
 }
 
@@ -60,7 +73,8 @@ pub(crate) fn start(session: &Session, args: &StartArgs) -> Result<()> {
     };
     if args.dry_run.is_on() {
         let sets = every_set(session)?.into_iter().map(change);
-        return preview(session, sets.collect(), &args.dry_run, false);
+        let plans = sets.map(|set| session.plan(set, false));
+        return preview(session, plans, &args.dry_run, false);
     }
     let (sets, pods) = session.edit("start", |edit| {
         edit.set_stopped(false);
@@ -109,11 +123,10 @@ fn counted(sets: usize, pods: usize) -> String {
 
 fn preview(
     session: &Session,
-    sets: Vec<StatefulSet>,
+    plans: impl Iterator<Item = Result<Preview>>,
     dry_run: &DryRunArgs,
     stopped: bool,
 ) -> Result<()> {
-    let plans = sets.into_iter().map(|set| session.plan(set, stopped));
     let pods = bare::all(session)?;
     let pods = pods.into_iter().map(|pod| session.plan_pod(pod, stopped));
     dry_run.show(plans.chain(pods).collect::<Result<Vec<_>>>()?)

@@ -18,7 +18,7 @@ use super::shared::watcher::Watcher;
 use crate::model::kind::ObjectKind;
 use crate::model::object::Object;
 use crate::model::pod::set_of;
-use crate::model::{ObjectName, ObjectRef, PetName, SetName, parse_duration};
+use crate::model::{ObjectName, ObjectRef, PetName, SetName, parse_duration, stopping};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::PidFile;
 use crate::supervisor;
@@ -274,7 +274,7 @@ impl<'a> ConditionWaiter<'a> {
         if let Condition::Delete = self.args.condition {
             let same = pod.filter(|pod| pod.metadata.uid.as_ref() == uid && uid.is_some());
             return Ok(same.map(|pod| match pod.metadata.deletion_timestamp {
-                Some(_) => format!("{name} is stopping"),
+                Some(_) => stopping(name.as_str(), pod.metadata.deletion_grace_period_seconds),
                 None => format!("{name} is not being deleted"),
             }));
         }

@@ -53,7 +53,7 @@ pub use egress::{EGRESS_ANNOTATION, Egress};
 pub use isolation::{HOST_PATHS_ANNOTATION, HostPath, ISOLATION_ANNOTATION, Isolation, host_paths};
 pub use pet::{
     HOOK_ANNOTATION, HookOutcome, INITIALIZED_ANNOTATION, POD_INDEX_LABEL, POD_NAME_LABEL, PetSeen,
-    Phase, REVISION_LABEL, ScaleDownHook, pod_for,
+    Phase, REVISION_LABEL, ScaleDownHook, pod_for, stopping,
 };
 pub use reconcile::reconcile;
 pub use revision::{HASH_LABEL, hash_of, template_of};

@@ -63,6 +63,8 @@ pub struct PetSeen {
     pub unready_since: Option<Timestamp>,
     /// It has been asked to stop.
     pub terminating: bool,
+    /// How many seconds it may take to stop.
+    pub grace: Option<i64>,
     /// Why it is not ready; empty if it is.
     pub waiting: String,
     /// It will not become ready without a change by the user: a crash loop, a missing image.
@@ -164,6 +166,7 @@ impl PetSeen {
             ready_since: since.filter(|_| ready),
             unready_since: since.filter(|_| !ready),
             terminating: meta.deletion_timestamp.is_some(),
+            grace: meta.deletion_grace_period_seconds,
             waiting: match (ready, held) {
                 (true, _) => String::new(),
                 (false, true) => format!("annotation {INITIALIZED_ANNOTATION} is \"false\""),
@@ -178,6 +181,15 @@ impl PetSeen {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.phase == Phase::Running && self.ready
+    }
+}
+
+/// Says that a pet is stopping, and how long that may take.
+#[must_use]
+pub fn stopping(name: &str, grace: Option<i64>) -> String {
+    match grace.filter(|&seconds| seconds > 0) {
+        Some(seconds) => format!("{name} is stopping, up to {seconds}s"),
+        None => format!("{name} is stopping"),
     }
 }
 

@@ -19,6 +19,7 @@ use jiff::Timestamp;
 
 use super::history::History;
 use super::name::claim_name;
+use super::pet::stopping;
 use super::set::{Deletion, Keep, Policy, Set};
 use super::step::{Outcome, Reason, Rules, Seen, Step};
 use super::{ClaimSeen, Ordinal, PetSeen, status};
@@ -50,11 +51,12 @@ use super::{ClaimSeen, Ordinal, PetSeen, status};
 /// drain unless it is the lowest such pet and itself to go (R04). A `Parallel` set does all of fill
 /// and drain at once, and then rolls like the other (R21).
 ///
-/// **Going away.** A set that is stopped, and one that is being deleted, asks its pets to stop from
-/// the highest ordinal down, each when the one before is gone, ready or not. A deleted set then
-/// deletes the claims that are its own and that the policy does not keep, and is finished; with
-/// `--cascade=orphan` it lets go of everything instead. The real controller does not care for
-/// order here (C36); petset does (U16). A PetSet goes by age, the youngest pet first (C84).
+/// **Going away.** A set that is stopped, and one that is being deleted, asks its pets to stop
+/// from the highest ordinal down, each when the one before is gone, ready or not (all at once with
+/// `stop --parallel`). A deleted set then deletes the claims that are its own and that the policy
+/// does not keep, and is finished; with `--cascade=orphan` it lets go of everything instead. The
+/// real controller does not care for order here (C36); petset does (U16). A PetSet goes by age,
+/// the youngest pet first (C84).
 ///
 /// **Improvements**, see [`Rules`]: where the real controller waits for ever for a pet that is not
 /// ready at a revision that is no longer wanted (C16), that pet is replaced: at once if that takes
@@ -385,7 +387,7 @@ impl<'a> Pass<'a> {
         }
         let name = &pet.name;
         let why = match pet.available_at(self.want, self.now) {
-            _ if pet.terminating => format!("{name} is stopping"),
+            _ if pet.terminating => stopping(name, pet.grace),
             None => format!("{name} is not ready: {}", pet.waiting),
             Some(at) => format!("{name} is ready, and available at {at:.0} (minReadySeconds)"),
         };

@@ -66,6 +66,8 @@ pub struct Set {
     pub deletion: Option<Deletion>,
     /// `petset stop`: pets go in reverse order; replicas and claims stay as they are.
     pub stopped: bool,
+    /// `petset stop --parallel`: the pets of an ordered set do not wait for each other then.
+    pub stops_together: bool,
     /// It was written as a PetSet: its pets go by age, and its events speak of pets (C83, C84).
     pub is_petset: bool,
     /// The options that its annotations set.
@@ -259,6 +261,7 @@ impl Set {
                 .collect(),
             deletion: deletion_of(meta),
             stopped: false,
+            stops_together: false,
             is_petset: annotations
                 .get(KIND_ANNOTATION)
                 .is_some_and(|kind| kind == PETSET),

@@ -14,6 +14,7 @@ use super::eviction::Eviction;
 use super::files::{self, Staged};
 use super::kept::Kept;
 use super::paths::Layout;
+use super::read::TOGETHER;
 use crate::model::kind::ObjectKind;
 use crate::model::{Namespace, ObjectName, ObjectRef, json};
 use crate::problem::Result;
@@ -135,6 +136,11 @@ impl<'a> Edit<'a> {
         } else {
             self.changes.push(FileChange::Remove(path));
         }
+    }
+
+    /// Asks that everything be stopped, the pets of ordered sets at the same time as well.
+    pub(crate) fn stop_together(&mut self) {
+        self.write(self.layout().stopped(), TOGETHER.to_vec());
     }
 
     const fn layout(&self) -> &Layout {

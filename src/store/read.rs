@@ -11,6 +11,9 @@ use crate::model::{Namespace, ObjectName, json};
 use crate::problem::Result;
 use crate::yaml;
 
+/// What the file that stops everything says where pets do not wait for each other.
+pub(super) const TOGETHER: &[u8] = b"together\n";
+
 impl Store {
     /// Returns an object that is wanted, or nothing where there is none of that name.
     pub(crate) fn find<T: Kept>(
@@ -56,6 +59,11 @@ impl Store {
     /// Returns whether `petset stop` was said last.
     pub(crate) fn is_stopped(&self) -> bool {
         self.layout().stopped().exists()
+    }
+
+    /// Returns whether `petset stop --parallel` was said last.
+    pub(crate) fn stops_together(&self) -> bool {
+        std::fs::read(self.layout().stopped()).is_ok_and(|words| words == TOGETHER)
     }
 
     /// Returns which pet is to be replaced, if that was asked for `pod`.

@@ -223,9 +223,9 @@ impl Supervisor {
         }
         store::make_dir(&layout.wanted())?;
         self.watch.add(&layout.wanted(), WatchedDir::Wanted)?;
-        let stopped = self.store.is_stopped();
-        if stopped != self.world.stopped {
-            self.world.stopped = stopped;
+        let stopped = (self.store.is_stopped(), self.store.stops_together());
+        if stopped != (self.world.stopped, self.world.stops_together) {
+            (self.world.stopped, self.world.stops_together) = stopped;
             self.due.extend(self.world.set_keys());
             self.every_bare_pod_is_due();
         }

@@ -119,6 +119,7 @@ impl Supervisor {
         };
         self.note_missing_service(key);
         set.stopped = self.world.stopped;
+        set.stops_together = self.world.stops_together;
         let rules = Rules::for_set(&mut set, self.store.settings().strict);
         for _ in 0..PASSES {
             let now = Timestamp::now();

@@ -41,6 +41,8 @@ pub(super) struct ClusterState {
     pub(super) places: BTreeMap<Namespace, NamespaceState>,
     /// `petset stop` was said.
     pub(super) stopped: bool,
+    /// It was said with `--parallel`.
+    pub(super) stops_together: bool,
 }
 
 impl ClusterState {

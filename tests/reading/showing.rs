@@ -1,5 +1,7 @@
 //! `petset get` and `petset describe`.
 
+use std::os::unix::fs::PermissionsExt;
+
 use super::*;
 
 #[test]
@@ -260,4 +262,61 @@ fn a_set_a_service_and_a_claim_are_described() {
     assert!(claim.contains("Used By:       web-0\n"), "{claim}");
     assert_eq!(said(world.petset("describe nope")).code, 3);
     assert_eq!(said(world.petset("describe pod nope")).code, 3);
+}
+
+/// Runs a command of petset in a terminal, with programs from `path`; returns what is shown.
+fn on_terminal(world: &World, words: &str, path: &str) -> Option<String> {
+    let petset = assert_cmd::cargo::cargo_bin("petset");
+    let line = format!("PATH={path} exec {} {words}", petset.display());
+    let output = Command::new("script")
+        .args(["-qec", &line, "/dev/null"])
+        .env("PETSET_STATE_DIR", world.root())
+        .stdin(Stdio::null())
+        .output();
+    let Ok(output) = output else {
+        // Not `eprintln!`, which the test harness keeps to itself where a test succeeds.
+        let _ = writeln!(std::io::stderr(), "skipped: `script` is not installed");
+        return None;
+    };
+    Some(String::from_utf8_lossy(&output.stdout).replace('\r', ""))
+}
+
+#[test]
+fn on_a_terminal_the_manual_page_is_shown_by_man_and_not_as_roff() {
+    let world = World::new();
+    let dir = tempfile::tempdir().unwrap();
+    let man = dir.path().join("man");
+    fs::write(
+        &man,
+        "#!/bin/sh\nexport PATH=/usr/bin:/bin\ngrep -q '^.TH petset 1' && echo \"man $*\"\n",
+    )
+    .unwrap();
+    fs::set_permissions(&man, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = dir.path().display().to_string();
+    let Some(shown) = on_terminal(&world, "man", &path) else {
+        return;
+    };
+    assert_eq!(shown, "man -l -\n");
+    // Without man it is the help.
+    let shown = on_terminal(&world, "man", "/nonexistent").unwrap();
+    assert!(
+        shown.contains("Usage: petset") && !shown.contains(".TH"),
+        "{shown}"
+    );
+    assert!(ok(world.petset("man")).contains(".TH petset 1"));
+}
+
+#[test]
+fn on_a_terminal_a_list_of_nothing_names_the_state_directory() {
+    let world = World::new();
+    let Some(shown) = on_terminal(&world, "get pods", "/usr/bin") else {
+        return;
+    };
+    let root = world.root();
+    let hint = format!(
+        "hint: petset looked in the state directory {}\n",
+        root.display()
+    );
+    assert!(shown.ends_with(&hint), "{shown}");
+    assert!(!said(world.petset("get pods")).err.contains("hint"));
 }

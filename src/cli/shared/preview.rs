@@ -151,8 +151,19 @@ impl Session {
 
     /// Plans the steps for a set, as if it were stored like this.
     pub(crate) fn plan(&self, set: StatefulSet, stopped: bool) -> Result<Preview> {
+        self.plan_stop(set, stopped, self.store.stops_together())
+    }
+
+    /// Does the same, with pets that stop one after the other or together.
+    pub(crate) fn plan_stop(
+        &self,
+        set: StatefulSet,
+        stopped: bool,
+        together: bool,
+    ) -> Result<Preview> {
         let (mut want, seen, rules) = self.outlook(&set)?;
         want.stopped = stopped;
+        want.stops_together = together;
         let mut plan = plan(&want, &seen, rules, Timestamp::now());
         let annotations = set.metadata.annotations.as_ref();
         if annotations.is_some_and(|all| all.contains_key(store::PURGE_ANNOTATION)) {
@@ -181,6 +192,7 @@ impl Session {
     pub(crate) fn plan_evictions(&self, set: StatefulSet, uids: &[String]) -> Result<Preview> {
         let (mut want, mut seen, rules) = self.outlook(&set)?;
         want.stopped = self.store.is_stopped();
+        want.stops_together = self.store.stops_together();
         seen.evict.extend(uids.iter().cloned());
         let plan = plan(&want, &seen, rules, Timestamp::now());
         let object = Object::StatefulSet(Box::new(set));

@@ -25,6 +25,19 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// Says that there are none of the objects that were asked for, and on a terminal where petset
+    /// looked: a forgotten `PETSET_STATE_DIR` looks as if all were lost.
+    pub(crate) fn say_nothing_found(&self, namespace: Option<&Namespace>) {
+        say(match namespace {
+            Some(namespace) => format!("No resources found in {namespace} namespace."),
+            None => "No resources found".to_owned(),
+        });
+        if rustix::termios::isatty(std::io::stderr()) {
+            let root = self.store.layout().root().display();
+            say(format!("hint: petset looked in the state directory {root}"));
+        }
+    }
+
     /// Opens the state directory that the command line or the environment names.
     pub(crate) fn open(global: &Global) -> Result<Self> {
         let store = Store::open(global.root()?)?;

@@ -83,9 +83,7 @@ impl Session {
             Goal::Settled(set) => self.until_settled(set, report),
             Goal::Gone(set) => self.until_gone(set, report),
             Goal::Replaced { set, pet, uid } => match self.store.eviction(&namespace, pet) {
-                Some(wanted) if wanted.uid == *uid => {
-                    Ok(GoalState::Waiting(format!("{pet} is stopping")))
-                }
+                Some(wanted) if wanted.uid == *uid => pods::stopping(self, &namespace, pet),
                 Some(_) | None => self.until_settled(set, report),
             },
             Goal::Stopped(_) => Ok(until_stopped(&name, report)),

@@ -12,7 +12,9 @@ impl Pass<'_> {
         let all = self.own_pets().collect();
         for (ordinal, pet) in self.last_first(all) {
             self.replace(ordinal, pet, reason);
-            self.hold()?;
+            if !(self.want.stopped && self.want.stops_together) {
+                self.hold()?;
+            }
         }
         Continue(())
     }

@@ -51,6 +51,7 @@ pub(in crate::model) fn ordered(replicas: u32) -> Set {
         annotations: [].into(),
         deletion: None,
         stopped: false,
+        stops_together: false,
         is_petset: false,
         options: SetOptions::default(),
     }
@@ -154,6 +155,7 @@ fn pet(want: &Set, ordinal: Ordinal, revision: &str, state: &str) -> PetSeen {
         ready_since: ready.then(|| Timestamp::constant(1_000_000 - age, 0)),
         unready_since: (!ready).then(|| Timestamp::constant(1_000_000 - 20, 0)),
         terminating: state == "stopping",
+        grace: None,
         waiting: "its readiness probe failed".to_owned(),
         stuck: state == "stuck",
         hook: None,

@@ -57,6 +57,22 @@ impl Goal {
         })
     }
 
+    /// Returns how many seconds a pet may take to stop.
+    pub(in crate::cli) fn grace_period(&self) -> i64 {
+        let pod = match self {
+            Self::Settled(set)
+            | Self::Gone(set)
+            | Self::Stopped(set)
+            | Self::Replaced { set, .. } => {
+                let spec = set.spec.as_ref();
+                spec.and_then(|spec| spec.template.spec.as_ref())
+            }
+            Self::PodUp(pod) | Self::PodGone(pod) | Self::PodStopped(pod) => pod.spec.as_ref(),
+        };
+        let own = pod.and_then(|pod| pod.termination_grace_period_seconds);
+        own.unwrap_or(30)
+    }
+
     /// Returns whether pets must run to reach it.
     pub(super) const fn needs_pets(&self) -> bool {
         matches!(

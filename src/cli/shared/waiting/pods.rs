@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use super::goal::{GoalState, quoted};
 use crate::cli::shared::pods;
 use crate::cli::shared::session::Session;
-use crate::model::{ObjectRef, PetSeen, bare};
+use crate::model::{self, Namespace, ObjectName, ObjectRef, PetSeen, bare};
 use crate::problem::{Kind, Problem, Result};
 use crate::store;
 
@@ -76,7 +76,7 @@ pub(super) fn until_gone(session: &Session, pod: &Pod) -> Result<GoalState> {
     if wanted.is_none_or(|wanted| wanted.metadata.uid != pod.metadata.uid) {
         return Ok(GoalState::Reached);
     }
-    Ok(GoalState::Waiting(format!("{name} is stopping")))
+    stopping(session, &namespace, &name)
 }
 
 /// Returns whether no container of a pod runs.
@@ -87,10 +87,21 @@ pub(super) fn until_stopped(session: &Session, pod: &Pod) -> Result<GoalState> {
         && session
             .pet(&namespace, &name)?
             .is_some_and(|pet| !pods::is_at_rest(&pet));
-    Ok(match runs {
-        true => GoalState::Waiting(format!("{name} is stopping")),
-        false => GoalState::Reached,
-    })
+    match runs {
+        true => stopping(session, &namespace, &name),
+        false => Ok(GoalState::Reached),
+    }
+}
+
+/// Says that a pet is stopping, and how long that may take.
+pub(super) fn stopping(
+    session: &Session,
+    namespace: &Namespace,
+    name: &ObjectName,
+) -> Result<GoalState> {
+    let pet = session.pet(namespace, name)?;
+    let grace = pet.and_then(|pet| pet.metadata.deletion_grace_period_seconds);
+    Ok(GoalState::Waiting(model::stopping(name.as_str(), grace)))
 }
 
 /// Returns whether the status of a pod is about the images that are wanted.

@@ -59,6 +59,18 @@ fn an_orphaning_delete_lets_go_of_everything_at_once() {
 }
 
 #[test]
+fn a_stop_in_parallel_asks_all_pets_at_once_and_a_deletion_keeps_its_order() {
+    let want = Set {
+        stopped: true,
+        stops_together: true,
+        ..ordered(3)
+    };
+    let steps = |pets: &str| steps_in(&want, &world(&want, pets), Rules::default());
+    assert_eq!(steps("ready ready ready"), "stop 2, stop 1, stop 0");
+    assert_eq!(steps("ready stopping stopping"), "await 2, await 1, stop 0");
+}
+
+#[test]
 fn a_stopped_set_empties_in_order_and_keeps_everything() {
     let want = with_claims(Keep::Delete, Keep::Delete, ordered(2));
     let want = Set {
