@@ -85,3 +85,83 @@ fn pets_that_need_a_second_each_are_ready_in_order() {
     sandbox.ok("create -f manifests/ready-after-1s.yaml");
     sandbox.journal_says(&["started web-0", "started web-1", "started web-2"]);
 }
+
+/// A set `t` whose only pet has these containers.
+fn set_of(sandbox: &Sandbox, containers: &str) -> String {
+    let text = format!(
+        "apiVersion: apps/v1
+kind: StatefulSet
+metadata: {{name: t}}
+spec:
+  serviceName: t
+  selector: {{matchLabels: {{app: t}}}}
+  template:
+    metadata: {{labels: {{app: t}}}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+{containers}"
+    );
+    sandbox.manifest("t.yaml", &text)
+}
+
+#[test]
+fn what_a_probe_says_is_told_by_the_waiting_command_the_table_and_the_description() {
+    let sandbox = Sandbox::new();
+    let manifest = set_of(
+        &sandbox,
+        "      - name: c
+        image: busybox
+        command: [sh, -c, 'echo serving soon; exec sleep 600']
+        readinessProbe: {exec: {command: [sh, -c, 'echo no ping >&2; exit 1']}, periodSeconds: 1}
+",
+    );
+    let why = "readiness probe has not succeeded: no ping";
+    let created = sandbox.fails(124, &format!("create -f {manifest} --timeout 4s"));
+    created
+        .says(&format!("t: 0 of 1 ready; t-0 is not ready: {why}\n"))
+        .says(&format!("t-0 is not ready: {why}; the last lines of t-0:"))
+        .says("    | serving soon");
+    sandbox.ok("get pods -o wide").says(why);
+    sandbox.ok("describe sts/t").says(why);
+    let pod = sandbox.ok("describe pod/t-0");
+    pod.says(why).lacks("petset.dev/probe");
+}
+
+#[test]
+fn a_hook_that_still_runs_is_not_called_a_container_that_has_not_started() {
+    let sandbox = Sandbox::new();
+    let manifest = set_of(
+        &sandbox,
+        "      - name: a
+        image: busybox
+        command: [sh, -c, 'echo a runs; exec sleep 600']
+        lifecycle: {postStart: {exec: {command: [sleep, '600']}}}
+      - {name: b, image: busybox, command: [sleep, '600']}
+",
+    );
+    let why = "postStart of a still runs";
+    let created = sandbox.fails(124, &format!("create -f {manifest} --timeout 3s"));
+    created.says(&format!("t-0 is not ready: {why}"));
+    created.says("| a runs").lacks("has not started yet");
+    sandbox.ok("get pods -o wide").says(why);
+    sandbox.ok("describe pod/t-0").says(why);
+}
+
+#[test]
+fn the_container_that_halts_is_named_and_not_the_first_unready_one() {
+    let sandbox = Sandbox::new();
+    let manifest = set_of(
+        &sandbox,
+        "      - name: a
+        image: busybox
+        command: [sleep, '600']
+        readinessProbe: {exec: {command: [test, -e, /x]}}
+      - {name: b, image: nowhere/b}
+",
+    );
+    let created = sandbox.fails(5, &format!("create -f {manifest}"));
+    created.says("t-0 is not ready: container b: image nowhere/b: no image");
+    let wide = sandbox.ok("get pods -o wide");
+    wide.says("container b: image nowhere/b: no image");
+}

@@ -74,7 +74,7 @@ fn a_wait_that_takes_too_long_says_for_what() {
         .sandbox
         .ok("create -f manifests/gated.yaml --no-wait");
     session.sandbox.until_pet_is("web-0", "Running");
-    let why = "readiness probe has not succeeded yet";
+    let why = "readiness probe has not succeeded: command exited with 1";
     session.sandbox.until_says("describe web", why);
     session.golden("wait web --timeout 2s", "wait-timeout");
     session.golden("wait web --for delete --timeout 0s", "wait-delete-timeout");

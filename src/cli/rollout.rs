@@ -164,7 +164,8 @@ fn status(session: &Session, args: &StatusArgs) -> Result<()> {
             held = true;
         }
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            let message = "timed out waiting for the condition";
+            let words = session.quoted_words_of_set(namespace, object.as_str())?;
+            let message = format!("timed out waiting for the condition{words}");
             let hint = format!("see what it waits for with `petset describe sts/{object}`");
             return Err(Problem::new(Kind::TimedOut, message).hint(hint).into());
         }

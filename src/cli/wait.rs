@@ -169,7 +169,7 @@ impl<'a> ConditionWaiter<'a> {
             let now = Instant::now();
             if now >= deadline {
                 self.bar.end();
-                return Err(self.timed_out(&waiting).into());
+                return Err(self.timed_out(subject, &waiting)?.into());
             }
             self.expect_supervisor()?;
             let delay = self.bar.delay().map(|delay| now + delay);
@@ -178,11 +178,23 @@ impl<'a> ConditionWaiter<'a> {
         }
     }
 
-    fn timed_out(&self, waiting: &str) -> Problem {
+    fn timed_out(&self, subject: &Subject, waiting: &str) -> Result<Problem> {
         let message = format!("timed out waiting for the condition: {waiting}");
         let hint = "allow more time with --timeout, or see how far it is with `petset get all`";
         let allowed = self.args.timeout.as_secs_f64();
-        Problem::new(Kind::TimedOut, format!("{message} (after {allowed}s)")).hint(hint)
+        let words = self.quoted_words(subject)?;
+        let message = format!("{message} (after {allowed}s){words}");
+        Ok(Problem::new(Kind::TimedOut, message).hint(hint))
+    }
+
+    /// Quotes the last lines of the pet that is waited for, where it is to become ready.
+    fn quoted_words(&self, subject: &Subject) -> Result<String> {
+        let (session, namespace) = (self.session, &self.session.namespace);
+        match (&self.args.condition, subject) {
+            (Condition::Delete, _) => Ok(String::new()),
+            (_, Subject::Set { name, .. }) => session.quoted_words_of_set(namespace, name.as_str()),
+            (_, Subject::Pet { name, .. }) => Ok(session.quoted_words(namespace, name.as_str())),
+        }
     }
 
     /// Starts a supervisor if none runs. One that has exited by itself has nothing to do, and is

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::{
-    ContainerStatus, PersistentVolumeClaimVolumeSource, Pod, PodSpec, PodStatus, Volume,
+    PersistentVolumeClaimVolumeSource, Pod, PodSpec, PodStatus, Volume,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
 use super::name::claim_name;
-use super::pod::{condition, controller_of};
+use super::pod::{condition, controller_of, is_hopeless};
 use super::printer::why_not_ready;
 use super::revision::template_of;
 use super::set::{PETSET, Set, controller_reference};
@@ -33,10 +33,6 @@ pub const INITIALIZED_ANNOTATION: &str = "pod.alpha.kubernetes.io/initialized";
 
 /// On a pod: how far the command is that runs before it goes for good, as JSON ([`ScaleDownHook`]).
 pub const HOOK_ANNOTATION: &str = "petset.dev/pre-scale-down-outcome";
-
-/// A container that was restarted so often in vain will not mend itself (31 s with the default
-/// back-off).
-const HOPELESS_RESTARTS: i32 = 6;
 
 /// A pet as it is now: what its set needs to know of its pod.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -203,18 +199,6 @@ fn hook_of(meta: &ObjectMeta) -> Option<ScaleDownHook> {
 fn is_stuck(status: &PodStatus) -> bool {
     let lists = [&status.init_container_statuses, &status.container_statuses];
     lists.into_iter().flatten().flatten().any(is_hopeless)
-}
-
-fn is_hopeless(container: &ContainerStatus) -> bool {
-    let state = container.state.as_ref();
-    let waiting = state.and_then(|state| state.waiting.as_ref());
-    match waiting.and_then(|waiting| waiting.reason.as_deref()) {
-        Some("CrashLoopBackOff") => container.restart_count >= HOPELESS_RESTARTS,
-        Some(
-            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "CreateContainerConfigError",
-        ) => true,
-        _ => false,
-    }
 }
 
 fn is_held(meta: &ObjectMeta) -> bool {

@@ -1,7 +1,11 @@
 //! Facts about a pod: the set that controls it, and whether it is ready.
 
-use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+
+/// A container that was restarted so often in vain will not mend itself (31 s with the default
+/// back-off).
+const HOPELESS_RESTARTS: i32 = 6;
 
 /// Returns the owner that controls an object, if there is one.
 pub(crate) fn controller_of(meta: &ObjectMeta) -> Option<&OwnerReference> {
@@ -31,4 +35,17 @@ pub(crate) fn condition<'s>(status: &'s PodStatus, of: &str) -> Option<&'s PodCo
 /// Returns whether the condition of this type is true.
 pub(crate) fn is_true(status: &PodStatus, of: &str) -> bool {
     condition(status, of).is_some_and(|condition| condition.status == "True")
+}
+
+/// Returns whether a container will not become ready without a change by the user.
+pub(crate) fn is_hopeless(container: &ContainerStatus) -> bool {
+    let state = container.state.as_ref();
+    let waiting = state.and_then(|state| state.waiting.as_ref());
+    match waiting.and_then(|waiting| waiting.reason.as_deref()) {
+        Some("CrashLoopBackOff") => container.restart_count >= HOPELESS_RESTARTS,
+        Some(
+            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "CreateContainerConfigError",
+        ) => true,
+        _ => false,
+    }
 }

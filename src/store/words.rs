@@ -4,39 +4,34 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::Pod;
 
 use super::PetLayout;
+use crate::model::printer::culprit;
 
 /// How many lines count as the last ones, and how much of the file is looked at for them.
 const LINES: usize = 10;
 const REACH: u64 = 8 << 10;
 
 /// Returns the last lines of the container that keeps a pod from being ready.
+///
+/// The files may still hold the log of an earlier pod of the same name: a container that has not
+/// run in this one has no last lines.
 pub(crate) fn last_words(files: &PetLayout, pod: &Pod) -> Vec<String> {
     let Some(container) = culprit(pod) else {
         return Vec::new();
     };
-    let lines = tail(&files.log(&container));
-    if lines.is_empty() {
-        return tail(&files.previous_log(&container));
+    let last = container.last_state.as_ref();
+    let last = last.and_then(|state| state.terminated.as_ref());
+    let ran_before = last.is_some_and(|end| end.container_id.is_some());
+    if container.container_id.is_none() && !ran_before {
+        return Vec::new();
+    }
+    let lines = tail(&files.log(&container.name));
+    if lines.is_empty() && ran_before && container.restart_count > 0 {
+        return tail(&files.previous_log(&container.name));
     }
     lines
-}
-
-/// Names the first init step that has not succeeded, else the first main container not ready.
-fn culprit(pod: &Pod) -> Option<String> {
-    let status = pod.status.as_ref()?;
-    let succeeded = |container: &&ContainerStatus| {
-        let state = container.state.as_ref();
-        let ended = state.and_then(|state| state.terminated.as_ref());
-        ended.is_some_and(|ended| ended.exit_code == 0) || container.started == Some(true)
-    };
-    let mut init = status.init_container_statuses.iter().flatten();
-    let mut main = status.container_statuses.iter().flatten();
-    let step = init.find(|step| !succeeded(step));
-    let culprit = step.or_else(|| main.find(|container| !container.ready));
-    culprit.map(|container| container.name.clone())
 }
 
 /// Returns the last lines of a file; one that cannot be read has none.

@@ -147,7 +147,9 @@ fn write_conditions(status: &PodStatus, page: &mut Page) {
     }
     page.heading(0, "Conditions");
     page.row(1, &["Type", "Status", "Message"]);
-    for condition in conditions {
+    // A probe's words are part of `Waits For`.
+    let probe = printer::probe_condition("");
+    for condition in conditions.iter().filter(|it| !it.type_.starts_with(&probe)) {
         let message = condition.message.as_deref().unwrap_or_default();
         page.row(1, &[&condition.type_, &condition.status, message]);
     }

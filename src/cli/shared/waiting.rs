@@ -157,6 +157,43 @@ impl Session {
         pod.map_or_else(Vec::new, |pod| store::last_words(&files, &pod))
     }
 
+    /// Quotes the last lines of the pet that the first goal which is not reached waits for.
+    fn quoted_words_of(&self, goals: &[Goal]) -> Result<String> {
+        for goal in goals.iter().filter(|goal| goal.needs_pets()) {
+            if matches!(self.progress(goal)?, GoalState::Reached) {
+                continue;
+            }
+            let ObjectRef { namespace, name } = ObjectRef::of(goal.metadata())?;
+            return match goal {
+                Goal::PodUp(_) => Ok(self.quoted_words(&namespace, name.as_str())),
+                Goal::Settled(_)
+                | Goal::Replaced { .. }
+                | Goal::Gone(_)
+                | Goal::Stopped(_)
+                | Goal::PodGone(_)
+                | Goal::PodStopped(_) => self.quoted_words_of_set(&namespace, name.as_str()),
+            };
+        }
+        Ok(String::new())
+    }
+
+    /// Quotes the last lines of the pet that a set waits for, if it waits for one.
+    pub(in crate::cli) fn quoted_words_of_set(
+        &self,
+        namespace: &Namespace,
+        set: &str,
+    ) -> Result<String> {
+        let report = self.report(namespace, set)?;
+        let pet = report.and_then(|report| report.waiting.into_iter().next()?.pet);
+        let words = pet.map(|pet| self.quoted_words(namespace, &pet));
+        Ok(words.unwrap_or_default())
+    }
+
+    /// Quotes the last lines of a pet, as the end of a message.
+    pub(in crate::cli) fn quoted_words(&self, namespace: &Namespace, pet: &str) -> String {
+        quoted(pet, &self.last_words(namespace, pet))
+    }
+
     fn until_gone(&self, set: &StatefulSet, report: Option<SetReport>) -> Result<GoalState> {
         let ObjectRef { namespace, name } = ObjectRef::of(&set.metadata)?;
         let wanted: Option<StatefulSet> = self.store.find(&namespace, &name)?;
@@ -300,7 +337,9 @@ impl<'a> GoalWaiter<'a> {
             self.progress.waits_for(&waiting);
             if Instant::now() >= deadline {
                 self.progress.end();
+                let words = self.session.quoted_words_of(goals)?;
                 let message = format!("not done within {}s: {waiting}", timeout.as_secs());
+                let message = message + &words;
                 let hint = "the work goes on; see how far it is with `petset get all`";
                 return Err(Problem::new(Kind::TimedOut, message).hint(hint).into());
             }

@@ -216,6 +216,19 @@ impl Container {
         probes.all(|probe| probe.kind != kind || probe.passes())
     }
 
+    /// Returns why the probe that keeps it from being ready fails.
+    pub(super) fn probe_fault(&self) -> Option<&str> {
+        let runs = matches!(&self.state, State::Running(run) if !run.hook_pending);
+        let kind = match self.passes(ProbeKind::Startup) {
+            true => ProbeKind::Readiness,
+            false => ProbeKind::Startup,
+        };
+        let mut probes = self.probes.iter().filter(|_| runs);
+        probes
+            .find(|probe| probe.kind == kind && !probe.passes())?
+            .fault()
+    }
+
     /// Lists the probes to run now, and when the next one is due.
     ///
     /// While the pod stops nothing is probed: it is not ready then, whatever readiness says (V46).

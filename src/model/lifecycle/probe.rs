@@ -8,6 +8,8 @@ use super::clock::seconds;
 
 /// The first pause of a probe that has never succeeded.
 const EAGER: Duration = Duration::from_millis(10);
+/// How long failures of a program that may still be starting are not shown in the status.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The kind of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +89,10 @@ pub(super) struct Probe {
     /// The pause before the next try while it has never succeeded.
     eager: Option<Duration>,
     told: Option<String>,
+    /// From when on a failure is shown.
+    shown_from: Duration,
+    /// The words of the last failure, if no success came after it.
+    fault: Option<String>,
 }
 
 impl Probe {
@@ -110,12 +116,16 @@ impl Probe {
             counted: None,
             eager: None,
             told: None,
+            shown_from: Duration::ZERO,
+            fault: None,
         }
     }
 
     /// Begins anew with a run that started at `started`.
     pub(super) fn begin(&mut self, started: Duration, has_startup: bool) {
         self.due = Some(started + self.delay);
+        self.shown_from = started + self.delay + PATIENCE;
+        self.fault = None;
         self.in_flight = false;
         self.result = None;
         self.streak = (false, 0);
@@ -141,6 +151,7 @@ impl Probe {
     pub(super) fn note(&mut self, outcome: &ProbeOutcome, now: Duration) -> ProbeVerdict {
         self.in_flight = false;
         let last_due = self.due.unwrap_or(now);
+        self.note_fault(outcome, now);
         let verdict = match outcome {
             ProbeOutcome::Success => self.succeed(),
             ProbeOutcome::Failure(message) => self.fail(message, now),
@@ -153,6 +164,22 @@ impl Probe {
             || self.kind == ProbeKind::Startup && self.result == Some(true);
         self.due = (!settled).then(|| self.next_due(last_due, now));
         verdict
+    }
+
+    /// Returns the words of its last failure.
+    pub(super) fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
+    }
+
+    fn note_fault(&mut self, outcome: &ProbeOutcome, now: Duration) {
+        match outcome {
+            ProbeOutcome::Success => self.fault = None,
+            ProbeOutcome::Failure(words) | ProbeOutcome::Error(words) => {
+                if now >= self.shown_from {
+                    self.fault = Some(words.clone());
+                }
+            }
+        }
     }
 
     fn succeed(&mut self) -> ProbeVerdict {

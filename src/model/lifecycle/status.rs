@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::container::{Container, ContainerRole, State, Wait, halfway};
 use super::machine::PodMachine;
 use super::run::container_id;
+use crate::model::printer::{post_start_message, probe_condition};
 
 impl PodMachine {
     pub(super) fn refresh_status(&mut self) {
@@ -54,9 +55,12 @@ impl PodMachine {
                 state.waiting = Some(self.waiting(container, why, *since, *until));
             }
             State::Starting | State::Running(_) => {
-                let why = &Wait::Turn;
                 let never = Duration::ZERO;
-                state.waiting = Some(self.waiting(container, why, never, never));
+                let mut waiting = self.waiting(container, &Wait::Turn, never, never);
+                if container.is_running() {
+                    waiting.message = Some(post_start_message(&container.name));
+                }
+                state.waiting = Some(waiting);
             }
         }
         state
@@ -135,12 +139,23 @@ impl PodMachine {
             _ => containers_ready.clone(),
         };
         let condition = |kind, doubt| self.condition(kind, doubt);
-        vec![
+        let mut conditions = vec![
             condition("PodScheduled", Truth::of(None)),
             condition("Initialized", initialized),
             condition("ContainersReady", Truth::of(containers_ready)),
             condition("Ready", Truth::of(ready)),
-        ]
+        ];
+        let probed = self.containers.iter();
+        conditions.extend(probed.filter_map(|container| {
+            let fault = container.probe_fault()?;
+            let doubt = Doubt {
+                reason: "ProbeFailed",
+                message: Some(fault.to_owned()),
+            };
+            let kind = probe_condition(&container.name);
+            Some(self.condition(&kind, Truth::of(Some(doubt))))
+        }));
+        conditions
     }
 
     fn initialized(&self, phase: &str) -> Truth {

@@ -320,6 +320,32 @@ fn a_pet_that_is_not_ready_says_why_in_one_sentence() {
         ),
         (&[], &["run"], "readiness probe has not succeeded yet"),
         (
+            &[],
+            &["run", "wait:ErrImagePull:no program"],
+            "container c1: image img: no program",
+        ),
+        (
+            &[],
+            &[
+                "wait:CrashLoopBackOff:back-off 4s restarting x",
+                "wait:InvalidImageName:bad",
+            ],
+            "container c1: image img: bad",
+        ),
+        (
+            &[],
+            &["wait:ContainerCreating", "end:0:Completed", "end:1:Error"],
+            "container c2 ended with exit code 1",
+        ),
+        (
+            &[],
+            &[
+                "wait:ContainerCreating:postStart of c0 still runs",
+                "wait:ContainerCreating",
+            ],
+            "postStart of c0 still runs",
+        ),
+        (
             &["~run"],
             &["ready"],
             "container i0: readiness probe has not succeeded yet",
@@ -368,4 +394,25 @@ fn a_crash_and_a_failing_probe_are_told_with_their_cause() {
     pod.status.as_mut().unwrap().conditions = Some(conditions);
     let why = format!("readiness probe has not succeeded: {fault}");
     assert_eq!(why_not_ready(&pod), Some(why));
+}
+
+#[test]
+fn the_lines_of_a_probe_are_one_line_and_of_many_the_last_counts() {
+    let why = |message: &str| {
+        let mut pod = staged(&[], &["run"], "Running", &[]);
+        let kind = probe_condition("c0");
+        let condition = json!({"type": kind, "status": "False", "message": message});
+        let conditions = vec![serde_json::from_value(condition).unwrap()];
+        pod.status.as_mut().unwrap().conditions = Some(conditions);
+        why_not_ready(&pod).unwrap()
+    };
+    let of = |fault: &str| format!("readiness probe has not succeeded: {fault}");
+    assert_eq!(why("no\n\n  nor yes\n"), of("no; nor yes"));
+    let trace = format!("Traceback\n{}\nKeyError: 'up'", "at x\n".repeat(100));
+    assert_eq!(why(&trace), of("KeyError: 'up'"));
+    assert_eq!(
+        why(&"é".repeat(300)),
+        of(&format!("{}...", "é".repeat(200)))
+    );
+    assert_eq!(why("\n"), "readiness probe has not succeeded yet");
 }

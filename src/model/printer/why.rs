@@ -7,13 +7,75 @@ use k8s_openapi::api::core::v1::{
 use super::{
     InitStep, is_running, is_sidecar, ready_counts, reason_of, terminated, unfinished_init, waiting,
 };
-use crate::model::pod::is_true;
+use crate::model::pod::{is_hopeless, is_true};
+
+/// The longest words of a probe that a sentence holds.
+const LONG: usize = 200;
 
 /// Names the condition in which a runner keeps why a container's probe has not succeeded: its
 /// status is `False` and its message the probe's own words.
 #[must_use]
 pub fn probe_condition(container: &str) -> String {
-    format!("petset/probe-{container}")
+    format!("petset.dev/probe-{container}")
+}
+
+/// Returns the message of a container that waits for its own hook to end.
+#[must_use]
+pub fn post_start_message(container: &str) -> String {
+    format!("postStart of {container} still runs")
+}
+
+/// Returns the container that keeps a pod from being ready: the init step whose turn it is, else
+/// what halts, before what only has not come so far.
+#[must_use]
+pub fn culprit(pod: &Pod) -> Option<&ContainerStatus> {
+    let status = pod.status.as_ref()?;
+    if let Some(step) = unfinished_init(pod).filter(|_| !is_true(status, "Initialized")) {
+        return Some(step.status);
+    }
+    let spec = pod.spec.as_ref();
+    let init = status.init_container_statuses.iter().flatten();
+    let sidecars = init.filter(|container| is_sidecar(spec, &container.name));
+    let containers = status.container_statuses.iter().flatten();
+    let unready = sidecars.chain(containers).filter(|one| !one.ready);
+    unready.min_by_key(|container| Gravity::of(container))
+}
+
+/// How much a container that is not ready needs attention, the most first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Gravity {
+    Hopeless,
+    Failing,
+    Unready,
+    Unstarted,
+    Completed,
+}
+
+impl Gravity {
+    fn of(container: &ContainerStatus) -> Self {
+        if is_hopeless(container) {
+            return Self::Hopeless;
+        }
+        if let Some(end) = terminated(container) {
+            return match end.exit_code {
+                0 => Self::Completed,
+                _ => Self::Failing,
+            };
+        }
+        match waiting(container) {
+            None if is_running(container) => Self::Unready,
+            None => Self::Unstarted,
+            Some(waiting) if is_in_post_start(container, waiting) => Self::Unready,
+            Some(waiting) => match reason_of(waiting) {
+                None | Some("PodInitializing" | "ContainerCreating") => Self::Unstarted,
+                Some(_) => Self::Failing,
+            },
+        }
+    }
+}
+
+fn is_in_post_start(container: &ContainerStatus, waiting: &ContainerStateWaiting) -> bool {
+    waiting.message.as_ref() == Some(&post_start_message(&container.name))
 }
 
 /// Says in one sentence why a pet is not ready; nothing where it is.
@@ -40,12 +102,7 @@ pub fn why_not_ready(pod: &Pod) -> Option<String> {
     if let Some(step) = unfinished_init(pod).filter(|_| !is_true(status, "Initialized")) {
         return Some(why_initializing(pod, &step));
     }
-    let spec = pod.spec.as_ref();
-    let init = status.init_container_statuses.iter().flatten();
-    let sidecars = init.filter(|container| is_sidecar(spec, &container.name));
-    let containers = status.container_statuses.iter().flatten();
-    let mut unready = sidecars.chain(containers).filter(|one| !one.ready);
-    let container = unready.next().map(|container| told(pod, container));
+    let container = culprit(pod).map(|container| told(pod, container));
     let message = status.message.clone().filter(|message| !message.is_empty());
     let vague = || match status.phase.as_deref() {
         Some("Running") => "its containers are ready, and it will be in a moment".to_owned(),
@@ -92,6 +149,8 @@ enum WaitCause {
     Named(String),
     /// A fault in words that also stand alone.
     Cause(String),
+    /// A sentence that names the container itself.
+    Whole(String),
 }
 
 impl WaitCause {
@@ -99,6 +158,7 @@ impl WaitCause {
         match self {
             Self::State(text) => format!("container {container} {text}"),
             Self::Named(text) | Self::Cause(text) => format!("container {container}: {text}"),
+            Self::Whole(text) => text,
         }
     }
 }
@@ -108,9 +168,10 @@ fn told(pod: &Pod, container: &ContainerStatus) -> String {
     let (_, total) = ready_counts(pod);
     match why_unready(pod, container) {
         WaitCause::Cause(text) if total == 1 => text,
-        fault @ (WaitCause::State(_) | WaitCause::Named(_) | WaitCause::Cause(_)) => {
-            fault.told_of(&container.name)
-        }
+        fault @ (WaitCause::State(_)
+        | WaitCause::Named(_)
+        | WaitCause::Cause(_)
+        | WaitCause::Whole(_)) => fault.told_of(&container.name),
     }
 }
 
@@ -138,11 +199,30 @@ fn probe_fault(pod: &Pod, container: &str) -> Option<String> {
     let name = probe_condition(container);
     let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
     let fault = conditions.find(|known| known.type_ == name && known.status == "False")?;
-    fault.message.clone().filter(|fault| !fault.is_empty())
+    let fault = one_line(fault.message.as_deref()?);
+    Some(fault).filter(|fault| !fault.is_empty())
+}
+
+/// Joins the lines of a message; of a long one, such as a stack trace, the last line counts.
+fn one_line(message: &str) -> String {
+    let lines = message.lines().map(str::trim).filter(|it| !it.is_empty());
+    let lines: Vec<&str> = lines.collect();
+    let all = lines.join("; ");
+    if all.chars().count() <= LONG {
+        return all;
+    }
+    let last = lines.last().copied().unwrap_or_default();
+    match last.char_indices().nth(LONG) {
+        Some((end, _)) => format!("{}...", &last[..end]),
+        None => last.to_owned(),
+    }
 }
 
 fn why_waiting(container: &ContainerStatus, waiting: &ContainerStateWaiting) -> WaitCause {
     let message = waiting.message.as_deref().unwrap_or_default();
+    if is_in_post_start(container, waiting) {
+        return WaitCause::Whole(message.to_owned());
+    }
     // An example may follow on lines of its own; `describe` shows it.
     let first_line = message.lines().next().unwrap_or_default();
     let first_line = first_line.trim_end_matches(", for example:");

@@ -159,3 +159,45 @@ fn a_condition_keeps_its_time_while_its_status_stays() {
     story.started("app");
     assert_ne!(since(&story), first);
 }
+
+#[test]
+fn the_words_of_a_failing_probe_are_in_the_status_until_it_succeeds() {
+    let fault = |story: &Story| {
+        let kind = crate::model::printer::probe_condition("app");
+        let mut all = story.pet.status().conditions.iter().flatten();
+        all.find(|it| it.type_ == kind)?.message.clone()
+    };
+    let (mut story, _) = Story::of(probing("readinessProbe", json!({})));
+    story.started("app");
+    story.probed("app", ProbeKind::Readiness, false);
+    assert_eq!(fault(&story), None, "it has only just started");
+    for _ in 0..8 {
+        story.wakes();
+        story.probed("app", ProbeKind::Readiness, false);
+    }
+    assert_eq!(fault(&story).as_deref(), Some("no"));
+    story.wakes();
+    story.probed("app", ProbeKind::Readiness, true);
+    assert_eq!(fault(&story), None);
+
+    let spec = json!({"startupProbe": {"exec": {}, "failureThreshold": 9}, "readinessProbe": {"exec": {}}});
+    let (mut story, _) = Story::of(only(with("app", spec)));
+    story.started("app");
+    story.after_seconds(1);
+    story.probed("app", ProbeKind::Startup, false);
+    assert_eq!(fault(&story).as_deref(), Some("no"), "the startup probe's");
+    story.ends("app", 1);
+    assert_eq!(fault(&story), None, "it does not run");
+}
+
+#[test]
+fn a_container_whose_hook_runs_says_so_and_the_next_one_does_not() {
+    let hook = json!({"lifecycle": {"postStart": {"exec": {}}}});
+    let (mut story, _) = Story::of(json!({"containers": [with("one", hook), named("two")]}));
+    assert_eq!(story.started("one"), "PostStart one");
+    assert_eq!(story.shown("one").word, "ContainerCreating");
+    assert_eq!(story.shown("one").message, "postStart of one still runs");
+    assert_eq!(story.shown("two").message, "");
+    story.hooked("one", HookKind::PostStart, Ok(()));
+    assert_eq!(story.shown("one").message, "");
+}
