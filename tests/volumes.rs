@@ -112,3 +112,32 @@ fn removing_all_volumes_of_a_deleted_set_leaves_those_of_others() {
     assert!(!sandbox.file("volumes/default/data-web-0").exists());
     assert!(sandbox.file("volumes/default/data-other-0").is_dir());
 }
+
+#[test]
+fn a_missing_host_path_without_a_type_becomes_a_directory() {
+    let sandbox = Sandbox::new();
+    for level in ["none", "auto"] {
+        let missing = sandbox.scratch().join(level).join("deep");
+        let text = format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {level}}}\nspec:\n  containers:\n  \
+             - {{name: c, image: busybox, command: [sleep, '600'],\n     \
+             volumeMounts: [{{name: d, mountPath: /data}}]}}\n  \
+             volumes: [{{name: d, hostPath: {{path: {missing:?}}}}}]\n"
+        );
+        let file = sandbox.manifest(&format!("{level}.yaml"), &text);
+        sandbox.ok(&format!(
+            "create -f {file} --isolation {level} --timeout 60s"
+        ));
+        assert!(missing.is_dir(), "{level}");
+    }
+    std::fs::write(sandbox.scratch().join("file"), "").unwrap();
+    let file = sandbox.scratch().join("file/below");
+    let text = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: w}}\nspec:\n  containers:\n  \
+         - {{name: c, image: busybox, command: [sleep, '600']}}\n  \
+         volumes: [{{name: d, hostPath: {{path: {file:?}}}}}]\n"
+    );
+    let manifest = sandbox.manifest("w.yaml", &text);
+    sandbox.ok(&format!("create -f {manifest} --no-wait"));
+    sandbox.events_say(&[&format!("{}: ", file.display())]);
+}

@@ -186,13 +186,14 @@ fn make_empty(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(0o777))
 }
 
-/// Checks or makes a path of the host, by its type (V05).
+/// Checks or makes a path of the host, by its type (V05). Without a type a missing path becomes a
+/// directory, as containerd and CRI-O make it.
 fn host_path(source: &HostPathVolumeSource) -> Result<PathBuf, Problem> {
     let path = PathBuf::from(&source.path);
     let shown = |error: io::Error| format!("{}: {error}", path.display());
     let kind = source.type_.as_deref().unwrap_or_default();
     match kind {
-        "DirectoryOrCreate" if !path.exists() => {
+        "" | "DirectoryOrCreate" if !path.exists() => {
             let mut builder = DirBuilder::new();
             let made = builder.recursive(true).mode(0o755).create(&path);
             made.map_err(shown)?;

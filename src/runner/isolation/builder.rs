@@ -12,7 +12,7 @@ use rustix::net::RecvFlags;
 use rustix::thread::ThreadNameSpaceType;
 
 use super::message::{Message, WorkOutcome, link};
-use super::step::MountStep;
+use super::step::{MountStep, words};
 use crate::problem::Problem;
 use crate::sys::{self, Fork, NamespaceFlags};
 
@@ -46,11 +46,14 @@ pub(super) fn build(
     let outcome = WorkOutcome::receive(&own).map_err(fault)?;
     if let Some((step, error)) = outcome.failed {
         return Err(Problem::failed(match steps.get(step) {
-            Some(step) => format!("{step}: {error}"),
+            Some(step) => format!("{}: {error}", words(steps, step)),
             None => format!("entering the sandbox: {error}"),
         }));
     }
-    let lack = |(step, error): &(usize, io::Error)| Some(lack(steps.get(*step)?, error));
+    let lack = |(step, error): &(usize, io::Error)| {
+        let step = words(steps, steps.get(*step)?);
+        Some(lack(&step, error))
+    };
     Ok(MountNamespace {
         lacks: outcome.skipped.iter().filter_map(lack).collect(),
         // The builder keeps it until `own` is closed.
@@ -107,7 +110,7 @@ fn take(steps: &[MountStep], link: BorrowedFd<'_>) -> Message {
 }
 
 /// Returns the warning about a step that was left out.
-fn lack(step: &MountStep, error: &io::Error) -> String {
+fn lack(step: &str, error: &io::Error) -> String {
     format!(
         "{step} under an overlay: {error}; nothing below it can be changed, and no volume be \
          mounted where it has no directory"

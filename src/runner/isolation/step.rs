@@ -2,7 +2,6 @@
 //! been forked can take it: no step allocates.
 
 use std::ffi::{CStr, CString};
-use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -184,36 +183,77 @@ fn bind(from: &CStr, at: &CStr, read_only: bool) -> io::Result<()> {
     Ok(())
 }
 
-impl fmt::Display for MountStep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::MakePrivate => f.write_str("making mounts private"),
-            Self::ChangeDir(path) => write!(f, "entering {}", path.to_string_lossy()),
-            Self::Dir { at, .. } => write!(f, "making {}", at.to_string_lossy()),
-            Self::Mode { at, .. } => write!(f, "opening {}", at.to_string_lossy()),
-            Self::File { at, .. } => write!(f, "writing {}", at.to_string_lossy()),
-            Self::Link { at, .. } => write!(f, "linking {}", at.to_string_lossy()),
-            Self::Unmount(at) => write!(f, "clearing {}", at.to_string_lossy()),
-            Self::Opaque { at, .. } => write!(f, "hiding what is below {}", at.to_string_lossy()),
-            Self::Mount { kind, at, .. } => {
-                write!(
-                    f,
-                    "mounting {} at {}",
-                    kind.to_string_lossy(),
-                    at.to_string_lossy()
-                )
-            }
-            Self::Overlay { lower, .. } => write!(f, "showing {}", lower.to_string_lossy()),
-            Self::Bind { from, at, .. } => {
-                write!(
-                    f,
-                    "mounting {} at {}",
-                    from.to_string_lossy(),
-                    at.to_string_lossy()
-                )
-            }
-            Self::RemountReadOnly(at) => write!(f, "making {} read-only", at.to_string_lossy()),
-            Self::PivotRoot => f.write_str("changing the root"),
+/// Returns what a step does, with the paths that the container sees.
+pub(super) fn words(steps: &[MountStep], step: &MountStep) -> String {
+    let mut overlays: Vec<&CStr> = Vec::new();
+    for step in steps {
+        if let MountStep::Overlay { at, .. } = step {
+            overlays.push(at);
         }
+    }
+    let shown = |at: &CStr| shown(&overlays, at);
+    let path = |path: &CStr| path.to_string_lossy().into_owned();
+    match step {
+        MountStep::MakePrivate => "making mounts private".to_owned(),
+        MountStep::ChangeDir(at) => format!("entering {}", shown(at)),
+        MountStep::Dir { at, .. } => format!("making {}", shown(at)),
+        MountStep::Mode { at, .. } => format!("opening {}", shown(at)),
+        MountStep::File { at, .. } => format!("writing {}", shown(at)),
+        MountStep::Link { at, .. } => format!("linking {}", shown(at)),
+        MountStep::Unmount(at) => format!("clearing {}", shown(at)),
+        MountStep::Opaque { at, .. } => format!("hiding what is below {}", shown(at)),
+        MountStep::Mount { kind, at, .. } => format!("mounting {} at {}", path(kind), shown(at)),
+        MountStep::Overlay { lower, .. } => format!("showing {}", path(lower)),
+        MountStep::Bind { from, at, .. } => format!("mounting {} at {}", path(from), shown(at)),
+        MountStep::RemountReadOnly(at) => format!("making {} read-only", shown(at)),
+        MountStep::PivotRoot => "changing the root".to_owned(),
+    }
+}
+
+/// Returns the path that the container sees, for one of the staging directory: `r` is the root,
+/// and `u/0` the upper layer of the first overlay.
+fn shown(overlays: &[&CStr], at: &CStr) -> String {
+    let at = at.to_string_lossy();
+    if let Some(rest) = at.strip_prefix("u/") {
+        let (number, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let overlay = number.parse().ok().and_then(|it: usize| overlays.get(it));
+        if let Some(overlay) = overlay {
+            return shown(&[], overlay) + rest;
+        }
+    }
+    match at.strip_prefix('r') {
+        Some("") => "/".to_owned(),
+        Some(path) if path.starts_with('/') => path.to_owned(),
+        _ => at.into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_fails_names_the_path_of_the_manifest() {
+        let (read_only, mode, owner) = (false, 0o755, None);
+        let bind = MountStep::Bind {
+            from: c_path("/srv/x"),
+            at: c_path("r/data"),
+            read_only,
+        };
+        let overlay = MountStep::Overlay {
+            at: c_path("r/var"),
+            lower: c_path("/var"),
+            options: c_path(""),
+        };
+        let at = c_path("u/0/lib/data");
+        let dir = MountStep::Dir { at, mode, owner };
+        let steps = [overlay, bind, dir];
+        let all: Vec<String> = steps.iter().map(|step| words(&steps, step)).collect();
+        let wanted = [
+            "showing /var",
+            "mounting /srv/x at /data",
+            "making /var/lib/data",
+        ];
+        assert_eq!(all, wanted);
     }
 }

@@ -225,7 +225,8 @@ fn v05_paths_of_the_host_are_checked_by_type() {
     fs::create_dir(path("dir")).unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
     let cases = [
-        ("none", "", None),
+        ("untyped/dir", "", None),
+        ("file", "", None),
         ("new/dir", "DirectoryOrCreate", None),
         ("new-file", "FileOrCreate", None),
         ("dir", "Directory", None),
@@ -249,6 +250,7 @@ fn v05_paths_of_the_host_are_checked_by_type() {
         });
         assert_eq!(sandbox.prepare(volumes).err(), fault, "{name} {kind}");
     }
+    assert_eq!(mode(path("untyped/dir")), 0o755);
     assert_eq!(mode(path("new/dir")), 0o755);
     assert_eq!(mode(path("new-file")), 0o644);
     assert!(!path("none").exists());
