@@ -165,3 +165,59 @@ fn the_container_that_halts_is_named_and_not_the_first_unready_one() {
     let wide = sandbox.ok("get pods -o wide");
     wide.says("container b: image nowhere/b: no image");
 }
+
+/// A pod of an HTTP server that redirects `/slash` to another host, and a probe of `path`.
+fn served(sandbox: &Sandbox, name: &str, path: &str) -> String {
+    let text = format!(
+        "apiVersion: v1
+kind: Pod
+metadata: {{name: {name}}}
+spec:
+  containers:
+  - name: c
+    image: python
+    command:
+    - python3
+    - -uc
+    - |
+      import os
+      from http.server import *
+      class H(BaseHTTPRequestHandler):
+          def do_GET(s):
+              print(s.requestline)
+              s.send_response({{'/slash': 302, '/': 200, '/a%20b?x=%zz': 200}}.get(s.path, 500))
+              s.send_header('Location', '//other/')
+              s.end_headers()
+          def log_message(s, *a): pass
+      HTTPServer((os.environ['POD_IP'], 8080), H).serve_forever()
+    env: [{{name: POD_IP, valueFrom: {{fieldRef: {{fieldPath: status.podIP}}}}}}]
+    readinessProbe: {{periodSeconds: 1, httpGet: {{path: {path:?}, port: 8080}}}}
+"
+    );
+    sandbox.manifest(&format!("{name}.yaml"), &text)
+}
+
+#[test]
+fn the_path_of_an_http_probe_is_sent_as_the_kubelet_parses_it() {
+    let sandbox = Sandbox::new();
+    let paths = [
+        ("fragment", "/#/status", "GET / "),
+        ("space", "a b?x=%zz#y", "GET /a%20b?x=%zz "),
+    ];
+    for (name, path, line) in paths {
+        let file = served(&sandbox, name, path);
+        sandbox.ok(&format!("create -f {file} --timeout 60s"));
+        sandbox.ok(&format!("logs {name}")).says(line);
+    }
+}
+
+#[test]
+fn a_redirect_to_another_host_without_a_scheme_is_a_success_with_a_warning() {
+    let sandbox = Sandbox::new();
+    let file = served(&sandbox, "a", "/slash");
+    sandbox.ok(&format!("create -f {file} --timeout 60s"));
+    sandbox.events_say(&["ProbeWarning"]);
+    sandbox
+        .ok("events")
+        .says("Readiness probe warning: Probe terminated redirects");
+}

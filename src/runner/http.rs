@@ -6,10 +6,13 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use super::isolation::Dialer;
+use super::url::{self, Redirect};
 
 /// The most that is read of a head; a longer one is not HTTP that we want to know.
 const MOST: usize = 16 << 10;
 const REDIRECTS: usize = 10;
+/// The statuses whose `Location` is followed.
+const REDIRECTING: [u16; 5] = [301, 302, 303, 307, 308];
 
 /// A request to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +27,7 @@ pub(super) struct HttpRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct HttpResponse {
     pub(super) status: u16,
-    location: Option<String>,
+    pub(super) location: Option<String>,
 }
 
 /// Makes a request, following redirects that stay on the host; one that leaves it is returned.
@@ -41,7 +44,7 @@ pub(super) fn fetch(
             once(&request, until, dialer).map_err(|fault| format!("Get {url:?}: {fault}"))?;
         let location = response.location.as_deref();
         match location.and_then(|location| followed(&request, location)) {
-            Some(next) if (300..400).contains(&response.status) => request = next,
+            Some(next) if REDIRECTING.contains(&response.status) => request = next,
             _ => return Ok(response),
         }
     }
@@ -52,34 +55,21 @@ pub(super) fn fetch(
 
 /// Returns the request that a redirect leads to, unless it leads to another host.
 fn followed(request: &HttpRequest, location: &str) -> Option<HttpRequest> {
+    let Redirect { authority, target } = url::redirect(&request.path, location)?;
     let mut next = request.clone();
-    let rest = match location.split_once("://") {
-        None => {
-            next.path = absolute(&request.path, location);
-            return Some(next);
+    next.path = target;
+    if let Some((host, port)) = authority {
+        if bare(host) != bare(&request.host) {
+            return None;
         }
-        Some(("http", rest)) => rest,
-        Some(_) => return None,
-    };
-    let (authority, path) = match rest.find('/') {
-        Some(at) => rest.split_at(at),
-        None => (rest, "/"),
-    };
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) => (host, port.parse().ok()?),
-        None => (authority, 80),
-    };
-    next.port = port;
-    path.clone_into(&mut next.path);
-    (host == request.host).then_some(next)
+        next.port = port;
+    }
+    Some(next)
 }
 
-fn absolute(path: &str, location: &str) -> String {
-    if location.starts_with('/') {
-        return location.to_owned();
-    }
-    let folder = path.rfind('/').map_or("/", |at| &path[..=at]);
-    format!("{folder}{location}")
+/// Returns an IPv6 address without its brackets, and any other host as it is.
+fn bare(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 fn once(
@@ -173,8 +163,7 @@ pub(super) fn connect(
     until: Instant,
     dialer: Option<&Dialer>,
 ) -> Result<TcpStream, Problem> {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let addresses = (bare, port).to_socket_addrs();
+    let addresses = (bare(host), port).to_socket_addrs();
     let addresses = addresses.map_err(|error| format!("dial tcp: lookup {host}: {error}"))?;
     let mut fault = format!("dial tcp: lookup {host}: no such host");
     for address in addresses {
@@ -280,8 +269,14 @@ mod tests {
         ]);
         assert_eq!(fetch(&request(port), PATIENCE, None).unwrap().status, 500);
         assert!(server.join().unwrap()[1].starts_with("GET /other "));
-        let (port, _server) = serve(&["HTTP/1.1 302 Found\r\nLocation: http://elsewhere/\r\n\r\n"]);
-        assert_eq!(fetch(&request(port), PATIENCE, None).unwrap().status, 302);
+        for elsewhere in [
+            &["HTTP/1.1 302 Found\r\nLocation: http://elsewhere/\r\n\r\n"],
+            // Another host of the same scheme, although it looks like a path.
+            &["HTTP/1.1 302 Found\r\nLocation: //elsewhere/\r\n\r\n"],
+        ] {
+            let (port, _server) = serve(elsewhere);
+            assert_eq!(fetch(&request(port), PATIENCE, None).unwrap().status, 302);
+        }
     }
 
     #[test]

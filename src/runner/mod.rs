@@ -16,6 +16,7 @@ mod probes;
 mod rlimit_mark;
 mod spawn;
 mod tree;
+mod url;
 mod user;
 mod userns_helper;
 pub(crate) mod volumes;

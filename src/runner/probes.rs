@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::http::{self, HttpRequest};
+use super::http::{self, HttpRequest, HttpResponse};
 use super::isolation::Dialer;
+use super::url;
 use crate::model::environment::probe_command;
 use crate::model::lifecycle::{ProbeKind, ProbeOutcome};
 use crate::problem::Problem;
@@ -86,12 +87,11 @@ pub(super) fn http_check(
         return Ok(Check::Tcp { host, port });
     }
     let path = http.path.as_deref().unwrap_or("/");
-    let slash = if path.starts_with('/') { "" } else { "/" };
     let headers = http.http_headers.iter().flatten();
     Ok(Check::Http(HttpRequest {
         host,
         port,
-        path: format!("{slash}{path}"),
+        path: url::request_target(path),
         headers: headers
             .map(|it| (it.name.clone(), it.value.clone()))
             .collect(),
@@ -124,6 +124,8 @@ pub(super) enum Reply {
     Connected,
     /// The status code of an HTTP response.
     Status(u16),
+    /// A redirect that was not followed: its status, and where it leads.
+    Redirected(u16, String),
     /// Nothing answered, for this reason.
     Failed(String),
     /// The check was not made.
@@ -131,6 +133,13 @@ pub(super) enum Reply {
 }
 
 impl Reply {
+    fn of(response: HttpResponse) -> Self {
+        match (response.status, response.location) {
+            (status @ 300..400, Some(location)) => Self::Redirected(status, location),
+            (status, _) => Self::Status(status),
+        }
+    }
+
     /// Returns the outcome of a probe that got this reply.
     pub(super) fn probed(self) -> ProbeOutcome {
         match self {
@@ -138,6 +147,9 @@ impl Reply {
             Self::Status(status) => {
                 ProbeOutcome::Failure(format!("HTTP probe failed with statuscode: {status}"))
             }
+            Self::Redirected(status, location) => ProbeOutcome::Warning(format!(
+                "Probe terminated redirects: {status}, Location: {location:?}"
+            )),
             Self::Failed(reason) => ProbeOutcome::Failure(reason),
             Self::Unchecked(reason) => ProbeOutcome::Error(reason.to_owned()),
         }
@@ -146,7 +158,7 @@ impl Reply {
     /// Returns the outcome of a hook that got this reply: any HTTP response is a success.
     pub(super) fn hooked(self) -> Result<(), Problem> {
         match self {
-            Self::Connected | Self::Status(_) => Ok(()),
+            Self::Connected | Self::Status(_) | Self::Redirected(..) => Ok(()),
             Self::Failed(reason) => Err(Problem::failed(reason)),
             Self::Unchecked(reason) => Err(Problem::failed(reason)),
         }
@@ -163,7 +175,7 @@ pub(super) fn look(check: &Check, timeout: Duration, dialer: Option<&Dialer>) ->
             Err(problem) => Reply::Failed(problem.message),
         },
         Check::Http(request) => match http::fetch(request, timeout, dialer) {
-            Ok(response) => Reply::Status(response.status),
+            Ok(response) => Reply::of(response),
             Err(problem) => Reply::Failed(problem.message),
         },
     }
@@ -203,6 +215,10 @@ mod tests {
         assert_eq!(Reply::Status(302).probed(), ProbeOutcome::Success);
         assert_eq!(Reply::Status(500).probed(), ProbeOutcome::Failure(failed));
         assert_eq!(Reply::Status(500).hooked(), Ok(()));
+        let elsewhere = || Reply::Redirected(302, "//other/".to_owned());
+        let warning = "Probe terminated redirects: 302, Location: \"//other/\"".to_owned();
+        assert_eq!(elsewhere().probed(), ProbeOutcome::Warning(warning));
+        assert_eq!(elsewhere().hooked(), Ok(()));
         let refused = || Reply::Failed("connection refused".to_owned());
         assert!(refused().hooked().is_err() && refused().probed() != ProbeOutcome::Success);
     }
@@ -223,8 +239,8 @@ mod tests {
         assert_eq!(checked(https), tcp("127.0.0.9", 8080));
         let fault = checked(json!({"tcpSocket": {"port": "nope"}})).unwrap_err();
         assert_eq!(fault.message, "couldn't find port: nope");
-        let Ok(Check::Http(request)) = checked(json!({"httpGet": {"port": 80, "path": "ok"}}))
-        else {
+        let ok = json!({"httpGet": {"port": 80, "path": "ok#/all"}});
+        let Ok(Check::Http(request)) = checked(ok) else {
             panic!("not an HTTP check");
         };
         assert_eq!((request.path.as_str(), request.port), ("/ok", 80));

@@ -189,7 +189,7 @@ impl PodMachine {
         let grace = probe.grace;
         let name = container.name.clone();
         if verdict.worth_telling {
-            self.report(true, "Unhealthy", outcome.words(kind));
+            self.report(true, outcome.reason(), outcome.words(kind));
         }
         let fatal = match kind {
             ProbeKind::Readiness => false,

@@ -39,6 +39,8 @@ impl ProbeKind {
 pub enum ProbeOutcome {
     /// All is well.
     Success,
+    /// All is well, but for something that the probe did not look into.
+    Warning(String),
     /// The container is not well.
     Failure(String),
     /// The probe itself could not be made: what was known before stays (V43).
@@ -46,7 +48,16 @@ pub enum ProbeOutcome {
 }
 
 impl ProbeOutcome {
-    /// Returns the kubelet's sentence about an outcome that is no success.
+    /// Returns the reason of the event about an outcome that is no plain success.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Warning(_) => "ProbeWarning",
+            Self::Success | Self::Failure(_) | Self::Error(_) => "Unhealthy",
+        }
+    }
+
+    /// Returns the kubelet's sentence about an outcome that is no plain success.
     #[must_use]
     pub fn words(&self, kind: ProbeKind) -> String {
         let word = match kind {
@@ -56,6 +67,7 @@ impl ProbeOutcome {
         };
         match self {
             Self::Success => format!("{word} probe succeeded"),
+            Self::Warning(message) => format!("{word} probe warning: {message}"),
             Self::Failure(message) => format!("{word} probe failed: {message}"),
             Self::Error(message) => format!("{word} probe errored: {message}"),
         }
@@ -153,7 +165,14 @@ impl Probe {
         let last_due = self.due.unwrap_or(now);
         self.note_fault(outcome, now);
         let verdict = match outcome {
-            ProbeOutcome::Success => self.succeed(),
+            ProbeOutcome::Success => {
+                self.told = None;
+                self.succeed(false)
+            }
+            ProbeOutcome::Warning(message) => {
+                let worth_telling = self.is_news(message);
+                self.succeed(worth_telling)
+            }
             ProbeOutcome::Failure(message) => self.fail(message, now),
             ProbeOutcome::Error(message) => ProbeVerdict {
                 turned: None,
@@ -173,7 +192,7 @@ impl Probe {
 
     fn note_fault(&mut self, outcome: &ProbeOutcome, now: Duration) {
         match outcome {
-            ProbeOutcome::Success => self.fault = None,
+            ProbeOutcome::Success | ProbeOutcome::Warning(_) => self.fault = None,
             ProbeOutcome::Failure(words) | ProbeOutcome::Error(words) => {
                 if now >= self.shown_from {
                     self.fault = Some(words.clone());
@@ -182,13 +201,12 @@ impl Probe {
         }
     }
 
-    fn succeed(&mut self) -> ProbeVerdict {
+    fn succeed(&mut self, worth_telling: bool) -> ProbeVerdict {
         self.eager = None;
-        self.told = None;
         let turned = self.count(true, self.success);
         ProbeVerdict {
             turned,
-            worth_telling: false,
+            worth_telling,
         }
     }
 
