@@ -424,3 +424,15 @@ fn removing_the_state_directory_ends_what_runs_in_it_and_nothing_comes_back() {
     sandbox.assert_nothing_left();
     sandbox.until("it is gone", || is_gone() && !sandbox.state().exists());
 }
+
+#[test]
+fn pets_whose_set_was_removed_by_hand_do_not_keep_a_supervisor_for_ever() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create web --replicas 2 --no-wait -- sh -c 'sleep 0.3; exit 1'");
+    sandbox.until_pet_is("web-0", "CrashLoopBackOff");
+    // As a removal of the whole directory leaves it that a new supervisor has interrupted.
+    fs::remove_dir_all(sandbox.file("wanted/default")).unwrap();
+    fs::remove_file(sandbox.file("pets/default/web-0/pod.json")).unwrap();
+    sandbox.run("stop --timeout 30s");
+    sandbox.assert_nothing_left();
+}

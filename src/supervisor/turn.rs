@@ -5,10 +5,13 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::log::log;
+use super::pets::TrackedPet;
 use super::retry;
 use super::state::Supervisor;
 use crate::model::kind::ObjectKind;
-use crate::model::{ObjectRef, Ordinal, Outcome, PetSeen, Rules, Seen, Set, Step, reconcile};
+use crate::model::{
+    ObjectName, ObjectRef, Ordinal, Outcome, PetSeen, Rules, Seen, Set, Step, reconcile,
+};
 use crate::problem::Result;
 use crate::store::journal::Severity;
 use crate::store::{self, Eviction, SetReport};
@@ -104,6 +107,42 @@ impl Supervisor {
         }
     }
 
+    /// Stops the pets of a set that is not wanted any more: its files were removed by hand. Of a
+    /// set whose file cannot be read, the pets stay.
+    fn stop_pets_of_no_set(&mut self, key: &ObjectRef) {
+        let Some(place) = self.world.place(&key.namespace) else {
+            return;
+        };
+        let is_left = |name: &ObjectName, pet: &TrackedPet| {
+            let pet_of = |set: &ObjectName| name.as_str().starts_with(set.as_str());
+            pet_of(&key.name) && !pet.is_terminating() && !pet.is_bare()
+        };
+        let left = place.pets.iter().filter(|(name, pet)| is_left(name, pet));
+        let left: Vec<(ObjectRef, String)> = left
+            .map(|(name, pet)| {
+                let pet_key = ObjectRef::new(key.namespace.clone(), name.clone());
+                (pet_key, pet.uid().to_owned())
+            })
+            .filter(|(pet, _)| pet.set_by_name() == *key)
+            .collect();
+        let layout = self.store.layout();
+        let wanted = layout.wanted_object(&key.namespace, ObjectKind::StatefulSet, &key.name);
+        if left.is_empty() || !matches!(wanted.try_exists(), Ok(false)) {
+            return;
+        }
+        for (pet, uid) in left {
+            // Its directory may be gone too.
+            let made = store::make_dir(self.store.layout().pet_of(&pet).root());
+            let now = Timestamp::now();
+            let asked = made
+                .map_err(Into::into)
+                .and_then(|()| self.delete_pet(key, pet.name.as_str(), &uid, now));
+            if let Err(error) = asked {
+                log(&format!("{pet}: {error:#}"));
+            }
+        }
+    }
+
     /// Reconciles one set until nothing more can be done now.
     fn tend_set(&mut self, key: &ObjectRef) {
         let Some(object) = self
@@ -111,7 +150,8 @@ impl Supervisor {
             .place(&key.namespace)
             .and_then(|place| place.sets.get(&key.name))
         else {
-            return self.forget_set(key);
+            self.forget_set(key);
+            return self.stop_pets_of_no_set(key);
         };
         let mut set = match Set::of(object) {
             Ok(set) => set,
