@@ -221,3 +221,40 @@ fn a_redirect_to_another_host_without_a_scheme_is_a_success_with_a_warning() {
         .ok("events")
         .says("Readiness probe warning: Probe terminated redirects");
 }
+
+#[test]
+fn a_pet_is_not_ready_when_another_pet_answers_at_its_address() {
+    let sandbox = Sandbox::new();
+    let free = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    // The second one cannot bind the port, and tries for a while.
+    let script = "import http.server as h, time, socket
+while True:
+  try: h.ThreadingHTTPServer(('0.0.0.0', PORT), h.SimpleHTTPRequestHandler).serve_forever()
+  except OSError: time.sleep(1)";
+    let script = script.replace("PORT", &port.to_string());
+    let words = [
+        "create",
+        "web",
+        "--replicas",
+        "2",
+        "--isolation",
+        "none",
+        "--timeout",
+        "6s",
+        "--ready",
+        "http:/",
+        "--port",
+        &format!("http={port}"),
+        "--",
+        "python3",
+        "-c",
+        &script,
+    ];
+    let mut command = sandbox.command_of(&words);
+    let outcome = sandbox.finish("create", sandbox.start_command(&mut command));
+    assert_ne!(outcome.code, 0, "{}", outcome.transcript());
+    sandbox.until_says("get sts web --no-headers", "1/2");
+    sandbox.events_say(&["belongs to another pet"]);
+}

@@ -26,6 +26,7 @@ use process::Process;
 
 use super::container::Supplies;
 use super::isolation::{self, MountNamespace, PodContext, PodSandbox, is_full};
+use super::listener::OwnPorts;
 use super::logs::Outlet;
 use super::{rlimit_mark, spawn, tree};
 use crate::model::lifecycle::{Action, ContainerIndex, Now, PodEvent, PodMachine};
@@ -60,6 +61,8 @@ struct ContainerState {
     sessions: Vec<u32>,
     /// Counts its starts: an answer that was asked for in an earlier one is thrown away.
     starts: u32,
+    /// The ports at which its present run is known to listen.
+    own_ports: OwnPorts,
     /// Whether its main process has ended and the rest of its tree is waited for.
     ending: bool,
     /// Whether its tree is being killed.

@@ -11,6 +11,7 @@ mod http;
 mod image;
 pub(crate) mod isolation;
 mod keeper;
+mod listener;
 mod logs;
 mod probes;
 mod rlimit_mark;

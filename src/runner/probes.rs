@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::http::{self, HttpRequest, HttpResponse};
 use super::isolation::Dialer;
+use super::listener::{Identity, ListenerOwner};
 use super::url;
 use crate::model::environment::probe_command;
 use crate::model::lifecycle::{ProbeKind, ProbeOutcome};
@@ -126,6 +127,8 @@ pub(super) enum Reply {
     Status(u16),
     /// A redirect that was not followed: its status, and where it leads.
     Redirected(u16, String),
+    /// Something answered that is not the pet itself: its reply, and what it is.
+    Foreign(Box<Reply>, String),
     /// Nothing answered, for this reason.
     Failed(String),
     /// The check was not made.
@@ -150,6 +153,13 @@ impl Reply {
             Self::Redirected(status, location) => ProbeOutcome::Warning(format!(
                 "Probe terminated redirects: {status}, Location: {location:?}"
             )),
+            Self::Foreign(reply, words) => {
+                let outcome = reply.probed();
+                match outcome == ProbeOutcome::Success {
+                    true => ProbeOutcome::Warning(words),
+                    false => outcome,
+                }
+            }
             Self::Failed(reason) => ProbeOutcome::Failure(reason),
             Self::Unchecked(reason) => ProbeOutcome::Error(reason.to_owned()),
         }
@@ -159,14 +169,44 @@ impl Reply {
     pub(super) fn hooked(self) -> Result<(), Problem> {
         match self {
             Self::Connected | Self::Status(_) | Self::Redirected(..) => Ok(()),
+            Self::Foreign(reply, _) => reply.hooked(),
             Self::Failed(reason) => Err(Problem::failed(reason)),
             Self::Unchecked(reason) => Err(Problem::failed(reason)),
         }
     }
 }
 
+/// Makes a check over the network once. With an identity, what answers has to be the pet itself:
+/// another pet is a failure, and a process of no pet is worth a warning.
+pub(super) fn look_at_own(
+    check: &Check,
+    timeout: Duration,
+    dialer: Option<&Dialer>,
+    identity: Option<&Identity>,
+) -> Reply {
+    let reply = look(check, timeout, dialer);
+    let (host, port) = match check {
+        Check::Exec(_) => return reply,
+        Check::Tcp { host, port } => (host, *port),
+        Check::Http(request) => (&request.host, request.port),
+    };
+    let answered = !matches!(reply, Reply::Failed(_) | Reply::Unchecked(_));
+    let foreign = identity.filter(|_| answered);
+    let at = format!("{host}:{port} is answered by");
+    match foreign.and_then(|identity| identity.foreign(host, port)) {
+        None | Some(ListenerOwner::Own) => reply,
+        Some(ListenerOwner::OtherPet(pid)) => {
+            Reply::Failed(format!("{at} process {pid}, which belongs to another pet"))
+        }
+        Some(ListenerOwner::Stranger(pid)) => Reply::Foreign(
+            Box::new(reply),
+            format!("{at} process {pid}, which does not belong to this pet"),
+        ),
+    }
+}
+
 /// Makes a check over the network once.
-pub(super) fn look(check: &Check, timeout: Duration, dialer: Option<&Dialer>) -> Reply {
+fn look(check: &Check, timeout: Duration, dialer: Option<&Dialer>) -> Reply {
     let until = Instant::now() + timeout;
     match check {
         Check::Exec(_) => Reply::Unchecked("not a probe over the network"),

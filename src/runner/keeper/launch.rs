@@ -14,6 +14,7 @@ use crate::model::lifecycle::{
 use crate::problem::Problem;
 use crate::runner::container::Prepared;
 use crate::runner::hooks::{self, HookAction};
+use crate::runner::listener::{Identity, OwnPorts};
 use crate::runner::logs::{self, Outlet};
 use crate::runner::probes::{self, Check, Reply};
 use crate::runner::{isolation, spawn, tree};
@@ -80,6 +81,7 @@ impl Keeper {
         container.sessions = vec![pid];
         (container.ending, container.killing) = (false, false);
         container.starts += 1;
+        container.own_ports = OwnPorts::default();
         self.remember(pid, place, Purpose::Main, None, None);
         self.record_main(name, pid);
         Ok(pid)
@@ -214,6 +216,18 @@ impl Keeper {
         Ok(())
     }
 
+    /// Returns what tells answers of this pet from those of others: it is only needed where they
+    /// share a network.
+    fn identity(&self, place: ContainerIndex) -> Option<Identity> {
+        let shares = !isolation::has_network(&self.pod);
+        shares.then(|| Identity {
+            ip: self.ip.clone(),
+            uid: self.pod.metadata.uid.clone().unwrap_or_default(),
+            spared: super::supervisor(&self.layout),
+            known: self.containers[place.0].own_ports.clone(),
+        })
+    }
+
     /// Makes a check over the network in a thread, without keeping the loop waiting.
     pub(super) fn ask(
         &mut self,
@@ -227,8 +241,10 @@ impl Keeper {
         let lost = event(Reply::Unchecked("no thread for it"));
         let start = self.containers[place.0].starts;
         let dialer = self.isolation.dialer();
+        let identity = self.identity(place);
         let look = move || {
-            let event = event(probes::look(&check, patience, dialer.as_ref()));
+            let reply = probes::look_at_own(&check, patience, dialer.as_ref(), identity.as_ref());
+            let event = event(reply);
             let _ = answer.send(Completion {
                 place,
                 start,
