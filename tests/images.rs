@@ -6,6 +6,9 @@
 
 mod support;
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::Value;
 use support::Sandbox;
 
@@ -126,4 +129,40 @@ fn programs_of_the_image_busybox_are_its_own() {
     }
     sandbox.ok("delete full none");
     sandbox.assert_nothing_left();
+}
+
+#[test]
+fn what_rabbitmq_writes_is_in_its_log_without_isolation_too() {
+    let mut sandbox = Sandbox::new();
+    let bin = sandbox.scratch().join("bin");
+    fs::create_dir(&bin).unwrap();
+    let server = bin.join("rabbitmq-server");
+    fs::write(
+        &server,
+        "#!/bin/sh\necho logs go to $RABBITMQ_LOGS\nexec sleep 600\n",
+    )
+    .unwrap();
+    fs::set_permissions(&server, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = std::env::var("PATH").unwrap_or_default();
+    sandbox.set_variable("PATH", &format!("{}:{path}", bin.display()));
+    sandbox.ok("create mq --replicas 1 --image rabbitmq --isolation none");
+    sandbox.until_says("logs mq-0", "logs go to -");
+}
+
+#[test]
+fn an_image_may_start_a_script_of_its_own_entry() {
+    let script = "\"#!/bin/sh\\necho begun from $0\\nexec sleep 600\"";
+    let text = format!(
+        "[one]\nentrypoint = [\"begin\"]\nbin.begin = {script}\n\
+         [two]\nentrypoint = [\"/opt/begin-two.sh\"]\nfiles.\"/opt/begin-two.sh\" = {script}\n"
+    );
+    let sandbox = with_entries(&text);
+    for level in ["none", "auto"] {
+        for image in ["one", "two"] {
+            let name = format!("{image}-{level}");
+            let words = format!("create {name} --replicas 1 --image {image} --isolation {level}");
+            sandbox.ok(&words);
+            sandbox.until_says(&format!("logs {name}-0"), "begun from");
+        }
+    }
 }

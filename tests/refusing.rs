@@ -408,3 +408,35 @@ fn a_level_or_an_egress_that_there_is_not_is_refused_by_every_verb_that_reads_a_
     }
     sandbox.ok("delete web");
 }
+
+#[test]
+fn a_variable_that_is_longer_than_the_kernel_takes_is_named() {
+    let sandbox = Sandbox::new();
+    let long = "x".repeat(200_000);
+    for level in ["none", "auto"] {
+        let text = format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {level}}}\nspec:\n  containers:\n  \
+             - {{name: c, image: busybox, command: [sleep, '600'], env: [{{name: A, value: {long}}}]}}\n"
+        );
+        let file = sandbox.manifest(&format!("{level}.yaml"), &text);
+        let create = sandbox.ok(&format!("create -f {file} --isolation {level} --no-wait"));
+        create.says("the variable A of container c is 200002 bytes, the kernel takes 131072");
+        let event = "the variable A of container c is 200002 bytes, the kernel takes 131072";
+        sandbox.events_say(&[event]);
+    }
+}
+
+#[test]
+fn a_volume_that_covers_the_directory_of_the_program_is_named() {
+    if !support::is_full() {
+        return support::skipped("pets have no mounts of their own here");
+    }
+    let sandbox = Sandbox::new();
+    let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n  \
+                - {name: c, image: debian, command: [/usr/bin/env], \
+                volumeMounts: [{name: d, mountPath: /usr/bin}]}\n  \
+                volumes: [{name: d, emptyDir: {}}]\n";
+    let file = sandbox.manifest("a.yaml", text);
+    sandbox.ok(&format!("create -f {file} --no-wait"));
+    sandbox.events_say(&["(volume \"d\" covers /usr/bin)"]);
+}

@@ -30,6 +30,9 @@ pub use references::{References, references};
 pub const POD_UID_VARIABLE: &str = "PETSET_POD_UID";
 /// The variable that names the container that a process belongs to.
 pub const CONTAINER_VARIABLE: &str = "PETSET_CONTAINER";
+/// The size of a variable, or of an argument, from which on the kernel refuses it: a variable is
+/// `NAME=value`, and a NUL follows.
+pub const LONGEST_WORD: usize = 128 << 10;
 /// The variable that names the state directory that a process belongs to.
 pub const STATE_DIR_VARIABLE: &str = "PETSET_STATE_DIR";
 

@@ -20,7 +20,7 @@ const BIN: &str = "/run/petset/bin";
 /// The variable that says whether an image's files are at their own paths (`full`) or not.
 const LEVEL_VARIABLE: &str = "PETSET_ISOLATION";
 /// The volume name of an image's mounts.
-const VOLUME: &str = "(image)";
+pub(super) const IMAGE_VOLUME: &str = "(image)";
 
 /// Writes the files of an image below `place`, anew for each run; returns its mounts.
 pub(super) fn unpack(
@@ -43,6 +43,8 @@ pub(super) fn unpack(
         if full {
             unpacking.directories(image)?;
             unpacking.files(image)?;
+        } else {
+            unpacking.entrypoint(image)?;
         }
         Ok(())
     });
@@ -111,6 +113,20 @@ impl Unpacking<'_> {
         Ok(())
     }
 
+    /// Writes the file that the image itself starts, which has no place of its own here.
+    fn entrypoint(&self, image: &mut Image) -> io::Result<()> {
+        for (at, word) in image.argv.iter_mut().enumerate() {
+            let own = image.files.iter().find(|(path, _)| path == word);
+            if let Some((path, text)) = own.filter(|_| !image.typed.contains(&at)) {
+                let name = Path::new(path).file_name().unwrap_or_default();
+                let file = self.make(Path::new("files"), 0o755)?.join(name);
+                write(&file, text)?;
+                *word = file.display().to_string();
+            }
+        }
+        Ok(())
+    }
+
     fn shell(&mut self, image: &mut Image, full: bool) {
         let Some(shell) = &image.shell else {
             return;
@@ -147,7 +163,7 @@ impl Unpacking<'_> {
 
     fn mount(&mut self, at: &Path, path: PathBuf, read_only: bool) {
         self.mounts.push(Mount {
-            volume: VOLUME.to_owned(),
+            volume: IMAGE_VOLUME.to_owned(),
             mount_path: at.display().to_string(),
             path,
             read_only,

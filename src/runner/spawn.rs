@@ -5,10 +5,13 @@ use std::env;
 use std::ffi::CString;
 use std::io::{self, PipeReader, PipeWriter, Read};
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use super::image::IMAGE_VOLUME;
+use crate::model::environment::{CONTAINER_VARIABLE, LONGEST_WORD};
 use crate::problem::Problem;
-use crate::store::Launch;
+use crate::store::{Launch, Mount};
 use crate::sys::{self, LaunchStage, Namespaces};
 
 /// Starts `argv` as a process of the container; its stdout and stderr go to `output`.
@@ -56,7 +59,7 @@ pub(super) fn spawn(
         (Ok(_), Some(told)) => {
             read_pid(told).map_err(|error| Problem::failed(format!("entering: {error}")))
         }
-        (Err(error), _) => Err(explain(error, program, launch).into()),
+        (Err(error), _) => Err(explain(error, argv, launch).into()),
     }
 }
 
@@ -67,7 +70,8 @@ pub(super) fn read_pid(mut told: PipeReader) -> io::Result<u32> {
     Ok(u32::from_ne_bytes(pid))
 }
 
-fn explain(error: io::Error, program: &str, launch: &Launch) -> String {
+fn explain(error: io::Error, argv: &[String], launch: &Launch) -> String {
+    let program = argv.first().map_or("", String::as_str);
     let (stage, error) = LaunchStage::of(error);
     match stage {
         LaunchStage::Entering => format!("entering its namespaces: {error}"),
@@ -75,11 +79,68 @@ fn explain(error: io::Error, program: &str, launch: &Launch) -> String {
         LaunchStage::ChangingDirectory => {
             format!("changing directory: {}: {error}", launch.cwd.display())
         }
+        LaunchStage::Executing if error.kind() == io::ErrorKind::ArgumentListTooLong => {
+            format!("executing {program:?}: {}", excess(argv, launch))
+        }
         LaunchStage::Executing if !program.contains('/') && !is_on_path(program, launch) => {
-            format!("executing {program:?}: executable file not found in $PATH")
+            let cover = covering(program, launch);
+            format!("executing {program:?}: executable file not found in $PATH{cover}")
+        }
+        LaunchStage::Executing if error.kind() == io::ErrorKind::NotFound => {
+            format!(
+                "executing {program:?}: {error}{}",
+                covering(program, launch)
+            )
         }
         LaunchStage::Executing => format!("executing {program:?}: {error}"),
     }
+}
+
+/// Returns what is longer than the kernel takes.
+fn excess(argv: &[String], launch: &Launch) -> String {
+    let limit = LONGEST_WORD;
+    let variables = launch.env.iter();
+    let mut sizes = variables.map(|(name, value)| (name, name.len() + 1 + value.len()));
+    let long = sizes.find(|(_, size)| *size >= limit);
+    let container = launch
+        .env
+        .iter()
+        .find(|(name, _)| name == CONTAINER_VARIABLE);
+    let of = container.map_or_else(String::new, |(_, name)| format!(" of container {name}"));
+    if let Some((name, size)) = long {
+        return format!("the variable {name}{of} is {size} bytes, the kernel takes {limit}");
+    }
+    let mut words = argv.iter().enumerate();
+    if let Some((at, word)) = words.find(|(_, word)| word.len() >= limit) {
+        let size = word.len();
+        return format!("argument {at}{of} is {size} bytes, the kernel takes {limit}");
+    }
+    let env = launch.env.iter().map(|it| it.0.len() + it.1.len() + 2);
+    let size: usize = env.chain(argv.iter().map(|word| word.len() + 1)).sum();
+    format!("the arguments and the environment{of} are {size} bytes, more than the kernel takes")
+}
+
+/// Names the volume that lies where the host has the program, in brackets.
+fn covering(program: &str, launch: &Launch) -> String {
+    let path = launch.env.iter().find(|(name, _)| name == "PATH");
+    let path = path.map_or("", |(_, path)| path.as_str());
+    let places: Vec<PathBuf> = match program.contains('/') {
+        true => vec![launch.cwd.join(program)],
+        false => env::split_paths(path)
+            .map(|folder| folder.join(program))
+            .collect(),
+    };
+    let volumes = || launch.mounts.iter().filter(|it| it.volume != IMAGE_VOLUME);
+    let covered = places
+        .iter()
+        .filter(|place| place.exists())
+        .find_map(|place| volumes().find(|it| place.starts_with(&it.mount_path)));
+    covered.map_or_else(String::new, |mount| {
+        let Mount {
+            volume, mount_path, ..
+        } = mount;
+        format!(" (volume {volume:?} covers {mount_path})")
+    })
 }
 
 /// The error alone does not show this: a folder of PATH that may not be entered hides that the

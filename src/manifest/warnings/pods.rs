@@ -16,6 +16,7 @@ use super::security;
 use crate::manifest::remark::{Remark, Remarks};
 use crate::manifest::validate::volume_sources;
 use crate::model::MAX_SET_NAME;
+use crate::model::environment::LONGEST_WORD;
 
 /// Remarks on a set.
 pub(in super::super) fn of_set(set: &StatefulSet, remarks: &mut Remarks) {
@@ -65,6 +66,7 @@ pub(in super::super) fn of_pod(path: &str, spec: &PodSpec, remarks: &mut Remarks
         for (index, given) in containers.unwrap_or_default().iter().enumerate() {
             container(&mut ignored, &format!("{list}[{index}]"), given);
             doubled(&format!("{path}.{list}[{index}]"), given, remarks);
+            too_long(&format!("{path}.{list}[{index}]"), given, remarks);
         }
     }
     for (index, given) in spec.volumes.iter().flatten().enumerate() {
@@ -345,6 +347,22 @@ fn volume(ignored: &mut Ignored<'_>, path: &str, volume: &Volume) {
         Cause::always("ignored: it is a directory"),
         in_memory,
     );
+}
+
+/// Remarks on variables that the kernel refuses.
+fn too_long(path: &str, container: &Container, remarks: &mut Remarks) {
+    for (index, variable) in container.env.iter().flatten().enumerate() {
+        let (name, value) = (&variable.name, variable.value.as_deref());
+        let size = name.len() + 1 + value.map_or(0, str::len);
+        if size >= LONGEST_WORD {
+            let text = format!(
+                "the variable {name} of container {} is {size} bytes, the kernel takes \
+                 {LONGEST_WORD}: the container cannot start",
+                container.name
+            );
+            remarks.push(Remark::new(format!("{path}.env[{index}].value"), text));
+        }
+    }
 }
 
 /// Remarks of the API server itself: what is given twice in one container.

@@ -224,7 +224,8 @@ fn replace_program(launch: &mut ImageLaunch, disk: &Disk<'_>) {
         return;
     };
     let wanted = Path::new(first);
-    if !wanted.is_absolute() || first.contains("$(") || (disk.exists)(wanted) {
+    let there = launch.brings(first) || (disk.exists)(wanted);
+    if !wanted.is_absolute() || first.contains("$(") || there {
         return;
     }
     let name = wanted.file_name().unwrap_or_default().to_string_lossy();

@@ -3,6 +3,9 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+/// How a script of PATH finds the program that it wraps.
+const UNWRAP: &str = "${PATH#*:}";
+
 /// The questions about the machine that the resolution may ask.
 pub struct Disk<'a> {
     /// Returns whether a file or directory exists.
@@ -63,8 +66,18 @@ impl ImageLaunch {
         self.argv.iter().enumerate().map(word).collect()
     }
 
+    /// Returns whether a program is a script of the image's own entry.
+    pub(super) fn brings(&self, program: &str) -> bool {
+        // One that takes its directory from PATH wraps the program of the same name.
+        let is_own = |(name, text): &(String, String)| name == program && !text.contains(UNWRAP);
+        self.bin.iter().any(is_own) || self.files.iter().any(|(path, _)| path == program)
+    }
+
     /// Finds a program as a container would: by its path, or on the PATH that its image gives it.
     pub(super) fn find_program(&self, program: &str, disk: &Disk<'_>) -> Option<PathBuf> {
+        if self.brings(program) {
+            return Some(PathBuf::from(program));
+        }
         if program.contains('/') {
             let program = PathBuf::from(program);
             return (disk.exists)(&program).then_some(program);

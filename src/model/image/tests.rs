@@ -503,6 +503,23 @@ fn a_program_that_is_elsewhere_than_in_its_image_is_found_on_path() {
 }
 
 #[test]
+fn an_entry_may_start_a_script_of_its_own() {
+    let text = "[\"a\"]\nprogram = [\"begin\"]\nuser = \"a\"\nbin.begin = \"#!/bin/sh\"\n\
+                [\"b\"]\nentrypoint = [\"/opt/begin.sh\"]\nfiles.\"/opt/begin.sh\" = \"#!/bin/sh\"\n\
+                [\"c\"]\nprogram = [\"cd\"]\nbin.cd = \"#!/bin/sh\\nPATH=${PATH#*:} exec cd\"";
+    let catalogue = catalogue(&[(OWN, text)]);
+    let a = resolve(&catalogue, "a", "", "", &[]).unwrap();
+    assert_eq!(a.argv.last().unwrap(), "begin");
+    let b = resolve(&catalogue, "b", "", "", &["begin.sh"]).unwrap();
+    assert_eq!(
+        (b.argv, b.notes),
+        (vec!["/opt/begin.sh".to_owned()], vec![])
+    );
+    let c = resolve(&catalogue, "c", "", "", &[]).unwrap_err();
+    assert!(c.contains("the program \"cd\" is not on PATH"), "{c}");
+}
+
+#[test]
 fn a_mistake_in_images_toml_is_shown_with_its_place() {
     let read = |text: &str| {
         let files = [(PathBuf::from("/s/images.toml"), text.to_owned())];
