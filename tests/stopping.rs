@@ -29,9 +29,45 @@ fn what_is_asked_for_while_stopped_happens_at_the_start() {
     sandbox.ok("create -f manifests/three-ordered.yaml");
     sandbox.ok("stop");
     sandbox.ok("scale web --replicas 1").says("petset start");
-    assert!(sandbox.pets().is_empty());
+    assert_eq!(sandbox.pets(), ["web-0"]);
+    assert_eq!(sandbox.status_of("web-0").as_deref(), Some("Stopped"));
     sandbox.ok("start");
     assert_eq!(sandbox.pets(), ["web-0"]);
+}
+
+#[test]
+fn stopped_pets_are_shown_and_their_logs_can_be_read() {
+    let sandbox = Sandbox::new();
+    let text = "'for i in 1 2 3; do echo line $i; done; exec sleep 1000'";
+    sandbox.ok(&format!("create web --replicas 2 -- sh -c {text}"));
+    sandbox.until_says("logs web-0", "line 3");
+    sandbox.ok("stop");
+    let pets = sandbox.ok("get pods");
+    pets.says("web-0")
+        .says("web-1")
+        .says("Stopped")
+        .says("petset start");
+    sandbox
+        .ok("get pods web -o wide")
+        .says("petset start runs it again");
+    sandbox.ok("logs web-0").prints("line 1\nline 2\nline 3\n");
+    sandbox.ok("logs -f web-0 --tail 1").prints("line 3\n");
+    sandbox
+        .ok("logs web --tail 1")
+        .says("[pod/web-1/web] line 3");
+    sandbox
+        .ok("describe web-0")
+        .says("Stopped")
+        .says("petset start");
+    sandbox.ok("describe web").says("Stopped");
+    let exec = sandbox.fails(1, "exec web-0 -- true");
+    exec.says("is not running (Stopped)").says("petset start");
+    sandbox.fails(3, "delete pod/web-0").says("petset start");
+    sandbox.ok("scale web --replicas 1");
+    assert_eq!(sandbox.pets(), ["web-0"]);
+    sandbox.ok("start");
+    sandbox.until_pet_is("web-0", "Running");
+    sandbox.ok("get pods").lacks("Stopped");
 }
 
 #[test]

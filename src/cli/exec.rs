@@ -110,7 +110,7 @@ fn refuse(program: &str, error: &io::Error) -> anyhow::Error {
 fn pod_of(session: &Session, target: &TargetRef) -> Result<Pod> {
     let name: ObjectName = target.name().parse()?;
     let found = match target {
-        TargetRef::Pet(_) | TargetRef::Either(_) => session.pet(&session.namespace, &name)?,
+        TargetRef::Pet(_) | TargetRef::Either(_) => session.known_pet(&session.namespace, &name)?,
         TargetRef::Set(_) => None,
     };
     if let Some(pod) = found {

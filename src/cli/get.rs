@@ -15,7 +15,7 @@ use super::shared::render::{Columns, Document, Format, List};
 use super::shared::session::Session;
 use super::shared::sort::Asked;
 use super::shared::watcher::Watcher;
-use super::shared::{events, render};
+use super::shared::{events, render, stopped};
 use crate::model::kind::ObjectKind;
 use crate::model::object::Object;
 use crate::model::{Namespace, ObjectName, Selector};
@@ -159,6 +159,9 @@ impl<'a> View<'a> {
             }
             Some(Format::Wide) | None if found.items.is_empty() => self.say_nothing_found(&found),
             Some(Format::Wide) | None => self.show_tables(&found.items)?,
+        }
+        if self.is_table() && self.asked.sorts().contains(&ObjectKind::Pod) {
+            stopped::say_how_to_start(self.session);
         }
         self.refuse_missing(&found)
     }

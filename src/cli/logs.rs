@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::shared::containers;
 use super::shared::resolve::{Resolved, resolve};
 use super::shared::session::Session;
+use super::shared::stopped;
 use crate::problem::{Kind, Problem, Result};
 pub(crate) use args::Args;
 use args::LogTarget;
@@ -22,10 +23,12 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
             LogTarget::Set(name)
         }
     };
-    if args.follow {
+    let pods = target.known_pods(session)?;
+    // What is stopped writes nothing more.
+    let over = !pods.is_empty() && pods.iter().all(stopped::is_stopped);
+    if args.follow && !over {
         return follow::run(session, args, &target);
     }
-    let pods = target.pods(session)?;
     if pods.is_empty() {
         return target.no_pets(session);
     }

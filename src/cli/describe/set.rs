@@ -39,7 +39,7 @@ pub(super) fn write(
     write_wish(&spec, &status, &service, page);
     page.field(0, "Pods Status", phases(&pods));
     write_state(session, set, report.as_ref(), now, page);
-    write_pets(&pods, page);
+    write_pets(&session.known_pets_of(&namespace, name)?, page);
     write_template(&spec, page);
     write_claim_templates(&spec, page);
     page.events(Scope::set_alone(name).events(session)?, now);

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use crate::cli::shared::containers;
 use crate::cli::shared::names::TargetArg;
 use crate::cli::shared::session::{Session, say};
+use crate::cli::shared::stopped;
 use crate::model::{ObjectName, SetName};
 use crate::problem::Result;
 
@@ -101,11 +102,23 @@ impl LogTarget {
         }
     }
 
+    /// Returns the pets that exist now, and those that `petset stop` has ended.
+    pub(super) fn known_pods(&self, session: &Session) -> Result<Vec<Pod>> {
+        match self {
+            Self::Set(name) => session.known_pets_of(&session.namespace, name.as_str()),
+            Self::Pet(name) => {
+                let pod = session.known_pet(&session.namespace, name)?;
+                Ok(pod.into_iter().collect())
+            }
+        }
+    }
+
     /// Says that a set has no pets, or returns that the pet does not exist.
     pub(super) fn no_pets(&self, session: &Session) -> Result<()> {
         match self {
             Self::Set(name) => {
                 say(format!("{name} has no pets."));
+                stopped::say_how_to_start(session);
                 Ok(())
             }
             Self::Pet(name) => Err(session.not_found("pods", name.as_str()).into()),

@@ -28,6 +28,7 @@ pub(super) mod resolve;
 pub(super) mod rollout_notes;
 pub(super) mod session;
 pub(super) mod sort;
+pub(super) mod stopped;
 pub(super) mod volumes;
 pub(super) mod waiting;
 pub(super) mod watcher;

@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::session::{Session, say};
-use super::{endpoints, pods};
+use super::{endpoints, pods, stopped};
 use crate::model::endpoints::ServiceRecord;
 use crate::model::kind::ObjectKind;
 use crate::model::object::Object;
@@ -61,7 +61,7 @@ impl Session {
                 .set(namespace, name)?
                 .map(|set| Object::StatefulSet(set.into())),
             ObjectKind::Pod => self
-                .pet(namespace, name)?
+                .known_pet(namespace, name)?
                 .map(|pet| Object::Pod(pet.into())),
             ObjectKind::Service => {
                 let found = store.find(namespace, name)?;
@@ -102,7 +102,7 @@ impl Session {
         if item.is_some() || sort != ObjectKind::Pod {
             return Ok(item.into_iter().collect());
         }
-        let pets = self.pets_of(namespace, name.as_str())?;
+        let pets = self.known_pets_of(namespace, name.as_str())?;
         Ok(pets
             .into_iter()
             .map(|pet| Object::Pod(pet.into()))
@@ -162,6 +162,18 @@ impl Session {
         pods::find_in(self, namespace, name.as_str())
     }
 
+    /// Returns the pod of this name, also one that `petset stop` has ended.
+    pub(crate) fn known_pet(
+        &self,
+        namespace: &Namespace,
+        name: &ObjectName,
+    ) -> Result<Option<Pod>> {
+        match self.pet(namespace, name)? {
+            Some(pod) => Ok(Some(pod)),
+            None => stopped::find(self, namespace, name.as_str()),
+        }
+    }
+
     /// Returns every pet of a namespace.
     pub(crate) fn pets(&self, namespace: &Namespace) -> Result<Vec<Pod>> {
         let items = self.items(ObjectKind::Pod, namespace)?;
@@ -170,6 +182,13 @@ impl Session {
 
     /// Returns the pets that a set owns, lowest ordinal first.
     pub(crate) fn pets_of(&self, namespace: &Namespace, set: &str) -> Result<Vec<Pod>> {
+        let mut pets = self.known_pets_of(namespace, set)?;
+        pets.retain(|pet| !stopped::is_stopped(pet));
+        Ok(pets)
+    }
+
+    /// Returns the pets that a set owns, also those that `petset stop` has ended.
+    pub(crate) fn known_pets_of(&self, namespace: &Namespace, set: &str) -> Result<Vec<Pod>> {
         // Only its own files are read, however many other sets there are.
         let mut names = self.names_of(ObjectKind::Pod, namespace)?;
         names.retain(|name| {

@@ -5,6 +5,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use super::bare;
 use super::names::TargetRef;
 use super::session::Session;
+use super::stopped;
 use crate::model::{ObjectName, SetName};
 use crate::problem::Result;
 
@@ -25,7 +26,9 @@ pub(crate) fn resolve(session: &Session, target: &TargetRef) -> Result<Resolved>
     let namespace = &session.namespace;
     let set = session.store.find::<StatefulSet>(namespace, name)?;
     let pet = session.store.layout().pet(namespace, name.as_str());
-    let pet = pet.pod().exists() || bare::find(session, namespace, name)?.is_some();
+    let pet = pet.pod().exists()
+        || bare::find(session, namespace, name)?.is_some()
+        || stopped::find(session, namespace, name.as_str())?.is_some();
     match (set, pet) {
         (None, true) => Ok(Resolved::Pet(name.clone())),
         (Some(_), _) => Ok(Resolved::Set(name.as_str().parse()?)),

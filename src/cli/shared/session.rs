@@ -151,7 +151,11 @@ impl Session {
         let hint = format!(
             "this is namespace {namespace} of {root}; see what exists with `petset get all`"
         );
-        Problem::new(Kind::NotFound, message).hint(hint)
+        let problem = Problem::new(Kind::NotFound, message).hint(hint);
+        if self.store.is_stopped() {
+            return problem.hint("everything is stopped: `petset start` starts it");
+        }
+        problem
     }
 }
 
