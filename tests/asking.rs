@@ -407,3 +407,16 @@ fn init_containers_of_old_manifests_find_their_peers_by_peer_finder() {
         sandbox.assert_nothing_left();
     }
 }
+
+#[test]
+fn events_and_pets_of_a_set_are_found_in_all_namespaces() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create web -n one -- sleep 1000");
+    sandbox.ok("create db -n two -- sleep 1000");
+    let events = sandbox.ok("events -A");
+    events.says("NAMESPACE").says("pod/web-0").says("pod/db-0");
+    sandbox.ok("get events -A").says("two").says("pod/db-0");
+    let pets = sandbox.ok("get pets web -A");
+    pets.says("web-0").lacks("not found");
+    sandbox.fails(3, "get pets none -A").says("not found");
+}

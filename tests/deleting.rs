@@ -177,7 +177,7 @@ fn a_deleted_pet_is_made_again() {
     let sandbox = Sandbox::new();
     sandbox.ok("create -f manifests/three-ordered.yaml");
     let before = sandbox.pod("web-1")["metadata"]["uid"].clone();
-    sandbox.ok("delete pod/web-1");
+    sandbox.ok("delete pod/web-1 --wait-ready");
     assert_ne!(sandbox.pod("web-1")["metadata"]["uid"], before);
     sandbox.journal_says(&["stopped web-1", "started web-1"]);
     assert_eq!(sandbox.count("started web-0"), 1);
@@ -214,10 +214,10 @@ fn a_grace_period_may_be_given_with_the_deletion() {
     let pets = sandbox.pets().len();
     // One pet comes back; by force it is not even asked.
     let main = sandbox.main("web-0");
-    sandbox.ok("delete pod/web-0 --force");
+    sandbox.ok("delete pod/web-0 --force --wait-ready");
     assert_ne!(sandbox.main("web-0"), main);
     assert_eq!(all(), 0);
-    sandbox.ok("delete pod/web-0 --grace-period 1");
+    sandbox.ok("delete pod/web-0 --grace-period 1 --wait-ready");
     assert_eq!(all(), 1);
     // All of a set, whose deletion waits already.
     sandbox.ok("delete web --no-wait");
@@ -371,4 +371,22 @@ fn every_verb_takes_a_kind_and_a_name_as_two_words() {
         .fails(2, "scale web db --replicas 1")
         .says("takes one set");
     sandbox.ok("delete statefulsets.apps web");
+}
+
+#[test]
+fn deleting_a_pet_ends_when_it_is_gone_and_not_when_the_next_one_is_ready() {
+    let sandbox = Sandbox::new();
+    let text = fs::read_to_string(support::testdata().join("manifests/one.yaml")).unwrap();
+    let probe = "command: [sh, -c, 'is-up && test -e $HOME/up']";
+    let file = sandbox.manifest("slow.yaml", &text.replace("command: [is-up]", probe));
+    sandbox.open("up");
+    sandbox.ok(&format!("create -f {file}"));
+    sandbox.shut("up");
+    let before = sandbox.pod("web-0")["metadata"]["uid"].clone();
+    sandbox.ok("delete pod/web-0 --timeout 20s");
+    assert_ne!(sandbox.pod("web-0")["metadata"]["uid"], before);
+    sandbox.fails(124, "delete pod web-0 --wait-ready --timeout 3s");
+    sandbox.ok("delete pod/web-0 --no-wait --timeout 3s");
+    sandbox.open("up");
+    sandbox.ok("wait web");
 }

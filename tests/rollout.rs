@@ -327,3 +327,33 @@ fn a_strict_set_knows_no_wishes_of_petsets_own() {
     sandbox.ok("restart web-0");
     sandbox.ok("wait web --for settled");
 }
+
+#[test]
+fn a_canary_that_crashes_is_promoted_by_force_only() {
+    let sandbox = three_servers();
+    let before = revisions(&sandbox);
+    let canary = "upgrade web --canary 1 -- sh -c 'exit 7'";
+    sandbox.ok(&format!("{canary} --no-wait").replace(
+        " -- sh -c 'exit 7' --no-wait",
+        " --no-wait -- sh -c 'exit 7'",
+    ));
+    sandbox.until_pet_is("web-2", "CrashLoopBackOff");
+    let refused = sandbox.fails(4, "rollout promote web --no-wait");
+    refused
+        .says("the canary web-2 has not proved itself")
+        .says("--force");
+    assert_eq!(revisions(&sandbox)[..2], before[..2]);
+    sandbox.ok("rollout promote web --force --no-wait");
+    sandbox.ok("rollout undo web");
+    assert_eq!(revisions(&sandbox), before);
+}
+
+#[test]
+fn a_wait_right_after_a_mend_does_not_end_for_the_old_reason() {
+    let sandbox = three_servers();
+    sandbox.ok("upgrade web --no-wait -- sh -c 'exit 7'");
+    sandbox.fails(5, "wait pod/web-2");
+    sandbox.ok("rollout undo web --no-wait");
+    assert_ne!(sandbox.run("wait pod/web-2 --timeout 1s").code, 5);
+    sandbox.ok("wait web");
+}

@@ -60,6 +60,9 @@ pub(crate) struct Args {
     /// Succeed if an object does not exist
     #[arg(long)]
     ignore_not_found: bool,
+    /// Also wait until the set has made a deleted pet again, and is ready
+    #[arg(long, conflicts_with = "no_wait")]
+    wait_ready: bool,
     #[command(flatten)]
     grace: GraceArgs,
     #[command(flatten)]
@@ -228,7 +231,7 @@ fn delete(session: &Session, doomed: &Doomed, args: &Args) -> Result<()> {
         bare::finish(session, pods, &args.wait)?;
     }
     for name in &doomed.pets {
-        replace_pet(session, name, "deleted", grace, &args.wait)?;
+        replace_pet(session, name, "deleted", grace, args.wait_ready, &args.wait)?;
     }
     // Services and configuration go last, when no pet needs them any more.
     if !doomed.others.is_empty() {

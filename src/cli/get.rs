@@ -57,7 +57,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
-    if let Some(asked) = EventArgs::of_get(&args.what, args.watch, args.output) {
+    if let Some(asked) = EventArgs::of_get(&args.what, args.all_namespaces, args.watch, args.output)
+    {
         return events::show(session, &asked?);
     }
     let asked = Asked::of(&args.what, session, "get")?;
@@ -115,6 +116,7 @@ impl<'a> View<'a> {
             items: Vec::new(),
             missing: Vec::new(),
         };
+        let mut there: BTreeSet<(ObjectKind, ObjectName)> = BTreeSet::new();
         for namespace in &self.namespaces {
             match &self.asked {
                 Asked::All(sorts) => {
@@ -127,6 +129,8 @@ impl<'a> View<'a> {
                         let items = self.session.named(*sort, namespace, name)?;
                         if items.is_empty() {
                             found.missing.push((*sort, name.clone()));
+                        } else {
+                            there.insert((*sort, name.clone()));
                         }
                         found.items.extend(items);
                     }
@@ -138,11 +142,7 @@ impl<'a> View<'a> {
         }
         if self.args.all_namespaces {
             // A named object may be in any of the namespaces.
-            let items = &found.items;
-            found.missing.retain(|(kind, name)| {
-                let is = |item: &Object| item.kind() == *kind && item.name() == name.as_str();
-                !items.iter().any(is)
-            });
+            found.missing.retain(|wanted| !there.contains(wanted));
         }
         Ok(found)
     }

@@ -4,10 +4,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::{Args as ClapArgs, Subcommand};
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet, StatefulSetSpec};
+use k8s_openapi::api::core::v1::Pod;
 
 use super::shared::names::{SetArg, TargetRef};
 use super::shared::pages;
+use super::shared::pods;
 use super::shared::preview::DryRunArgs;
 use super::shared::render;
 use super::shared::replace::replace_target;
@@ -18,15 +21,18 @@ use super::shared::watcher::Watcher;
 use crate::model::kind::ObjectKind;
 use crate::model::parse_duration;
 use crate::model::rollout::{
-    self, Standing, pause, promote, resume, revision_to_undo, sort_revisions, undo,
+    self, Standing, is_canary, pause, promote, resume, revision_to_undo, sort_revisions, undo,
 };
-use crate::model::{Namespace, ObjectName, SetName, template_of};
+use crate::model::{Namespace, ObjectName, Set, SetName, Strategy, template_of};
 use crate::problem::{Kind, Problem, Result};
 use crate::store;
 use crate::supervisor;
 
 /// The annotation of kubectl for the cause of a revision.
 const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
+
+/// How many seconds a canary has to stay up after a crash.
+const PROVEN: i64 = 60;
 
 /// Manage the rollout of a set: status, history, undo, restart, pause, resume, promote
 #[derive(Debug, ClapArgs)]
@@ -49,7 +55,9 @@ enum RolloutVerb {
     /// Resume a paused rollout
     Resume(ResumeArgs),
     /// Roll the template of the canaries out to all pets
-    Promote(ResumeArgs),
+    ///
+    /// It is refused while a canary is not ready, or has crashed just now.
+    Promote(PromoteArgs),
 }
 
 /// Show the status of the rollout, until it is done
@@ -118,6 +126,15 @@ struct ResumeArgs {
     dry_run: DryRunArgs,
     #[command(flatten)]
     wait: WaitArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+struct PromoteArgs {
+    /// Promote canaries that are not ready, too
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    resume: ResumeArgs,
 }
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
@@ -281,8 +298,11 @@ fn resume_set(session: &Session, args: &ResumeArgs) -> Result<()> {
     changed(session, args, "resume", "resumed", change)
 }
 
-fn promote_canaries(session: &Session, args: &ResumeArgs) -> Result<()> {
-    let name = args.set.name()?;
+fn promote_canaries(session: &Session, args: &PromoteArgs) -> Result<()> {
+    let name = args.resume.set.name()?;
+    if !args.force {
+        refuse_bad_canaries(session, name)?;
+    }
     let change = |set: &mut StatefulSet| {
         if promote(set)? {
             return Ok(());
@@ -290,7 +310,57 @@ fn promote_canaries(session: &Session, args: &ResumeArgs) -> Result<()> {
         let message = format!("{name} has no canaries: all of its pets may have the new template");
         Err(Problem::new(Kind::Conflict, message))
     };
-    changed(session, args, "promote", "promoted", change)
+    changed(session, &args.resume, "promote", "promoted", change)
+}
+
+/// Refuses to promote while a canary is not ready, or crashed less than a minute ago.
+fn refuse_bad_canaries(session: &Session, name: &SetName) -> Result<()> {
+    let object = session.expect_set(name)?;
+    if !is_canary(&object) {
+        return Ok(());
+    }
+    let set = Set::of(&object)?;
+    let held = match set.strategy {
+        Strategy::RollingUpdate(roll) => roll.map_or(0, |roll| roll.partition),
+        Strategy::OnDelete => 0,
+    };
+    let canaries = set.ordinals().skip(usize::try_from(held)?);
+    for pet in canaries.map(|ordinal| set.pet_name(ordinal)) {
+        let pod = session.pet(&session.namespace, &pet.parse()?)?;
+        let why = match &pod {
+            None => Some("it does not exist".to_owned()),
+            Some(pod) => pods::why_not_ready(pod).or_else(|| crash(pod)),
+        };
+        if let Some(why) = why {
+            let message = format!("the canary {pet} has not proved itself: {why}");
+            let back = format!(
+                "wait for it with `petset wait pod/{pet}`, or go back with `petset rollout undo \
+                 {name}`"
+            );
+            let force = format!("`petset rollout promote {name} --force` promotes it all the same");
+            let problem = Problem::new(Kind::Conflict, message);
+            return Err(problem.hint(back).hint(force).into());
+        }
+    }
+    Ok(())
+}
+
+/// Returns how a container of the pod crashed just now, if one did.
+fn crash(pod: &Pod) -> Option<String> {
+    let now = Timestamp::now();
+    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+    statuses.iter().find_map(|status| {
+        let end = status.last_state.as_ref()?.terminated.as_ref()?;
+        let ago = now.duration_since(end.finished_at.as_ref()?.0);
+        let fresh = end.exit_code != 0 && ago.as_secs() < PROVEN;
+        let (name, code) = (&status.name, end.exit_code);
+        fresh.then(|| {
+            format!(
+                "container {name} exited with code {code} {}s ago",
+                ago.as_secs()
+            )
+        })
+    })
 }
 
 fn changed(

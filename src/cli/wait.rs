@@ -312,13 +312,20 @@ impl<'a> ConditionWaiter<'a> {
         let Some(set) = set_of(&pod.metadata) else {
             return refuse_if_ended(self.session, pod, why);
         };
-        let Some(mut report) = self.session.report(&self.session.namespace, set)? else {
+        let namespace = &self.session.namespace;
+        let object = self.session.set(namespace, &set.parse()?)?;
+        let report = self.session.report(namespace, set)?;
+        // A report from before the last change says nothing about it.
+        let current = report.zip(object).filter(|(report, object)| {
+            object.metadata.uid.as_deref() == Some(&report.uid)
+                && report.status.observed_generation >= object.metadata.generation
+        });
+        let Some((mut report, _)) = current else {
             return Ok(());
         };
         report
             .waiting
             .retain(|waiting| waiting.pet == pod.metadata.name);
-        let namespace = &self.session.namespace;
         refuse_if_hopeless(self.session, namespace, &set.parse()?, &report)
     }
 }

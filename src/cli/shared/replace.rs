@@ -36,7 +36,7 @@ pub(crate) fn replace_target(
         Resolved::Pet(name) if bare::find(session, &session.namespace, &name)?.is_some() => {
             bare::restart(session, &name, wait)
         }
-        Resolved::Pet(name) => replace_pet(session, &name, "restarted", None, wait),
+        Resolved::Pet(name) => replace_pet(session, &name, "restarted", None, true, wait),
     }
 }
 
@@ -67,11 +67,13 @@ fn replace_pets(session: &Session, name: &SetName, wait: &WaitArgs) -> Result<()
 /// Replaces one pet, as `kubectl delete pod` does. A pet whose set is gone does not come back.
 ///
 /// `done` is the result's word for it, `grace` the grace period in seconds, if not the pet's own.
+/// It waits until the pet is gone, or with `until_ready`, until the set is settled again.
 pub(crate) fn replace_pet(
     session: &Session,
     name: &ObjectName,
     done: &str,
     grace: Option<i64>,
+    until_ready: bool,
     wait: &WaitArgs,
 ) -> Result<()> {
     let namespace = &session.namespace;
@@ -92,10 +94,10 @@ pub(crate) fn replace_pet(
         Ok(())
     })?;
     render::line(&format!("pod/{name} {done}"))?;
-    let goal = set.map(|set| Goal::Replaced {
-        set,
-        pet: name.clone(),
-        uid,
+    let pet = name.clone();
+    let goal = set.map(|set| match until_ready {
+        true => Goal::Replaced { set, pet, uid },
+        false => Goal::PetGone { set, pet, uid },
     });
     session.wait(&goal.into_iter().collect::<Vec<_>>(), wait)
 }

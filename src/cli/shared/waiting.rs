@@ -42,7 +42,7 @@ const SETTLE_TIME: Duration = Duration::from_millis(150);
 #[derive(Debug, Clone, Args)]
 pub(crate) struct WaitArgs {
     /// Return at once; the work goes on in the background
-    #[arg(long, conflicts_with = "timeout")]
+    #[arg(long)]
     no_wait: bool,
     /// How long to wait; the work goes on in the background afterwards
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
@@ -75,6 +75,7 @@ impl Session {
             Goal::PodUp(pod) => return pods::until_up(self, pod),
             Goal::PodGone(pod) => return pods::until_gone(self, pod),
             Goal::PodStopped(pod) => return pods::until_stopped(self, pod),
+            Goal::PetGone { pet, uid, .. } => return self.until_pet_gone(&namespace, pet, uid),
             Goal::Settled(_) | Goal::Gone(_) | Goal::Replaced { .. } | Goal::Stopped(_) => {
                 self.report(&namespace, name.as_str())?
             }
@@ -87,8 +88,25 @@ impl Session {
                 Some(_) | None => self.until_settled(set, report),
             },
             Goal::Stopped(_) => Ok(until_stopped(&name, report)),
-            Goal::PodUp(_) | Goal::PodGone(_) | Goal::PodStopped(_) => Ok(GoalState::Reached),
+            Goal::PodUp(_) | Goal::PodGone(_) | Goal::PodStopped(_) | Goal::PetGone { .. } => {
+                Ok(GoalState::Reached)
+            }
         }
+    }
+
+    /// Returns whether the pet of this uid is gone, whatever comes after it.
+    fn until_pet_gone(
+        &self,
+        namespace: &Namespace,
+        name: &ObjectName,
+        uid: &str,
+    ) -> Result<GoalState> {
+        let pod = self.pet(namespace, name)?;
+        let same = pod.filter(|pod| pod.metadata.uid.as_deref() == Some(uid));
+        Ok(match same {
+            Some(_) => GoalState::Waiting(format!("{name} is stopping")),
+            None => GoalState::Reached,
+        })
     }
 
     fn until_settled(&self, set: &StatefulSet, report: Option<SetReport>) -> Result<GoalState> {
@@ -147,6 +165,19 @@ impl Session {
         let look = format!("what failed is in `petset rollout history {name}`");
         let problem = Problem::new(Kind::RolledBack, message + &quoted(&pet, &log));
         Err(problem.hint(look).into())
+    }
+
+    /// Returns whether a pet is asked to leave, so that another takes its place.
+    fn is_being_replaced(&self, namespace: &Namespace, pet: &str) -> bool {
+        let Ok(name) = pet.parse::<ObjectName>() else {
+            return false;
+        };
+        let Ok(Some(pod)) = self.pet(namespace, &name) else {
+            return false;
+        };
+        let eviction = self.store.eviction(namespace, &name);
+        let evicted = eviction.is_some_and(|wish| Some(&wish.uid) == pod.metadata.uid.as_ref());
+        evicted || pod.metadata.deletion_timestamp.is_some()
     }
 
     /// Returns the last lines of the log of a pet, if it exists.
@@ -216,7 +247,11 @@ pub(in crate::cli) fn refuse_if_hopeless(
     set: &ObjectName,
     report: &SetReport,
 ) -> Result<()> {
-    let stuck = report.waiting.iter().filter(|waiting| waiting.stuck);
+    // The reason of a pet that is being replaced is an old one.
+    let stuck = report.waiting.iter().filter(|waiting| {
+        let pet = waiting.pet.as_deref();
+        waiting.stuck && pet.is_none_or(|pet| !session.is_being_replaced(namespace, pet))
+    });
     let Some((pet, why)) = stuck.filter_map(|w| Some((w.pet.as_ref()?, &w.why))).next() else {
         return Ok(());
     };
@@ -372,8 +407,19 @@ impl<'a> GoalWaiter<'a> {
 
     /// Watches the files of a pod, which may have been created only now.
     fn watch_pod(&mut self, goal: &Goal) -> Result<()> {
-        if let Goal::PodUp(pod) | Goal::PodStopped(pod) = goal {
-            let ObjectRef { namespace, name } = ObjectRef::of(&pod.metadata)?;
+        let named = match goal {
+            Goal::PodUp(pod) | Goal::PodStopped(pod) => Some(ObjectRef::of(&pod.metadata)?),
+            Goal::PetGone { set, pet, .. } => {
+                let namespace = ObjectRef::of(&set.metadata)?.namespace;
+                Some(ObjectRef::new(namespace, pet.clone()))
+            }
+            Goal::Settled(_)
+            | Goal::Gone(_)
+            | Goal::Replaced { .. }
+            | Goal::Stopped(_)
+            | Goal::PodGone(_) => None,
+        };
+        if let Some(ObjectRef { namespace, name }) = named {
             let files = self.session.store.layout().pet(&namespace, name.as_str());
             // Its creation is noticed in the parent directory.
             let _ = self.reports.add_new(files.root(), ());

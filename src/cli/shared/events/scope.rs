@@ -7,8 +7,8 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 
 use crate::cli::shared::names::TargetRef;
 use crate::cli::shared::session::Session;
-use crate::model::ObjectName;
 use crate::model::pod::set_of;
+use crate::model::{Namespace, ObjectName};
 use crate::problem::Result;
 use crate::store::journal::{self, Event};
 use crate::store::names_in;
@@ -84,8 +84,13 @@ impl Scope {
 
     /// Returns the events, oldest first.
     pub(crate) fn events(&self, session: &Session) -> Result<Vec<Event>> {
+        self.events_in(session, &session.namespace)
+    }
+
+    /// Returns the events of a namespace, oldest first.
+    pub(super) fn events_in(&self, session: &Session, namespace: &Namespace) -> Result<Vec<Event>> {
         let mut events = Vec::new();
-        for path in self.journals(session)? {
+        for path in self.journals(session, namespace)? {
             let found = journal::events(&path);
             events.extend(found.with_context(|| format!("cannot read {}", path.display()))?);
         }
@@ -96,14 +101,14 @@ impl Scope {
         Ok(events)
     }
 
-    fn journals(&self, session: &Session) -> Result<Vec<PathBuf>> {
+    fn journals(&self, session: &Session, namespace: &Namespace) -> Result<Vec<PathBuf>> {
         let layout = session.store.layout();
-        let journal = |owner: &str| layout.journal(&session.namespace, owner);
+        let journal = |owner: &str| layout.journal(namespace, owner);
         Ok(match self {
             Self::Set(set) => vec![journal(set)],
             Self::Object { owners, .. } => owners.iter().map(|owner| journal(owner)).collect(),
             Self::All => {
-                let dir = layout.events(&session.namespace);
+                let dir = layout.events(namespace);
                 let names =
                     names_in(&dir).with_context(|| format!("cannot list {}", dir.display()))?;
                 let owners = names.iter().filter_map(|name| name.strip_suffix(".jsonl"));

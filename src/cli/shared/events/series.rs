@@ -14,7 +14,7 @@ use crate::store::journal::{Event, Severity};
 pub(crate) struct EventSeries {
     event: Event,
     first: Timestamp,
-    last: Timestamp,
+    pub(super) last: Timestamp,
     count: usize,
 }
 

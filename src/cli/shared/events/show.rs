@@ -1,5 +1,7 @@
 //! `petset events`, which is `petset get events` too.
 
+use std::collections::BTreeMap;
+
 use clap::ValueEnum;
 use jiff::Timestamp;
 
@@ -24,6 +26,9 @@ pub(crate) struct EventArgs {
     /// Name of the set or pet, if the word before is a kind
     #[arg(value_name = "NAME", hide = true)]
     target_name: Option<TargetRef>,
+    /// Show the events of all namespaces
+    #[arg(short = 'A', long, conflicts_with = "target")]
+    all_namespaces: bool,
     /// Keep watching and print new events, until Ctrl-C
     #[arg(short, long)]
     watch: bool,
@@ -51,6 +56,7 @@ impl EventArgs {
     /// Reads `get events [SET|POD]`; `None` where other objects are meant.
     pub(crate) fn of_get(
         what: &[String],
+        all_namespaces: bool,
         watch: bool,
         output: Option<Format>,
     ) -> Option<Result<Self>> {
@@ -75,6 +81,7 @@ impl EventArgs {
         let args = target.map(|(target, target_name)| Self {
             target,
             target_name,
+            all_namespaces,
             watch,
             output,
             tail: None,
@@ -92,11 +99,20 @@ pub(crate) fn show(session: &Session, args: &EventArgs) -> Result<()> {
     if args.watch {
         return watch(session, args, &scope);
     }
-    let mut seen = aggregate(scope.events(session)?);
+    let mut seen: Vec<(Namespace, EventSeries)> = Vec::new();
+    for namespace in namespaces(session, args)? {
+        let series = aggregate(scope.events_in(session, &namespace)?);
+        seen.extend(series.into_iter().map(|one| (namespace.clone(), one)));
+    }
+    seen.sort_by_key(|(_, series)| series.last);
     let surplus = args.tail.map_or(0, |tail| seen.len().saturating_sub(tail));
     seen.drain(..surplus);
     match args.output {
-        Some(form) => show_whole(form, &session.namespace, &seen),
+        Some(form) => show_whole(form, &seen),
+        None if seen.is_empty() && args.all_namespaces => {
+            say("No events found.");
+            Ok(())
+        }
         None if seen.is_empty() => {
             say(format!(
                 "No events found in {} namespace.",
@@ -104,14 +120,21 @@ pub(crate) fn show(session: &Session, args: &EventArgs) -> Result<()> {
             ));
             Ok(())
         }
-        None => show_table(args, &seen),
+        None => show_rows(args, &mut Columns::default(), &seen, true),
     }
 }
 
-fn show_whole(form: EventFormat, namespace: &Namespace, seen: &[EventSeries]) -> Result<()> {
+fn namespaces(session: &Session, args: &EventArgs) -> Result<Vec<Namespace>> {
+    match args.all_namespaces {
+        true => session.namespaces(),
+        false => Ok(vec![session.namespace.clone()]),
+    }
+}
+
+fn show_whole(form: EventFormat, seen: &[(Namespace, EventSeries)]) -> Result<()> {
     let items = seen
         .iter()
-        .map(|series| Document::of(&series.to_core(namespace)));
+        .map(|(namespace, series)| Document::of(&series.to_core(namespace)));
     let list = List::fetched(items.collect::<Result<_>>()?);
     match form {
         EventFormat::Json => render::json(&list),
@@ -119,41 +142,59 @@ fn show_whole(form: EventFormat, namespace: &Namespace, seen: &[EventSeries]) ->
     }
 }
 
-fn show_table(args: &EventArgs, seen: &[EventSeries]) -> Result<()> {
+/// Prints rows below those that were printed before, with headings if they are the first ones.
+fn show_rows(
+    args: &EventArgs,
+    columns: &mut Columns,
+    seen: &[(Namespace, EventSeries)],
+    first: bool,
+) -> Result<()> {
     let now = Timestamp::now();
+    let with = |namespace: &str, mut row: Vec<String>| {
+        if args.all_namespaces {
+            row.insert(0, namespace.to_owned());
+        }
+        row
+    };
     let mut rows = Vec::new();
-    if !args.no_headers {
-        rows.push(HEADINGS.map(str::to_owned).to_vec());
+    if first && !args.no_headers {
+        rows.push(with("NAMESPACE", HEADINGS.map(str::to_owned).to_vec()));
     }
-    rows.extend(seen.iter().map(|seen| seen.row(now)));
-    render::text(&Columns::default().lay_out(&rows))
+    let later = seen.iter();
+    rows.extend(later.map(|(namespace, seen)| with(namespace.as_str(), seen.row(now))));
+    render::text(&columns.lay_out(&rows))
 }
 
 /// Shows the events so far, and then each new one.
 fn watch(session: &Session, args: &EventArgs, scope: &Scope) -> Result<()> {
     let mut watcher = Watcher::for_reader()?;
     let mut columns = Columns::default();
-    watcher.watch(&[session.store.layout().events(&session.namespace)])?;
-    let mut known = scope.events(session)?;
-    let surplus = args.tail.map_or(0, |tail| known.len().saturating_sub(tail));
-    let headings = args.output.is_none() && !args.no_headers;
-    if headings {
-        // Headings and rows are laid out together, so that they line up.
-        let now = Timestamp::now();
-        let first = known[surplus..].iter().cloned().map(EventSeries::once);
-        let rows: Vec<_> = std::iter::once(HEADINGS.map(str::to_owned).to_vec())
-            .chain(first.map(|seen| seen.row(now)))
-            .collect();
-        render::text(&columns.lay_out(&rows))?;
-    } else {
-        show_events(session, args, &mut columns, &known[surplus..])?;
-    }
+    let mut known: BTreeMap<Namespace, Vec<Event>> = BTreeMap::new();
+    let layout = session.store.layout();
+    let mut first = true;
     loop {
+        let namespaces = namespaces(session, args)?;
+        let mut places: Vec<_> = namespaces.iter().map(|of| layout.events(of)).collect();
+        places.extend(args.all_namespaces.then(|| layout.seen()));
+        watcher.watch(&places)?;
+        let mut news: Vec<(Namespace, Event)> = Vec::new();
+        for namespace in namespaces {
+            let now = scope.events_in(session, &namespace)?;
+            let before = known.get(&namespace).map_or(&[][..], Vec::as_slice);
+            let fresh = after(before, &now).iter().cloned();
+            news.extend(fresh.map(|event| (namespace.clone(), event)));
+            known.insert(namespace, now);
+        }
+        news.sort_by_key(|(_, event)| event.time);
+        let tail = args.tail.filter(|_| first);
+        let surplus = tail.map_or(0, |tail| news.len().saturating_sub(tail));
+        news.drain(..surplus);
+        let once = news
+            .into_iter()
+            .map(|(namespace, event)| (namespace, EventSeries::once(event)));
+        show_news(args, &mut columns, &once.collect::<Vec<_>>(), first)?;
+        first = false;
         watcher.wait(None)?;
-        let now = scope.events(session)?;
-        let news: Vec<Event> = after(&known, &now).to_vec();
-        show_events(session, args, &mut columns, &news)?;
-        known = now;
     }
 }
 
@@ -173,22 +214,23 @@ fn after<'a>(known: &[Event], now: &'a [Event]) -> &'a [Event] {
     &now[(fresh + same(known)).min(now.len())..]
 }
 
-fn show_events(
-    session: &Session,
+fn show_news(
     args: &EventArgs,
     columns: &mut Columns,
-    events: &[Event],
+    news: &[(Namespace, EventSeries)],
+    first: bool,
 ) -> Result<()> {
-    let now = Timestamp::now();
-    for event in events {
-        let seen = EventSeries::once(event.clone());
-        match args.output {
-            Some(EventFormat::Json) => render::json(&seen.to_core(&session.namespace))?,
-            Some(EventFormat::Yaml) => {
+    let Some(form) = args.output else {
+        return show_rows(args, columns, news, first);
+    };
+    for (namespace, seen) in news {
+        let event = seen.to_core(namespace);
+        match form {
+            EventFormat::Json => render::json(&event)?,
+            EventFormat::Yaml => {
                 render::text("---\n")?;
-                render::yaml(&seen.to_core(&session.namespace))?;
+                render::yaml(&event)?;
             }
-            None => render::text(&columns.lay_out(&[seen.row(now)]))?,
         }
     }
     Ok(())

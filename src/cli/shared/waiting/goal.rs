@@ -20,6 +20,12 @@ pub(crate) enum Goal {
         pet: ObjectName,
         uid: String,
     },
+    /// The pet with this name and uid is gone.
+    PetGone {
+        set: StatefulSet,
+        pet: ObjectName,
+        uid: String,
+    },
     /// No pet of the set runs, because of `petset stop`.
     Stopped(StatefulSet),
     /// The bare pod is ready, or has completed.
@@ -35,7 +41,7 @@ impl Goal {
     pub(super) const fn metadata(&self) -> &ObjectMeta {
         match self {
             Self::Settled(set) | Self::Gone(set) | Self::Stopped(set) => &set.metadata,
-            Self::Replaced { set, .. } => &set.metadata,
+            Self::Replaced { set, .. } | Self::PetGone { set, .. } => &set.metadata,
             Self::PodUp(pod) | Self::PodGone(pod) | Self::PodStopped(pod) => &pod.metadata,
         }
     }
@@ -49,7 +55,11 @@ impl Goal {
                 spec.and_then(|spec| spec.template.spec.as_ref())
             }
             Self::PodUp(pod) => pod.spec.as_ref(),
-            Self::Gone(_) | Self::Stopped(_) | Self::PodGone(_) | Self::PodStopped(_) => None,
+            Self::Gone(_)
+            | Self::PetGone { .. }
+            | Self::Stopped(_)
+            | Self::PodGone(_)
+            | Self::PodStopped(_) => None,
         };
         pod.is_some_and(|pod| {
             let mut containers = pod.containers.iter();
@@ -63,6 +73,7 @@ impl Goal {
             Self::Settled(set)
             | Self::Gone(set)
             | Self::Stopped(set)
+            | Self::PetGone { set, .. }
             | Self::Replaced { set, .. } => {
                 let spec = set.spec.as_ref();
                 spec.and_then(|spec| spec.template.spec.as_ref())

@@ -47,13 +47,20 @@ pub(super) fn until_up(session: &Session, want: &Pod) -> Result<GoalState> {
 ///
 /// The last lines of its log are part of the message, since they usually tell the cause.
 pub(in crate::cli) fn refuse_if_ended(session: &Session, pod: &Pod, why: &str) -> Result<()> {
+    let ObjectRef { namespace, name } = ObjectRef::of(&pod.metadata)?;
+    let want: Option<Pod> = session.store.find(&namespace, &name)?;
+    // What was changed just now has not failed yet.
+    if want.is_some_and(|want| {
+        bare::is_bare(pod) && bare::differs(&want, pod) || !has_images(&want, pod)
+    }) {
+        return Ok(());
+    }
     let ended = pods::is_at_rest(pod) && bare::has_ended_for_good(pod);
     if !ended && !PetSeen::of(pod).stuck {
         return Ok(());
     }
-    let name = pod.metadata.name.as_deref().unwrap_or_default();
     let words = store::last_words(&session.files(pod), pod);
-    let message = format!("{name}: {why}{}", quoted(name, &words));
+    let message = format!("{name}: {why}{}", quoted(name.as_str(), &words));
     let mut problem = Problem::new(Kind::Halted, message).hint(format!(
         "look at it with `petset describe pod/{name}` and `petset logs {name}`"
     ));
