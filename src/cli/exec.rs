@@ -56,7 +56,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     let pod = pod_of(session, &args.target.target()?)?;
     let container = match &args.container {
         Some(name) => containers::named(&pod, name)?,
-        None => default_container(&pod),
+        None => containers::default(&pod),
     };
     let launch = launch_of(session, &pod, &container)?;
     let Some((program, rest)) = args.command.split_first() else {
@@ -122,12 +122,6 @@ fn pod_of(session: &Session, target: &TargetRef) -> Result<Pod> {
         return Err(Problem::invalid(message).hint(hint).into());
     }
     Err(session.not_found("pods", name.as_str()).into())
-}
-
-/// Returns the container to use where none is named: not an init container, unless nothing else
-/// runs.
-fn default_container(pod: &Pod) -> String {
-    containers::default(pod)
 }
 
 fn launch_of(session: &Session, pod: &Pod, container: &str) -> Result<Launch> {

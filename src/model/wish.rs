@@ -1,4 +1,4 @@
-//! SetOptions that Kubernetes has no field for: annotations of a set below `petset.dev/`.
+//! Options that Kubernetes has no field for: annotations of a set below `petset.dev/`.
 //!
 //! They live on the set, so that they are obeyed by whichever supervisor runs, also when the
 //! command that left them was killed.

@@ -11,8 +11,6 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
 
-use rustix::process::{Resource, getrlimit, setrlimit};
-
 use super::attached::Attached;
 use super::egress::EgressRelay;
 use super::names::NetworkNames;
@@ -74,7 +72,7 @@ fn hold(root: &Path) -> Result<()> {
     let store = Store::open(root)?;
     let layout = store.layout().clone();
     let block = block_of(&layout)?;
-    raise_file_limit();
+    relay::raise_file_limit();
     enter_user(taken.as_ref())?;
     let socket = listen(&layout)?;
     let names = NetworkNames::read(&store, block)?;
@@ -110,9 +108,7 @@ fn hold(root: &Path) -> Result<()> {
 }
 
 fn block_of(layout: &Layout) -> io::Result<Block> {
-    let text = store::read(&layout.block())?.unwrap_or_default();
-    let block = text.trim().parse().ok().and_then(Block::new);
-    block.ok_or_else(|| io::Error::other("there is no address block"))
+    store::block_of(layout)?.ok_or_else(|| io::Error::other("there is no address block"))
 }
 
 /// Starts the thread that lives in the private network: it forwards ports, and has one beside it
@@ -151,11 +147,4 @@ fn say_ready() -> io::Result<()> {
     let _ = out.write_all(b"ready\n").and_then(|()| out.flush());
     let null = File::options().write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdout(&null).map_err(Into::into)
-}
-
-/// Allows as many descriptors as possible: this process carries the connections of many pets.
-fn raise_file_limit() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    let _ = setrlimit(Resource::Nofile, limit);
 }

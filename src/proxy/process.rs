@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::engine::Engine;
 use super::follow::ServiceFollower;
@@ -15,6 +14,7 @@ use super::log::log;
 use super::report::DetourReport;
 use crate::model::address::Block;
 use crate::problem::{Result, report};
+use crate::relay;
 use crate::role;
 use crate::store::{Attempt, Layout, Lock, Store};
 
@@ -43,7 +43,7 @@ fn serve(root: &Path) -> Result<()> {
     let store = Store::open(root)?;
     let layout = store.layout();
     let _lock = take_over(layout)?;
-    raise_file_limit();
+    relay::raise_file_limit();
     let mut services = ServiceFollower::new(layout.clone())?;
     let mut report = DetourReport::new(layout.clone());
     let mut engine = Engine::new(&services).context("cannot begin to wait")?;
@@ -63,7 +63,7 @@ fn serve(root: &Path) -> Result<()> {
 ///
 /// Detours are not published: nothing else listens in that network, so there are none.
 pub(crate) fn serve_inside(layout: Layout, block: Block) {
-    raise_file_limit();
+    relay::raise_file_limit();
     let serve = || -> Result<()> {
         let mut services = ServiceFollower::new(layout)?.inside(block);
         let mut engine = Engine::new(&services).context("cannot begin to wait")?;
@@ -88,14 +88,4 @@ fn take_over(layout: &Layout) -> Result<Lock> {
         Attempt::Locked(lock) => Ok(lock),
         Attempt::Busy(holder) => bail!("{} is held by {holder}", path.display()),
     }
-}
-
-/// Allows as many connections as the system lets this process have.
-fn raise_file_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    let most = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    let _ = setrlimit(Resource::Nofile, most);
 }

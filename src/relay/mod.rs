@@ -1,16 +1,18 @@
 //! Carrying bytes between sockets: one thread, one epoll instance, and no waiting on one peer.
 //!
 //! The ClusterIP proxy, the port forwarder and the egress relay are each a [`Handler`] that is
-//! driven by [`run`] or [`turn`]. A connection is two [`Half`]s in a [`Duplex`]; a UDP client has a
+//! driven by [`run`] or [`turn`]. A connection is a [`Duplex`] of two halves; a UDP client has a
 //! session, so that answers find their way back.
 
 mod duplex;
 mod event_loop;
+mod limits;
 mod sessions;
 mod socket;
 
 pub(crate) use duplex::{Duplex, DuplexState};
 pub(crate) use event_loop::{EventLoop, Handler, PAUSE, TICK, run, turn};
+pub(crate) use limits::raise_file_limit;
 pub(crate) use sessions::{IDLE, UdpSessions};
 pub(crate) use socket::{Accepted, accept, connect, nonblocking, reset};
 

@@ -6,8 +6,9 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::files::read;
-use super::make_dir;
+use super::files::{make_dir, read};
+use super::paths::Layout;
+use crate::model::address::Block;
 
 /// One line of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +16,13 @@ pub(crate) struct Given {
     pub(crate) ip: Ipv4Addr,
     pub(crate) namespace: String,
     pub(crate) pod: String,
+}
+
+/// Returns the block of addresses that a state directory has, as its supervisor wrote it down.
+pub(crate) fn block_of(layout: &Layout) -> io::Result<Option<Block>> {
+    let text = read(&layout.block())?;
+    let number = text.and_then(|text| text.trim().parse().ok());
+    Ok(number.and_then(Block::new))
 }
 
 /// Returns every address that was ever given; a torn last line is left out.

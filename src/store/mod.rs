@@ -68,7 +68,7 @@ mod view;
 mod watch;
 mod words;
 
-pub(crate) use addresses::{Given, addresses_given, give_addresses};
+pub(crate) use addresses::{Given, addresses_given, block_of, give_addresses};
 pub(crate) use control::{
     RunnerRequest, ask_runner, bind_runner, bind_supervisor, nudge_supervisor, requests, was_nudged,
 };

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::model::address::Block;
 use crate::model::{BackOff, Egress, Isolation};
 use crate::problem::{Problem, Result};
 
@@ -82,7 +83,16 @@ impl Default for Settings {
     }
 }
 
+/// The port of the supervisor's DNS server, unless the settings name another.
+const DNS_PORT: u16 = 5353;
+
 impl Settings {
+    /// Returns where the DNS server of a state directory with this block listens on the host.
+    pub(crate) fn dns_address(&self, block: Block) -> SocketAddr {
+        let own = SocketAddr::from((block.reserved(53), DNS_PORT));
+        self.dns_listen.unwrap_or(own)
+    }
+
     /// Reads the settings from the text of a `petset.toml`.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let settings: Self = toml::from_str(text).map_err(|fault| {

@@ -144,6 +144,5 @@ impl Addresses {
 
 /// Returns the block that the state directory at `root` says it has.
 fn block_of(root: &Path) -> Option<Block> {
-    let text = store::read(&Layout::new(root).block()).ok()??;
-    Block::new(text.trim().parse().ok()?)
+    store::block_of(&Layout::new(root)).ok()?
 }

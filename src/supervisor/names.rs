@@ -1,7 +1,6 @@
 //! The names of pets and services, and the DNS server that answers for them on the host.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::log::log;
@@ -9,9 +8,6 @@ use crate::dns::{Server, Zone, upstreams};
 use crate::model::ObjectRef;
 use crate::model::endpoints::ServiceRecord;
 use crate::store::Settings;
-
-/// The port of the DNS server on its own loopback address, where the settings name no other.
-const DNS_PORT: u16 = 5353;
 
 /// The names that are served, and the server.
 #[derive(Debug)]
@@ -30,8 +26,7 @@ impl ServedNames {
         let zone = zones
             .iter()
             .fold(zone, |zone, reverse| zone.with_reverse_zone(reverse));
-        let own = SocketAddr::from((block.reserved(53), DNS_PORT));
-        let listen = settings.dns_listen.unwrap_or(own);
+        let listen = settings.dns_address(block);
         let zone = Arc::new(RwLock::new(zone.with_servers([listen.ip()])));
         let upstreams = upstreams(settings, &[listen]);
         let server = Server::start(&[listen], Arc::clone(&zone), &upstreams);

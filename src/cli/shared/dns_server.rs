@@ -6,21 +6,18 @@ use crate::model::address::Block;
 use crate::problem::{Kind, Problem};
 use crate::store::{self, Layout, Settings};
 
-/// The port of the supervisor's DNS server, unless the settings name another.
-const PORT: u16 = 5353;
-
 /// Returns the block of addresses that a state directory has, if it has one yet.
+///
+/// What its supervisor wrote down comes before the settings: the next supervisor takes those up.
 pub(crate) fn known_block(layout: &Layout, settings: &Settings) -> Option<Block> {
-    let text = store::read(&layout.block()).ok().flatten();
-    let written = text.and_then(|text| text.trim().parse().ok());
-    written.or(settings.address_block).and_then(Block::new)
+    let written = store::block_of(layout).ok().flatten();
+    written.or_else(|| settings.address_block.and_then(Block::new))
 }
 
 /// Returns where the DNS server of a state directory listens while its supervisor runs.
 pub(crate) fn known_server(layout: &Layout, settings: &Settings) -> Option<SocketAddr> {
-    let own = |block: Block| SocketAddr::from((block.reserved(53), PORT));
     let listen = settings.dns_listen;
-    listen.or_else(|| known_block(layout, settings).map(own))
+    listen.or_else(|| known_block(layout, settings).map(|block| settings.dns_address(block)))
 }
 
 /// Returns the error for a state directory that has no DNS server yet.

@@ -195,18 +195,6 @@ impl PodMachine {
         &self.status
     }
 
-    /// Returns whether the pod's end has been reached.
-    #[must_use]
-    pub fn is_finished(&self) -> bool {
-        self.finished
-    }
-
-    /// Returns whether the pod has been told to stop, or stops since nothing is left to run.
-    #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        self.stop.is_some()
-    }
-
     fn advance(&mut self) {
         if let Some(deadline) = self.active_until.filter(|_| self.stop.is_none()) {
             self.check_deadline(deadline);
