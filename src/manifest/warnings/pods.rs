@@ -138,7 +138,13 @@ fn pod(ignored: &mut Ignored<'_>, spec: &PodSpec) {
         ("priority", priority.is_some()),
         ("priorityClassName", priority_class_name.is_some()),
         ("runtimeClassName", runtime_class_name.is_some()),
-        ("schedulerName", scheduler_name.is_some()),
+        // The default is in everything that petset prints.
+        (
+            "schedulerName",
+            scheduler_name
+                .as_ref()
+                .is_some_and(|name| name != "default-scheduler"),
+        ),
         ("schedulingGates", scheduling_gates.is_some()),
         ("schedulingGroup", scheduling_group.is_some()),
         ("tolerations", tolerations.is_some()),
