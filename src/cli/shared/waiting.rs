@@ -199,6 +199,7 @@ impl Session {
                 Goal::PodUp(_) => Ok(self.quoted_words(&namespace, name.as_str())),
                 Goal::Settled(_)
                 | Goal::Replaced { .. }
+                | Goal::PetGone { .. }
                 | Goal::Gone(_)
                 | Goal::Stopped(_)
                 | Goal::PodGone(_)
