@@ -65,6 +65,7 @@ impl DetourReport {
             reason: "PortNotOffered".to_owned(),
             object: format!("service/{}", service.name),
             message: format!("port {port}/{protocol}: {}; {instead}", detour.why),
+            count: 1,
         };
         let path = self
             .layout

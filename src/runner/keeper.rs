@@ -115,6 +115,8 @@ impl Keeper {
         // A record that cannot be read is no reason not to run: the marker still finds all.
         let before = RunnerRecord::read(&pet).ok().flatten();
         let begun = before.as_ref().is_some_and(|record| record.begun);
+        let died = before.as_ref().filter(|record| !record.clean);
+        let started: Vec<String> = died.into_iter().flat_map(RunnerRecord::started).collect();
         if let Some(record) = before.filter(|it| !it.clean && it.is_of_this_boot()) {
             let spared = supervisor(&layout);
             tree::kill_leftovers(&record, &uid, spared, (layout.root(), pet.root()));
@@ -134,6 +136,9 @@ impl Keeper {
         let mut machine = PodMachine::new(&pod, previous.as_ref(), back_off, now);
         if record.begun {
             machine.note_begun();
+        }
+        for name in &started {
+            machine.note_started_before(name);
         }
         let (answer, answers) = channel();
         let status = pod.status.as_ref();

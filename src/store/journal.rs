@@ -17,14 +17,14 @@ use super::files::{make_dir, read};
 const FULL: u64 = 1 << 20;
 
 /// Whether an event is ordinary or wants attention; the words are Kubernetes'.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Severity {
     Normal,
     Warning,
 }
 
 /// One thing that happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Event {
     pub(crate) time: Timestamp,
     #[serde(rename = "type")]
@@ -34,6 +34,17 @@ pub(crate) struct Event {
     /// What it happened to: `statefulset/web`, `pod/web-0`, `persistentvolumeclaim/data-web-0`.
     pub(crate) object: String,
     pub(crate) message: String,
+    /// How often it happened since the last line that says the same.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub(crate) count: u32,
+}
+
+const fn once() -> u32 {
+    1
+}
+
+const fn is_once(count: &u32) -> bool {
+    *count == 1
 }
 
 /// Appends an event to the journal at `path`.

@@ -51,6 +51,11 @@ impl RunnerRecord {
         })
     }
 
+    /// Lists the containers that the runner has started and not seen end.
+    pub(crate) fn started(&self) -> impl Iterator<Item = String> + use<'_> {
+        self.containers.iter().map(|main| main.name.clone())
+    }
+
     /// Reads the record of a pet's last runner; `None` when no runner has written one.
     pub(crate) fn read(pet: &PetLayout) -> io::Result<Option<Self>> {
         read_json(&pet.runner())

@@ -74,6 +74,7 @@ impl Supervisor {
             reason: reason.to_owned(),
             object,
             message: message.to_owned(),
+            count: 1,
         };
         let path = self.store.layout().journal(&key.namespace, owner);
         if let Err(error) = journal::append(&path, &event) {

@@ -185,6 +185,11 @@ impl Container {
         }
     }
 
+    /// Notes a run of an earlier runner, which its status may not tell.
+    pub(super) const fn note_started_before(&mut self) {
+        self.ran = true;
+    }
+
     /// Counts a run that begins.
     pub(super) fn begin_run(&mut self) {
         self.restarts += i32::from(self.ran);

@@ -158,4 +158,6 @@ pub struct Report {
     pub reason: &'static str,
     /// A sentence.
     pub message: String,
+    /// How often it happened since the last report that says the same.
+    pub count: u32,
 }

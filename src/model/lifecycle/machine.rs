@@ -143,6 +143,14 @@ impl PodMachine {
         }
     }
 
+    /// Takes note that an earlier runner of the pod started this container, though it may have died
+    /// before its status said so: the next start is a restart.
+    pub fn note_started_before(&mut self, name: &str) {
+        if let Some(container) = self.containers.iter_mut().find(|it| it.name == name) {
+            container.note_started_before();
+        }
+    }
+
     /// Ends a pod whose containers were lost, as the kubelet ends one whose sandbox is gone.
     fn lose(&mut self) {
         let now = self.now;
@@ -323,6 +331,7 @@ impl PodMachine {
             warning,
             reason,
             message,
+            count: 1,
         }));
     }
 

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::PodSpec;
 
 use super::clock::seconds;
 use super::container::{State, Wait};
-use super::event::{Action, ContainerIndex, Exit, Failure, HookKind, PodEvent};
+use super::event::{Action, ContainerIndex, Exit, Failure, HookKind, PodEvent, Report};
 use super::machine::{PodMachine, VolumeState};
 use super::probe::{ProbeKind, ProbeOutcome};
 use super::run::{Ended, Run};
@@ -188,8 +188,13 @@ impl PodMachine {
         let verdict = probe.note(&outcome, now);
         let grace = probe.grace;
         let name = container.name.clone();
-        if verdict.worth_telling {
-            self.report(true, outcome.reason(), outcome.words(kind));
+        if verdict.to_tell > 0 {
+            self.actions.push(Action::Report(Report {
+                warning: true,
+                reason: outcome.reason(),
+                message: outcome.words(kind),
+                count: verdict.to_tell,
+            }));
         }
         let fatal = match kind {
             ProbeKind::Readiness => false,

@@ -79,8 +79,8 @@ impl ProbeOutcome {
 pub(super) struct ProbeVerdict {
     /// The result that the probe turned to, where it changed or was confirmed by a threshold.
     pub(super) turned: Option<bool>,
-    /// Whether the journal should have it.
-    pub(super) worth_telling: bool,
+    /// How many such outcomes the journal is to be told of now.
+    pub(super) to_tell: u32,
 }
 
 #[derive(Debug)]
@@ -100,11 +100,20 @@ pub(super) struct Probe {
     counted: Option<Duration>,
     /// The pause before the next try while it has never succeeded.
     eager: Option<Duration>,
-    told: Option<String>,
+    told: Option<ToldOutcome>,
     /// From when on a failure is shown.
     shown_from: Duration,
     /// The words of the last failure, if no success came after it.
     fault: Option<String>,
+}
+
+/// An outcome that goes on: it is counted in the journal, not written again each time.
+#[derive(Debug)]
+struct ToldOutcome {
+    message: String,
+    /// How often it was seen, and how many of these the journal knows of.
+    seen: u32,
+    told: u32,
 }
 
 impl Probe {
@@ -167,16 +176,16 @@ impl Probe {
         let verdict = match outcome {
             ProbeOutcome::Success => {
                 self.told = None;
-                self.succeed(false)
+                self.succeed(0)
             }
             ProbeOutcome::Warning(message) => {
-                let worth_telling = self.is_news(message);
-                self.succeed(worth_telling)
+                let to_tell = self.count_untold(message);
+                self.succeed(to_tell)
             }
             ProbeOutcome::Failure(message) => self.fail(message, now),
             ProbeOutcome::Error(message) => ProbeVerdict {
                 turned: None,
-                worth_telling: self.is_news(message),
+                to_tell: self.count_untold(message),
             },
         };
         let settled = self.kind != ProbeKind::Readiness && self.result == Some(false)
@@ -201,13 +210,10 @@ impl Probe {
         }
     }
 
-    fn succeed(&mut self, worth_telling: bool) -> ProbeVerdict {
+    fn succeed(&mut self, to_tell: u32) -> ProbeVerdict {
         self.eager = None;
         let turned = self.count(true, self.success);
-        ProbeVerdict {
-            turned,
-            worth_telling,
-        }
+        ProbeVerdict { turned, to_tell }
     }
 
     /// Counts a failure, an eager one at most once a period.
@@ -217,18 +223,15 @@ impl Probe {
         if eager && recent {
             return ProbeVerdict {
                 turned: None,
-                worth_telling: false,
+                to_tell: 0,
             };
         }
         let first = self.counted.is_none();
         self.counted = Some(now);
         let turned = self.count(false, self.failure);
         let quiet = eager && first && turned.is_none();
-        let worth_telling = !quiet && self.is_news(message);
-        ProbeVerdict {
-            turned,
-            worth_telling,
-        }
+        let to_tell = if quiet { 0 } else { self.count_untold(message) };
+        ProbeVerdict { turned, to_tell }
     }
 
     /// Adds an answer to the streak; returns the result once the streak reaches the threshold.
@@ -246,10 +249,23 @@ impl Probe {
         })
     }
 
-    fn is_news(&mut self, message: &str) -> bool {
-        let news = self.told.as_deref() != Some(message);
-        self.told = Some(message.to_owned());
-        news
+    /// Counts an outcome; returns how many to tell of now: each of the first sixteen, later those
+    /// since the last time once they are a sixteenth of all, so that the journal does not fill.
+    fn count_untold(&mut self, message: &str) -> u32 {
+        let same = self.told.take().filter(|told| told.message == message);
+        let mut told = same.unwrap_or_else(|| ToldOutcome {
+            message: message.to_owned(),
+            seen: 0,
+            told: 0,
+        });
+        told.seen = told.seen.saturating_add(1);
+        let open = told.seen - told.told;
+        let due = open.saturating_mul(16) >= told.told;
+        if due {
+            told.told = told.seen;
+        }
+        self.told = Some(told);
+        if due { open } else { 0 }
     }
 
     fn next_due(&mut self, last_due: Duration, now: Duration) -> Duration {

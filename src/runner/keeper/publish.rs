@@ -14,6 +14,7 @@ impl Keeper {
                 warning,
                 reason,
                 message,
+                count: 1,
             });
         }
     }
@@ -29,6 +30,7 @@ impl Keeper {
             reason: report.reason.to_owned(),
             object: format!("pod/{}", self.name),
             message: report.message,
+            count: report.count,
         };
         // A journal that cannot be written must not stop the pet.
         let _ = journal::append(&self.journal, &event);

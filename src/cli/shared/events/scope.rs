@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 
 use crate::cli::shared::names::TargetRef;
@@ -92,13 +93,14 @@ impl Scope {
         let mut events = Vec::new();
         for path in self.journals(session, namespace)? {
             let found = journal::events(&path);
-            events.extend(found.with_context(|| format!("cannot read {}", path.display()))?);
+            let found = found.with_context(|| format!("cannot read {}", path.display()))?;
+            events.extend(dated(found));
         }
         if let Self::Object { object, .. } = self {
-            events.retain(|event| event.object == *object);
+            events.retain(|(_, event)| event.object == *object);
         }
-        events.sort_by_key(|event| event.time);
-        Ok(events)
+        events.sort_by_key(|(time, _)| *time);
+        Ok(events.into_iter().map(|(_, event)| event).collect())
     }
 
     fn journals(&self, session: &Session, namespace: &Namespace) -> Result<Vec<PathBuf>> {
@@ -115,5 +117,41 @@ impl Scope {
                 owners.map(journal).collect()
             }
         })
+    }
+}
+
+/// Adds to each event of a journal the time by which it is merged with those of other journals: no
+/// earlier than that of the events before it, even where the clock was put back meanwhile.
+fn dated(events: Vec<Event>) -> impl Iterator<Item = (Timestamp, Event)> {
+    let mut latest = Timestamp::MIN;
+    events.into_iter().map(move |event| {
+        latest = latest.max(event.time);
+        (latest, event)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::journal::Severity;
+
+    #[test]
+    fn events_of_one_journal_keep_their_order_whatever_the_clock_did() {
+        let at = |second| Event {
+            time: Timestamp::from_second(second).unwrap(),
+            severity: Severity::Normal,
+            reason: "Started".to_owned(),
+            object: "pod/a".to_owned(),
+            message: second.to_string(),
+            count: 1,
+        };
+        let mut all: Vec<_> = dated(vec![at(100), at(40), at(110)]).collect();
+        all.extend(dated(vec![at(105)]));
+        all.sort_by_key(|(time, _)| *time);
+        let order: Vec<_> = all
+            .iter()
+            .map(|(_, event)| event.message.as_str())
+            .collect();
+        assert_eq!(order, ["100", "40", "105", "110"]);
     }
 }

@@ -16,13 +16,15 @@ pub(crate) struct EventSeries {
     first: Timestamp,
     pub(super) last: Timestamp,
     count: usize,
+    /// The place of the last one among the events.
+    place: usize,
 }
 
-/// Groups equal events into series, ordered by when each was seen last.
+/// Groups equal events into series, in the order in which each was written last.
 pub(crate) fn aggregate(events: Vec<Event>) -> Vec<EventSeries> {
     let mut all: Vec<EventSeries> = Vec::new();
     let mut places: HashMap<(String, String, String), usize> = HashMap::new();
-    for event in events {
+    for (at, event) in events.into_iter().enumerate() {
         let key = (
             event.object.clone(),
             event.reason.clone(),
@@ -31,16 +33,19 @@ pub(crate) fn aggregate(events: Vec<Event>) -> Vec<EventSeries> {
         match places.get(&key) {
             Some(&place) => {
                 let seen = &mut all[place];
-                seen.count += 1;
-                seen.last = event.time.max(seen.last);
+                seen.count += event.count as usize;
+                (seen.last, seen.place) = (event.time, at);
             }
             None => {
                 places.insert(key, all.len());
-                all.push(EventSeries::once(event));
+                all.push(EventSeries {
+                    place: at,
+                    ..EventSeries::once(event)
+                });
             }
         }
     }
-    all.sort_by_key(|seen| seen.last);
+    all.sort_by_key(|seen| seen.place);
     all
 }
 
@@ -50,7 +55,8 @@ impl EventSeries {
         Self {
             first: event.time,
             last: event.time,
-            count: 1,
+            count: event.count as usize,
+            place: 0,
             event,
         }
     }
@@ -149,7 +155,24 @@ mod tests {
             reason: "Started".to_owned(),
             object: object.to_owned(),
             message: message.to_owned(),
+            count: 1,
         }
+    }
+
+    #[test]
+    fn events_stay_in_the_order_of_their_writing_when_the_clock_is_put_back() {
+        let mut again = event(50, "pod/web-0", "started c");
+        again.count = 11;
+        let events = vec![
+            event(100, "pod/web-0", "started c"),
+            event(105, "pod/web-1", "started c"),
+            again,
+        ];
+        let seen = aggregate(events);
+        let now = Timestamp::from_second(112).unwrap();
+        let rows: Vec<String> = seen.iter().map(|seen| seen.row(now).join("|")).collect();
+        assert_eq!(rows[0], "7s|Normal|Started|pod/web-1|started c");
+        assert!(rows[1].contains("(x12 over "), "{rows:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `petset events`, which is `petset get events` too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use clap::ValueEnum;
 use jiff::Timestamp;
@@ -181,11 +181,13 @@ fn watch(session: &Session, args: &EventArgs, scope: &Scope) -> Result<()> {
         for namespace in namespaces {
             let now = scope.events_in(session, &namespace)?;
             let before = known.get(&namespace).map_or(&[][..], Vec::as_slice);
-            let fresh = after(before, &now).iter().cloned();
+            let fresh = new_among(&now, before).into_iter();
             news.extend(fresh.map(|event| (namespace.clone(), event)));
             known.insert(namespace, now);
         }
-        news.sort_by_key(|(_, event)| event.time);
+        if args.all_namespaces {
+            news.sort_by_key(|(_, event)| event.time);
+        }
         let tail = args.tail.filter(|_| first);
         let surplus = tail.map_or(0, |tail| news.len().saturating_sub(tail));
         news.drain(..surplus);
@@ -198,20 +200,19 @@ fn watch(session: &Session, args: &EventArgs, scope: &Scope) -> Result<()> {
     }
 }
 
-/// Returns the events of `now` that are newer than `known`. The journal may have dropped its oldest
-/// events in between.
-fn after<'a>(known: &[Event], now: &'a [Event]) -> &'a [Event] {
-    let Some(last) = known.last() else {
-        return now;
-    };
-    let same = |events: &[Event]| {
-        events
-            .iter()
-            .filter(|event| event.time >= last.time)
-            .count()
-    };
-    let fresh = now.partition_point(|event| event.time < last.time);
-    &now[(fresh + same(known)).min(now.len())..]
+/// Returns the events of `now` that are not among `known`. The journal may have dropped its oldest
+/// events in between, and the clock may have been put back.
+fn new_among(now: &[Event], known: &[Event]) -> Vec<Event> {
+    let mut shown: HashMap<&Event, usize> = HashMap::new();
+    for event in known {
+        *shown.entry(event).or_default() += 1;
+    }
+    let mut news = now.to_vec();
+    news.retain(|event| {
+        let left = shown.get_mut(event).filter(|left| **left > 0);
+        left.map(|left| *left -= 1).is_none()
+    });
+    news
 }
 
 fn show_news(
@@ -248,6 +249,7 @@ mod tests {
             reason: "Started".to_owned(),
             object: object.to_owned(),
             message: message.to_owned(),
+            count: 1,
         }
     }
 
@@ -259,9 +261,12 @@ mod tests {
             event(2, "pod/a", "3"),
             event(3, "pod/a", "4"),
         ];
-        assert_eq!(after(&[], &all), &all[..]);
-        assert_eq!(after(&all[..2], &all), &all[2..]);
-        assert_eq!(after(&all[..3], &all[1..]), &all[3..]);
-        assert_eq!(after(&all, &all), &[]);
+        assert_eq!(new_among(&all, &[]), all);
+        assert_eq!(new_among(&all, &all[..2]), all[2..]);
+        assert_eq!(new_among(&all[1..], &all[..3]), all[3..]);
+        assert_eq!(new_among(&all, &all), []);
+        // The clock was put back.
+        let later = [all.to_vec(), vec![event(0, "pod/a", "5")]].concat();
+        assert_eq!(new_among(&later, &all), later[4..]);
     }
 }

@@ -84,6 +84,22 @@ fn what_runs_once_and_may_have_begun_is_not_begun_again() {
 }
 
 #[test]
+fn a_start_that_a_runners_death_caused_counts_as_a_restart() {
+    let spec = json!({"containers": [{"name": "c", "image": "x"}]});
+    // It died between the start of the container and the status that says so.
+    let waiting = left(json!({"waiting": {"reason": "ContainerCreating"}}));
+    let pod = pod(&spec);
+    let now = at(Duration::ZERO);
+    let mut pet = PodMachine::new(&pod, Some(&waiting), BackOff::default(), now);
+    pet.note_started_before("c");
+    pet.next(PodEvent::Prepared(Ok(())), now);
+    let place = ContainerIndex(0);
+    pet.next(PodEvent::Started { place, pid: 7 }, now);
+    let status = &pet.status().container_statuses.as_ref().unwrap()[0];
+    assert_eq!(status.restart_count, 1);
+}
+
+#[test]
 fn i56_what_ended_well_does_not_run_again_with_the_others() {
     let spec = json!({"restartPolicy": "OnFailure", "containers": [{"name": "c", "image": "x"}]});
     let well = left(json!({"terminated": {"exitCode": 0, "reason": "Completed"}}));

@@ -201,3 +201,30 @@ fn a_container_whose_hook_runs_says_so_and_the_next_one_does_not() {
     story.hooked("one", HookKind::PostStart, Ok(()));
     assert_eq!(story.shown("one").message, "");
 }
+
+#[test]
+fn a_probe_that_keeps_failing_is_counted_in_the_journal() {
+    let (mut story, _) = Story::of(probing("readinessProbe", json!({"periodSeconds": 1})));
+    story.started("app");
+    story.probed("app", ProbeKind::Readiness, true);
+    let (mut lines, mut count) = (0, 0);
+    for failure in 1..=1000 {
+        story.wakes();
+        let failed = PodEvent::Probed {
+            place: ContainerIndex(0),
+            kind: ProbeKind::Readiness,
+            run: 1,
+            outcome: ProbeOutcome::Failure("no".to_owned()),
+        };
+        for action in story.pet.next(failed, at(story.at)) {
+            if let Action::Report(report) = action {
+                lines += 1;
+                count += report.count;
+            }
+        }
+        if failure <= 16 {
+            assert_eq!(count, failure);
+        }
+    }
+    assert!(count > 930 && lines < 100, "{lines} lines say {count}");
+}
