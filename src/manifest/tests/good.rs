@@ -322,8 +322,12 @@ fn what_every_manifest_has_and_changes_nothing_is_not_warned_about() {
     let text = replaced(
         WEB,
         "image: img:v1",
-        "image: img:v1\n        imagePullPolicy: Always\n        resources: {requests: {cpu: 1}}\n      \
-         schedulerName: default-scheduler",
+        "image: img:v1\n        imagePullPolicy: Always\n        resources: {requests: {cpu: 1}}",
+    );
+    let text = replaced(
+        &text,
+        "      containers:",
+        "      schedulerName: default-scheduler\n      containers:",
     );
     assert_eq!(warnings(&text), "");
     let claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: c}\nspec: \
