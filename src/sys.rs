@@ -2,6 +2,7 @@
 
 pub(crate) mod packets;
 pub(crate) mod proc;
+mod signals;
 pub(crate) mod users;
 
 use std::io;
@@ -9,7 +10,11 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
+
+pub(crate) use signals::{
+    ignore_terminal_signals, reap_automatically, reset_signals, signal_process,
+};
 
 /// The factor by which a failed child adds its stage to the one error number that it can report.
 const STAGE: i32 = 10_000;
@@ -107,40 +112,6 @@ pub(crate) fn close_inherited() {
     }
 }
 
-/// Restores the default action of the signals that a shell or `nohup` may have set to be ignored,
-/// for an ignored signal stays ignored in every process started from here.
-pub(crate) fn reset_signals() {
-    #[expect(unsafe_code, reason = "std and rustix do not offer it")]
-    unsafe extern "C" {
-        safe fn signal(number: i32, action: usize) -> usize;
-    }
-    let mostly_ignored = [
-        Signal::HUP,
-        Signal::INT,
-        Signal::QUIT,
-        Signal::TERM,
-        Signal::CHILD,
-    ];
-    for number in mostly_ignored {
-        signal(number.as_raw(), libc::SIG_DFL);
-    }
-}
-
-/// Sends `signal` to one process; one that is already gone is a success.
-pub(crate) fn signal_process(pid: u32, signal: Signal) -> io::Result<()> {
-    let Some(pid) = i32::try_from(pid)
-        .ok()
-        .filter(|&pid| pid > 1)
-        .and_then(Pid::from_raw)
-    else {
-        return Err(io::ErrorKind::InvalidInput.into());
-    };
-    match rustix::process::kill_process(pid, signal) {
-        Err(Errno::SRCH) => Ok(()),
-        other => other.map_err(Into::into),
-    }
-}
-
 /// How a forked process differs from a copy of this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fork {
@@ -201,15 +172,6 @@ pub(crate) fn close_all_but(kept: std::os::fd::BorrowedFd<'_>) {
             unsafe { libc::syscall(libc::SYS_close_range, first, last, 0_i64) };
         }
     }
-}
-
-/// Makes the kernel reap the children of this process by itself.
-pub(crate) fn reap_automatically() {
-    #[expect(unsafe_code, reason = "std and rustix do not offer it")]
-    unsafe extern "C" {
-        safe fn signal(number: i32, action: usize) -> usize;
-    }
-    signal(Signal::CHILD.as_raw(), libc::SIG_IGN);
 }
 
 /// Gives this process namespaces of its own. It must have one thread only.
@@ -399,17 +361,6 @@ pub(crate) fn take_terminal(command: &mut Command) {
     // SAFETY: between fork and exec the closure makes two system calls.
     unsafe {
         command.pre_exec(prepare);
-    }
-}
-
-/// Ignores the signals that a terminal's keys send.
-pub(crate) fn ignore_terminal_signals() {
-    #[expect(unsafe_code, reason = "std and rustix do not offer it")]
-    unsafe extern "C" {
-        safe fn signal(number: i32, action: usize) -> usize;
-    }
-    for number in [Signal::INT, Signal::QUIT] {
-        signal(number.as_raw(), libc::SIG_IGN);
     }
 }
 

@@ -3,6 +3,7 @@
 //! Nothing in the loop can fail: an error of a container is an event about it.
 
 mod launch;
+mod pod;
 mod process;
 mod publish;
 mod watch;
@@ -22,18 +23,18 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 
+use pod::{network_spec, read_pod};
 use process::Process;
 
 use super::container::Supplies;
-use super::isolation::{self, MountNamespace, PodContext, PodSandbox, is_full};
+use super::isolation::{MountNamespace, PodContext, PodSandbox, is_full};
 use super::listener::OwnPorts;
 use super::logs::Outlet;
 use super::{rlimit_mark, spawn, tree};
+use crate::model::Namespace;
 use crate::model::lifecycle::{Action, ContainerIndex, Now, PodEvent, PodMachine};
 use crate::model::pod::set_of;
-use crate::model::{Egress, Namespace};
 use crate::problem::Problem;
-use crate::store::network::NetworkSpec;
 use crate::store::{self, Launch, Layout, PetLayout, PidFile, RunnerRecord, RunnerRequest, Store};
 
 /// How often a tree that is being killed is looked at, should no signal tell of its end.
@@ -443,49 +444,6 @@ fn pod_context<'a>(
 /// below that pet's runner, and must not go with it: all other pets would go along.
 pub(super) fn supervisor(layout: &Layout) -> Option<u32> {
     PidFile::of_supervisor(layout).read()
-}
-
-fn read_pod(pet: &PetLayout) -> std::io::Result<Pod> {
-    let pod = store::read_json(&pet.pod())?;
-    let mut pod: Pod = pod.ok_or(std::io::ErrorKind::NotFound)?;
-    // The supervisor knows the address that the host finds the pet at; in its own network it
-    // has another.
-    if isolation::has_network(&pod) {
-        isolation::move_inside(&mut pod);
-    }
-    Ok(pod)
-}
-
-/// Returns the address and ports of a pet in the private network, if it uses that.
-fn network_spec(pod: &Pod) -> Option<NetworkSpec> {
-    let ip = isolation::has_network(pod).then(|| isolation::outer_ip(pod))??;
-    let spec = pod.spec.as_ref()?;
-    let containers = spec
-        .init_containers
-        .iter()
-        .flatten()
-        .chain(&spec.containers);
-    let all: Vec<_> = containers
-        .flat_map(|container| container.ports.iter().flatten())
-        .collect();
-    let of = |protocol: &str| {
-        let fits = all
-            .iter()
-            .filter(|port| port.protocol.as_deref().unwrap_or("TCP") == protocol);
-        let mut ports: Vec<u16> = fits
-            .filter_map(|port| port.container_port.try_into().ok())
-            .collect();
-        ports.sort_unstable();
-        ports.dedup();
-        ports
-    };
-    let asked = Egress::asked(pod.metadata.annotations.as_ref());
-    Some(NetworkSpec {
-        ip,
-        tcp: of("TCP"),
-        udp: of("UDP"),
-        egress: asked.ok().flatten().unwrap_or_default() == Egress::Auto,
-    })
 }
 
 fn containers(pod: &Pod) -> Vec<ContainerState> {

@@ -1,0 +1,54 @@
+//! The pod of a runner: reading it, and its part in the private network.
+
+use std::io;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::model::Egress;
+use crate::runner::isolation;
+use crate::store::network::NetworkSpec;
+use crate::store::{self, PetLayout};
+
+/// Reads `pod.json`; a pod with a network of its own has its address there.
+pub(super) fn read_pod(pet: &PetLayout) -> io::Result<Pod> {
+    let pod = store::read_json(&pet.pod())?;
+    let mut pod: Pod = pod.ok_or(io::ErrorKind::NotFound)?;
+    // The supervisor writes the address that the pet has on the host.
+    if isolation::has_network(&pod) {
+        isolation::move_inside(&mut pod);
+    }
+    Ok(pod)
+}
+
+/// Returns the request to attach a pet to the private network; `None` for a pet that does not
+/// use it.
+pub(super) fn network_spec(pod: &Pod) -> Option<NetworkSpec> {
+    let ip = isolation::has_network(pod).then(|| isolation::outer_ip(pod))??;
+    let spec = pod.spec.as_ref()?;
+    let containers = spec
+        .init_containers
+        .iter()
+        .flatten()
+        .chain(&spec.containers);
+    let all: Vec<_> = containers
+        .flat_map(|container| container.ports.iter().flatten())
+        .collect();
+    let of = |protocol: &str| {
+        let fits = all
+            .iter()
+            .filter(|port| port.protocol.as_deref().unwrap_or("TCP") == protocol);
+        let mut ports: Vec<u16> = fits
+            .filter_map(|port| port.container_port.try_into().ok())
+            .collect();
+        ports.sort_unstable();
+        ports.dedup();
+        ports
+    };
+    let asked = Egress::asked(pod.metadata.annotations.as_ref());
+    Some(NetworkSpec {
+        ip,
+        tcp: of("TCP"),
+        udp: of("UDP"),
+        egress: asked.ok().flatten().unwrap_or_default() == Egress::Auto,
+    })
+}
