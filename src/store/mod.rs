@@ -21,7 +21,7 @@
 //! | `seen/<ns>/events/<owner>.jsonl` | supervisor, runners, proxy | commands | `journal` |
 //! | `seen/addresses`, `seen/service-addresses` | supervisor | commands | `addresses` |
 //! | `seen/block` | supervisor | commands, network | a number |
-//! | `seen/isolation.json` | commands, supervisor | commands, supervisor | its `Ability` |
+//! | `seen/isolation.json` | commands, supervisor | commands, supervisor | `ability` |
 //! | `pets/<ns>/<pod>/pod.json` | supervisor | commands, the pet's runner | `pods` |
 //! | `pets/<ns>/<pod>/status.json` | runner; supervisor when that is dead | all | `pods` |
 //! | `pets/<ns>/<pod>/runner.json`, `lock` | runner | commands, supervisor | `record` |
@@ -38,6 +38,7 @@
 //! | `supervisor/socket` | a socket of the supervisor | commands send | `control` |
 //! | `supervisor/log`, `proxy.lock` | supervisor, proxy | the user; proxy | text |
 
+mod ability;
 mod addresses;
 mod control;
 pub(crate) mod detours;
@@ -61,6 +62,8 @@ mod record;
 mod redact;
 pub(crate) mod registry;
 mod report;
+#[cfg(test)]
+mod round_trips;
 mod settings;
 mod socket;
 pub(crate) mod userns;
@@ -68,6 +71,7 @@ mod view;
 mod watch;
 mod words;
 
+pub(crate) use ability::Ability;
 pub(crate) use addresses::{Given, addresses_given, block_of, give_addresses};
 pub(crate) use control::{
     RunnerRequest, ask_runner, bind_runner, bind_supervisor, nudge_supervisor, requests, was_nudged,

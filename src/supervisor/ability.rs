@@ -1,15 +1,13 @@
-//! Whether this machine can isolate pets: tried for real, and written down for the rest of the
-//! boot, because a trial takes longer than most commands.
+//! Whether this machine can isolate pets: a process tries it, and caches the result for the rest of
+//! the boot, because a trial takes longer than most commands.
 
 use std::fs;
 
-use serde::{Deserialize, Serialize};
-
 use crate::runner::isolation;
-use crate::store::{self, Layout, Sync};
+use crate::store::{Ability, Layout};
 use crate::sys::proc;
 
-/// What an administrator may forbid namespaces by, the value that does, and how to allow them.
+/// The kernel settings that can forbid namespaces, the value that does, and how to change it.
 const LIMITS: [(&str, &str, &str); 4] = [
     (
         "user/max_user_namespaces",
@@ -33,18 +31,8 @@ const LIMITS: [(&str, &str, &str); 4] = [
     ),
 ];
 
-/// What this machine can do for pets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Ability {
-    /// The boot, the user and the limits it was tried under: with others it may come out
-    /// otherwise.
-    circumstances: String,
-    /// Why pets cannot be isolated; nothing where they can.
-    pub(crate) lack: Option<String>,
-}
-
 impl Ability {
-    /// Tries for real what a pet would need: all namespaces, all mounts, and a network.
+    /// Makes what an isolated pet needs: all namespaces, all mounts, and a network.
     pub(crate) fn tried() -> Self {
         let tried = isolation::attempt().and_then(|_| crate::network::attempt());
         Self {
@@ -53,32 +41,33 @@ impl Ability {
         }
     }
 
-    /// Returns what was found out under the present circumstances, if anything was.
+    /// Returns the cached result of a trial under the present circumstances, if there is one.
     pub(crate) fn known(layout: &Layout) -> Option<Self> {
-        let known: Option<Self> = store::read_json(&layout.isolation()).ok().flatten();
+        let known = Self::read(layout).ok().flatten();
         known.filter(|known| known.circumstances == circumstances())
     }
 
-    /// Returns what this machine can do. A lack is never believed: somebody may have mended it.
+    /// Returns the cached result if pets can be isolated, and else tries again, because the user may
+    /// have removed the cause.
     pub(crate) fn of_this_machine(layout: &Layout) -> Self {
         let known = Self::known(layout).filter(|known| known.lack.is_none());
         known.unwrap_or_else(Self::tried)
     }
 
-    /// Writes it down for commands that follow. They can do without.
+    /// Caches the result for later commands; a failure is ignored, for they can try again.
     pub(crate) fn keep(&self, layout: &Layout) {
         if Self::known(layout).as_ref() != Some(self) {
-            let _ = store::replace_json(&layout.isolation(), self, Sync::No);
+            let _ = self.write(layout);
         }
     }
 }
 
-/// Returns what isolated pets have to do without on this machine.
+/// Returns the features that isolated pets lack on this machine.
 pub(crate) fn lacks_of_isolation() -> Vec<String> {
     isolation::attempt().unwrap_or_default()
 }
 
-/// ServedNames what forbids namespaces on this machine, and how to allow them.
+/// Returns how to allow namespaces on this machine.
 pub(crate) fn way_out() -> String {
     let found = LIMITS
         .iter()

@@ -35,7 +35,7 @@ mod turn;
 mod world;
 mod writer;
 
-pub(crate) use ability::{Ability, lacks_of_isolation, way_out};
+pub(crate) use ability::{lacks_of_isolation, way_out};
 pub(crate) use launch::{is_running, lifeline, nudge};
 pub(crate) use perform::new_uid;
 pub(crate) use run::{run_in_background, run_in_foreground};

@@ -8,7 +8,6 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{HostIP, Pod, PodIP, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 
-use super::ability::Ability;
 use super::log::log;
 use super::pets::TrackedPet;
 use super::state::Supervisor;
@@ -17,6 +16,7 @@ use crate::model::{
     pod_for,
 };
 use crate::problem::Result;
+use crate::store::Ability;
 use crate::store::journal::Severity;
 
 impl Supervisor {

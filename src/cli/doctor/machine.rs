@@ -13,9 +13,9 @@ use crate::model::address::Block;
 use crate::network;
 use crate::problem::Problem;
 use crate::runner::isolation;
-use crate::store::Watch;
 use crate::store::registry::Blocks;
-use crate::supervisor::{Ability, lacks_of_isolation, way_out};
+use crate::store::{Ability, Watch};
+use crate::supervisor::{lacks_of_isolation, way_out};
 use crate::sys::proc;
 
 /// A supervisor watches one directory for each pet, and a few for each namespace.

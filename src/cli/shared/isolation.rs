@@ -14,7 +14,8 @@ use crate::model::{
     HOST_PATHS_ANNOTATION, HostPath, ISOLATION_ANNOTATION, Isolation, ObjectRef, host_paths,
 };
 use crate::problem::{Kind, Problem, Result};
-use crate::supervisor::{Ability, way_out};
+use crate::store::Ability;
+use crate::supervisor::way_out;
 
 /// The options `--isolation` and `--host-paths`.
 #[derive(Debug, ClapArgs)]
