@@ -1,10 +1,12 @@
 //! petset runs Kubernetes PetSets and StatefulSets as plain local processes.
 //!
-//! The verbs (`cli`) write what is wanted, the `supervisor` makes it so, a `runner` keeps one
-//! pet, and only the [`model`] decides. `store` is the state directory that they share,
-//! `manifest` reads Kubernetes YAML, `net` gives pets their addresses and names.
+//! The verbs (`cli`) write the wanted objects, the `supervisor` creates and deletes pods, a
+//! `runner` runs the containers of one pod, and only the [`model`] decides. `store` is the state
+//! directory that they share, `manifest` and `yaml` read Kubernetes' objects, `dns` resolves names,
+//! `proxy` serves virtual addresses, and `network` connects isolated pets. docs/ARCHITECTURE.md
+//! shows how they work together.
 //!
-//! Comments and tests cite rules by codes such as C23; docs/rules.md says what each one means.
+//! Comments and tests cite rules by codes such as C23, which docs/rules.md explains.
 
 mod cli;
 mod dns;
@@ -32,8 +34,8 @@ use role::Role;
 
 /// Runs the program: one command, or the role that its first argument names.
 ///
-/// The roles that petset starts by itself come before the command line is parsed, because each
-/// millisecond of theirs is one of every pet's.
+/// A role that petset starts by itself is recognized before the command line is parsed, because
+/// parsing would delay the start of every pet.
 #[must_use]
 pub fn main() -> ExitCode {
     let mut words = std::env::args_os();

@@ -1,33 +1,33 @@
-//! What can go wrong that petset foresaw, and the exit code each kind of it has.
+//! Errors with an exit code, a message and hints.
 //!
-//! A [`Problem`] tells the wish, the cause and the way out. Everything unforeseen is plain
-//! `anyhow` with context, and ends with [`Kind::Failed`].
+//! A [`Problem`] is an error that petset foresees. Every other error is `anyhow` with context, and
+//! its kind is [`Kind::Failed`].
 
 use std::fmt;
 
-/// The result of everything that may fail.
+/// The result of a fallible operation; the error is `anyhow`'s unless another one is named.
 pub type Result<T, E = anyhow::Error> = std::result::Result<T, E>;
 
-/// What sort of failure it is; each has an exit code that scripts may rely on.
+/// The kind of an error; each kind has an exit code that scripts may rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Anything without a code of its own.
+    /// Any error without an exit code of its own.
     Failed,
     /// A wrong command line or a manifest that is refused.
     Invalid,
-    /// What was named does not exist.
+    /// A named object, pod or container does not exist.
     NotFound,
-    /// It exists already, or contradicts what exists.
+    /// An object exists already, or the request contradicts an existing one.
     Conflict,
     /// A pet never became ready, so the work halted.
     Halted,
-    /// The work failed and the state before it was restored.
+    /// An upgrade failed, and the earlier template was restored.
     RolledBack,
     /// The state directory stayed locked by another command.
     Locked,
-    /// The time allowed is over; the work goes on without this command.
+    /// The command's time-out has passed; the supervisor goes on with the work.
     TimedOut,
-    /// petset contradicted itself: a bug.
+    /// A bug in petset.
     Bug,
 }
 
@@ -51,7 +51,7 @@ impl Kind {
 
 /// A foreseen failure: one message, and hints at what to do about it.
 ///
-/// The message is lower case, without a full stop, and names the real thing:
+/// The message is lower case, has no full stop, and names the object or path:
 ///
 /// ```
 /// use petset::{Kind, Problem};
@@ -61,11 +61,11 @@ impl Kind {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Decides the exit code.
+    /// The kind, which determines the exit code.
     pub kind: Kind,
-    /// What is wrong.
+    /// The cause.
     pub message: String,
-    /// What to do about it, one sentence each.
+    /// Advice, one sentence each.
     pub hints: Vec<String>,
 }
 
@@ -121,7 +121,7 @@ pub fn kind_of(error: &anyhow::Error) -> Kind {
     problems.map_or(Kind::Failed, |problem| problem.kind)
 }
 
-/// Writes out an error for a person: the wish, then its causes, then the hints.
+/// Formats an error for users: the failed operation, then its causes, then the hints.
 ///
 /// ```
 /// use petset::{Kind, Problem, report};

@@ -11,8 +11,8 @@
 //! | `Hello` | a runner | one a container | a counter in its volume | when it is stopped |
 //! | `UsernsHelper` | these roles | one a task | files of subordinate users | with its task |
 //!
-//! The background roles outlive whoever starts them, and each may be killed at any instant. The
-//! first process of an isolated pet (`petset-init` in a process list) has no role of its own: its
+//! The background roles outlive the process that starts them, and each may be killed at any
+//! instant. The first process of an isolated pet (`petset-init` in a process list) has no role: its
 //! runner forks it.
 
 use std::ffi::{OsStr, OsString};
@@ -23,20 +23,21 @@ use std::process;
 
 use crate::sys;
 
-/// The name under which petset starts itself.
+/// The `argv[0]` of every process that petset starts from its own program.
 pub(crate) const NAME: &str = "petset";
-/// The program that this process runs, also when its file has been replaced since.
+/// The program of this process; the link stays valid when the file is replaced.
 pub(crate) const SELF: &str = "/proc/self/exe";
 
-/// The name of the program that petset stands in for: called by it, petset is a peer finder.
+/// The name of Kubernetes' old program for init containers: a process with this `argv[0]` has the
+/// role `PeerFinder`.
 pub(crate) const PEER_FINDER: &str = "peer-finder";
 
-/// What a process of this program does.
+/// The role of a process of this program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     /// One verb of the command line, such as `petset create`.
     Command,
-    /// Kubernetes' old `peer-finder`, under whose name containers call petset.
+    /// A replacement for Kubernetes' old `peer-finder`, started by containers under that name.
     PeerFinder,
     /// The controller of a state directory: `petset supervisor <state-dir>`.
     Supervisor,
@@ -53,7 +54,7 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    /// The roles that the first argument names.
+    /// The roles that are selected by the first argument.
     const NAMED: [Self; 6] = [
         Self::Supervisor,
         Self::Runner,
@@ -89,8 +90,8 @@ impl Role {
         }
     }
 
-    /// Returns whether the arguments are plausible. Those of other roles are told apart by the
-    /// role itself, and a person who mistypes a verb is told so by the command line's parser.
+    /// Returns whether the number of arguments is right, for roles whose name a user may type by
+    /// mistake. The other roles check their arguments themselves.
     fn takes(self, arguments: &[OsString]) -> bool {
         match self {
             Self::Supervisor | Self::Proxy => arguments.len() == 1,
@@ -103,7 +104,7 @@ impl Role {
         }
     }
 
-    /// Prepares to start this program in the role.
+    /// Returns a command that starts this program in the role.
     pub(crate) fn command(self) -> process::Command {
         let mut command = process::Command::new(SELF);
         command.arg0(NAME).args(self.argument());
@@ -111,7 +112,7 @@ impl Role {
     }
 }
 
-/// Returns the file of the program that runs, or [`SELF`] when it has been replaced or removed.
+/// Returns the path of the running program, or [`SELF`] when the file was replaced or removed.
 pub(crate) fn executable() -> io::Result<PathBuf> {
     let program = std::env::current_exe()?;
     Ok(if program.exists() {
@@ -121,14 +122,14 @@ pub(crate) fn executable() -> io::Result<PathBuf> {
     })
 }
 
-/// Lets go of everything of the process that started a background role: descriptors, ignored
-/// signals, session and working directory. To be called first, while nothing else is open.
+/// Detaches a background role from the process that started it: closes inherited descriptors,
+/// restores signals, starts a session, and changes to `/`. Call it before opening any descriptor.
 pub(crate) fn leave_caller() -> io::Result<()> {
     sys::close_inherited();
     sys::reset_signals();
-    // Started through SELF, it would be called "exe" by ps and top.
+    // After exec of SELF, ps and top would show the name "exe".
     let _ = rustix::thread::set_name(c"petset");
-    // It fails only for the leader of a process group, which has a group of its own already.
+    // This fails only for the leader of a process group, which has its own group already.
     let _ = rustix::process::setsid();
     std::env::set_current_dir("/")
 }

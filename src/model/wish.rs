@@ -1,7 +1,7 @@
 //! Options that Kubernetes has no field for: annotations of a set below `petset.dev/`.
 //!
-//! They live on the set, so that they are obeyed by whichever supervisor runs, also when the
-//! command that left them was killed.
+//! Because they are stored with the set, every later supervisor obeys them, even when the command
+//! that set them was killed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -71,7 +71,7 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
     match keep(Path::new(root), namespace, pod) {
         Ok(code) => code,
         Err(error) => {
-            // Nobody reads this unless a person started the runner by hand.
+            // The output is visible only when a user has started the runner by hand.
             let _ = io::stderr().write_all(crate::problem::report(&error).as_bytes());
             ExitCode::FAILURE
         }

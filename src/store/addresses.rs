@@ -1,4 +1,5 @@
-//! Which address was given to which pet or service: a list that only grows, one line an identity.
+//! `seen/addresses` and `seen/service-addresses`: the address of each pet or service, one line
+//! each. Lines are only ever appended.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -10,7 +11,7 @@ use super::files::{make_dir, read};
 use super::paths::Layout;
 use crate::model::address::Block;
 
-/// One line of the list.
+/// One line of the list: an address and its owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Given {
     pub(crate) ip: Ipv4Addr,
@@ -18,14 +19,14 @@ pub(crate) struct Given {
     pub(crate) pod: String,
 }
 
-/// Returns the block of addresses that a state directory has, as its supervisor wrote it down.
+/// Returns the block of addresses that a state directory has recorded; `None` when it has none.
 pub(crate) fn block_of(layout: &Layout) -> io::Result<Option<Block>> {
     let text = read(&layout.block())?;
     let number = text.and_then(|text| text.trim().parse().ok());
     Ok(number.and_then(Block::new))
 }
 
-/// Returns every address that was ever given; a torn last line is left out.
+/// Returns every assigned address; an incomplete line is skipped.
 pub(crate) fn addresses_given(list: &Path) -> io::Result<Vec<Given>> {
     let text = read(list)?.unwrap_or_default();
     Ok(text.lines().filter_map(parse).collect())
@@ -34,7 +35,7 @@ pub(crate) fn addresses_given(list: &Path) -> io::Result<Vec<Given>> {
 fn parse(line: &str) -> Option<Given> {
     let mut words = line.split(' ').map(str::to_owned);
     let (ip, namespace, pod) = (words.next()?, words.next()?, words.next()?);
-    // The last word says that the line was written to its end.
+    // The final dot proves that the line is complete.
     (words.next().as_deref() == Some(".")).then_some(Given {
         ip: ip.parse().ok()?,
         namespace,
@@ -42,7 +43,7 @@ fn parse(line: &str) -> Option<Given> {
     })
 }
 
-/// Adds lines, durably: an address must never be given to another, power loss or not.
+/// Appends lines and syncs the file, so that an address has one owner even after a power loss.
 pub(crate) fn give_addresses(list: &Path, given: &[Given]) -> io::Result<()> {
     make_dir(list.parent().unwrap_or(list))?;
     let mut file = OpenOptions::new()
@@ -50,7 +51,7 @@ pub(crate) fn give_addresses(list: &Path, given: &[Given]) -> io::Result<()> {
         .append(true)
         .mode(0o600)
         .open(list)?;
-    // A line that was torn before must not swallow this one.
+    // The new lines must not continue an incomplete one.
     let mut lines = String::from(if torn_end(list)? { "\n" } else { "" });
     for Given { ip, namespace, pod } in given {
         lines.push_str(&format!("{ip} {namespace} {pod} .\n"));

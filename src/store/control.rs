@@ -1,4 +1,4 @@
-//! What is sent to the sockets of supervisors and runners: datagrams, which nobody answers.
+//! The messages to the sockets of supervisors and runners: datagrams without replies.
 
 use std::io;
 use std::os::unix::net::UnixDatagram;
@@ -9,23 +9,22 @@ use serde::{Deserialize, Serialize};
 use super::paths::{Layout, PetLayout};
 use super::socket::{WhenBusy, listen_at, send_to};
 
-/// The only message to a supervisor. What is to be done is in the state directory.
+/// The only message to a supervisor, which then reads the wanted objects.
 const NUDGE: &[u8] = b"wanted";
-/// How long a message may wait for a busy supervisor.
+/// How long a sender waits while the supervisor's socket is full.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Asks the supervisor to look at what is wanted now. A message that arrives is proof that it
-/// lives.
+/// Asks the supervisor to read the wanted objects again. Success proves that a supervisor runs.
 pub(crate) fn nudge_supervisor(layout: &Layout) -> io::Result<()> {
     send_to(&layout.supervisor_socket(), NUDGE, WhenBusy::Wait(PATIENCE))
 }
 
-/// Binds the supervisor's socket in the place of one that a dead supervisor left.
+/// Binds the supervisor's socket, replacing that of a dead supervisor.
 pub(crate) fn bind_supervisor(layout: &Layout) -> io::Result<UnixDatagram> {
     listen_at(&layout.supervisor_socket())
 }
 
-/// Takes all messages out of the supervisor's socket; returns whether there were any.
+/// Drains the supervisor's socket; returns whether it held any message.
 pub(crate) fn was_nudged(socket: &UnixDatagram) -> bool {
     let mut nudged = false;
     while socket.recv(&mut [0; 64]).is_ok() {
@@ -34,32 +33,32 @@ pub(crate) fn was_nudged(socket: &UnixDatagram) -> bool {
     nudged
 }
 
-/// What a runner may be asked, one JSON object a datagram.
+/// A request to a runner, one JSON object a datagram.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum RunnerRequest {
-    /// Stop the pod; a repetition may shorten the grace. Without one the pod's own holds.
+    /// Stop the pod; a repeated request may shorten the grace period. The default is the pod's.
     #[serde(rename_all = "camelCase")]
     Stop { grace_seconds: Option<u64> },
-    /// End a container, or all main ones, with grace, and start it again without back-off.
+    /// Restart a container, or all main containers, after their grace period and without back-off.
     Restart { container: Option<String> },
-    /// `pod.json` has changed, or what the pod waits for may have.
+    /// Read `pod.json` again, and retry what failed for lack of an object.
     Reload {},
 }
 
-/// Asks the runner of a pet; an error of kind `NotFound` or `ConnectionRefused` means that it
-/// has none.
+/// Sends a request to the runner of a pet; an error of kind `NotFound` or `ConnectionRefused` means
+/// that the pet has no runner.
 pub(crate) fn ask_runner(pet: &PetLayout, request: &RunnerRequest) -> io::Result<()> {
     let message = serde_json::to_vec(request)?;
     send_to(&pet.control(), &message, WhenBusy::GiveUp)
 }
 
-/// Binds the socket of a pet's runner in the place of one that a dead runner left.
+/// Binds the socket of a pet's runner, replacing that of a dead runner.
 pub(crate) fn bind_runner(pet: &PetLayout) -> io::Result<UnixDatagram> {
     listen_at(&pet.control())
 }
 
-/// Takes all requests out of a runner's socket; one that cannot be understood is left out.
+/// Drains a runner's socket; a request that cannot be parsed is skipped.
 pub(crate) fn requests(socket: &UnixDatagram) -> Vec<RunnerRequest> {
     let mut buffer = [0; 1024];
     let mut all = Vec::new();

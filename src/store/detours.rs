@@ -1,4 +1,5 @@
-//! The ports of services that the proxy could not offer as they are: one file for each service.
+//! The service ports that the proxy could not bind at the virtual address: one file for each
+//! service.
 //!
 //! The proxy writes it; `get` and `describe` read it.
 
@@ -11,12 +12,12 @@ use serde::{Deserialize, Serialize};
 use super::{Layout, Sync, read_json, remove, replace_json};
 use crate::model::{Namespace, ObjectRef};
 
-/// What became of one port.
+/// One such port, and where the proxy listens instead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Detour {
     pub(crate) port: u16,
     pub(crate) protocol: String,
-    /// Where it is offered; `None` where it is not offered at all.
+    /// The address where the proxy listens instead; `None` when it does not listen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) at: Option<SocketAddr>,
     pub(crate) why: String,
@@ -47,7 +48,7 @@ pub(crate) fn read(
     Ok(detours.unwrap_or_default().ports)
 }
 
-/// Writes the detours of a service; without any there is no file.
+/// Writes the detours of a service; an empty list removes the file.
 pub(crate) fn publish(layout: &Layout, service: &ObjectRef, ports: &[Detour]) -> io::Result<()> {
     let path = layout.detours(&service.namespace, service.name.as_str());
     if ports.is_empty() {

@@ -1,4 +1,4 @@
-//! One state directory: found, checked, and locked.
+//! Finding, checking and locking a state directory.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::settings::Settings;
 use crate::model::environment::STATE_DIR_VARIABLE;
 use crate::problem::{Kind, Problem, Result};
 
-/// The layout that this program writes; a newer one is refused.
+/// The layout version that this program writes; a newer one is refused.
 pub(super) const FORMAT: u32 = 1;
 
 /// One state directory, with its settings.
@@ -24,8 +24,8 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Opens the state directory at `root`. One that does not exist yet reads as empty; it is
-    /// made by the first edit.
+    /// Opens the state directory at `root`. A missing directory reads as empty; the first edit
+    /// creates it.
     pub(crate) fn open(root: impl Into<PathBuf>) -> Result<Self> {
         let layout = Layout::new(root);
         let wish = || format!("cannot use the state directory {}", layout.root().display());
@@ -35,17 +35,17 @@ impl Store {
         Ok(Self { layout, settings })
     }
 
-    /// Where everything in it is.
+    /// Its paths.
     pub(crate) const fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// What its `petset.toml` says.
+    /// The settings in its `petset.toml`.
     pub(crate) const fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Takes the lock of the state directory, for the verb that is named.
+    /// Takes the lock of the state directory, and notes `verb` in it as the holder.
     pub(crate) fn lock(&self, verb: &str, timeout: Option<Duration>) -> Result<Lock> {
         let path = self.layout.lock();
         let holder = format!("`petset {verb}` (pid {})", process::id());
@@ -64,7 +64,7 @@ impl Store {
     }
 }
 
-/// Returns the state directory that the environment names:
+/// Returns the state directory of the environment:
 /// `$PETSET_STATE_DIR`, else `$XDG_STATE_HOME/petset`, else `~/.local/state/petset`.
 pub(crate) fn default_root() -> Result<PathBuf> {
     let set = |name| {
@@ -88,7 +88,7 @@ pub(crate) fn default_root() -> Result<PathBuf> {
     })
 }
 
-/// Refuses what is no directory: read as one, it would look like an empty one.
+/// Refuses a path that is not a directory, which would otherwise read as an empty one.
 fn check_directory(layout: &Layout) -> Result<()> {
     match std::fs::metadata(layout.root()) {
         Ok(found) if !found.is_dir() => {
@@ -136,7 +136,7 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
         let rest = whole.strip_prefix(there).ok()?;
         Some(there.canonicalize().ok()?.join(rest))
     });
-    // Joining nothing leaves a slash at the end, which components do not have.
+    // Joining an empty rest leaves a trailing slash; collecting the components removes it.
     Ok(real.map_or(whole, |real| real.components().collect()))
 }
 

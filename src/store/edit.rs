@@ -1,7 +1,7 @@
-//! Changing what is wanted.
+//! Changing wanted objects.
 //!
-//! An [`Edit`] lives as long as the lock: it collects changes, and [`Store::edit`] writes them
-//! together when the edit succeeded. An edit that fails changes nothing.
+//! An [`Edit`] collects changes while the lock is held, and [`Store::edit`] writes all of them when
+//! the edit succeeds. An edit that fails changes nothing.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -21,9 +21,9 @@ use crate::problem::Result;
 use crate::yaml;
 
 impl Store {
-    /// Changes what is wanted, in one piece: the lock is held for the edit alone.
+    /// Changes wanted objects in one commit: the lock is held for the edit alone.
     ///
-    /// `verb` is what others are told who find the lock held.
+    /// `verb` names the holder in the errors of other commands that find the lock held.
     pub(crate) fn edit<T>(
         &self,
         verb: &str,
@@ -38,9 +38,9 @@ impl Store {
         Ok(outcome)
     }
 
-    /// Makes the directory a state directory, if it is not one yet. Call it under the lock.
+    /// Writes the layout version, if the directory has none yet. The caller holds the lock.
     fn establish(&self, changes: &mut Edit<'_>) -> Result<()> {
-        // Somebody may have moved it to a newer layout since it was opened.
+        // A newer petset may have migrated the directory since it was opened.
         if !check_format(self.layout())? {
             changes.write(self.layout().format(), format!("{FORMAT}\n").into_bytes());
         }
@@ -48,12 +48,12 @@ impl Store {
     }
 }
 
-/// Changes to what is wanted, collected under the lock.
+/// Changes to wanted objects, collected under the lock.
 #[derive(Debug)]
 pub(crate) struct Edit<'a> {
     store: &'a Store,
     changes: Vec<FileChange>,
-    /// What pets see of it. It can be made again, and is not waited for.
+    /// The changes to `view/`. They can be made again, and are not synced.
     shown: Vec<FileChange>,
 }
 
@@ -81,7 +81,7 @@ impl<'a> Edit<'a> {
         }
     }
 
-    /// Returns an object as it is kept now; changes of this edit are not seen.
+    /// Returns a stored object; the changes of this edit are not visible.
     pub(crate) fn find<T: Kept>(
         &self,
         namespace: &Namespace,
@@ -90,7 +90,7 @@ impl<'a> Edit<'a> {
         self.store.find(namespace, name)
     }
 
-    /// Keeps an object, in place of the one of that name.
+    /// Stores an object, replacing the one of that name.
     pub(crate) fn put<T: Kept>(&mut self, object: &T) -> Result<()> {
         let ObjectRef { namespace, name } = ObjectRef::of(object.metadata())?;
         let path = self
@@ -107,8 +107,8 @@ impl<'a> Edit<'a> {
         Ok(())
     }
 
-    /// Forgets an object; one that is not kept is a success. With a service goes the record of who
-    /// is behind it, because there may be no supervisor that would withdraw it.
+    /// Removes an object; a missing one is a success. The endpoint record of a service is removed
+    /// too, because there may be no supervisor to withdraw it.
     pub(crate) fn forget(&mut self, namespace: &Namespace, kind: ObjectKind, name: &ObjectName) {
         let path = self.layout().wanted_object(namespace, kind, name);
         let shown = self.layout().shown(&path);
@@ -120,7 +120,7 @@ impl<'a> Edit<'a> {
         }
     }
 
-    /// Asks that a pet be replaced, once.
+    /// Requests the replacement of a pet.
     pub(crate) fn evict(&mut self, namespace: &Namespace, pod: &ObjectName, eviction: &Eviction) {
         let path = self
             .layout()
@@ -128,7 +128,7 @@ impl<'a> Edit<'a> {
         self.write(path, eviction.to_string().into_bytes());
     }
 
-    /// Asks that everything be stopped (`petset stop`), or not any more (`petset start`).
+    /// Stops all pods (`petset stop`), or lets them run again (`petset start`).
     pub(crate) fn set_stopped(&mut self, stopped: bool) {
         let path = self.layout().stopped();
         if stopped {
@@ -138,7 +138,7 @@ impl<'a> Edit<'a> {
         }
     }
 
-    /// Asks that everything be stopped, the pets of ordered sets at the same time as well.
+    /// Stops all pods, those of ordered sets at the same time too (`petset stop --parallel`).
     pub(crate) fn stop_together(&mut self) {
         self.write(self.layout().stopped(), TOGETHER.to_vec());
     }
@@ -151,8 +151,8 @@ impl<'a> Edit<'a> {
         self.changes.push(FileChange::Write(path, bytes));
     }
 
-    /// Writes the changes, in the order they were made. The waits for the disk are two, however
-    /// many files there are: for what they hold, then for their names.
+    /// Writes the changes, in the order they were made. However many files there are, the disk is
+    /// synced in two rounds: file contents, then directories.
     pub(super) fn commit(self) -> Result<()> {
         let wish = |path: &Path| format!("cannot write {}", path.display());
         let mut written = Vec::new();

@@ -1,7 +1,7 @@
-//! The service records: one file for each service, which says where its endpoints are.
+//! The service records: one file for each service, with its addresses, ports and endpoints.
 //!
-//! The supervisor publishes them; the proxy, the names of a private network and `dns serve` follow
-//! them; the verbs read them.
+//! The supervisor publishes them; the proxy, the DNS server of the private network and `dns serve`
+//! follow them; the verbs read them.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,7 +12,7 @@ use super::{Layout, Noticed, Watch, names_in, read_json, view};
 use crate::model::endpoints::ServiceRecord;
 use crate::model::{Namespace, ObjectRef};
 
-/// Reads the record of a service; `None` where there is no such service.
+/// Reads the record of a service; `None` when there is no such service.
 pub(crate) fn read(
     layout: &Layout,
     namespace: &Namespace,
@@ -47,21 +47,21 @@ pub(crate) fn services(layout: &Layout, namespace: &Namespace) -> io::Result<Vec
 /// The directories that are watched for records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Watched {
-    /// One that has nothing to do with records, but whose changes wake the follower.
+    /// A directory without records whose changes wake the follower.
     Other,
     Namespaces,
     Namespace(Namespace),
     Records(Namespace),
 }
 
-/// Follows the records of all services: it returns which of them have to be read again.
+/// Follows the records of all services, and returns the services whose record may have changed.
 #[derive(Debug)]
 pub(crate) struct EndpointFollower {
     layout: Layout,
     watch: Watch<Watched>,
     /// The services that were returned and may have records.
     known: BTreeSet<ObjectRef>,
-    /// Those to be returned next.
+    /// The services to return next.
     changed: BTreeSet<ObjectRef>,
 }
 
@@ -73,7 +73,7 @@ impl AsFd for EndpointFollower {
 }
 
 impl EndpointFollower {
-    /// Begins to follow; the first changes are all the records that exist.
+    /// Begins to follow; the first call of `changed` returns every service with a record.
     pub(crate) fn new(layout: Layout) -> io::Result<Self> {
         let mut watch = Watch::new()?;
         watch.add(&layout.seen(), Watched::Namespaces)?;
@@ -87,7 +87,7 @@ impl EndpointFollower {
         Ok(follower)
     }
 
-    /// Becomes readable for changes in this directory, too.
+    /// Makes the follower readable for changes in `dir`, too.
     pub(crate) fn wake_for(&mut self, dir: &Path) -> io::Result<()> {
         self.watch.add(dir, Watched::Other)
     }
@@ -119,7 +119,7 @@ impl EndpointFollower {
         Ok(std::mem::take(&mut self.changed).into_iter().collect())
     }
 
-    /// Marks every record as changed, those that were known and may have gone included.
+    /// Marks every record as changed, including known ones that may be gone.
     fn look_at_everything(&mut self) -> io::Result<()> {
         self.changed.append(&mut self.known);
         for name in names_in(&self.layout.seen())? {
@@ -130,8 +130,8 @@ impl EndpointFollower {
         Ok(())
     }
 
-    /// Watches a namespace, and marks its records as changed when they are first seen, or in any
-    /// case where the watch has missed `any`. A file in the place of a namespace is none.
+    /// Watches a namespace, and marks its records as changed if it is new, or if the watch may have
+    /// missed `any` change. A file in the place of a namespace's directory is ignored.
     fn look_at_namespace(&mut self, namespace: &Namespace, any: bool) {
         let records = self.layout.endpoints(namespace);
         let above = records.parent().unwrap_or(&records).to_owned();

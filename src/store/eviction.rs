@@ -1,13 +1,13 @@
-//! The wish that one pet be replaced, as the state directory keeps it.
+//! `wanted/<ns>/eviction/<pod>.yaml`: the request to replace a pet.
 
 use std::fmt;
 
-/// Which pet is to be replaced, and how long it may take to end.
+/// A request to replace a pet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Eviction {
-    /// The pet's uid: the one that comes after it stays.
+    /// The pet's uid: its successor of the same name is not replaced.
     pub(crate) uid: String,
-    /// Seconds that it has to end; nothing where its own grace period holds.
+    /// The grace period in seconds; `None` for the pet's own.
     pub(crate) grace: Option<i64>,
 }
 

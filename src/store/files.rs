@@ -13,19 +13,19 @@ use serde::de::DeserializeOwned;
 use super::userns::{MEASURE, REMOVE, run_inside};
 use crate::sys::users::has_subordinates;
 
-/// How many things are waited for at a time.
+/// How many threads wait for the disk at a time.
 const AT_ONCE: usize = 16;
 
 /// Whether a file must survive a power loss, or can be observed again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sync {
-    /// Write, sync, rename, sync the directory: for what the user asked for.
+    /// Write, sync, rename, sync the directory: for wanted objects.
     Yes,
-    /// Write and rename: for what can be seen again.
+    /// Write and rename: for status, which can be observed again.
     No,
 }
 
-/// Replaces the file at `path` by `bytes` (mode 0600), making its directory where it is missing.
+/// Replaces the file at `path` by `bytes` (mode 0600), and creates its directory if it is missing.
 pub(crate) fn replace(path: &Path, bytes: &[u8], sync: Sync) -> io::Result<()> {
     match write_beside(path, bytes, sync) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -36,7 +36,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], sync: Sync) -> io::Result<()> {
     }
 }
 
-/// Does the same with a file that everybody may read who gets to it (mode 0644), not durably.
+/// Replaces a file that all users may read (mode 0644), without syncing it.
 pub(super) fn replace_open(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = beside(path);
     let write = || {
@@ -57,15 +57,15 @@ pub(super) fn replace_open(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
-/// Makes a directory and those above it that everybody may read who gets to it.
+/// Creates a directory and its parents, which all users may read (mode 0755).
 pub(super) fn make_open_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o755).create(path)
 }
 
-/// A file that has been written beside the one that it is to replace.
+/// A file that has been written beside the file that it will replace.
 ///
-/// Many of them are made durable together: a disk that is asked to sync several files at once
-/// takes hardly longer than for one. One that is dropped before its time leaves nothing behind.
+/// Several of them are synced in parallel, which takes hardly longer than syncing one. Dropping it
+/// before [`Staged::put`] removes the file.
 #[derive(Debug)]
 pub(crate) struct Staged<'a> {
     new: PathBuf,
@@ -73,7 +73,7 @@ pub(crate) struct Staged<'a> {
 }
 
 impl<'a> Staged<'a> {
-    /// Writes the bytes beside `path` (mode 0600), making its directory where it is missing.
+    /// Writes the bytes beside `path` (mode 0600), and creates its directory if it is missing.
     pub(crate) fn write(path: &'a Path, bytes: &[u8]) -> io::Result<Self> {
         let new = beside(path);
         let staged = Self { new, path };
@@ -87,12 +87,12 @@ impl<'a> Staged<'a> {
         Ok(staged)
     }
 
-    /// Makes what was written survive a power loss.
+    /// Syncs the contents, so that they survive a power loss.
     pub(crate) fn sync(&self) -> io::Result<()> {
         File::open(&self.new)?.sync_all()
     }
 
-    /// Puts the file in its place. The directory has to be synced after that.
+    /// Renames the file to its final name. The directory has to be synced after that.
     pub(crate) fn put(self) -> io::Result<()> {
         fs::rename(&self.new, self.path)
     }
@@ -100,17 +100,18 @@ impl<'a> Staged<'a> {
 
 impl Drop for Staged<'_> {
     fn drop(&mut self) {
-        // In its place it has no such name any more.
+        // After `put` this name is gone, and removing it fails.
         let _ = fs::remove_file(&self.new);
     }
 }
 
-/// Makes the names in a directory survive a power loss.
+/// Syncs a directory, so that the names in it survive a power loss.
 pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Does something that waits for the disk to many things at once; returns the first failure.
+/// Calls a function that waits for the disk on several threads, once for each item; returns the
+/// first failure.
 pub(crate) fn at_once<T: std::marker::Sync, E: Send>(
     things: &[T],
     act: impl Fn(&T) -> Result<(), E> + std::marker::Sync,
@@ -130,7 +131,7 @@ pub(crate) fn at_once<T: std::marker::Sync, E: Send>(
     })
 }
 
-/// Returns a name for a file in the same directory that nobody else uses, and no reader sees.
+/// Returns an unused hidden name in the same directory.
 fn beside(path: &Path) -> PathBuf {
     static SERIAL: AtomicU32 = AtomicU32::new(0);
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
@@ -169,12 +170,12 @@ fn directory_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("."))
 }
 
-/// Makes a directory and those above it, all mode 0700; one that exists is a success.
+/// Creates a directory and its parents, all mode 0700; an existing one is a success.
 pub(crate) fn make_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Returns the text of a file, or nothing where there is none.
+/// Returns the text of a file; `None` when there is no file.
 pub(crate) fn read(path: &Path) -> io::Result<Option<String>> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
@@ -183,7 +184,7 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<String>> {
     }
 }
 
-/// Returns what a JSON file holds, or nothing where there is none.
+/// Returns the value of a JSON file; `None` when there is no file.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
     let Some(text) = read(path)? else {
         return Ok(None);
@@ -202,15 +203,15 @@ pub(crate) fn replace_json<T: Serialize>(path: &Path, value: &T, sync: Sync) -> 
     replace(path, &serde_json::to_vec(value)?, sync)
 }
 
-/// Removes a file; one that is gone already is a success.
+/// Removes a file; a missing one is a success.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     succeed_if_absent(fs::remove_file(path))
 }
 
-/// Removes a directory with all that is below it; one that is gone already is a success.
+/// Removes a directory and everything below it; a missing one is a success.
 pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
     match succeed_if_absent(fs::remove_dir_all(path)) {
-        // A pet may have given it to another user, who is one of this user's subordinates.
+        // A pet may have changed the owner of a file to one of this user's subordinate ids.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && has_subordinates() => {
             run_inside(None, REMOVE, path.as_os_str())
                 .map(drop)
@@ -220,8 +221,8 @@ pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Returns how many bytes a directory takes on disk, with all that is below it; what cannot be
-/// looked at does not count.
+/// Returns how many bytes a directory and everything below it take on disk, without files that
+/// cannot be read.
 pub(crate) fn size_of(path: &Path) -> u64 {
     let mut closed = false;
     let size = measure(path, &mut closed);
@@ -232,7 +233,8 @@ pub(crate) fn size_of(path: &Path) -> u64 {
     said.ok().and_then(|said| said.parse().ok()).unwrap_or(size)
 }
 
-/// Does the same without help; `closed` tells of directories that this user may not look into.
+/// Returns the same without entering a user namespace; sets `closed` when a directory may not be
+/// read by this user.
 pub(crate) fn measure(path: &Path, closed: &mut bool) -> u64 {
     let Ok(meta) = fs::symlink_metadata(path) else {
         return 0;

@@ -1,4 +1,4 @@
-//! The image catalogue of a state directory, and what it may ask of the machine.
+//! The image catalogue of a state directory, and its view of the machine's programs.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub(crate) fn image_files(layout: &Layout) -> Result<Vec<(PathBuf, String)>> {
     Ok(files)
 }
 
-/// The part of the image catalogue that is the user's own, whatever the state directory.
+/// Returns the path of the user's image catalogue, which holds for all state directories.
 fn user_images() -> Option<PathBuf> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty());
     let home = || set("HOME").map(|home| PathBuf::from(home).join(".config"));
@@ -36,8 +36,8 @@ fn user_images() -> Option<PathBuf> {
     Some(config.join("petset/images.toml"))
 }
 
-/// Lends `ask` the machine, with programs found on `path`; `hidden` tells of paths that the
-/// container has of its own.
+/// Calls `ask` with access to this machine's files, and to programs on `path`. A path for which
+/// `hidden` returns true is the container's own, and counts as existing.
 pub(crate) fn with_disk<T>(
     path: &str,
     hidden: &dyn Fn(&Path) -> bool,

@@ -1,7 +1,7 @@
-//! The journal: what happened to a set and its pets, one JSON object a line, only ever appended.
+//! The journal: the events of a set and its pets, one JSON object a line, only ever appended.
 //!
-//! The supervisor and the runners write it at once; a line is one write to a file opened for
-//! appending, so lines never mix.
+//! The supervisor and the runners write it concurrently. Each line is a single write to a file
+//! opened for appending, so lines never mix.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -13,17 +13,17 @@ use serde::{Deserialize, Serialize};
 
 use super::files::{make_dir, read};
 
-/// The size in bytes at which a journal is put aside; one older part is kept.
+/// The size in bytes at which a journal is rotated; one older part is kept.
 const FULL: u64 = 1 << 20;
 
-/// Whether an event is ordinary or wants attention; the words are Kubernetes'.
+/// The type of an event, as in Kubernetes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Severity {
     Normal,
     Warning,
 }
 
-/// One thing that happened.
+/// One event.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Event {
     pub(crate) time: Timestamp,
@@ -31,10 +31,10 @@ pub(crate) struct Event {
     pub(crate) severity: Severity,
     /// One word, such as `SuccessfulCreate`.
     pub(crate) reason: String,
-    /// What it happened to: `statefulset/web`, `pod/web-0`, `persistentvolumeclaim/data-web-0`.
+    /// The involved object: `statefulset/web`, `pod/web-0`, `persistentvolumeclaim/data-web-0`.
     pub(crate) object: String,
     pub(crate) message: String,
-    /// How often it happened since the last line that says the same.
+    /// How many times it happened since the last line of the same event.
     #[serde(default = "once", skip_serializing_if = "is_once")]
     pub(crate) count: u32,
 }
@@ -72,7 +72,7 @@ pub(crate) fn append(path: &Path, event: &Event) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns the events of the journal at `path`, oldest first; a line that is torn is left out.
+/// Returns the events of the journal at `path`, oldest first; an incomplete line is skipped.
 pub(crate) fn events(path: &Path) -> io::Result<Vec<Event>> {
     let mut all = Vec::new();
     for part in [path.with_extension("jsonl.1"), path.to_owned()] {

@@ -1,4 +1,4 @@
-//! The kinds of object that users ask for, each kept in a file of its own below `wanted/`.
+//! The kinds of object that users create, each stored in a file of its own below `wanted/`.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
@@ -9,19 +9,19 @@ use serde::de::DeserializeOwned;
 use super::redact;
 use crate::model::kind::ObjectKind;
 
-/// On a set that is being deleted: its claims go with it, whatever its retention policy says.
+/// The annotation of a set whose deletion removes its claims, whatever its retention policy says.
 pub(crate) const PURGE_ANNOTATION: &str = "petset.dev/purge";
-/// The annotation that says for which set a claim was made, also when that set is gone.
+/// The annotation of a claim that names the set it was made for, which may be gone.
 pub(crate) const SET_ANNOTATION: &str = "petset.dev/set";
 
-/// An object that users ask for and the state directory keeps, one file each.
+/// An object that users create, stored in one file.
 pub(crate) trait Kept:
     Serialize + DeserializeOwned + k8s_openapi::Metadata<Ty = ObjectMeta> + Clone
 {
-    /// Its kind, which names the folder it is kept in.
+    /// Its kind, which names its folder.
     const OBJECT_KIND: ObjectKind;
 
-    /// Returns what pets may see of it, if they may see it at all.
+    /// Returns the redacted copy for pets; `None` when pets do not see the object.
     fn shown(&self) -> Option<Self> {
         None
     }

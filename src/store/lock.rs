@@ -1,4 +1,4 @@
-//! Locks that end with the process that holds them.
+//! Lock files, which the kernel releases when the holding process ends.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -12,23 +12,22 @@ use super::files::make_dir;
 
 /// A file that is locked exclusively until this is dropped, or its process ends in any way.
 ///
-/// The descriptor is closed in every program that is started meanwhile, so a child never keeps
-/// the lock of its parent.
+/// The descriptor is closed on exec, so a child never keeps the lock of its parent.
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
 }
 
-/// What came of the wish to hold a lock.
+/// The outcome of trying to take a lock.
 #[derive(Debug)]
 pub(crate) enum Attempt {
     Locked(Lock),
-    /// Somebody else holds it; the text says who, as far as it is known.
+    /// Another process holds the lock; the text names it.
     Busy(String),
 }
 
 impl Lock {
-    /// Takes the lock at `path` if it is free, and leaves `holder` in the file for others to read.
+    /// Takes the lock at `path` if it is free, and writes `holder` to the file.
     pub(crate) fn attempt(path: &Path, holder: &str) -> io::Result<Attempt> {
         let file = open(path)?;
         match fs2::FileExt::try_lock_exclusive(&file) {
@@ -46,7 +45,7 @@ impl Lock {
         };
         let file = open(path)?;
         let (locked, outcome) = mpsc::channel();
-        // If the time is over this thread stays behind, and its lock ends with the process.
+        // After a time-out this thread goes on waiting, until the process ends.
         thread::spawn(move || {
             let done = fs2::FileExt::lock_exclusive(&file);
             let _ = locked.send(done.map(|()| file));
@@ -57,7 +56,7 @@ impl Lock {
         }
     }
 
-    /// Tells whether somebody holds the lock at `path`, without keeping it.
+    /// Returns whether a process holds the lock at `path`, without keeping it.
     pub(crate) fn is_held(path: &Path) -> io::Result<bool> {
         let file = match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -71,7 +70,7 @@ impl Lock {
     }
 
     fn held(mut file: File, holder: &str) -> io::Result<Self> {
-        // The holder's name is a courtesy: a full disk must not keep a lock from being taken.
+        // The name is for error messages only: taking a lock must not fail on a full disk.
         let _ = file
             .set_len(0)
             .and_then(|()| file.write_all(holder.as_bytes()));

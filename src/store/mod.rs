@@ -1,8 +1,8 @@
-//! The state directory, through which all roles of the program meet: paths, locks, edits, and every
-//! format of a file or message.
+//! The state directory, which all roles of the program share: its paths, locks and edits, and the
+//! format of every file and message.
 //!
-//! Readers take no lock: a file is replaced in one piece. What is wanted changes in
-//! [`Store::edit`] only, which holds the lock for the edit and never for a wait. `<ns>` is a
+//! Readers take no lock, because a file is replaced in one piece. Wanted objects change only in
+//! [`Store::edit`], which holds the lock for the edit and never for a wait. `<ns>` is a
 //! namespace; the roles are those of [`crate::role`], and a command is a verb.
 //!
 //! | file | written by | read by | format |
@@ -31,7 +31,7 @@
 //! | `pets/<ns>/<pod>/logs/` | runner | commands | lines of containers; `logs` |
 //! | `pets/<ns>/<pod>/`: `volumes`, `image`, `root`, `sandbox` | runner | the pet | directories |
 //! | `volumes/<ns>/<claim>/` | supervisor makes it | pets | the data |
-//! | `view/` | whoever writes what it shows | isolated pets | `view`, `redact` |
+//! | `view/` | the writer of each file that it copies | isolated pets | `view`, `redact` |
 //! | `network/pid`, `network/lock` | network; runners | supervisor; runners | `pid` |
 //! | `network/socket` | a socket of the network | runners connect | `network` |
 //! | `supervisor/pid`, `lock` | supervisor | all | `pid` |

@@ -17,7 +17,7 @@ use super::{PetLayout, Sync, read_json, remove, replace_json};
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Greeting {
     pub(crate) pid: u32,
-    /// The thread of it that lives in the private network.
+    /// Its thread in the network namespace of the private network.
     pub(crate) tid: u32,
 }
 
@@ -31,13 +31,13 @@ pub(crate) struct AttachRequest {
     pub(crate) spec: NetworkSpec,
 }
 
-/// How a pet and the rest of the machine find each other.
+/// The address and ports of a pet, and whether it has egress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NetworkSpec {
     /// The pet's address on the host.
     pub(crate) ip: Ipv4Addr,
-    /// The ports that the pet declares, which the host is to find at that address.
+    /// The ports that the pet declares, to be forwarded from that address.
     #[serde(rename = "ports")]
     pub(crate) tcp: Vec<u16>,
     #[serde(default)]
@@ -50,7 +50,7 @@ pub(crate) struct NetworkSpec {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AttachReply {
     Attached(AttachNotes),
-    /// The pet is not attached, and why.
+    /// The pet is not attached, for this reason.
     Failed(String),
 }
 
@@ -58,16 +58,16 @@ pub(crate) enum AttachReply {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AttachNotes {
-    /// Ports that the host finds elsewhere: `80=10080`, `53/udp=10053`.
+    /// Ports that are forwarded from another port of the host: `80=10080`, `53/udp=10053`.
     pub(crate) moved: Vec<String>,
-    /// Ports that the host does not find, and why.
+    /// Ports that are not forwarded, each with the reason.
     pub(crate) missing: Vec<String>,
-    /// Why egress is not possible although it was requested.
+    /// The reason why requested egress is not possible.
     pub(crate) closed: Option<String>,
 }
 
 impl AttachNotes {
-    /// Returns what the user is warned of.
+    /// Returns the warnings for the user.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let missing = self.missing.iter();
         let missing = missing.map(|port| format!("the host does not find port {port}"));
@@ -112,7 +112,7 @@ impl AttachReply {
     }
 }
 
-/// Writes which ports of a pet the host finds elsewhere; without any there is no file.
+/// Writes which ports of a pet are moved on the host; an empty list removes the file.
 pub(crate) fn publish_moved_ports(pet: &PetLayout, moved: &[String]) -> io::Result<()> {
     match moved {
         [] => remove(&pet.doors()),
@@ -120,7 +120,7 @@ pub(crate) fn publish_moved_ports(pet: &PetLayout, moved: &[String]) -> io::Resu
     }
 }
 
-/// Reads which ports of a pet the host finds elsewhere.
+/// Reads which ports of a pet are moved on the host.
 pub(crate) fn moved_ports(pet: &PetLayout) -> io::Result<Vec<String>> {
     let moved: Option<Vec<String>> = read_json(&pet.doors())?;
     Ok(moved.unwrap_or_default())

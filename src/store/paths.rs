@@ -1,17 +1,17 @@
-//! Where everything is: the layout of the state directory, and nothing else.
+//! The layout of the state directory: every path, and nothing else.
 
 use std::path::{Path, PathBuf};
 
 use crate::model::kind::ObjectKind;
 use crate::model::{Namespace, ObjectName, ObjectRef};
 
-/// Where the state directories of this machine are listed; [`REGISTRY_OVERRIDE`] names another.
+/// The registry of the state directories of this machine, unless [`REGISTRY_OVERRIDE`] is set.
 const REGISTRY: &str = "/var/tmp/petset-blocks";
-/// Names another list, so that tests need not share the machine's.
+/// The variable that names another registry, so that tests do not share the machine's.
 pub(crate) const REGISTRY_OVERRIDE: &str = "PETSET_BLOCKS_DIR";
 
-/// Returns the directory that lists the state directories of this machine: one link each, by the
-/// number of its block of addresses.
+/// Returns the directory that lists the state directories of this machine: one symbolic link each,
+/// named after the number of its block of addresses.
 pub(crate) fn registry() -> PathBuf {
     let named = std::env::var_os(REGISTRY_OVERRIDE).filter(|named| !named.is_empty());
     named.map_or_else(|| PathBuf::from(REGISTRY), PathBuf::from)
@@ -24,7 +24,7 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// Describes the state directory at `root`, which need not exist yet.
+    /// The paths of the state directory at `root`, which need not exist yet.
     pub(crate) fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
@@ -33,12 +33,12 @@ impl Layout {
         &self.root
     }
 
-    /// The layout's version.
+    /// The layout version.
     pub(crate) fn format(&self) -> PathBuf {
         self.root.join("format")
     }
 
-    /// Held exclusively while wanted objects change.
+    /// The lock that is held while wanted objects change.
     pub(crate) fn lock(&self) -> PathBuf {
         self.root.join("lock")
     }
@@ -53,7 +53,7 @@ impl Layout {
         self.root.join("images.toml")
     }
 
-    /// Links to the program, appended to the PATH of what pets run.
+    /// Links to the program; this directory is appended to the PATH of containers.
     pub(crate) fn bin(&self) -> PathBuf {
         self.root.join("bin")
     }
@@ -62,7 +62,7 @@ impl Layout {
         self.root.join("wanted")
     }
 
-    /// The marker that `petset stop` leaves.
+    /// The marker that `petset stop` creates and `petset start` removes.
     pub(crate) fn stopped(&self) -> PathBuf {
         self.wanted().join("stopped")
     }
@@ -81,12 +81,12 @@ impl Layout {
             .join(format!("{name}.yaml"))
     }
 
-    /// What pets may see: laid out as the state directory itself.
+    /// The copy for isolated pets, which has the same layout.
     pub(crate) fn view(&self) -> Self {
         Self::new(self.root.join("view"))
     }
 
-    /// Where pets see a path of the state directory, if they see it at all.
+    /// The place in [`Layout::view`] of a path in the state directory; `None` for other paths.
     pub(crate) fn shown(&self, path: &Path) -> Option<PathBuf> {
         let below = path.strip_prefix(&self.root).ok()?;
         Some(self.root.join("view").join(below))
@@ -121,7 +121,7 @@ impl Layout {
         self.endpoints(namespace).join(format!("{service}.json"))
     }
 
-    /// Where the ports of a service are offered that could not be offered as they are.
+    /// The ports of a service that the proxy could not bind at its virtual address.
     pub(crate) fn detours(&self, namespace: &Namespace, service: &str) -> PathBuf {
         self.seen_in(namespace, "detours")
             .join(format!("{service}.json"))
@@ -149,17 +149,17 @@ impl Layout {
         self.seen().join("block")
     }
 
-    /// Whether this machine can isolate pets, as it was found out last.
+    /// The last trial of isolation on this machine.
     pub(crate) fn isolation(&self) -> PathBuf {
         self.seen().join("isolation.json")
     }
 
-    /// Which address was given to which pet, one line each.
+    /// The addresses of pets, one line each.
     pub(crate) fn addresses(&self) -> PathBuf {
         self.seen().join("addresses")
     }
 
-    /// Which virtual address was given to which service, one line each.
+    /// The virtual addresses of services, one line each.
     pub(crate) fn service_addresses(&self) -> PathBuf {
         self.seen().join("service-addresses")
     }
@@ -183,7 +183,7 @@ impl Layout {
         self.pet(&pet.namespace, pet.name.as_str())
     }
 
-    /// Where the data of claims is, one directory a claim.
+    /// The data of claims, one directory each.
     pub(crate) fn volumes(&self, namespace: &Namespace) -> PathBuf {
         self.root.join("volumes").join(namespace.as_str())
     }
@@ -192,17 +192,17 @@ impl Layout {
         self.volumes(namespace).join(claim)
     }
 
-    /// Where the private network of full isolation is held.
+    /// The files of the network process.
     pub(crate) fn network(&self) -> PathBuf {
         self.root.join("network")
     }
 
-    /// Held while a process is started that holds the network.
+    /// The lock that is held while a network process is started.
     pub(crate) fn network_lock(&self) -> PathBuf {
         self.network().join("lock")
     }
 
-    /// The process that holds the network.
+    /// The pid of the network process.
     pub(crate) fn network_pid(&self) -> PathBuf {
         self.network().join("pid")
     }
@@ -227,7 +227,7 @@ impl Layout {
         self.supervisor().join("socket")
     }
 
-    /// Held by the proxy for life.
+    /// The lock that the proxy holds while it runs.
     pub(crate) fn proxy_lock(&self) -> PathBuf {
         self.supervisor().join("proxy.lock")
     }
@@ -248,27 +248,27 @@ impl PetLayout {
         &self.root
     }
 
-    /// The pod as the supervisor made it; only the supervisor writes it.
+    /// The pod, written by the supervisor.
     pub(crate) fn pod(&self) -> PathBuf {
         self.root.join("pod.json")
     }
 
-    /// The pod's status as its runner sees it; only the runner writes it.
+    /// The pod's status, written by its runner, or by the supervisor when that is dead.
     pub(crate) fn status(&self) -> PathBuf {
         self.root.join("status.json")
     }
 
-    /// The ports of its private network that the host finds elsewhere: `80=10080`.
+    /// The ports of an isolated pet that are forwarded from other ports of the host.
     pub(crate) fn doors(&self) -> PathBuf {
         self.root.join("doors.json")
     }
 
-    /// Held by the runner for life: one identity, one process.
+    /// The lock that the runner holds while it runs, so that a pet has one runner at most.
     pub(crate) fn lock(&self) -> PathBuf {
         self.root.join("lock")
     }
 
-    /// Who runs, so that a successor can end what is left over.
+    /// The processes of the runner, so that its successor can kill those that are left.
     pub(crate) fn runner(&self) -> PathBuf {
         self.root.join("runner.json")
     }
@@ -290,22 +290,22 @@ impl PetLayout {
         self.logs().join(format!("{container}.previous.log"))
     }
 
-    /// How a container was started: for `exec` and `describe`.
+    /// How a container was started, for `exec` and `describe`.
     pub(crate) fn launch(&self, container: &str) -> PathBuf {
         self.root.join("run").join(format!("{container}.json"))
     }
 
-    /// The ephemeral volumes, which go with the pet.
+    /// The ephemeral volumes, which are removed with the pet.
     pub(crate) fn volumes(&self) -> PathBuf {
         self.root.join("volumes")
     }
 
-    /// Where a container's root is built, seen by nobody but that container.
+    /// The mount point at which the root file system of a container is built.
     pub(crate) fn sandbox(&self) -> PathBuf {
         self.root.join("sandbox")
     }
 
-    /// What a container's image brings along.
+    /// The files of a container's image.
     pub(crate) fn image(&self, container: &str) -> PathBuf {
         self.root.join("image").join(container)
     }

@@ -1,5 +1,5 @@
-//! Files that hold the number of a process. Whether the process lives is told by the lock beside
-//! the file, or by a descriptor: the number may be another's by now.
+//! Pid files. The lock beside the file, or a pidfd, shows whether the process still runs, because
+//! the number may have been reused.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,28 +7,28 @@ use std::path::PathBuf;
 use super::files::{self, Sync};
 use super::paths::Layout;
 
-/// A file with the number of a process.
+/// A pid file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PidFile(PathBuf);
 
 impl PidFile {
-    /// The file of the supervisor. A supervisor that ends by itself removes it.
+    /// The pid file of the supervisor, which removes it when it ends by itself.
     pub(crate) fn of_supervisor(layout: &Layout) -> Self {
         Self(layout.supervisor_pid())
     }
 
-    /// The file of the process that holds the private network.
+    /// The pid file of the network process.
     pub(crate) fn of_network(layout: &Layout) -> Self {
         Self(layout.network_pid())
     }
 
-    /// Writes the number of this process.
+    /// Writes the pid of this process.
     pub(crate) fn write(&self) -> io::Result<()> {
         let text = format!("{}\n", std::process::id());
         files::replace(&self.0, text.as_bytes(), Sync::No)
     }
 
-    /// Returns the number in the file; `None` when there is no file, or it cannot be read.
+    /// Returns the pid in the file; `None` when there is no file, or it cannot be read.
     pub(crate) fn read(&self) -> Option<u32> {
         let text = files::read(&self.0).ok()??;
         text.trim().parse().ok()
@@ -39,7 +39,7 @@ impl PidFile {
         self.0.exists()
     }
 
-    /// Removes the file; one that is gone already is a success.
+    /// Removes the file; a missing one is a success.
     pub(crate) fn remove(&self) -> io::Result<()> {
         files::remove(&self.0)
     }

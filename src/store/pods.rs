@@ -18,7 +18,7 @@ pub(crate) fn read_pod(files: &PetLayout) -> io::Result<Option<Pod>> {
     Ok(Some(pod))
 }
 
-/// Puts the runner's status into a pod; what only the supervisor knows (its address) stays.
+/// Puts the runner's status into a pod; the fields of the supervisor (the address) are kept.
 pub(crate) fn merge_status(pod: &mut Pod, seen: Option<PodStatus>) {
     let Some(mut seen) = seen else { return };
     let own = pod.status.take().unwrap_or_default();
@@ -28,14 +28,14 @@ pub(crate) fn merge_status(pod: &mut Pod, seen: Option<PodStatus>) {
     pod.status = Some(seen);
 }
 
-/// Replaces `pod.json`; pets see the pod without what it runs.
+/// Replaces `pod.json`, and its redacted copy for pets.
 pub(crate) fn publish_pod(layout: &Layout, files: &PetLayout, pod: &Pod) -> io::Result<()> {
     replace_json(&files.pod(), pod, Sync::No)?;
     let shown = serde_json::to_vec(&redact::of_pod(pod))?;
     view::show(layout, &files.pod(), &shown)
 }
 
-/// Removes `pod.json`, and hides everything of the pet from the others.
+/// Removes `pod.json`, and all files of the pod from the view of pets.
 pub(crate) fn withdraw_pod(layout: &Layout, files: &PetLayout) -> io::Result<()> {
     remove(&files.pod())?;
     view::hide(layout, files.root())

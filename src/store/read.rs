@@ -1,4 +1,4 @@
-//! Reading what is wanted. No lock is needed: every file is replaced in one piece.
+//! Reading wanted objects. No lock is needed, because every file is replaced in one piece.
 
 use anyhow::Context;
 
@@ -11,11 +11,11 @@ use crate::model::{Namespace, ObjectName, json};
 use crate::problem::Result;
 use crate::yaml;
 
-/// What the file that stops everything says where pets do not wait for each other.
+/// The content of the file `stopped` when pets stop in parallel.
 pub(super) const TOGETHER: &[u8] = b"together\n";
 
 impl Store {
-    /// Returns an object that is wanted, or nothing where there is none of that name.
+    /// Returns a wanted object; `None` when there is none of that name.
     pub(crate) fn find<T: Kept>(
         &self,
         namespace: &Namespace,
@@ -29,14 +29,14 @@ impl Store {
         Ok(Some(object))
     }
 
-    /// Returns every object of one kind that is wanted in a namespace, by name.
+    /// Returns the wanted objects of one kind in a namespace, sorted by name.
     pub(crate) fn all<T: Kept>(&self, namespace: &Namespace) -> Result<Vec<T>> {
         let names = self.names(namespace, T::OBJECT_KIND)?;
         let found = names.iter().map(|name| self.find(namespace, name));
         found.filter_map(Result::transpose).collect()
     }
 
-    /// Returns the names of the objects of one kind that are wanted in a namespace.
+    /// Returns the names of the wanted objects of one kind in a namespace.
     pub(crate) fn names(&self, namespace: &Namespace, kind: ObjectKind) -> Result<Vec<ObjectName>> {
         let dir = self.layout().wanted_kind(namespace, kind);
         let files =
@@ -47,7 +47,7 @@ impl Store {
         Ok(names.collect())
     }
 
-    /// Returns the namespaces in which anything is wanted.
+    /// Returns the namespaces with wanted objects.
     pub(crate) fn namespaces(&self) -> Result<Vec<Namespace>> {
         let dir = self.layout().wanted();
         let names =
@@ -56,17 +56,17 @@ impl Store {
         Ok(folders.filter_map(|name| name.parse().ok()).collect())
     }
 
-    /// Returns whether `petset stop` was said last.
+    /// Returns whether `petset stop` is in force.
     pub(crate) fn is_stopped(&self) -> bool {
         self.layout().stopped().exists()
     }
 
-    /// Returns whether `petset stop --parallel` was said last.
+    /// Returns whether `petset stop --parallel` is in force.
     pub(crate) fn stops_together(&self) -> bool {
         std::fs::read(self.layout().stopped()).is_ok_and(|words| words == TOGETHER)
     }
 
-    /// Returns which pet is to be replaced, if that was asked for `pod`.
+    /// Returns the request to replace `pod`, if there is one.
     pub(crate) fn eviction(&self, namespace: &Namespace, pod: &ObjectName) -> Option<Eviction> {
         let path = self
             .layout()

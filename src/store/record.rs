@@ -1,5 +1,5 @@
-//! `runner.json`: which processes keep a pet, so that a successor of its runner can end what is
-//! left over, and others can tell whether it is kept.
+//! `runner.json`: the runner of a pet and the main processes that it started. A successor kills
+//! those that are left, and other roles see whether the runner lives.
 
 use std::io;
 
@@ -9,22 +9,23 @@ use super::files::{Sync, read_json, replace_json};
 use super::paths::PetLayout;
 use crate::sys::proc::{ProcessId, boot_id};
 
-/// What a runner says about itself and the sessions that it started.
+/// A runner, and the sessions that it started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RunnerRecord {
     #[serde(flatten)]
     pub(crate) runner: ProcessId,
     pub(crate) boot_id: String,
-    /// Whether the runner ended after everything that it started had: nothing is left of it.
+    /// Whether the runner ended by itself, after all processes of the pet.
     #[serde(default)]
     pub(crate) clean: bool,
     #[serde(default)]
     pub(crate) containers: Vec<MainProcess>,
-    /// The resource limit that all its processes have in common.
+    /// The resource limit that marks all processes of the pet.
     #[serde(rename = "brand", default, skip_serializing_if = "Option::is_none")]
     pub(crate) rlimit_mark: Option<u64>,
-    /// Whether it, or one before it, began to start containers; only kept where they run once.
+    /// Whether this runner, or an earlier one, has started containers. It is noted only for pods
+    /// whose containers run once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) begun: bool,
 }
@@ -39,7 +40,7 @@ pub(crate) struct MainProcess {
 }
 
 impl RunnerRecord {
-    /// Describes this process as a runner that has started nothing yet.
+    /// Returns the record of this process as a runner that has started no container.
     pub(crate) fn of_this_process(rlimit_mark: Option<u64>) -> io::Result<Self> {
         Ok(Self {
             runner: ProcessId::of(std::process::id())?,
@@ -76,7 +77,7 @@ impl RunnerRecord {
         self.is_of_this_boot() && self.runner.is_alive()
     }
 
-    /// Returns the main process that has this number.
+    /// Returns the main process with this pid.
     pub(crate) fn main_process(&self, pid: u32) -> Option<ProcessId> {
         let mut all = self.containers.iter().map(|main| main.process);
         all.find(|process| process.pid == pid)

@@ -1,4 +1,4 @@
-//! What pets may see of objects: neither what they run, nor their variables, nor annotations.
+//! Redacted copies of objects for pets, without commands, variables and annotations.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Service};
@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::model::ISOLATION_ANNOTATION;
 
-/// Returns what pets may see of a set.
+/// Returns the redacted copy of a set.
 pub(crate) fn of_set(set: &StatefulSet) -> StatefulSet {
     let mut set = set.clone();
     strip(&mut set.metadata);
@@ -17,14 +17,14 @@ pub(crate) fn of_set(set: &StatefulSet) -> StatefulSet {
     set
 }
 
-/// Returns what pets may see of a service.
+/// Returns the redacted copy of a service.
 pub(crate) fn of_service(service: &Service) -> Service {
     let mut service = service.clone();
     strip(&mut service.metadata);
     service
 }
 
-/// Returns what pets may see of a pod.
+/// Returns the redacted copy of a pod.
 pub(crate) fn of_pod(pod: &Pod) -> Pod {
     let mut pod = pod.clone();
     strip(&mut pod.metadata);
@@ -32,7 +32,7 @@ pub(crate) fn of_pod(pod: &Pod) -> Pod {
     pod
 }
 
-/// Annotations may hold anything, such as the whole manifest.
+/// Removes annotations, which may hold secrets, such as a copy of the whole manifest.
 fn strip(meta: &mut ObjectMeta) {
     if let Some(notes) = &mut meta.annotations {
         notes.retain(|name, _| name == ISOLATION_ANNOTATION);

@@ -1,8 +1,8 @@
 //! Keeps two state directories of one machine from using the same block of addresses.
 //!
-//! A directory that every user may write to holds one symbolic link a block, from b to the state
-//! directory that has it. Making a link is atomic, so of two that want a block one gets it. The
-//! directory is a courtesy: where it cannot be written, the preferred block is used unclaimed.
+//! A directory that every user may write to holds one symbolic link for each block, from its number
+//! to the state directory that owns it. Creating a link is atomic, so each block has one owner.
+//! Where the directory cannot be written, the preferred block is used without a claim.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,7 +14,7 @@ use rustix::fs::{FlockOperation, flock};
 use crate::model::address::Block;
 use crate::problem::{Kind, Problem};
 
-/// Every user may add an entry; only its owner may remove it.
+/// The mode of the registry: every user may add an entry, and only its owner may remove it.
 const SHARED: u32 = 0o1777;
 
 /// The state directories of this machine by their blocks.
@@ -28,7 +28,7 @@ pub(crate) struct Blocks {
 enum ClaimOutcome {
     Ours,
     Theirs,
-    /// Of a state directory that is gone, but not ours to remove.
+    /// Its state directory is gone, but this user may not remove the entry.
     Stale,
 }
 
@@ -38,18 +38,18 @@ impl Blocks {
         Self::at(crate::store::registry())
     }
 
-    /// Uses the registry in a directory, which is made when first needed.
+    /// Uses the registry in a directory, which is created when it is first needed.
     pub(crate) fn at(registry: impl Into<PathBuf>) -> Self {
         Self {
             registry: registry.into(),
         }
     }
 
-    /// Claims a block for the state directory at `state`: the one it `has`, else the one its
-    /// path prefers, else the next that is free.
+    /// Claims a block for the state directory at `state`: the one it `has`, else the one that a
+    /// hash of its path prefers, else the next free one.
     ///
-    /// `says` returns the block that another state directory says it has; an entry that is not
-    /// confirmed is stale. A directory that says nothing yet is believed to be just claiming.
+    /// `says` returns the block that another state directory has recorded; an entry with another
+    /// number is stale. A directory without a record is taken to be claiming its block right now.
     pub(crate) fn claim(
         &self,
         state: &Path,
@@ -75,11 +75,11 @@ impl Blocks {
                 Err(_) => return Ok(wish),
             }
         }
-        // A stale block is not used: better that one without an entry of ours than none.
+        // No state directory uses a stale block, although its entry cannot be replaced.
         stale.into_iter().next().ok_or_else(|| self.exhausted())
     }
 
-    /// Returns the state directory that has claimed a block, as far as the registry knows.
+    /// Returns the state directory that the registry lists for a block.
     pub(crate) fn holder(&self, block: Block) -> Option<PathBuf> {
         fs::read_link(self.entry(block)).ok()
     }
@@ -97,7 +97,8 @@ impl Blocks {
         self.registry.join(block.number().to_string())
     }
 
-    /// Makes the registry, which every user may write to; a link in its place is not followed.
+    /// Creates the registry, which every user may write to; a symbolic link in its place is
+    /// refused.
     fn prepare(&self) -> io::Result<()> {
         match fs::create_dir(&self.registry) {
             Ok(()) => fs::set_permissions(&self.registry, PermissionsExt::from_mode(SHARED)),
@@ -121,7 +122,7 @@ impl Blocks {
                 Ok(()) => return Ok(ClaimOutcome::Ours),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    // The registry was empty, and has just been removed.
+                    // Another process has just removed the registry, which was empty.
                     self.prepare()?;
                     continue;
                 }
@@ -144,8 +145,8 @@ impl Blocks {
         }
     }
 
-    /// Removes a stale entry, unless another process is removing one: of two that found it stale,
-    /// the second would remove the entry that the first has put in its place.
+    /// Removes a stale entry, unless another process is removing one: of two processes that found
+    /// it stale, the second would remove the new entry of the first.
     fn remove_stale(&self, entry: &Path, stale: &Path) -> bool {
         let alone = || -> io::Result<File> {
             let registry = File::open(&self.registry)?;
@@ -168,7 +169,7 @@ impl Blocks {
     }
 }
 
-/// Returns whether an entry's state directory is gone, or says that it has another block.
+/// Returns whether an entry's state directory is gone, or has recorded another block.
 fn is_stale(target: &Path, block: Block, says: impl Fn(&Path) -> Option<Block>) -> bool {
     match fs::metadata(target) {
         Ok(_) => says(target).is_some_and(|said| said != block),

@@ -10,43 +10,44 @@ use crate::model::address::Block;
 use crate::model::{BackOff, Egress, Isolation};
 use crate::problem::{Problem, Result};
 
-/// What `petset.toml` may say. An unknown key is an error, so that a typo is not ignored.
+/// The keys of `petset.toml`. An unknown key is an error, so that a typo is not ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Settings {
-    /// The zone that all names end with.
+    /// The DNS zone of services and pods.
     pub(crate) cluster_domain: String,
-    /// The `b` of this state directory's addresses 127.b.x.y; chosen by petset where it is absent.
+    /// The `b` of this state directory's addresses 127.b.x.y; `None` lets petset choose.
     pub(crate) address_block: Option<u8>,
     /// How long a command waits for the lock of the state directory.
     #[serde(deserialize_with = "crate::model::duration::deserialize")]
     pub(crate) lock_timeout: Duration,
     /// The delays between restarts of a container that ended; the first restart comes at once.
     pub(crate) back_off: BackOff,
-    /// Where the DNS server listens, such as `127.0.0.1:5353`; nowhere where it is absent.
+    /// The address of the DNS server, such as `127.0.0.1:5353`; `None` for port 5353 of this state
+    /// directory's own address.
     pub(crate) dns_listen: Option<SocketAddr>,
-    /// Whom the DNS server asks for names of other zones; nobody where it is absent.
+    /// The resolvers for names of other zones.
     pub(crate) dns_forward: DnsForward,
-    /// How much pets are kept apart from the host, where a set does not say.
+    /// The default level of isolation of sets.
     pub(crate) isolation: Isolation,
-    /// Whether the world is open to pets of the private network, where a set does not say.
+    /// Whether isolated pets may connect beyond the private network, unless their set says so.
     pub(crate) egress: Egress,
-    /// What of the host every pet sees at the same path, and may write to, whatever its isolation.
+    /// Paths of the host that every pet sees at the same place, and may write to.
     pub(crate) shared_paths: Vec<PathBuf>,
-    /// `true`: a set behaves exactly as under Kubernetes' controller, known traps included.
+    /// Whether sets behave exactly as under Kubernetes' controller, known traps included.
     pub(crate) strict: bool,
 }
 
-/// Whom the DNS server asks for names of other zones.
+/// The resolvers to which the DNS server forwards queries of other zones.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(
     untagged,
     expecting = "expected true, false, or a list such as [\"192.0.2.1\"]"
 )]
 pub(crate) enum DnsForward {
-    /// The host's resolvers, or nobody.
+    /// The host's resolvers, or none.
     Switch(bool),
-    /// These, in this order: addresses, with a port where it is not 53.
+    /// These resolvers, in this order; the default port is 53.
     To(Vec<ResolverAddress>),
 }
 

@@ -1,7 +1,7 @@
 //! Sockets in the state directory, however long its name is.
 //!
-//! An address holds 107 bytes of path (unix(7)), and a state directory may lie deep. A socket is
-//! therefore reached through a descriptor of its directory.
+//! An address holds 107 bytes of path (unix(7)), and the path of a state directory may be longer.
+//! A socket is therefore addressed through a descriptor of its directory.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -13,17 +13,17 @@ use std::time::Duration;
 
 use super::files::remove;
 
-/// What becomes of a message while the receiver is busy.
+/// What a sender does while the receiver's queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WhenBusy {
-    /// It is not sent, and that is an error.
+    /// It fails.
     GiveUp,
-    /// The sender waits so long.
+    /// It waits up to this long.
     Wait(Duration),
 }
 
 /// Sends a datagram to the socket at `path`; an error of kind `NotFound` or `ConnectionRefused`
-/// means that nobody listens there.
+/// means that no process listens there.
 pub(crate) fn send_to(path: &Path, message: &[u8], when_busy: WhenBusy) -> io::Result<()> {
     let (_directory, short) = shorten(path)?;
     let socket = UnixDatagram::unbound()?;
@@ -34,9 +34,9 @@ pub(crate) fn send_to(path: &Path, message: &[u8], when_busy: WhenBusy) -> io::R
     socket.send_to(message, short).map(drop)
 }
 
-/// Binds the socket at `path`, in the place of one that a dead process left. It never blocks.
+/// Binds a non-blocking socket at `path`, replacing that of a dead process.
 ///
-/// Whoever calls this holds the lock that makes it the only one to listen there.
+/// The caller holds the lock that makes it the only process to listen there.
 pub(crate) fn listen_at(path: &Path) -> io::Result<UnixDatagram> {
     let (_directory, short) = shorten(path)?;
     let socket = match UnixDatagram::bind(&short) {
@@ -50,14 +50,14 @@ pub(crate) fn listen_at(path: &Path) -> io::Result<UnixDatagram> {
     Ok(socket)
 }
 
-/// Listens for connections at `path`; whoever listened there before is dead.
+/// Listens for connections at `path`, replacing the socket of a dead process.
 pub(crate) fn wait_at(path: &Path) -> io::Result<UnixListener> {
     let (_directory, short) = shorten(path)?;
     remove(path)?;
     UnixListener::bind(&short)
 }
 
-/// Connects to whoever waits at `path`.
+/// Connects to the socket at `path`.
 pub(crate) fn connect_to(path: &Path) -> io::Result<UnixStream> {
     let (_directory, short) = shorten(path)?;
     UnixStream::connect(&short)

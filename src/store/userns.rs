@@ -1,5 +1,5 @@
-//! What petset asks of a process of its own inside a user namespace: there the user has the rights
-//! over files of their subordinate ids that they lack on the host.
+//! Tasks for a helper process inside a user namespace, where the user has the rights over files of
+//! their subordinate ids that they lack on the host.
 
 use std::ffi::OsStr;
 use std::io;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::role::Role;
 
-/// Stands for a new user namespace in the place of the path of one.
+/// The argument for a new user namespace, in place of the path of an existing one.
 pub(crate) const NEW: &str = "new";
 
 /// The tasks: to remove a directory, to measure it, and to give volumes to a group.
@@ -15,8 +15,8 @@ pub(crate) const REMOVE: &str = "remove";
 pub(crate) const MEASURE: &str = "measure";
 pub(crate) const GIVE: &str = "give";
 
-/// Has a task done by a process that enters the user namespace at `userns`, or a new one; returns
-/// what it printed.
+/// Runs a task in a process that enters the user namespace at `userns`, or a new one; returns its
+/// output.
 pub(crate) fn run_inside(userns: Option<&Path>, task: &str, object: &OsStr) -> io::Result<String> {
     let userns = userns.map_or(OsStr::new(NEW), Path::as_os_str);
     let mut command = Role::UsernsHelper.command();

@@ -1,9 +1,9 @@
-//! What pets may see of the state directory: a second one, laid out as the first.
+//! The view of the state directory for isolated pets: a redacted copy with the same layout.
 //!
-//! `view/` holds what `petset discover`, `petset dns` and `petset get` read, and nothing else: no
-//! configuration, secret, claim or log, and of sets and pods neither what they run nor with which
-//! variables. It is mounted in the place of the state directory where a pet has a file system of
-//! its own. [`publish`] and [`withdraw`] keep a file and what pets see of it together.
+//! `view/` holds only the files that `petset discover`, `petset dns` and `petset get` read: no
+//! config map, secret, claim or log, and sets and pods without commands and variables. Isolated
+//! pets have it mounted in place of the state directory. [`publish`] and [`withdraw`] change a file
+//! together with its copy.
 
 use std::io;
 use std::path::Path;
@@ -22,27 +22,27 @@ use crate::problem::Result;
 use crate::sys::proc::boot_id;
 use crate::yaml;
 
-/// Replaces the file at `path` by `value` as JSON, for pets to see as well. Nothing waits for the
-/// disk: what is published can be observed again.
+/// Replaces the file at `path` by `value` as JSON, and its copy in the view. Neither is synced,
+/// because published status can be observed again.
 pub(crate) fn publish<T: Serialize>(layout: &Layout, path: &Path, value: &T) -> io::Result<()> {
     let bytes = serde_json::to_vec(value)?;
     files::replace(path, &bytes, Sync::No)?;
     show(layout, path, &bytes)
 }
 
-/// Removes the file at `path`, also from what pets see.
+/// Removes the file at `path`, and its copy in the view.
 pub(crate) fn withdraw(layout: &Layout, path: &Path) -> io::Result<()> {
     files::remove(path)?;
     hide(layout, path)
 }
 
-/// Lets pets see these bytes as the file at `path`.
+/// Writes these bytes as the copy of the file at `path`.
 pub(super) fn show(layout: &Layout, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let shown = layout.shown(path);
     shown.map_or(Ok(()), |shown| files::replace_open(&shown, bytes))
 }
 
-/// Hides a file or directory from pets.
+/// Removes the copy of a file or directory.
 pub(super) fn hide(layout: &Layout, path: &Path) -> io::Result<()> {
     let Some(shown) = layout.shown(path) else {
         return Ok(());
@@ -54,7 +54,7 @@ pub(super) fn hide(layout: &Layout, path: &Path) -> io::Result<()> {
     }
 }
 
-/// Lets pets see the list of addresses: it only grows, so that a second name for it is enough.
+/// Adds the list of addresses to the view, as a hard link: the file is only ever appended to.
 pub(crate) fn show_addresses(layout: &Layout) -> io::Result<()> {
     let Some(shown) = layout.shown(&layout.addresses()) else {
         return Ok(());
@@ -70,8 +70,7 @@ pub(crate) fn show_addresses(layout: &Layout) -> io::Result<()> {
     }
 }
 
-/// Makes the view anew from what is wanted and seen, for a state directory whose view may have
-/// fallen behind: one that lost power, or that an older petset wrote.
+/// Rebuilds the view, which may be outdated after a power loss or an upgrade of petset.
 pub(crate) fn refresh(store: &Store) -> Result<()> {
     let boot = boot_id();
     let layout = store.layout();

@@ -1,4 +1,4 @@
-//! Directories that are watched, so that nobody has to sleep and look.
+//! Watching directories with inotify, instead of polling them.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -14,24 +14,24 @@ use rustix::io::Errno;
 
 const STACK: usize = 64 << 10;
 
-/// Directories under watch, each with a mark that says what it is to whoever watches.
+/// Watched directories, each with a mark that its events carry.
 #[derive(Debug)]
 pub(crate) struct Watch<M> {
     inotify: OwnedFd,
     marks: HashMap<i32, M>,
 }
 
-/// What was noticed.
+/// An event of a watched directory.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Noticed<M> {
-    /// A name came, changed or went in the directory with this mark.
+    /// A file of this name was created, changed or removed in the directory with this mark.
     Entry(M, String),
-    /// Too much happened at once: look at everything again.
+    /// Events were lost: read everything again.
     Everything,
 }
 
 impl<M: Clone> Watch<M> {
-    /// Makes a watch over nothing yet.
+    /// Creates a watch of no directory.
     pub(crate) fn new() -> io::Result<Self> {
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         Ok(Self {
@@ -40,8 +40,8 @@ impl<M: Clone> Watch<M> {
         })
     }
 
-    /// Watches a directory for names that come, go or are replaced. One that is watched already
-    /// gets the new mark.
+    /// Watches a directory for files that are created, removed, replaced or closed after writing. A
+    /// directory that is watched already gets the new mark.
     pub(crate) fn add(&mut self, dir: &Path, mark: M) -> io::Result<()> {
         self.add_for(dir, mark, WatchFlags::empty())
     }
@@ -51,8 +51,8 @@ impl<M: Clone> Watch<M> {
         self.add_for(dir, mark, WatchFlags::MODIFY)
     }
 
-    /// Watches a directory for files that are replaced in one piece, and for nothing else: of
-    /// sockets, locks and temporary files there, nobody is woken.
+    /// Watches a directory only for files that are replaced in one piece: its sockets, locks and
+    /// temporary files cause no wake-up.
     pub(crate) fn add_replaced(&mut self, dir: &Path, mark: M) -> io::Result<()> {
         self.add_flags(dir, mark, WatchFlags::MOVED_TO)
     }
@@ -80,9 +80,9 @@ impl<M: Clone> Watch<M> {
         Ok(self.marks.len() > before)
     }
 
-    /// Returns what was noticed since the last call; never waits.
+    /// Returns the events since the last call; never waits.
     ///
-    /// The files that are being written (their names begin with a dot) are left out.
+    /// Files that are being written are left out: their names begin with a dot.
     pub(crate) fn noticed(&mut self) -> io::Result<Vec<Noticed<M>>> {
         let mut buffer = [MaybeUninit::<u8>::uninit(); 4096];
         let mut reader = Reader::new(&self.inotify, &mut buffer);
@@ -110,12 +110,12 @@ impl<M: Clone> Watch<M> {
     }
 }
 
-/// Does something when a file is removed. Where that is the lock that a process holds for life,
-/// somebody has removed the state directory by hand, and means the process too.
+/// Calls `act` when a file is removed. A process calls this with the lock that it holds while it
+/// runs, and ends when a user removes the state directory.
 pub(crate) fn when_removed(path: &Path, act: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let file = File::open(path)?;
     let inotify = inotify::init(CreateFlags::CLOEXEC)?;
-    // As long as the file is open, its removal is a change of how many names it has.
+    // While the file is open, its removal is reported as a change of its link count.
     inotify::add_watch(&inotify, path, WatchFlags::ATTRIB)?;
     let watch = thread::Builder::new().name("removed".to_owned());
     let watch = watch.stack_size(STACK).spawn(move || {

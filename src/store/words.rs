@@ -1,4 +1,4 @@
-//! The last words of a pet that failed: the end of its container's log.
+//! The last log lines of a pet that failed.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::PetLayout;
 use crate::model::printer::culprit;
 
-/// How many lines count as the last ones, and how much of the file is looked at for them.
+/// How many lines are returned, and how many bytes at the end of the file are searched for them.
 const LINES: usize = 10;
 const REACH: u64 = 8 << 10;
 
@@ -34,7 +34,7 @@ pub(crate) fn last_words(files: &PetLayout, pod: &Pod) -> Vec<String> {
     lines
 }
 
-/// Returns the last lines of a file; one that cannot be read has none.
+/// Returns the last lines of a file; none when it cannot be read.
 fn tail(path: &Path) -> Vec<String> {
     let read = || -> std::io::Result<Vec<u8>> {
         let mut file = File::open(path)?;

@@ -47,8 +47,8 @@ impl Ability {
         known.filter(|known| known.circumstances == circumstances())
     }
 
-    /// Returns the cached result if pets can be isolated, and else tries again, because the user may
-    /// have removed the cause.
+    /// Returns the cached result if pets can be isolated, and else tries again, because the user
+    /// may have removed the cause.
     pub(crate) fn of_this_machine(layout: &Layout) -> Self {
         let known = Self::known(layout).filter(|known| known.lack.is_none());
         known.unwrap_or_else(Self::tried)

@@ -19,7 +19,7 @@ pub(super) struct Addresses {
     services: AddressList,
 }
 
-/// Addresses of one pool, and the list they are kept in.
+/// The addresses of one pool, and the file that lists them.
 #[derive(Debug)]
 struct AddressList {
     list: PathBuf,
@@ -41,7 +41,7 @@ impl AddressList {
         Ok(self.given.allot(identity)?)
     }
 
-    /// Gives an address to each that has none: the disk is waited for once.
+    /// Gives an address to each identity without one, and syncs the list once.
     fn give(&mut self, all: &[AddressOwner]) -> Result<()> {
         let new = all.iter().filter(|it| self.given.find(it).is_none());
         let new: Vec<AddressOwner> = new.cloned().collect();
@@ -60,7 +60,7 @@ impl AddressList {
     fn write(&mut self, lines: &[Given]) -> Result<()> {
         let written = store::give_addresses(&self.list, lines);
         if written.is_err() {
-            // What is not written down was not given.
+            // An address that is not on the disk is not assigned.
             for Given { namespace, pod, .. } in lines {
                 self.given.take_back(&identity(namespace, pod));
             }
@@ -77,7 +77,7 @@ fn identity(namespace: &str, name: &str) -> AddressOwner {
 }
 
 impl Addresses {
-    /// Claims the state directory's block on this machine and reads what was given out before.
+    /// Claims the state directory's block on this machine, and reads the assigned addresses.
     pub(super) fn open(store: &Store) -> Result<Self> {
         let layout = store.layout();
         let read = |list: &Path| {
@@ -85,7 +85,7 @@ impl Addresses {
         };
         let (pets, services) = (layout.addresses(), layout.service_addresses());
         let (to_pets, to_services) = (read(&pets)?, read(&services)?);
-        // What was given is durable; the block's own file is quicker to read for everybody else.
+        // The lists are synced; the file with the block is not, and exists for other readers.
         let last = to_pets
             .last()
             .and_then(|given| Block::new(given.ip.octets()[1]));
@@ -111,19 +111,19 @@ impl Addresses {
         self.pets.given.block()
     }
 
-    /// Returns the address of a pet: the same one for ever.
+    /// Returns the address of a pet, which never changes.
     pub(super) fn address_of(&mut self, namespace: &Namespace, pod: &str) -> Result<Ipv4Addr> {
         self.pets.of(&identity(namespace.as_str(), pod))
     }
 
-    /// Gives these pets their addresses, as far as they have none.
+    /// Gives an address to each of these pets without one.
     pub(super) fn give(&mut self, namespace: &Namespace, pods: &[String]) -> Result<()> {
         let all = pods.iter().map(|pod| identity(namespace.as_str(), pod));
         self.pets.give(&all.collect::<Vec<_>>())
     }
 
-    /// Returns the virtual address of a service: the one it asks for where it can have that, and
-    /// always the same one.
+    /// Returns the virtual address of a service, which never changes: the requested one if that was
+    /// free.
     pub(super) fn address_of_service(
         &mut self,
         namespace: &Namespace,
@@ -142,7 +142,7 @@ impl Addresses {
     }
 }
 
-/// Returns the block that the state directory at `root` says it has.
+/// Returns the block that the state directory at `root` has recorded.
 fn block_of(root: &Path) -> Option<Block> {
     store::block_of(&Layout::new(root)).ok()?
 }

@@ -1,4 +1,4 @@
-//! Performing what the model decides about pods that belong to no set.
+//! Performing the steps of pods that belong to no set.
 
 use std::time::Instant;
 
@@ -18,7 +18,7 @@ use crate::problem::Result;
 use crate::store::journal::Severity;
 use crate::store::{self, RunnerRequest};
 
-/// More steps than this without coming to rest are a bug, and must not burn a core.
+/// The most steps for a pod in one turn: more are a bug, which must not become a busy loop.
 const STEPS: u32 = 100;
 
 impl Supervisor {
@@ -30,7 +30,7 @@ impl Supervisor {
         }
     }
 
-    /// Tells whether a name is that of a pod that belongs to no set.
+    /// Returns whether this is a pod that belongs to no set.
     pub(super) fn is_bare(&self, key: &ObjectRef) -> bool {
         let Some(place) = self.world.place(&key.namespace) else {
             return false;
@@ -41,7 +41,7 @@ impl Supervisor {
         }
     }
 
-    /// Brings the pods that are due closer to what is wanted of them.
+    /// Reconciles the pods that are due.
     pub(super) fn tend_bare_pods(&mut self, now: Instant) {
         for key in self.bare.take_due(now) {
             match self.tend_bare_pod(&key) {
@@ -112,7 +112,7 @@ impl Supervisor {
             .cloned()
     }
 
-    /// Asks a pod to stop, with the grace that its deletion gives it or else its own.
+    /// Stops a pod, with the grace period of its deletion or else its own.
     fn stop_pod(&mut self, key: &ObjectRef) -> Result<()> {
         let layout = self.store.layout().clone();
         let asked = self.world.grace_asked(key, "");
@@ -125,7 +125,7 @@ impl Supervisor {
         pet.pod.metadata.deletion_grace_period_seconds = Some(asked.or(own).unwrap_or(30));
         pet.write(&layout, key)
             .with_context(|| format!("cannot write the pod {}", key.name))?;
-        // Nobody new is sent to it before it is told to stop.
+        // Services stop sending new connections to it before it is told to stop.
         self.stirred.insert(key.namespace.clone());
         self.publish_endpoints();
         if let Some(pet) = self.world.pet_mut(key).filter(|pet| !pet.is_over()) {
@@ -134,7 +134,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Keeps a pod that has stopped as it is, to be looked at or run again.
+    /// Keeps a stopped pod with its logs, until the user deletes it or starts it again.
     fn rest_pod(&mut self, key: &ObjectRef) -> Result<()> {
         self.change_pod(key, |pod| {
             pod.metadata.deletion_timestamp = None;
@@ -148,7 +148,7 @@ impl Supervisor {
         })
     }
 
-    /// Changes the status that the runner of a pod has left.
+    /// Changes the last status of a pod whose runner has ended.
     fn note_end(
         &mut self,
         key: &ObjectRef,
@@ -179,7 +179,7 @@ impl Supervisor {
             .with_context(|| format!("cannot write the pod {}", key.name))
     }
 
-    /// Gives a pod that has ended another runner, which goes on from where the last one was.
+    /// Starts a new runner for a stopped pod, which continues from the last status.
     fn revive_pod(&mut self, key: &ObjectRef) -> Result<()> {
         self.note_end(key, |_, status| {
             status.phase = Some("Pending".to_owned());
@@ -197,19 +197,19 @@ impl Supervisor {
         };
         self.change_pod(key, |pod| bare::refresh(pod, &want))?;
         let files = self.store.layout().pet_of(key);
-        // A runner that does not listen yet has read the pod before; one that is not there will.
+        // If this fails, the next runner reads the new pod when it starts.
         let _ = store::ask_runner(&files, &RunnerRequest::Reload {});
         Ok(())
     }
 
-    /// Notes a pet that its set has let go among what is wanted.
+    /// Adds a pod that its set has released to the wanted objects.
     fn keep_pod(&mut self, key: &ObjectRef) -> Result<()> {
         let Some(pet) = self.world.pet_mut(key) else {
             return Ok(());
         };
         let pod = bare::wanted_of(&pet.pod);
         let pod = self.store.edit("supervise", None, |edit| {
-            // Somebody may have asked for its deletion just now.
+            // A command may have requested its deletion meanwhile.
             if let Some(wanted) = edit.find(&key.namespace, &key.name)? {
                 return Ok(wanted);
             }
@@ -221,7 +221,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Takes a pod off what is wanted, and with it what is left of one that is gone.
+    /// Removes a pod from the wanted objects, and the files that a pod of that name has left.
     fn forget_pod(&mut self, key: &ObjectRef) -> Result<()> {
         let known = self.wanted_pod(key).and_then(|pod| pod.metadata.uid);
         let files = self.store.layout().pet_of(key);

@@ -1,4 +1,4 @@
-//! Which pods that belong to no set have to be looked at, and when.
+//! The queue of pods without a set that have to be reconciled.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -6,12 +6,12 @@ use std::time::Instant;
 use super::retry;
 use crate::model::ObjectRef;
 
-/// What the supervisor keeps about bare pods beside the pets themselves.
+/// Which bare pods have to be reconciled, and when.
 #[derive(Debug, Default)]
 pub(super) struct BarePods {
-    /// Pods that have to be looked at. One that turns out to be a set's is passed over.
+    /// Pods to reconcile in the next turn. A pod that belongs to a set is skipped.
     pub(super) due: BTreeSet<ObjectRef>,
-    /// Pods about which a step failed: when it is tried again, and how often it failed.
+    /// Pods with a failed step: the time of the next attempt, and the number of failures.
     pub(super) failed: BTreeMap<ObjectRef, (Instant, u32)>,
 }
 
@@ -20,7 +20,7 @@ impl BarePods {
         self.due.is_empty() && self.failed.is_empty()
     }
 
-    /// Returns the next time at which something is to be tried again.
+    /// Returns the time of the next attempt of a failed step.
     pub(super) fn next_alarm(&self) -> Option<Instant> {
         self.failed.values().map(|(at, _)| *at).min()
     }
@@ -34,7 +34,7 @@ impl BarePods {
         self.failed.insert(key.clone(), again);
     }
 
-    /// Returns the pods to look at now; one that failed has to rest first.
+    /// Returns the pods to reconcile now, without those that wait for their next attempt.
     pub(super) fn take_due(&mut self, now: Instant) -> BTreeSet<ObjectRef> {
         let mut due = std::mem::take(&mut self.due);
         let rested = self.failed.iter().filter(|(_, (at, _))| *at <= now);

@@ -1,4 +1,4 @@
-//! Claims: made, owned, grown, and removed with the data that is behind them.
+//! Claims: creating them, growing them, and removing them with their data.
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -56,7 +56,7 @@ impl Supervisor {
             .with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Marks a claim for removal; while a pet uses it, it is only marked.
+    /// Deletes a claim; one that a pet uses only gets a deletion time.
     pub(super) fn delete_claim(
         &mut self,
         key: &ObjectRef,
@@ -74,7 +74,7 @@ impl Supervisor {
             .with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Removes a claim with its data: the retention policy said Delete.
+    /// Removes a claim with its data.
     fn remove_claim(&mut self, key: &ObjectRef, name: &str) -> Result<()> {
         let dir = self.store.layout().volume(&key.namespace, name);
         store::remove_tree(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
@@ -87,7 +87,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Lets the claims of a pet ask for as much as their templates do now.
+    /// Raises the requests of a pet's claims to those of their templates.
     pub(super) fn grow_claims(&mut self, key: &ObjectRef, ordinal: Ordinal) -> Result<()> {
         let spec = self.set(key)?.spec.as_ref();
         let templates = spec.and_then(|spec| spec.volume_claim_templates.clone());
@@ -110,7 +110,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Makes the directories of claims whose data somebody removed by hand.
+    /// Creates the directories of claims whose data a user has removed by hand.
     pub(super) fn provide_volumes(&self, pod: &Pod, key: &ObjectRef) -> Result<()> {
         let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
         let claims = volumes
@@ -138,7 +138,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Removes the claims that go with their last owner, and those that waited for their pet (C23).
+    /// Removes the claims whose last owner is gone, and deleted ones that no pet uses any more
+    /// (C23).
     pub(super) fn collect(&mut self, key: &ObjectRef, owner: &str) -> Result<()> {
         let place = self.world.place_mut(&key.namespace);
         let mut gone = Vec::new();
@@ -158,7 +159,7 @@ impl Supervisor {
             .try_for_each(|claim| self.remove_claim(key, claim))
     }
 
-    /// Removes every claim of the set, also those of pets that went long ago.
+    /// Removes every claim of the set, also those of pets that were removed long ago.
     pub(super) fn purge(&mut self, key: &ObjectRef, set: &Set) -> Result<()> {
         let claims = store::names_in(&self.store.layout().volumes(&key.namespace))?;
         let own = claims.iter().filter(|claim| set.is_own_claim(claim));

@@ -1,5 +1,5 @@
-//! A state directory that was copied: its pets have addresses of the original, whose own pets may
-//! run at them. They are recreated, and bare pods get other addresses.
+//! Copied state directories: their pets have the addresses of the original, which may be in use.
+//! Pets of sets are recreated, and bare pods get new addresses.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -12,7 +12,7 @@ use crate::problem::Result;
 use crate::store;
 
 impl Supervisor {
-    /// Recreates the pets whose addresses are another state directory's.
+    /// Recreates the pets with addresses of another state directory's block.
     pub(super) fn leave_foreign_pets(&mut self) {
         let block = self.addresses.block();
         let foreign = |pet: &TrackedPet| {
@@ -37,9 +37,8 @@ impl Supervisor {
         }
     }
 
-    /// Gives the bare pods of another state directory, which this one is a copy of, addresses of
-    /// this one's. They are not made anew: what has ended has ended, and what is to run once was
-    /// run there.
+    /// Gives bare pods addresses of this state directory's block. They are not recreated, because
+    /// pods that run once have run in the original.
     fn move_bare_pods(&mut self, is_foreign: &dyn Fn(&TrackedPet) -> bool) {
         let pets = self.world.pets();
         let foreign = pets.filter(|(_, pet)| pet.is_bare() && is_foreign(pet));
@@ -59,7 +58,7 @@ impl Supervisor {
         let mut pod = pet.pod.clone();
         self.locate(&mut pod, key)?;
         store::merge_status(&mut pod, status);
-        // The runner that it tells of is the original's, and what that started as well.
+        // The record names processes of the original.
         store::remove(&self.store.layout().pet_of(key).runner())?;
         self.change_pod(key, |there| *there = pod)
     }

@@ -1,4 +1,4 @@
-//! What the supervisor waits on, and taking note of what happened.
+//! Waiting for events, and updating the supervisor's memory by them.
 
 use std::os::fd::AsFd;
 use std::time::Instant;
@@ -26,7 +26,7 @@ const KINDS: [ObjectKind; 5] = [
 ];
 
 impl Supervisor {
-    /// Waits until something happens or a time has come, and takes note of it.
+    /// Waits until an event or the next deadline, and handles it.
     pub(super) fn wait(&mut self) -> Result<()> {
         let timeout = self
             .next_alarm()
@@ -59,7 +59,7 @@ impl Supervisor {
         self.note()
     }
 
-    /// Takes note of all that happened.
+    /// Handles all events that have come.
     fn note(&mut self) -> Result<()> {
         let nudged = store::was_nudged(&self.socket);
         if drain(&self.signals.end) {
@@ -79,7 +79,7 @@ impl Supervisor {
             }
         }
         if nudged {
-            // A namespace that has just been made may have filled before it was watched.
+            // A new namespace may have got objects before it was watched.
             self.watch_wanted(false)?;
         }
         Ok(())
@@ -113,7 +113,7 @@ impl Supervisor {
 
     fn note_wanted(&mut self, kind: ObjectKind, key: &ObjectRef) {
         if let Err(error) = self.world.refresh(&self.store, kind, key) {
-            // The last good one stays in force.
+            // The last valid object stays in force.
             log(&format!("{key}: {error:#}"));
             return;
         }
@@ -132,7 +132,7 @@ impl Supervisor {
         }
     }
 
-    /// A claim that somebody removed with its data is to be made anew for the next pet.
+    /// Forgets a claim whose record a command has removed, so that the next pet gets a new one.
     fn note_claim(&mut self, namespace: &Namespace, file: &str) {
         let gone = !self.store.layout().claims(namespace).join(file).exists();
         if let Some(claim) = file.strip_suffix(".json").filter(|_| gone) {
@@ -152,20 +152,20 @@ impl Supervisor {
         };
         merge_status(&mut pet.pod, status);
         if pet.is_terminating() {
-            // The wish may have come before the runner listened.
+            // The first request may have come before the runner listened.
             pet.stop(&layout, key);
         }
         self.set_of_pet_is_due(key);
     }
 
-    /// Marks a pet, and the set that it belongs to or would belong to, for the next turn.
+    /// Marks a pet, and the set of its name, for the next turn.
     pub(super) fn set_of_pet_is_due(&mut self, key: &ObjectRef) {
         self.stirred.insert(key.namespace.clone());
         self.due.insert(key.set_by_name());
         self.bare.due.insert(key.clone());
     }
 
-    /// Reads everything again: at the start, and when too much happened at once.
+    /// Reads everything again: at the start, and when events were lost.
     pub(super) fn look_at_everything(&mut self) -> Result<()> {
         self.watch_wanted(true)?;
         let layout = self.store.layout().clone();
@@ -190,7 +190,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Marks the sets that are known by a service for the next turn.
+    /// Marks the sets with this `serviceName` for the next turn.
     fn sets_of_service_are_due(&mut self, key: &ObjectRef) {
         let sets = self.world.place(&key.namespace).map(|place| &place.sets);
         let known_by = sets.into_iter().flatten().filter(|(_, set)| {
@@ -218,7 +218,7 @@ impl Supervisor {
     fn watch_wanted(&mut self, everything: bool) -> Result<()> {
         let layout = self.store.layout().clone();
         if !layout.supervisor_lock().exists() {
-            // All of it is being removed.
+            // The namespace is being removed.
             return Ok(());
         }
         store::make_dir(&layout.wanted())?;
@@ -240,7 +240,7 @@ impl Supervisor {
                 continue;
             }
             for kind in KINDS {
-                // WatchedDir before it is read, so that nothing falls between.
+                // The directory is watched before it is read, so that no change is missed.
                 let dir = layout.wanted_kind(&namespace, kind);
                 store::make_dir(&dir)?;
                 self.watch

@@ -1,4 +1,4 @@
-//! How long pets have to end: what their deletion asks for, which may only shorten a wait.
+//! Grace periods: a later deletion may shorten that of a pet, never extend it.
 
 use super::log::log;
 use super::state::Supervisor;
@@ -6,7 +6,7 @@ use super::world::{ClusterState, NamespaceState};
 use crate::model::{ObjectName, ObjectRef};
 
 impl ClusterState {
-    /// Returns the grace that is asked for a pet by whoever deletes it, or its set.
+    /// Returns the grace period that was requested with the deletion of a pet or of its set.
     pub(super) fn grace_asked(&self, key: &ObjectRef, uid: &str) -> Option<i64> {
         asked(
             self.place(&key.namespace)?,
@@ -28,7 +28,7 @@ fn asked(place: &NamespaceState, set: &ObjectName, pod: &ObjectName, uid: &str) 
 }
 
 impl Supervisor {
-    /// Tells pets that are stopping already that they have less time for it.
+    /// Shortens the grace period of pets that are terminating already.
     pub(super) fn hasten(&mut self) {
         let mut hastened: Vec<(ObjectRef, i64)> = Vec::new();
         for (namespace, place) in &self.world.places {

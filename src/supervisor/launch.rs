@@ -1,7 +1,7 @@
 //! Finding the supervisor of a state directory, or starting one.
 //!
-//! A supervisor that runs has its socket bound; a message that arrives is proof that it lives.
-//! One that died leaves a socket behind that refuses messages, and then a new one is started.
+//! A running supervisor listens at its socket, so a message that is accepted proves that it lives.
+//! The socket of a dead supervisor refuses messages, and then a new supervisor is started.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read};
@@ -17,16 +17,16 @@ use crate::problem::Result;
 use crate::role::Role;
 use crate::store::{self, Layout, Lock, PidFile};
 
-/// What a supervisor says on its standard output once it can be found.
+/// The line that a supervisor writes to its standard output when its socket is bound.
 pub(super) const GREETING: &[u8] = b"ready\n";
 
-/// How often a supervisor is started that gets killed before it says a word.
+/// How many times a supervisor is started that is killed before its greeting.
 const ATTEMPTS: u32 = 5;
 
-/// Makes sure that a supervisor runs and looks at what is wanted now.
+/// Makes sure that a supervisor runs, and that it reads the wanted objects again.
 pub(crate) fn nudge(layout: &Layout) -> Result<()> {
-    // A supervisor that is just ending refuses the message although its successor may have to
-    // wait for its lock: starting one waits for that.
+    // A supervisor that is just ending refuses the message, but still holds its lock: the new
+    // supervisor waits for the lock.
     if store::nudge_supervisor(layout).is_ok() {
         return Ok(());
     }
@@ -34,12 +34,13 @@ pub(crate) fn nudge(layout: &Layout) -> Result<()> {
         .with_context(|| format!("cannot start the supervisor of {}", layout.root().display()))
 }
 
-/// Tells whether a supervisor runs.
+/// Returns whether a supervisor runs.
 pub(crate) fn is_running(layout: &Layout) -> bool {
     Lock::is_held(&layout.supervisor_lock()).unwrap_or(false)
 }
 
-/// Returns a descriptor that becomes readable when the running supervisor ends, if one runs.
+/// Returns a descriptor that becomes readable when the running supervisor ends; `None` when no
+/// supervisor runs.
 pub(crate) fn lifeline(layout: &Layout) -> Option<OwnedFd> {
     let pid = PidFile::of_supervisor(layout).read()?;
     let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
@@ -47,12 +48,13 @@ pub(crate) fn lifeline(layout: &Layout) -> Option<OwnedFd> {
     is_running(layout).then_some(lifeline)
 }
 
-/// Starts a supervisor; one that somebody kills at once is started again.
+/// Starts a supervisor; one that is killed at once is started again.
 fn start(layout: &Layout, attempts: u32) -> Result<()> {
     store::make_dir(&layout.supervisor())?;
     let mut command = background(layout, Role::Supervisor)?;
     command.stdout(Stdio::piped());
-    // Within a pet, the marks that say which pet a process belongs to must not go on.
+    // A supervisor that is started within a pet must not inherit the variables that mark the
+    // processes of that pet.
     let marks = std::env::vars_os().map(|(name, _)| name);
     let marks = marks.filter(|name| name.to_string_lossy().starts_with("PETSET_"));
     for mark in marks.filter(|name| name.as_os_str() != store::REGISTRY_OVERRIDE) {
@@ -80,7 +82,7 @@ fn start(layout: &Layout, attempts: u32) -> Result<()> {
     bail!("{}", said.trim());
 }
 
-/// Prepares to start this program in a background role, which logs to the supervisor's log.
+/// Returns a command that starts a background role, which logs to the supervisor's log.
 pub(super) fn background(layout: &Layout, role: Role) -> io::Result<Command> {
     let log = OpenOptions::new()
         .create(true)

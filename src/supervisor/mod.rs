@@ -1,9 +1,9 @@
-//! The controller of one state directory: it compares what is wanted with what is seen and takes
-//! the next steps, until nothing is left to run.
+//! The controller of one state directory: it compares wanted objects with the observed state and
+//! performs the next steps, until nothing is left to run.
 //!
 //! One thread decides. It waits on the state directory (wanted objects and the statuses that
-//! runners write), on its socket, on signals and on the runners of earlier supervisors. What it
-//! keeps in memory can all be read again, so that it may be killed at any instant.
+//! runners write), on its socket, on signals and on the runners of earlier supervisors. All of its
+//! memory can be read again from files, so that it may be killed at any instant.
 
 mod ability;
 mod addresses;

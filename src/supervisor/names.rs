@@ -1,4 +1,4 @@
-//! The names of pets and services, and the DNS server that answers for them on the host.
+//! The DNS server for the names of pets and services on the host.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,17 +9,17 @@ use crate::model::ObjectRef;
 use crate::model::endpoints::ServiceRecord;
 use crate::store::Settings;
 
-/// The names that are served, and the server.
+/// The served records, and the server.
 #[derive(Debug)]
 pub(super) struct ServedNames {
     pub(super) zone: Arc<RwLock<Zone>>,
     pub(super) records: BTreeMap<ObjectRef, ServiceRecord>,
-    /// Kept as long as it shall listen.
+    /// The server, which stops when it is dropped.
     _server: Option<Server>,
 }
 
 impl ServedNames {
-    /// Starts to listen. An address that is taken leaves the names to the files alone.
+    /// Starts the server. If its address is in use, the host resolves names only by `petset dns`.
     pub(super) fn serve(settings: &Settings, block: crate::model::address::Block) -> Self {
         let zones = block.reverse_zones();
         let zone = Zone::unloaded(&settings.cluster_domain);
@@ -45,7 +45,7 @@ impl ServedNames {
         self.records.values()
     }
 
-    /// From now on the absence of a name means that there is no such name.
+    /// Notes that all records are loaded: from now on an unknown name does not exist.
     pub(super) fn loaded(&self) {
         let mut zone = self.zone.write().unwrap_or_else(PoisonError::into_inner);
         zone.load([]);

@@ -1,4 +1,4 @@
-//! What the supervisor tells its users: the events of sets, pets and claims.
+//! Writing the events of sets, pets and claims.
 
 use jiff::Timestamp;
 

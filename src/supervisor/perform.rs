@@ -1,4 +1,4 @@
-//! Doing what the model decided: one step after the other.
+//! Performing the steps that the model returns.
 
 use std::fs;
 
@@ -20,7 +20,7 @@ use crate::store::Ability;
 use crate::store::journal::Severity;
 
 impl Supervisor {
-    /// Performs one step for the set; returns whether anything changed by it.
+    /// Performs one step of a set; returns whether it changed anything.
     pub(super) fn perform(
         &mut self,
         key: &ObjectRef,
@@ -91,7 +91,7 @@ impl Supervisor {
         Ok(true)
     }
 
-    /// Tells of a step that was done, and why where the step knows (C21, C83).
+    /// Writes an event about a performed step, with its reason if the step has one (C21, C83).
     fn tell(&mut self, key: &ObjectRef, set: &Set, step: &Step) {
         let Some((reason, mut message)) = step.event(set) else {
             return;
@@ -154,7 +154,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Completes a pod with what its identity has for ever, writes it down, and starts its runner.
+    /// Adds address, isolation and volumes to a pod, writes it, and starts its runner.
     pub(super) fn launch(
         &mut self,
         mut pod: Pod,
@@ -167,7 +167,7 @@ impl Supervisor {
         let mut pet = TrackedPet::new(pod);
         let written = pet.write(self.store.layout(), key);
         written.with_context(|| format!("cannot write the pod {}", key.name))?;
-        // WatchedDir before it starts, so that its first status is not missed.
+        // The pet is watched before it starts, so that its first status is not missed.
         self.watch_pet(key);
         let started = pet.start(self.store.layout(), key);
         let place = self.world.place_mut(&key.namespace);
@@ -175,7 +175,7 @@ impl Supervisor {
         started.with_context(|| format!("cannot start the runner of {}", key.name))
     }
 
-    /// Notes in a pod how much it is kept apart: what is asked for, or else the settings.
+    /// Writes the level of isolation to a pod: the requested one, or else that of the settings.
     fn isolate(&mut self, pod: &mut Pod, asked: Option<Isolation>) {
         let level = match asked.unwrap_or(self.store.settings().isolation) {
             Isolation::None => return,
@@ -190,7 +190,7 @@ impl Supervisor {
         note_egress(pod, egress.unwrap_or(self.store.settings().egress));
     }
 
-    /// Tells whether this machine can isolate pets: tried once.
+    /// Returns whether this machine can isolate pets, which is tried once.
     fn can_isolate(&mut self) -> bool {
         *self.can_isolate.get_or_insert_with(|| {
             let ability = Ability::of_this_machine(self.store.layout());
@@ -201,7 +201,7 @@ impl Supervisor {
         })
     }
 
-    /// Gives a pod the address that its identity has for ever.
+    /// Writes the address of a pet to its pod.
     pub(super) fn locate(&mut self, pod: &mut Pod, key: &ObjectRef) -> Result<()> {
         let address = self
             .addresses
@@ -266,7 +266,7 @@ pub(crate) fn new_uid() -> Result<String> {
     ))
 }
 
-/// Notes in a pod what it reaches.
+/// Writes the level of egress to a pod.
 fn note_egress(pod: &mut Pod, egress: Egress) {
     let notes = pod.metadata.annotations.get_or_insert_default();
     notes.insert(EGRESS_ANNOTATION.to_owned(), egress.word().to_owned());

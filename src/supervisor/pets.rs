@@ -1,4 +1,4 @@
-//! A pet as its supervisor holds it: the pod, and the runner that keeps it.
+//! The supervisor's record of a pet: the pod and its runner.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,7 +11,7 @@ use crate::model::{BackOff, ObjectRef, bare};
 use crate::runner;
 use crate::store::{Layout, Lock, PetLayout, RunnerRecord, RunnerRequest, ask_runner, publish_pod};
 
-/// The delays between starts of a runner that fails; the first new start comes at once.
+/// The delays between starts of a runner that fails; the first restart is immediate.
 const BACK_OFF: BackOff = BackOff {
     start: Duration::from_secs(1),
     cap: Duration::from_secs(60),
@@ -20,43 +20,43 @@ const BACK_OFF: BackOff = BackOff {
 /// One pet.
 #[derive(Debug)]
 pub(super) struct TrackedPet {
-    /// As it stands in its directory, the runner's status merged in.
+    /// The pod, with the status that its runner has written.
     pub(super) pod: Pod,
     pub(super) runner: Runner,
-    /// How many runners in a row ended badly.
+    /// How many runners in a row have failed.
     failures: u32,
 }
 
-/// Who keeps a pet.
+/// The runner of a pet.
 #[derive(Debug)]
 pub(super) enum Runner {
-    /// Nobody yet.
+    /// No runner has been started.
     Missing,
-    /// A runner that this supervisor started; its end comes as SIGCHLD.
+    /// A runner that this supervisor started; SIGCHLD reports its end.
     Child(Pid),
-    /// A runner that an earlier supervisor started; its end is seen through the descriptor.
+    /// A runner that an earlier supervisor started; the pidfd becomes readable at its end.
     Adopted(OwnedFd),
-    /// The runner has done its work: everything of this pod has ended.
+    /// The runner has ended after all processes of the pod.
     Done,
-    /// Runners fail: the next one starts at this time.
+    /// The runner has failed: the next one starts at this time.
     Resting(Instant),
 }
 
-/// What is found of a pet's runner by a supervisor that did not start it.
+/// The state of a runner that an earlier supervisor started.
 #[derive(Debug)]
 pub(super) enum Incarnation {
     /// It runs.
     Alive(OwnedFd),
-    /// It ended well: nothing of it is left.
+    /// It has ended after all processes of the pod.
     Done,
-    /// It died, on this boot of the machine.
+    /// It has died in this boot, so that processes of the pod may be left.
     Died,
-    /// The machine was started anew since: nothing of it can be left.
+    /// The machine has rebooted since, so that no process is left.
     OfAnotherBoot,
 }
 
 impl Incarnation {
-    /// Finds out what became of the runner of the pet with these files.
+    /// Returns the state of the runner of the pet with these files.
     pub(super) fn find(files: &PetLayout) -> io::Result<Self> {
         for _ in 0..200 {
             let record = RunnerRecord::read(files)?;
@@ -69,12 +69,13 @@ impl Incarnation {
             }
             let pid = record.and_then(|it| Pid::from_raw(i32::try_from(it.runner.pid).ok()?));
             if let Some(pidfd) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) {
-                // Held after the descriptor was opened: it is that process, not a later one.
+                // The lock is checked after opening the pidfd, so the pid was not reused in
+                // between.
                 if Lock::is_held(&files.lock())? {
                     return Ok(Self::Alive(pidfd));
                 }
             }
-            // It is just starting (its record comes a moment after its lock) or just ending.
+            // The runner is starting (it writes its record after taking the lock) or ending.
             std::thread::sleep(Duration::from_millis(5));
         }
         let lock = files.lock();
@@ -87,7 +88,7 @@ impl Incarnation {
 }
 
 impl TrackedPet {
-    /// A pet that has just been made.
+    /// Tracks a new pet.
     pub(super) const fn new(pod: Pod) -> Self {
         Self {
             pod,
@@ -96,7 +97,7 @@ impl TrackedPet {
         }
     }
 
-    /// A pet that was found in the state directory.
+    /// Tracks a pet that was read from the state directory.
     pub(super) fn found(pod: Pod, incarnation: Incarnation) -> Self {
         let runner = match incarnation {
             Incarnation::Alive(pidfd) => Runner::Adopted(pidfd),
@@ -114,7 +115,7 @@ impl TrackedPet {
         self.pod.metadata.uid.as_deref().unwrap_or_default()
     }
 
-    /// Says whether one of its volumes is this claim.
+    /// Returns whether one of its volumes is this claim.
     pub(super) fn uses(&self, claim: &str) -> bool {
         let volumes = self
             .pod
@@ -129,7 +130,7 @@ impl TrackedPet {
         })
     }
 
-    /// Returns its runner's pid, if this supervisor started it.
+    /// Returns the pid of its runner, if this supervisor has started that.
     pub(super) const fn child(&self) -> Option<Pid> {
         match self.runner {
             Runner::Child(pid) => Some(pid),
@@ -141,22 +142,22 @@ impl TrackedPet {
         self.pod.metadata.deletion_timestamp.is_some()
     }
 
-    /// Says whether nothing of it runs any more and nothing will be started.
+    /// Returns whether all of its processes have ended and none will be started.
     pub(super) const fn is_over(&self) -> bool {
         matches!(self.runner, Runner::Done)
     }
 
-    /// Says whether it belongs to no set.
+    /// Returns whether it belongs to no set.
     pub(super) fn is_bare(&self) -> bool {
         bare::is_bare(&self.pod)
     }
 
-    /// Says whether it has ended, and is only there to be looked at until it is deleted.
+    /// Returns whether it has ended and is kept until the user deletes it.
     pub(super) fn rests(&self) -> bool {
         self.is_over() && !self.is_terminating() && self.is_bare()
     }
 
-    /// Says whether a runner has to be started now.
+    /// Returns whether a runner has to be started now.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         match self.runner {
             Runner::Missing => true,
@@ -165,7 +166,7 @@ impl TrackedPet {
         }
     }
 
-    /// Returns until when it rests before the next runner is started.
+    /// Returns the time at which the next runner is started, if the last one has failed.
     pub(super) const fn rests_until(&self) -> Option<Instant> {
         match self.runner {
             Runner::Resting(until) => Some(until),
@@ -187,7 +188,7 @@ impl TrackedPet {
         }
     }
 
-    /// Notes that the runner has ended; a pod that has not come to its end needs another one.
+    /// Notes that the runner has ended; unless it ended `well`, another one is needed.
     pub(super) fn runner_ended(&mut self, well: bool) {
         if well {
             self.failures = 0;
@@ -206,12 +207,12 @@ impl TrackedPet {
         self.runner = Runner::Resting(Instant::now() + rest);
     }
 
-    /// Notes that the runner does its work, so that its next failure counts as a first one.
+    /// Notes that the runner works, which resets the count of failures.
     pub(super) const fn runner_works(&mut self) {
         self.failures = 0;
     }
 
-    /// Asks the runner to stop the pet. Saying it again does no harm.
+    /// Asks the runner to stop the pet; repeating the request is harmless.
     pub(super) fn stop(&self, layout: &Layout, key: &ObjectRef) {
         let grace = self
             .pod
@@ -225,7 +226,8 @@ impl TrackedPet {
         if ask_runner(&files, &request).is_ok() {
             return;
         }
-        // It does not listen yet: the signal says the same, and what it starts with says why.
+        // The runner does not listen yet: SIGTERM has the same effect, and the pod that it reads
+        // has the deletion time.
         let _ = match &self.runner {
             Runner::Child(pid) => kill_process(*pid, Signal::TERM),
             Runner::Adopted(pidfd) => pidfd_send_signal(pidfd, Signal::TERM),

@@ -1,4 +1,4 @@
-//! The proxy's process: started, and started again when it has ended.
+//! Starting the proxy, and restarting it when it has ended.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -10,14 +10,14 @@ use crate::model::BackOff;
 use crate::role::Role;
 use crate::store::Layout;
 
-/// The delays between starts of a proxy that fails; the first new start comes at once.
+/// The delays between starts of a proxy that fails; the first restart is immediate.
 const BACK_OFF: BackOff = BackOff {
     start: Duration::from_secs(1),
     cap: Duration::from_secs(60),
 };
 
-/// The proxy that this supervisor started. An earlier one may live still; then this one waits
-/// for its end.
+/// The proxy that this supervisor has started. It waits for the end of an earlier proxy, which may
+/// still run.
 #[derive(Debug, Default)]
 pub(super) struct ProxyProcess {
     child: Option<Pid>,
@@ -30,12 +30,12 @@ impl ProxyProcess {
         self.child
     }
 
-    /// Returns when the next one is started.
+    /// Returns the time at which the next proxy is started, if the last one has failed.
     pub(super) const fn rests_until(&self) -> Option<Instant> {
         self.rests_until
     }
 
-    /// Notes that it has ended.
+    /// Notes that the proxy has ended.
     pub(super) fn ended(&mut self) {
         self.child = None;
         let rest = BACK_OFF.delay(self.failures);

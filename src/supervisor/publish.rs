@@ -1,4 +1,4 @@
-//! Telling everybody what is seen: reports of sets, endpoints of services, the DNS zone.
+//! Publishing the observed state: reports of sets, endpoints of services, the DNS zone.
 
 use std::sync::PoisonError;
 
@@ -13,8 +13,8 @@ use crate::model::{ObjectRef, Outcome, Set, Step};
 use crate::store::{self, SetReport, Waiting, endpoints as endpoint_files};
 
 impl Supervisor {
-    /// Takes back that sets are settled some of whose pets nobody runs: a command that waits must
-    /// not take an earlier supervisor's word for it.
+    /// Withdraws `settled` from reports of an earlier supervisor about sets with a pet that has no
+    /// runner, so that a waiting command does not rely on them.
     pub(super) fn distrust_reports(&mut self) {
         let is_kept =
             |pet: &TrackedPet| matches!(pet.runner, Runner::Child(_) | Runner::Adopted(_));
@@ -38,7 +38,7 @@ impl Supervisor {
         }
     }
 
-    /// Publishes the report of a set, if it says anything new.
+    /// Publishes the report of a set, if it has changed.
     pub(super) fn publish_set(
         &mut self,
         key: &ObjectRef,
@@ -69,7 +69,7 @@ impl Supervisor {
             return;
         }
         if settled {
-            // What is reported as done is on the disk.
+            // A settled set is reported only when its files are synced.
             self.writer.catch_up();
         }
         let layout = self.store.layout();
@@ -86,7 +86,7 @@ impl Supervisor {
             let Some(place) = self.world.places.get(&namespace) else {
                 continue;
             };
-            // A pet that looks for peers watches it, and cannot make it.
+            // A pet that looks for peers watches this directory, and cannot create it.
             let _ = store::make_dir(&self.store.layout().endpoints(&namespace));
             let pods: Vec<&Pod> = place.pets.values().map(|pet| &pet.pod).collect();
             let mut changed = Vec::new();
@@ -113,7 +113,7 @@ impl Supervisor {
         }
     }
 
-    /// ServedNames resolve first; the files, which take longer, come after.
+    /// Updates the DNS server first, and then the file, which takes longer.
     fn publish_record(&mut self, key: ObjectRef, record: ServiceRecord) {
         let copy = record.clone();
         let zone = &self.names.zone;
@@ -146,7 +146,7 @@ impl Supervisor {
     }
 }
 
-/// Tells whether everything is so as the set asks for it.
+/// Returns whether all pets are as the set wants them.
 fn is_complete(set: &Set, outcome: &Outcome) -> bool {
     let status = &outcome.status;
     let wished = if set.stopped {

@@ -1,4 +1,4 @@
-//! Pets whose runner is dead: what was last seen of them is not true any more.
+//! Withdrawing the readiness of pets whose runner is dead.
 
 use std::io;
 
@@ -7,9 +7,9 @@ use k8s_openapi::api::core::v1::PodStatus;
 use super::pets::Incarnation;
 use crate::store::{self, Layout, PetLayout};
 
-/// Takes back that a pet is ready: nobody vouches for it until its next runner does.
+/// Withdraws the readiness of a pet until its next runner reports it again.
 ///
-/// The status is its runner's file, but that runner is dead, and the next one starts with it.
+/// Only the runner writes the status while it lives; the next runner starts from the changed file.
 pub(super) fn withdraw_readiness(layout: &Layout, files: &PetLayout) -> io::Result<()> {
     let Some(before) = store::read_json::<PodStatus>(&files.status())? else {
         return Ok(());
@@ -26,7 +26,7 @@ pub(super) fn withdraw_readiness(layout: &Layout, files: &PetLayout) -> io::Resu
     store::publish(layout, &files.status(), &status)
 }
 
-/// Does so for a pet of an earlier supervisor, if its runner is dead.
+/// Withdraws the readiness of a pet of an earlier supervisor, if its runner is dead.
 pub(super) fn withdraw_if_dead(
     layout: &Layout,
     files: &PetLayout,

@@ -1,4 +1,5 @@
-//! Doing what the annotations of a set ask for: rolling back, running a hook in a leaving pet.
+//! The requests in the annotations of a set: rolling back, and running a command in a pet before it
+//! is removed.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -21,9 +22,9 @@ use crate::store;
 use crate::store::journal::Severity;
 
 impl Supervisor {
-    /// Puts the template of an earlier revision in place of one whose pet failed.
+    /// Restores the template of an earlier revision after a pet of the new one has failed.
     ///
-    /// A set that somebody has just changed is left to that change.
+    /// A set that a command has changed meanwhile is left as it is.
     pub(super) fn roll_back(
         &mut self,
         key: &ObjectRef,
@@ -66,7 +67,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Takes an annotation off the set, now that what it asked for is done.
+    /// Removes an annotation of the set whose request is fulfilled.
     pub(super) fn fulfil(&mut self, key: &ObjectRef, set: &Set, annotation: &str) -> Result<()> {
         self.edit_set(key, set, |set| {
             rollout::annotate(set, annotation, None);
@@ -75,7 +76,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Changes a wanted set that is still the one that was looked at; says whether it was.
+    /// Changes a wanted set, unless it has changed since it was read; returns whether it did.
     fn edit_set(
         &mut self,
         key: &ObjectRef,
@@ -103,13 +104,13 @@ impl Supervisor {
                 let place = self.world.place_mut(&key.namespace);
                 place.sets.insert(key.name.clone(), wanted);
             }
-            // What is known of it is outdated.
+            // The set in memory is outdated.
             None => drop(self.world.refresh(&store, ObjectKind::StatefulSet, key)?),
         }
         Ok(done)
     }
 
-    /// Runs the set's command for it in a pet that is about to leave.
+    /// Runs the set's command in a pet that is about to be removed.
     pub(super) fn run_hook(&mut self, key: &ObjectRef, set: &Set, ordinal: Ordinal) -> Result<()> {
         let Some(command) = &set.options.pre_scale_down else {
             return Ok(());
@@ -129,7 +130,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Starts the command as `petset exec` would. What it says stays with the pet's logs.
+    /// Starts the command by `petset exec`. Its output is written to the pet's logs.
     fn spawn_hook(&self, pet: &ObjectRef, command: &str) -> io::Result<Pid> {
         let layout = self.store.layout();
         let path = hook_log(&layout.pet_of(pet));
@@ -154,7 +155,7 @@ impl Supervisor {
         Ok(Pid::from_child(&child))
     }
 
-    /// Takes note that a hook has ended, if this was one; says whether it was.
+    /// Handles the end of a process that may be a hook; returns whether it was one.
     pub(super) fn note_hook_ended(&mut self, pid: Pid, status: WaitStatus) -> bool {
         let Some(hook) = self.hooks.remove(&pid) else {
             return false;
@@ -185,7 +186,7 @@ impl Supervisor {
         }
     }
 
-    /// Notes on the pet how far its hook is.
+    /// Writes the outcome of a hook to the pet's pod.
     fn note_hook(&mut self, hook: &RunningHook, outcome: HookOutcome) -> Result<()> {
         let layout = self.store.layout().clone();
         let Some(pet) = self.world.pet_mut(&hook.pet) else {
@@ -205,7 +206,7 @@ impl Supervisor {
             .with_context(|| format!("cannot write the pod {}", hook.pet.name))
     }
 
-    /// Forgets a hook that an earlier supervisor ran: nobody knows what became of it.
+    /// Forgets a hook that an earlier supervisor ran, whose outcome is unknown.
     pub(super) fn forget_lost_hook(&self, pet: &mut PetSeen) {
         let running = |hook: &ScaleDownHook| hook.outcome == HookOutcome::Running;
         let mut known = self.hooks.values();

@@ -1,10 +1,10 @@
-//! When a step that failed is tried again.
+//! The back-off of failed steps.
 
 use std::time::Duration;
 
 use crate::model::BackOff;
 
-/// The delays before a failed step is tried again: a moment at first, then doubling (R22).
+/// The delays before a failed step is tried again (R22).
 pub(super) const BACK_OFF: BackOff = BackOff {
     start: Duration::from_millis(5),
     cap: Duration::from_secs(10),

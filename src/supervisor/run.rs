@@ -1,4 +1,4 @@
-//! The life of a supervisor: it takes over, takes turns, and ends.
+//! The main loop of a supervisor: it takes the lock, runs turns, and ends.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
@@ -24,15 +24,15 @@ use crate::problem::{Kind, Problem, Result, report};
 use crate::role;
 use crate::store::{self, Attempt, Layout, Lock, PidFile, Store, Watch};
 
-/// A turn that took more of the processor than this is followed by a rest.
+/// A turn that took more processor time than this is followed by a pause.
 const SHORT_TURN: Duration = Duration::from_micros(300);
 const LONGEST_REST: Duration = Duration::from_millis(10);
 
-/// How long a starting supervisor waits for one that is just ending.
+/// How long a starting supervisor waits for the end of another one.
 const HANDOVER: Duration = Duration::from_secs(5);
 
-/// Runs the supervisor of a state directory, the only argument, in the background. It says on its
-/// standard output when it can be found.
+/// Runs the supervisor of a state directory, the only argument, in the background. It writes
+/// [`GREETING`] to its standard output when its socket is bound.
 pub(crate) fn run_in_background(arguments: &[OsString]) -> ExitCode {
     let [root] = arguments else {
         return ExitCode::from(2);
@@ -44,7 +44,7 @@ pub(crate) fn run_in_background(arguments: &[OsString]) -> ExitCode {
     let outcome = match begun {
         Ok(begun) => greet().and_then(|()| begun.map_or(Ok(()), Supervisor::run)),
         Err(error) => {
-            // The caller passes this on to its user.
+            // The caller shows this to its user.
             let _ = io::stdout().write_all(report(&error).as_bytes());
             Err(error)
         }
@@ -71,10 +71,10 @@ pub(crate) fn run_in_foreground(store: Store) -> Result<()> {
     supervisor.run()
 }
 
-/// Tells the caller that all is well, and lets go of its pipe.
+/// Writes the greeting, and closes the pipe to the caller.
 fn greet() -> Result<()> {
     let mut out = io::stdout();
-    // A caller that was killed meanwhile hears nothing; that is its own affair.
+    // This fails when the caller was killed meanwhile.
     let _ = out.write_all(GREETING).and_then(|()| out.flush());
     let null = fs::OpenOptions::new().write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdout(&null).context("cannot let go of the standard output")?;
@@ -88,7 +88,7 @@ impl Supervisor {
             return Ok(None);
         };
         let layout = store.layout();
-        // The runners notice it by themselves.
+        // The runners watch their own locks.
         store::when_removed(&layout.supervisor_lock(), || std::process::exit(0))
             .context("cannot watch the supervisor's lock")?;
         PidFile::of_supervisor(layout)
@@ -96,7 +96,7 @@ impl Supervisor {
             .context("cannot write the supervisor's pid")?;
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .context("cannot become the reaper of orphans")?;
-        // Signals before pets: no runner's end may go unnoticed.
+        // Signals are set up before any pet is started, so that no SIGCHLD is lost.
         let signals = Signals::new().context("cannot receive signals")?;
         let socket = bind(layout)?;
         let watch = Watch::new().context("cannot watch the state directory")?;
@@ -137,7 +137,7 @@ impl Supervisor {
         Ok(Some(supervisor))
     }
 
-    /// Takes turns until nothing is left to do.
+    /// Runs turns until nothing is left to do.
     fn run(mut self) -> Result<()> {
         let mut crowded = false;
         loop {
@@ -151,12 +151,12 @@ impl Supervisor {
             }
             let ended = Instant::now();
             self.wait()?;
-            // What comes alone has its turn at once, and so has what comes next.
+            // A single event is handled at once, and so is the event after it.
             crowded = ended.elapsed() < LONGEST_REST;
         }
     }
 
-    /// Puts links to this program where pets find them at the end of their PATH.
+    /// Creates the links to this program in `bin/`, the last directory of the PATH of pets.
     fn provide_programs(&self) -> Result<()> {
         let bin = self.store.layout().bin();
         store::make_dir(&bin).with_context(|| format!("cannot make {}", bin.display()))?;
@@ -176,15 +176,15 @@ impl Supervisor {
     }
 }
 
-/// Rests after a turn that was work, so that what happens meanwhile makes one more turn and not
-/// a hundred: pets that all come up at once would each have all of them looked at.
+/// Pauses after an expensive turn, so that the events of many pets that start at once are handled
+/// in one turn, not in one turn each.
 fn pause_after_work(work: Duration) {
     if work > SHORT_TURN {
         std::thread::sleep((work * 2).min(LONGEST_REST));
     }
 }
 
-/// Returns how long this thread has run on a processor.
+/// Returns the processor time of this thread.
 fn processor_time() -> Duration {
     let clock = rustix::time::ClockId::ThreadCPUTime;
     rustix::time::clock_gettime(clock)
@@ -192,7 +192,7 @@ fn processor_time() -> Duration {
         .unwrap_or_default()
 }
 
-/// Takes the supervisor's lock, or finds out that another supervisor lives and tells it to look.
+/// Takes the supervisor's lock; `None` when another supervisor holds it, which is nudged.
 fn take_over(layout: &Layout) -> Result<Option<Lock>> {
     let path = layout.supervisor_lock();
     let holder = format!("{}", std::process::id());

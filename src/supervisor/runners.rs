@@ -1,4 +1,4 @@
-//! The ends of runners and of what they leave behind.
+//! The ends of runners, and of the processes that they leave behind.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -15,11 +15,11 @@ use crate::store::PidFile;
 use crate::store::journal::Severity;
 use crate::sys::{self, proc};
 
-/// How long killed processes may take to be gone.
+/// How long to wait for the end of killed processes.
 const ORPHANS_END_WITHIN: Duration = Duration::from_secs(2);
 
 impl Supervisor {
-    /// Returns the descriptors of runners that are no children of this process.
+    /// Returns the pidfds of runners that are not children of this process.
     pub(super) fn adopted(&self) -> Vec<(ObjectRef, BorrowedFd<'_>)> {
         let pets = self.world.places.iter().flat_map(|(namespace, place)| {
             place
@@ -37,7 +37,7 @@ impl Supervisor {
         adopted.collect()
     }
 
-    /// Reaps every process that has ended: runners, and orphans of runners that died.
+    /// Reaps every child that has ended: runners, hooks, the proxy, and orphans of dead runners.
     pub(super) fn reap(&mut self) {
         loop {
             match wait(WaitOptions::NOHANG) {
@@ -65,11 +65,11 @@ impl Supervisor {
         pets.find_map(|(key, pet)| (pet.child() == Some(pid)).then_some(key))
     }
 
-    /// Takes note that a runner is gone; `well` is its own word for it, if it was a child.
+    /// Handles the end of a runner; `well` is whether it exited with 0, if it was a child.
     pub(super) fn note_runner_ended(&mut self, key: &ObjectRef, well: Option<bool>) {
         let files = self.store.layout().pet_of(key);
         let well = match (well, Incarnation::find(&files)) {
-            // Another supervisor's runner was there first: it is the one.
+            // A runner of an earlier supervisor holds the pet's lock: adopt that one.
             (_, Ok(Incarnation::Alive(pidfd))) => {
                 if let Some(pet) = self.world.pet_mut(key) {
                     pet.runner = Runner::Adopted(pidfd);
@@ -94,13 +94,13 @@ impl Supervisor {
         self.set_of_pet_is_due(key);
     }
 
-    /// Ends what a dead runner left behind: its processes become children of this one.
+    /// Kills the processes of a dead runner, which become children of this process.
     fn end_orphans(&self) {
         let kept = self.world.pets().filter_map(|(_, pet)| pet.child());
         let kept = kept.chain(self.proxy.child());
         let kept = kept.chain(self.hooks.keys().copied());
         let kept: Vec<u32> = kept.map(|pid| pid.as_raw_pid().unsigned_abs()).collect();
-        // Who holds the private network was started by a runner, but for all of them.
+        // The network process was started by a runner too, but serves all pets.
         let network = PidFile::of_network(self.store.layout());
         let deadline = Instant::now() + ORPHANS_END_WITHIN;
         while Instant::now() < deadline {
@@ -115,7 +115,7 @@ impl Supervisor {
             for pid in orphans {
                 let _ = sys::signal_process(pid, Signal::KILL);
             }
-            // A killed process hands its own children over when it is gone: look again then.
+            // The children of a killed process become ours after its end: look again then.
             std::thread::sleep(Duration::from_millis(1));
         }
         log("processes that a dead runner left behind do not end");

@@ -1,4 +1,4 @@
-//! Services: their virtual addresses, the proxy that offers them, and sets that lack theirs.
+//! Services: their virtual addresses, the proxy, and sets whose service is missing.
 
 use std::net::Ipv4Addr;
 use std::time::Instant;
@@ -14,8 +14,8 @@ use crate::problem::Result;
 use crate::store::journal::Severity;
 
 impl Supervisor {
-    /// Gives each service that may have changed its virtual address, before a pet starts that is
-    /// told of it.
+    /// Gives a virtual address to each service that needs one, before a pet starts whose variables
+    /// contain it.
     pub(super) fn give_services_addresses(&mut self) {
         let mut without: Vec<(ObjectRef, Option<String>)> = Vec::new();
         for namespace in &self.stirred {
@@ -54,7 +54,7 @@ impl Supervisor {
         if let Some(service) = place.services.get_mut(&key.name) {
             set_address(service, ip);
         }
-        // One of another block comes with a state directory that was copied.
+        // A copied state directory has addresses of another block.
         let foreign = wish.is_none_or(|wish| !wish.is_loopback() || !Pool::Services.holds(wish));
         if let Some(asked) = asked.filter(|_| foreign) {
             let message = format!("{asked} is no address of this state directory: it has {ip}");
@@ -63,7 +63,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Writes a service's address into what is wanted, as the API server does.
+    /// Writes a service's address to the wanted object, as the API server does.
     fn write_service_address(&self, key: &ObjectRef, ip: Ipv4Addr) -> Result<()> {
         self.store.edit("supervise", None, |edit| {
             if let Some(mut service) = edit.find::<Service>(&key.namespace, &key.name)? {
@@ -85,7 +85,7 @@ impl Supervisor {
         self.event(key, key.name.as_str(), object, severity, reason, message);
     }
 
-    /// Says once that the service a set is known by does not exist.
+    /// Writes an event, once, that the service of a set does not exist.
     pub(super) fn note_missing_service(&mut self, key: &ObjectRef) {
         let place = self.world.place(&key.namespace);
         let set = place.and_then(|place| place.sets.get(&key.name));
@@ -105,7 +105,7 @@ impl Supervisor {
         }
     }
 
-    /// Starts the proxy when there is anything for it to offer.
+    /// Starts the proxy if there is a service with a virtual address.
     pub(super) fn tend_proxy(&mut self) {
         let now = Instant::now();
         let rests = self.proxy.rests_until().is_some_and(|until| until > now);
@@ -125,7 +125,7 @@ impl Supervisor {
     }
 }
 
-/// Tells whether a service has a virtual address, or is to have one.
+/// Returns whether a service has a virtual address, or needs one.
 fn wants_address(spec: &ServiceSpec) -> bool {
     spec.type_.as_deref() != Some("ExternalName") && spec.cluster_ip.as_deref() != Some("None")
 }

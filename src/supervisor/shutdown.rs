@@ -1,4 +1,4 @@
-//! Ending when nothing is left to run, without losing what is asked for at that very moment.
+//! Ending when nothing is left to run, without missing an edit that is made at the same time.
 
 use std::time::{Duration, Instant};
 
@@ -6,12 +6,12 @@ use super::state::Supervisor;
 use crate::problem::Result;
 use crate::store;
 
-/// A busy lock means that somebody is about to ask for something: try again soon.
+/// When to try again if the lock is busy, because a command is making an edit.
 const SOON: Duration = Duration::from_millis(20);
 
 impl Supervisor {
-    /// Decides whether to end. Whoever edits holds the state directory's lock, so that under it
-    /// either the edit has been seen here, or its author will find no supervisor and start one.
+    /// Returns whether to end. It decides under the state directory's lock: every earlier edit has
+    /// been read, and a later one will find no supervisor and start one.
     pub(super) fn ends(&mut self) -> Result<bool> {
         if self.signals.stays || !self.is_idle() {
             return Ok(false);

@@ -1,4 +1,4 @@
-//! What a supervisor waits on: signals, and directories of the state directory.
+//! The event sources of a supervisor: signals, and watched directories.
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
@@ -8,27 +8,27 @@ use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 use crate::model::kind::ObjectKind;
 use crate::model::{Namespace, ObjectRef};
 
-/// What a watched directory is.
+/// The kind of a watched directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum WatchedDir {
     /// All namespaces, and the marker of `petset stop`.
     Wanted,
     /// The objects of one kind.
     Kind(Namespace, ObjectKind),
-    /// The records of claims: `petset volume rm` takes one away.
+    /// The records of claims, which `petset volume rm` removes.
     Claims(Namespace),
-    /// One pet.
+    /// The directory of a pet.
     Pet(ObjectRef),
 }
 
-/// Signals, as descriptors that can be waited on.
+/// Signals, as descriptors for `poll`.
 #[derive(Debug)]
 pub(super) struct Signals {
     pub(super) children: UnixStream,
     pub(super) end: UnixStream,
-    /// SIGTERM or SIGINT came.
+    /// Whether SIGTERM or SIGINT has come.
     pub(super) quit: bool,
-    /// Run on when nothing is left to do: somebody started it in the foreground.
+    /// Whether to run on when nothing is left to do, as in the foreground.
     pub(super) stays: bool,
 }
 
@@ -44,13 +44,13 @@ impl Signals {
         })
     }
 
-    /// Stays when nothing is left to run.
+    /// Makes the supervisor run on when nothing is left to do.
     pub(super) const fn stay(&mut self) {
         self.stays = true;
     }
 }
 
-/// Returns a stream that becomes readable when one of the signals has come.
+/// Returns a stream that becomes readable when one of these signals has come.
 fn signalled(signals: &[i32]) -> io::Result<UnixStream> {
     let (receiver, sender) = UnixStream::pair()?;
     receiver.set_nonblocking(true)?;
@@ -60,7 +60,7 @@ fn signalled(signals: &[i32]) -> io::Result<UnixStream> {
     Ok(receiver)
 }
 
-/// Empties a stream of signals; returns whether there was any.
+/// Drains a stream of signals; returns whether there was any.
 pub(super) fn drain(mut stream: &UnixStream) -> bool {
     let mut any = false;
     while stream.read(&mut [0; 64]).is_ok_and(|length| length > 0) {

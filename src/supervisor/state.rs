@@ -1,4 +1,4 @@
-//! What a supervisor holds in memory. All of it can be read or made again.
+//! The memory of a supervisor. All of it can be read again from files.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::unix::net::UnixDatagram;
@@ -19,43 +19,43 @@ use crate::store::{Lock, SetReport, Store, Watch};
 /// The controller of one state directory.
 pub(super) struct Supervisor {
     pub(super) store: Store,
-    /// Held for life: one supervisor a state directory.
+    /// Held while it runs, so that a state directory has one supervisor at most.
     pub(super) _lock: Lock,
     pub(super) socket: UnixDatagram,
     pub(super) watch: Watch<WatchedDir>,
     pub(super) signals: Signals,
     pub(super) world: ClusterState,
     pub(super) addresses: Addresses,
-    /// Sets that have to be looked at.
+    /// Sets to reconcile in the next turn.
     pub(super) due: BTreeSet<ObjectRef>,
-    /// Sets that have to be looked at when a time has come.
+    /// Sets to reconcile at a certain time.
     pub(super) alarms: BTreeMap<ObjectRef, Instant>,
     pub(super) bare: BarePods,
-    /// The last report of each set; while it is worked on, ahead of what was published.
+    /// The last report of each set, which may not be published yet.
     pub(super) reports: BTreeMap<ObjectRef, SetReport>,
     /// The reports as they were published.
     pub(super) published: BTreeMap<ObjectRef, SetReport>,
-    /// How often in a row a step for this set failed.
+    /// How many steps of a set have failed in a row.
     pub(super) failures: BTreeMap<ObjectRef, u32>,
-    /// When to look again whether there is anything left to do.
+    /// When to check again whether anything is left to do.
     pub(super) look_again: Option<Instant>,
     pub(super) names: ServedNames,
-    /// Whether this machine can isolate pets, once that has been tried.
+    /// Whether this machine can isolate pets; `None` before that has been tried.
     pub(super) can_isolate: Option<bool>,
-    /// Commands that run in pets which are about to leave.
+    /// Commands that run in pets which are about to be removed.
     pub(super) hooks: HashMap<Pid, RunningHook>,
     pub(super) proxy: ProxyProcess,
-    /// Services that got no address, and why.
+    /// Services without an address, each with the reason.
     pub(super) refused: BTreeMap<ObjectRef, String>,
     /// Sets whose service does not exist.
     pub(super) unserved: BTreeSet<ObjectRef>,
-    /// Writes what need not be there at once.
+    /// Writes files that need not be durable at once.
     pub(super) writer: Writer,
-    /// Namespaces whose services may have other endpoints now.
+    /// Namespaces in which endpoints of services may have changed.
     pub(super) stirred: BTreeSet<Namespace>,
 }
 
-/// A hook that runs: in which pet, and which run of it.
+/// A running hook: its pet, and the number of the run.
 #[derive(Debug)]
 pub(super) struct RunningHook {
     pub(super) pet: ObjectRef,

@@ -1,4 +1,4 @@
-//! Pets and sets that leave: a pet is asked to stop, removed when it has, and its set goes last.
+//! Deleting pets and sets: a pet is stopped, then removed, and its set is removed last.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ use crate::problem::Result;
 use crate::store;
 
 impl Supervisor {
-    /// Asks a pet to stop; it is removed when its runner has ended.
+    /// Stops a pet; it is removed when its runner has ended.
     pub(super) fn delete_pet(
         &mut self,
         key: &ObjectRef,
@@ -39,7 +39,7 @@ impl Supervisor {
         pet.pod.metadata.deletion_grace_period_seconds = Some(grace);
         pet.write(&layout, &pet_key)
             .with_context(|| format!("cannot write the pod {name}"))?;
-        // Nobody new is sent to it before it is told to stop.
+        // Services stop sending new connections to it before it is told to stop.
         self.stirred.insert(key.namespace.clone());
         self.publish_endpoints();
         match self.world.pet_mut(&pet_key) {
@@ -50,10 +50,10 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Removes what a pet leaves; its logs stay as long as it may come back.
+    /// Removes the files of a pet; its logs are kept while its set may create it again.
     pub(super) fn remove_pet(&mut self, key: &ObjectRef) -> Result<()> {
         let files = self.store.layout().pet_of(key);
-        // The pod goes first: without it, the rest is a ruin that the next pet clears away.
+        // `pod.json` is removed first: a directory without it is cleared by the next pet.
         store::withdraw_pod(self.store.layout(), &files)
             .with_context(|| format!("cannot remove {}", files.pod().display()))?;
         let entries = fs::read_dir(files.root()).into_iter().flatten().flatten();
@@ -70,10 +70,10 @@ impl Supervisor {
         self.collect(key, gone.as_ref().map_or("", TrackedPet::uid))
     }
 
-    /// Forgets a set whose deletion has come to its end.
+    /// Removes a set whose pets are gone.
     ///
-    /// The wish goes last: whoever waits for the end waits for that, and a supervisor that dies
-    /// before it leaves its successor the rest.
+    /// The wanted object is removed last: waiting commands watch it, and if the supervisor dies
+    /// before that, its successor finishes the deletion.
     pub(super) fn finish(&mut self, key: &ObjectRef, set: &Set) -> Result<()> {
         let orphaned = matches!(set.deletion, Some(Deletion::Orphan));
         let object = self.set(key)?.clone();
@@ -110,7 +110,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Returns the services that were made for a set and go with it.
+    /// Returns the services that were created for a set and are deleted with it.
     fn services_of(&self, key: &ObjectRef, owner: &str) -> Vec<ObjectName> {
         let services = self
             .world
@@ -127,7 +127,7 @@ impl Supervisor {
         own.map(|(name, _)| name.clone()).collect()
     }
 
-    /// Removes the directories that pets of this set left with nothing but logs in them.
+    /// Removes the directories of former pets of this set, which hold only logs.
     fn remove_ruins(&self, key: &ObjectRef) -> Result<()> {
         let layout = self.store.layout();
         let prefix = format!("{}-", key.name);

@@ -16,16 +16,16 @@ use crate::problem::Result;
 use crate::store::journal::Severity;
 use crate::store::{self, Eviction, SetReport};
 
-/// More passes than this without coming to rest are a bug, and must not burn a core.
+/// The most passes for a set in one turn: more are a bug, which must not become a busy loop.
 const PASSES: u32 = 50_000;
-/// To how many pets that are still to come addresses are given beforehand.
+/// How many future pets get their addresses in advance.
 const AHEAD: usize = 64;
 
 impl Supervisor {
-    /// Brings everything that is due closer to what is wanted, and publishes what is seen.
+    /// Reconciles all sets and pods that are due, and publishes the observed state.
     pub(super) fn turn(&mut self) {
         self.give_services_addresses();
-        // A pet that has become ready resolves before anything waits for that.
+        // The names of ready pets resolve before the pets that depend on them are started.
         self.publish_endpoints();
         loop {
             let now = Instant::now();
@@ -50,7 +50,7 @@ impl Supervisor {
         self.tend_proxy();
     }
 
-    /// Starts the runners that are due, and removes the pets that have come to their end.
+    /// Starts the runners that are due, and removes the pets that have ended.
     fn tend_pets(&mut self, now: Instant) {
         let over =
             |pet: &super::pets::TrackedPet| pet.is_terminating() && pet.is_over() && !pet.is_bare();
@@ -82,7 +82,7 @@ impl Supervisor {
         }
     }
 
-    /// Stops the pets that are to go and whose set, which would see to it, is not there.
+    /// Stops the pets that are to be replaced but have no set to do it.
     fn evict_orphans(&mut self) {
         let mut doomed = Vec::new();
         for (namespace, place) in &self.world.places {
@@ -143,7 +143,7 @@ impl Supervisor {
         }
     }
 
-    /// Reconciles one set until nothing more can be done now.
+    /// Reconciles one set until it has to wait.
     fn tend_set(&mut self, key: &ObjectRef) {
         let Some(object) = self
             .world
@@ -218,8 +218,8 @@ impl Supervisor {
         Ok(changed)
     }
 
-    /// Gives the pets that are about to be made their addresses, and those soon to follow: the
-    /// disk is waited for once and not for each.
+    /// Gives addresses to the next pets in advance, so that the list is synced once and not for
+    /// each of them.
     fn give_addresses(&mut self, key: &ObjectRef, set: &Set, outcome: &Outcome) -> Result<()> {
         let made = outcome.steps.iter().filter_map(|step| {
             let Step::CreatePet { ordinal, .. } = step else {
@@ -237,7 +237,7 @@ impl Supervisor {
         self.addresses.give(&key.namespace, &pets)
     }
 
-    /// Gathers what there is of a set.
+    /// Gathers the observed state of a set.
     fn seen(&mut self, key: &ObjectRef, set: &Set) -> Seen {
         let status = self.report_of(key).filter(|report| report.uid == set.uid);
         let status = status
@@ -284,7 +284,7 @@ impl Supervisor {
         seen
     }
 
-    /// Returns the last report of a set, also one that an earlier supervisor published.
+    /// Returns the last report of a set, which may be that of an earlier supervisor.
     pub(super) fn report_of(&mut self, key: &ObjectRef) -> Option<&SetReport> {
         if !self.reports.contains_key(key) {
             let path = self
@@ -298,7 +298,7 @@ impl Supervisor {
         self.reports.get(key)
     }
 
-    /// Keeps the status of a pass for the next one; it is published when the set comes to rest.
+    /// Keeps the status of a pass for the next pass; it is published at the end of the turn.
     fn remember_status(&mut self, key: &ObjectRef, outcome: &Outcome) {
         if let Some(report) = self.reports.get_mut(key) {
             report.status = outcome.status.clone();
@@ -318,7 +318,7 @@ impl Supervisor {
         self.alarms.insert(key.clone(), Instant::now() + rest);
     }
 
-    /// Forgets what was known of a set whose object is gone.
+    /// Forgets a set whose wanted object is gone.
     fn forget_set(&mut self, key: &ObjectRef) {
         self.reports.remove(key);
         self.published.remove(key);
@@ -326,7 +326,7 @@ impl Supervisor {
         self.failures.remove(key);
     }
 
-    /// Takes back the wishes to replace pets that have been replaced.
+    /// Removes the requests to replace pets that have been replaced.
     fn forget_evictions(&mut self, key: &ObjectRef) {
         let Some(place) = self.world.place(&key.namespace) else {
             return;
@@ -363,7 +363,7 @@ impl Supervisor {
         }
     }
 
-    /// Makes the claims that were asked for by themselves.
+    /// Creates the claims that users have created as objects.
     fn tend_claims(&mut self) {
         let layout = self.store.layout().clone();
         for (namespace, place) in &mut self.world.places {
@@ -387,7 +387,7 @@ impl Supervisor {
         }
     }
 
-    /// Returns the next time at which something has to be done.
+    /// Returns the next time at which a turn is due.
     pub(super) fn next_alarm(&self) -> Option<Instant> {
         let runners = self
             .world

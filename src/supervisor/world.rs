@@ -1,6 +1,6 @@
-//! What the supervisor knows: everything wanted, every pet, and what it keeps itself.
+//! The supervisor's copy of the state directory: wanted objects, pets, claims and revisions.
 //!
-//! Read from the state directory once, then kept up to date file by file.
+//! It is read once, and then updated file by file.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,29 +17,29 @@ use crate::model::{Namespace, ObjectName, ObjectRef, bare};
 use crate::problem::Result;
 use crate::store::{Eviction, Kept, Layout, Store, merge_status, names_in, read_json};
 
-/// Everything that is known of one namespace.
+/// The objects of one namespace.
 #[derive(Debug, Default)]
 pub(super) struct NamespaceState {
-    /// Its folders of wanted objects are watched and have been read.
+    /// Whether its folders of wanted objects are watched and have been read.
     pub(super) watched: bool,
     pub(super) sets: BTreeMap<ObjectName, StatefulSet>,
     pub(super) services: BTreeMap<ObjectName, Service>,
-    /// Claims that were asked for by themselves, not by a set's template.
+    /// Claims that users have created, not a set's template.
     pub(super) claims_wanted: BTreeMap<ObjectName, PersistentVolumeClaim>,
-    /// Pods that were asked for by themselves, and those that their sets let go.
+    /// Pods that users have created, and those that their sets have released.
     pub(super) pods_wanted: BTreeMap<ObjectName, Pod>,
-    /// The pets that are to be replaced once.
+    /// Requests to replace pets.
     pub(super) evictions: BTreeMap<ObjectName, Eviction>,
     pub(super) pets: BTreeMap<ObjectName, TrackedPet>,
     pub(super) claims: BTreeMap<String, PersistentVolumeClaim>,
     pub(super) revisions: BTreeMap<ObjectName, Vec<ControllerRevision>>,
 }
 
-/// Everything that is known.
+/// The objects of all namespaces.
 #[derive(Debug, Default)]
 pub(super) struct ClusterState {
     pub(super) places: BTreeMap<Namespace, NamespaceState>,
-    /// `petset stop` was said.
+    /// Whether `petset stop` is in force.
     pub(super) stopped: bool,
     /// It was said with `--parallel`.
     pub(super) stops_together: bool,
@@ -84,7 +84,7 @@ impl ClusterState {
         keys.collect()
     }
 
-    /// Reads one wanted object again; `Ok(false)` where it is gone now.
+    /// Reads one wanted object again; returns whether it exists.
     pub(super) fn refresh(
         &mut self,
         store: &Store,
@@ -103,7 +103,7 @@ impl ClusterState {
                 take(&mut place.evictions, store.eviction(namespace, name), name)
             }
             ObjectKind::Pod => take(&mut place.pods_wanted, store.find(namespace, name)?, name),
-            // Runners read these themselves, when they start a container.
+            // Runners read these objects when they start a container.
             ObjectKind::ConfigMap
             | ObjectKind::Secret
             | ObjectKind::Endpoints
@@ -125,7 +125,7 @@ fn take<T>(map: &mut BTreeMap<ObjectName, T>, found: Option<T>, name: &ObjectNam
     Ok(there)
 }
 
-/// Reads what the supervisor keeps of a namespace: claims, revisions, pets.
+/// Reads the claims, revisions and pets of a namespace.
 pub(super) fn load_seen(
     layout: &Layout,
     namespace: &Namespace,
@@ -174,7 +174,7 @@ fn load_pet(
     let incarnation = match incarnation {
         Incarnation::OfAnotherBoot if bare::is_bare(&pod) => since_boot(&pod),
         Incarnation::OfAnotherBoot => {
-            // The machine was started anew: the pet is made again, in its set's order.
+            // After a reboot pets are recreated in the order of their set.
             pod.metadata.deletion_timestamp = Some(Time(Timestamp::now()));
             incarnation
         }
@@ -183,8 +183,8 @@ fn load_pet(
     Ok(Some(TrackedPet::found(pod, incarnation)))
 }
 
-/// Returns what became of a bare pod when the machine was started anew: it is the same pod
-/// afterwards, and its next runner goes on from its last status, unless it had ended.
+/// Returns the state of a bare pod after a reboot: unless it had ended, its next runner continues
+/// from the last status.
 fn since_boot(pod: &Pod) -> Incarnation {
     let phase = pod.status.as_ref().and_then(|it| it.phase.as_deref());
     match phase {
@@ -203,7 +203,7 @@ pub(super) fn load_wanted<T: Kept>(
         match store.find(namespace, &name) {
             Ok(Some(object)) => drop(found.insert(name, object)),
             Ok(None) => {}
-            // One file that cannot be read must not stop all the others.
+            // A file that cannot be read must not block the other objects.
             Err(error) => super::log::log(&format!("{namespace}/{name} is left out: {error:#}")),
         }
     }

@@ -1,8 +1,8 @@
-//! Files that become durable a little later, so that no pet waits for the disk.
+//! A thread that writes and syncs files, so that no pet waits for the disk.
 //!
-//! It is for what the supervisor could work out again from the wanted objects, should the power
-//! fail just then: the first revision of a set, above all. Each file is written in one piece, and
-//! the last word about a file wins.
+//! It is for files that the supervisor can derive again from the wanted objects after a power loss,
+//! such as the first revision of a set. Each file is replaced in one piece, and the last request
+//! for a file wins.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,23 +14,23 @@ use std::time::Duration;
 use super::log::log;
 use crate::store::{self, Sync};
 
-/// The pause before what could not be written, since the disk is full, is tried again.
+/// The pause before a failed write is tried again, as on a full disk.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// What a file is to hold; nothing: it is to be gone.
+/// The new content of a file; `None` removes it.
 type FileContent = Option<Vec<u8>>;
 
 #[derive(Debug)]
 enum Job {
     Write(PathBuf, FileContent),
-    /// Tell when everything that was asked for before has been tried.
+    /// Send a message when all earlier requests have been tried.
     Tell(Sender<()>),
 }
 
-/// A thread that writes files durably, in the order they came.
+/// The thread, and its queue of requests.
 #[derive(Debug)]
 pub(super) struct Writer {
-    /// Taken at the end only.
+    /// `None` only while this is dropped.
     jobs: Option<Sender<Job>>,
     writer: Option<JoinHandle<()>>,
 }
@@ -46,34 +46,34 @@ impl Writer {
         })
     }
 
-    /// Lets the file at `path` hold these bytes, soon.
+    /// Requests that the file at `path` be replaced by these bytes.
     pub(super) fn replace(&self, path: PathBuf, bytes: Vec<u8>) {
         self.send(Job::Write(path, Some(bytes)));
     }
 
-    /// Lets the file at `path` be gone, soon, whatever was asked for before.
+    /// Requests that the file at `path` be removed, which overrides earlier requests.
     pub(super) fn remove(&self, path: PathBuf) {
         self.send(Job::Write(path, None));
     }
 
-    /// Waits until everything that was asked for is written, or has failed for now.
+    /// Waits until every request has succeeded or failed once.
     pub(super) fn catch_up(&self) {
         let (told, done) = channel();
         self.send(Job::Tell(told));
-        // An end without a word would be as good.
+        // An error means that the thread has ended.
         let _ = done.recv();
     }
 
     fn send(&self, job: Job) {
         if let Some(jobs) = &self.jobs {
-            // The thread ends only with this.
+            // The thread runs as long as the queue is open.
             let _ = jobs.send(job);
         }
     }
 }
 
 impl Drop for Writer {
-    /// Waits until everything is written, or has failed once more.
+    /// Waits until every request has succeeded, or has failed once more.
     fn drop(&mut self) {
         self.jobs = None;
         let _ = self.writer.take().map(JoinHandle::join);
@@ -98,7 +98,7 @@ fn write_all(heard: &Receiver<Job>) {
         }
         open.retain(|path, content| !write(path, content.as_deref()));
         for told in waiting {
-            // Whoever waits no more need not hear it.
+            // The receiver may be gone.
             let _ = told.send(());
         }
         if over {

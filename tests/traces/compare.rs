@@ -67,7 +67,7 @@ fn lanes(events: &[Value], order: Order) -> Lanes {
     lanes
 }
 
-/// Says whether pods go for good: then a parallel set stops them in any order.
+/// Returns whether pods are removed for good: then a parallel set stops them in any order.
 fn shrinks(events: &[Value]) -> bool {
     let count = |kind: &str| events.iter().filter(|event| event["ev"] == kind).count();
     count("pod-terminating") > count("pod-created")

@@ -1,6 +1,6 @@
 //! What the reading verbs show: what is wanted, with what is seen of it put in.
 //!
-//! Nobody has to run for it, and one file that cannot be read costs a warning, not the command.
+//! This needs no running supervisor, and a file that cannot be read causes a warning, not an error.
 
 use std::io;
 use std::path::Path;
@@ -239,7 +239,7 @@ impl Session {
             return Ok(None);
         };
         let service: Option<Service> = self.store.find(namespace, name)?;
-        // Without a selector nobody works out who is behind a service.
+        // A service without a selector has no endpoints of its own.
         let spec = service.as_ref().and_then(|service| service.spec.as_ref());
         let selects = spec.is_some_and(|spec| spec.selector.is_some());
         let endpoints = selects.then(|| endpoints::of(&record, service.as_ref()));
