@@ -1,6 +1,6 @@
 //! The processes of petset: one program, and the role that each process of it plays.
 //!
-//! | role | started by | how many | may write | ends |
+//! | role | started by | how many | may write, mainly | ends |
 //! | --- | --- | --- | --- | --- |
 //! | `Command` | the user | one a call | wanted objects, under the lock | with its answer |
 //! | `PeerFinder` | a container | one a call | nothing | after its last hook |
@@ -9,8 +9,9 @@
 //! | `Network` | a runner | one a state directory | `network/` | after its last runner |
 //! | `Proxy` | the supervisor | one a state directory | detours | after the supervisor |
 //! | `Hello` | a runner | one a container | a counter in its volume | when it is stopped |
-//! | `UsernsHelper` | these roles | one a task | files of subordinate users | with its task |
+//! | `UsernsHelper` | a command, a runner | one a task | files of subordinate ids | with its task |
 //!
+//! Which file has which writers is the table of [`crate::store`].
 //! The background roles outlive the process that starts them, and each may be killed at any
 //! instant. The first process of an isolated pet (`petset-init` in a process list) has no role: its
 //! runner forks it.

@@ -1,4 +1,4 @@
-//! How what failed is spaced out before it is tried again.
+//! The delays between retries of what failed.
 
 use std::time::Duration;
 

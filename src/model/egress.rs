@@ -1,4 +1,4 @@
-//! Whether the world is open to a pet that has a network of its own.
+//! Whether a pet with a network of its own may connect to addresses outside of it.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! The private network of a state directory: one process that holds it.
 //!
-//! On the host the process listens where pets are to be found, at 127.b.x.y. A thread of it lives
+//! On the host the process listens on the pets' addresses, 127.b.x.y. A thread of it lives
 //! in a network namespace of its own, with a bridge to which each pet is attached as 10.b.x.y;
 //! there it answers DNS at 10.b.0.53 and offers services at 10.b.240.y and above. The process is
 //! started by a pet's runner, but is no child of it. Each runner stays connected while its pet

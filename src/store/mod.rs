@@ -17,7 +17,7 @@
 //! | `seen/<ns>/revisions/<set>.json` | supervisor | commands | ControllerRevisions |
 //! | `seen/<ns>/endpoints/<service>.json` | supervisor | commands, network, proxy | `endpoints` |
 //! | `seen/<ns>/detours/<service>.json` | proxy | commands | `detours` |
-//! | `seen/<ns>/claims/<claim>.json` | supervisor | commands | a claim |
+//! | `seen/<ns>/claims/<claim>.json` | supervisor; `volume rm` removes it | commands | a claim |
 //! | `seen/<ns>/events/<owner>.jsonl` | supervisor, runners, proxy | commands | `journal` |
 //! | `seen/addresses`, `seen/service-addresses` | supervisor | commands | `addresses` |
 //! | `seen/block` | supervisor | commands, network | a number |
@@ -30,7 +30,7 @@
 //! | `pets/<ns>/<pod>/doors.json` | runner | commands | `network` |
 //! | `pets/<ns>/<pod>/logs/` | runner | commands | lines of containers; `logs` |
 //! | `pets/<ns>/<pod>/`: `volumes`, `image`, `root`, `sandbox` | runner | the pet | directories |
-//! | `volumes/<ns>/<claim>/` | supervisor makes it | pets | the data |
+//! | `volumes/<ns>/<claim>/` | supervisor; `volume rm` removes it | pets | the data |
 //! | `view/` | the writer of each file that it copies | isolated pets | `view`, `redact` |
 //! | `network/pid`, `network/lock` | network; runners | supervisor; runners | `pid` |
 //! | `network/socket` | a socket of the network | runners connect | `network` |

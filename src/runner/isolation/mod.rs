@@ -3,7 +3,7 @@
 //! With `full` a pod has a [`Sandbox`](sandbox::Sandbox), held by its first process, and each run
 //! of a container has a [`MountNamespace`]. All processes of the pet are nevertheless children of
 //! the runner, so that exit codes, logs, probes and hooks work as without isolation; when the
-//! runner dies, pid 1 of the sandbox does, and the kernel kills what is in its pid namespace.
+//! runner dies, pid 1 of the sandbox gets SIGKILL (PDEATHSIG), and with it its pid namespace ends.
 //!
 //! When a pod is prepared, and again when its sandbox has died ([`sandbox`], [`init`]):
 //!
