@@ -357,3 +357,43 @@ fn a_wait_right_after_a_mend_does_not_end_for_the_old_reason() {
     assert_ne!(sandbox.run("wait pod/web-2 --timeout 1s").code, 5);
     sandbox.ok("wait web");
 }
+
+#[test]
+fn an_upgrade_that_fails_quotes_no_earlier_program_and_names_the_way_back() {
+    let sandbox = three_servers();
+    let failed = "upgrade web --image example/unknown:v2";
+    let upgraded = sandbox.fails(5, failed);
+    upgraded
+        .lacks("listens on")
+        .says("`petset rollout undo web`")
+        .says("--on-failure rollback")
+        .says("`petset describe pod/web-2`");
+    let history = sandbox.ok("rollout history web");
+    history
+        .says("\n1          petset create web --replicas 3 --image petset/hello")
+        .says(&format!("\n2          petset {failed} (failed)\n"));
+    sandbox.ok("rollout undo web").lacks("failed before");
+    let history = sandbox.ok("rollout history web");
+    history.says(&format!("\n2          petset {failed} (failed)\n"));
+    // Only the newest that is not wanted is left, and it is the one that failed.
+    let again = sandbox.ok("rollout undo web --no-wait");
+    again
+        .says("revision 2 failed before")
+        .says("petset rollout undo web --to-revision N");
+    sandbox
+        .ok("rollout undo web --to-revision 3")
+        .lacks("failed before");
+}
+
+#[test]
+fn a_program_that_cannot_start_is_not_told_by_the_last_lines_of_the_one_before() {
+    let sandbox = three_servers();
+    let wish = "--on-failure rollback --progress-deadline 1s";
+    let upgraded = sandbox.fails(6, &format!("upgrade web {wish} -- /nosuchprog"));
+    upgraded
+        .says("/nosuchprog")
+        .lacks("listens on")
+        .says("`petset rollout history web`");
+    let history = sandbox.ok("rollout history web");
+    history.says("-- /nosuchprog (failed)\n");
+}

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use similar::TextDiff;
 
 use super::shared::bare;
+use super::shared::cause::note_cause_of_file;
 use super::shared::compare::{Applied, Declared, as_given, foresee, is_same};
 use super::shared::exit::PassedThrough;
 use super::shared::files::{self, FileArgs};
@@ -141,6 +142,7 @@ fn put_set(session: &Session, edit: &mut Edit<'_>, set: &mut StatefulSet) -> Res
     *set = wanted;
     let word = match &old {
         None => {
+            note_cause_of_file(set);
             metadata::initialize(&mut set.metadata)?;
             Applied::Created
         }

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::shared::bare;
+use super::shared::cause::note_cause_of_file;
 use super::shared::compare::{Applied, Declared, foresee, is_same};
 use super::shared::egress::EgressArgs;
 use super::shared::files::{self, FileArgs, Loaded};
@@ -136,6 +137,11 @@ fn load(session: &Session, args: &Args) -> Result<Loaded> {
 
 /// Stores the objects and prints them. Returns what to wait for.
 fn create_all(session: &Session, args: &Args, mut objects: Vec<Object>) -> Result<Vec<Goal>> {
+    for object in &mut objects {
+        if let Object::StatefulSet(set) = object {
+            note_cause_of_file(set);
+        }
+    }
     let created = session.edit("create", |edit| {
         let created = create(session, edit, &mut objects, args.if_not_exists)?;
         if args.name.is_some() {

@@ -21,15 +21,15 @@ use super::shared::watcher::Watcher;
 use crate::model::kind::ObjectKind;
 use crate::model::parse_duration;
 use crate::model::rollout::{
-    self, Standing, is_canary, pause, promote, resume, revision_to_undo, sort_revisions, undo,
+    self, Standing, is_canary, is_wanted, pause, promote, resume, revision_to_undo, sort_revisions,
+    undo,
 };
-use crate::model::{Namespace, ObjectName, Set, SetName, Strategy, template_of};
+use crate::model::{
+    CHANGE_CAUSE, Namespace, ObjectName, ObjectRef, Set, SetName, Strategy, template_of,
+};
 use crate::problem::{Kind, Problem, Result};
 use crate::store;
 use crate::supervisor;
-
-/// The annotation of kubectl for the cause of a revision.
-const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
 
 /// How many seconds a canary has to stay up after a crash.
 const PROVEN: i64 = 60;
@@ -214,7 +214,9 @@ fn history(session: &Session, args: &HistoryArgs) -> Result<()> {
     let revisions = revisions_of(session, name)?;
     let Some(number) = args.revision.filter(|number| *number > 0) else {
         render::line(&format!("statefulset.apps/{name} "))?;
-        let rows: Vec<Vec<String>> = revisions.iter().map(row).collect();
+        let failed = failed_revisions(session, &set)?;
+        let rows = revisions.iter().map(|one| row(one, &failed));
+        let rows: Vec<Vec<String>> = rows.collect();
         render::table(&["REVISION", "CHANGE-CAUSE"], &rows)?;
         return render::line("");
     };
@@ -232,28 +234,71 @@ fn history(session: &Session, args: &HistoryArgs) -> Result<()> {
     render::line(&pages::template(&spec))
 }
 
-fn row(revision: &ControllerRevision) -> Vec<String> {
+fn row(revision: &ControllerRevision, failed: &[String]) -> Vec<String> {
     let annotations = revision.metadata.annotations.as_ref();
-    let cause = annotations.and_then(|all| all.get(CHANGE_CAUSE)).cloned();
-    vec![
-        revision.revision.to_string(),
-        cause.unwrap_or_else(|| "<none>".to_owned()),
-    ]
+    let cause = annotations.and_then(|all| all.get(CHANGE_CAUSE));
+    let cause = cause.map_or("<none>", String::as_str);
+    let mark = match is_among(revision, failed) {
+        true => " (failed)",
+        false => "",
+    };
+    vec![revision.revision.to_string(), format!("{cause}{mark}")]
+}
+
+fn is_among(revision: &ControllerRevision, names: &[String]) -> bool {
+    let name = revision.metadata.name.as_ref();
+    name.is_some_and(|name| names.contains(name))
+}
+
+/// Lists the revisions that were given up, and the one whose upgrade halts now. One at which all
+/// pets have come to be since has not failed.
+fn failed_revisions(session: &Session, set: &StatefulSet) -> Result<Vec<String>> {
+    let ObjectRef { namespace, name } = ObjectRef::of(&set.metadata)?;
+    let noted = rollout::failed_revisions(set).into_iter();
+    let mut failed: Vec<String> = noted.map(str::to_owned).collect();
+    let report = session.report(&namespace, name.as_str())?;
+    let report = report.filter(|report| set.metadata.uid.as_ref() == Some(&report.uid));
+    let Some(report) = report else {
+        return Ok(failed);
+    };
+    let status = report.status;
+    if status.update_revision == status.current_revision {
+        failed.retain(|name| status.current_revision.as_ref() != Some(name));
+    } else if report.waiting.iter().any(|waiting| waiting.stuck) {
+        failed.extend(status.update_revision);
+    }
+    Ok(failed)
 }
 
 fn roll_back(session: &Session, args: &UndoArgs) -> Result<()> {
     let name = args.set.name()?;
     let revisions = revisions_of(session, name)?;
     let number = Some(args.to_revision).filter(|number| *number != 0);
+    let failed = failed_revisions(session, &session.expect_set(name)?)?;
     let change = |set: &mut StatefulSet| {
         let to = revision_to_undo(set, &revisions, number)?;
-        Ok((undo(set, to)?, to.revision))
+        let from = revisions.iter().find(|one| is_wanted(set, one));
+        let differed = undo(set, to)?;
+        let given_up = from.filter(|from| differed && is_among(from, &failed));
+        let given_up = given_up.and_then(|from| from.metadata.name.as_ref());
+        if let Some(from) = given_up {
+            rollout::mark_failed(set, from);
+        }
+        Ok((differed, to))
     };
     if args.dry_run.is_on() {
         return session.preview(name, &args.dry_run, |set| change(set).map(drop));
     }
     let edited = session.edit_set("rollout undo", name, change);
     let (set, (differed, to)) = edited.with_context(|| format!("cannot take {name} back"))?;
+    let failed = is_among(to, &failed);
+    let to = to.revision;
+    if failed && differed {
+        say(format!(
+            "warning: revision {to} failed before; choose another of `petset rollout history \
+             {name}` with `petset rollout undo {name} --to-revision N`"
+        ));
+    }
     if !differed {
         return render::line(&format!(
             "statefulset.apps/{name} skipped rollback (current template already matches revision \

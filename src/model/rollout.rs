@@ -9,10 +9,13 @@ use super::canonical::patch_of;
 use super::edit::{replace_template, set_partition};
 use super::revision::{by_age, template_of};
 use super::wish::{
-    CANARY_ANNOTATION, ON_FAILURE_ANNOTATION, PAUSE_AFTER_ANNOTATION, PAUSED_ANNOTATION,
-    PROGRESS_DEADLINE_ANNOTATION, ROLLED_BACK_ANNOTATION,
+    CANARY_ANNOTATION, FAILED_REVISIONS_ANNOTATION, ON_FAILURE_ANNOTATION, PAUSE_AFTER_ANNOTATION,
+    PAUSED_ANNOTATION, PROGRESS_DEADLINE_ANNOTATION, ROLLED_BACK_ANNOTATION,
 };
 use crate::problem::{Kind, Problem};
+
+/// How many failed revisions a set remembers.
+const KEPT_FAILURES: usize = 10;
 
 /// How far a roll-out is, in the words of `kubectl rollout status` (C35).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,6 +153,7 @@ pub fn roll_back(
 ) -> Result<(), Problem> {
     undo(set, revision)?;
     forget_failure(set);
+    mark_failed(set, &note.from);
     let text = serde_json::to_string(note).unwrap_or_default();
     annotate(set, ROLLED_BACK_ANNOTATION, Some(&text));
     Ok(())
@@ -159,6 +163,24 @@ pub fn roll_back(
 #[must_use]
 pub fn rolled_back(set: &StatefulSet) -> Option<RolledBack> {
     serde_json::from_str(annotation(set, ROLLED_BACK_ANNOTATION)?).ok()
+}
+
+/// Notes that a revision was given up because a pet failed.
+pub fn mark_failed(set: &mut StatefulSet, revision: &str) {
+    let mut names = failed_revisions(set);
+    names.retain(|name| *name != revision);
+    let kept = names.len().saturating_sub(KEPT_FAILURES - 1);
+    names.drain(..kept);
+    names.push(revision);
+    let text = names.join(",");
+    annotate(set, FAILED_REVISIONS_ANNOTATION, Some(&text));
+}
+
+/// Lists the names of the revisions that were given up because a pet failed.
+#[must_use]
+pub fn failed_revisions(set: &StatefulSet) -> Vec<&str> {
+    let names = annotation(set, FAILED_REVISIONS_ANNOTATION).unwrap_or_default();
+    names.split(',').filter(|name| !name.is_empty()).collect()
 }
 
 /// Takes the wishes of an earlier upgrade off the set.

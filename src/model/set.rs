@@ -15,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
 use super::canonical::patch_of;
-use super::wish::{KIND_ANNOTATION, OWN_PREFIX, SetOptions};
+use super::wish::{CHANGE_CAUSE, CHANGE_CAUSE_ANNOTATION, KIND_ANNOTATION, OWN_PREFIX, SetOptions};
 use super::{Namespace, Ordinal, SetName};
 use crate::problem::Problem;
 
@@ -254,11 +254,7 @@ impl Set {
             template_labels: template
                 .and_then(|meta| meta.labels.clone())
                 .unwrap_or_default(),
-            annotations: annotations
-                .iter()
-                .filter(|(key, _)| !key.starts_with(OWN_PREFIX))
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect(),
+            annotations: revision_annotations(&annotations),
             deletion: deletion_of(meta),
             stopped: false,
             stops_together: false,
@@ -319,6 +315,16 @@ fn unsupported(path: &str, value: &str, known: [&str; 2]) -> Problem {
     let [one, two] = known;
     let values = format!("supported values: \"{one}\", \"{two}\"");
     Problem::invalid(format!("{path}: Unsupported value: {value:?}: {values}"))
+}
+
+/// Returns the annotations that a revision takes over from its set, with the cause of a change
+/// where kubectl looks for it.
+fn revision_annotations(all: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let given = all.iter().filter(|(key, _)| !key.starts_with(OWN_PREFIX));
+    let cause = all.get_key_value(CHANGE_CAUSE_ANNOTATION);
+    let cause = cause.map(|(_, line)| (CHANGE_CAUSE.to_owned(), line.clone()));
+    let given = given.map(|(key, value)| (key.clone(), value.clone()));
+    given.chain(cause).collect()
 }
 
 fn start_of(spec: &StatefulSetSpec) -> Result<u32, Problem> {

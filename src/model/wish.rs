@@ -24,6 +24,12 @@ pub const ON_FAILURE_ANNOTATION: &str = "petset.dev/on-failure";
 pub const PROGRESS_DEADLINE_ANNOTATION: &str = "petset.dev/progress-deadline";
 /// The last rollback, as JSON: written by the supervisor.
 pub const ROLLED_BACK_ANNOTATION: &str = "petset.dev/rolled-back";
+/// The command line that made the template what it is.
+pub const CHANGE_CAUSE_ANNOTATION: &str = "petset.dev/change-cause";
+/// The annotation of kubectl for the cause of a revision.
+pub const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
+/// The names of revisions that were given up because a pet failed, with commas between them.
+pub const FAILED_REVISIONS_ANNOTATION: &str = "petset.dev/failed-revisions";
 /// `"true"`: missing pets are started all at once, until every pet is available.
 pub const TOGETHER_ANNOTATION: &str = "petset.dev/start-together";
 /// A shell command to run in a pet before the set is scaled below it.

@@ -2,14 +2,15 @@
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 
+use super::cause::note_cause_of_file;
 use super::isolation;
 use super::metadata;
 use super::session::Session;
 use crate::manifest;
 use crate::model::rollout::{annotate, annotation};
 use crate::model::{
-    HOST_PATHS_ANNOTATION, KIND_ANNOTATION, OWN_PREFIX, PAUSED_ANNOTATION,
-    PRE_SCALE_DOWN_ANNOTATION, RESTARTED_ANNOTATION, STRICT_ANNOTATION,
+    FAILED_REVISIONS_ANNOTATION, HOST_PATHS_ANNOTATION, KIND_ANNOTATION, OWN_PREFIX,
+    PAUSED_ANNOTATION, PRE_SCALE_DOWN_ANNOTATION, RESTARTED_ANNOTATION, STRICT_ANNOTATION,
 };
 use crate::problem::Result;
 
@@ -33,6 +34,10 @@ pub(crate) fn merged(
     manifest::check_update(old, &set, session.is_strict(old))?;
     isolation::keep_level(&old.metadata, &mut set.metadata);
     keep_notes(old, &mut set);
+    let template = |set: &StatefulSet| set.spec.as_ref().map(|spec| spec.template.clone());
+    if template(old) != template(&set) {
+        note_cause_of_file(&mut set);
+    }
     // A changed hook runs once for each generation, so it needs a new one.
     let hook = |set| annotation(set, PRE_SCALE_DOWN_ANNOTATION);
     let changed = set.spec != old.spec || hook(&set) != hook(old);
@@ -69,7 +74,12 @@ fn keep_notes(old: &StatefulSet, new: &mut StatefulSet) {
     ];
     for (key, value) in notes {
         let ours = key.starts_with(OWN_PREFIX) && !of_file.contains(&key.as_str());
-        let for_life = [PAUSED_ANNOTATION, HOST_PATHS_ANNOTATION].contains(&key.as_str());
+        let for_life = [
+            PAUSED_ANNOTATION,
+            HOST_PATHS_ANNOTATION,
+            FAILED_REVISIONS_ANNOTATION,
+        ]
+        .contains(&key.as_str());
         let stays = ours && (same || for_life);
         if stays && annotation(new, &key).is_none() {
             annotate(new, &key, Some(&value));

@@ -1,6 +1,7 @@
 //! What several verbs need: the session, objects and pods as they are, waiting, and printing.
 
 pub(super) mod bare;
+pub(super) mod cause;
 pub(super) mod compare;
 pub(super) mod containers;
 pub(super) mod dns_query;

@@ -3,8 +3,9 @@
 use std::io::Write;
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 
+use super::cause::note_cause;
 use super::global::Global;
 use super::inside;
 use crate::model::environment::POD_UID_VARIABLE;
@@ -111,6 +112,10 @@ impl Session {
             if set.spec != before {
                 let generation = set.metadata.generation.unwrap_or_default();
                 set.metadata.generation = Some(generation + 1);
+            }
+            let template = |spec: Option<&StatefulSetSpec>| spec.map(|spec| spec.template.clone());
+            if template(set.spec.as_ref()) != template(before.as_ref()) {
+                note_cause(&mut set);
             }
             edit.put(&set)?;
             Ok((set, outcome))

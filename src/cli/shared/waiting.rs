@@ -162,7 +162,10 @@ impl Session {
             ..
         } = note;
         let message = format!("{name} went back from {from} to {to}, because {why}");
-        let look = format!("what failed is in `petset rollout history {name}`");
+        let look = format!(
+            "the template that failed is marked in `petset rollout history {name}`; what happened \
+             to the pet is in `petset events pod/{pet}`"
+        );
         let problem = Problem::new(Kind::RolledBack, message + &quoted(&pet, &log));
         Err(problem.hint(look).into())
     }
@@ -265,11 +268,17 @@ pub(in crate::cli) fn refuse_if_hopeless(
     }
     let words = session.last_words(namespace, pet);
     let message = why.clone() + &quoted(pet, &words);
-    let look = format!("look at it with `petset describe {pet}` and `petset logs {pet}`");
-    let mend = format!(
-        "petset keeps trying; fix it with `petset upgrade {set} ...`, or delete it with \
-         `petset delete {set}`"
-    );
+    let look = format!("look at it with `petset describe pod/{pet}` and `petset logs {pet}`");
+    let mend = match report.status.update_revision == report.status.current_revision {
+        true => format!(
+            "petset keeps trying; fix it with `petset upgrade {set} ...`, or delete it with \
+             `petset delete {set}`"
+        ),
+        false => format!(
+            "petset keeps trying; go back with `petset rollout undo {set}`, or fix it with \
+             `petset upgrade {set} ...`; with --on-failure rollback an upgrade goes back by itself"
+        ),
+    };
     let problem = Problem::new(Kind::Halted, message).hint(look).hint(mend);
     if !found.is_some_and(|found| session.is_strict(&found)) {
         return Err(problem.into());
