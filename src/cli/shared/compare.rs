@@ -6,8 +6,8 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::model::ObjectRef;
 use crate::model::object::Object;
+use crate::model::{CHANGE_CAUSE_ANNOTATION, ObjectRef};
 use crate::problem::Result;
 use crate::store::{Kept, Store};
 
@@ -35,7 +35,17 @@ pub(crate) trait Declared: Kept + PartialEq {
     fn forget_assigned(&mut self) {}
 }
 
-impl Declared for StatefulSet {}
+impl Declared for StatefulSet {
+    /// Removes the command line that was noted as the cause of the template.
+    fn forget_assigned(&mut self) {
+        if let Some(annotations) = &mut self.metadata.annotations {
+            annotations.remove(CHANGE_CAUSE_ANNOTATION);
+        }
+        let annotations = self.metadata.annotations.take();
+        self.metadata.annotations = annotations.filter(|left| !left.is_empty());
+    }
+}
+
 impl Declared for ConfigMap {}
 impl Declared for Secret {}
 impl Declared for PersistentVolumeClaim {}
