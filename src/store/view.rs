@@ -83,6 +83,8 @@ pub(crate) fn refresh(store: &Store) -> Result<()> {
     if files::read(&mark)?.as_deref() == Some(boot.as_str()) {
         return Ok(());
     }
+    // Commands that are about to start this supervisor too write to the view meanwhile.
+    let _lock = store.lock("supervise", None)?;
     for folder in [view.wanted(), view.pets()] {
         files::names_in(&folder)?
             .iter()
