@@ -115,6 +115,6 @@ fn a_set_scaled_up_and_down_before_anything_is_ready_comes_to_rest() {
     for replicas in [0, 4, 1, 3, 0, 2] {
         sandbox.ok(&format!("scale web --replicas {replicas} --no-wait"));
     }
-    sandbox.ok("wait web --timeout 20s");
+    sandbox.ok("wait web --for settled --timeout 20s");
     assert_eq!(sandbox.pets(), ["web-0", "web-1"]);
 }
