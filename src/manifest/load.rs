@@ -220,8 +220,23 @@ impl<'r> Reading<'r> {
         let name = meta.and_then(|entry| entry.node.text("name"));
         let name = name.unwrap_or_default();
         let reason = "petset runs sets and what belongs to them";
-        let message = format!("ignored {kind}/{name}: {reason}");
+        let service = meta.and_then(|entry| service_of_endpoints(kind, &entry.node));
+        let loss = service.map(|service| format!(", so that {service} will resolve to nothing"));
+        let loss = loss.unwrap_or_default();
+        let message = format!("ignored {kind}/{name}: {reason}{loss}");
         self.warn(at, &message, RemarkKind::Plain);
+    }
+}
+
+/// Returns the service whose endpoints an object with this metadata lists by hand, if it does.
+fn service_of_endpoints<'n>(kind: &str, metadata: &'n Node) -> Option<&'n str> {
+    match kind {
+        "Endpoints" => metadata.text("name"),
+        "EndpointSlice" => {
+            let labels = &metadata.entry("labels")?.node;
+            labels.text("kubernetes.io/service-name")
+        }
+        _ => None,
     }
 }
 

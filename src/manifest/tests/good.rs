@@ -83,6 +83,11 @@ fn other_kinds_are_skipped_and_named() {
     assert_eq!(loaded.objects.len(), 1);
     let expected = "x.yaml:2:7: ignored Deployment/foo: petset runs sets and what belongs to them";
     assert_eq!(texts(&loaded), [expected]);
+    let slice = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: \
+                 {name: ext-1, labels: {kubernetes.io/service-name: ext}}\naddressType: IPv4\n\
+                 endpoints: []\n";
+    let loaded = load_text(slice).unwrap();
+    assert!(texts(&loaded)[0].ends_with(", so that ext will resolve to nothing"));
     // KubeDB has another PetSet (D11).
     let other = "apiVersion: apps.k8s.appscode.com/v1\nkind: PetSet\nmetadata: {name: x}";
     assert_eq!(load_text(other).unwrap().objects, []);

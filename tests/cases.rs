@@ -1,0 +1,257 @@
+//! Small inputs that failed once, as they lie beside the project: each is run, and held to the
+//! right result that its head tells.
+//!
+//! Where the folder or a program is missing, a test says so and does nothing; where
+//! `PETSET_TEST_REQUIRE` names it (`cases` is the folder), the test fails instead.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+#[path = "cases/kubelet.rs"]
+mod kubelet;
+#[path = "cases/told.rs"]
+mod told;
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use support::{Outcome, Sandbox};
+
+/// Makes the list of files that are run, and a test of each.
+macro_rules! cases {
+    ($($file:literal: $test:ident = $rule:path;)*) => {
+        const RUN: &[&str] = &[$($file),*];
+
+        $(#[test]
+        fn $test() {
+            if let Some(case) = Case::find($file) {
+                $rule(&case);
+            }
+        })*
+    };
+}
+
+cases! {
+    "block-scalar-at-eof.sh": a_block_scalar_may_end_the_file = told::block_scalar;
+    "bom-second-document.sh": a_later_document_may_begin_with_a_mark = told::byte_order_marks;
+    "endpoints-by-hand.yaml": endpoints_by_hand_are_not_ignored_silently = told::endpoints_by_hand;
+    "hostpath-untyped-missing.yaml": a_missing_host_path_is_made = told::missing_host_path;
+    "json-stream.sh": json_objects_follow_each_other = told::json_stream;
+    "logs-follow-completed-pod.yaml": a_followed_log_ends_with_its_pod = told::completed_pod;
+    "logs-follow-repeats-at-end.sh": a_followed_log_is_printed_once = told::rotated_log;
+    "orphans-hold-stop.yaml": children_of_the_main_process_hold_no_stop = kubelet::orphans;
+    "poststart-said-not-started.yaml": a_hook_that_runs_is_named = told::post_start;
+    "probe-path-fragment.yaml": a_fragment_is_not_sent = told::fragment;
+    "probe-reason.yaml": what_a_probe_said_is_told = told::probe_reason;
+    "redirect-network-path.yaml": a_path_with_a_host_is_another_host = told::other_host;
+    "too-long-variable-is-not-named.sh": a_long_variable_is_named = told::long_variable;
+    "wrong-container-named.yaml": the_container_that_halts_is_named = told::halting_container;
+}
+
+/// Files that are not run yet, each with the reason.
+const NOT_BUILT: &[(&str, &str)] = &[
+    (
+        "abs-path-probe.yaml",
+        "programs are not where the image has them",
+    ),
+    ("alpine-sh.yaml", "every image has the host's shell"),
+    (
+        "bitnami-as-plain.yaml",
+        "images of another maker are run as the plain ones",
+    ),
+    (
+        "docker-entrypoint.yaml",
+        "the scripts of images are not on PATH",
+    ),
+    (
+        "first-argument.yaml",
+        "options of petset's own come before those of the manifest",
+    ),
+    (
+        "claim-template-label.sh",
+        "labels of claim templates cannot be changed",
+    ),
+    (
+        "configmap-change.sh",
+        "a changed map does not reach running pets",
+    ),
+    (
+        "exec-outlives-its-container.sh",
+        "what exec started outlives its container",
+    ),
+    ("https-probe.yaml", "an HTTPS probe only connects"),
+    (
+        "hung-fuse-mount-hangs-create.sh",
+        "mounts are touched that nobody asked for",
+    ),
+    (
+        "hung-fuse-mount-hides-a-dead-pet.sh",
+        "mounts are touched that nobody asked for",
+    ),
+    ("kill-pid-1.yaml", "process 1 of a pet is petset's own"),
+    (
+        "killed-runner-holds-supervisor.sh",
+        "orphans that are zombies are waited for",
+    ),
+    (
+        "missing-tmpdir-takes-isolation-away.sh",
+        "isolation is tried out below TMPDIR",
+    ),
+    (
+        "network-process-stays-after-thread-limit.sh",
+        "a runner is counted before it is there",
+    ),
+    (
+        "no-dns-after-supervisor-was-restarted.sh",
+        "a busy address is not tried again",
+    ),
+    (
+        "one-damaged-pod-json-stops-all.sh",
+        "one damaged file stops all",
+    ),
+    (
+        "petset-program-removed.sh",
+        "pets get no program when that of the supervisor is gone",
+    ),
+    ("proc-1-fd-1.yaml", "process 1 of a pet is petset's own"),
+    (
+        "removed-empty-wanted-folder-deafens-supervisor.sh",
+        "removed folders are not watched anew",
+    ),
+    (
+        "removed-seen-ends-names-in-pets.sh",
+        "what was removed is not made again",
+    ),
+    (
+        "root-locks-user-out.sh",
+        "root writes into the state directory of a user",
+    ),
+    (
+        "secret-default-mode.yaml",
+        "the mode of secret files loses its bits of others",
+    ),
+    (
+        "shared-process-space.yaml",
+        "containers of a pet share one process space",
+    ),
+    (
+        "stop-on-full-disk-never-heals.sh",
+        "a failed deletion is not tried again",
+    ),
+    (
+        "stop-waits-for-nobody.yaml",
+        "process 1 of a pet is petset's own",
+    ),
+    (
+        "terminal-stays-raw-after-term.sh",
+        "a signal leaves the terminal raw",
+    ),
+    (
+        "termination-message.sh",
+        "the termination message is not read",
+    ),
+    (
+        "two-sets-one-claim.sh",
+        "two sets with one claim do not know of each other",
+    ),
+    (
+        "watch-limit-ends-with-bare-words.sh",
+        "nothing is done where no watch is left",
+    ),
+];
+
+/// A file of the folder, and a private petset to try it with.
+struct Case {
+    text: String,
+    sandbox: Sandbox,
+}
+
+impl Case {
+    /// Returns the case of a file, or says that there is no folder.
+    fn find(file: &str) -> Option<Self> {
+        let path = folder()?.join(file);
+        let text = fs::read_to_string(&path);
+        let text = text.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let sandbox = Sandbox::new();
+        Some(Self { text, sandbox })
+    }
+
+    /// Runs `petset create` on the file with these options.
+    fn create(&self, options: &str) -> Outcome {
+        self.create_changed(&self.text, options)
+    }
+
+    /// Does the same with a changed text of the file.
+    fn create_changed(&self, text: &str, options: &str) -> Outcome {
+        let file = self.sandbox.manifest("case.yaml", text);
+        self.sandbox.run(&format!("create -f {file} {options}"))
+    }
+
+    /// Runs a script, whose `petset` is the one under test, with the level of isolation under test
+    /// in every state directory that it makes.
+    fn script(&self, text: &str) -> Outcome {
+        let folder = self.sandbox.scratch().join("bin");
+        fs::create_dir_all(&folder).unwrap();
+        let program = env!("CARGO_BIN_EXE_petset");
+        let level = if support::is_full() { "full" } else { "none" };
+        let start = format!(
+            "#!/bin/sh\nsettings=$PETSET_STATE_DIR/petset.toml\nmkdir -p -m 700 \
+             \"$PETSET_STATE_DIR\"\n[ -e \"$settings\" ] || echo 'isolation = \"{level}\"' > \
+             \"$settings\"\nexec {program} \"$@\"\n"
+        );
+        fs::write(folder.join("petset"), start).unwrap();
+        let executable = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(folder.join("petset"), executable).unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", text]);
+        self.sandbox.place(&mut command);
+        let path = env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{}:{path}", folder.display()));
+        let running = self.sandbox.start_command(&mut command);
+        self.sandbox.finish("(script)", running)
+    }
+
+    /// Returns the here-document of the script that ends with this line.
+    fn here_document(&self, end: &str) -> String {
+        let lines = self.text.lines();
+        let begun = lines.skip_while(|line| !line.ends_with(&format!("<<'{end}'")));
+        let inner = begun.skip(1).take_while(|line| *line != end);
+        inner.map(|line| format!("{line}\n")).collect()
+    }
+}
+
+/// Returns the folder of inputs that failed once, which lies beside the project.
+fn folder() -> Option<PathBuf> {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let above = project.ancestors().skip(1).take(2);
+    let mut folders = above.map(|above| above.join("shared/cases"));
+    let found = folders.find(|folder| folder.is_dir());
+    if found.is_none() {
+        let required = env::var("PETSET_TEST_REQUIRE").unwrap_or_default();
+        assert!(
+            !required.split(',').any(|name| name.trim() == "cases"),
+            "PETSET_TEST_REQUIRE demands cases, but there is no ../shared/cases"
+        );
+        support::skipped("there is no ../shared/cases, so no input of it is run");
+    }
+    found
+}
+
+#[test]
+fn every_file_of_the_folder_is_run_or_listed_with_the_reason_why_not() {
+    let Some(folder) = folder() else { return };
+    let entries = fs::read_dir(folder).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let there: BTreeSet<String> = names.filter(|name| name != "README.md").collect();
+    let left = NOT_BUILT.iter().map(|(file, _)| *file);
+    let mut known = BTreeSet::new();
+    for file in RUN.iter().copied().chain(left) {
+        assert!(known.insert(file.to_owned()), "{file} is listed twice");
+    }
+    assert_eq!(there, known);
+}
