@@ -159,7 +159,10 @@ fn json_objects_marks_and_a_cut_off_end_are_read_and_printed_so_that_they_are_re
 #[test]
 fn a_pet_whose_image_is_unknown_halts_create_and_says_what_to_add() {
     let sandbox = Sandbox::new();
-    let created = sandbox.fails(5, "create web --image example/unknown:v1");
+    let set = fs::read_to_string(support::testdata().join("manifests/one.yaml")).unwrap();
+    let text = set.replace("image: example/serve", "image: example/unknown:v1");
+    let path = sandbox.manifest("set.yaml", &text.replace("command: [serve]", "args: []"));
+    let created = sandbox.fails(5, &format!("create -f {path}"));
     created.says("web-0").says("images.toml");
     sandbox.ok("describe pod web-0").says("images.toml");
     let status = sandbox.status_of("web-0").unwrap();
@@ -168,6 +171,55 @@ fn a_pet_whose_image_is_unknown_halts_create_and_says_what_to_add() {
         "{status}"
     );
     sandbox.ok("delete web --timeout 20s");
+}
+
+#[test]
+fn what_can_never_start_is_refused_at_once_and_nothing_is_made() {
+    let sandbox = Sandbox::new();
+    for (words, why) in [
+        ("-- ./nosuch", "\"./nosuch\": there is no such file"),
+        ("-- nosuchprog", "executable file not found in $PATH"),
+        ("-- ./manifests", "/testdata/manifests\": it is a directory"),
+        ("-- ./manifests/one.yaml", "it is not executable"),
+        ("--dry-run -- ./nosuch", "there is no such file"),
+        ("--image example/unknown:v1", "images.toml"),
+        ("--image Bad:::x -- sleep 9", "couldn't parse image name"),
+    ] {
+        let refused = sandbox.fails(2, &format!("create web {words}"));
+        refused.says("container web cannot start").says(why);
+        refused.says("--allow-missing");
+    }
+    sandbox.ok("get all").says("No resources found");
+    sandbox
+        .ok("create web --dry-run=client -o yaml -- ./nosuch")
+        .says("./nosuch");
+    sandbox.ok("create web -- sleep 1000");
+    sandbox.ok("create web --if-not-exists -- ./nosuch");
+    // Retries that are so far apart never become many.
+    sandbox.settings("[back-off]\nstart = \"1h\"\ncap = \"2h\"\n");
+    sandbox.ok("create two --no-wait --allow-missing -- ./nosuch");
+    sandbox.fails(5, "wait two").says("executing \"./nosuch\"");
+}
+
+#[test]
+fn a_manifest_whose_program_is_missing_ends_create_at_the_second_try() {
+    let sandbox = Sandbox::new();
+    sandbox.settings("[back-off]\nstart = \"1h\"\ncap = \"2h\"\n");
+    let set = fs::read_to_string(support::testdata().join("manifests/one.yaml")).unwrap();
+    let path = sandbox.manifest("set.yaml", &set.replace("[serve]", "[nosuchprog]"));
+    let created = sandbox.fails(5, &format!("create -f {path}"));
+    created.says("executing \"nosuchprog\": executable file not found in $PATH");
+    sandbox.until_pet_is("web-0", "RunContainerError");
+    let pod = sandbox.ok("get pod web-0 -o json").out;
+    let pod: serde_json::Value = serde_json::from_str(&pod).unwrap();
+    let status = &pod["status"]["containerStatuses"][0];
+    assert_eq!(status["restartCount"], 1);
+    assert_eq!(status["lastState"]["terminated"]["reason"], "StartError");
+    let bad = set.replace("example/serve", "Not/An/Image:::x");
+    let path = sandbox.manifest("bad.yaml", &bad.replace("name: web", "name: bad"));
+    let created = sandbox.fails(5, &format!("create -f {path}"));
+    created.says("repository name (An/Image) must be lowercase");
+    assert_eq!(sandbox.status_of("bad-0").unwrap(), "InvalidImageName");
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn a_rollback_happens_although_command_and_supervisor_are_killed() {
 fn a_corrected_template_replaces_the_broken_pet_first() {
     let sandbox = three_servers();
     let lower = sandbox.main("web-0");
-    sandbox.fails(5, "upgrade web --image example/unknown:v2");
+    sandbox.fails(5, "upgrade web --image example/unknown:v2 --allow-missing");
     assert_eq!(sandbox.main("web-0"), lower);
     sandbox.ok("upgrade web --image petset/hello --env COLOUR=green");
     sandbox.ok("rollout status web");
@@ -321,7 +321,7 @@ fn a_strict_set_knows_no_wishes_of_petsets_own() {
     sandbox.fails(2, "upgrade web --env A=1 --canary 1");
     sandbox.fails(2, "restart web --parallel");
     // A broken pet holds up the very template that would mend it, until a user restarts it (C16).
-    sandbox.fails(5, "upgrade web --image nosuch:v1");
+    sandbox.fails(5, "upgrade web --image nosuch:v1 --allow-missing");
     let trapped = sandbox.fails(5, "upgrade web --image petset/hello");
     trapped.says("petset restart web-0");
     sandbox.ok("restart web-0");
@@ -361,7 +361,7 @@ fn a_wait_right_after_a_mend_does_not_end_for_the_old_reason() {
 #[test]
 fn an_upgrade_that_fails_quotes_no_earlier_program_and_names_the_way_back() {
     let sandbox = three_servers();
-    let failed = "upgrade web --image example/unknown:v2";
+    let failed = "upgrade web --image example/unknown:v2 --allow-missing";
     let upgraded = sandbox.fails(5, failed);
     upgraded
         .lacks("listens on")
@@ -388,7 +388,7 @@ fn an_upgrade_that_fails_quotes_no_earlier_program_and_names_the_way_back() {
 #[test]
 fn a_program_that_cannot_start_is_not_told_by_the_last_lines_of_the_one_before() {
     let sandbox = three_servers();
-    let wish = "--on-failure rollback --progress-deadline 1s";
+    let wish = "--allow-missing --on-failure rollback --progress-deadline 1s";
     let upgraded = sandbox.fails(6, &format!("upgrade web {wish} -- /nosuchprog"));
     upgraded
         .says("/nosuchprog")

@@ -60,7 +60,8 @@ fn a_rollout_is_told_from_its_canary_to_its_failure() {
     session.golden("rollout history web", "rollout-history");
     session.golden("rollout history web --revision 2", "rollout-revision");
     session.golden_when_done("rollout promote web", "rollout-promote");
-    let halted = "upgrade web --image example/unknown:v2";
+    session.golden("upgrade web --image example/unknown:v2", "upgrade-refused");
+    let halted = "upgrade web --image example/unknown:v2 --allow-missing";
     session.golden_when_done(halted, "upgrade-halted");
     session.golden("get sts web", "get-halted");
     session.golden_when_done("rollout undo web", "rollout-undo");

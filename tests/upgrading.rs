@@ -56,7 +56,7 @@ fn an_upgrade_that_fails_stops_at_its_first_pet_and_the_way_back_is_open() {
     sandbox
         .ok("create web --replicas 3 --image petset/hello --ready http:/healthz --port http=8080");
     let lower = (sandbox.main("web-0"), sandbox.main("web-1"));
-    let upgraded = sandbox.fails(5, "upgrade web --image example/unknown:v2");
+    let upgraded = sandbox.fails(5, "upgrade web --image example/unknown:v2 --allow-missing");
     upgraded.says("web-2");
     assert_eq!(
         sandbox
@@ -102,6 +102,49 @@ fn the_command_of_a_set_can_be_replaced() {
     sandbox.ok("create -f manifests/one.yaml");
     sandbox.ok("upgrade web -- sh -c 'journal new; exec serve'");
     sandbox.journal_says(&["started web-0", "stopped web-0", "new", "started web-0"]);
+}
+
+#[test]
+fn an_upgrade_that_can_never_start_is_refused_before_a_healthy_pet_stops() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/one.yaml");
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: one}\nspec:\n  containers:\n  \
+               - {name: c, image: petset/hello}\n";
+    sandbox.ok(&format!("apply -f {}", sandbox.manifest("pod.yaml", pod)));
+    let mains = (sandbox.main("web-0"), sandbox.main("one"));
+    let set = fs::read_to_string(support::testdata().join("manifests/one.yaml")).unwrap();
+    let set = sandbox.manifest("set.yaml", &set.replace("[serve]", "[nosuchprog]"));
+    let pod = sandbox.manifest("pod.yaml", &pod.replace("petset/hello", "example/unknown"));
+    for words in [
+        "upgrade web -- ./nosuch".to_owned(),
+        "upgrade web --dry-run -- ./nosuch".to_owned(),
+        "upgrade web --image Bad:::x".to_owned(),
+        format!("upgrade -f {set}"),
+        format!("upgrade --dry-run -f {set}"),
+        format!("apply -f {set}"),
+        format!("apply --dry-run -f {set}"),
+        format!("apply -f {pod}"),
+        format!("apply --dry-run -f {pod}"),
+    ] {
+        sandbox.fails(2, &words).says("cannot start");
+    }
+    sandbox.ok("wait web --for settled");
+    assert_eq!((sandbox.main("web-0"), sandbox.main("one")), mains);
+    let failed = sandbox.fails(5, &format!("apply --allow-missing -f {set}"));
+    failed.says("nosuchprog");
+}
+
+#[test]
+fn an_upgrade_runs_the_program_of_the_directory_in_which_it_was_said() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/one.yaml");
+    sandbox.ok("upgrade web -- ./programs/serve");
+    let program = support::testdata().join("programs/serve");
+    let set = sandbox.ok("get sts web -o json").out;
+    let set: serde_json::Value = serde_json::from_str(&set).unwrap();
+    let command = &set["spec"]["template"]["spec"]["containers"][0]["command"][0];
+    assert_eq!(command.as_str(), program.to_str());
+    assert_eq!(sandbox.count("started web-0"), 2);
 }
 
 #[test]

@@ -17,6 +17,7 @@ use super::shared::metadata;
 use super::shared::preview::DryRunArgs;
 use super::shared::render::{self, Document};
 use super::shared::session::Session;
+use super::shared::startable::MissingArgs;
 use super::shared::waiting::{Goal, WaitArgs};
 use crate::model::ObjectRef;
 use crate::model::object::Object;
@@ -37,6 +38,8 @@ pub(crate) struct ApplyArgs {
     files: FileArgs,
     #[command(flatten)]
     isolation: IsolationArgs,
+    #[command(flatten)]
+    missing: MissingArgs,
     #[command(flatten)]
     dry_run: DryRunArgs,
     #[command(flatten)]
@@ -63,7 +66,7 @@ pub(crate) fn apply(session: &Session, args: &ApplyArgs) -> Result<()> {
     let applied = session.edit("apply", |edit| {
         let mut outcomes = Vec::new();
         for object in &mut objects {
-            let word = put(session, edit, object)?;
+            let word = put(session, edit, object, args.missing)?;
             outcomes.push(format!("{} {word}", files::title(object)));
         }
         Ok(outcomes)
@@ -91,7 +94,10 @@ fn preview(session: &Session, args: &ApplyArgs, objects: &[Object]) -> Result<()
     for object in objects {
         match object {
             Object::StatefulSet(set) => {
-                let (wanted, _) = wanted_set(session, set)?;
+                let (wanted, old) = wanted_set(session, set)?;
+                if let Some(old) = &old {
+                    args.missing.check_set(session, &wanted, Some(old))?;
+                }
                 plans.push(session.plan(wanted, session.store.is_stopped())?);
             }
             Object::Pod(_) => {}
@@ -108,36 +114,51 @@ fn preview(session: &Session, args: &ApplyArgs, objects: &[Object]) -> Result<()
         }
     }
     for pod in files::pods(objects) {
-        plans.push(session.plan_pod(wanted_pod(session, pod)?, session.store.is_stopped())?);
+        let (pod, old) = wanted_pod(session, pod)?;
+        if let Some(old) = &old {
+            args.missing.check_pod(session, &pod, old)?;
+        }
+        plans.push(session.plan_pod(pod, session.store.is_stopped())?);
     }
     args.dry_run.show(plans)
 }
 
-/// Returns a pod as it would be stored once the file is applied.
-fn wanted_pod(session: &Session, given: &Pod) -> Result<Pod> {
+/// Returns a pod as it would be stored once the file is applied, and as it is now.
+fn wanted_pod(session: &Session, given: &Pod) -> Result<(Pod, Option<Pod>)> {
     let ObjectRef { namespace, name } = ObjectRef::of(&given.metadata)?;
     let mut pod = given.clone();
-    if let Some(old) = bare::find(session, &namespace, &name)? {
-        bare::merge(&old, &mut pod)?;
-        pod.metadata.uid = old.metadata.uid;
+    let old = bare::find(session, &namespace, &name)?;
+    if let Some(old) = &old {
+        bare::merge(old, &mut pod)?;
+        pod.metadata.uid.clone_from(&old.metadata.uid);
     }
-    Ok(pod)
+    Ok((pod, old))
 }
 
 /// Stores an object, and returns what became of it.
-fn put(session: &Session, edit: &mut Edit<'_>, object: &mut Object) -> Result<Applied> {
+fn put(
+    session: &Session,
+    edit: &mut Edit<'_>,
+    object: &mut Object,
+    missing: MissingArgs,
+) -> Result<Applied> {
     match object {
-        Object::StatefulSet(set) => put_set(session, edit, set.as_mut()),
+        Object::StatefulSet(set) => put_set(session, edit, set.as_mut(), missing),
         Object::Service(service) => put_object(edit, service.as_mut()),
         Object::ConfigMap(map) => put_object(edit, map.as_mut()),
         Object::Secret(secret) => put_object(edit, secret.as_mut()),
         Object::PersistentVolumeClaim(claim) => put_object(edit, claim.as_mut()),
-        Object::Pod(pod) => bare::apply(session, edit, pod.as_mut()),
+        Object::Pod(pod) => bare::apply(session, edit, pod.as_mut(), missing),
         Object::Endpoints(_) | Object::ControllerRevision(_) => Ok(Applied::Unchanged),
     }
 }
 
-fn put_set(session: &Session, edit: &mut Edit<'_>, set: &mut StatefulSet) -> Result<Applied> {
+fn put_set(
+    session: &Session,
+    edit: &mut Edit<'_>,
+    set: &mut StatefulSet,
+    missing: MissingArgs,
+) -> Result<Applied> {
     let (wanted, old) = wanted_set(session, set)?;
     *set = wanted;
     let word = match &old {
@@ -147,8 +168,9 @@ fn put_set(session: &Session, edit: &mut Edit<'_>, set: &mut StatefulSet) -> Res
             Applied::Created
         }
         Some(old) if is_same(old, set) => return Ok(Applied::Unchanged),
-        Some(_) => {
+        Some(old) => {
             isolation::refuse_host_paths_of(set)?;
+            missing.check_set(session, set, Some(old))?;
             Applied::Configured
         }
     };
@@ -205,7 +227,7 @@ pub(crate) fn diff(session: &Session, args: &DiffArgs) -> Result<()> {
             Object::ConfigMap(map) => live_and_given(&session.store, map.as_ref())?,
             Object::Secret(secret) => live_and_given(&session.store, secret.as_ref())?,
             Object::PersistentVolumeClaim(claim) => live_and_given(&session.store, claim.as_ref())?,
-            Object::Pod(pod) => live_and_given(&session.store, &wanted_pod(session, pod)?)?,
+            Object::Pod(pod) => live_and_given(&session.store, &wanted_pod(session, pod)?.0)?,
             Object::Endpoints(_) | Object::ControllerRevision(_) => continue,
         };
         differs |= show(&files::title(object), live.as_ref(), &given)?;

@@ -16,6 +16,7 @@ use super::shared::metadata;
 use super::shared::preview::{DryRun, show_json, show_text};
 use super::shared::render::{self, Format};
 use super::shared::session::Session;
+use super::shared::startable::MissingArgs;
 use super::shared::waiting::{Goal, WaitArgs};
 use crate::manifest;
 use crate::manifest::CreateOptions;
@@ -100,9 +101,22 @@ struct GeneratedSetArgs {
     /// Start and stop all pets at the same time instead of in order
     #[arg(long)]
     parallel: bool,
+    #[command(flatten)]
+    missing: MissingArgs,
     /// Program to run in each pet, with its arguments
     #[arg(last = true, value_name = "CMD")]
     command: Vec<String>,
+}
+
+impl Args {
+    /// Returns whether this is a dry run that prints the objects instead of the steps.
+    fn prints_objects(&self) -> bool {
+        match (self.output, self.dry_run) {
+            (None | Some(Format::Wide), _) | (_, None) => false,
+            (Some(Format::Json), Some(DryRun::Plan)) => false,
+            (Some(_), Some(_)) => true,
+        }
+    }
 }
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
@@ -118,8 +132,9 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     loaded.warn(decision.is_ok() && isolation::are_isolated(&mut decided));
     loaded.check(session)?;
     let decision = decision?;
-    if let Some(dry_run) = args.dry_run {
-        return preview(session, args, dry_run, objects);
+    refuse_what_cannot_start(session, args, &decided)?;
+    if args.dry_run.is_some() {
+        return preview(session, args, objects);
     }
     let goals = create_all(session, args, decided)?;
     decision.conclude(session);
@@ -133,6 +148,22 @@ fn load(session: &Session, args: &Args) -> Result<Loaded> {
     };
     let generated = manifest::generate(name, &session.namespace, &options(&args.generated))?;
     Ok(Loaded::generated(generated))
+}
+
+/// Refuses a set of the command line that can never start. A manifest is taken as on a cluster, and
+/// so is a set that is only to be printed as one.
+fn refuse_what_cannot_start(session: &Session, args: &Args, objects: &[Object]) -> Result<()> {
+    if args.name.is_none() || args.prints_objects() {
+        return Ok(());
+    }
+    for set in files::sets(objects) {
+        let ObjectRef { namespace, name } = ObjectRef::of(&set.metadata)?;
+        let old: Option<StatefulSet> = session.store.find(&namespace, &name)?;
+        if old.is_none() {
+            args.generated.missing.check_set(session, set, None)?;
+        }
+    }
+    Ok(())
 }
 
 /// Stores the objects and prints them. Returns what to wait for.
@@ -158,10 +189,9 @@ fn create_all(session: &Session, args: &Args, mut objects: Vec<Object>) -> Resul
 }
 
 /// Prints the objects that would be created, or the steps that would follow.
-fn preview(session: &Session, args: &Args, dry_run: DryRun, objects: Vec<Object>) -> Result<()> {
-    match (args.output, dry_run) {
-        (Some(Format::Json), DryRun::Plan) | (None | Some(Format::Wide), _) => {}
-        (Some(format), _) => return files::show_all(&objects, format),
+fn preview(session: &Session, args: &Args, objects: Vec<Object>) -> Result<()> {
+    if let Some(format) = args.output.filter(|_| args.prints_objects()) {
+        return files::show_all(&objects, format);
     }
     let mut previews = Vec::new();
     let mut others = Vec::new();

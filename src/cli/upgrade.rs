@@ -7,7 +7,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use k8s_openapi::api::apps::v1::StatefulSet;
 
 use super::shared::files::{self, FileArgs};
-use super::shared::isolation;
+use super::shared::isolation::{self, absolute_program};
 use super::shared::merge::merged;
 use super::shared::metadata;
 use super::shared::names::{SetRef, named};
@@ -15,6 +15,7 @@ use super::shared::preview::DryRunArgs;
 use super::shared::render;
 use super::shared::rollout_notes::{held_note, say_if_on_delete};
 use super::shared::session::{Session, say};
+use super::shared::startable::MissingArgs;
 use super::shared::waiting::{Goal, WaitArgs};
 use crate::manifest;
 use crate::model::object::Object;
@@ -56,6 +57,8 @@ pub(crate) struct Args {
     change: TemplateArgs,
     #[command(flatten)]
     roll: RollArgs,
+    #[command(flatten)]
+    missing: MissingArgs,
     #[command(flatten)]
     dry_run: DryRunArgs,
     #[command(flatten)]
@@ -158,8 +161,8 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
         return preview(session, args);
     }
     let sets = match args.set_name()? {
-        Some(name) => vec![change(session, name, &args.change, &args.roll)?],
-        None => replace(session, &args.files, &args.roll)?,
+        Some(name) => vec![change(session, name, args)?],
+        None => replace(session, args)?,
     };
     for set in &sets {
         let name = set.metadata.name.as_deref().unwrap_or_default();
@@ -182,7 +185,7 @@ fn say_if_held(session: &Session, set: &StatefulSet) -> Result<()> {
 fn preview(session: &Session, args: &Args) -> Result<()> {
     if let Some(name) = args.set_name()? {
         return session.preview(name, &args.dry_run, |set| {
-            args.change.make(session, set)?;
+            args.change.make(session, set, args.missing)?;
             args.roll.write_to(session, set)
         });
     }
@@ -192,6 +195,7 @@ fn preview(session: &Session, args: &Args) -> Result<()> {
         let old: Option<StatefulSet> = session.store.find(&namespace, &name)?;
         let old = old.ok_or_else(|| session.not_found("statefulsets.apps", name.as_str()))?;
         let mut set = merged(session, &old, new, true)?;
+        args.missing.check_set(session, &set, Some(&old))?;
         args.roll.write_to(session, &mut set)?;
         plans.push(session.plan(set, session.store.is_stopped())?);
     }
@@ -207,7 +211,12 @@ impl TemplateArgs {
     }
 
     /// Changes the set as the options say.
-    fn make(&self, session: &Session, set: &mut StatefulSet) -> Result<(), Problem> {
+    fn make(
+        &self,
+        session: &Session,
+        set: &mut StatefulSet,
+        missing: MissingArgs,
+    ) -> Result<(), Problem> {
         let old = set.clone();
         let name = set.metadata.name.clone().unwrap_or_default();
         if self.is_empty() {
@@ -229,25 +238,21 @@ impl TemplateArgs {
             set_partition(set, partition)?;
         }
         if !self.command.is_empty() {
-            set_command(set, container, &self.command)?;
+            set_command(set, container, &absolute_program(self.command.clone()))?;
         }
         match session.is_strict(set) {
-            true => manifest::check_update(&old, set, true),
-            false => manifest::check(set),
+            true => manifest::check_update(&old, set, true)?,
+            false => manifest::check(set)?,
         }
+        missing.check_set(session, set, Some(&old))
     }
 }
 
-fn change(
-    session: &Session,
-    name: &SetName,
-    args: &TemplateArgs,
-    roll: &RollArgs,
-) -> Result<StatefulSet> {
+fn change(session: &Session, name: &SetName, args: &Args) -> Result<StatefulSet> {
     let edited = session.edit_set("upgrade", name, |set| {
         let before = set.spec.clone();
-        args.make(session, set)?;
-        roll.write_to(session, set)?;
+        args.change.make(session, set, args.missing)?;
+        args.roll.write_to(session, set)?;
         Ok(set.spec == before)
     });
     let (set, unchanged) = edited.with_context(|| format!("cannot upgrade {name}"))?;
@@ -260,8 +265,8 @@ fn change(
 }
 
 /// Replaces the stored objects by those of the files.
-fn replace(session: &Session, args: &FileArgs, roll: &RollArgs) -> Result<Vec<StatefulSet>> {
-    let objects = files::read(session, &args.filename)?;
+fn replace(session: &Session, args: &Args) -> Result<Vec<StatefulSet>> {
+    let objects = files::read(session, &args.files.filename)?;
     if files::sets(&objects).next().is_none() {
         let message = "no StatefulSet in the given files";
         return Err(Problem::invalid(message).into());
@@ -270,7 +275,7 @@ fn replace(session: &Session, args: &FileArgs, roll: &RollArgs) -> Result<Vec<St
         let mut sets = Vec::new();
         for object in &objects {
             match object {
-                Object::StatefulSet(set) => sets.push(replace_set(session, edit, set, roll)?),
+                Object::StatefulSet(set) => sets.push(replace_set(session, edit, set, args)?),
                 Object::Service(service) => replace_object(edit, service.as_ref())?,
                 Object::ConfigMap(map) => replace_object(edit, map.as_ref())?,
                 Object::Secret(secret) => replace_object(edit, secret.as_ref())?,
@@ -291,7 +296,7 @@ fn replace_set(
     session: &Session,
     edit: &mut Edit<'_>,
     new: &StatefulSet,
-    roll: &RollArgs,
+    args: &Args,
 ) -> Result<StatefulSet> {
     let ObjectRef { namespace, name } = ObjectRef::of(&new.metadata)?;
     let found: Option<StatefulSet> = edit.find(&namespace, &name)?;
@@ -306,8 +311,9 @@ fn replace_set(
     }
     let mut set = merged(session, &old, new, true)?;
     isolation::refuse_host_paths_of(&set)?;
+    args.missing.check_set(session, &set, Some(&old))?;
     let before = set.spec.clone();
-    roll.write_to(session, &mut set)?;
+    args.roll.write_to(session, &mut set)?;
     if set.spec != before && before == old.spec {
         set.metadata.generation = old.metadata.generation.map(|of| of + 1);
     }

@@ -15,7 +15,7 @@ mod reference;
 pub use catalogue::Catalogue;
 pub use explain::{Explained, KnownImage, Looked};
 pub use launch::{Disk, ImageLaunch};
-pub use reference::Reference;
+pub use reference::{Reference, reference_fault};
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,16 @@
 //! Facts about a pod: the set that controls it, and whether it is ready.
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition, PodStatus};
+use k8s_openapi::api::core::v1::{
+    ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodStatus,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 /// A container that was restarted so often in vain will not mend itself (31 s with the default
 /// back-off).
 const HOPELESS_RESTARTS: i32 = 6;
+
+/// The reason of a run whose program could not even be started.
+pub(crate) const START_ERROR: &str = "StartError";
 
 /// Returns the owner that controls an object, if there is one.
 pub(crate) fn controller_of(meta: &ObjectMeta) -> Option<&OwnerReference> {
@@ -42,10 +47,26 @@ pub(crate) fn is_hopeless(container: &ContainerStatus) -> bool {
     let state = container.state.as_ref();
     let waiting = state.and_then(|state| state.waiting.as_ref());
     match waiting.and_then(|waiting| waiting.reason.as_deref()) {
-        Some("CrashLoopBackOff") => container.restart_count >= HOPELESS_RESTARTS,
+        Some("CrashLoopBackOff") => {
+            container.restart_count >= HOPELESS_RESTARTS || cannot_start(container)
+        }
+        Some("RunContainerError") => cannot_start(container),
         Some(
             "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "CreateContainerConfigError",
         ) => true,
         _ => false,
     }
+}
+
+/// Returns whether a container could not be started, and not at the second try either: the first
+/// may have come too early, or when the machine was short of something.
+fn cannot_start(container: &ContainerStatus) -> bool {
+    let last = container.last_state.as_ref();
+    let last = last.and_then(|state| state.terminated.as_ref());
+    last.is_some_and(is_start_error) && container.restart_count > 0
+}
+
+/// Returns whether a program was not even there to run, so that its exit code says nothing.
+pub(crate) fn is_start_error(end: &ContainerStateTerminated) -> bool {
+    end.reason.as_deref() == Some(START_ERROR)
 }

@@ -16,9 +16,9 @@ use super::isolation::{self, UserNamespace};
 use super::user;
 use super::userns_helper;
 use super::volumes::{self, PreparedVolumes};
-use crate::model::environment::{self, PetsetVariables, Sources};
+use crate::model::environment::{self, Environment, PetsetVariables, Sources};
 use crate::model::fields::Capacity;
-use crate::model::image::ImageLaunch as Image;
+use crate::model::image::{ImageLaunch as Image, reference_fault};
 use crate::model::kind::ObjectKind;
 use crate::model::lifecycle::Failure;
 use crate::model::pod::set_of;
@@ -113,14 +113,7 @@ impl Supplies {
         let Some(volumes) = &self.volumes else {
             return Err(Failure::Config("the volumes are not in place".to_owned()));
         };
-        let mut image = self
-            .resolve(container)
-            .map_err(|problem| Failure::Image(problem.message))?;
-        if image.rootfs.is_some() && !self.full {
-            let name = container.image.as_deref().unwrap_or_default();
-            let fault = format!("image {name:?} has a rootfs, which needs isolation full");
-            return Err(Failure::Image(fault));
-        }
+        let mut image = self.image_of(container)?;
         let (container, brought) = self.unpack(pod, container, &mut image)?;
         let container = &container;
         let sources = match fresh {
@@ -128,17 +121,9 @@ impl Supplies {
             None => self.sources(pod).map_err(bad_config)?,
         };
         let bad = bad_config;
-        let own = PetsetVariables {
-            state_dir: self.store.layout().root(),
-            petset: &self.program,
-            cluster_domain: &self.store.settings().cluster_domain,
-            replicas: self.replicas(pod),
-            mounts: &volumes.variables(container).map_err(bad)?,
-            inherited: &self.inherited,
-            capacity: self.capacity,
-        };
-        let made = environment::for_container(pod, container, &sources, &own, &image);
-        let mut made = made.map_err(|fault| Failure::Config(fault.message))?;
+        let mounts = volumes.variables(container).map_err(bad)?;
+        let made = self.environment(pod, container, &sources, &mounts, &image);
+        let mut made = made.map_err(bad)?;
         let lookup = |name: &str| made.lookup(name).map(str::to_owned);
         let mounted = volumes.for_container(container, &lookup, image.cwd.as_deref());
         let mounted = mounted.map_err(bad)?;
@@ -159,6 +144,51 @@ impl Supplies {
                 .map_err(bad_config)?;
         }
         Ok(Prepared { launch, warnings })
+    }
+
+    /// Returns what a container's image is on this machine.
+    pub(super) fn image_of(&self, container: &core::Container) -> Result<Image, Failure> {
+        let name = container.image.as_deref().unwrap_or_default();
+        let image = self.resolve(container);
+        let image = image.map_err(|problem| match reference_fault(name) {
+            None => Failure::Image(problem.message),
+            Some(_) => Failure::ImageName(problem.message),
+        })?;
+        if image.rootfs.is_some() && !self.full {
+            let fault = format!("image {name:?} has a rootfs, which needs isolation full");
+            return Err(Failure::Image(fault));
+        }
+        Ok(image)
+    }
+
+    /// Makes the environment of a container; `mounts` are the variables of its volumes.
+    pub(super) fn environment(
+        &self,
+        pod: &core::Pod,
+        container: &core::Container,
+        sources: &Sources,
+        mounts: &[(String, String)],
+        image: &Image,
+    ) -> Result<Environment, Problem> {
+        let own = PetsetVariables {
+            state_dir: self.store.layout().root(),
+            petset: &self.program,
+            cluster_domain: &self.store.settings().cluster_domain,
+            replicas: self.replicas(pod),
+            mounts,
+            inherited: &self.inherited,
+            capacity: self.capacity,
+        };
+        environment::for_container(pod, container, sources, &own, image)
+    }
+
+    /// Looks for programs in the folders of another PATH too.
+    pub(super) fn search_also(&mut self, path: &str) {
+        for (name, value) in &mut self.inherited {
+            if name == "PATH" {
+                *value = format!("{value}:{path}");
+            }
+        }
     }
 
     /// Writes the files of the image; returns the container with the image's defaults.

@@ -16,6 +16,7 @@ mod logs;
 mod probes;
 mod rlimit_mark;
 mod spawn;
+mod startable;
 mod tree;
 mod url;
 mod user;
@@ -37,6 +38,7 @@ use crate::model::environment::POD_UID_VARIABLE;
 use crate::role::{self, Role};
 use crate::store::{Layout, PetLayout, Store};
 
+pub(crate) use startable::Foresight;
 pub(crate) use userns_helper::run as run_inside;
 
 /// The exit code of a runner whose pet has a runner already.

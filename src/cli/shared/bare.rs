@@ -8,6 +8,7 @@ use super::isolation;
 use super::metadata;
 use super::render;
 use super::session::Session;
+use super::startable::MissingArgs;
 use super::waiting::{Goal, WaitArgs};
 use crate::manifest;
 use crate::model::bare::{is_bare, wanted_of};
@@ -86,7 +87,12 @@ pub(crate) fn create(
 }
 
 /// Creates a pod, or changes the fields of it that may change.
-pub(crate) fn apply(session: &Session, edit: &mut Edit<'_>, pod: &mut Pod) -> Result<Applied> {
+pub(crate) fn apply(
+    session: &Session,
+    edit: &mut Edit<'_>,
+    pod: &mut Pod,
+    missing: MissingArgs,
+) -> Result<Applied> {
     let ObjectRef { namespace, name } = ObjectRef::of(&pod.metadata)?;
     let Some(old) = find(session, &namespace, &name)? else {
         return create(session, edit, pod, false);
@@ -97,6 +103,7 @@ pub(crate) fn apply(session: &Session, edit: &mut Edit<'_>, pod: &mut Pod) -> Re
         *pod = old;
         return Ok(Applied::Unchanged);
     }
+    missing.check_pod(session, pod, &old)?;
     metadata::keep_identity(&old.metadata, &mut pod.metadata);
     let changed = pod.spec != old.spec;
     pod.metadata.generation = old.metadata.generation.map(|of| of + i64::from(changed));

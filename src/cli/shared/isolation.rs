@@ -243,7 +243,7 @@ pub(crate) fn absolute_program(mut command: Vec<String>) -> Vec<String> {
     let here = std::env::current_dir();
     if let (Some(program), Ok(here)) = (command.first_mut(), here) {
         let path = here.join(program.as_str());
-        if program.contains('/') && !program.starts_with('/') && path.is_file() {
+        if program.contains('/') && !program.starts_with('/') && path.exists() {
             let plain = path.components().collect::<std::path::PathBuf>();
             *program = plain.display().to_string();
         }

@@ -29,6 +29,7 @@ pub(super) mod resolve;
 pub(super) mod rollout_notes;
 pub(super) mod session;
 pub(super) mod sort;
+pub(super) mod startable;
 pub(super) mod stopped;
 pub(super) mod volumes;
 pub(super) mod waiting;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::entries::{Book, ImageEntry, built_in};
 use super::fill::{self, FoundEntry, words};
 use super::launch::{Disk, ImageLaunch};
-use super::reference::{Reference, fit};
+use super::reference::{Reference, fit, reference_fault};
 use crate::problem::Problem;
 
 /// All that is known about images, most important file first.
@@ -53,6 +53,10 @@ impl Catalogue {
         let reference = Reference::new(image);
         if let Some(launch) = self.look_in_books(image, &reference, command, args, disk)? {
             return Ok(launch);
+        }
+        if let Some(fault) = reference_fault(image) {
+            let message = format!("couldn't parse image name {image:?}: {fault}");
+            return Err(Problem::invalid(message));
         }
         let built_in = built_in(&reference)?;
         if let Some((key, entry)) = &built_in {
@@ -135,7 +139,7 @@ impl Catalogue {
     }
 
     fn unknown(&self, image: &str, reference: &Reference<'_>) -> Problem {
-        let name = reference.name();
+        let (image, name) = (without_digest(image), reference.name());
         let file = self.own_file.display();
         let message = format!(
             "no image {image:?} on this machine, and the manifest gives no command; \
@@ -146,6 +150,7 @@ impl Catalogue {
 
     fn no_program(&self, image: &str, found: &FoundEntry<'_>) -> Problem {
         let (key, file) = (&found.key, self.file_of(found));
+        let image = without_digest(image);
         let message = format!(
             "image {image:?} names no program, and the manifest gives no command; \
              add an entrypoint below [{key:?}] in {file}, for example:\n\
@@ -157,7 +162,7 @@ impl Catalogue {
 
     fn incomplete(&self, image: &str, found: &FoundEntry<'_>, faults: &[String]) -> Problem {
         let (key, file) = (&found.key, self.file_of(found));
-        let faults = faults.join(", ");
+        let (image, faults) = (without_digest(image), faults.join(", "));
         let message = match found.book {
             Some(_) => format!(
                 "image {image:?} is [{key:?}] in {file}, but {faults}; \
@@ -177,6 +182,11 @@ impl Catalogue {
         let file = found.book.unwrap_or(&self.own_file);
         file.display().to_string()
     }
+}
+
+/// The digest is long, and the entry is the same without it; who shows the fault names it once.
+fn without_digest(image: &str) -> &str {
+    image.split_once('@').map_or(image, |(name, _)| name)
 }
 
 fn example(entry: &ImageEntry) -> &str {

@@ -67,7 +67,8 @@ impl ImageLaunch {
     }
 
     /// Returns whether a program is a script of the image's own entry.
-    pub(super) fn brings(&self, program: &str) -> bool {
+    #[must_use]
+    pub fn brings(&self, program: &str) -> bool {
         // One that takes its directory from PATH wraps the program of the same name.
         let is_own = |(name, text): &(String, String)| name == program && !text.contains(UNWRAP);
         self.bin.iter().any(is_own) || self.files.iter().any(|(path, _)| path == program)

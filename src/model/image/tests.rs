@@ -161,6 +161,7 @@ fn a_command_replaces_entrypoint_and_arguments_and_arguments_replace_arguments()
 #[expect(clippy::too_many_lines, reason = "a table of images")]
 fn a_built_in_server_takes_options_or_a_command_of_its_own() {
     let catalogue = catalogue(&[]);
+    let pinned = format!("memcached@sha256:{}", "1".repeat(64));
     let cases = [
         ("redis:7", "", "as user: redis-server"),
         ("redis:7", "--port 1", "as user: redis-server --port 1"),
@@ -177,7 +178,7 @@ fn a_built_in_server_takes_options_or_a_command_of_its_own() {
             "as user: redis-server",
         ),
         ("valkey/valkey:8", "", "as user: valkey-server"),
-        ("memcached@sha256:12", "-m 64", "as user: memcached -m 64"),
+        (&pinned, "-m 64", "as user: memcached -m 64"),
         ("nginx:1.27", "", "script: nginx nginx -g daemon off;"),
         (
             "k8s.gcr.io/nginx-slim:0.8",
@@ -466,6 +467,84 @@ fn what_cannot_be_run_says_what_to_add_to_which_file() {
     );
     let error = resolve(&catalogue, "postgres:16", "", "", &["sh", "postgres"]).unwrap_err();
     assert!(error.contains("\"initdb\" is not on PATH"), "{error}");
+}
+
+#[test]
+fn a_fault_of_an_image_does_not_repeat_its_digest() {
+    let catalogue = catalogue(&[(OWN, "[\"half\"]\nenv = { A = \"b\" }")]);
+    let digest = format!("@sha256:{}", "a".repeat(64));
+    for image in ["corp/x:1", "redis:7", "half"] {
+        let error = resolve(&catalogue, &format!("{image}{digest}"), "", "", &[]).unwrap_err();
+        assert!(error.contains(&format!("image {image:?} ")), "{error}");
+        assert!(!error.contains("sha256"), "{error}");
+    }
+}
+
+#[test]
+fn a_name_that_no_image_can_have_is_none_unless_an_entry_has_it() {
+    let catalogue = catalogue(&[(OWN, "[\"Own\"]\nentrypoint = [\"serve\"]")]);
+    let error = resolve(&catalogue, "Not/An/Image:::x", "serve", "", &[]).unwrap_err();
+    let why = "invalid reference format: repository name (An/Image) must be lowercase";
+    assert_eq!(
+        error,
+        format!("couldn't parse image name \"Not/An/Image:::x\": {why}")
+    );
+    let own = resolve(&catalogue, "Own", "", "", &["serve"]).unwrap();
+    assert_eq!(own.argv, ["serve"]);
+}
+
+#[test]
+fn what_a_container_runtime_takes_for_a_reference_is_one() {
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let good = [
+        "x",
+        "busybox:1",
+        "library/busybox:1.36-uclibc_2",
+        "localhost/a",
+        "Registry.example:5000/a/b__c/d-e.f:V1",
+        "[::1]:5000/a",
+        "nowhere.invalid/no/such-thing",
+        "a---b",
+    ];
+    for text in good {
+        assert_eq!(reference_fault(text), None, "{text}");
+        let full = format!("{text}@{digest}");
+        assert_eq!(reference_fault(&full), None, "{full}");
+    }
+    let long_tag = format!("x:{}", "a".repeat(129));
+    let bad = [
+        "",
+        "a b",
+        "x:",
+        ":x",
+        "a/",
+        "/a",
+        "a//b",
+        "a..b",
+        "a___b",
+        "-a",
+        "a.",
+        "x:.a",
+        "x:a/b",
+        "x@sha256:12",
+        "x@",
+        "{{ .values.image }}",
+        "$(image)",
+        "host.example:port/a",
+        "http://host/a",
+        &long_tag,
+    ];
+    for text in bad {
+        assert_eq!(
+            reference_fault(text).as_deref(),
+            Some("invalid reference format"),
+            "{text}"
+        );
+    }
+    for (text, name) in [("Nginx", "Nginx"), ("a/B:1", "a/B"), ("Team/App", "App")] {
+        let why = format!("invalid reference format: repository name ({name}) must be lowercase");
+        assert_eq!(reference_fault(text), Some(why), "{text}");
+    }
 }
 
 #[test]

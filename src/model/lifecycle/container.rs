@@ -10,6 +10,7 @@ use super::event::Failure;
 use super::probe::{Probe, ProbeKind};
 use super::run::{Ended, Run, start_error};
 use crate::model::BackOff;
+use crate::model::pod::is_start_error;
 
 /// The role of a container in its pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,9 @@ pub(super) enum Wait {
     /// Its turn has not come.
     Turn,
     Image {
+        message: String,
+    },
+    ImageName {
         message: String,
     },
     Config {
@@ -278,6 +282,9 @@ impl Container {
             Failure::Image(message) => Wait::Image {
                 message: message.clone(),
             },
+            Failure::ImageName(_) => Wait::ImageName {
+                message: self.failure_words(failure),
+            },
             Failure::Config(message) => Wait::Config {
                 message: message.clone(),
             },
@@ -297,6 +304,10 @@ impl Container {
             Failure::Image(message) => {
                 format!("Failed to pull image \"{}\": {message}", self.image)
             }
+            Failure::ImageName(message) => format!(
+                "Failed to apply default image tag \"{}\": {message}",
+                self.image
+            ),
             Failure::Config(message) | Failure::Launch(message) => format!("Error: {message}"),
         }
     }
@@ -365,18 +376,25 @@ impl Container {
         }
     }
 
-    /// Returns when the reason for waiting turns from `ErrImagePull` to `ImagePullBackOff`.
+    /// Returns why the last run could not begin, if it could not.
+    pub(super) fn start_fault(&self) -> Option<&str> {
+        let last = self.last.as_ref().filter(|last| is_start_error(last))?;
+        last.message.as_deref()
+    }
+
+    /// Returns when the reason for waiting turns from the failure to the back-off: from
+    /// `ErrImagePull` to `ImagePullBackOff`, from `RunContainerError` to `CrashLoopBackOff`.
     pub(super) fn next_turn(&self, now: Duration) -> Duration {
         let State::Waiting { why, since, until } = &self.state else {
             return Duration::MAX;
         };
         let turn = halfway(*since, *until);
-        match why {
-            Wait::Image { .. } if turn > now => turn,
-            Wait::Image { .. } | Wait::Turn | Wait::Config { .. } | Wait::CrashLoop { .. } => {
-                *until
-            }
-        }
+        let turns = match why {
+            Wait::Image { .. } => true,
+            Wait::CrashLoop { .. } => self.start_fault().is_some(),
+            Wait::Turn | Wait::ImageName { .. } | Wait::Config { .. } => false,
+        };
+        if turns && turn > now { turn } else { *until }
     }
 
     pub(super) fn is_being_started(&self) -> bool {

@@ -45,6 +45,8 @@ impl Exit {
 pub enum Failure {
     /// Its image cannot be resolved: `ErrImagePull`, then `ImagePullBackOff`.
     Image(String),
+    /// Its image's name is none: `InvalidImageName`.
+    ImageName(String),
     /// Its environment cannot be made: `CreateContainerConfigError`.
     Config(String),
     /// Its process cannot be made: exit code 128, `StartError`.

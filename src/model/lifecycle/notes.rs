@@ -92,7 +92,15 @@ impl PodMachine {
         if let Some(ended) = ended {
             self.conclude(place, ended);
         }
-        self.report(true, "Failed", message);
+        match failure {
+            Failure::Image(_) | Failure::Config(_) | Failure::Launch(_) => {
+                self.report(true, "Failed", message);
+            }
+            Failure::ImageName(_) => {
+                self.report(true, "InspectFailed", message);
+                self.report(true, "Failed", "Error: InvalidImageName".to_owned());
+            }
+        }
     }
 
     pub(super) fn note_ended(
@@ -281,7 +289,9 @@ impl PodMachine {
         for container in &mut self.containers {
             if let State::Waiting { why, until, .. } = &mut container.state {
                 match why {
-                    Wait::Image { .. } | Wait::Config { .. } => *until = now,
+                    Wait::Image { .. } | Wait::ImageName { .. } | Wait::Config { .. } => {
+                        *until = now;
+                    }
                     Wait::Turn | Wait::CrashLoop { .. } => {}
                 }
             }

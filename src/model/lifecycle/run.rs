@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::clock::Now;
 use super::event::{Action, ContainerIndex, Exit};
+use crate::model::pod::START_ERROR;
 
 /// A run that is over.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,7 +106,7 @@ pub(super) fn start_error(message: &str, now: Now) -> Ended {
         exit_code: 128,
         finished_at: Some(Time(now.wall)),
         message: Some(message.to_owned()),
-        reason: Some("StartError".to_owned()),
+        reason: Some(START_ERROR.to_owned()),
         started_at: Some(Time(Timestamp::UNIX_EPOCH)),
         ..Default::default()
     };

@@ -81,6 +81,7 @@ impl PodMachine {
         };
         let (reason, message) = match why {
             Wait::Turn => (turn, self.unmounted.clone()),
+            Wait::ImageName { message } => ("InvalidImageName", Some(message.clone())),
             Wait::Config { message } => ("CreateContainerConfigError", Some(message.clone())),
             Wait::Image { message } if self.now.mono < halfway(since, until) => {
                 ("ErrImagePull", Some(message.clone()))
@@ -89,20 +90,30 @@ impl PodMachine {
                 let words = format!("Back-off pulling image \"{}\": {message}", container.image);
                 ("ImagePullBackOff", Some(words))
             }
-            Wait::CrashLoop { delay } => (
-                "CrashLoopBackOff",
-                Some(format!(
-                    "back-off {} restarting failed container={} pod={}",
-                    words(*delay),
-                    container.name,
-                    self.title
-                )),
-            ),
+            Wait::CrashLoop { delay } => {
+                let fault = container.start_fault();
+                match fault.filter(|_| self.now.mono < halfway(since, until)) {
+                    Some(fault) => ("RunContainerError", Some(fault.to_owned())),
+                    None => (
+                        "CrashLoopBackOff",
+                        Some(self.back_off_words(container, *delay)),
+                    ),
+                }
+            }
         };
         core::ContainerStateWaiting {
             message,
             reason: Some(reason.to_owned()),
         }
+    }
+
+    fn back_off_words(&self, container: &Container, delay: Duration) -> String {
+        format!(
+            "back-off {} restarting failed container={} pod={}",
+            words(delay),
+            container.name,
+            self.title
+        )
     }
 
     fn phase(&self) -> &'static str {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
 use serde_json::{Value, json};
 
 use super::*;
@@ -152,11 +152,15 @@ impl Story {
         (pause, self.tell(PodEvent::Tick))
     }
 
-    fn shown(&self, name: &str) -> Shown {
+    fn container(&self, name: &str) -> &ContainerStatus {
         let status = self.pet.status();
         let inits = status.init_container_statuses.iter().flatten();
         let mut all = inits.chain(status.container_statuses.iter().flatten());
-        let found = all.find(|it| it.name == name).unwrap();
+        all.find(|it| it.name == name).unwrap()
+    }
+
+    fn shown(&self, name: &str) -> Shown {
+        let found = self.container(name);
         let state = found.state.clone().unwrap();
         let waiting = state.waiting.clone();
         let word = match (&state.waiting, &state.running, &state.terminated) {

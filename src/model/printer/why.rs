@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
 use super::{
     InitStep, is_running, is_sidecar, ready_counts, reason_of, terminated, unfinished_init, waiting,
 };
-use crate::model::pod::{is_hopeless, is_true};
+use crate::model::pod::{is_hopeless, is_start_error, is_true};
 
 /// The longest words of a probe that a sentence holds.
 const LONG: usize = 200;
@@ -228,8 +228,9 @@ fn why_waiting(container: &ContainerStatus, waiting: &ContainerStateWaiting) -> 
     let first_line = first_line.trim_end_matches(", for example:");
     match reason_of(waiting) {
         Some("CrashLoopBackOff") => WaitCause::Named(backing_off(container, message)),
+        Some("RunContainerError") => WaitCause::Named(first_line.to_owned()),
         Some("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName") => {
-            WaitCause::Cause(format!("image {}: {first_line}", container.image))
+            WaitCause::Cause(image_fault(&container.image, first_line))
         }
         None | Some("PodInitializing" | "ContainerCreating") => {
             WaitCause::State(match first_line {
@@ -239,6 +240,21 @@ fn why_waiting(container: &ContainerStatus, waiting: &ContainerStateWaiting) -> 
         }
         Some(reason) if first_line.is_empty() => WaitCause::Named(reason.to_owned()),
         Some(reason) => WaitCause::Named(format!("{reason}: {first_line}")),
+    }
+}
+
+/// Says what is wrong with an image, which is named once: its digest alone may fill a line.
+fn image_fault(image: &str, message: &str) -> String {
+    let again = [
+        format!("Back-off pulling image \"{image}\": "),
+        format!("Failed to apply default image tag \"{image}\": "),
+    ];
+    let mut again = again.iter();
+    let cause = again.find_map(|again| message.strip_prefix(again.as_str()));
+    let cause = cause.unwrap_or(message);
+    match cause.contains(&format!("\"{image}\"")) {
+        true => cause.to_owned(),
+        false => format!("image {image}: {cause}"),
     }
 }
 
@@ -252,18 +268,13 @@ fn backing_off(container: &ContainerStatus, message: &str) -> String {
     };
     let last = container.last_state.as_ref();
     let last = last.and_then(|state| state.terminated.as_ref());
-    match last.and_then(|end| end.message.as_deref().filter(|_| is_unstarted(end))) {
+    match last.and_then(|end| end.message.as_deref().filter(|_| is_start_error(end))) {
         Some(cause) => format!("{delay} after {cause}"),
         None => {
             let cause = last.map(|end| format!(" after {}", end_text(end)));
             format!("{delay} restarting{}", cause.unwrap_or_default())
         }
     }
-}
-
-/// Returns whether a program was not even there to run, so that its exit code says nothing.
-fn is_unstarted(end: &ContainerStateTerminated) -> bool {
-    end.reason.as_deref() == Some("StartError")
 }
 
 fn ended(end: &ContainerStateTerminated) -> String {

@@ -1,6 +1,7 @@
 //! Starts that fail, each under its own reason.
 
 use super::*;
+use crate::model::pod::is_hopeless;
 
 #[test]
 fn a_missing_image_alternates_between_its_two_reasons() {
@@ -50,9 +51,37 @@ fn v55_a_process_that_cannot_be_made_is_a_run_with_code_128() {
     let shown = story.shown("app");
     assert_eq!(
         (shown.word.as_str(), shown.restarts),
-        ("CrashLoopBackOff", 1)
+        ("RunContainerError", 1)
     );
+    assert_eq!(shown.message, "executing: not found");
     assert_eq!(shown.last, Some(128));
+    assert_eq!(story.wakes(), (500, String::new()));
+    assert_eq!(story.word("app"), "CrashLoopBackOff");
+    assert_eq!(story.wakes(), (500, "start app".to_owned()));
+}
+
+#[test]
+fn what_cannot_be_started_is_hopeless_at_the_second_try() {
+    let (mut story, _) = Story::of(one("Always"));
+    let failure = Failure::Launch("executing: not found".to_owned());
+    story.fails_to_start("app", failure.clone());
+    assert!(!is_hopeless(story.container("app")), "it is tried again");
+    story.fails_to_start("app", failure);
+    assert!(is_hopeless(story.container("app")));
+    story.wakes();
+    assert!(is_hopeless(story.container("app")), "while it backs off");
+}
+
+#[test]
+fn a_name_that_no_image_can_have_waits_under_its_own_reason() {
+    let (mut story, _) = Story::of(one("Always"));
+    let failure = Failure::ImageName("couldn't parse image name \"x\"".to_owned());
+    story.fails_to_start("app", failure);
+    let shown = story.shown("app");
+    assert_eq!(shown.word, "InvalidImageName");
+    let message = "Failed to apply default image tag \"x\": couldn't parse image name \"x\"";
+    assert_eq!(shown.message, message);
+    assert_eq!(story.wakes(), (1000, "start app".to_owned()));
 }
 
 #[test]
