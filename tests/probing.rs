@@ -258,3 +258,83 @@ while True:
     sandbox.until_says("get sts web --no-headers", "1/2");
     sandbox.events_say(&["belongs to another pet"]);
 }
+
+/// A pod whose server is a Python program that listens on `POD_IP`, with these further fields.
+fn python_pod(sandbox: &Sandbox, name: &str, program: &str, fields: &str) -> String {
+    let program: String = program
+        .lines()
+        .map(|line| format!("      {line}\n"))
+        .collect();
+    let text = format!(
+        "apiVersion: v1
+kind: Pod
+metadata: {{name: {name}}}
+spec:
+  terminationGracePeriodSeconds: 30
+  containers:
+  - name: c
+    image: python
+    command:
+    - python3
+    - -uc
+    - |
+      import os, socket
+{program}    env: [{{name: POD_IP, valueFrom: {{fieldRef: {{fieldPath: status.podIP}}}}}}]
+    {fields}
+"
+    );
+    sandbox.manifest(&format!("{name}.yaml"), &text)
+}
+
+#[test]
+fn a_probe_by_https_speaks_tls_and_looks_at_the_status() {
+    let sandbox = Sandbox::new();
+    let program = "import ssl
+from http.server import *
+class H(BaseHTTPRequestHandler):
+    def do_GET(s):
+        s.send_response(200 if s.path == '/ok' else 500)
+        s.end_headers()
+    def log_message(s, *a): pass
+server = HTTPServer((os.environ['POD_IP'], 8443), H)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain('DATA/tls/cert.pem', 'DATA/tls/key.pem')
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()";
+    let program = program.replace("DATA", concat!(env!("CARGO_MANIFEST_DIR"), "/testdata"));
+    let probe = |path: &str| {
+        format!(
+            "readinessProbe: {{periodSeconds: 1, timeoutSeconds: 10, \
+             httpGet: {{scheme: HTTPS, path: {path}, port: 8443}}}}"
+        )
+    };
+    let good = python_pod(&sandbox, "good", &program, &probe("/ok"));
+    sandbox.ok(&format!("create -f {good} --timeout 60s"));
+    let bad = python_pod(&sandbox, "bad", &program, &probe("/bad"));
+    sandbox.ok(&format!("create -f {bad} --no-wait"));
+    sandbox.events_say(&["Readiness probe failed: HTTP probe failed with statuscode: 500"]);
+}
+
+#[test]
+fn a_server_of_plain_http_is_never_ready_by_https_but_its_hooks_run() {
+    let sandbox = Sandbox::new();
+    let program = "server = socket.create_server((os.environ['POD_IP'], 8080))
+while True:
+    c, _ = server.accept()
+    begin = c.recv(65536)
+    if begin[:1] != b'\\x16': print('asked', begin.split()[1].decode())
+    c.sendall(b'HTTP/1.0 200 OK\\r\\n\\r\\n')
+    c.shutdown(socket.SHUT_WR)
+    while c.recv(65536): pass";
+    let fields = "readinessProbe: {periodSeconds: 1, timeoutSeconds: 10, \
+                  httpGet: {scheme: HTTPS, port: 8080}}
+    lifecycle: {preStop: {httpGet: {scheme: HTTPS, path: /bye, port: 8080}}}";
+    let file = python_pod(&sandbox, "plain", program, fields);
+    sandbox.ok(&format!("create -f {file} --no-wait"));
+    sandbox.events_say(&["server gave HTTP response to HTTPS client"]);
+    sandbox.ok("delete pod plain");
+    sandbox.events_say(&["LifecycleHTTPFallback"]);
+    sandbox
+        .ok("events")
+        .says("got HTTP response, retry with HTTP succeeded");
+}

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1 as core;
 
 use rustix::process::Signal;
 
+use super::http::HttpPurpose;
 use super::probes::{self, Check};
 use crate::model::lifecycle::HookKind;
 use crate::problem::Problem;
@@ -36,7 +37,7 @@ pub(super) fn action_of(
         return Ok(HookAction::Exec(exec.command.clone().unwrap_or_default()));
     }
     if let Some(http) = &spec.http_get {
-        return probes::http_check(http, container, ip).map(HookAction::Ask);
+        return probes::http_check(http, container, ip, HttpPurpose::Hook).map(HookAction::Ask);
     }
     if let Some(sleep) = &spec.sleep {
         let seconds = sleep.seconds.try_into().unwrap_or(0);

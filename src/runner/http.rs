@@ -1,12 +1,15 @@
 //! As much of HTTP/1.1 as a probe needs: one GET, its status, redirects on the same host (V44).
+//!
+//! It is never HTTP/2 over TLS, which the kubelet would speak if a server likes it better.
 
 use crate::problem::Problem;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::connection::{Connection, authority, bare, explain};
 use super::isolation::Dialer;
-use super::url::{self, Redirect};
+use super::tls::TlsConnection;
+use super::url::{self, Redirect, Scheme};
 
 /// The most that is read of a head; a longer one is not HTTP that we want to know.
 const MOST: usize = 16 << 10;
@@ -14,9 +17,18 @@ const REDIRECTS: usize = 10;
 /// The statuses whose `Location` is followed.
 const REDIRECTING: [u16; 5] = [301, 302, 303, 307, 308];
 
+/// What a request is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HttpPurpose {
+    Probe,
+    Hook,
+}
+
 /// A request to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct HttpRequest {
+    pub(super) purpose: HttpPurpose,
+    pub(super) scheme: Scheme,
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) path: String,
@@ -33,13 +45,13 @@ pub(super) struct HttpResponse {
 /// Makes a request, following redirects that stay on the host; one that leaves it is returned.
 pub(super) fn fetch(
     request: &HttpRequest,
-    timeout: Duration,
+    until: Instant,
     dialer: Option<&Dialer>,
 ) -> Result<HttpResponse, Problem> {
-    let until = Instant::now() + timeout;
     let mut request = request.clone();
     for _ in 0..REDIRECTS {
-        let url = format!("http://{}:{}{}", request.host, request.port, request.path);
+        let server = authority(&request.host, request.port);
+        let url = format!("{}://{server}{}", request.scheme.name(), request.path);
         let response =
             once(&request, until, dialer).map_err(|fault| format!("Get {url:?}: {fault}"))?;
         let location = response.location.as_deref();
@@ -55,21 +67,26 @@ pub(super) fn fetch(
 
 /// Returns the request that a redirect leads to, unless it leads to another host.
 fn followed(request: &HttpRequest, location: &str) -> Option<HttpRequest> {
-    let Redirect { authority, target } = url::redirect(&request.path, location)?;
+    let Redirect {
+        scheme,
+        authority,
+        target,
+    } = url::redirect(&request.path, location)?;
     let mut next = request.clone();
     next.path = target;
+    if let Some(scheme) = scheme {
+        next.scheme = scheme;
+        // A whole URL says whom it asks.
+        next.headers
+            .retain(|(name, _)| !name.eq_ignore_ascii_case("host"));
+    }
     if let Some((host, port)) = authority {
         if bare(host) != bare(&request.host) {
             return None;
         }
-        next.port = port;
+        next.port = port.unwrap_or(next.scheme.port());
     }
     Some(next)
-}
-
-/// Returns an IPv6 address without its brackets, and any other host as it is.
-fn bare(host: &str) -> &str {
-    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 fn once(
@@ -77,18 +94,22 @@ fn once(
     until: Instant,
     dialer: Option<&Dialer>,
 ) -> Result<HttpResponse, Problem> {
-    let mut stream = connect(&request.host, request.port, until, dialer)?;
+    let connection = Connection::open(&request.host, request.port, until, dialer)?;
+    match request.scheme {
+        Scheme::Http => exchange(connection, request),
+        Scheme::Https => exchange(TlsConnection::open(connection, &request.host)?, request),
+    }
+}
+
+fn exchange(mut stream: impl Read + Write, request: &HttpRequest) -> Result<HttpResponse, Problem> {
     let words = |error: std::io::Error| explain(&error);
     stream
-        .set_write_timeout(Some(left(until)?))
-        .map_err(words)?;
-    stream
         .write_all(head_of(request).as_bytes())
+        .and_then(|()| stream.flush())
         .map_err(words)?;
     let mut head = Vec::new();
     let mut buffer = [0; 1024];
     while !ends(&head) && head.len() < MOST {
-        stream.set_read_timeout(Some(left(until)?)).map_err(words)?;
         match stream.read(&mut buffer) {
             Ok(0) => break,
             Ok(length) => head.extend_from_slice(&buffer[..length]),
@@ -111,10 +132,14 @@ fn head_of(request: &HttpRequest) -> String {
             .find(|it| it.0.eq_ignore_ascii_case(name))
     };
     let mut head = format!("GET {} HTTP/1.1\r\n", request.path);
-    let host = format!("{}:{}", request.host, request.port);
+    let host = authority(&request.host, request.port);
+    let agent = match request.purpose {
+        HttpPurpose::Probe => "kube-probe/1.36",
+        HttpPurpose::Hook => "kube-lifecycle/1.36",
+    };
     let defaults = [
         ("Host", host.as_str()),
-        ("User-Agent", "kube-probe/1.36"),
+        ("User-Agent", agent),
         ("Accept", "*/*"),
     ];
     for (name, value) in defaults
@@ -156,84 +181,49 @@ fn parse(head: &[u8]) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse { status, location })
 }
 
-/// Connects to a TCP port before the time is over.
-pub(super) fn connect(
-    host: &str,
-    port: u16,
-    until: Instant,
-    dialer: Option<&Dialer>,
-) -> Result<TcpStream, Problem> {
-    let addresses = (bare(host), port).to_socket_addrs();
-    let addresses = addresses.map_err(|error| format!("dial tcp: lookup {host}: {error}"))?;
-    let mut fault = format!("dial tcp: lookup {host}: no such host");
-    for address in addresses {
-        let patience = left(until)?;
-        let stream = match dialer {
-            Some(dialer) => dialer.connect(address, patience),
-            None => TcpStream::connect_timeout(&address, patience),
-        };
-        match stream {
-            Ok(stream) => return Ok(stream),
-            Err(error) => fault = refused(address, &error),
-        }
-    }
-    Err(fault.into())
-}
-
-fn refused(address: SocketAddr, error: &std::io::Error) -> String {
-    if error.kind() == ErrorKind::TimedOut {
-        return format!("dial tcp {address}: i/o timeout");
-    }
-    format!("dial tcp {address}: connect: {}", explain(error))
-}
-
-fn left(until: Instant) -> Result<Duration, Problem> {
-    let left = until.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        return Err(Problem::failed("context deadline exceeded".to_owned()));
-    }
-    Ok(left)
-}
-
-fn explain(error: &std::io::Error) -> String {
-    let known = [
-        (ErrorKind::ConnectionRefused, "connection refused"),
-        (ErrorKind::ConnectionReset, "connection reset by peer"),
-        (ErrorKind::WouldBlock, "context deadline exceeded"),
-        (ErrorKind::TimedOut, "context deadline exceeded"),
-    ];
-    let words = known.iter().find(|(kind, _)| *kind == error.kind());
-    words.map_or_else(|| error.to_string(), |(_, words)| (*words).to_owned())
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::tls::tests::serve_tls;
     use super::*;
     use std::net::TcpListener;
+    use std::time::Duration;
+
+    type Server = (u16, std::thread::JoinHandle<Vec<String>>);
 
     /// Serves the answers one connection after another and returns the port.
-    fn serve(answers: &'static [&'static str]) -> (u16, std::thread::JoinHandle<Vec<String>>) {
+    fn serve<const N: usize>(scheme: Scheme, answers: [&str; N]) -> Server {
+        let answers = answers.map(str::to_owned);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let server = std::thread::spawn(move || {
-            let serve_one = |answer: &&str| {
-                let (mut stream, _) = listener.accept().unwrap();
-                let mut asked = Vec::new();
-                let mut buffer = [0; 512];
-                while !ends(&asked) {
-                    let length = stream.read(&mut buffer).unwrap();
-                    asked.extend_from_slice(&buffer[..length]);
+            let serve_one = |answer: &String| {
+                let (stream, _) = listener.accept().unwrap();
+                match scheme {
+                    Scheme::Http => converse(stream, answer),
+                    Scheme::Https => converse(serve_tls(stream), answer),
                 }
-                stream.write_all(answer.as_bytes()).unwrap();
-                String::from_utf8(asked).unwrap()
             };
             answers.iter().map(serve_one).collect()
         });
         (port, server)
     }
 
+    fn converse(mut stream: impl Read + Write, answer: &str) -> String {
+        let mut asked = Vec::new();
+        let mut buffer = [0; 512];
+        while !ends(&asked) {
+            let length = stream.read(&mut buffer).unwrap();
+            asked.extend_from_slice(&buffer[..length]);
+        }
+        stream.write_all(answer.as_bytes()).unwrap();
+        stream.flush().unwrap();
+        String::from_utf8(asked).unwrap()
+    }
+
     fn request(port: u16) -> HttpRequest {
         HttpRequest {
+            purpose: HttpPurpose::Probe,
+            scheme: Scheme::Http,
             host: "127.0.0.1".to_owned(),
             port,
             path: "/healthz?x=1".to_owned(),
@@ -241,12 +231,14 @@ mod tests {
         }
     }
 
-    const PATIENCE: Duration = Duration::from_secs(10);
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(10)
+    }
 
     #[test]
     fn a_get_looks_as_the_kubelets_does() {
-        let (port, server) = serve(&["HTTP/1.1 204 No Content\r\nX: y\r\n\r\n"]);
-        assert_eq!(fetch(&request(port), PATIENCE, None).unwrap().status, 204);
+        let (port, server) = serve(Scheme::Http, ["HTTP/1.1 204 No Content\r\nX: y\r\n\r\n"]);
+        assert_eq!(fetch(&request(port), soon(), None).unwrap().status, 204);
         let asked = server.join().unwrap().remove(0);
         assert!(
             asked.starts_with("GET /healthz?x=1 HTTP/1.1\r\n"),
@@ -263,32 +255,72 @@ mod tests {
 
     #[test]
     fn a_redirect_on_the_host_is_followed_and_one_that_leaves_it_is_not() {
-        let (port, server) = serve(&[
+        let answers = [
             "HTTP/1.1 302 Found\r\nLocation: /other\r\n\r\n",
             "HTTP/1.0 500 Oops\r\n\r\n",
-        ]);
-        assert_eq!(fetch(&request(port), PATIENCE, None).unwrap().status, 500);
+        ];
+        let (port, server) = serve(Scheme::Http, answers);
+        assert_eq!(fetch(&request(port), soon(), None).unwrap().status, 500);
         assert!(server.join().unwrap()[1].starts_with("GET /other "));
         for elsewhere in [
-            &["HTTP/1.1 302 Found\r\nLocation: http://elsewhere/\r\n\r\n"],
+            "HTTP/1.1 302 Found\r\nLocation: http://elsewhere/\r\n\r\n",
+            "HTTP/1.1 302 Found\r\nLocation: https://elsewhere/\r\n\r\n",
             // Another host of the same scheme, although it looks like a path.
-            &["HTTP/1.1 302 Found\r\nLocation: //elsewhere/\r\n\r\n"],
+            "HTTP/1.1 302 Found\r\nLocation: //elsewhere/\r\n\r\n",
         ] {
-            let (port, _server) = serve(elsewhere);
-            assert_eq!(fetch(&request(port), PATIENCE, None).unwrap().status, 302);
+            let (port, _server) = serve(Scheme::Http, [elsewhere]);
+            assert_eq!(fetch(&request(port), soon(), None).unwrap().status, 302);
         }
+    }
+
+    #[test]
+    fn a_probe_by_https_gets_a_status_whatever_the_certificate() {
+        let answers = ["HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 500 Oops\r\n\r\n"];
+        let (port, server) = serve(Scheme::Https, answers);
+        let mut secret = request(port);
+        secret.scheme = Scheme::Https;
+        assert_eq!(fetch(&secret, soon(), None).unwrap().status, 200);
+        assert_eq!(fetch(&secret, soon(), None).unwrap().status, 500);
+        let asked = server.join().unwrap().remove(0);
+        assert!(asked.starts_with("GET /healthz?x=1 HTTP/1.1"), "{asked}");
+    }
+
+    #[test]
+    fn a_redirect_on_the_host_is_followed_to_https_and_back() {
+        let (end, last) = serve(Scheme::Http, ["HTTP/1.1 204 No Content\r\n\r\n"]);
+        let to =
+            |url: String| format!("HTTP/1.1 307 Temporary Redirect\r\nLocation: {url}\r\n\r\n");
+        let (middle, second) = serve(
+            Scheme::Https,
+            [
+                to("/deeper".to_owned()).as_str(),
+                &to(format!("http://127.0.0.1:{end}/end")),
+            ],
+        );
+        let (begin, first) = serve(
+            Scheme::Http,
+            [to(format!("https://127.0.0.1:{middle}/")).as_str()],
+        );
+        let mut given = request(begin);
+        let host = ("host".to_owned(), "web.test".to_owned());
+        given.headers.push(host);
+        assert_eq!(fetch(&given, soon(), None).unwrap().status, 204);
+        assert!(first.join().unwrap()[0].contains("host: web.test\r\n"));
+        let asked = second.join().unwrap();
+        assert!(asked[0].contains(&format!("Host: 127.0.0.1:{middle}\r\n")));
+        assert!(asked[1].starts_with("GET /deeper "));
+        assert!(last.join().unwrap()[0].starts_with("GET /end "));
     }
 
     #[test]
     fn silence_and_refusal_are_explained() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let silence = fetch(&request(port), Duration::from_millis(50), None)
-            .unwrap_err()
-            .message;
+        let until = Instant::now() + Duration::from_millis(50);
+        let silence = fetch(&request(port), until, None).unwrap_err().message;
         assert!(silence.ends_with("context deadline exceeded"), "{silence}");
         drop(listener);
-        let refusal = fetch(&request(port), PATIENCE, None).unwrap_err().message;
+        let refusal = fetch(&request(port), soon(), None).unwrap_err().message;
         assert!(
             refusal.ends_with("connect: connection refused"),
             "{refusal}"

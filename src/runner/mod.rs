@@ -2,9 +2,10 @@
 //!
 //! It drives [`crate::model::lifecycle`]: one thread polls the pipes, the control socket and the
 //! signals, hands events to the state machine, and performs the actions that it returns. Only
-//! HTTP and TCP probes get threads, and those live as long as one probe. It leaves to the
+//! probes over the network get threads, and those live as long as one probe. It leaves to the
 //! supervisor what a pod is made of (`pod.json`), and to the machine every decision.
 
+mod connection;
 mod container;
 mod hooks;
 mod http;
@@ -17,6 +18,7 @@ mod probes;
 mod rlimit_mark;
 mod spawn;
 mod startable;
+mod tls;
 mod tree;
 mod url;
 mod user;

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::http::{self, HttpRequest, HttpResponse};
+use super::connection::{Connection, authority};
+use super::http::{self, HttpPurpose, HttpRequest, HttpResponse};
 use super::isolation::Dialer;
 use super::listener::{Identity, ListenerOwner};
-use super::url;
+use super::tls;
+use super::url::{self, Scheme};
 use crate::model::environment::probe_command;
-use crate::model::lifecycle::{ProbeKind, ProbeOutcome};
+use crate::model::lifecycle::{HookSuccess, ProbeKind, ProbeOutcome};
 use crate::problem::Problem;
 
 /// One way to look at a container.
@@ -20,7 +22,7 @@ use crate::problem::Problem;
 pub(super) enum Check {
     Exec(Vec<String>),
     Http(HttpRequest),
-    /// Connecting is enough: TCP, and for now HTTPS and gRPC.
+    /// Connecting is enough: TCP, and for now gRPC.
     Tcp {
         host: String,
         port: u16,
@@ -53,7 +55,7 @@ pub(super) fn check(
         return Ok(Check::Exec(probe_command(container, command)));
     }
     if let Some(http) = &probe.http_get {
-        return http_check(http, container, ip);
+        return http_check(http, container, ip, HttpPurpose::Probe);
     }
     if let Some(tcp) = &probe.tcp_socket {
         let host = tcp.host.clone().filter(|host| !host.is_empty());
@@ -76,20 +78,17 @@ pub(super) fn http_check(
     http: &core::HTTPGetAction,
     container: &core::Container,
     ip: &str,
+    purpose: HttpPurpose,
 ) -> Result<Check, Problem> {
     let host = http.host.clone().filter(|host| !host.is_empty());
     let host = host.unwrap_or_else(|| ip.to_owned());
     let port = number(&http.port, container)?;
-    if http
-        .scheme
-        .as_deref()
-        .is_some_and(|it| it.eq_ignore_ascii_case("HTTPS"))
-    {
-        return Ok(Check::Tcp { host, port });
-    }
+    let scheme = http.scheme.as_deref().and_then(Scheme::named);
     let path = http.path.as_deref().unwrap_or("/");
     let headers = http.http_headers.iter().flatten();
     Ok(Check::Http(HttpRequest {
+        purpose,
+        scheme: scheme.unwrap_or(Scheme::Http),
         host,
         port,
         path: url::request_target(path),
@@ -127,6 +126,8 @@ pub(super) enum Reply {
     Status(u16),
     /// A redirect that was not followed: its status, and where it leads.
     Redirected(u16, String),
+    /// What a hook asked for by HTTPS was answered by HTTP, at this host and port.
+    FellBack(String),
     /// Something answered that is not the pet itself: its reply, and what it is.
     Foreign(Box<Reply>, String),
     /// Nothing answered, for this reason.
@@ -146,7 +147,7 @@ impl Reply {
     /// Returns the outcome of a probe that got this reply.
     pub(super) fn probed(self) -> ProbeOutcome {
         match self {
-            Self::Connected | Self::Status(200..400) => ProbeOutcome::Success,
+            Self::Connected | Self::Status(200..400) | Self::FellBack(_) => ProbeOutcome::Success,
             Self::Status(status) => {
                 ProbeOutcome::Failure(format!("HTTP probe failed with statuscode: {status}"))
             }
@@ -166,9 +167,10 @@ impl Reply {
     }
 
     /// Returns the outcome of a hook that got this reply: any HTTP response is a success.
-    pub(super) fn hooked(self) -> Result<(), Problem> {
+    pub(super) fn hooked(self) -> Result<HookSuccess, Problem> {
         match self {
-            Self::Connected | Self::Status(_) | Self::Redirected(..) => Ok(()),
+            Self::Connected | Self::Status(_) | Self::Redirected(..) => Ok(HookSuccess::Plain),
+            Self::FellBack(host) => Ok(HookSuccess::FellBack(host)),
             Self::Foreign(reply, _) => reply.hooked(),
             Self::Failed(reason) => Err(Problem::failed(reason)),
             Self::Unchecked(reason) => Err(Problem::failed(reason)),
@@ -210,21 +212,44 @@ fn look(check: &Check, timeout: Duration, dialer: Option<&Dialer>) -> Reply {
     let until = Instant::now() + timeout;
     match check {
         Check::Exec(_) => Reply::Unchecked("not a probe over the network"),
-        Check::Tcp { host, port } => match http::connect(host, *port, until, dialer) {
+        Check::Tcp { host, port } => match Connection::open(host, *port, until, dialer) {
             Ok(_) => Reply::Connected,
             Err(problem) => Reply::Failed(problem.message),
         },
-        Check::Http(request) => match http::fetch(request, timeout, dialer) {
+        Check::Http(request) => match http::fetch(request, until, dialer) {
             Ok(response) => Reply::of(response),
-            Err(problem) => Reply::Failed(problem.message),
+            Err(problem) => {
+                let reply = fall_back(request, &problem, until, dialer);
+                reply.unwrap_or(Reply::Failed(problem.message))
+            }
         },
     }
+}
+
+/// Sends the request of a hook once more, without TLS, if that was what went wrong (V52).
+fn fall_back(
+    request: &HttpRequest,
+    problem: &Problem,
+    until: Instant,
+    dialer: Option<&Dialer>,
+) -> Option<Reply> {
+    if request.purpose != HttpPurpose::Hook || !problem.message.ends_with(tls::NOT_TLS) {
+        return None;
+    }
+    let mut plain = request.clone();
+    plain.scheme = Scheme::Http;
+    plain
+        .headers
+        .retain(|(name, _)| !name.eq_ignore_ascii_case("authorization"));
+    http::fetch(&plain, until, dialer).ok()?;
+    Some(Reply::FellBack(authority(&plain.host, plain.port)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::io::{Read, Write};
 
     fn checked(probe: serde_json::Value) -> Result<Check, Problem> {
         let probe: core::Probe = serde_json::from_value(probe).unwrap();
@@ -254,13 +279,49 @@ mod tests {
         let failed = "HTTP probe failed with statuscode: 500".to_owned();
         assert_eq!(Reply::Status(302).probed(), ProbeOutcome::Success);
         assert_eq!(Reply::Status(500).probed(), ProbeOutcome::Failure(failed));
-        assert_eq!(Reply::Status(500).hooked(), Ok(()));
+        assert_eq!(Reply::Status(500).hooked(), Ok(HookSuccess::Plain));
         let elsewhere = || Reply::Redirected(302, "//other/".to_owned());
         let warning = "Probe terminated redirects: 302, Location: \"//other/\"".to_owned();
         assert_eq!(elsewhere().probed(), ProbeOutcome::Warning(warning));
-        assert_eq!(elsewhere().hooked(), Ok(()));
+        assert_eq!(elsewhere().hooked(), Ok(HookSuccess::Plain));
         let refused = || Reply::Failed("connection refused".to_owned());
         assert!(refused().hooked().is_err() && refused().probed() != ProbeOutcome::Success);
+    }
+
+    #[test]
+    fn a_hook_by_https_falls_back_to_http_without_its_password() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = std::thread::spawn(move || {
+            let answer = || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut asked = [0; 4096];
+                let length = stream.read(&mut asked).unwrap();
+                stream.write_all(b"HTTP/1.0 400 Bad\r\n\r\n").unwrap();
+                let _ = stream.shutdown(std::net::Shutdown::Write);
+                let _ = stream.read_to_end(&mut Vec::new());
+                String::from_utf8_lossy(&asked[..length]).into_owned()
+            };
+            [answer(), answer(), answer()]
+        });
+        let check = |purpose| {
+            let get = json!({"port": port, "scheme": "HTTPS", "httpHeaders": [
+                {"name": "authorization", "value": "secret"}, {"name": "x", "value": "y"}]});
+            let get: core::HTTPGetAction = serde_json::from_value(get).unwrap();
+            let container = core::Container::default();
+            let check = http_check(&get, &container, "127.0.0.1", purpose).unwrap();
+            look(&check, Duration::from_secs(30), None)
+        };
+        let failed = format!("Get \"https://127.0.0.1:{port}/\": {}", tls::NOT_TLS);
+        assert_eq!(check(HttpPurpose::Probe), Reply::Failed(failed));
+        let there = format!("127.0.0.1:{port}");
+        assert_eq!(check(HttpPurpose::Hook), Reply::FellBack(there));
+        let [_, _, asked] = server.join().unwrap();
+        assert!(asked.contains("User-Agent: kube-lifecycle/"), "{asked}");
+        assert!(
+            asked.contains("x: y") && !asked.contains("secret"),
+            "{asked}"
+        );
     }
 
     #[test]
@@ -275,14 +336,13 @@ mod tests {
         );
         let elsewhere = json!({"tcpSocket": {"port": 1, "host": "localhost"}});
         assert_eq!(checked(elsewhere), tcp("localhost", 1));
-        let https = json!({"httpGet": {"port": "web", "scheme": "HTTPS"}});
-        assert_eq!(checked(https), tcp("127.0.0.9", 8080));
         let fault = checked(json!({"tcpSocket": {"port": "nope"}})).unwrap_err();
         assert_eq!(fault.message, "couldn't find port: nope");
-        let ok = json!({"httpGet": {"port": 80, "path": "ok#/all"}});
+        let ok = json!({"httpGet": {"port": 443, "path": "ok#/all", "scheme": "HTTPS"}});
         let Ok(Check::Http(request)) = checked(ok) else {
             panic!("not an HTTP check");
         };
-        assert_eq!((request.path.as_str(), request.port), ("/ok", 80));
+        let (path, scheme) = (request.path.as_str(), request.scheme);
+        assert_eq!((path, request.port, scheme), ("/ok", 443, Scheme::Https));
     }
 }

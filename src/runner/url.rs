@@ -12,25 +12,62 @@ pub(super) fn request_target(text: &str) -> String {
     rooted(target)
 }
 
+/// The schemes that are understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    /// Returns the scheme of this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        let known = [Self::Http, Self::Https];
+        let named = |it: &Self| it.name().eq_ignore_ascii_case(name);
+        known.into_iter().find(named)
+    }
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    /// Returns the port of a URL that names none.
+    pub(super) const fn port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
 /// Where a redirect leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Redirect<'a> {
-    /// The host and the port, where the redirect names them.
-    pub(super) authority: Option<(&'a str, u16)>,
+    /// The scheme, where the redirect names it.
+    pub(super) scheme: Option<Scheme>,
+    /// The host and perhaps a port, where the redirect names them.
+    pub(super) authority: Option<(&'a str, Option<u16>)>,
     pub(super) target: String,
 }
 
-/// Returns where `location` leads from a request for `target`; `None` if it is no plain HTTP.
+/// Returns where `location` leads from a request for `target`; `None` if it is no HTTP.
 pub(super) fn redirect<'a>(target: &str, location: &'a str) -> Option<Redirect<'a>> {
     let location = before(location, '#');
-    let (scheme, rest) = scheme_of(location);
-    if scheme.is_some_and(|scheme| !scheme.eq_ignore_ascii_case("http")) {
+    let (name, rest) = scheme_of(location);
+    let scheme = name.and_then(Scheme::named);
+    if name.is_some() && scheme.is_none() {
         return None;
     }
     let Some(rest) = rest.strip_prefix("//") else {
         let target = rooted(escaped_target(&resolved(target, rest)));
-        let authority = None;
-        return scheme.is_none().then_some(Redirect { authority, target });
+        return scheme.is_none().then_some(Redirect {
+            scheme,
+            authority: None,
+            target,
+        });
     };
     let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     let (_, authority) = authority.rsplit_once('@').unwrap_or(("", authority));
@@ -39,9 +76,13 @@ pub(super) fn redirect<'a>(target: &str, location: &'a str) -> Option<Redirect<'
         Some((host, port)) if !port.contains(']') => (host, port),
         _ => (authority, ""),
     };
-    let port = if port.is_empty() { "80" } else { port };
+    let port = match port {
+        "" => None,
+        port => Some(port.parse().ok()?),
+    };
     Some(Redirect {
-        authority: Some((host, port.parse().ok()?)),
+        scheme,
+        authority: Some((host, port)),
         target: rooted(escaped_target(rest)),
     })
 }
@@ -201,8 +242,18 @@ mod tests {
     #[test]
     fn a_redirect_leads_where_its_location_says() {
         let to = |authority, target: &str| {
-            let target = target.to_owned();
-            Some(Redirect { authority, target })
+            Some(Redirect {
+                scheme: None,
+                authority,
+                target: target.to_owned(),
+            })
+        };
+        let by = |scheme, host, port, target: &str| {
+            Some(Redirect {
+                scheme: Some(scheme),
+                authority: Some((host, port)),
+                target: target.to_owned(),
+            })
         };
         let cases = [
             ("/x?y#z", to(None, "/x?y")),
@@ -211,11 +262,15 @@ mod tests {
             ("?q", to(None, "/a/b?q")),
             ("", to(None, "/a/b?c")),
             ("/x y", to(None, "/x%20y")),
-            ("//other/", to(Some(("other", 80)), "/")),
-            ("//other:81?q", to(Some(("other", 81)), "/?q")),
-            ("HTTP://[::1]/x", to(Some(("[::1]", 80)), "/x")),
-            ("http://[::1]:8080", to(Some(("[::1]", 8080)), "/")),
-            ("https://other/", None),
+            ("//other/", to(Some(("other", None)), "/")),
+            ("//other:81?q", to(Some(("other", Some(81))), "/?q")),
+            ("HTTP://[::1]/x", by(Scheme::Http, "[::1]", None, "/x")),
+            (
+                "http://[::1]:8080",
+                by(Scheme::Http, "[::1]", Some(8080), "/"),
+            ),
+            ("https://other/", by(Scheme::Https, "other", None, "/")),
+            ("https:/x", None),
             ("mailto:x", None),
             ("http:x", None),
         ];

@@ -92,7 +92,7 @@ pub enum PodEvent {
         /// Which hook.
         hook: HookKind,
         /// Whether it succeeded.
-        outcome: Result<(), Problem>,
+        outcome: Result<HookSuccess, Problem>,
     },
     /// A probe ended.
     Probed {
@@ -116,6 +116,15 @@ pub enum PodEvent {
     Reload,
     /// The pod has changed as far as a pod may: images, deadlines.
     Redefined(Box<PodSpec>),
+}
+
+/// How a hook succeeded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HookSuccess {
+    /// As it was asked for.
+    Plain,
+    /// By HTTP instead of HTTPS, from the server at this host and port.
+    FellBack(String),
 }
 
 /// A task for the runner.

@@ -64,6 +64,6 @@ mod stop;
 mod tests;
 
 pub use clock::Now;
-pub use event::{Action, ContainerIndex, Exit, Failure, HookKind, PodEvent, Report};
+pub use event::{Action, ContainerIndex, Exit, Failure, HookKind, HookSuccess, PodEvent, Report};
 pub use machine::PodMachine;
 pub use probe::{ProbeKind, ProbeOutcome};

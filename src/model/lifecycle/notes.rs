@@ -7,7 +7,9 @@ use k8s_openapi::api::core::v1::PodSpec;
 
 use super::clock::seconds;
 use super::container::{State, Wait};
-use super::event::{Action, ContainerIndex, Exit, Failure, HookKind, PodEvent, Report};
+use super::event::{
+    Action, ContainerIndex, Exit, Failure, HookKind, HookSuccess, PodEvent, Report,
+};
 use super::machine::{PodMachine, VolumeState};
 use super::probe::{ProbeKind, ProbeOutcome};
 use super::run::{Ended, Run};
@@ -149,8 +151,16 @@ impl PodMachine {
         &mut self,
         place: ContainerIndex,
         hook: HookKind,
-        outcome: Result<(), Problem>,
+        outcome: Result<HookSuccess, Problem>,
     ) {
+        if let Ok(HookSuccess::FellBack(host)) = &outcome {
+            let words = format!(
+                "request to HTTPS lifecycle hook {host} got HTTP response, \
+                 retry with HTTP succeeded"
+            );
+            self.report(true, "LifecycleHTTPFallback", words);
+        }
+        let outcome = outcome.map(drop);
         match hook {
             HookKind::PostStart => self.note_post_start(place, outcome),
             HookKind::PreStop => self.note_pre_stop(place, outcome),

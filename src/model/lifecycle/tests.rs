@@ -112,6 +112,7 @@ impl Story {
     fn hooked(&mut self, name: &str, hook: HookKind, outcome: Result<(), &str>) -> String {
         let place = self.place(name);
         let outcome = outcome.map_err(Problem::failed);
+        let outcome = outcome.map(|()| HookSuccess::Plain);
         self.tell(PodEvent::Hooked {
             place,
             hook,

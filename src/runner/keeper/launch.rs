@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::process::{Process, Purpose};
 use super::{Completion, Keeper, pod_context};
 use crate::model::lifecycle::{
-    ContainerIndex, Failure, HookKind, PodEvent, ProbeKind, ProbeOutcome,
+    ContainerIndex, Failure, HookKind, HookSuccess, PodEvent, ProbeKind, ProbeOutcome,
 };
 use crate::problem::Problem;
 use crate::runner::container::Prepared;
@@ -141,7 +141,7 @@ impl Keeper {
             Ok(HookAction::Sleep(pause)) => {
                 let at = self.now().mono + pause;
                 let start = self.containers[place.0].starts;
-                let event = answer(Ok(()));
+                let event = answer(Ok(HookSuccess::Plain));
                 self.sleeps.push((
                     at,
                     Completion {

@@ -9,7 +9,7 @@ use rustix::process::{Signal, WaitOptions};
 
 use super::process::{Process, Purpose, exit_of};
 use super::{Keeper, SWEEP, supervisor};
-use crate::model::lifecycle::{ContainerIndex, Exit, PodEvent, ProbeOutcome};
+use crate::model::lifecycle::{ContainerIndex, Exit, HookSuccess, PodEvent, ProbeOutcome};
 use crate::runner::{logs, tree};
 use crate::store;
 use crate::sys::proc;
@@ -41,7 +41,7 @@ impl Keeper {
                 place,
                 hook,
                 outcome: match exit {
-                    Exit::Code(0) => Ok(()),
+                    Exit::Code(0) => Ok(HookSuccess::Plain),
                     Exit::Code(_) | Exit::Signal(_) => Err(process.complaint(exit).into()),
                 },
             },

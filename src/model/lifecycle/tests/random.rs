@@ -155,7 +155,7 @@ fn happening(random: &mut Random, world: &mut World, turn: u32) -> Option<PodEve
     {
         let outcome = match random.below(4) {
             0 => Err(Problem::failed("no".to_owned())),
-            _ => Ok(()),
+            _ => Ok(HookSuccess::Plain),
         };
         return Some(PodEvent::Hooked {
             place,

@@ -51,6 +51,25 @@ fn v50_a_failed_post_start_kills_the_container() {
 }
 
 #[test]
+fn v52_a_hook_that_fell_back_to_http_is_a_success_with_a_warning() {
+    let hook = json!({"lifecycle": {"postStart": {"httpGet": {"port": 1, "scheme": "HTTPS"}}}});
+    let (mut story, _) = Story::of(only(with("app", hook)));
+    story.started("app");
+    let event = PodEvent::Hooked {
+        place: story.place("app"),
+        hook: HookKind::PostStart,
+        outcome: Ok(HookSuccess::FellBack("10.0.0.1:80".to_owned())),
+    };
+    let actions = story.pet.next(event, at(story.at));
+    let [Action::Report(report)] = &actions[..] else {
+        panic!("{actions:?}");
+    };
+    assert!(report.warning && report.message.contains("HTTPS lifecycle hook 10.0.0.1:80"));
+    assert_eq!(report.reason, "LifecycleHTTPFallback");
+    assert_eq!(story.word("app"), "running");
+}
+
+#[test]
 fn v51_pre_stop_comes_before_the_signal_and_leaves_two_seconds() {
     let hook = json!({"lifecycle": {"preStop": {"exec": {}}}});
     let (mut story, _) = Story::of(only(with("app", hook)));
