@@ -338,3 +338,49 @@ while True:
         .ok("events")
         .says("got HTTP response, retry with HTTP succeeded");
 }
+
+#[test]
+fn a_pet_with_a_grpc_probe_is_ready_while_its_service_says_that_it_is_serving() {
+    let sandbox = Sandbox::new();
+    sandbox.open("serving");
+    let spec = "apiVersion: v1
+kind: Pod
+metadata: {name: NAME}
+spec:
+  containers:
+  - name: c
+    image: example/serve-health
+    command: [serve-health, '8190', shop, serving]
+    env: [{name: POD_IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}]
+    readinessProbe: {periodSeconds: 1, timeoutSeconds: 10, grpc: {port: 8190, service: SERVICE}}
+";
+    let create = |name: &str, service: &str| {
+        let text = spec.replace("NAME", name).replace("SERVICE", service);
+        sandbox.manifest(&format!("{name}.yaml"), &text)
+    };
+    let known = create("known", "shop");
+    sandbox.ok(&format!("create -f {known} --timeout 60s"));
+    sandbox.shut("serving");
+    sandbox.until_says("get pod known --no-headers", "0/1");
+    sandbox.events_say(&["service unhealthy (responded with \"NOT_SERVING\")"]);
+    let unknown = create("unknown", "shoe");
+    sandbox.ok(&format!("create -f {unknown} --no-wait"));
+    sandbox.events_say(&["rpc error: code = NotFound desc = unknown service: shoe"]);
+}
+
+#[test]
+fn a_liveness_probe_by_grpc_of_a_server_of_plain_http_restarts_the_container() {
+    let sandbox = Sandbox::new();
+    let program = "from http.server import *
+HTTPServer((os.environ['POD_IP'], 8190), BaseHTTPRequestHandler).serve_forever()";
+    let probe = "livenessProbe: {grpc: {port: 8190}, periodSeconds: 1, failureThreshold: 2}";
+    let file = python_pod(&sandbox, "p", program, probe);
+    sandbox.ok(&format!("create -f {file}"));
+    sandbox.until("it was restarted", || {
+        sandbox.pod("p")["status"]["containerStatuses"][0]["restartCount"].as_u64() >= Some(1)
+    });
+    sandbox.events_say(&[
+        "Liveness probe failed: timeout: failed to connect service \"",
+        "Container c failed liveness probe, will be restarted",
+    ]);
+}

@@ -7,6 +7,7 @@
 
 mod connection;
 mod container;
+mod grpc;
 mod hooks;
 mod http;
 mod image;

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::connection::{Connection, authority};
+use super::grpc::{self, GrpcRequest};
 use super::http::{self, HttpPurpose, HttpRequest, HttpResponse};
 use super::isolation::Dialer;
 use super::listener::{Identity, ListenerOwner};
@@ -22,11 +23,12 @@ use crate::problem::Problem;
 pub(super) enum Check {
     Exec(Vec<String>),
     Http(HttpRequest),
-    /// Connecting is enough: TCP, and for now gRPC.
+    /// Connecting is enough.
     Tcp {
         host: String,
         port: u16,
     },
+    Grpc(GrpcRequest),
 }
 
 /// Returns the probe of this kind that a container has.
@@ -67,10 +69,11 @@ pub(super) fn check(
     let Some(grpc) = &probe.grpc else {
         return Err(Problem::failed("missing probe handler".to_owned()));
     };
-    Ok(Check::Tcp {
+    Ok(Check::Grpc(GrpcRequest {
         host: ip.to_owned(),
         port: number(&IntOrString::Int(grpc.port), container)?,
-    })
+        service: grpc.service.clone().unwrap_or_default(),
+    }))
 }
 
 /// Returns the check of an HTTP probe or hook.
@@ -121,7 +124,8 @@ fn number(port: &IntOrString, container: &core::Container) -> Result<u16, Proble
 /// The result of a check over the network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reply {
-    Connected,
+    /// All is well: there is a connection, or a service that serves.
+    Passed,
     /// The status code of an HTTP response.
     Status(u16),
     /// A redirect that was not followed: its status, and where it leads.
@@ -147,7 +151,7 @@ impl Reply {
     /// Returns the outcome of a probe that got this reply.
     pub(super) fn probed(self) -> ProbeOutcome {
         match self {
-            Self::Connected | Self::Status(200..400) | Self::FellBack(_) => ProbeOutcome::Success,
+            Self::Passed | Self::Status(200..400) | Self::FellBack(_) => ProbeOutcome::Success,
             Self::Status(status) => {
                 ProbeOutcome::Failure(format!("HTTP probe failed with statuscode: {status}"))
             }
@@ -169,7 +173,7 @@ impl Reply {
     /// Returns the outcome of a hook that got this reply: any HTTP response is a success.
     pub(super) fn hooked(self) -> Result<HookSuccess, Problem> {
         match self {
-            Self::Connected | Self::Status(_) | Self::Redirected(..) => Ok(HookSuccess::Plain),
+            Self::Passed | Self::Status(_) | Self::Redirected(..) => Ok(HookSuccess::Plain),
             Self::FellBack(host) => Ok(HookSuccess::FellBack(host)),
             Self::Foreign(reply, _) => reply.hooked(),
             Self::Failed(reason) => Err(Problem::failed(reason)),
@@ -191,6 +195,7 @@ pub(super) fn look_at_own(
         Check::Exec(_) => return reply,
         Check::Tcp { host, port } => (host, *port),
         Check::Http(request) => (&request.host, request.port),
+        Check::Grpc(request) => (&request.host, request.port),
     };
     let answered = !matches!(reply, Reply::Failed(_) | Reply::Unchecked(_));
     let foreign = identity.filter(|_| answered);
@@ -213,7 +218,11 @@ fn look(check: &Check, timeout: Duration, dialer: Option<&Dialer>) -> Reply {
     match check {
         Check::Exec(_) => Reply::Unchecked("not a probe over the network"),
         Check::Tcp { host, port } => match Connection::open(host, *port, until, dialer) {
-            Ok(_) => Reply::Connected,
+            Ok(_) => Reply::Passed,
+            Err(problem) => Reply::Failed(problem.message),
+        },
+        Check::Grpc(request) => match grpc::check(request, timeout, dialer) {
+            Ok(()) => Reply::Passed,
             Err(problem) => Reply::Failed(problem.message),
         },
         Check::Http(request) => match http::fetch(request, until, dialer) {
@@ -336,6 +345,13 @@ mod tests {
         );
         let elsewhere = json!({"tcpSocket": {"port": 1, "host": "localhost"}});
         assert_eq!(checked(elsewhere), tcp("localhost", 1));
+        let health = GrpcRequest {
+            host: "127.0.0.9".to_owned(),
+            port: 1,
+            service: "shop".to_owned(),
+        };
+        let probe = json!({"grpc": {"port": 1, "service": "shop"}});
+        assert_eq!(checked(probe), Ok(Check::Grpc(health)));
         let fault = checked(json!({"tcpSocket": {"port": "nope"}})).unwrap_err();
         assert_eq!(fault.message, "couldn't find port: nope");
         let ok = json!({"httpGet": {"port": 443, "path": "ok#/all", "scheme": "HTTPS"}});

@@ -190,7 +190,7 @@ fn escaped(path: &[u8]) -> String {
 }
 
 /// Returns the bytes that a text with escapes means; `None` if an escape is bad.
-fn unescaped(text: &str) -> Option<Vec<u8>> {
+pub(super) fn unescaped(text: &str) -> Option<Vec<u8>> {
     let mut bytes = text.bytes();
     let mut plain = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {

@@ -239,8 +239,8 @@ const SLIPS: [(&str, &str, &str); 72] = [
     ),
     (
         "image: img:v1",
-        "image: img:v1\n        readinessProbe: {grpc: {port: 80}}",
-        "x.yaml:17:26: spec.template.spec.containers[0].readinessProbe.grpc: petset has no grpc probes yet: use exec, httpGet or tcpSocket",
+        "image: img:v1\n        readinessProbe: {grpc: {port: 0}}",
+        "x.yaml:17:39: spec.template.spec.containers[0].readinessProbe.grpc.port: Invalid value: 0: must be between 1 and 65535, inclusive",
     ),
     (
         "image: img:v1",

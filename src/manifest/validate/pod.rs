@@ -6,7 +6,6 @@ use super::super::fault::Faults;
 use super::container::{containers, init_containers};
 use super::names::{self, label, note, subdomain};
 use super::one_of;
-use super::probe::grpc_probes;
 use super::volume::volumes;
 
 /// Checks a completed pod.
@@ -24,7 +23,6 @@ pub(crate) fn validate_pod(pod: &Pod) -> Faults {
         let detail = "must be between 1 and 2147483647, inclusive";
         faults.invalid("spec.activeDeadlineSeconds", seconds, detail);
     }
-    grpc_probes(&mut faults, "spec", &spec);
     faults
 }
 

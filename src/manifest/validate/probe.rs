@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::super::fault::{FaultKind, Faults};
+use super::super::fault::Faults;
 use super::at_least_zero;
 use super::names::numbered;
 use super::names::{note, port_name};
@@ -19,31 +19,6 @@ struct Actions<'a> {
     grpc: Option<&'a GRPCAction>,
     sleep: Option<&'a SleepAction>,
     grace: Option<i64>,
-}
-
-/// Notes probes that petset cannot run: a pet with one would never be ready.
-pub(super) fn grpc_probes(faults: &mut Faults, path: &str, spec: &PodSpec) {
-    let main = spec.containers.iter().enumerate();
-    let init = spec.init_containers.iter().flatten().enumerate();
-    let all = init
-        .map(|(index, given)| (format!("initContainers[{index}]"), given))
-        .chain(main.map(|(index, given)| (format!("containers[{index}]"), given)));
-    for (name, container) in all {
-        for (field, probe) in [
-            ("livenessProbe", &container.liveness_probe),
-            ("readinessProbe", &container.readiness_probe),
-            ("startupProbe", &container.startup_probe),
-        ] {
-            if probe.as_ref().is_some_and(|probe| probe.grpc.is_some()) {
-                let message = "petset has no grpc probes yet: use exec, httpGet or tcpSocket";
-                faults.push(
-                    &format!("{path}.{name}.{field}.grpc"),
-                    message,
-                    FaultKind::Ours,
-                );
-            }
-        }
-    }
 }
 
 /// Checks the three probes of a container.

@@ -10,7 +10,6 @@ use super::super::fault::{FaultKind, Faults};
 use super::names::{self, label, note};
 use super::objects::claim_spec;
 use super::pod::pod_spec;
-use super::probe::grpc_probes;
 use super::{at_least_zero, selector};
 use crate::model::{MAX_LABEL, MAX_REPLICAS};
 
@@ -216,9 +215,6 @@ fn own_volumes(spec: &StatefulSetSpec) -> impl Iterator<Item = (usize, &Volume)>
 
 /// Notes what Kubernetes would accept and then fail at, or what petset has no room for.
 fn check_limits(faults: &mut Faults, spec: &StatefulSetSpec, name: &str) {
-    if let Some(pod) = &spec.template.spec {
-        grpc_probes(faults, "spec.template.spec", pod);
-    }
     let replicas = i64::from(spec.replicas.unwrap_or(1));
     if replicas > i64::from(MAX_REPLICAS) {
         let message = format!("Invalid value: {replicas}: a set has at most {MAX_REPLICAS} pets");

@@ -259,7 +259,7 @@ fn has_limits(resources: Option<&ResourceRequirements>) -> bool {
     claims.iter().flatten().next().is_some() || limits.iter().flatten().next().is_some()
 }
 
-/// All of a probe is acted on; one by grpc was refused before.
+/// All of a probe is acted on.
 const fn probe(probe: &Probe) {
     let Probe {
         exec: _,
