@@ -7,7 +7,7 @@ use super::eviction::Eviction;
 use super::files;
 use super::kept::Kept;
 use crate::model::kind::ObjectKind;
-use crate::model::{Namespace, ObjectName, json};
+use crate::model::{Namespace, ObjectName};
 use crate::problem::Result;
 use crate::yaml;
 
@@ -24,7 +24,7 @@ impl Store {
         let path = self.layout().wanted_object(namespace, T::OBJECT_KIND, name);
         let text = files::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let Some(text) = text else { return Ok(None) };
-        let object = yaml::from_str(&text).and_then(|value| Ok(json::from_value(&value)?));
+        let object = yaml::to_json(&text).and_then(|json| Ok(serde_json::from_str(&json)?));
         let object = object.with_context(|| format!("cannot read {}", path.display()))?;
         Ok(Some(object))
     }

@@ -4,8 +4,8 @@
 //! because `serde_yaml` follows YAML 1.2 and Kubernetes does not.
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
+use super::plain;
 use super::quoting::quoted;
 use crate::problem::Result;
 
@@ -14,7 +14,11 @@ pub(crate) fn to_string<T: Serialize>(value: &T) -> Result<String> {
     Ok(quoted(serde_yaml::to_string(value)?))
 }
 
-/// Reads back what [`to_string`] wrote.
-pub(crate) fn from_str<T: DeserializeOwned>(text: &str) -> Result<T> {
-    Ok(serde_yaml::from_str(text)?)
+/// Returns what [`to_string`] wrote as the text of JSON.
+pub(crate) fn to_json(text: &str) -> Result<String> {
+    if let Some(json) = plain::to_json(text) {
+        return Ok(json);
+    }
+    let value: serde_json::Value = serde_yaml::from_str(text)?;
+    Ok(value.to_string())
 }

@@ -2,7 +2,7 @@
 
 use super::super::{Source, load};
 use crate::model::Namespace;
-use crate::yaml::{from_str, to_string};
+use crate::yaml::{to_json, to_string};
 
 #[test]
 fn what_is_written_means_the_same_to_kubernetes_and_when_read_back() {
@@ -66,7 +66,11 @@ fn what_is_written_means_the_same_to_kubernetes_and_when_read_back() {
         "data": texts,
     });
     let text = to_string(&object).unwrap();
-    assert_eq!(from_str::<serde_json::Value>(&text).unwrap(), object);
+    let json = to_json(&text).unwrap();
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&json).unwrap(),
+        object
+    );
     let name = "c.yaml".to_owned();
     let loaded = load(
         &[Source {
