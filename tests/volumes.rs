@@ -141,3 +141,114 @@ fn a_missing_host_path_without_a_type_becomes_a_directory() {
     sandbox.ok(&format!("create -f {manifest} --no-wait"));
     sandbox.events_say(&[&format!("{}: ", file.display())]);
 }
+
+/// A set whose pet sleeps, with one claim template.
+fn sleeping_set(name: &str, template: &str, more: &str) -> String {
+    format!(
+        "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: {name}}}\nspec:\n  \
+         serviceName: {name}\n  selector: {{matchLabels: {{app: {name}}}}}\n{more}  template:\n    \
+         metadata: {{labels: {{app: {name}}}}}\n    spec:\n      \
+         terminationGracePeriodSeconds: 0\n      containers:\n      \
+         - {{name: c, image: busybox, command: [sleep, '6000']}}\n  volumeClaimTemplates:\n  \
+         - metadata: {{name: {template}}}\n    \
+         spec: {{accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 1Gi}}}}}}\n"
+    )
+}
+
+/// A pod that sleeps, with this claim as a volume.
+fn sleeping_pod(name: &str, claim: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  \
+         terminationGracePeriodSeconds: 0\n  \
+         volumes: [{{name: v, persistentVolumeClaim: {{claimName: {claim}}}}}]\n  containers:\n  \
+         - {{name: c, image: busybox, command: [sleep, '6000'],\n     \
+         volumeMounts: [{{name: v, mountPath: /v}}]}}\n"
+    )
+}
+
+#[test]
+fn purging_one_of_two_sets_with_the_same_claim_leaves_the_data_of_the_other() {
+    let sandbox = Sandbox::new();
+    for retention in [
+        "",
+        "  persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete}\n",
+    ] {
+        let first = sandbox.manifest("db.yaml", &sleeping_set("db", "alpha-beta", ""));
+        sandbox.ok(&format!("create -f {first}"));
+        let note = sandbox.file("volumes/default/alpha-beta-db-0/note");
+        fs::write(&note, "one").unwrap();
+        let text = sleeping_set("beta-db", "alpha", retention);
+        let second = sandbox.manifest("beta-db.yaml", &text);
+        let created = sandbox.ok(&format!("create -f {second}"));
+        created.says("warning: claim template alpha of set beta-db and alpha-beta of set db");
+        let purge = if retention.is_empty() { "--purge" } else { "" };
+        let preview = sandbox.ok(&format!("delete beta-db {purge} --dry-run"));
+        preview.lacks("claim alpha-beta-db-0");
+        let deleted = sandbox.ok(&format!("delete beta-db {purge}"));
+        deleted.says("Kept the volume alpha-beta-db-0, which set db has too.");
+        assert_eq!(fs::read_to_string(&note).unwrap(), "one");
+        let removed = sandbox.run("volume rm alpha-beta-db-0 --yes");
+        assert_eq!(removed.code, 4, "{}", removed.transcript());
+        removed.says("db-0 uses it");
+        sandbox.ok("restart db");
+        assert_eq!(fs::read_to_string(&note).unwrap(), "one");
+        sandbox.ok("delete db --purge");
+        assert!(!note.exists());
+    }
+}
+
+#[test]
+fn deleting_both_sets_of_one_claim_with_their_data_leaves_nothing() {
+    let sandbox = Sandbox::new();
+    let both =
+        sleeping_set("db", "alpha-beta", "") + "---\n" + &sleeping_set("beta-db", "alpha", "");
+    let file = sandbox.manifest("both.yaml", &both);
+    sandbox
+        .ok(&format!("create -f {file}"))
+        .says("share the data");
+    let volume = sandbox.file("volumes/default/alpha-beta-db-0");
+    assert!(volume.is_dir());
+    sandbox.ok(&format!("delete -f {file} --purge"));
+    sandbox.until("the shared volume is gone", || !volume.exists());
+}
+
+#[test]
+fn a_claim_that_goes_with_its_set_stays_as_long_as_a_pod_uses_it() {
+    let sandbox = Sandbox::new();
+    let set = sandbox.manifest("web.yaml", &sleeping_set("web", "data", ""));
+    let pod = sandbox.manifest("debug.yaml", &sleeping_pod("debug", "data-web-0"));
+    sandbox.ok(&format!("create -f {set}"));
+    sandbox.ok(&format!("create -f {pod}"));
+    let note = sandbox.file("volumes/default/data-web-0/note");
+    fs::write(&note, "mine").unwrap();
+    let preview = sandbox.ok("delete web --purge --dry-run");
+    preview.says("mark claim data-web-0, which goes with debug");
+    let deleted = sandbox.ok("delete web --purge");
+    deleted.says("Kept the volume data-web-0, which pod debug uses. It goes with the last pod");
+    sandbox.ok("get pvc data-web-0").says("Terminating");
+    sandbox.ok("exec debug -- true");
+    assert_eq!(fs::read_to_string(&note).unwrap(), "mine");
+    sandbox.kill(sandbox.supervisor());
+    sandbox.ok("delete pod/debug");
+    sandbox.until("the volume is gone", || !note.exists());
+}
+
+#[test]
+fn a_scale_down_that_takes_claims_along_does_not_wait_for_a_pod_that_uses_one() {
+    let sandbox = Sandbox::new();
+    let more = "  replicas: 2\n  persistentVolumeClaimRetentionPolicy: {whenScaled: Delete}\n";
+    let set = sandbox.manifest("web.yaml", &sleeping_set("web", "data", more));
+    let pod = sandbox.manifest("debug.yaml", &sleeping_pod("debug", "data-web-1"));
+    sandbox.ok(&format!("create -f {set}"));
+    sandbox.ok(&format!("create -f {pod}"));
+    let note = sandbox.file("volumes/default/data-web-1/note");
+    fs::write(&note, "mine").unwrap();
+    sandbox.ok("scale web --replicas 1");
+    sandbox.until_says("get pvc data-web-1", "Terminating");
+    assert_eq!(fs::read_to_string(&note).unwrap(), "mine");
+    let back = sandbox.run("scale web --replicas 2 --timeout 1s");
+    back.says("claim data-web-1 is being deleted");
+    sandbox.ok("delete pod/debug");
+    sandbox.until("the data is gone", || !note.exists());
+    sandbox.ok("wait web --for ready");
+}

@@ -20,9 +20,8 @@ use super::shared::session::Session;
 use super::shared::volumes::{Removal, VolumeList, remove_volumes};
 use super::shared::waiting::{Goal, WaitArgs};
 use crate::model::kind::ObjectKind;
-use crate::model::{ORPHAN_FINALIZER, ObjectName, ObjectRef};
+use crate::model::{ORPHAN_FINALIZER, ObjectName, ObjectRef, PURGE_ANNOTATION};
 use crate::problem::{Kind, Problem, Result};
-use crate::store;
 use crate::store::Edit;
 
 /// Stop the pets of a set in reverse order, then delete the set; its volumes are kept
@@ -341,7 +340,7 @@ fn mark_deleted(set: &mut StatefulSet, args: &Args) -> Result<()> {
         set.metadata
             .annotations
             .get_or_insert_default()
-            .insert(store::PURGE_ANNOTATION.to_owned(), "true".to_owned());
+            .insert(PURGE_ANNOTATION.to_owned(), "true".to_owned());
     }
     Ok(())
 }
@@ -356,9 +355,7 @@ fn finish(session: &Session, sets: Vec<StatefulSet>, doomed: &Doomed, args: &Arg
         if args.cascade == Cascade::Orphan {
             continue;
         }
-        if !args.purge {
-            kept::say_volumes(session, &namespace, set)?;
-        }
+        kept::say_volumes(session, &namespace, set, args.purge)?;
         kept::say_objects(session, &namespace, set, &doomed.others)?;
     }
     Ok(())

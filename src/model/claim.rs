@@ -19,6 +19,10 @@ pub struct ClaimSeen {
     pub terminating: bool,
     /// The objects with which it is deleted (C23).
     pub owners: Vec<OwnerReference>,
+    /// Another set has it too: this set must not take it along.
+    pub shared: bool,
+    /// A pod that is no pet of this set uses it: it is only marked, and goes with its last user.
+    pub in_use: bool,
 }
 
 impl ClaimSeen {
@@ -30,7 +34,21 @@ impl ClaimSeen {
             name: meta.name.clone().unwrap_or_default(),
             terminating: meta.deletion_timestamp.is_some(),
             owners: meta.owner_references.clone().unwrap_or_default(),
+            shared: false,
+            in_use: false,
         }
+    }
+
+    /// Returns whether a pass could delete it.
+    #[must_use]
+    pub fn may_go(&self) -> bool {
+        self.terminating || !self.owners.is_empty()
+    }
+
+    /// Returns the owners it has beside the one with this uid.
+    pub(super) fn owners_but(&self, uid: &str) -> Vec<OwnerReference> {
+        let others = self.owners.iter().filter(|owner| owner.uid != uid);
+        others.cloned().collect()
     }
 
     pub(super) fn is_owned_by(&self, uid: &str) -> bool {

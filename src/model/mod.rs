@@ -10,6 +10,7 @@ mod back_off;
 pub mod bare;
 mod canonical;
 mod claim;
+mod claim_users;
 pub(crate) mod duration;
 mod edit;
 mod egress;
@@ -45,6 +46,7 @@ pub use name::{
 
 pub use back_off::BackOff;
 pub use claim::{ClaimSeen, Claims, claim_for};
+pub use claim_users::{ClaimUsers, mounts_claim, names_claim};
 pub(crate) use duration::parse_duration;
 pub use edit::{
     Change, RESTARTED_ANNOTATION, restart, scale_to, set_command, set_env, set_image, set_partition,
@@ -65,6 +67,6 @@ pub use step::{Outcome, Reason, Rules, Seen, Step};
 pub use wish::{
     CANARY_ANNOTATION, CHANGE_CAUSE, CHANGE_CAUSE_ANNOTATION, FAILED_REVISIONS_ANNOTATION,
     KIND_ANNOTATION, ON_FAILURE_ANNOTATION, OWN_PREFIX, PAUSE_AFTER_ANNOTATION, PAUSED_ANNOTATION,
-    PRE_SCALE_DOWN_ANNOTATION, PROGRESS_DEADLINE_ANNOTATION, ROLLED_BACK_ANNOTATION,
-    STRICT_ANNOTATION, SetOptions, TOGETHER_ANNOTATION,
+    PRE_SCALE_DOWN_ANNOTATION, PROGRESS_DEADLINE_ANNOTATION, PURGE_ANNOTATION,
+    ROLLED_BACK_ANNOTATION, STRICT_ANNOTATION, SetOptions, TOGETHER_ANNOTATION,
 };

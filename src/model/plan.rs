@@ -167,7 +167,11 @@ impl Rehearsal {
             format!("planned-{made}")
         });
         if let Step::DeleteClaim { claim } = &step {
-            self.seen.claims.remove(claim);
+            if !self.seen.claims.get(claim).is_some_and(|it| it.in_use) {
+                self.seen.claims.remove(claim);
+            } else if let Some(last) = self.steps.last_mut() {
+                last.text = marked(claim, "the last pod that uses it");
+            }
         } else if let Step::RollBack { to, .. } = &step {
             self.roll_back(to);
         } else if let Step::Fulfil { .. } = &step {
@@ -190,15 +194,23 @@ impl Rehearsal {
 }
 
 impl Plan {
-    /// Adds the volumes that go with a set for good, before it is forgotten.
-    pub fn purge(&mut self, claims: &[String]) {
+    /// Adds the volumes that go with a set for good, before it is forgotten. A claim is named with
+    /// the pod with which it goes, if it does not go at once.
+    pub fn purge<'a>(&mut self, claims: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) {
         let at = self.steps.len().saturating_sub(1);
-        let steps = claims.iter().map(|claim| {
-            let text = format!("remove claim {claim} and what is in it");
-            Planned::new("deleteClaim", claim.clone(), text)
+        let steps = claims.into_iter().map(|(claim, user)| {
+            let text = match user {
+                None => format!("remove claim {claim} and what is in it"),
+                Some(pod) => marked(claim, pod),
+            };
+            Planned::new("deleteClaim", claim.to_owned(), text)
         });
         self.steps.splice(at..at, steps);
     }
+}
+
+fn marked(claim: &str, user: &str) -> String {
+    format!("mark claim {claim}, which goes with {user}")
 }
 
 impl Planned {

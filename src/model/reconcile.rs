@@ -37,7 +37,8 @@ use super::{ClaimSeen, Ordinal, PetSeen, status};
 ///
 /// **Then, in this order** (C08, C11):
 /// 1. Pets to be evicted are asked to stop at once, whatever the order.
-/// 2. Claims that were handed to a pet that is gone are deleted, if the policy still says so.
+/// 2. Claims that were handed to a pet that is gone are deleted, if the policy still says so. One
+///    that another set has too stays; one that another pod uses is marked, and goes with that pod.
 /// 3. *Fill*, from the lowest ordinal up: what has ended is removed, what is missing gets its
 ///    claims and is made (C09). A claim that is being deleted holds its pet back (C22).
 /// 4. *Drain*, from the highest ordinal down, the pets that are beyond the wanted ordinals, their
@@ -210,10 +211,10 @@ impl<'a> Pass<'a> {
                 continue;
             }
             let step = match self.want.retention.when_scaled {
-                Keep::Delete => Step::DeleteClaim {
+                Keep::Delete if !claim.shared => Step::DeleteClaim {
                     claim: claim.name.clone(),
                 },
-                Keep::Retain => Step::OwnClaim {
+                Keep::Delete | Keep::Retain => Step::OwnClaim {
                     claim: claim.name.clone(),
                     owners: Vec::new(),
                 },
@@ -224,6 +225,7 @@ impl<'a> Pass<'a> {
 
     fn finish_claim(&mut self, claim: &ClaimSeen) {
         let ordinal = self.want.ordinal_of_claim(&claim.name);
+        let ordinal = ordinal.filter(|_| !claim.in_use);
         if ordinal.is_some_and(|ordinal| !self.seen.pets.contains_key(&ordinal)) {
             self.steps.push(Step::DeleteClaim {
                 claim: claim.name.clone(),

@@ -406,7 +406,7 @@ fn retention_of(
     })
 }
 
-fn deletion_of(meta: &ObjectMeta) -> Option<Deletion> {
+pub(super) fn deletion_of(meta: &ObjectMeta) -> Option<Deletion> {
     meta.deletion_timestamp.as_ref()?;
     let orphan = meta
         .finalizers

@@ -12,6 +12,8 @@ use crate::problem::Problem;
 
 /// The prefix of petset's own annotations.
 pub const OWN_PREFIX: &str = "petset.dev/";
+/// `"true"`: the claims of a set are removed with it, whatever its retention policy says.
+pub const PURGE_ANNOTATION: &str = "petset.dev/purge";
 /// `"true"`: no pet moves to another revision (`rollout pause`).
 pub const PAUSED_ANNOTATION: &str = "petset.dev/paused";
 /// How many pets may have the update revision before the roll pauses (`upgrade --pause-after`).

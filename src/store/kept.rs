@@ -9,8 +9,6 @@ use serde::de::DeserializeOwned;
 use super::redact;
 use crate::model::kind::ObjectKind;
 
-/// The annotation of a set whose deletion removes its claims, whatever its retention policy says.
-pub(crate) const PURGE_ANNOTATION: &str = "petset.dev/purge";
 /// The annotation of a claim that names the set it was made for, which may be gone.
 pub(crate) const SET_ANNOTATION: &str = "petset.dev/set";
 

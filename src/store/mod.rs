@@ -84,7 +84,7 @@ pub(crate) use files::{
     size_of,
 };
 pub(crate) use images::{catalogue, image_files, with_disk};
-pub(crate) use kept::{Kept, PURGE_ANNOTATION, SET_ANNOTATION};
+pub(crate) use kept::{Kept, SET_ANNOTATION};
 pub(crate) use launch::{Launch, Mount, User};
 pub(crate) use lock::{Attempt, Lock};
 pub(crate) use logs::{LogIndex, rotated_log};

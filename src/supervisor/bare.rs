@@ -244,6 +244,6 @@ impl Supervisor {
             Some(pod) => drop(place.pods_wanted.insert(key.name.clone(), pod)),
             None => drop(place.pods_wanted.remove(&key.name)),
         }
-        Ok(())
+        self.collect(key, &key.name, "")
     }
 }

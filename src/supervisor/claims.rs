@@ -3,11 +3,14 @@
 use anyhow::Context;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 
 use super::perform::new_uid;
 use super::state::Supervisor;
-use crate::model::{ObjectRef, Ordinal, Set, claim_for, claim_name};
+use crate::model::kind::ObjectKind;
+use crate::model::{
+    Namespace, ObjectName, ObjectRef, Ordinal, Set, claim_for, claim_name, names_claim,
+};
 use crate::problem::Result;
 use crate::store::journal::Severity;
 use crate::store::{self, Sync};
@@ -56,34 +59,54 @@ impl Supervisor {
             .with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Deletes a claim; one that a pet uses only gets a deletion time.
+    /// Deletes a claim; one that a pod uses is marked, and goes with its last user. Returns whether
+    /// that changed anything.
     pub(super) fn delete_claim(
         &mut self,
         key: &ObjectRef,
         name: &str,
         now: Timestamp,
-    ) -> Result<()> {
-        let path = self.store.layout().claim(&key.namespace, name);
+    ) -> Result<bool> {
         let place = self.world.place_mut(&key.namespace);
-        let used = place.pets.values().any(|pet| pet.uses(name));
-        let Some(claim) = place.claims.get_mut(name).filter(|_| used) else {
-            return self.remove_claim(key, name);
+        let Some(user) = place.user_of(name).map(str::to_owned) else {
+            return self.remove_claim(key, name).map(|()| true);
         };
+        let path = self.store.layout().claim(&key.namespace, name);
+        let Some(claim) = place.claims.get_mut(name) else {
+            return Ok(false);
+        };
+        if claim.metadata.deletion_timestamp.is_some() {
+            return Ok(false);
+        }
         claim.metadata.deletion_timestamp = Some(Time(now));
         store::replace_json(&path, claim, Sync::No)
-            .with_context(|| format!("cannot write {}", path.display()))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        let message = format!("claim {name} goes when no pod uses it any more: {user} does");
+        self.claim_event(key, name, "Deleting", &message);
+        Ok(true)
     }
 
-    /// Removes a claim with its data.
+    /// Removes a claim with its data, also from what is wanted.
     fn remove_claim(&mut self, key: &ObjectRef, name: &str) -> Result<()> {
         let dir = self.store.layout().volume(&key.namespace, name);
         store::remove_tree(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
         let path = self.store.layout().claim(&key.namespace, name);
         store::remove(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-        self.world.place_mut(&key.namespace).claims.remove(name);
-        let message =
-            format!("the data of claim {name} was removed, as its set's retention policy says");
-        self.claim_event(key, name, &message);
+        let place = self.world.place_mut(&key.namespace);
+        place.claims.remove(name);
+        // A pet may have waited for the end of it.
+        let waiting = place.sets.iter().filter(|(_, set)| names_claim(set, name));
+        let waiting = waiting.map(|(set, _)| ObjectRef::new(key.namespace.clone(), set.clone()));
+        self.due.extend(waiting);
+        let object: ObjectName = name.parse()?;
+        if place.claims_wanted.remove(&object).is_some() {
+            self.store.edit("supervise", None, |edit| {
+                edit.forget(&key.namespace, ObjectKind::PersistentVolumeClaim, &object);
+                Ok(())
+            })?;
+        }
+        let message = format!("the data of claim {name} was removed, as was asked for");
+        self.claim_event(key, name, "Deleted", &message);
         Ok(())
     }
 
@@ -138,9 +161,10 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Removes the claims whose last owner is gone, and deleted ones that no pet uses any more
-    /// (C23).
-    pub(super) fn collect(&mut self, key: &ObjectRef, owner: &str) -> Result<()> {
+    /// Removes the claims whose last owner is gone, and deleted ones that no pod uses any more
+    /// (C23). What the last owner takes along and a pod still uses is marked; what another set than
+    /// `set` has too stays.
+    pub(super) fn collect(&mut self, key: &ObjectRef, set: &ObjectName, owner: &str) -> Result<()> {
         let place = self.world.place_mut(&key.namespace);
         let mut gone = Vec::new();
         for (name, claim) in &place.claims {
@@ -150,20 +174,54 @@ impl Supervisor {
                 .as_deref()
                 .unwrap_or_default();
             let orphaned = !owners.is_empty() && owners.iter().all(|of| of.uid == owner);
-            let doomed = orphaned || claim.metadata.deletion_timestamp.is_some();
-            if doomed && !place.pets.values().any(|pet| pet.uses(name)) {
+            let marked = claim.metadata.deletion_timestamp.is_some();
+            let shared = || place.claim_users(set, owner).set_of(name).is_some();
+            if marked || (orphaned && !shared()) {
                 gone.push(name.clone());
             }
         }
-        gone.iter()
-            .try_for_each(|claim| self.remove_claim(key, claim))
+        let now = Timestamp::now();
+        for claim in gone {
+            self.delete_claim(key, &claim, now)?;
+        }
+        Ok(())
     }
 
-    /// Removes every claim of the set, also those of pets that were removed long ago.
+    /// Removes what an earlier supervisor has marked and not removed.
+    pub(super) fn collect_marked(&mut self) -> Result<()> {
+        let namespaces: Vec<Namespace> = self.world.places.keys().cloned().collect();
+        for namespace in namespaces {
+            let place = self.world.place_mut(&namespace);
+            let marked = |meta: &ObjectMeta| meta.deletion_timestamp.is_some();
+            let claims = place.claims.values().map(|claim| &claim.metadata);
+            let claim = claims.filter(|meta| marked(meta)).find_map(set_or_claim);
+            if let Some(name) = claim {
+                let key = ObjectRef::new(namespace, name.clone());
+                self.collect(&key, &name, "")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes every claim of the set, also those of pets that were removed long ago, but none that
+    /// another set has too.
     pub(super) fn purge(&mut self, key: &ObjectRef, set: &Set) -> Result<()> {
         let claims = store::names_in(&self.store.layout().volumes(&key.namespace))?;
-        let own = claims.iter().filter(|claim| set.is_own_claim(claim));
-        own.into_iter()
-            .try_for_each(|claim| self.remove_claim(key, claim))
+        let now = Timestamp::now();
+        for claim in claims.iter().filter(|claim| set.is_own_claim(claim)) {
+            let place = self.world.place_mut(&key.namespace);
+            let users = place.claim_users(&key.name, &set.uid);
+            if users.set_of(claim).is_none() {
+                self.delete_claim(key, claim, now)?;
+            }
+        }
+        Ok(())
     }
+}
+
+/// Returns the name under which events of a claim are kept.
+fn set_or_claim(claim: &ObjectMeta) -> Option<ObjectName> {
+    let notes = claim.annotations.as_ref();
+    let set = notes.and_then(|notes| notes.get(store::SET_ANNOTATION));
+    set.or(claim.name.as_ref())?.parse().ok()
 }

@@ -47,7 +47,7 @@ impl Supervisor {
     }
 
     /// Writes an event of a claim of a set, or of one of its pets.
-    pub(super) fn claim_event(&self, key: &ObjectRef, claim: &str, message: &str) {
+    pub(super) fn claim_event(&self, key: &ObjectRef, claim: &str, reason: &str, message: &str) {
         let set = key
             .name
             .as_str()
@@ -56,7 +56,7 @@ impl Supervisor {
         let owner = set.map_or(key.name.as_str(), |(set, _)| set);
         let object = format!("persistentvolumeclaim/{claim}");
         let severity = Severity::Normal;
-        self.event(key, owner, object, severity, "Deleted", message);
+        self.event(key, owner, object, severity, reason, message);
     }
 
     pub(super) fn event(

@@ -65,7 +65,7 @@ impl Supervisor {
                 self.create_claim(key, template, *ordinal, now)?;
             }
             Step::OwnClaim { claim, owners } => self.own_claim(key, claim, owners)?,
-            Step::DeleteClaim { claim } => self.delete_claim(key, claim, now)?,
+            Step::DeleteClaim { claim } => return self.delete_claim(key, claim, now),
             Step::CreatePet { ordinal, revision } => {
                 self.create_pet(key, *ordinal, revision, now)?;
             }

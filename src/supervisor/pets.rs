@@ -115,21 +115,6 @@ impl TrackedPet {
         self.pod.metadata.uid.as_deref().unwrap_or_default()
     }
 
-    /// Returns whether one of its volumes is this claim.
-    pub(super) fn uses(&self, claim: &str) -> bool {
-        let volumes = self
-            .pod
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.volumes.as_ref());
-        volumes.into_iter().flatten().any(|volume| {
-            volume
-                .persistent_volume_claim
-                .as_ref()
-                .is_some_and(|of| of.claim_name == claim)
-        })
-    }
-
     /// Returns the pid of its runner, if this supervisor has started that.
     pub(super) const fn child(&self) -> Option<Pid> {
         match self.runner {

@@ -129,6 +129,7 @@ impl Supervisor {
         };
         supervisor.provide_programs()?;
         supervisor.look_at_everything()?;
+        supervisor.collect_marked()?;
         supervisor.distrust_reports();
         supervisor.leave_foreign_pets();
         supervisor.give_services_addresses();

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::pets::TrackedPet;
 use super::state::Supervisor;
 use crate::model::kind::ObjectKind;
-use crate::model::{Deletion, ObjectName, ObjectRef, Set};
+use crate::model::{Deletion, ObjectName, ObjectRef, PURGE_ANNOTATION, Set};
 use crate::problem::Result;
 use crate::store;
 
@@ -67,7 +67,8 @@ impl Supervisor {
             removed.with_context(|| format!("cannot remove {}", path.display()))?;
         }
         let gone = self.world.place_mut(&key.namespace).pets.remove(&key.name);
-        self.collect(key, gone.as_ref().map_or("", TrackedPet::uid))
+        let set = key.set_by_name().name;
+        self.collect(key, &set, gone.as_ref().map_or("", TrackedPet::uid))
     }
 
     /// Removes a set whose pets are gone.
@@ -77,10 +78,10 @@ impl Supervisor {
     pub(super) fn finish(&mut self, key: &ObjectRef, set: &Set) -> Result<()> {
         let orphaned = matches!(set.deletion, Some(Deletion::Orphan));
         let object = self.set(key)?.clone();
-        if annotated(&object, store::PURGE_ANNOTATION) {
+        if annotated(&object, PURGE_ANNOTATION) {
             self.purge(key, set)?;
         }
-        self.collect(key, &set.uid)?;
+        self.collect(key, &key.name, &set.uid)?;
         let layout = self.store.layout().clone();
         let status = layout.set_status(&key.namespace, key.name.as_str());
         store::withdraw(&layout, &status)?;

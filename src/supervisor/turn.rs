@@ -10,7 +10,7 @@ use super::retry;
 use super::state::Supervisor;
 use crate::model::kind::ObjectKind;
 use crate::model::{
-    ObjectName, ObjectRef, Ordinal, Outcome, PetSeen, Rules, Seen, Set, Step, reconcile,
+    ClaimSeen, ObjectName, ObjectRef, Ordinal, Outcome, PetSeen, Rules, Seen, Set, Step, reconcile,
 };
 use crate::problem::Result;
 use crate::store::journal::Severity;
@@ -277,9 +277,12 @@ impl Supervisor {
             let prefix = format!("{template}-{}-", key.name);
             let claims = place.claims.range(prefix.clone()..);
             for (name, claim) in claims.take_while(|(name, _)| name.starts_with(&prefix)) {
-                seen.claims
-                    .insert(name.clone(), crate::model::ClaimSeen::of(claim));
+                seen.claims.insert(name.clone(), ClaimSeen::of(claim));
             }
+        }
+        if seen.claims.values().any(ClaimSeen::may_go) {
+            let users = place.claim_users(&key.name, &set.uid);
+            users.note(&mut seen.claims);
         }
         seen
     }

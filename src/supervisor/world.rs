@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::pets::{Incarnation, TrackedPet};
 use super::readiness::withdraw_if_dead;
 use crate::model::kind::ObjectKind;
-use crate::model::{Namespace, ObjectName, ObjectRef, bare};
+use crate::model::{ClaimUsers, Namespace, ObjectName, ObjectRef, bare, mounts_claim};
 use crate::problem::Result;
 use crate::store::{Eviction, Kept, Layout, Store, merge_status, names_in, read_json};
 
@@ -33,6 +33,28 @@ pub(super) struct NamespaceState {
     pub(super) pets: BTreeMap<ObjectName, TrackedPet>,
     pub(super) claims: BTreeMap<String, PersistentVolumeClaim>,
     pub(super) revisions: BTreeMap<ObjectName, Vec<ControllerRevision>>,
+}
+
+impl NamespaceState {
+    /// Returns the pods there are, and those that are to come.
+    pub(super) fn pods(&self) -> impl Iterator<Item = &Pod> {
+        let wanted = self.pods_wanted.values();
+        let to_come = wanted.filter(|pod| pod.metadata.deletion_timestamp.is_none());
+        self.pets.values().map(|pet| &pet.pod).chain(to_come)
+    }
+
+    /// Returns who uses claims beside a set.
+    pub(super) fn claim_users(&self, set: &ObjectName, uid: &str) -> ClaimUsers<'_> {
+        ClaimUsers::beside(set.as_str(), uid, self.sets.values(), self.pods())
+    }
+
+    /// Returns the name of a pod that uses a claim.
+    pub(super) fn user_of(&self, claim: &str) -> Option<&str> {
+        let mut users = self
+            .pods()
+            .filter(|pod| mounts_claim(pod.spec.as_ref(), claim));
+        users.next()?.metadata.name.as_deref()
+    }
 }
 
 /// The objects of all namespaces.

@@ -7,28 +7,48 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::cli::shared::session::{Session, say};
+use crate::cli::shared::volumes::OwnClaims;
 use crate::model::environment::references;
 use crate::model::kind::ObjectKind;
 use crate::model::{Keep, Namespace, ObjectRef, Set};
 use crate::problem::Result;
 
-/// Prints the volumes that are kept, and how to remove them.
+/// Prints the volumes that are kept, why, and how to remove them.
 pub(super) fn say_volumes(
     session: &Session,
     namespace: &Namespace,
     set: &StatefulSet,
+    purged: bool,
 ) -> Result<()> {
     let wanted = Set::of(set)?;
-    let gone = wanted.retention.when_deleted == Keep::Delete;
-    let kept: Vec<String> = session.claims_of(namespace, &wanted)?;
-    if kept.is_empty() || gone {
+    let go = purged || wanted.retention.when_deleted == Keep::Delete;
+    let OwnClaims {
+        free,
+        in_use,
+        shared,
+    } = OwnClaims::of(session, namespace, &wanted)?;
+    for (claim, other) in shared {
+        say(format!(
+            "Kept the volume {claim}, which set {other} has too."
+        ));
+    }
+    for (claim, pod) in in_use {
+        let fate = match go {
+            true => "It goes with the last pod that uses it.",
+            false => "`petset volume rm` removes it when the pod is gone.",
+        };
+        say(format!(
+            "Kept the volume {claim}, which pod {pod} uses. {fate}"
+        ));
+    }
+    if free.is_empty() || go {
         return Ok(());
     }
     let name = &wanted.name;
     let dir = session.store.layout().volumes(namespace);
     say(format!(
         "Kept the volumes {} below {}.",
-        kept.join(", "),
+        free.join(", "),
         dir.display()
     ));
     say(format!(

@@ -9,10 +9,11 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use super::files;
 use super::render::{self, Format};
 use super::session::Session;
+use super::volumes::{OwnClaims, note_claim_users};
 use crate::model::bare::plan_pod;
 use crate::model::object::Object;
 use crate::model::plan::{Plan, plan};
-use crate::model::{ObjectRef, Rules, Seen, Set, SetName};
+use crate::model::{ObjectRef, PURGE_ANNOTATION, Rules, Seen, Set, SetName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store;
 
@@ -166,9 +167,13 @@ impl Session {
         want.stops_together = together;
         let mut plan = plan(&want, &seen, rules, Timestamp::now());
         let annotations = set.metadata.annotations.as_ref();
-        if annotations.is_some_and(|all| all.contains_key(store::PURGE_ANNOTATION)) {
+        if annotations.is_some_and(|all| all.contains_key(PURGE_ANNOTATION)) {
             let namespace = ObjectRef::of(&set.metadata)?.namespace;
-            plan.purge(&self.claims_of(&namespace, &want)?);
+            let OwnClaims { free, in_use, .. } = OwnClaims::of(self, &namespace, &want)?;
+            let free = free.iter().map(|claim| (claim.as_str(), None));
+            let in_use = in_use.iter();
+            let in_use = in_use.map(|(claim, pod)| (claim.as_str(), Some(pod.as_str())));
+            plan.purge(free.chain(in_use));
         }
         let object = Object::StatefulSet(Box::new(set));
         Ok(Preview { plan, object })
@@ -222,7 +227,8 @@ impl Session {
             }
         }
         let revisions = revisions.unwrap_or_default();
-        let seen = Seen::of(&want, status, revisions, &pods, &claims);
+        let mut seen = Seen::of(&want, status, revisions, &pods, &claims);
+        note_claim_users(self, &namespace, &want, &mut seen.claims)?;
         Ok((want, seen, rules))
     }
 }

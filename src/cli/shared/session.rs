@@ -10,7 +10,7 @@ use super::global::Global;
 use super::inside;
 use crate::model::environment::POD_UID_VARIABLE;
 use crate::model::rollout::annotation;
-use crate::model::{Namespace, STRICT_ANNOTATION, Set, SetName};
+use crate::model::{Namespace, STRICT_ANNOTATION, SetName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Edit, Store};
 use crate::supervisor;
@@ -132,15 +132,6 @@ impl Session {
     /// Returns whether a set behaves exactly as under Kubernetes.
     pub(crate) fn is_strict(&self, set: &StatefulSet) -> bool {
         self.store.settings().strict || annotation(set, STRICT_ANNOTATION) == Some("true")
-    }
-
-    /// Returns the names of the claims that a set's templates have made, in order.
-    pub(crate) fn claims_of(&self, namespace: &Namespace, set: &Set) -> Result<Vec<String>> {
-        let names = store::names_in(&self.store.layout().volumes(namespace))?;
-        Ok(names
-            .into_iter()
-            .filter(|claim| set.is_own_claim(claim))
-            .collect())
     }
 
     /// Creates the state directory, if it does not exist yet.

@@ -1,8 +1,9 @@
 //! The volumes of a namespace, and the sets and pets that use them.
 
+mod claims;
 mod removal;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -13,6 +14,7 @@ use super::session::Session;
 use crate::model::{Ordinal, Set};
 use crate::problem::{Problem, Result};
 use crate::store::{self, SET_ANNOTATION, names_in, read_json};
+pub(crate) use claims::{OwnClaims, note_claim_users, warn_of_shared};
 pub(crate) use removal::{Removal, remove_volumes};
 
 /// One volume: a claim, and the directory behind it.
@@ -22,6 +24,8 @@ pub(crate) struct Volume {
     /// The set it was created for; `None` for a claim without a set.
     pub(crate) set: Option<String>,
     pub(crate) status: VolumeStatus,
+    /// The sets that exist now and have it, by the name of a template or by a mount.
+    pub(crate) sets: Vec<String>,
     /// The size that its claim requests, in Kubernetes notation.
     pub(crate) requested: Option<String>,
     pub(crate) path: PathBuf,
@@ -30,7 +34,7 @@ pub(crate) struct Volume {
 /// Whether a volume is in use, wanted or left over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum VolumeStatus {
-    /// This pet uses it.
+    /// These pets use it, with commas between them.
     InUse(String),
     /// The set wants it for this pet, which does not exist now.
     Bound(String),
@@ -88,6 +92,7 @@ impl VolumeList {
             Ok(Volume {
                 set: set_of(&name, claim.as_ref(), &sets),
                 status: status_of(&name, &users, &sets),
+                sets: sets_with(&name, &sets),
                 requested: claim.as_ref().and_then(requested),
                 path: layout.volume(namespace, &name),
                 name,
@@ -131,18 +136,41 @@ fn claim_of(mount: &PodVolume) -> Option<&str> {
     Some(&source.claim_name)
 }
 
-/// Returns the pets that use claims, by claim.
+/// Returns the pets and pods that use claims, by claim.
 fn users(session: &Session) -> Result<BTreeMap<String, String>> {
     let (layout, namespace) = (session.store.layout(), &session.namespace);
-    let mut users = BTreeMap::new();
+    let mut pods = Vec::new();
     for name in names_in(&layout.pets_of(namespace)).context("cannot list the pets")? {
         let pod: Option<Pod> = store::read_json(&layout.pet(namespace, &name).pod())?;
-        let spec = pod.and_then(|pod| pod.spec).unwrap_or_default();
-        let mounts = spec.volumes.unwrap_or_default();
-        let claims = mounts.iter().filter_map(claim_of).map(str::to_owned);
-        users.extend(claims.map(|claim| (claim, name.clone())));
+        pods.extend(pod.map(|pod| (name, pod)));
+    }
+    let mut to_come: Vec<Pod> = session.store.all(namespace)?;
+    to_come.retain(|pod| pod.metadata.deletion_timestamp.is_none());
+    for pod in to_come {
+        let name = pod.metadata.name.clone().unwrap_or_default();
+        if pods.iter().all(|(there, _)| *there != name) {
+            pods.push((name, pod));
+        }
+    }
+    let mut users: BTreeMap<String, String> = BTreeMap::new();
+    for (name, pod) in &pods {
+        let mounts = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
+        let claims: BTreeSet<&str> = mounts.into_iter().flatten().filter_map(claim_of).collect();
+        for claim in claims {
+            let all = users.entry(claim.to_owned()).or_default();
+            let comma = if all.is_empty() { "" } else { ", " };
+            *all = format!("{all}{comma}{name}");
+        }
     }
     Ok(users)
+}
+
+fn sets_with(name: &str, sets: &[(Set, Vec<PodVolume>)]) -> Vec<String> {
+    let mounts = |mounts: &[PodVolume]| mounts.iter().any(|mount| claim_of(mount) == Some(name));
+    let having = sets
+        .iter()
+        .filter(|(set, volumes)| set.is_own_claim(name) || mounts(volumes));
+    having.map(|(set, _)| set.name.to_string()).collect()
 }
 
 fn set_of(

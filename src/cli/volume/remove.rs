@@ -3,7 +3,7 @@
 use clap::Args as ClapArgs;
 
 use crate::cli::shared::names::{SetRef, named};
-use crate::cli::shared::session::Session;
+use crate::cli::shared::session::{Session, say};
 use crate::cli::shared::volumes::{Removal, Volume, VolumeList, remove_volumes};
 use crate::model::ObjectName;
 use crate::problem::{Kind, Problem, Result};
@@ -51,14 +51,22 @@ pub(super) fn run(session: &Session, args: &Args) -> Result<()> {
 }
 
 /// Returns the volumes of a set, which may be gone. Volumes without a note of their set count if
-/// their name does.
+/// their name does; those that another set has too do not.
 fn of_set<'v>(session: &Session, volumes: &'v VolumeList, set: &str) -> Result<Vec<&'v Volume>> {
     let all = volumes.all.iter();
     let own = all.filter(|volume| match &volume.set {
         Some(of) => of == set,
         None => is_named_after(&volume.name, set),
     });
-    let own: Vec<&Volume> = own.collect();
+    let other = |volume: &Volume| volume.sets.iter().find(|other| *other != set).cloned();
+    let mut free: Vec<&Volume> = Vec::new();
+    for volume in own {
+        match other(volume) {
+            Some(other) => say(format!("{} stays: set {other} has it too", volume.name)),
+            None => free.push(volume),
+        }
+    }
+    let own = free;
     if own.is_empty() {
         let message = format!(
             "no volume of {set} exists in namespace {}",

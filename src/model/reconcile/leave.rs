@@ -29,8 +29,14 @@ impl Pass<'_> {
             let claims = self.seen.claims.values();
             let own =
                 claims.filter(|claim| claim.is_owned_by(&self.want.uid) && !claim.terminating);
-            self.steps.extend(own.map(|claim| Step::DeleteClaim {
-                claim: claim.name.clone(),
+            self.steps.extend(own.map(|claim| match claim.shared {
+                false => Step::DeleteClaim {
+                    claim: claim.name.clone(),
+                },
+                true => Step::OwnClaim {
+                    claim: claim.name.clone(),
+                    owners: claim.owners_but(&self.want.uid),
+                },
             }));
         }
         self.steps.push(Step::Finish);
@@ -54,14 +60,9 @@ impl Pass<'_> {
             .values()
             .filter(|claim| claim.is_owned_by(&self.want.uid))
         {
-            let others = claim
-                .owners
-                .iter()
-                .filter(|owner| owner.uid != self.want.uid);
-            let owners = others.cloned().collect();
             self.steps.push(Step::OwnClaim {
                 claim: claim.name.clone(),
-                owners,
+                owners: claim.owners_but(&self.want.uid),
             });
         }
         self.steps.push(Step::Finish);

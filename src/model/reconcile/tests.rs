@@ -210,8 +210,8 @@ pub(super) fn claims(of: &[(&str, Option<(&str, &str)>)]) -> Claims {
         });
         let claim = ClaimSeen {
             name: (*name).to_owned(),
-            terminating: false,
             owners: owners.into_iter().collect(),
+            ..ClaimSeen::default()
         };
         ((*name).to_owned(), claim)
     });

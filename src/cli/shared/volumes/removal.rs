@@ -80,12 +80,16 @@ fn refuse_wanted(chosen: &[&Volume], volumes: &VolumeList) -> Result<(), Problem
         let free = free.join(" ");
         problem = problem.hint(format!("`petset volume rm {free}` removes the unused ones"));
     }
-    let set = volumes.find(name).and_then(|volume| volume.set.as_ref());
-    Err(match set {
-        Some(set) => problem.hint(format!(
+    let sets = volumes.find(name).map(|volume| volume.sets.as_slice());
+    Err(match sets.unwrap_or_default() {
+        [] => problem.hint("delete the pods that use it first"),
+        [set] => problem.hint(format!(
             "scale {set} below it, or delete {set}, and its volumes can be removed"
         )),
-        None => problem.hint("delete the set that mounts it first"),
+        sets => problem.hint(format!(
+            "it is the volume of {}: delete them first",
+            sets.join(" and of ")
+        )),
     })
 }
 

@@ -108,3 +108,40 @@ fn a_claim_whose_removal_was_cut_short_is_removed_before_its_pet_is_made() {
     let steps = steps_in(&want, &seen, Rules::default());
     assert_eq!(steps, "delete data-web-1, await 1");
 }
+
+#[test]
+fn what_another_set_has_too_is_let_go_of_and_not_deleted() {
+    let want = with_claims(Keep::Delete, Keep::Delete, ordered(1));
+    let mut seen = world(&want, "ready");
+    seen.claims = claims(&[
+        ("data-web-0", Some(("StatefulSet", "set"))),
+        ("data-web-1", Some(("Pod", "uid-1"))),
+    ]);
+    let freed = "delete data-web-1";
+    assert_eq!(steps_in(&want, &seen, Rules::default()), freed);
+    for claim in seen.claims.values_mut() {
+        claim.shared = true;
+    }
+    let freed = "give data-web-1 to nobody";
+    assert_eq!(steps_in(&want, &seen, Rules::default()), freed);
+    let gone = Set {
+        deletion: Some(Deletion::Drain),
+        ..want
+    };
+    seen.pets.clear();
+    let freed = "give data-web-1 to nobody, give data-web-0 to nobody, finish";
+    assert_eq!(steps_in(&gone, &seen, Rules::default()), freed);
+}
+
+#[test]
+fn a_marked_claim_that_another_pod_uses_is_not_deleted_again_and_again() {
+    let want = with_claims(Keep::Delete, Keep::Retain, ordered(1));
+    let mut seen = world(&want, "ready");
+    seen.claims = claims(&[("data-web-0", None), ("data-web-1", None)]);
+    let marked = seen.claims.get_mut("data-web-1").unwrap();
+    (marked.terminating, marked.in_use) = (true, true);
+    assert_eq!(steps_in(&want, &seen, Rules::default()), "");
+    seen.claims.get_mut("data-web-1").unwrap().in_use = false;
+    let goes = "delete data-web-1";
+    assert_eq!(steps_in(&want, &seen, Rules::default()), goes);
+}

@@ -141,8 +141,8 @@ fn ten_thousand_pets_take_one_pass_of_reasonable_work() {
             name.clone(),
             ClaimSeen {
                 name,
-                terminating: false,
                 owners,
+                ..ClaimSeen::default()
             },
         )
     });
