@@ -252,3 +252,21 @@ fn a_scale_down_that_takes_claims_along_does_not_wait_for_a_pod_that_uses_one() 
     sandbox.until("the data is gone", || !note.exists());
     sandbox.ok("wait web --for ready");
 }
+
+#[test]
+fn a_label_of_a_claim_template_may_change_and_a_refusal_names_the_field_and_the_way() {
+    let sandbox = Sandbox::new();
+    let text = sleeping_set("web", "data", "");
+    let file = sandbox.manifest("web.yaml", &text);
+    sandbox.ok(&format!("create -f {file}"));
+    let labelled = text.replace("{name: data}", "{name: data, labels: {chart: redis-2}}");
+    sandbox.manifest("web.yaml", &labelled);
+    sandbox.ok(&format!("apply -f {file}")).says("configured");
+    sandbox.ok(&format!("diff -f {file}"));
+    sandbox.manifest(
+        "web.yaml",
+        &text.replace("serviceName: web", "serviceName: other"),
+    );
+    let refused = sandbox.fails(2, &format!("apply -f {file}"));
+    refused.says("hint: spec.serviceName differs: `petset delete web --cascade=orphan`");
+}

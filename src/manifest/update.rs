@@ -1,7 +1,10 @@
 //! The fields that may change of an existing set (C32), PetSet (C82) or pod.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaim, Pod, PodSpec};
+use serde_json::Value;
 
 use super::defaults::pull_policy;
 use super::fault::Faults;
@@ -50,8 +53,10 @@ pub(crate) fn check_update(
     if !strict && let (Some(before), Some(after)) = (&mut before, &after) {
         grow_claims(before, after);
     }
+    let mut way_out = None;
     if before != after {
         faults.forbidden("spec", FORBIDDEN);
+        way_out = Some(how_to_change(&new_name, before.as_ref(), after.as_ref()));
     } else if strict && is_petset(new) && other_than_containers(old) != other_than_containers(new) {
         faults.forbidden("spec", FORBIDDEN_OF_PETSET);
     }
@@ -60,9 +65,53 @@ pub(crate) fn check_update(
         [only] if only.kind == super::fault::FaultKind::Ours => {
             Err(Problem::invalid(only.to_string()))
         }
-        _ => Err(Problem::invalid(
-            faults.about("StatefulSet.apps", &new_name),
-        )),
+        _ => {
+            let mut problem = Problem::invalid(faults.about("StatefulSet.apps", &new_name));
+            problem.hints.extend(way_out);
+            Err(problem)
+        }
+    }
+}
+
+/// Names the fields that may not change, and the way to change them nevertheless.
+fn how_to_change(
+    name: &str,
+    before: Option<&StatefulSetSpec>,
+    after: Option<&StatefulSetSpec>,
+) -> String {
+    let value = |spec: Option<&StatefulSetSpec>| serde_json::to_value(spec).unwrap_or_default();
+    let mut fields = Vec::new();
+    differences("spec", &value(before), &value(after), &mut fields);
+    let differ = if fields.len() == 1 {
+        "differs"
+    } else {
+        "differ"
+    };
+    format!(
+        "{} {differ}: `petset delete {name} --cascade=orphan` deletes the set and leaves its pets \
+         and volumes, and `petset create -f` makes it again from the manifest",
+        fields.join(", ")
+    )
+}
+
+/// Collects the paths at which two values differ.
+fn differences(path: &str, before: &Value, after: &Value, found: &mut Vec<String>) {
+    match (before, after) {
+        (Value::Object(one), Value::Object(other)) => {
+            let keys: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+            for key in keys {
+                let (one, other) = (one.get(key), other.get(key));
+                let (one, other) = (one.unwrap_or(&Value::Null), other.unwrap_or(&Value::Null));
+                differences(&format!("{path}.{key}"), one, other, found);
+            }
+        }
+        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
+            for (at, (one, other)) in one.iter().zip(other).enumerate() {
+                differences(&format!("{path}[{at}]"), one, other, found);
+            }
+        }
+        (one, other) if one != other => found.push(path.to_owned()),
+        _ => {}
     }
 }
 
@@ -85,13 +134,19 @@ fn other_than_containers(set: &StatefulSet) -> Option<StatefulSetSpec> {
     Some(spec)
 }
 
-/// Lets the claim templates of `old` become those of `new` as far as they were added or enlarged.
+/// Lets the claim templates of `old` become those of `new` as far as they were added, enlarged or
+/// labelled otherwise, which touches no data.
 fn grow_claims(old: &mut StatefulSetSpec, new: &StatefulSetSpec) {
     let name = |claim: &PersistentVolumeClaim| claim.metadata.name.clone();
     let wanted = new.volume_claim_templates.as_deref().unwrap_or_default();
     let mut grown = old.volume_claim_templates.take().unwrap_or_default();
     for claim in &mut grown {
         let same = wanted.iter().find(|other| name(other) == name(claim));
+        if let Some(same) = same {
+            claim.metadata.labels.clone_from(&same.metadata.labels);
+            let notes = &same.metadata.annotations;
+            claim.metadata.annotations.clone_from(notes);
+        }
         if let Some(same) = same.filter(|same| size(same) >= size(claim))
             && let (Some(spec), Some(wished)) = (&mut claim.spec, &same.spec)
         {
@@ -243,7 +298,7 @@ fn may_become(old: &PodSpec, new: &PodSpec) -> PodSpec {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::manifest::defaults::{complete_set, default_pod};
@@ -292,6 +347,7 @@ mod tests {
             let words = "Forbidden: updates to statefulset spec for fields other than 'replicas', \
                 'ordinals',";
             assert!(refused.message.contains(words), "{}", refused.message);
+            assert!(refused.hints[0].contains("--cascade=orphan"), "{refused:?}");
             assert!(refused.message.ends_with("are forbidden"));
         }
     }
