@@ -9,6 +9,7 @@ use similar::TextDiff;
 use super::shared::bare;
 use super::shared::cause::note_cause_of_file;
 use super::shared::compare::{Applied, Declared, as_given, foresee, is_same};
+use super::shared::config::ChangedConfig;
 use super::shared::exit::PassedThrough;
 use super::shared::files::{self, FileArgs};
 use super::shared::isolation::{self, IsolationArgs};
@@ -65,9 +66,11 @@ pub(crate) fn apply(session: &Session, args: &ApplyArgs) -> Result<()> {
     if args.dry_run.is_on() {
         return preview(session, args, &objects);
     }
+    let mut changed = ChangedConfig::default();
     let applied = session.edit("apply", |edit| {
         let mut outcomes = Vec::new();
         for object in &mut objects {
+            changed.note(edit, object)?;
             let word = put(session, edit, object, args.missing)?;
             outcomes.push(format!("{} {word}", files::title(object)));
         }
@@ -79,7 +82,9 @@ pub(crate) fn apply(session: &Session, args: &ApplyArgs) -> Result<()> {
     let sets = files::sets(&objects).cloned().map(Goal::Settled);
     let pods = files::pods(&objects).cloned().map(Goal::PodUp);
     let goals: Vec<Goal> = sets.chain(pods).collect();
-    session.wait(&goals, &args.wait)
+    let readers = changed.readers(session)?;
+    session.wait(&goals, &args.wait)?;
+    readers.say(session)
 }
 
 fn read(session: &Session, files: &FileArgs) -> Result<Vec<Object>> {
@@ -189,6 +194,7 @@ fn put_object<T: Declared>(edit: &mut Edit<'_>, object: &mut T) -> Result<Applie
         }
         Some(old) if is_same(&old, object) => return Ok(Applied::Unchanged),
         Some(old) => {
+            object.check_update(&old)?;
             let (meta, before) = (object.metadata_mut(), old.metadata());
             metadata::keep_identity(before, meta);
             meta.owner_references.clone_from(&before.owner_references);

@@ -6,6 +6,8 @@ use anyhow::Context;
 use clap::{Args as ClapArgs, ValueEnum};
 use k8s_openapi::api::apps::v1::StatefulSet;
 
+use super::shared::compare::Declared;
+use super::shared::config::{ChangedConfig, ConfigReaders};
 use super::shared::files::{self, FileArgs};
 use super::shared::isolation::{self, absolute_program};
 use super::shared::merge::merged;
@@ -25,7 +27,7 @@ use crate::model::{
     SetName, Strategy, rollout, set_command, set_env, set_image, set_partition,
 };
 use crate::problem::{Kind, Problem, Result};
-use crate::store::{Edit, Kept};
+use crate::store::Edit;
 
 /// Change the pod template of a set, and replace its pets one after the other
 ///
@@ -160,8 +162,11 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     if args.dry_run.is_on() {
         return preview(session, args);
     }
-    let sets = match args.set_name()? {
-        Some(name) => vec![change(session, name, args)?],
+    let (sets, readers) = match args.set_name()? {
+        Some(name) => (
+            vec![change(session, name, args)?],
+            ConfigReaders::default(),
+        ),
         None => replace(session, args)?,
     };
     for set in &sets {
@@ -171,6 +176,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     }
     let goals: Vec<Goal> = sets.iter().cloned().map(Goal::Settled).collect();
     session.wait(&goals, &args.wait)?;
+    readers.say(session)?;
     sets.iter().try_for_each(|set| say_if_held(session, set))
 }
 
@@ -264,16 +270,19 @@ fn change(session: &Session, name: &SetName, args: &Args) -> Result<StatefulSet>
     Ok(set)
 }
 
-/// Replaces the stored objects by those of the files.
-fn replace(session: &Session, args: &Args) -> Result<Vec<StatefulSet>> {
+/// Replaces the stored objects by those of the files. Returns the sets, and the pods that go on
+/// with other configuration until they are replaced.
+fn replace(session: &Session, args: &Args) -> Result<(Vec<StatefulSet>, ConfigReaders)> {
     let objects = files::read(session, &args.files.filename)?;
     if files::sets(&objects).next().is_none() {
         let message = "no StatefulSet in the given files";
         return Err(Problem::invalid(message).into());
     }
+    let mut changed = ChangedConfig::default();
     let replaced = session.edit("upgrade", |edit| {
         let mut sets = Vec::new();
         for object in &objects {
+            changed.note(edit, object)?;
             match object {
                 Object::StatefulSet(set) => sets.push(replace_set(session, edit, set, args)?),
                 Object::Service(service) => replace_object(edit, service.as_ref())?,
@@ -289,7 +298,8 @@ fn replace(session: &Session, args: &Args) -> Result<Vec<StatefulSet>> {
         }
         Ok(sets)
     });
-    replaced.context("cannot upgrade to the manifests")
+    let sets = replaced.context("cannot upgrade to the manifests")?;
+    Ok((sets, changed.readers(session)?))
 }
 
 fn replace_set(
@@ -321,11 +331,12 @@ fn replace_set(
     Ok(set)
 }
 
-fn replace_object<T: Kept>(edit: &mut Edit<'_>, new: &T) -> Result<()> {
+fn replace_object<T: Declared>(edit: &mut Edit<'_>, new: &T) -> Result<()> {
     let ObjectRef { namespace, name } = ObjectRef::of(new.metadata())?;
     let mut object = new.clone();
     metadata::initialize(object.metadata_mut())?;
     if let Some(old) = edit.find::<T>(&namespace, &name)? {
+        object.check_update(&old)?;
         let (new, old) = (object.metadata_mut(), old.metadata());
         metadata::keep_identity(old, new);
         new.owner_references.clone_from(&old.owner_references);

@@ -12,6 +12,7 @@ mod foreign;
 mod generate;
 mod go;
 mod guess;
+mod immutable;
 mod load;
 mod old;
 mod place;
@@ -28,6 +29,7 @@ use {load::LoadedObjects, source::Source};
 
 pub use defaults::complete_set;
 pub(crate) use generate::{CreateOptions, generate};
+pub(crate) use immutable::{check_config_map, check_secret};
 pub(crate) use load::load;
 pub(crate) use remark::Warning;
 pub(crate) use source::sources;

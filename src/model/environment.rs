@@ -23,7 +23,7 @@ use super::name::PetName;
 use super::pod::set_of;
 use crate::problem::Problem;
 
-pub use references::{References, references};
+pub use references::{References, fixed_references, references};
 
 /// The variable that marks every process of a pod with the pod's uid: the leftovers of a dead
 /// runner are found by it.

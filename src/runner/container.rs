@@ -89,18 +89,58 @@ impl Supplies {
         let made = volumes::prepare(layout, pod, &sources, self.capacity, group);
         let mut made = made.map_err(|fault| fault.message)?;
         made.mounted = self.full;
-        if let Some(group) = self.fs_group(pod) {
-            let job = made.job(group, self.volumes.is_none(), user::keeps_what_fits(pod));
-            let given = match &self.userns {
-                Some(userns) => userns_helper::chown(&job, &userns.userns_path),
-                None => job.give(),
-            };
-            given.map_err(|error| format!("giving the volumes to group {group}: {error}"))?;
-        }
+        self.give(pod, &made)?;
+        made.show()?;
         let warnings = made.warnings.clone();
         self.volumes = Some(made);
         self.fresh = Some(sources);
         Ok(warnings)
+    }
+
+    /// Brings the files of the volumes up to date where they are in place; returns what could not
+    /// be. A container that is started next reads the same objects.
+    pub(super) fn refresh(&mut self, pod: &core::Pod) -> Vec<Problem> {
+        let Some(mut volumes) = self.volumes.take() else {
+            return Vec::new();
+        };
+        let sources = match self.sources(pod) {
+            Ok(sources) => sources,
+            Err(fault) => {
+                self.volumes = Some(volumes);
+                return vec![fault];
+            }
+        };
+        let layout = self.store.layout();
+        let group = self.fs_group(pod).is_some();
+        let mut faults = volumes.refresh(layout, pod, &sources, self.capacity, group);
+        self.volumes = Some(volumes.clone());
+        let given = match volumes.is_staged() {
+            true => self.give(pod, &volumes),
+            false => Ok(()),
+        };
+        faults.extend(given.and_then(|()| volumes.show()).err());
+        self.volumes = Some(volumes);
+        self.fresh = Some(sources);
+        faults
+    }
+
+    /// Returns whether the volumes are in place, and the objects that they are made from may have
+    /// changed since they were read.
+    pub(super) const fn is_stale(&self) -> bool {
+        self.volumes.is_some() && self.fresh.is_none()
+    }
+
+    /// Gives volumes to the group of the pod, if it has one.
+    fn give(&self, pod: &core::Pod, volumes: &PreparedVolumes) -> Result<(), Problem> {
+        let Some(group) = self.fs_group(pod) else {
+            return Ok(());
+        };
+        let job = volumes.job(group, self.volumes.is_none(), user::keeps_what_fits(pod));
+        let given = match &self.userns {
+            Some(userns) => userns_helper::chown(&job, &userns.userns_path),
+            None => job.give(),
+        };
+        given.map_err(|error| format!("giving the volumes to group {group}: {error}").into())
     }
 
     /// Returns how a container is started now.

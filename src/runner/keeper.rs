@@ -32,7 +32,7 @@ use super::listener::OwnPorts;
 use super::logs::Outlet;
 use super::{rlimit_mark, spawn, tree};
 use crate::model::Namespace;
-use crate::model::lifecycle::{Action, ContainerIndex, Now, PodEvent, PodMachine};
+use crate::model::lifecycle::{Action, ContainerIndex, Now, PodEvent, PodMachine, Report};
 use crate::model::pod::set_of;
 use crate::problem::Problem;
 use crate::store::{self, Launch, Layout, PetLayout, PidFile, RunnerRecord, RunnerRequest, Store};
@@ -248,6 +248,18 @@ impl Keeper {
         Ok(())
     }
 
+    /// Brings the volumes up to date that are made from objects; one that cannot be stays as it is.
+    fn refresh(&mut self) {
+        for problem in self.supplies.refresh(&self.pod) {
+            self.report(Report {
+                warning: true,
+                reason: "FailedMount",
+                message: problem.message,
+                count: 1,
+            });
+        }
+    }
+
     /// Waits until something happens or is due.
     fn wait(&mut self) {
         let timeout = self.due().map(|at| {
@@ -364,9 +376,7 @@ impl Keeper {
         if let Ok(pod) = read_pod(&self.pet) {
             self.redefine(pod);
         }
-        // Changed config maps are in their files now; a missing one is an error at the next start
-        // of a container.
-        let _ = self.prepare();
+        self.refresh();
         self.queue.push_back(PodEvent::Reload);
         if self.pod.metadata.deletion_timestamp.is_some() {
             self.stop(None);

@@ -2,8 +2,8 @@
 //!
 //! Without isolation nothing can be mounted, so that a mount is a link below the container's root
 //! directory, `data` for `/data`, and `readOnly` is noted and not enforced. [`prepare`] may be
-//! called again at any time: it leaves an emptyDir as it is and replaces changed files at once
-//! (V04).
+//! called again at any time: it leaves an emptyDir as it is. Changed files are written beside the
+//! old ones, and shown at once (V04).
 
 mod context;
 mod mounts;
@@ -26,7 +26,7 @@ use crate::problem::Problem;
 use crate::store::{Layout, PetLayout, make_dir};
 
 use self::context::VolumeContext;
-use self::payload::Payload;
+use self::payload::{Payload, StagedFiles};
 #[cfg(test)]
 use mounts::Mounted;
 pub(super) use ownership::ChownJob;
@@ -78,6 +78,8 @@ pub(crate) struct PreparedVolumes {
     pet: PetLayout,
     /// Whether they are really mounted, rather than found by links.
     pub(crate) mounted: bool,
+    /// Content that is to be shown once it belongs to whom it shall.
+    staged: Vec<StagedFiles>,
     /// Warnings about what was left out.
     pub(crate) warnings: Vec<String>,
 }
@@ -100,19 +102,20 @@ pub(crate) fn prepare(
         places: BTreeMap::new(),
         pet: layout.pet(&namespace, name),
         mounted: false,
+        staged: Vec::new(),
         warnings: Vec::new(),
+    };
+    let home = VolumeContext {
+        layout,
+        namespace: &namespace,
+        pod,
+        sources,
+        capacity,
+        grouped,
     };
     let spec = pod.spec.as_ref();
     let wanted = spec.and_then(|spec| spec.volumes.as_deref());
     for volume in wanted.unwrap_or_default() {
-        let home = VolumeContext {
-            layout,
-            namespace: &namespace,
-            pod,
-            sources,
-            capacity,
-            grouped,
-        };
         let place = volumes.place(volume, &home);
         let place = place.map_err(|fault| setup_failed(&volume.name, fault))?;
         volumes.places.insert(volume.name.clone(), place);
@@ -160,8 +163,60 @@ impl PreparedVolumes {
             return Ok(VolumeKind::Empty);
         };
         self.warnings.extend(payload.warnings);
-        payload::write(path, &payload.files)?;
+        self.staged.extend(payload::stage(path, payload.files)?);
         Ok(VolumeKind::Written)
+    }
+
+    /// Writes the files again that petset writes, as far as they have changed; returns what could
+    /// not be: such a volume stays as it is.
+    pub(crate) fn refresh(
+        &mut self,
+        layout: &Layout,
+        pod: &Pod,
+        sources: &Sources,
+        capacity: Capacity,
+        grouped: bool,
+    ) -> Vec<Problem> {
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
+        let Ok(namespace) = namespace.parse::<Namespace>() else {
+            return Vec::new();
+        };
+        let home = VolumeContext {
+            layout,
+            namespace: &namespace,
+            pod,
+            sources,
+            capacity,
+            grouped,
+        };
+        let spec = pod.spec.as_ref();
+        let volumes = spec.and_then(|spec| spec.volumes.as_ref());
+        let mut faults = Vec::new();
+        for volume in volumes.into_iter().flatten() {
+            let place = self.places.get(&volume.name);
+            if place.is_none_or(|place| place.sort != VolumeKind::Written) {
+                continue;
+            }
+            if let Err(fault) = self.place(volume, &home) {
+                faults.push(setup_failed(&volume.name, fault));
+            }
+        }
+        self.warnings.clear();
+        faults
+    }
+
+    /// Returns whether some content is not shown yet.
+    pub(crate) const fn is_staged(&self) -> bool {
+        !self.staged.is_empty()
+    }
+
+    /// Shows the content that was written, each volume in one step.
+    pub(crate) fn show(&mut self) -> Result<(), Problem> {
+        for staged in std::mem::take(&mut self.staged) {
+            let shown = staged.show();
+            shown.map_err(|error| format!("showing the files of a volume: {error}"))?;
+        }
+        Ok(())
     }
 }
 

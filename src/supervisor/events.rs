@@ -17,12 +17,14 @@ use crate::model::{Namespace, ObjectRef};
 use crate::problem::Result;
 use crate::store::{self, Noticed, merge_status, names_in, read_json};
 
-const KINDS: [ObjectKind; 5] = [
+const KINDS: [ObjectKind; 7] = [
     ObjectKind::StatefulSet,
     ObjectKind::Service,
     ObjectKind::PersistentVolumeClaim,
     ObjectKind::Pod,
     ObjectKind::Eviction,
+    ObjectKind::ConfigMap,
+    ObjectKind::Secret,
 ];
 
 impl Supervisor {
@@ -124,9 +126,8 @@ impl Supervisor {
                 self.sets_of_service_are_due(key);
             }
             ObjectKind::Eviction | ObjectKind::Pod => self.set_of_pet_is_due(key),
+            ObjectKind::ConfigMap | ObjectKind::Secret => self.reload_users(kind, key),
             ObjectKind::PersistentVolumeClaim
-            | ObjectKind::ConfigMap
-            | ObjectKind::Secret
             | ObjectKind::Endpoints
             | ObjectKind::ControllerRevision => {}
         }
@@ -185,6 +186,7 @@ impl Supervisor {
             self.watch_pet(key);
             self.note_status(key);
         }
+        self.reload_all_users();
         self.due.extend(self.world.set_keys());
         self.every_bare_pod_is_due();
         Ok(())

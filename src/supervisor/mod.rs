@@ -10,6 +10,7 @@ mod addresses;
 mod bare;
 mod bare_pods;
 mod claims;
+mod config;
 mod copied_state;
 mod events;
 mod grace;

@@ -125,7 +125,7 @@ impl ClusterState {
                 take(&mut place.evictions, store.eviction(namespace, name), name)
             }
             ObjectKind::Pod => take(&mut place.pods_wanted, store.find(namespace, name)?, name),
-            // Runners read these objects when they start a container.
+            // Runners read these objects: when they start a container, and when they are told to.
             ObjectKind::ConfigMap
             | ObjectKind::Secret
             | ObjectKind::Endpoints

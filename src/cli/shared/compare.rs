@@ -6,9 +6,10 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use crate::manifest;
 use crate::model::object::Object;
 use crate::model::{CHANGE_CAUSE_ANNOTATION, ObjectRef};
-use crate::problem::Result;
+use crate::problem::{Problem, Result};
 use crate::store::{Kept, Store};
 
 /// What became of an object, in kubectl's words.
@@ -33,6 +34,11 @@ impl fmt::Display for Applied {
 pub(crate) trait Declared: Kept + PartialEq {
     /// Removes the fields of the spec that the state directory assigns.
     fn forget_assigned(&mut self) {}
+
+    /// Refuses what may not change of `old`, as the API server does.
+    fn check_update(&self, _old: &Self) -> Result<(), Problem> {
+        Ok(())
+    }
 }
 
 impl Declared for StatefulSet {
@@ -46,8 +52,18 @@ impl Declared for StatefulSet {
     }
 }
 
-impl Declared for ConfigMap {}
-impl Declared for Secret {}
+impl Declared for ConfigMap {
+    fn check_update(&self, old: &Self) -> Result<(), Problem> {
+        manifest::check_config_map(old, self)
+    }
+}
+
+impl Declared for Secret {
+    fn check_update(&self, old: &Self) -> Result<(), Problem> {
+        manifest::check_secret(old, self)
+    }
+}
+
 impl Declared for PersistentVolumeClaim {}
 impl Declared for Pod {}
 
@@ -103,6 +119,9 @@ fn foresee_one<T: Declared>(store: &Store, given: &T) -> Result<Applied> {
     Ok(match live {
         None => Applied::Created,
         Some(live) if is_same(&live, given) => Applied::Unchanged,
-        Some(_) => Applied::Configured,
+        Some(live) => {
+            given.check_update(&live)?;
+            Applied::Configured
+        }
     })
 }

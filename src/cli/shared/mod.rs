@@ -3,6 +3,7 @@
 pub(super) mod bare;
 pub(super) mod cause;
 pub(super) mod compare;
+pub(super) mod config;
 pub(super) mod containers;
 pub(super) mod dns_query;
 pub(super) mod dns_server;

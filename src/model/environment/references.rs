@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{Container, Pod, Volume};
 
+use crate::model::kind::ObjectKind;
+
 /// The names of the objects that a pod is made from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct References {
@@ -33,7 +35,46 @@ pub fn references(pod: &Pod) -> References {
     wanted
 }
 
+/// Lists the objects of which a pod goes on with what its containers have read when they started:
+/// those of their variables, and those that are mounted in parts (`subPath`).
+#[must_use]
+pub fn fixed_references(pod: &Pod) -> References {
+    let mut fixed = References::default();
+    let Some(spec) = &pod.spec else {
+        return fixed;
+    };
+    for container in &spec.containers {
+        fixed.add_container(container);
+        let mounts = container.volume_mounts.iter().flatten();
+        let given = |path: &Option<String>| path.as_deref().is_some_and(|path| !path.is_empty());
+        let parts = mounts.filter(|mount| given(&mount.sub_path) || given(&mount.sub_path_expr));
+        for mount in parts {
+            let mut volumes = spec.volumes.iter().flatten();
+            let volume = volumes.find(|volume| volume.name == mount.name);
+            volume
+                .into_iter()
+                .for_each(|volume| fixed.add_volume(volume));
+        }
+    }
+    fixed
+}
+
 impl References {
+    /// Returns whether an object of a kind and name is among them.
+    pub(crate) fn has(&self, kind: ObjectKind, name: &str) -> bool {
+        match kind {
+            ObjectKind::ConfigMap => self.config_maps.contains(name),
+            ObjectKind::Secret => self.secrets.contains(name),
+            ObjectKind::StatefulSet
+            | ObjectKind::Service
+            | ObjectKind::PersistentVolumeClaim
+            | ObjectKind::Pod
+            | ObjectKind::Endpoints
+            | ObjectKind::ControllerRevision
+            | ObjectKind::Eviction => false,
+        }
+    }
+
     fn add_config_map(&mut self, name: &str) {
         self.config_maps.insert(name.to_owned());
     }

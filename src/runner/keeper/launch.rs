@@ -43,6 +43,9 @@ impl Keeper {
     }
 
     pub(super) fn try_start(&mut self, place: ContainerIndex) -> Result<u32, Failure> {
+        if self.supplies.is_stale() {
+            self.refresh();
+        }
         let container = &self.containers[place.0];
         let name = container.spec.name.clone();
         let Prepared {

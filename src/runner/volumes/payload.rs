@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, KeyToPath, Volume, VolumeProjection};
@@ -45,7 +45,6 @@ struct Keys<'a> {
     optional: bool,
     absent: String,
     no_key: &'static str,
-    secret: bool,
 }
 
 /// Collects the files of `volume`; `None` for a volume that petset does not write.
@@ -155,7 +154,6 @@ fn config_map<'a>(
         optional,
         absent: format!("configmap {name:?} not found"),
         no_key: "configmap references non-existent config key",
-        secret: false,
     }
 }
 
@@ -174,7 +172,7 @@ fn secret<'a>(
                 key,
                 Content {
                     bytes,
-                    mode: private(bits(mode)),
+                    mode: bits(mode),
                 },
             )
         };
@@ -186,17 +184,11 @@ fn secret<'a>(
         optional,
         absent: format!("secret {name:?} not found"),
         no_key: "references non-existent secret key",
-        secret: true,
     }
 }
 
 fn bits(mode: i32) -> u32 {
     u32::try_from(mode).unwrap_or_default() & 0o777
-}
-
-/// A secret is for its owner alone, whatever its mode would allow in a container.
-const fn private(mode: u32) -> u32 {
-    mode & 0o700
 }
 
 impl Keys<'_> {
@@ -216,9 +208,7 @@ impl Keys<'_> {
             match entries.get(&item.key) {
                 Some(content) => {
                     let mut content = content.clone();
-                    let mode = item.mode.map(bits);
-                    let mode = mode.map(|mode| if self.secret { private(mode) } else { mode });
-                    content.mode = mode.unwrap_or(content.mode);
+                    content.mode = item.mode.map_or(content.mode, bits);
                     files.insert(item.path.clone(), content);
                 }
                 None if self.optional => {}
@@ -266,21 +256,41 @@ fn refuse_escape(path: &str) -> Result<(), Problem> {
     )))
 }
 
-/// Makes the volume at `path` hold `files` and nothing else; equal content is left alone.
-pub(super) fn write(path: &Path, files: &Files) -> io::Result<()> {
+/// New content of a volume, which is there and not seen yet.
+#[derive(Debug, Clone)]
+pub(super) struct StagedFiles {
+    volume: PathBuf,
+    fresh: String,
+    files: Files,
+}
+
+impl StagedFiles {
+    /// Shows the new content, in one step, and removes the old.
+    pub(super) fn show(&self) -> io::Result<()> {
+        swap(&self.volume, &self.fresh)?;
+        show(&self.volume, &self.files)?;
+        remove_stale(&self.volume, &self.fresh)
+    }
+}
+
+/// Writes `files`, which the volume at `path` shall hold and nothing else, beside what it holds
+/// now; `None` if that is the same.
+pub(super) fn stage(path: &Path, files: Files) -> io::Result<Option<StagedFiles>> {
     make_open_dir(path)?;
     let current = fs::read_link(path.join(CURRENT)).ok();
     if let Some(current) = &current {
         let held = held_in(&path.join(current), "");
-        if held.is_ok_and(|held| held == *files) {
-            return Ok(());
+        if held.is_ok_and(|held| held == files) {
+            return Ok(None);
         }
     }
     let fresh = format!("..{}", Timestamp::now().as_nanosecond());
-    fill(&path.join(&fresh), files)?;
-    swap(path, &fresh)?;
-    show(path, files)?;
-    remove_stale(path, &fresh)
+    fill(&path.join(&fresh), &files)?;
+    Ok(Some(StagedFiles {
+        volume: path.to_owned(),
+        fresh,
+        files,
+    }))
 }
 
 fn held_in(directory: &Path, prefix: &str) -> io::Result<Files> {

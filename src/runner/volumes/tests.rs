@@ -59,7 +59,9 @@ impl Sandbox {
         });
         let pod = serde_json::from_value(pod).unwrap();
         let volumes = prepare(&self.layout(), &pod, &self.sources, CAPACITY, false);
-        volumes.map_err(|error| error.message)
+        let mut volumes = volumes.map_err(|error| error.message)?;
+        volumes.show().map_err(|error| error.message)?;
+        Ok(volumes)
     }
 
     fn mount(&self, volumes: Value, mounts: Value, cwd: Option<&str>) -> Result<Mounted, String> {
@@ -127,7 +129,7 @@ fn v02_a_config_map_is_a_directory_of_files_with_modes() {
 }
 
 #[test]
-fn v02_a_secret_is_for_its_owner_alone() {
+fn v02_a_secret_has_the_mode_that_the_manifest_says() {
     let sandbox = Sandbox::new();
     let item = json!([{"key": "key", "path": "k", "mode": 0o440}]);
     let volumes = json!([
@@ -137,10 +139,10 @@ fn v02_a_secret_is_for_its_owner_alone() {
         {"name": "mixed", "projected": {"sources": [{"secret": {"name": "keys"}}]}}]);
     sandbox.prepare(volumes).unwrap();
     assert_eq!(text(sandbox.volume("plain").join("key")), "s3cret");
-    assert_eq!(mode(sandbox.volume("plain").join("key")), 0o600);
-    assert_eq!(mode(sandbox.volume("program").join("key")), 0o700);
-    assert_eq!(mode(sandbox.volume("item").join("k")), 0o400);
-    assert_eq!(mode(sandbox.volume("mixed").join("key")), 0o600);
+    assert_eq!(mode(sandbox.volume("plain").join("key")), 0o644);
+    assert_eq!(mode(sandbox.volume("program").join("key")), 0o755);
+    assert_eq!(mode(sandbox.volume("item").join("k")), 0o440);
+    assert_eq!(mode(sandbox.volume("mixed").join("key")), 0o644);
 }
 
 #[test]
