@@ -591,3 +591,29 @@ fn following_a_pod_ends_when_it_has_completed() {
     sandbox.ok("logs brief -f").prints("one\ntwo\n");
     sandbox.ok("logs brief -f").prints("one\ntwo\n");
 }
+
+#[test]
+fn what_a_container_writes_as_its_last_words_is_the_message_of_its_end() {
+    let sandbox = Sandbox::new();
+    let words = "echo beside the point; echo no licence file > $PETSET_TERMINATION_MESSAGE_PATH; \
+                 exit 1";
+    let file = script(&sandbox, "t-0", "Never", words);
+    let failed = sandbox.fails(5, &format!("create -f {file}"));
+    failed.says("ended with exit code 1: no licence file");
+    sandbox.ok("describe pod/t-0").says("no licence file");
+    let end = sandbox.pod("t-0")["status"]["containerStatuses"][0]["state"].take();
+    assert_eq!(end["terminated"]["message"], "no licence file\n");
+    // The file of the next run is empty again, and 4096 bytes are kept of a long one.
+    let words = "f=$PETSET_TERMINATION_MESSAGE_PATH; test -s $f && exit 7; \
+                 head -c 9000 /dev/zero | tr '\\0' x > $f; exit 3";
+    let file = script(&sandbox, "again", "OnFailure", words);
+    sandbox.ok(&format!("create -f {file} --no-wait"));
+    sandbox.until("it ran twice", || restarts(&sandbox, "again") >= 1);
+    let ended = || {
+        let status = sandbox.pod("again")["status"]["containerStatuses"][0].take();
+        let states = ["state", "lastState"].map(|state| status[state]["terminated"].clone());
+        states.into_iter().find(|end| end["exitCode"] == 3)
+    };
+    sandbox.until("its end is known", || ended().is_some());
+    assert_eq!(ended().unwrap()["message"], "x".repeat(4096));
+}

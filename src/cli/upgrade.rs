@@ -163,10 +163,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
         return preview(session, args);
     }
     let (sets, readers) = match args.set_name()? {
-        Some(name) => (
-            vec![change(session, name, args)?],
-            ConfigReaders::default(),
-        ),
+        Some(name) => (vec![change(session, name, args)?], ConfigReaders::default()),
         None => replace(session, args)?,
     };
     for set in &sets {

@@ -30,6 +30,8 @@ pub use references::{References, fixed_references, references};
 pub const POD_UID_VARIABLE: &str = "PETSET_POD_UID";
 /// The variable that names the container that a process belongs to.
 pub const CONTAINER_VARIABLE: &str = "PETSET_CONTAINER";
+/// The variable with the path of the file for the message of a container's end.
+pub const MESSAGE_VARIABLE: &str = "PETSET_TERMINATION_MESSAGE_PATH";
 /// The size of a variable, or of an argument, from which on the kernel refuses it: a variable is
 /// `NAME=value`, and a NUL follows.
 pub const LONGEST_WORD: usize = 128 << 10;
@@ -60,7 +62,7 @@ pub struct PetsetVariables<'a> {
     pub cluster_domain: &'a str,
     /// How many pets the set wants.
     pub replicas: Option<u32>,
-    /// `PETSET_MOUNT_...`: where the container's volumes are.
+    /// `PETSET_MOUNT_...`: where the container's volumes are, and where its last message is.
     pub mounts: &'a [(String, String)],
     /// The variables passed on from the host's environment (PATH, HOME, ...).
     pub inherited: &'a [(String, String)],

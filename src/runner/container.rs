@@ -16,7 +16,7 @@ use super::isolation::{self, UserNamespace};
 use super::user;
 use super::userns_helper;
 use super::volumes::{self, PreparedVolumes};
-use crate::model::environment::{self, Environment, PetsetVariables, Sources};
+use crate::model::environment::{self, Environment, MESSAGE_VARIABLE, PetsetVariables, Sources};
 use crate::model::fields::Capacity;
 use crate::model::image::{ImageLaunch as Image, reference_fault};
 use crate::model::kind::ObjectKind;
@@ -161,7 +161,15 @@ impl Supplies {
             None => self.sources(pod).map_err(bad_config)?,
         };
         let bad = bad_config;
-        let mounts = volumes.variables(container).map_err(bad)?;
+        let message = self.message(pod, container);
+        let mut mounts = volumes.variables(container).map_err(bad)?;
+        mounts.extend(message.as_ref().map(|mount| {
+            let shown = match self.full {
+                true => mount.mount_path.clone(),
+                false => mount.path.display().to_string(),
+            };
+            (MESSAGE_VARIABLE.to_owned(), shown)
+        }));
         let made = self.environment(pod, container, &sources, &mounts, &image);
         let mut made = made.map_err(bad)?;
         let lookup = |name: &str| made.lookup(name).map(str::to_owned);
@@ -174,7 +182,11 @@ impl Supplies {
             env: made.variables(),
             cwd: mounted.cwd,
             // Those of the manifest may lie within the image's.
-            mounts: brought.into_iter().chain(mounted.mounts).collect(),
+            mounts: brought
+                .into_iter()
+                .chain(mounted.mounts)
+                .chain(message)
+                .collect(),
             rootfs: image.rootfs,
             ..Launch::default()
         };
@@ -229,6 +241,20 @@ impl Supplies {
                 *value = format!("{value}:{path}");
             }
         }
+    }
+
+    /// Returns the file for the message of the container's end as a mount.
+    fn message(&self, pod: &core::Pod, container: &core::Container) -> Option<Mount> {
+        let mount_path = container.termination_message_path.clone();
+        let mount_path = mount_path.filter(|path| !path.is_empty())?;
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        let files = self.store.layout().pet(&self.namespace, name);
+        Some(Mount {
+            volume: "terminationMessagePath".to_owned(),
+            mount_path,
+            path: files.message(&container.name),
+            read_only: false,
+        })
     }
 
     /// Writes the files of the image; returns the container with the image's defaults.

@@ -15,6 +15,7 @@ pub(crate) mod isolation;
 mod keeper;
 mod listener;
 mod logs;
+mod message;
 mod probes;
 mod rlimit_mark;
 mod spawn;

@@ -29,6 +29,7 @@
 //! | `pets/<ns>/<pod>/run/<container>.json` | runner | commands | `launch` |
 //! | `pets/<ns>/<pod>/doors.json` | runner | commands | `network` |
 //! | `pets/<ns>/<pod>/logs/` | runner | commands | lines of containers; `logs` |
+//! | `pets/<ns>/<pod>/messages/<container>` | the pet | runner | text |
 //! | `pets/<ns>/<pod>/`: `volumes`, `image`, `root`, `sandbox` | runner | the pet | directories |
 //! | `volumes/<ns>/<claim>/` | supervisor; `volume rm` removes it | pets | the data |
 //! | `view/` | the writer of each file that it copies | isolated pets | `view`, `redact` |

@@ -295,6 +295,11 @@ impl PetLayout {
         self.root.join("run").join(format!("{container}.json"))
     }
 
+    /// What a container leaves as the message of its end.
+    pub(crate) fn message(&self, container: &str) -> PathBuf {
+        self.root.join("messages").join(container)
+    }
+
     /// The ephemeral volumes, which are removed with the pet.
     pub(crate) fn volumes(&self) -> PathBuf {
         self.root.join("volumes")

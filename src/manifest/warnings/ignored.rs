@@ -33,6 +33,10 @@ pub(super) const NO_CONTAINERS: Cause =
     Cause::always("ignored: pets are processes of this machine");
 pub(super) const NO_API: Cause = Cause::always("there is no Kubernetes API to use it with");
 pub(super) const ISOLATED: Cause = Cause::unless_isolated("only acted on with isolation full");
+pub(super) const NO_MESSAGE: Cause = Cause::unless_isolated(
+    "only acted on with isolation full: otherwise the file is where \
+     $PETSET_TERMINATION_MESSAGE_PATH says",
+);
 pub(super) const NOT_WATCHED: Cause =
     Cause::always("ignored: a pet is ready when its containers are");
 pub(super) const ROOT: Cause = Cause::unless_isolated(

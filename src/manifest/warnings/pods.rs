@@ -8,8 +8,8 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::ignored::{
-    Cause, ISOLATED, Ignored, NO_API, NO_CONTAINERS, NO_IMAGES, NO_LIMITS, NO_SCHEDULER,
-    NOT_WATCHED,
+    Cause, ISOLATED, Ignored, NO_API, NO_CONTAINERS, NO_IMAGES, NO_LIMITS, NO_MESSAGE,
+    NO_SCHEDULER, NOT_WATCHED,
 };
 use super::others::of_claim;
 use super::security;
@@ -183,8 +183,8 @@ fn pod(ignored: &mut Ignored<'_>, spec: &PodSpec) {
 
 fn container(ignored: &mut Ignored<'_>, path: &str, container: &Container) {
     let Container {
-        args: _,
-        command: _,
+        args,
+        command,
         env,
         env_from: _,
         image: _,
@@ -223,8 +223,10 @@ fn container(ignored: &mut Ignored<'_>, path: &str, container: &Container) {
         volume_devices.is_some(),
     );
     let message = termination_message_path.as_deref();
-    let message = message.is_some_and(|path| path != "/dev/termination-log");
-    ignored.note(&at("terminationMessagePath"), NO_CONTAINERS, message);
+    let words = command.iter().chain(args).flatten();
+    let named = |path: &str| words.clone().any(|word| word.contains(path));
+    let message = message.is_some_and(|path| path != "/dev/termination-log" || named(path));
+    ignored.note(&at("terminationMessagePath"), NO_MESSAGE, message);
     for (index, variable) in env.iter().flatten().enumerate() {
         let source = variable.value_from.as_ref();
         let given = source.is_some_and(|source| source.file_key_ref.is_some());

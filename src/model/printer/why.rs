@@ -271,7 +271,7 @@ fn backing_off(container: &ContainerStatus, message: &str) -> String {
     match last.and_then(|end| end.message.as_deref().filter(|_| is_start_error(end))) {
         Some(cause) => format!("{delay} after {cause}"),
         None => {
-            let cause = last.map(|end| format!(" after {}", end_text(end)));
+            let cause = last.map(|end| format!(" after {}", with_message(end_text(end), end)));
             format!("{delay} restarting{}", cause.unwrap_or_default())
         }
     }
@@ -280,9 +280,19 @@ fn backing_off(container: &ContainerStatus, message: &str) -> String {
 fn ended(end: &ContainerStateTerminated) -> String {
     let unusual = end.reason.as_deref();
     let unusual = unusual.filter(|reason| !matches!(*reason, "" | "Error" | "Completed"));
-    match unusual {
+    let text = match unusual {
         Some(reason) => format!("ended with {} ({reason})", end_text(end)),
         None => format!("ended with {}", end_text(end)),
+    };
+    with_message(text, end)
+}
+
+/// Adds the words that a container left.
+fn with_message(text: String, end: &ContainerStateTerminated) -> String {
+    let words = one_line(end.message.as_deref().unwrap_or_default());
+    match words.as_str() {
+        "" => text,
+        words => format!("{text}: {words}"),
     }
 }
 

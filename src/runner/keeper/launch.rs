@@ -17,7 +17,7 @@ use crate::runner::hooks::{self, HookAction};
 use crate::runner::listener::{Identity, OwnPorts};
 use crate::runner::logs::{self, Outlet};
 use crate::runner::probes::{self, Check, Reply};
-use crate::runner::{isolation, spawn, tree};
+use crate::runner::{isolation, message, spawn, tree};
 use crate::store::{self, MainProcess, PetLayout, RunnerRecord, Sync};
 use crate::sys;
 use crate::sys::proc::ProcessId;
@@ -58,6 +58,9 @@ impl Keeper {
             spawn::pipe().map_err(|it| fault(Problem::failed(format!("opening pipes: {it}"))))?;
         let log = self.pet.log(&name);
         logs::keep_previous(&log, &self.pet.previous_log(&name));
+        let words = self.pet.message(&name);
+        message::begin(&words)
+            .map_err(|it| fault(Problem::failed(format!("{}: {it}", words.display()))))?;
         let context = pod_context(&self.pod, &self.ip, &self.pet, &self.supplies);
         let mounts = self.isolation.build_rootfs(&launch, &context);
         let mounts = mounts.map_err(fault)?;

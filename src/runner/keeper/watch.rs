@@ -10,7 +10,7 @@ use rustix::process::{Signal, WaitOptions};
 use super::process::{Process, Purpose, exit_of};
 use super::{Keeper, SWEEP, supervisor};
 use crate::model::lifecycle::{ContainerIndex, Exit, HookSuccess, PodEvent, ProbeOutcome};
-use crate::runner::{logs, tree};
+use crate::runner::{logs, message, tree};
 use crate::store;
 use crate::sys::proc;
 
@@ -60,15 +60,22 @@ impl Keeper {
         }
     }
 
-    /// Returns the end of a failed container's log, where its spec wants that (V53).
+    /// Returns the message of a container's end: what it wrote to the file for that, or the end of
+    /// a failed container's log, where its spec wants that (V53).
     pub(super) fn last_words(&mut self, place: ContainerIndex, exit: Exit) -> Option<String> {
+        let all = self.containers.len();
         let container = &mut self.containers[place.0];
+        let name = &container.spec.name;
+        if let Some(words) = message::read(&self.pet.message(name)) {
+            return Some(message::share(words, all));
+        }
         let policy = container.spec.termination_message_policy.as_deref();
         if exit.code() == 0 || policy != Some("FallbackToLogsOnError") {
             return None;
         }
         container.outlet.as_mut()?.pump();
-        logs::tail(&self.pet.log(&container.spec.name))
+        let words = logs::tail(&self.pet.log(&container.spec.name))?;
+        Some(message::share(words, all))
     }
 
     /// Kills the trees that are to be killed, and reports those that are gone.
