@@ -12,6 +12,7 @@
 mod element;
 mod error;
 mod findings;
+mod plain;
 
 use std::borrow::Cow;
 
@@ -62,20 +63,18 @@ struct Cursor<'n> {
 
 impl<'n> Cursor<'n> {
     /// Findings that the value has the wrong type.
-    fn mismatch(&self, go_type: &str, value: &str) {
+    fn mismatch(&self, go_type: &str, wanted: &str, value: &str) {
         let (owner, path) = (self.owner, self.notes.go_path());
         let message = format!(
             "json: cannot unmarshal {value} into Go struct field {owner}.{path} of type {go_type}"
         );
-        let bare = matches!(self.node.value, Value::Bool(_) | Value::Number(_));
-        let advice = bare && !go_type.starts_with("int");
-        let advice = advice.then_some("put it in quotes to make it text");
-        self.notes.note_with(message, advice);
+        let plain = plain::words(wanted, &self.node.value);
+        self.notes.note_with(message, Some(&plain));
     }
 
     fn wrong_type(&self, wanted: &str) {
         let named = go::field_type(self.owner, &self.notes.last_field());
-        self.mismatch(named.unwrap_or(wanted), self.node.value.go_name());
+        self.mismatch(named.unwrap_or(wanted), wanted, self.node.value.go_name());
     }
 
     /// Returns an integer that fits, or notes why there is none.
@@ -84,7 +83,7 @@ impl<'n> Cursor<'n> {
             Value::Null => {}
             Value::Number(text) => match text.parse() {
                 Ok(number) if (least..=most).contains(&number) => return number,
-                _ => self.mismatch(wanted, &format!("number {text}")),
+                _ => self.mismatch(wanted, wanted, &format!("number {text}")),
             },
             Value::Bool(_) | Value::Text(_) | Value::List(_) | Value::Map(_) => {
                 self.wrong_type(wanted);
@@ -129,7 +128,7 @@ impl<'n> Cursor<'n> {
     fn not_a_list(&self, element: &str) {
         let named = go::field_type(self.owner, &self.notes.last_field());
         let element = named.unwrap_or(element);
-        self.mismatch(&format!("[]{element}"), self.node.value.go_name());
+        self.mismatch(&format!("[]{element}"), "[]", self.node.value.go_name());
     }
 
     /// Returns the entries of a map, or none where the value has the wrong type.
@@ -191,8 +190,9 @@ impl<'de> Deserializer<'de> for Cursor<'de> {
         match &self.node.value {
             Value::Null => visitor.visit_unit(),
             Value::Bool(_) if expects(&visitor, "IntOrString") => {
-                self.notes
-                    .note("json: cannot unmarshal bool into Go value of type int32".to_owned());
+                let message = "json: cannot unmarshal bool into Go value of type int32";
+                let plain = "must be a number or text, not true or false";
+                self.notes.note_with(message.to_owned(), Some(plain));
                 visitor.visit_i32(0)
             }
             Value::Bool(value) => visitor.visit_bool(*value),

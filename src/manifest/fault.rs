@@ -23,8 +23,22 @@ pub(crate) struct Fault {
     /// The fault, without the path.
     pub(crate) message: String,
     pub(crate) kind: FaultKind,
-    /// The likely correction, if there is one.
+    /// The likely correction, if there is one; of what could not be decoded, the fault in plain
+    /// words.
     pub(crate) advice: Option<String>,
+}
+
+impl Fault {
+    /// Returns the fault and its advice, as they are shown.
+    pub(super) fn told(&self) -> String {
+        match (&self.advice, self.kind) {
+            (None, _) => self.to_string(),
+            (Some(plain), FaultKind::Decoding) if !self.path.is_empty() => {
+                format!("{}: {plain} ({})", self.path, self.message)
+            }
+            (Some(advice), _) => format!("{self} ({advice})"),
+        }
+    }
 }
 
 impl fmt::Display for Fault {

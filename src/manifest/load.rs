@@ -203,9 +203,7 @@ impl<'r> Reading<'r> {
         } else {
             locate(root, &path)
         };
-        let advice = fault.advice.as_ref();
-        let advice = advice.map_or_else(String::new, |advice| format!(" ({advice})"));
-        self.fault(at, &format!("{fault}{advice}"));
+        self.fault(at, &fault.told());
     }
 
     fn unknown(&mut self, root: &Node, version: &str, kind: &str) {

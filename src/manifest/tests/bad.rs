@@ -14,7 +14,7 @@ const SLIPS: [(&str, &str, &str); 72] = [
     (
         "replicas: 3",
         "replicas: three",
-        "x.yaml:6:13: spec.replicas: json: cannot unmarshal string into Go struct field StatefulSetSpec.spec.replicas of type int32",
+        "x.yaml:6:13: spec.replicas: must be a whole number, not text (json: cannot unmarshal string into Go struct field StatefulSetSpec.spec.replicas of type int32)",
     ),
     (
         "replicas: 3",
@@ -24,12 +24,12 @@ const SLIPS: [(&str, &str, &str); 72] = [
     (
         "replicas: 3",
         "replicas: 1.5",
-        "x.yaml:6:13: spec.replicas: json: cannot unmarshal number 1.5 into Go struct field StatefulSetSpec.spec.replicas of type int32",
+        "x.yaml:6:13: spec.replicas: must be a whole number, not 1.5 (json: cannot unmarshal number 1.5 into Go struct field StatefulSetSpec.spec.replicas of type int32)",
     ),
     (
         "replicas: 3",
         "replicas: 3000000000",
-        "x.yaml:6:13: spec.replicas: json: cannot unmarshal number 3000000000 into Go struct field StatefulSetSpec.spec.replicas of type int32",
+        "x.yaml:6:13: spec.replicas: must be a whole number from -2147483648 to 2147483647 (json: cannot unmarshal number 3000000000 into Go struct field StatefulSetSpec.spec.replicas of type int32)",
     ),
     (
         "replicas: 3",
@@ -44,7 +44,7 @@ const SLIPS: [(&str, &str, &str); 72] = [
     (
         "replicas: 3",
         "replicas: [3]",
-        "x.yaml:6:3: spec.replicas: json: cannot unmarshal array into Go struct field StatefulSetSpec.spec.replicas of type int32",
+        "x.yaml:6:3: spec.replicas: must be a whole number, not a list (json: cannot unmarshal array into Go struct field StatefulSetSpec.spec.replicas of type int32)",
     ),
     (
         "replicas: 3",
@@ -64,7 +64,7 @@ const SLIPS: [(&str, &str, &str); 72] = [
     (
         "replicas: 3",
         "replicas: 3\n  podManagementPolicy: yes",
-        "x.yaml:7:24: spec.podManagementPolicy: json: cannot unmarshal bool into Go struct field StatefulSetSpec.spec.podManagementPolicy of type v1.PodManagementPolicyType (put it in quotes to make it text)",
+        "x.yaml:7:24: spec.podManagementPolicy: must be text, not true or false: put it in quotes (json: cannot unmarshal bool into Go struct field StatefulSetSpec.spec.podManagementPolicy of type v1.PodManagementPolicyType)",
     ),
     (
         "replicas: 3",
@@ -74,7 +74,7 @@ const SLIPS: [(&str, &str, &str); 72] = [
     (
         "replicas: 3",
         "replicas: 3\n  updateStrategy: OnDelete",
-        "x.yaml:7:19: spec.updateStrategy: json: cannot unmarshal string into Go struct field StatefulSetSpec.spec.updateStrategy of type v1.StatefulSetUpdateStrategy",
+        "x.yaml:7:19: spec.updateStrategy: must be a map, not text (json: cannot unmarshal string into Go struct field StatefulSetSpec.spec.updateStrategy of type v1.StatefulSetUpdateStrategy)",
     ),
     (
         "replicas: 3",
@@ -104,7 +104,7 @@ const SLIPS: [(&str, &str, &str); 72] = [
     (
         "name: web\nspec",
         "name: 7\nspec",
-        "x.yaml:4:9: metadata.name: json: cannot unmarshal number into Go struct field ObjectMeta.metadata.name of type string (put it in quotes to make it text)",
+        "x.yaml:4:9: metadata.name: must be text, not a number: put it in quotes (json: cannot unmarshal number into Go struct field ObjectMeta.metadata.name of type string)",
     ),
     (
         "name: web\nspec",
@@ -134,7 +134,7 @@ const SLIPS: [(&str, &str, &str); 72] = [
     (
         "name: web\nspec",
         "name: web\n  labels: {a: yes}\nspec",
-        "x.yaml:5:15: metadata.labels[a]: json: cannot unmarshal bool into Go struct field ObjectMeta.metadata.labels of type string (put it in quotes to make it text)",
+        "x.yaml:5:15: metadata.labels[a]: must be text, not true or false: put it in quotes (json: cannot unmarshal bool into Go struct field ObjectMeta.metadata.labels of type string)",
     ),
     // What apps/v1 demands of a set (C31).
     (
@@ -200,27 +200,27 @@ const SLIPS: [(&str, &str, &str); 72] = [
     (
         "image: img:v1",
         "image: img:v1\n        command: sleep 1",
-        "x.yaml:17:18: spec.template.spec.containers[0].command: json: cannot unmarshal string into Go struct field Container.spec.template.spec.containers.command of type []string",
+        "x.yaml:17:18: spec.template.spec.containers[0].command: must be a list, not text (json: cannot unmarshal string into Go struct field Container.spec.template.spec.containers.command of type []string)",
     ),
     (
         "image: img:v1",
         "image: img:v1\n        args: [1]",
-        "x.yaml:17:16: spec.template.spec.containers[0].args[0]: json: cannot unmarshal number into Go struct field Container.spec.template.spec.containers.args of type string (put it in quotes to make it text)",
+        "x.yaml:17:16: spec.template.spec.containers[0].args[0]: must be text, not a number: put it in quotes (json: cannot unmarshal number into Go struct field Container.spec.template.spec.containers.args of type string)",
     ),
     (
         "image: img:v1",
         "image: img:v1\n        env: [{name: A, value: 0400}]",
-        "x.yaml:17:32: spec.template.spec.containers[0].env[0].value: json: cannot unmarshal number into Go struct field EnvVar.spec.template.spec.containers.env.value of type string (put it in quotes to make it text)",
+        "x.yaml:17:32: spec.template.spec.containers[0].env[0].value: must be text, not a number: put it in quotes (json: cannot unmarshal number into Go struct field EnvVar.spec.template.spec.containers.env.value of type string)",
     ),
     (
         "image: img:v1",
         "image: img:v1\n        env: [{name: A, value: yes}]",
-        "x.yaml:17:32: spec.template.spec.containers[0].env[0].value: json: cannot unmarshal bool into Go struct field EnvVar.spec.template.spec.containers.env.value of type string (put it in quotes to make it text)",
+        "x.yaml:17:32: spec.template.spec.containers[0].env[0].value: must be text, not true or false: put it in quotes (json: cannot unmarshal bool into Go struct field EnvVar.spec.template.spec.containers.env.value of type string)",
     ),
     (
         "image: img:v1",
         "image: img:v1\n        env: {A: b}",
-        "x.yaml:17:9: spec.template.spec.containers[0].env: json: cannot unmarshal object into Go struct field Container.spec.template.spec.containers.env of type []v1.EnvVar",
+        "x.yaml:17:9: spec.template.spec.containers[0].env: must be a list, not a map (json: cannot unmarshal object into Go struct field Container.spec.template.spec.containers.env of type []v1.EnvVar)",
     ),
     (
         "image: img:v1",
@@ -245,7 +245,7 @@ const SLIPS: [(&str, &str, &str); 72] = [
     (
         "image: img:v1",
         "image: img:v1\n        readinessProbe: {tcpSocket: {port: 80}, periodSeconds: 1s}",
-        "x.yaml:17:64: spec.template.spec.containers[0].readinessProbe.periodSeconds: json: cannot unmarshal string into Go struct field Probe.spec.template.spec.containers.readinessProbe.periodSeconds of type int32",
+        "x.yaml:17:64: spec.template.spec.containers[0].readinessProbe.periodSeconds: must be a whole number, not text (json: cannot unmarshal string into Go struct field Probe.spec.template.spec.containers.readinessProbe.periodSeconds of type int32)",
     ),
     (
         "image: img:v1",
@@ -270,7 +270,7 @@ const SLIPS: [(&str, &str, &str); 72] = [
     (
         "containerPort: 80",
         "containerPort: http",
-        "x.yaml:19:26: spec.template.spec.containers[0].ports[0].containerPort: json: cannot unmarshal string into Go struct field ContainerPort.spec.template.spec.containers.ports.containerPort of type int32",
+        "x.yaml:19:26: spec.template.spec.containers[0].ports[0].containerPort: must be a whole number, not text (json: cannot unmarshal string into Go struct field ContainerPort.spec.template.spec.containers.ports.containerPort of type int32)",
     ),
     (
         "name: http",
@@ -300,7 +300,7 @@ const SLIPS: [(&str, &str, &str); 72] = [
     (
         "[ReadWriteOnce]",
         "ReadWriteOnce",
-        "x.yaml:26:20: spec.volumeClaimTemplates[0].spec.accessModes: json: cannot unmarshal string into Go struct field PersistentVolumeClaimSpec.spec.volumeClaimTemplates.spec.accessModes of type []v1.PersistentVolumeAccessMode",
+        "x.yaml:26:20: spec.volumeClaimTemplates[0].spec.accessModes: must be a list, not text (json: cannot unmarshal string into Go struct field PersistentVolumeClaimSpec.spec.volumeClaimTemplates.spec.accessModes of type []v1.PersistentVolumeAccessMode)",
     ),
     (
         "[ReadWriteOnce]",
@@ -413,7 +413,7 @@ const TEXTS: [(&str, &str); 31] = [
     ),
     (
         "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {ports: [{port: 80, targetPort: false}]}",
-        "x.yaml:4:39: spec.ports[0].targetPort: json: cannot unmarshal bool into Go value of type int32",
+        "x.yaml:4:39: spec.ports[0].targetPort: must be a number or text, not true or false (json: cannot unmarshal bool into Go value of type int32)",
     ),
     (
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {a/b: x}",
@@ -421,7 +421,7 @@ const TEXTS: [(&str, &str); 31] = [
     ),
     (
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {a: 1}",
-        "x.yaml:4:11: data[a]: json: cannot unmarshal number into Go struct field ConfigMap.data of type string (put it in quotes to make it text)",
+        "x.yaml:4:11: data[a]: must be text, not a number: put it in quotes (json: cannot unmarshal number into Go struct field ConfigMap.data of type string)",
     ),
     (
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {..: x}",
@@ -429,7 +429,7 @@ const TEXTS: [(&str, &str); 31] = [
     ),
     (
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: [a]",
-        "x.yaml:4:1: data: json: cannot unmarshal array into Go struct field ConfigMap.data of type map[string]string",
+        "x.yaml:4:1: data: must be a map, not a list (json: cannot unmarshal array into Go struct field ConfigMap.data of type map[string]string)",
     ),
     (
         "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {a: 'not base64'}",
