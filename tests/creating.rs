@@ -199,6 +199,8 @@ fn what_can_never_start_is_refused_at_once_and_nothing_is_made() {
     sandbox.settings("[back-off]\nstart = \"1h\"\ncap = \"2h\"\n");
     sandbox.ok("create two --no-wait --allow-missing -- ./nosuch");
     sandbox.fails(5, "wait two").says("executing \"./nosuch\"");
+    let page = sandbox.ok("describe pod two-0");
+    page.says("StartError").lacks("1970");
 }
 
 #[test]

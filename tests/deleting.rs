@@ -390,3 +390,27 @@ fn deleting_a_pet_ends_when_it_is_gone_and_not_when_the_next_one_is_ready() {
     sandbox.open("up");
     sandbox.ok("wait web");
 }
+
+#[test]
+fn a_wait_for_the_end_of_a_set_names_a_set() {
+    let sandbox = Sandbox::new();
+    let wait = |name: &str| sandbox.ok(&format!("wait {name} --for delete"));
+    wait("none").prints("statefulset.apps/none condition met\n");
+    wait("none-0").prints("pod/none-0 condition met\n");
+    wait("pod/none").prints("pod/none condition met\n");
+}
+
+#[test]
+fn the_events_of_a_pod_are_not_those_of_an_earlier_one_of_its_name() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create web -- sleep 1000");
+    sandbox.ok("delete pod/web-0 --wait-ready");
+    sandbox.ok("events web").says("Killing");
+    let own = sandbox.ok("events web-0");
+    own.says("Started").lacks("Killing").lacks("(x2 over");
+    sandbox.ok("describe pod web-0").lacks("Killing");
+    let pod = sandbox.ok("get pod web-0 -o json").out;
+    let pod: serde_json::Value = serde_json::from_str(&pod).unwrap();
+    let events = sandbox.ok("events web-0 -o json");
+    events.says(&pod["metadata"]["uid"].to_string());
+}

@@ -95,6 +95,12 @@ fn subject(session: &Session, target: &TargetRef, condition: &Condition) -> Resu
         TargetRef::Set(_) if set.is_some() || gone_is_fine => as_set(),
         TargetRef::Set(_) => Err(session.not_found("statefulsets.apps", name.as_str()).into()),
         TargetRef::Either(_) if set.is_some() => as_set(),
+        // Where nothing has the name, one without an ordinal is that of a set.
+        TargetRef::Either(_)
+            if pod.is_none() && gone_is_fine && name.as_str().parse::<PetName>().is_err() =>
+        {
+            as_set()
+        }
         TargetRef::Pet(_) | TargetRef::Either(_) => {
             if pod.is_none() && !gone_is_fine && !is_to_come(session, &name)? {
                 let what = match target {

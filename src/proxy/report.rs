@@ -64,6 +64,7 @@ impl DetourReport {
             severity: Severity::Warning,
             reason: "PortNotOffered".to_owned(),
             object: format!("service/{}", service.name),
+            uid: None,
             message: format!("port {port}/{protocol}: {}; {instead}", detour.why),
             count: 1,
         };

@@ -33,6 +33,9 @@ pub(crate) struct Event {
     pub(crate) reason: String,
     /// The involved object: `statefulset/web`, `pod/web-0`, `persistentvolumeclaim/data-web-0`.
     pub(crate) object: String,
+    /// Tells a pod from an earlier one of its name; journals of earlier versions do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) uid: Option<String>,
     pub(crate) message: String,
     /// How many times it happened since the last line of the same event.
     #[serde(default = "once", skip_serializing_if = "is_once")]

@@ -108,6 +108,7 @@ fn whether_this_machine_can_isolate_pets() {
 #[test]
 fn events_in_the_order_they_happened_without_a_torn_line() {
     let event = |severity, reason: &str, count| Event {
+        uid: Some("u1".to_owned()).filter(|_| count > 1),
         time: "2026-01-02T03:04:05Z".parse().unwrap(),
         severity,
         reason: reason.to_owned(),

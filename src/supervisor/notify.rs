@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::log::log;
 use super::state::Supervisor;
-use crate::model::ObjectRef;
+use crate::model::{ObjectName, ObjectRef};
 use crate::store::journal::{self, Severity};
 
 impl Supervisor {
@@ -59,6 +59,13 @@ impl Supervisor {
         self.event(key, owner, object, severity, reason, message);
     }
 
+    /// Returns the uid of the pod that is meant, if it is a pod that exists.
+    fn uid_of(&self, key: &ObjectRef, object: &str) -> Option<String> {
+        let name: ObjectName = object.strip_prefix("pod/")?.parse().ok()?;
+        let pet = self.world.place(&key.namespace)?.pets.get(&name)?;
+        pet.pod.metadata.uid.clone()
+    }
+
     pub(super) fn event(
         &self,
         key: &ObjectRef,
@@ -72,6 +79,7 @@ impl Supervisor {
             time: Timestamp::now(),
             severity,
             reason: reason.to_owned(),
+            uid: self.uid_of(key, &object),
             object,
             message: message.to_owned(),
             count: 1,

@@ -29,6 +29,7 @@ impl Keeper {
             severity,
             reason: report.reason.to_owned(),
             object: format!("pod/{}", self.name),
+            uid: self.pod.metadata.uid.clone(),
             message: report.message,
             count: report.count,
         };

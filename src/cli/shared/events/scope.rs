@@ -21,8 +21,13 @@ pub(crate) enum Scope {
     All,
     /// A set, its pets and claims.
     Set(String),
-    /// One object, whose events are in the journals of these owners.
-    Object { object: String, owners: Vec<String> },
+    /// One object, whose events are in the journals of these owners. Where its uid is known, those
+    /// of an earlier object of its name are left out.
+    Object {
+        object: String,
+        uid: Option<String>,
+        owners: Vec<String>,
+    },
 }
 
 impl Scope {
@@ -71,14 +76,19 @@ impl Scope {
         let owner = pod.as_ref().and_then(|pod| set_of(&pod.metadata));
         let mut owners = vec![name.to_string()];
         owners.extend(owner.map(str::to_owned).or(by_name));
-        let object = format!("pod/{name}");
-        Ok(Self::Object { object, owners })
+        let uid = pod.as_ref().and_then(|pod| pod.metadata.uid.clone());
+        Ok(Self::Object {
+            object: format!("pod/{name}"),
+            uid,
+            owners,
+        })
     }
 
     /// Returns the scope of a set itself, without its pets.
     pub(crate) fn set_alone(name: &str) -> Self {
         Self::Object {
             object: format!("statefulset/{name}"),
+            uid: None,
             owners: vec![name.to_owned()],
         }
     }
@@ -96,8 +106,12 @@ impl Scope {
             let found = found.with_context(|| format!("cannot read {}", path.display()))?;
             events.extend(dated(found));
         }
-        if let Self::Object { object, .. } = self {
-            events.retain(|(_, event)| event.object == *object);
+        if let Self::Object { object, uid, .. } = self {
+            let of_other = |event: &Event| {
+                let both = event.uid.as_ref().zip(uid.as_ref());
+                both.is_some_and(|(its, wanted)| its != wanted)
+            };
+            events.retain(|(_, event)| event.object == *object && !of_other(event));
         }
         events.sort_by_key(|(time, _)| *time);
         Ok(events.into_iter().map(|(_, event)| event).collect())
@@ -142,6 +156,7 @@ mod tests {
             severity: Severity::Normal,
             reason: "Started".to_owned(),
             object: "pod/a".to_owned(),
+            uid: None,
             message: second.to_string(),
             count: 1,
         };

@@ -23,10 +23,11 @@ pub(crate) struct EventSeries {
 /// Groups equal events into series, in the order in which each was written last.
 pub(crate) fn aggregate(events: Vec<Event>) -> Vec<EventSeries> {
     let mut all: Vec<EventSeries> = Vec::new();
-    let mut places: HashMap<(String, String, String), usize> = HashMap::new();
+    let mut places: HashMap<(String, Option<String>, String, String), usize> = HashMap::new();
     for (at, event) in events.into_iter().enumerate() {
         let key = (
             event.object.clone(),
+            event.uid.clone(),
             event.reason.clone(),
             event.message.clone(),
         );
@@ -127,6 +128,7 @@ impl EventSeries {
                 kind: Some(kind.to_owned()),
                 name: Some(name.to_owned()),
                 namespace: Some(namespace.to_string()),
+                uid: self.event.uid.clone(),
                 ..ObjectReference::default()
             },
             type_: Some(self.severity().to_owned()),
@@ -154,6 +156,7 @@ mod tests {
             severity: Severity::Normal,
             reason: "Started".to_owned(),
             object: object.to_owned(),
+            uid: None,
             message: message.to_owned(),
             count: 1,
         }
@@ -173,6 +176,15 @@ mod tests {
         let rows: Vec<String> = seen.iter().map(|seen| seen.row(now).join("|")).collect();
         assert_eq!(rows[0], "7s|Normal|Started|pod/web-1|started c");
         assert!(rows[1].contains("(x12 over "), "{rows:?}");
+    }
+
+    #[test]
+    fn what_happened_to_two_pods_of_one_name_is_two_lines() {
+        let of = |uid: &str| Event {
+            uid: Some(uid.to_owned()),
+            ..event(100, "pod/web-0", "started c")
+        };
+        assert_eq!(aggregate(vec![of("u1"), of("u2"), of("u1")]).len(), 2);
     }
 
     #[test]

@@ -248,6 +248,7 @@ mod tests {
             severity: Severity::Normal,
             reason: "Started".to_owned(),
             object: object.to_owned(),
+            uid: None,
             message: message.to_owned(),
             count: 1,
         }

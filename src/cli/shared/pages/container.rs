@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStateTerminated, ContainerStatus, EnvVar, EnvVarSource,
     Probe,
@@ -121,7 +122,9 @@ fn write_end(ended: &ContainerStateTerminated, level: usize, page: &mut Page) {
     if let Some(signal) = ended.signal.filter(|signal| *signal != 0) {
         page.field(level, "Signal", signal.to_string());
     }
-    if let Some(started) = &ended.started_at {
+    // What never started has the time zero, as in Kubernetes.
+    let started = ended.started_at.as_ref();
+    if let Some(started) = started.filter(|time| time.0 > Timestamp::UNIX_EPOCH) {
         page.field(level, "Started", date(started.0));
     }
     if let Some(finished) = &ended.finished_at {
