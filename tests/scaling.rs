@@ -118,3 +118,12 @@ fn a_set_scaled_up_and_down_before_anything_is_ready_comes_to_rest() {
     sandbox.ok("wait web --for settled --timeout 20s");
     assert_eq!(sandbox.pets(), ["web-0", "web-1"]);
 }
+
+#[test]
+fn a_scale_that_changes_nothing_does_not_claim_to_have_scaled() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create web -- sleep 1000");
+    let same = sandbox.ok("scale web --replicas 1");
+    same.says("statefulset.apps/web unchanged").lacks("scaled");
+    sandbox.ok("scale web --replicas 2").says("web scaled");
+}

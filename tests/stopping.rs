@@ -191,3 +191,13 @@ fn a_parallel_stop_asks_all_pets_at_once_and_says_how_long_they_may_take() {
     sandbox.ok("start --no-wait");
     sandbox.until("all run again", || sandbox.count("started web-2") == 2);
 }
+
+#[test]
+fn a_start_of_what_runs_does_not_claim_to_have_started_it() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create web -- sleep 1000");
+    sandbox.ok("start").prints("1 set already running\n");
+    sandbox.ok("stop").prints("stopped 1 set\n");
+    sandbox.ok("stop").prints("1 set already stopped\n");
+    sandbox.ok("start").prints("started 1 set\n");
+}

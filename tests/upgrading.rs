@@ -215,3 +215,16 @@ fn a_wish_to_restart_a_pet_that_is_gone_is_forgotten() {
     sandbox.until("the wishes are forgotten", empty);
     assert_eq!(sandbox.count("started web-1"), 1);
 }
+
+#[test]
+fn an_upgrade_that_changes_nothing_does_not_claim_to_have_upgraded() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/one.yaml");
+    sandbox.ok("upgrade web --env A=B").says("web upgraded");
+    let text = sandbox.ok("get sts web -o yaml").out;
+    let file = sandbox.manifest("web.yaml", &text);
+    for again in ["web --env A=B", &format!("-f {file}")] {
+        let same = sandbox.ok(&format!("upgrade {again}"));
+        same.says("web unchanged").lacks("upgraded");
+    }
+}

@@ -52,12 +52,10 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     }
     let edited = session.edit_set("scale", name, |set| {
         let change = scale_to(set, replicas)?;
-        if change.from == change.to {
-            rerun_hook(set);
-        }
-        Ok(change)
+        let again = change.from == change.to && rerun_hook(set);
+        Ok((change, again))
     });
-    let (set, Change { from, to }) =
+    let (set, (Change { from, to }, again)) =
         edited.with_context(|| format!("cannot scale {name} to {replicas}"))?;
     if from == to {
         say(format!("{name} has {to} replicas already."));
@@ -65,14 +63,20 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
         say(format!("Scaling {name} from {from} to {to}."));
     }
     session.wait(&[Goal::Settled(set)], &args.wait)?;
-    render::line(&format!("statefulset.apps/{name} scaled"))
+    let done = match from == to && !again {
+        true => "unchanged",
+        false => "scaled",
+    };
+    render::line(&format!("statefulset.apps/{name} {done}"))
 }
 
-/// Makes a failed pre-scale-down hook run again: it runs once for each generation.
-fn rerun_hook(set: &mut StatefulSet) {
-    if annotation(set, PRE_SCALE_DOWN_ANNOTATION).is_some() {
+/// Makes a failed pre-scale-down hook run again, if there is one: it runs once for each generation.
+fn rerun_hook(set: &mut StatefulSet) -> bool {
+    let has_hook = annotation(set, PRE_SCALE_DOWN_ANNOTATION).is_some();
+    if has_hook {
         set.metadata.generation = set.metadata.generation.map(|of| of + 1);
     }
+    has_hook
 }
 
 /// Explains why a single pet cannot be removed from a set.

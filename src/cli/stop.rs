@@ -9,11 +9,12 @@ use super::shared::bare;
 use super::shared::preview::{DryRunArgs, Preview};
 use super::shared::render;
 use super::shared::session::Session;
-use super::shared::waiting::{Goal, WaitArgs};
+use super::shared::waiting::{Goal, GoalState, WaitArgs};
 use crate::model::bare::has_ended_for_good;
 use crate::model::rollout::annotate;
 use crate::model::{ObjectRef, TOGETHER_ANNOTATION};
 use crate::problem::Result;
+use crate::supervisor;
 
 /// Stop all pets of the state directory, in reverse order, and keep all objects
 ///
@@ -47,6 +48,7 @@ pub(crate) fn stop(session: &Session, args: &StopArgs) -> Result<()> {
         let plans = sets.map(|set| session.plan_stop(set, true, args.parallel));
         return preview(session, plans, &args.dry_run, true);
     }
+    let done = is_stopped(session)?;
     let (sets, pods) = session.edit("stop", |edit| {
         match args.parallel {
             true => edit.stop_together(),
@@ -61,7 +63,10 @@ pub(crate) fn stop(session: &Session, args: &StopArgs) -> Result<()> {
     // What is said is what the first of them waits for: let that be the slowest.
     goals.sort_by_key(|goal| Reverse(goal.grace_period()));
     session.wait(&goals, &args.wait)?;
-    render::line(&format!("stopped {count}"))
+    match done {
+        true => render::line(&format!("{count} already stopped")),
+        false => render::line(&format!("stopped {count}")),
+    }
 }
 
 pub(crate) fn start(session: &Session, args: &StartArgs) -> Result<()> {
@@ -76,6 +81,7 @@ pub(crate) fn start(session: &Session, args: &StartArgs) -> Result<()> {
         let plans = sets.map(|set| session.plan(set, false));
         return preview(session, plans, &args.dry_run, false);
     }
+    let done = is_started(session)?;
     let (sets, pods) = session.edit("start", |edit| {
         edit.set_stopped(false);
         let sets: Vec<_> = every_set(session)?.into_iter().map(change).collect();
@@ -88,7 +94,35 @@ pub(crate) fn start(session: &Session, args: &StartArgs) -> Result<()> {
     let sets = sets.into_iter().map(Goal::Settled);
     let pods = pods.into_iter().map(Goal::PodUp);
     session.wait(&sets.chain(pods).collect::<Vec<_>>(), &args.wait)?;
-    render::line(&format!("started {count}"))
+    match done {
+        true => render::line(&format!("{count} already running")),
+        false => render::line(&format!("started {count}")),
+    }
+}
+
+/// Returns whether there is something, and all of it runs.
+fn is_started(session: &Session) -> Result<bool> {
+    let layout = session.store.layout();
+    // What a set was said to be before the machine was booted is not believed.
+    if session.store.is_stopped() || supervisor::lifeline(layout).is_none() {
+        return Ok(false);
+    }
+    let sets = every_set(session)?.into_iter().map(Goal::Settled);
+    let pods = to_start(session)?.into_iter().map(Goal::PodUp);
+    Ok(are_reached(session, sets.chain(pods)))
+}
+
+/// Returns whether there is something, and none of it runs, because of an earlier stop.
+fn is_stopped(session: &Session) -> Result<bool> {
+    let sets = every_set(session)?.into_iter().map(Goal::Stopped);
+    let pods = bare::all(session)?.into_iter().map(Goal::PodStopped);
+    Ok(session.store.is_stopped() && are_reached(session, sets.chain(pods)))
+}
+
+fn are_reached(session: &Session, goals: impl Iterator<Item = Goal>) -> bool {
+    let mut goals = goals.peekable();
+    let reached = |goal: Goal| matches!(session.progress(&goal), Ok(GoalState::Reached));
+    goals.peek().is_some() && goals.all(reached)
 }
 
 /// Returns the bare pods that have not ended for good.

@@ -152,6 +152,13 @@ impl RollArgs {
     }
 }
 
+/// A set as it is stored now.
+struct Upgraded {
+    set: StatefulSet,
+    /// Whether its spec is another one than before.
+    changed: bool,
+}
+
 impl Args {
     fn set_name(&self) -> Result<Option<&SetName>> {
         Ok(named(self.set.as_ref(), self.set_name.as_ref())?)
@@ -166,15 +173,20 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
         Some(name) => (vec![change(session, name, args)?], ConfigReaders::default()),
         None => replace(session, args)?,
     };
-    for set in &sets {
+    for Upgraded { set, changed } in &sets {
         let name = set.metadata.name.as_deref().unwrap_or_default();
-        render::line(&format!("statefulset.apps/{name} upgraded"))?;
+        let done = if *changed { "upgraded" } else { "unchanged" };
+        render::line(&format!("statefulset.apps/{name} {done}"))?;
         say_if_on_delete(set)?;
     }
-    let goals: Vec<Goal> = sets.iter().cloned().map(Goal::Settled).collect();
+    let goals: Vec<Goal> = sets
+        .iter()
+        .map(|one| Goal::Settled(one.set.clone()))
+        .collect();
     session.wait(&goals, &args.wait)?;
     readers.say(session)?;
-    sets.iter().try_for_each(|set| say_if_held(session, set))
+    sets.iter()
+        .try_for_each(|one| say_if_held(session, &one.set))
 }
 
 /// Says why not all pets have the new template, if a pause or a canary holds them.
@@ -251,25 +263,25 @@ impl TemplateArgs {
     }
 }
 
-fn change(session: &Session, name: &SetName, args: &Args) -> Result<StatefulSet> {
+fn change(session: &Session, name: &SetName, args: &Args) -> Result<Upgraded> {
     let edited = session.edit_set("upgrade", name, |set| {
         let before = set.spec.clone();
         args.change.make(session, set, args.missing)?;
         args.roll.write_to(session, set)?;
-        Ok(set.spec == before)
+        Ok(set.spec != before)
     });
-    let (set, unchanged) = edited.with_context(|| format!("cannot upgrade {name}"))?;
-    if unchanged {
+    let (set, changed) = edited.with_context(|| format!("cannot upgrade {name}"))?;
+    if !changed {
         say(format!(
             "{name} has this template already; nothing to upgrade."
         ));
     }
-    Ok(set)
+    Ok(Upgraded { set, changed })
 }
 
 /// Replaces the stored objects by those of the files. Returns the sets, and the pods that go on
 /// with other configuration until they are replaced.
-fn replace(session: &Session, args: &Args) -> Result<(Vec<StatefulSet>, ConfigReaders)> {
+fn replace(session: &Session, args: &Args) -> Result<(Vec<Upgraded>, ConfigReaders)> {
     let objects = files::read(session, &args.files.filename)?;
     if files::sets(&objects).next().is_none() {
         let message = "no StatefulSet in the given files";
@@ -304,7 +316,7 @@ fn replace_set(
     edit: &mut Edit<'_>,
     new: &StatefulSet,
     args: &Args,
-) -> Result<StatefulSet> {
+) -> Result<Upgraded> {
     let ObjectRef { namespace, name } = ObjectRef::of(&new.metadata)?;
     let found: Option<StatefulSet> = edit.find(&namespace, &name)?;
     let old = found.ok_or_else(|| session.not_found("statefulsets.apps", name.as_str()))?;
@@ -325,7 +337,8 @@ fn replace_set(
         set.metadata.generation = old.metadata.generation.map(|of| of + 1);
     }
     edit.put(&set)?;
-    Ok(set)
+    let changed = set.spec != old.spec;
+    Ok(Upgraded { set, changed })
 }
 
 fn replace_object<T: Declared>(edit: &mut Edit<'_>, new: &T) -> Result<()> {
