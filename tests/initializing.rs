@@ -173,3 +173,18 @@ fn a_step_that_starts_the_supervisor_again_does_not_take_it_along_when_it_ends()
     sandbox.ok("delete web");
     sandbox.assert_nothing_left();
 }
+
+#[test]
+fn exec_in_an_init_container_that_has_ended_says_so() {
+    let sandbox = Sandbox::new();
+    let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: two}\nspec:\n  initContainers:\n  \
+                - {name: first, image: busybox, command: ['true']}\n  containers:\n  \
+                - {name: main, image: busybox, command: [sleep, '1000']}\n";
+    sandbox.ok(&format!(
+        "create -f {}",
+        sandbox.manifest("init.yaml", text)
+    ));
+    let exec = sandbox.fails(1, "exec two -c first -- true");
+    exec.says("container first of two has ended with exit code 0");
+    exec.says("main, first (init)").lacks("Running");
+}

@@ -397,3 +397,12 @@ fn a_program_that_cannot_start_is_not_told_by_the_last_lines_of_the_one_before()
     let history = sandbox.ok("rollout history web");
     history.says("-- /nosuchprog (failed)\n");
 }
+
+#[test]
+fn an_undo_without_an_earlier_revision_does_not_speak_of_revision_0() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create web -- sleep 1000");
+    let undo = sandbox.fails(3, "rollout undo web");
+    undo.says("there is no earlier revision")
+        .lacks("revision 0");
+}

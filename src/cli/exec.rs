@@ -152,7 +152,15 @@ fn is_alive(session: &Session, pod: &Pod, pid: u32) -> bool {
 
 fn not_running(pod: &Pod, container: &str) -> Problem {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
-    let word = printer::pod_status_word(pod);
+    let state = containers::status(pod, container).and_then(|status| status.state.as_ref());
+    if let Some(end) = state.and_then(|state| state.terminated.as_ref()) {
+        let code = end.exit_code;
+        let message = format!("container {container} of {name} has ended with exit code {code}");
+        let hint = format!("name one that runs; {name} has: {}", containers::list(pod));
+        return Problem::new(Kind::Failed, message).hint(hint);
+    }
+    let waiting = state.and_then(|state| state.waiting.as_ref()?.reason.clone());
+    let word = waiting.unwrap_or_else(|| printer::pod_status_word(pod));
     let message = format!("container {container} of {name} is not running ({word})");
     let why = pods::why_not_ready(pod);
     let why = why.unwrap_or_else(|| "its process is gone".to_owned());

@@ -122,8 +122,10 @@ pub fn revision_to_undo<'a>(
         }
     };
     found.ok_or_else(|| {
-        let number = number.unwrap_or_default();
-        let message = format!("unable to find specified revision {number} in history");
+        let message = match number {
+            Some(number) => format!("unable to find specified revision {number} in history"),
+            None => "there is no earlier revision to go back to".to_owned(),
+        };
         let name = set.metadata.name.as_deref().unwrap_or_default();
         let hint = format!("see which there are with `petset rollout history {name}`");
         Problem::new(Kind::NotFound, message).hint(hint)
