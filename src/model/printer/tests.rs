@@ -397,6 +397,20 @@ fn a_crash_and_a_failing_probe_are_told_with_their_cause() {
 }
 
 #[test]
+fn the_fault_of_an_image_shows_its_digest_once() {
+    let image = "img@sha256:0123";
+    let message = format!("Back-off pulling image \"{image}\": no image \"img\" here");
+    let mut pod = staged(&[], &["wait:ImagePullBackOff"], "Pending", &[]);
+    let status = pod.status.as_mut().unwrap();
+    let container = &mut status.container_statuses.as_mut().unwrap()[0];
+    container.image = image.to_owned();
+    let waiting = container.state.as_mut().unwrap().waiting.as_mut().unwrap();
+    waiting.message = Some(message);
+    let why = format!("image {image}: no image \"img\" here");
+    assert_eq!(why_not_ready(&pod), Some(why));
+}
+
+#[test]
 fn the_lines_of_a_probe_are_one_line_and_of_many_the_last_counts() {
     let why = |message: &str| {
         let mut pod = staged(&[], &["run"], "Running", &[]);

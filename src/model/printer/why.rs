@@ -243,7 +243,7 @@ fn why_waiting(container: &ContainerStatus, waiting: &ContainerStateWaiting) -> 
     }
 }
 
-/// Says what is wrong with an image, which is named once: its digest alone may fill a line.
+/// Says what is wrong with an image. Its full name comes once: a digest alone may fill a line.
 fn image_fault(image: &str, message: &str) -> String {
     let again = [
         format!("Back-off pulling image \"{image}\": "),
@@ -251,11 +251,7 @@ fn image_fault(image: &str, message: &str) -> String {
     ];
     let mut again = again.iter();
     let cause = again.find_map(|again| message.strip_prefix(again.as_str()));
-    let cause = cause.unwrap_or(message);
-    match cause.contains(&format!("\"{image}\"")) {
-        true => cause.to_owned(),
-        false => format!("image {image}: {cause}"),
-    }
+    format!("image {image}: {}", cause.unwrap_or(message))
 }
 
 /// Shortens `back-off 4s restarting failed container=c pod=p` (I10), and adds what it is for.
