@@ -321,7 +321,7 @@ fn a_strict_set_knows_no_wishes_of_petsets_own() {
     sandbox.fails(2, "upgrade web --env A=1 --canary 1");
     sandbox.fails(2, "restart web --parallel");
     // A broken pet holds up the very template that would mend it, until a user restarts it (C16).
-    sandbox.fails(5, "upgrade web --image nosuch:v1 --allow-missing");
+    sandbox.fails(5, "upgrade web --image nosuch:v1");
     let trapped = sandbox.fails(5, "upgrade web --image petset/hello");
     trapped.says("petset restart web-0");
     sandbox.ok("restart web-0");

@@ -22,7 +22,8 @@ pub(crate) struct MissingArgs {
 }
 
 impl MissingArgs {
-    /// Refuses a set whose pets can never start, unless its template is as it was.
+    /// Refuses a set whose pets can never start, unless its template is as it was. A strict set is
+    /// taken as on a cluster.
     pub(crate) fn check_set(
         self,
         session: &Session,
@@ -30,7 +31,7 @@ impl MissingArgs {
         old: Option<&StatefulSet>,
     ) -> Result<(), Problem> {
         let template = |set: &StatefulSet| Some(set.spec.as_ref()?.template.clone());
-        if old.is_some_and(|old| template(old) == template(set)) {
+        if session.is_strict(set) || old.is_some_and(|old| template(old) == template(set)) {
             return Ok(());
         }
         let Some(template) = template(set) else {
