@@ -41,6 +41,7 @@ cases! {
     "bom-second-document.sh": a_later_document_may_begin_with_a_mark = told::byte_order_marks;
     "endpoints-by-hand.yaml": endpoints_by_hand_are_not_ignored_silently = told::endpoints_by_hand;
     "hostpath-untyped-missing.yaml": a_missing_host_path_is_made = told::missing_host_path;
+    "https-probe.yaml": plain_http_is_not_ready_by_https = told::plain_http;
     "json-stream.sh": json_objects_follow_each_other = told::json_stream;
     "logs-follow-completed-pod.yaml": a_followed_log_ends_with_its_pod = told::completed_pod;
     "logs-follow-repeats-at-end.sh": a_followed_log_is_printed_once = told::rotated_log;
@@ -84,7 +85,6 @@ const NOT_BUILT: &[(&str, &str)] = &[
         "exec-outlives-its-container.sh",
         "what exec started outlives its container",
     ),
-    ("https-probe.yaml", "an HTTPS probe only connects"),
     (
         "hung-fuse-mount-hangs-create.sh",
         "mounts are touched that nobody asked for",

@@ -115,6 +115,13 @@ pub(super) fn other_host(case: &Case) {
     case.sandbox.events_say(&["ProbeWarning"]);
 }
 
+pub(super) fn plain_http(case: &Case) {
+    case.create_changed(&on_own_address(&case.text), "--no-wait");
+    case.sandbox
+        .events_say(&["Readiness probe failed: Get \"https://"]);
+    case.sandbox.until_says("get sts t --no-headers", "0/1");
+}
+
 pub(super) fn long_variable(case: &Case) {
     let ran = case.script(&case.text);
     ran.says("the variable A of container ")

@@ -262,6 +262,35 @@ fn silence_before_and_after_the_greeting_is_told_apart() {
     assert_eq!(late, "timeout: health rpc did not complete within 1s");
 }
 
+proptest::proptest! {
+    #[test]
+    fn whatever_a_server_sends_is_an_answer_or_a_fault(
+        pieces in proptest::collection::vec(
+            (0_u8..11, 0_u8..64, 0_u32..3, proptest::collection::vec(0_u8.., 0..40)),
+            0..12,
+        ),
+    ) {
+        let mut answer = CallAnswer::new();
+        for (kind, flags, stream, payload) in pieces {
+            let mut bytes = bytes(FrameType::Data, flags, stream, &payload);
+            bytes[3] = kind;
+            let frame = Frame::read(&mut bytes.as_slice()).unwrap();
+            if answer.note(&frame).is_err() {
+                return Ok(());
+            }
+        }
+        let _ = answer.health();
+    }
+
+    #[test]
+    fn whatever_a_block_says_it_stays_small(block in proptest::collection::vec(0_u8.., 0..400)) {
+        if let Some(headers) = hpack::HeaderReader::new().read(&block) {
+            let size = headers.iter().map(|it| it.0.len() + it.1.len()).sum::<usize>();
+            assert!(size <= 64 << 10);
+        }
+    }
+}
+
 #[test]
 fn durations_are_written_as_go_does() {
     let cases = [(1, "1s"), (60, "1m0s"), (95, "1m35s"), (3600, "1h0m0s")];
