@@ -125,3 +125,27 @@ fn haproxy_answers_from_the_configuration_of_its_config_map() {
     sandbox.ok("delete proxy");
     sandbox.assert_nothing_left();
 }
+
+#[test]
+fn postgres_runs_with_the_number_that_its_image_gives_its_user() {
+    if !has_postgres() || !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let text = "apiVersion: v1
+kind: Pod
+metadata: {name: db}
+spec:
+  securityContext: {runAsUser: 999}
+  containers:
+  - name: db
+    image: postgres:15
+    env: [{name: POSTGRES_PASSWORD, value: petset}]
+    readinessProbe: {exec: {command: [pg_isready, -U, postgres]}, periodSeconds: 1}
+";
+    let file = sandbox.manifest("db.yaml", text);
+    sandbox.ok(&format!("create -f {file} --isolation full --timeout 80s"));
+    sandbox
+        .ok("exec db -- stat -c %u /var/lib/postgresql/data")
+        .prints("999\n");
+}

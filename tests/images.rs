@@ -166,3 +166,28 @@ fn an_image_may_start_a_script_of_its_own_entry() {
         }
     }
 }
+
+#[test]
+fn a_server_with_a_number_of_its_own_can_write_where_its_image_lets_it() {
+    if !rustix::process::geteuid().is_root() {
+        return support::skipped("other users take root");
+    }
+    let sandbox =
+        with_entries("[\"tool\"]\ndata = [\"/var/lib/petset-test\", \"/var/run/petset-test\"]\n");
+    let text = "apiVersion: v1
+kind: Pod
+metadata: {name: p}
+spec:
+  restartPolicy: Never
+  securityContext: {runAsUser: 999, runAsGroup: 998}
+  containers:
+  - name: c
+    image: tool:1
+    command: [sh, -c, 'cd /var/lib/petset-test && stat -c \"%u %g %a\" . /var/run/petset-test;
+      mkdir data && chmod 700 . && touch /run/petset-test/lock && echo written']
+";
+    let file = sandbox.manifest("p.yaml", text);
+    sandbox.ok(&format!("create -f {file} --isolation full"));
+    let said = sandbox.ok("logs p");
+    said.prints("999 998 777\n999 998 3777\nwritten\n");
+}

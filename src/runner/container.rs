@@ -6,16 +6,17 @@
 mod secure;
 
 use std::env;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1 as core;
 
-use super::image::unpack;
+use super::image::{data_directories, unpack};
 use super::isolation::{self, UserNamespace};
 use super::user;
 use super::userns_helper;
-use super::volumes::{self, PreparedVolumes};
+use super::volumes::{self, ChownJob, PreparedVolumes};
 use crate::model::environment::{self, Environment, MESSAGE_VARIABLE, PetsetVariables, Sources};
 use crate::model::fields::Capacity;
 use crate::model::image::{ImageLaunch as Image, reference_fault};
@@ -136,11 +137,32 @@ impl Supplies {
             return Ok(());
         };
         let job = volumes.job(group, self.volumes.is_none(), user::keeps_what_fits(pod));
-        let given = match &self.userns {
-            Some(userns) => userns_helper::chown(&job, &userns.userns_path),
-            None => job.give(),
-        };
+        let given = self.chown(&job);
         given.map_err(|error| format!("giving the volumes to group {group}: {error}").into())
+    }
+
+    /// Gives the directories that an image writes to, to the user that the container runs as: in
+    /// an image they are its user's, whose number may be another on this machine.
+    fn give_image(&self, launch: &Launch) -> Result<(), Problem> {
+        let Some(user) = &launch.user else {
+            return Ok(());
+        };
+        let directories = data_directories(&launch.mounts);
+        if directories.is_empty() {
+            return Ok(());
+        }
+        let given = self.chown(&ChownJob::to_user(directories, (user.uid, user.gid)));
+        let uid = user.uid;
+        given.map_err(|error| {
+            format!("giving the directories of the image to user {uid}: {error}").into()
+        })
+    }
+
+    fn chown(&self, job: &ChownJob) -> io::Result<()> {
+        match &self.userns {
+            Some(userns) => userns_helper::chown(job, &userns.userns_path),
+            None => job.give(),
+        }
     }
 
     /// Returns how a container is started now.
@@ -194,6 +216,7 @@ impl Supplies {
         if self.full {
             self.secure(pod, container, &mut launch, &mut warnings)
                 .map_err(bad_config)?;
+            self.give_image(&launch).map_err(bad_config)?;
         }
         Ok(Prepared { launch, warnings })
     }

@@ -93,7 +93,9 @@ impl Unpacking<'_> {
     fn directories(&mut self, image: &Image) -> io::Result<()> {
         for (number, path) in image.data.iter().enumerate() {
             if !self.is_covered(path) {
-                let made = self.make(&Path::new("data").join(number.to_string()), 0o777)?;
+                // A directory for sockets is open to every user, with the bits that images give it.
+                let mode = if is_below_run(path) { 0o3777 } else { 0o777 };
+                let made = self.make(&Path::new("data").join(number.to_string()), mode)?;
                 self.mount(Path::new(path), made, false);
             }
         }
@@ -169,6 +171,21 @@ impl Unpacking<'_> {
             read_only,
         });
     }
+}
+
+fn is_below_run(path: &str) -> bool {
+    ["/run", "/var/run"]
+        .iter()
+        .any(|run| Path::new(path).starts_with(run))
+}
+
+/// Lists the directories of an image that its programs write to.
+pub(super) fn data_directories(mounts: &[Mount]) -> Vec<PathBuf> {
+    let own = mounts
+        .iter()
+        .filter(|it| it.volume == IMAGE_VOLUME && !it.read_only);
+    let directories = own.filter(|it| it.path.is_dir());
+    directories.map(|it| it.path.clone()).collect()
 }
 
 fn write(path: &Path, text: &str) -> io::Result<()> {

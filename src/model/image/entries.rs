@@ -49,6 +49,7 @@ pub(super) struct ImageEntry {
     /// The user that the image's entrypoint switches to when root starts it.
     pub(super) user: Option<String>,
     /// The directories that the image writes to: empty at first, unless a volume is mounted there.
+    /// They belong to the user that the container runs as; those below `/run` are open to all.
     #[serde(default)]
     pub(super) data: Vec<String>,
     /// The programs that may be `/bin/sh` in the image: the first one that exists is taken.

@@ -20,6 +20,11 @@ pub(crate) struct ChownJob {
     group: u32,
     keeps_what_fits: bool,
     directories: Vec<Directory>,
+    /// Directories that are given to a user by themselves, without what is in them.
+    #[serde(default)]
+    owned: Vec<PathBuf>,
+    #[serde(default)]
+    owner: (u32, u32),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -52,11 +57,24 @@ impl PreparedVolumes {
             group,
             keeps_what_fits,
             directories: places.filter_map(directory).collect(),
+            owned: Vec::new(),
+            owner: (0, 0),
         }
     }
 }
 
 impl ChownJob {
+    /// Gives directories to a user and a group.
+    pub(crate) const fn to_user(owned: Vec<PathBuf>, owner: (u32, u32)) -> Self {
+        Self {
+            group: owner.1,
+            keeps_what_fits: true,
+            directories: Vec::new(),
+            owned,
+            owner,
+        }
+    }
+
     /// Changes the group and mode of all files; needs the rights over them.
     pub(crate) fn give(&self) -> io::Result<()> {
         for Directory {
@@ -69,7 +87,13 @@ impl ChownJob {
                 give(path, self.group, *mask)?;
             }
         }
-        Ok(())
+        let (uid, gid) = self.owner;
+        self.owned.iter().try_for_each(|path| {
+            let mode = fs::symlink_metadata(path)?.mode() & 0o7777;
+            lchown(path, Some(uid), Some(gid))?;
+            // Changing the owner takes bits away.
+            fs::set_permissions(path, Permissions::from_mode(mode))
+        })
     }
 }
 
