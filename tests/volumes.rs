@@ -23,7 +23,8 @@ fn volumes_outlive_scaling_down_deleting_and_the_supervisor() {
     sandbox.ok("upgrade web --env A=B");
     sandbox.kill(sandbox.supervisor());
     sandbox.ok("delete web");
-    sandbox.ok("create -f manifests/three-ordered.yaml");
+    let again = sandbox.ok("create -f manifests/three-ordered.yaml");
+    again.says("Found volumes again, with data in them: data-web-0 (made ");
     sandbox.ok("stop");
     sandbox.ok("start");
     assert!(notes.iter().all(|note| fs::read(note).unwrap() == b"mine"));

@@ -19,7 +19,7 @@ use super::shared::preview::DryRunArgs;
 use super::shared::render::{self, Document};
 use super::shared::session::Session;
 use super::shared::startable::MissingArgs;
-use super::shared::volumes::warn_of_shared;
+use super::shared::volumes::{say_found_again, warn_of_shared};
 use super::shared::waiting::{Goal, WaitArgs};
 use crate::model::ObjectRef;
 use crate::model::object::Object;
@@ -63,6 +63,7 @@ pub(crate) fn apply(session: &Session, args: &ApplyArgs) -> Result<()> {
     args.isolation.annotate(&mut objects);
     let decision = isolation::decide(session, &mut objects)?;
     warn_of_shared(session, &objects)?;
+    say_found_again(session, &objects)?;
     if args.dry_run.is_on() {
         return preview(session, args, &objects);
     }

@@ -17,7 +17,7 @@ use super::shared::preview::{DryRun, show_json, show_text};
 use super::shared::render::{self, Format};
 use super::shared::session::Session;
 use super::shared::startable::MissingArgs;
-use super::shared::volumes::warn_of_shared;
+use super::shared::volumes::{say_found_again, warn_of_shared};
 use super::shared::waiting::{Goal, WaitArgs};
 use crate::manifest;
 use crate::manifest::CreateOptions;
@@ -135,6 +135,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     let decision = decision?;
     refuse_what_cannot_start(session, args, &decided)?;
     warn_of_shared(session, &objects)?;
+    say_found_again(session, &objects)?;
     if args.dry_run.is_some() {
         return preview(session, args, objects);
     }

@@ -126,7 +126,7 @@ fn pod_of(session: &Session, target: &TargetRef) -> Result<Pod> {
 
 fn launch_of(session: &Session, pod: &Pod, container: &str) -> Result<Launch> {
     let status = containers::status(pod, container);
-    let runs = status.is_some_and(is_running);
+    let runs = status.is_some_and(|it| is_running(it) || printer::runs_in_hook(it));
     let path = session.files(pod).launch(container);
     let launch: Option<Launch> =
         store::read_json(&path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -87,7 +87,8 @@ impl super::Set {
     }
 
     /// Returns the ordinal whose claim is named so.
-    pub(super) fn ordinal_of_claim(&self, claim: &str) -> Option<Ordinal> {
+    #[must_use]
+    pub fn ordinal_of_claim(&self, claim: &str) -> Option<Ordinal> {
         let pet = |template: &String| claim.strip_prefix(template.as_str())?.strip_prefix('-');
         let mut pets = self.claim_templates.iter().filter_map(pet);
         pets.find_map(|pet| self.ordinal_of(pet))

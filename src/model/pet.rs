@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::name::claim_name;
 use super::pod::{condition, controller_of, is_hopeless};
-use super::printer::why_not_ready;
+use super::printer::{is_in_hook, why_not_ready};
 use super::revision::template_of;
 use super::set::{PETSET, Set, controller_reference};
 use super::wish::KIND_ANNOTATION;
@@ -57,6 +57,8 @@ pub struct PetSeen {
     pub ready_since: Option<Timestamp>,
     /// Since when it is not ready; since it was made, if it never was.
     pub unready_since: Option<Timestamp>,
+    /// A container of it runs whose postStart has not ended.
+    pub in_hook: bool,
     /// It has been asked to stop.
     pub terminating: bool,
     /// How many seconds it may take to stop.
@@ -161,6 +163,7 @@ impl PetSeen {
             ready,
             ready_since: since.filter(|_| ready),
             unready_since: since.filter(|_| !ready),
+            in_hook: is_in_hook(pod),
             terminating: meta.deletion_timestamp.is_some(),
             grace: meta.deletion_grace_period_seconds,
             waiting: match (ready, held) {

@@ -9,7 +9,9 @@ use k8s_openapi::api::core::v1::{
     Pod, PodSpec, PodStatus,
 };
 
-pub use why::{culprit, post_start_message, probe_condition, why_not_ready};
+pub use why::{
+    culprit, is_in_hook, post_start_message, probe_condition, runs_in_hook, why_not_ready,
+};
 
 /// Why a pod has ended that runs again as soon as everything does: how its containers ended is
 /// then no fault of theirs.

@@ -26,6 +26,8 @@ pub struct Seen {
     pub claims: Claims,
     /// The uids of pets that are to be replaced at once (`restart POD`, `delete pod`).
     pub evict: BTreeSet<String>,
+    /// The name of its governing service, if that names only pets that are ready.
+    pub hiding_service: Option<String>,
 }
 
 impl Seen {
@@ -49,6 +51,7 @@ impl Seen {
             pets: pets.collect(),
             claims: claims.map(|claim| (claim.name.clone(), claim)).collect(),
             evict: BTreeSet::new(),
+            hiding_service: None,
         }
     }
 }

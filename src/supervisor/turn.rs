@@ -251,6 +251,7 @@ impl Supervisor {
             ..Seen::default()
         };
         seen.revisions = place.revisions.get(&key.name).cloned().unwrap_or_default();
+        seen.hiding_service = place.hiding_service_of(&key.name);
         let prefix = format!("{}-", key.name);
         for (name, pet) in place.pets.range::<str, _>((
             std::ops::Bound::Included(prefix.as_str()),

@@ -48,6 +48,14 @@ impl NamespaceState {
         ClaimUsers::beside(set.as_str(), uid, self.sets.values(), self.pods())
     }
 
+    /// Returns the name of the governing service of a set, if it names only pets that are ready.
+    pub(super) fn hiding_service_of(&self, set: &ObjectName) -> Option<String> {
+        let service = self.sets.get(set)?.spec.as_ref()?.service_name.as_ref()?;
+        let found = self.services.get(service.as_str())?;
+        let names_all = found.spec.as_ref()?.publish_not_ready_addresses == Some(true);
+        (!names_all).then(|| service.clone())
+    }
+
     /// Returns the name of a pod that uses a claim.
     pub(super) fn user_of(&self, claim: &str) -> Option<&str> {
         let mut users = self

@@ -4,10 +4,12 @@
 //! status behind, so whether the runner is alive is checked too.
 
 use anyhow::Context;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::inside;
 use super::session::Session;
+use crate::model::pod::condition;
 use crate::model::{Namespace, printer};
 use crate::problem::Result;
 use crate::store::{Layout, PetLayout, RunnerRecord, network, read_pod};
@@ -87,6 +89,20 @@ pub(crate) fn why_not_ready(pod: &Pod) -> Option<String> {
         Some(message) => Some(message),
         None => printer::why_not_ready(pod),
     }
+}
+
+/// Adds to why a pod is not ready how long a postStart has run, if that is what it waits for.
+pub(crate) fn with_age_of_hook(pod: &Pod, why: &str) -> String {
+    let container = printer::culprit(pod).filter(|container| printer::runs_in_hook(container));
+    let ready = pod.status.as_ref().and_then(|it| condition(it, "Ready"));
+    let changed = ready.and_then(|ready| ready.last_transition_time.as_ref());
+    let since = changed.or(pod.metadata.creation_timestamp.as_ref());
+    let (Some(container), Some(since)) = (container, since) else {
+        return why.to_owned();
+    };
+    let words = printer::post_start_message(&container.name);
+    let age = printer::age(Timestamp::now().duration_since(since.0));
+    why.replacen(&words, &format!("{words} (for {age})"), 1)
 }
 
 /// Returns whether a runner keeps the pet: the last one still runs, or none has written a record

@@ -14,7 +14,7 @@ use super::session::Session;
 use crate::model::{Ordinal, Set};
 use crate::problem::{Problem, Result};
 use crate::store::{self, SET_ANNOTATION, names_in, read_json};
-pub(crate) use claims::{OwnClaims, note_claim_users, warn_of_shared};
+pub(crate) use claims::{OwnClaims, note_claim_users, say_found_again, warn_of_shared};
 pub(crate) use removal::{Removal, remove_volumes};
 
 /// One volume: a claim, and the directory behind it.

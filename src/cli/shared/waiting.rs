@@ -128,7 +128,14 @@ impl Session {
         };
         let namespace = ObjectRef::of(&set.metadata)?.namespace;
         refuse_if_hopeless(self, &namespace, &name, &report)?;
-        Ok(GoalState::Waiting(describe(&name, wanted, &report)))
+        let mut told = describe(&name, wanted, &report);
+        let waiting = report.waiting.first().and_then(|it| it.pet.as_ref());
+        if let Some(pet) = waiting.map(|pet| pet.parse()).transpose()?
+            && let Some(pod) = self.pet(&namespace, &pet)?
+        {
+            told = super::pods::with_age_of_hook(&pod, &told);
+        }
+        Ok(GoalState::Waiting(told))
     }
 
     /// Refuses to wait for a set that another command has deleted.

@@ -74,6 +74,20 @@ impl Gravity {
     }
 }
 
+/// Returns whether a container of the pod runs whose own postStart has not ended.
+#[must_use]
+pub fn is_in_hook(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let containers = status.and_then(|status| status.container_statuses.as_ref());
+    containers.into_iter().flatten().any(runs_in_hook)
+}
+
+/// Returns whether a container runs whose own postStart has not ended.
+#[must_use]
+pub fn runs_in_hook(container: &ContainerStatus) -> bool {
+    waiting(container).is_some_and(|waiting| is_in_post_start(container, waiting))
+}
+
 fn is_in_post_start(container: &ContainerStatus, waiting: &ContainerStateWaiting) -> bool {
     waiting.message.as_ref() == Some(&post_start_message(&container.name))
 }

@@ -155,13 +155,20 @@ impl<'a> Pass<'a> {
                 "; if it waits for {names}, which ran before and start only when it is ready, \
                  start them all at once with `petset restart {set} --parallel`"
             ));
+            if let Some(service) = &self.seen.hiding_service {
+                why.push_str(&format!(
+                    "; service {service} names only pets that are ready: with \
+                     publishNotReadyAddresses: true they find each other before"
+                ));
+            }
         }
     }
 
     /// Returns since when a pet may be waiting for peers that are not started.
     fn deadlock_at(&self, ordinal: Ordinal, pet: &PetSeen) -> Option<Timestamp> {
         let ordered = self.want.policy == Policy::OrderedReady && !self.want.options.together;
-        let waits = pet.phase == Phase::Running && !pet.is_ready() && !pet.terminating;
+        let runs = pet.phase == Phase::Running || pet.in_hook;
+        let waits = runs && !pet.is_ready() && !pet.terminating;
         if !(ordered && waits) || self.missing_veterans(ordinal).next().is_none() {
             return None;
         }

@@ -153,6 +153,7 @@ fn pet(want: &Set, ordinal: Ordinal, revision: &str, state: &str) -> PetSeen {
         phase,
         ready,
         ready_since: ready.then(|| Timestamp::constant(1_000_000 - age, 0)),
+        in_hook: false,
         unready_since: (!ready).then(|| Timestamp::constant(1_000_000 - 20, 0)),
         terminating: state == "stopping",
         grace: None,

@@ -1,12 +1,15 @@
 //! The claims of a set, and who else has them.
 
+use std::fs;
+
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 
 use super::super::files;
 use super::super::session::{Session, say};
 use crate::model::object::Object;
-use crate::model::{ClaimSeen, ClaimUsers, Claims, Namespace, ObjectRef, Set};
+use crate::model::{ClaimSeen, ClaimUsers, Claims, Namespace, ObjectRef, Set, printer};
 use crate::problem::Result;
 use crate::store;
 
@@ -81,6 +84,59 @@ pub(crate) fn warn_of_shared(session: &Session, objects: &[Object]) -> Result<()
         }
     }
     Ok(())
+}
+
+/// How many volumes a sentence names.
+const NAMED: usize = 5;
+
+/// Says which volumes a new set finds again, of when they are, and that there is data in them.
+pub(crate) fn say_found_again(session: &Session, objects: &[Object]) -> Result<()> {
+    for set in files::sets(objects) {
+        let ObjectRef { namespace, name } = ObjectRef::of(&set.metadata)?;
+        if session
+            .store
+            .find::<StatefulSet>(&namespace, &name)?
+            .is_some()
+        {
+            continue;
+        }
+        let mut found = found_again(session, &namespace, &Set::of(set)?)?;
+        let more = found.len().saturating_sub(NAMED);
+        found.truncate(NAMED);
+        if more > 0 {
+            found.push(format!("{more} more"));
+        }
+        if !found.is_empty() {
+            say(format!(
+                "Found volumes again, with data in them: {}; a database keeps its old users and \
+                 passwords.",
+                found.join(", ")
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the volumes with data of the pets that a set wants, each with its age.
+fn found_again(session: &Session, namespace: &Namespace, set: &Set) -> Result<Vec<String>> {
+    let layout = session.store.layout();
+    let now = Timestamp::now();
+    let mut found = Vec::new();
+    for claim in store::names_in(&layout.volumes(namespace))? {
+        let wanted = set.ordinal_of_claim(&claim).is_some_and(|it| set.has(it));
+        let volume = layout.volume(namespace, &claim);
+        let holds = || fs::read_dir(&volume).is_ok_and(|mut it| it.next().is_some());
+        if !wanted || !holds() {
+            continue;
+        }
+        let record: Option<PersistentVolumeClaim> =
+            store::read_json(&layout.claim(namespace, &claim))?;
+        let made = record.and_then(|record| Some(record.metadata.creation_timestamp?.0));
+        let age =
+            made.map(|made| format!(" (made {} ago)", printer::age(now.duration_since(made))));
+        found.push(format!("{claim}{}", age.unwrap_or_default()));
+    }
+    Ok(found)
 }
 
 /// Reads the sets and the pods of a namespace, those that are still to come included.

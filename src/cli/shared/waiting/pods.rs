@@ -38,6 +38,7 @@ pub(super) fn until_up(session: &Session, want: &Pod) -> Result<GoalState> {
         None => Ok(GoalState::Reached),
         Some(why) => {
             refuse_if_ended(session, &pet, &why)?;
+            let why = pods::with_age_of_hook(&pet, &why);
             Ok(GoalState::Waiting(format!("{name}: {why}")))
         }
     }

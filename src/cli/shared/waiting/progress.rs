@@ -40,21 +40,26 @@ impl Progress {
     pub(in crate::cli) fn waits_for(&mut self, sentence: &str) {
         if let Some(bar) = &self.bar {
             bar.set_message(sentence.to_owned());
+            sentence.clone_into(&mut self.sentence);
             return;
         }
-        if sentence != self.sentence {
+        if without_age(sentence) != without_age(&self.sentence) {
             sentence.clone_into(&mut self.sentence);
             self.since = Instant::now();
             self.said = false;
         } else if !self.said && self.since.elapsed() >= DELAY {
-            say(&self.sentence);
+            say(sentence);
             self.said = true;
         }
     }
 
-    /// Returns how long to wait until the current message is printed.
+    /// Returns how long to wait until the current message is printed, or the age in it is another.
     pub(in crate::cli) fn delay(&self) -> Option<Duration> {
-        let open = self.bar.is_none() && !self.said && !self.sentence.is_empty();
+        if self.bar.is_some() {
+            let ages = without_age(&self.sentence).len() < self.sentence.len();
+            return ages.then_some(Duration::from_secs(1));
+        }
+        let open = !self.said && !self.sentence.is_empty();
         open.then(|| DELAY.saturating_sub(self.since.elapsed()) + Duration::from_millis(1))
     }
 
@@ -64,6 +69,13 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+/// Returns a message without ` (for 8s)`, which alone makes it no other message.
+fn without_age(sentence: &str) -> String {
+    let (before, after) = sentence.split_once(" (for ").unwrap_or((sentence, ""));
+    let rest = after.split_once(')').map_or("", |(_, rest)| rest);
+    format!("{before}{rest}")
 }
 
 impl Drop for Progress {

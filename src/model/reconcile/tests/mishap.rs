@@ -212,6 +212,22 @@ fn a_deadlock_of_a_quorum_is_said_in_plain_words() {
     let said = why(&seen);
     assert!(said.contains("web-1, web-2, which ran before"), "{said}");
     assert!(said.contains("petset restart web --parallel"), "{said}");
+    assert!(!said.contains("publishNotReadyAddresses"), "{said}");
+    seen.hiding_service = Some("peers".to_owned());
+    let said = why(&seen);
+    assert!(
+        said.contains("service peers names only pets that are ready"),
+        "{said}"
+    );
+    let pet = seen.pets.get_mut(&Ordinal(0)).unwrap();
+    pet.phase = Phase::Pending;
+    assert!(!why(&seen).contains("--parallel"), "it does not run");
+    let pet = seen.pets.get_mut(&Ordinal(0)).unwrap();
+    pet.in_hook = true;
+    assert!(
+        why(&seen).contains("--parallel"),
+        "its postStart may wait for them"
+    );
     let pet = seen.pets.get_mut(&Ordinal(0)).unwrap();
     pet.unready_since = Some(NOW);
     assert!(!why(&seen).contains("--parallel"), "it may just be slow");
