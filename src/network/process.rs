@@ -9,7 +9,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
-use std::thread;
 
 use super::attached::Attached;
 use super::egress::EgressRelay;
@@ -126,13 +125,22 @@ fn live_inside(
         let is_made = made.is_ok();
         let _ = ready.send(made);
         if is_made {
-            thread::scope(|scope| {
-                scope.spawn(|| proxy::serve_inside(layout, block));
-                let _ = relay::run(forwarder);
-            });
+            let _end = EndsProcess;
+            let proxy = move || proxy::serve_inside(layout, block);
+            let _ = spawn("proxy", proxy).and_then(|()| relay::run(forwarder));
         }
     })?;
     is_ready.recv().map_err(io::Error::other)?
+}
+
+/// Ends the process when it is dropped: without the thread that holds it the network is of no use,
+/// and a runner starts the next process.
+struct EndsProcess;
+
+impl Drop for EndsProcess {
+    fn drop(&mut self) {
+        std::process::exit(1);
+    }
 }
 
 fn listen(layout: &Layout) -> io::Result<UnixListener> {

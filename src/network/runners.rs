@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ use crate::store::network::{self, AttachReply, AttachRequest, Greeting};
 /// How long the process waits for the next pet when none is left.
 const LINGER: Duration = Duration::from_millis(300);
 const STACK: usize = 128 << 10;
+/// The pause after a runner that could not be served, where the machine has no more descriptors.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// What attaching a pet takes.
 #[derive(Debug, Clone)]
@@ -35,6 +37,24 @@ enum RunnerEvent {
     Went,
 }
 
+/// One runner that is counted, as long as this exists: in a thread that cannot be made, or that
+/// panics, it is dropped too.
+struct Presence(Sender<RunnerEvent>);
+
+impl Presence {
+    /// Counts a runner before it is served, so that the process does not end meanwhile.
+    fn begin(events: &Sender<RunnerEvent>) -> Self {
+        let _ = events.send(RunnerEvent::Came);
+        Self(events.clone())
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        let _ = self.0.send(RunnerEvent::Went);
+    }
+}
+
 /// Starts a thread with a small stack.
 pub(super) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let thread = thread::Builder::new().name(name.to_owned());
@@ -45,17 +65,23 @@ pub(super) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Resu
 pub(super) fn serve(socket: &UnixListener, host: &AttachContext) {
     let (sender, events) = channel();
     thread::scope(|scope| {
-        scope.spawn(|| {
-            for stream in socket.incoming().flatten() {
-                let (sender, host) = (sender.clone(), host.clone());
-                // Counted before it is served, so that the process does not end meanwhile.
-                let _ = sender.send(RunnerEvent::Came);
+        let accept = || {
+            for stream in socket.incoming() {
+                let Ok(stream) = stream else {
+                    thread::sleep(PAUSE);
+                    continue;
+                };
+                let (presence, host) = (Presence::begin(&sender), host.clone());
                 let _ = spawn("runner", move || {
                     let _ = serve_one(stream, &host);
-                    let _ = sender.send(RunnerEvent::Went);
+                    drop(presence);
                 });
             }
-        });
+        };
+        if thread::Builder::new().spawn_scoped(scope, accept).is_err() {
+            // It serves nobody: the runner that has started it starts the next.
+            std::process::exit(1);
+        }
         let mut present = 0_u32;
         loop {
             match events.recv_timeout(if present == 0 { LINGER } else { Duration::MAX }) {
@@ -81,10 +107,9 @@ fn serve_one(stream: UnixStream, host: &AttachContext) -> Result<()> {
     // In a thread that ends after it has moved: this one stays in the host's network.
     let attached = thread::scope(|scope| {
         let attach = || bridge::attach(&request, host.block, host.greeting.tid);
-        let thread = scope.spawn(attach);
-        thread
-            .join()
-            .unwrap_or_else(|_| Err(io::Error::other("it panicked")))
+        let thread = thread::Builder::new().spawn_scoped(scope, attach)?;
+        let panicked = |_| Err(io::Error::other("it panicked"));
+        thread.join().unwrap_or_else(panicked)
     });
     if let Err(error) = attached {
         host.attached.remove(inside, attachment_id);

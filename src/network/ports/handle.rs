@@ -4,9 +4,13 @@ use std::io::{PipeWriter, Write};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
 
 use super::host_port::{HostPort, listen};
 use crate::store::network::{AttachNotes, NetworkSpec};
+
+/// How long a pet waits for ports that are in use.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// What the port forwarder is told.
 pub(super) enum Order {
@@ -33,11 +37,12 @@ impl PortForwarderHandle {
     ) -> AttachNotes {
         let mut notes = AttachNotes::default();
         let mut ports = Vec::new();
+        let deadline = Instant::now() + PATIENCE;
         let tcp = spec.tcp.iter().map(|port| (*port, false));
         let udp = spec.udp.iter().map(|port| (*port, true));
         for (port, udp) in tcp.chain(udp) {
             let name = format!("{port}{}", if udp { "/udp" } else { "" });
-            match listen(spec.ip, port, udp) {
+            match listen(spec.ip, port, udp, deadline) {
                 Ok((socket, at)) => {
                     if at.port() != port {
                         notes.moved.push(format!("{name}={}", at.port()));

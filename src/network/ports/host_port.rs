@@ -3,9 +3,13 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Added to a port below 1024 that this user may not listen at: 80 becomes 10080.
 const MOVED_BY: u16 = 10_000;
+/// The pause between attempts to have a port that is in use.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// What listens at a port of the host.
 #[derive(Debug)]
@@ -34,8 +38,25 @@ pub(super) struct HostPort {
     pub(super) to: SocketAddrV4,
 }
 
-/// Listens at a port in this thread's network, or at the one that stands in for it.
-pub(super) fn listen(ip: Ipv4Addr, port: u16, udp: bool) -> io::Result<(HostSocket, SocketAddrV4)> {
+/// Listens at a port in this thread's network, or at the one that stands in for it. A port that is
+/// in use is tried again until `deadline`: that of a pet's predecessor is only about to be closed.
+pub(super) fn listen(
+    ip: Ipv4Addr,
+    port: u16,
+    udp: bool,
+    deadline: Instant,
+) -> io::Result<(HostSocket, SocketAddrV4)> {
+    loop {
+        match listen_once(ip, port, udp) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                thread::sleep(PAUSE);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn listen_once(ip: Ipv4Addr, port: u16, udp: bool) -> io::Result<(HostSocket, SocketAddrV4)> {
     let listen = |port: u16| -> io::Result<(HostSocket, SocketAddrV4)> {
         let at = SocketAddrV4::new(ip, port);
         let socket = if udp {
