@@ -19,7 +19,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process;
 
 use crate::sys;
@@ -111,16 +111,6 @@ impl Role {
         command.arg0(NAME).args(self.argument());
         command
     }
-}
-
-/// Returns the path of the running program, or [`SELF`] when the file was replaced or removed.
-pub(crate) fn executable() -> io::Result<PathBuf> {
-    let program = std::env::current_exe()?;
-    Ok(if program.exists() {
-        program
-    } else {
-        PathBuf::from(SELF)
-    })
 }
 
 /// Detaches a background role from the process that started it: closes inherited descriptors,

@@ -1,5 +1,7 @@
 //! The few calls that rustix and std lack: the only unsafe code.
 
+mod home;
+mod limits;
 pub(crate) mod packets;
 pub(crate) mod proc;
 mod signals;
@@ -12,6 +14,8 @@ use std::process::Command;
 use rustix::io::Errno;
 use rustix::process::Signal;
 
+pub(crate) use home::home;
+pub(crate) use limits::with_limit;
 pub(crate) use signals::{
     ignore_terminal_signals, reap_automatically, reset_signals, signal_process,
 };

@@ -45,11 +45,20 @@ cases! {
     "json-stream.sh": json_objects_follow_each_other = told::json_stream;
     "logs-follow-completed-pod.yaml": a_followed_log_ends_with_its_pod = told::completed_pod;
     "logs-follow-repeats-at-end.sh": a_followed_log_is_printed_once = told::rotated_log;
+    "no-dns-after-supervisor-was-restarted.sh": a_new_supervisor_serves_names = kubelet::no_dns;
+    "hung-fuse-mount-hangs-create.sh": a_hung_mount_holds_up_no_create = kubelet::hung_create;
+    "hung-fuse-mount-hides-a-dead-pet.sh": a_hung_mount_hides_no_dead_pet = kubelet::hung_end;
+    "missing-tmpdir-takes-isolation-away.sh": isolation_needs_no_tmpdir = kubelet::missing_tmpdir;
+    "network-process-stays-after-thread-limit.sh": a_network_of_no_pet_ends = kubelet::thread_limit;
+    "watch-limit-ends-with-bare-words.sh": without_a_watch_petset_looks_now_and_then = kubelet::no_watch;
     "orphans-hold-stop.yaml": children_of_the_main_process_hold_no_stop = kubelet::orphans;
+    "petset-program-removed.sh": pets_get_petset_though_its_file_is_gone = kubelet::removed_program;
     "poststart-said-not-started.yaml": a_hook_that_runs_is_named = told::post_start;
     "probe-path-fragment.yaml": a_fragment_is_not_sent = told::fragment;
     "probe-reason.yaml": what_a_probe_said_is_told = told::probe_reason;
     "redirect-network-path.yaml": a_path_with_a_host_is_another_host = told::other_host;
+    "removed-empty-wanted-folder-deafens-supervisor.sh": folders_that_were_removed_are_watched_anew = kubelet::empty_folders;
+    "removed-seen-ends-names-in-pets.sh": what_was_observed_is_made_again = kubelet::removed_seen;
     "too-long-variable-is-not-named.sh": a_long_variable_is_named = told::long_variable;
     "wrong-container-named.yaml": the_container_that_halts_is_named = told::halting_container;
 }
@@ -85,48 +94,16 @@ const NOT_BUILT: &[(&str, &str)] = &[
         "exec-outlives-its-container.sh",
         "what exec started outlives its container",
     ),
-    (
-        "hung-fuse-mount-hangs-create.sh",
-        "mounts are touched that nobody asked for",
-    ),
-    (
-        "hung-fuse-mount-hides-a-dead-pet.sh",
-        "mounts are touched that nobody asked for",
-    ),
     ("kill-pid-1.yaml", "process 1 of a pet is petset's own"),
     (
         "killed-runner-holds-supervisor.sh",
         "orphans that are zombies are waited for",
     ),
     (
-        "missing-tmpdir-takes-isolation-away.sh",
-        "isolation is tried out below TMPDIR",
-    ),
-    (
-        "network-process-stays-after-thread-limit.sh",
-        "a runner is counted before it is there",
-    ),
-    (
-        "no-dns-after-supervisor-was-restarted.sh",
-        "a busy address is not tried again",
-    ),
-    (
         "one-damaged-pod-json-stops-all.sh",
         "one damaged file stops all",
     ),
-    (
-        "petset-program-removed.sh",
-        "pets get no program when that of the supervisor is gone",
-    ),
     ("proc-1-fd-1.yaml", "process 1 of a pet is petset's own"),
-    (
-        "removed-empty-wanted-folder-deafens-supervisor.sh",
-        "removed folders are not watched anew",
-    ),
-    (
-        "removed-seen-ends-names-in-pets.sh",
-        "what was removed is not made again",
-    ),
     (
         "root-locks-user-out.sh",
         "root writes into the state directory of a user",
@@ -158,10 +135,6 @@ const NOT_BUILT: &[(&str, &str)] = &[
     (
         "two-sets-one-claim.sh",
         "two sets with one claim do not know of each other",
-    ),
-    (
-        "watch-limit-ends-with-bare-words.sh",
-        "nothing is done where no watch is left",
     ),
 ];
 

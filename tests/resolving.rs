@@ -68,6 +68,21 @@ fn client(at: SocketAddr) -> UdpSocket {
 }
 
 #[test]
+fn a_server_whose_address_was_in_use_listens_when_it_is_free() {
+    let sandbox = Sandbox::new();
+    let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let at = other.local_addr().unwrap();
+    sandbox.settings(&format!("dns-listen = \"{at}\"\n"));
+    sandbox.ok("create -f manifests/three-ordered.yaml");
+    sandbox.events_say(&[&format!(
+        "no DNS on {at} for the host: Address already in use"
+    )]);
+    drop(other);
+    sandbox.until_says("doctor", &format!("answers on {at}"));
+    sandbox.events_say(&[&format!("listens on {at} again")]);
+}
+
+#[test]
 fn dig_finds_every_record_from_the_host_as_pets_come_and_go() {
     if !is_installed("dig", &["dig"]) {
         return;

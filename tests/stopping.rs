@@ -166,6 +166,31 @@ fn a_supervisor_in_the_foreground_ends_when_asked_and_leaves_its_pets() {
 }
 
 #[test]
+fn a_supervisor_in_the_foreground_takes_over_from_one_that_a_command_has_started() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create -f manifests/one.yaml");
+    let (main, before) = (sandbox.main("web-0"), sandbox.supervisor());
+    let supervise = sandbox.start("supervise");
+    sandbox.until("it has taken over", || {
+        sandbox.supervisor() == Some(supervise.pid())
+    });
+    assert!(before.is_some() && main.is_some());
+    sandbox.until("the other one is gone", || {
+        before.is_none_or(|pid| !processes::is_alive(pid))
+    });
+    assert_eq!(sandbox.main("web-0"), main);
+    let second = sandbox.fails(4, "supervise");
+    let pid = supervise.pid();
+    second.says(&format!("process {pid}, started by `petset supervise` at "));
+    second.lacks("Supervising");
+    sandbox.ok("scale web --replicas 2");
+    sandbox.ok("delete web");
+    processes::signal(pid, rustix::process::Signal::TERM);
+    assert_eq!(sandbox.finish("supervise", supervise).code, 0);
+    sandbox.assert_nothing_left();
+}
+
+#[test]
 fn a_parallel_stop_asks_all_pets_at_once_and_says_how_long_they_may_take() {
     let sandbox = Sandbox::new();
     let waits = "trap 'journal \"asked $POD_NAME\"; \

@@ -149,7 +149,7 @@ fn load(session: &Session, args: &Args) -> Result<Loaded> {
     let Some(name) = &args.name else {
         return files::load(session, &args.files.filename);
     };
-    let generated = manifest::generate(name, &session.namespace, &options(&args.generated))?;
+    let generated = manifest::generate(name, &session.namespace, &options(&args.generated)?)?;
     Ok(Loaded::generated(generated))
 }
 
@@ -233,8 +233,8 @@ fn set_to_create(session: &Session, args: &Args, mut set: StatefulSet) -> Result
     }
 }
 
-fn options(args: &GeneratedSetArgs) -> CreateOptions {
-    CreateOptions {
+fn options(args: &GeneratedSetArgs) -> Result<CreateOptions> {
+    Ok(CreateOptions {
         replicas: args.replicas,
         image: args.image.clone(),
         ports: args.ports.clone(),
@@ -243,8 +243,8 @@ fn options(args: &GeneratedSetArgs) -> CreateOptions {
         init: args.inits.clone(),
         ready: args.ready.clone(),
         parallel: args.parallel,
-        command: isolation::absolute_program(args.command.clone()),
-    }
+        command: isolation::absolute_program(args.command.clone())?,
+    })
 }
 
 fn make_strict(object: &mut Object) {

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args as ClapArgs;
@@ -17,12 +18,14 @@ use super::shared::session::{Session, say};
 use crate::model::{ObjectName, printer};
 use crate::problem::{Kind, Problem, Result};
 use crate::runner::isolation;
-use crate::store::{self, Launch, RunnerRecord};
+use crate::store::{self, Launch, RunnerRecord, RunnerRequest};
 use crate::sys::proc;
 
 /// The exit codes of a shell for a program that cannot be started, and for one that does not exist.
 const CANNOT_START: u8 = 126;
 const MISSING: u8 = 127;
+/// How long a runner may take to write again how it has started a container.
+const WRITTEN_AGAIN: Duration = Duration::from_secs(2);
 
 /// Run a program in a container of a pet
 ///
@@ -128,8 +131,19 @@ fn launch_of(session: &Session, pod: &Pod, container: &str) -> Result<Launch> {
     let status = containers::status(pod, container);
     let runs = status.is_some_and(|it| is_running(it) || printer::runs_in_hook(it));
     let path = session.files(pod).launch(container);
-    let launch: Option<Launch> =
-        store::read_json(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let read = || -> Result<Option<Launch>> {
+        store::read_json(&path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let mut launch = read()?;
+    if launch.is_none() && runs {
+        // Somebody has removed it: the runner knows it, and writes it again.
+        let asked = store::ask_runner(&session.files(pod), &RunnerRequest::Reload {});
+        let until = Instant::now() + WRITTEN_AGAIN;
+        while asked.is_ok() && launch.is_none() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+            launch = read()?;
+        }
+    }
     match launch {
         Some(launch) if runs && is_alive(session, pod, launch.pid) => Ok(launch),
         Some(_) | None => Err(not_running(pod, container).into()),

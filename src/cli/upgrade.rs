@@ -253,7 +253,7 @@ impl TemplateArgs {
             set_partition(set, partition)?;
         }
         if !self.command.is_empty() {
-            set_command(set, container, &absolute_program(self.command.clone()))?;
+            set_command(set, container, &absolute_program(self.command.clone())?)?;
         }
         match session.is_strict(set) {
             true => manifest::check_update(&old, set, true)?,

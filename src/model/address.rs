@@ -201,6 +201,12 @@ impl AddressAllocator {
         self.block
     }
 
+    /// Returns all addresses that were given out, with their owners.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (Ipv4Addr, &AddressOwner)> {
+        let owners = self.owners.iter();
+        owners.map(|(place, owner)| (self.block.at(*place), owner))
+    }
+
     /// Returns the address of an identity that has one.
     pub(crate) fn find(&self, identity: &AddressOwner) -> Option<Ipv4Addr> {
         self.places.get(identity).map(|place| self.block.at(*place))

@@ -61,7 +61,7 @@ impl Supplies {
     pub(super) fn new(store: Store, namespace: Namespace, full: bool) -> Self {
         let root = store.layout().root();
         Self {
-            program: program(&store),
+            program: store::program(store.layout()),
             capacity: capacity(root),
             // A sandbox does not show the host's temporary directory.
             inherited: inherited()
@@ -320,6 +320,12 @@ impl Supplies {
         &self.store.settings().shared_paths
     }
 
+    /// Makes sure that there is a file of this program, which may have been removed.
+    pub(super) fn provide_program(&mut self) -> io::Result<()> {
+        self.program = store::provided_program(self.store.layout())?;
+        Ok(())
+    }
+
     pub(super) fn program(&self) -> &Path {
         &self.program
     }
@@ -422,12 +428,6 @@ fn with_sbin((name, value): (String, String)) -> (String, String) {
         .map(|folder| format!(":{folder}"))
         .collect();
     (name, value + &missing)
-}
-
-/// Returns where this program is; if it has been replaced, where its successor is.
-fn program(store: &Store) -> PathBuf {
-    let own = env::current_exe().ok().filter(|path| path.exists());
-    own.unwrap_or_else(|| store.layout().bin().join("petset"))
 }
 
 /// Returns the processors, memory and disk of the machine.

@@ -226,7 +226,13 @@ impl Keeper {
                 let outcome = self.prepare();
                 self.queue.push_back(PodEvent::Prepared(outcome));
             }
-            Action::Start(place) => self.start(place),
+            Action::Start(place) => {
+                if self.containers[place.0].starts > 0 {
+                    // Its end is told before anything is prepared, which may take long.
+                    self.publish();
+                }
+                self.start(place);
+            }
             Action::Terminate(place) => self.terminate(place),
             Action::Kill(place) => {
                 self.containers[place.0].killing = true;
@@ -240,6 +246,7 @@ impl Keeper {
     }
 
     fn prepare(&mut self) -> Result<(), Problem> {
+        self.provide_program()?;
         let context = pod_context(&self.pod, &self.ip, &self.pet, &self.supplies);
         self.isolation.prepare(&context)?;
         self.supplies.set_userns(self.isolation.userns());
@@ -377,6 +384,7 @@ impl Keeper {
             self.redefine(pod);
         }
         self.refresh();
+        self.provide_launches();
         self.queue.push_back(PodEvent::Reload);
         if self.pod.metadata.deletion_timestamp.is_some() {
             self.stop(None);

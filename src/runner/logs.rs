@@ -125,7 +125,9 @@ impl Log {
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut file = match self.file.take() {
+        // A file that somebody has removed is followed by a new one.
+        let there = |file: &File| file.metadata().is_ok_and(|found| found.nlink() > 0);
+        let mut file = match self.file.take().filter(there) {
             Some(file) => file,
             None => self.open()?,
         };
@@ -240,5 +242,17 @@ mod tests {
         keep_previous(&log, &previous);
         assert_eq!(fs::read_to_string(&previous).unwrap(), "one");
         assert!(!log.exists() && !rotated_log(&log, 1).exists());
+    }
+
+    #[test]
+    fn a_log_whose_directory_was_removed_goes_on_in_a_new_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("logs/c.log");
+        let mut log = Log::new(path.clone(), FULL);
+        log.write(b"one\n");
+        fs::remove_dir_all(dir.path().join("logs")).unwrap();
+        log.write(b"two\n");
+        log.write(b"three\n");
+        assert_eq!(fs::read_to_string(path).unwrap(), "two\nthree\n");
     }
 }

@@ -73,6 +73,7 @@ pub(super) fn read_pid(mut told: PipeReader) -> io::Result<u32> {
 fn explain(error: io::Error, argv: &[String], launch: &Launch) -> String {
     let program = argv.first().map_or("", String::as_str);
     let (stage, error) = LaunchStage::of(error);
+    let error = sys::with_limit(error);
     match stage {
         LaunchStage::Entering => format!("entering its namespaces: {error}"),
         LaunchStage::Detaching => format!("detaching: {error}"),

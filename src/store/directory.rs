@@ -7,11 +7,12 @@ use std::{env, process};
 use anyhow::Context;
 
 use super::files::read;
-use super::lock::{Attempt, Lock};
+use super::lock::{Attempt, Lock, cannot_lock};
 use super::paths::Layout;
 use super::settings::Settings;
 use crate::model::environment::STATE_DIR_VARIABLE;
 use crate::problem::{Kind, Problem, Result};
+use crate::sys;
 
 /// The layout version that this program writes; a newer one is refused.
 pub(super) const FORMAT: u32 = 1;
@@ -29,10 +30,16 @@ impl Store {
     pub(crate) fn open(root: impl Into<PathBuf>) -> Result<Self> {
         let layout = Layout::new(root);
         let wish = || format!("cannot use the state directory {}", layout.root().display());
+        check_name(&layout).with_context(wish)?;
         check_directory(&layout).with_context(wish)?;
         check_format(&layout).with_context(wish)?;
         let settings = settings_of(&layout).with_context(wish)?;
         Ok(Self { layout, settings })
+    }
+
+    /// Refuses a state directory that a newer petset has taken over meanwhile.
+    pub(crate) fn expect_known_layout(&self) -> Result<()> {
+        check_format(&self.layout).map(drop)
     }
 
     /// Its paths.
@@ -50,8 +57,7 @@ impl Store {
         let path = self.layout.lock();
         let holder = format!("`petset {verb}` (pid {})", process::id());
         let timeout = timeout.unwrap_or(self.settings.lock_timeout);
-        let attempt = Lock::wait(&path, &holder, timeout)
-            .with_context(|| format!("cannot lock {}", path.display()))?;
+        let attempt = Lock::wait(&path, &holder, timeout).map_err(|it| cannot_lock(&path, &it))?;
         match attempt {
             Attempt::Locked(lock) => Ok(lock),
             Attempt::Busy(holder) => {
@@ -72,7 +78,7 @@ pub(crate) fn default_root() -> Result<PathBuf> {
             .filter(|value| !value.is_empty())
             .map(PathBuf::from)
     };
-    let fallback = || set("HOME").map(|home| home.join(".local/state"));
+    let fallback = || sys::home().map(|home| home.join(".local/state"));
     let state_home = || {
         set("XDG_STATE_HOME")
             .filter(|path| path.is_absolute())
@@ -81,11 +87,21 @@ pub(crate) fn default_root() -> Result<PathBuf> {
     let root = set(STATE_DIR_VARIABLE).or_else(|| state_home().map(|home| home.join("petset")));
     root.ok_or_else(|| {
         let message = "no state directory is known: neither PETSET_STATE_DIR, XDG_STATE_HOME nor \
-                       HOME is set";
+                       HOME is set, and /etc/passwd has no home for this user";
         Problem::invalid(message)
             .hint("name one with --state-dir DIR")
             .into()
     })
+}
+
+/// Refuses a path that is not UTF-8: it goes into variables and messages, where it would be
+/// another one.
+fn check_name(layout: &Layout) -> Result<()> {
+    if layout.root().to_str().is_some() {
+        return Ok(());
+    }
+    let problem = Problem::invalid("its path is not UTF-8");
+    Err(problem.hint("name another one with --state-dir DIR").into())
 }
 
 /// Refuses a path that is not a directory, which would otherwise read as an empty one.

@@ -49,6 +49,8 @@ pub(crate) fn services(layout: &Layout, namespace: &Namespace) -> io::Result<Vec
 enum Watched {
     /// A directory without records whose changes wake the follower.
     Other,
+    /// The state directory, while there is no directory of what is observed.
+    Root,
     Namespaces,
     Namespace(Namespace),
     Records(Namespace),
@@ -98,7 +100,15 @@ impl EndpointFollower {
         for noticed in self.watch.noticed()? {
             match noticed {
                 Noticed::Everything => self.look_at_everything()?,
-                Noticed::Entry(Watched::Other, _) => {}
+                Noticed::Entry(Watched::Other, _)
+                | Noticed::Lost(Watched::Other | Watched::Root | Watched::Records(_)) => {}
+                Noticed::Entry(Watched::Root, name) if name != "seen" => {}
+                Noticed::Lost(Watched::Namespaces) | Noticed::Entry(Watched::Root, _) => {
+                    self.watch_anew()?;
+                }
+                Noticed::Lost(Watched::Namespace(namespace)) => {
+                    self.look_at_namespace(&namespace, true);
+                }
                 Noticed::Entry(Watched::Namespaces, name) => {
                     if let Ok(namespace) = name.parse() {
                         self.look_at_namespace(&namespace, false);
@@ -117,6 +127,19 @@ impl EndpointFollower {
         }
         self.known.extend(self.changed.iter().cloned());
         Ok(std::mem::take(&mut self.changed).into_iter().collect())
+    }
+
+    /// Watches what is observed, which was removed, or waits for it to be made again.
+    fn watch_anew(&mut self) -> io::Result<()> {
+        self.watch.add(self.layout.root(), Watched::Root)?;
+        match self.watch.add(&self.layout.seen(), Watched::Namespaces) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.changed.append(&mut self.known);
+                Ok(())
+            }
+            Err(error) => Err(error),
+            Ok(()) => self.look_at_everything(),
+        }
     }
 
     /// Marks every record as changed, including known ones that may be gone.
@@ -174,6 +197,24 @@ mod tests {
         let namespace: Namespace = "default".parse().unwrap();
         publish(&layout, &namespace, &record("old")).unwrap();
         (dir, layout, namespace)
+    }
+
+    #[test]
+    fn records_that_were_removed_by_hand_and_made_again_are_followed_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        let namespace = Namespace::default();
+        publish(&layout, &namespace, &record("a")).unwrap();
+        let mut follower = EndpointFollower::new(layout.clone()).unwrap();
+        assert_eq!(follower.changed().unwrap().len(), 1);
+        std::fs::remove_dir_all(layout.seen()).unwrap();
+        let gone = follower.changed().unwrap();
+        assert_eq!(gone.len(), 1, "its record is gone");
+        for name in ["a", "b"] {
+            publish(&layout, &namespace, &record(name)).unwrap();
+            let changed = follower.changed().unwrap();
+            assert!(changed.iter().any(|service| service.name.as_str() == name));
+        }
     }
 
     #[test]

@@ -122,11 +122,17 @@ pub(crate) fn at_once<T: std::marker::Sync, E: Send>(
     let parts = things.chunks(things.len().div_ceil(AT_ONCE));
     let act = &act;
     thread::scope(|scope| {
-        let threads = parts.map(|part| scope.spawn(move || part.iter().try_for_each(act)));
+        let threads = parts.map(|part| {
+            let work = move || part.iter().try_for_each(act);
+            // Where the user may have no more threads, it only takes longer.
+            let thread = thread::Builder::new().spawn_scoped(scope, work);
+            thread.map_err(|_| work())
+        });
         let threads: Vec<_> = threads.collect();
-        let outcomes = threads
-            .into_iter()
-            .map(|it| it.join().expect("a panic goes on"));
+        let outcomes = threads.into_iter().map(|it| match it {
+            Ok(thread) => thread.join().expect("a panic goes on"),
+            Err(outcome) => outcome,
+        });
         outcomes.collect::<Vec<_>>().into_iter().collect()
     })
 }

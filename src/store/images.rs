@@ -7,6 +7,7 @@ use std::{env, fs};
 use super::{Layout, read};
 use crate::model::image::{Catalogue, Disk};
 use crate::problem::{Problem, Result};
+use crate::sys;
 
 /// Reads the catalogue that holds for a state directory: its own file, then the user's.
 pub(crate) fn catalogue(layout: &Layout, petset: &Path) -> Result<Catalogue> {
@@ -31,7 +32,7 @@ pub(crate) fn image_files(layout: &Layout) -> Result<Vec<(PathBuf, String)>> {
 /// Returns the path of the user's image catalogue, which holds for all state directories.
 fn user_images() -> Option<PathBuf> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty());
-    let home = || set("HOME").map(|home| PathBuf::from(home).join(".config"));
+    let home = || sys::home().map(|home| home.join(".config"));
     let config = set("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home)?;
     Some(config.join("petset/images.toml"))
 }

@@ -8,7 +8,11 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use rustix::io::Errno;
+
 use super::files::make_dir;
+use crate::problem::Problem;
+use crate::sys::with_limit;
 
 /// A file that is locked exclusively until this is dropped, or its process ends in any way.
 ///
@@ -30,7 +34,7 @@ impl Lock {
     /// Takes the lock at `path` if it is free, and writes `holder` to the file.
     pub(crate) fn attempt(path: &Path, holder: &str) -> io::Result<Attempt> {
         let file = open(path)?;
-        match fs2::FileExt::try_lock_exclusive(&file) {
+        match uninterrupted(|| fs2::FileExt::try_lock_exclusive(&file)) {
             Ok(()) => Self::held(file, holder).map(Attempt::Locked),
             Err(error) if is_contended(&error) => Ok(Attempt::Busy(holder_in(file))),
             Err(error) => Err(error),
@@ -46,10 +50,11 @@ impl Lock {
         let file = open(path)?;
         let (locked, outcome) = mpsc::channel();
         // After a time-out this thread goes on waiting, until the process ends.
-        thread::spawn(move || {
-            let done = fs2::FileExt::lock_exclusive(&file);
+        let wait = move || {
+            let done = uninterrupted(|| fs2::FileExt::lock_exclusive(&file));
             let _ = locked.send(done.map(|()| file));
-        });
+        };
+        thread::Builder::new().spawn(wait).map_err(with_limit)?;
         match outcome.recv_timeout(timeout) {
             Ok(file) => Self::held(file?, holder).map(Attempt::Locked),
             Err(_) => Ok(Attempt::Busy(holder_in(open(path)?))),
@@ -62,7 +67,7 @@ impl Lock {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             opened => opened?,
         };
-        match fs2::FileExt::try_lock_shared(&file) {
+        match uninterrupted(|| fs2::FileExt::try_lock_shared(&file)) {
             Ok(()) => Ok(false),
             Err(error) if is_contended(&error) => Ok(true),
             Err(error) => Err(error),
@@ -94,6 +99,29 @@ fn open(path: &Path) -> io::Result<File> {
             open()
         }
         opened => opened,
+    }
+}
+
+/// Does again what a signal has interrupted.
+fn uninterrupted(mut lock: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    loop {
+        match lock() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Returns the error for a file that cannot be locked, whoever holds it.
+pub(crate) fn cannot_lock(path: &Path, error: &io::Error) -> Problem {
+    let problem = Problem::failed(format!("cannot lock {}: {error}", path.display()));
+    let code = error.raw_os_error().map(Errno::from_raw_os_error);
+    match code {
+        Some(Errno::NOLCK | Errno::NOSYS | Errno::OPNOTSUPP) => problem.hint(
+            "its file system has no locks: keep the state directory on a local file system, with \
+             --state-dir or PETSET_STATE_DIR",
+        ),
+        Some(_) | None => problem,
     }
 }
 

@@ -58,6 +58,7 @@ pub(crate) mod network;
 mod paths;
 mod pid;
 mod pods;
+mod programs;
 mod read;
 mod record;
 mod redact;
@@ -87,15 +88,18 @@ pub(crate) use files::{
 pub(crate) use images::{catalogue, image_files, with_disk};
 pub(crate) use kept::{Kept, SET_ANNOTATION};
 pub(crate) use launch::{Launch, Mount, User};
-pub(crate) use lock::{Attempt, Lock};
+pub(crate) use lock::{Attempt, Lock, cannot_lock};
 pub(crate) use logs::{LogIndex, rotated_log};
 pub(crate) use paths::{Layout, PetLayout, REGISTRY_OVERRIDE, registry};
 pub(crate) use pid::PidFile;
 pub(crate) use pods::{merge_status, publish_pod, read_pod, withdraw_pod};
+pub(crate) use programs::{program, provide as provide_programs, provided_program};
 pub(crate) use record::{MainProcess, RunnerRecord};
 pub(crate) use report::{SetReport, Waiting};
 pub(crate) use settings::{DnsForward, Settings};
 pub(crate) use socket::{connect_to, wait_at};
-pub(crate) use view::{publish, refresh as refresh_view, show_addresses, withdraw};
-pub(crate) use watch::{Noticed, Watch, when_removed};
+pub(crate) use view::{
+    forget as forget_view, publish, refresh as refresh_view, show_addresses, withdraw,
+};
+pub(crate) use watch::{Noticed, Watch, WatchLimit, when_removed};
 pub(crate) use words::last_words;

@@ -70,6 +70,11 @@ pub(crate) fn show_addresses(layout: &Layout) -> io::Result<()> {
     }
 }
 
+/// Lets the next [`refresh`] rebuild the whole view.
+pub(crate) fn forget(store: &Store) -> io::Result<()> {
+    files::remove(&store.layout().view().root().join("boot"))
+}
+
 /// Rebuilds the view, which may be outdated after a power loss or an upgrade of petset.
 pub(crate) fn refresh(store: &Store) -> Result<()> {
     let boot = boot_id();

@@ -96,15 +96,23 @@ impl Addresses {
             .or_else(|| block_of(layout.root()))
             .or(last);
         let block = Blocks::of_this_machine().claim(layout.root(), has, block_of)?;
-        if block_of(layout.root()) != Some(block) {
-            let path = layout.block();
-            store::replace(&path, format!("{}\n", block.number()).as_bytes(), Sync::No)
-                .with_context(|| format!("cannot write {}", path.display()))?;
-        }
+        note_block(layout, block)?;
         Ok(Self {
             pets: AddressList::new(pets, block, Pool::Pets, to_pets),
             services: AddressList::new(services, block, Pool::Services, to_services),
         })
+    }
+
+    /// Writes the lists and the block again, where they are missing.
+    pub(super) fn restore(&self, store: &Store) -> Result<()> {
+        for list in [&self.pets, &self.services] {
+            if !list.list.exists() {
+                let lines: Vec<Given> = list.given.all().map(given).collect();
+                store::give_addresses(&list.list, &lines)
+                    .with_context(|| format!("cannot write {}", list.list.display()))?;
+            }
+        }
+        note_block(store.layout(), self.block())
     }
 
     pub(super) const fn block(&self) -> Block {
@@ -140,6 +148,21 @@ impl Addresses {
         }
         self.services.of(&identity)
     }
+}
+
+fn given((ip, owner): (Ipv4Addr, &AddressOwner)) -> Given {
+    let AddressOwner { namespace, pod } = owner.clone();
+    Given { ip, namespace, pod }
+}
+
+/// Writes the block to its file, unless it is there.
+fn note_block(layout: &Layout, block: Block) -> Result<()> {
+    if block_of(layout.root()) == Some(block) {
+        return Ok(());
+    }
+    let path = layout.block();
+    store::replace(&path, format!("{}\n", block.number()).as_bytes(), Sync::No)
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Returns the block that the state directory at `root` has recorded.

@@ -15,6 +15,7 @@ use super::world::{load_seen, load_wanted};
 use crate::model::kind::ObjectKind;
 use crate::model::{Namespace, ObjectRef};
 use crate::problem::Result;
+use crate::store::journal::Severity;
 use crate::store::{self, Noticed, merge_status, names_in, read_json};
 
 const KINDS: [ObjectKind; 7] = [
@@ -77,14 +78,34 @@ impl Supervisor {
         {
             match noticed {
                 Noticed::Entry(spot, name) => self.note_entry(&spot, &name)?,
+                Noticed::Lost(spot) => self.note_lost(&spot),
                 Noticed::Everything => self.look_at_everything()?,
             }
         }
-        if nudged {
+        if nudged && let Err(error) = self.store.expect_known_layout() {
+            log(&format!(
+                "{error:#}; the petset that wrote it starts a supervisor of its own"
+            ));
+            self.signals.quit = true;
+            return Ok(());
+        }
+        self.tell_limit();
+        if nudged && self.watch.limit().is_some() {
+            self.look_at_everything()?;
+        } else if nudged {
             // A new namespace may have got objects before it was watched.
             self.watch_wanted(false)?;
         }
         Ok(())
+    }
+
+    /// Tells once that nothing can be watched.
+    fn tell_limit(&mut self) {
+        if let Some(limit) = self.watch.limit().filter(|_| !self.limit_told) {
+            self.limit_told = true;
+            log(limit.words());
+            self.own_event("watch", Severity::Warning, "NoWatch", limit.words());
+        }
     }
 
     fn note_entry(&mut self, spot: &WatchedDir, name: &str) -> Result<()> {
@@ -110,6 +131,10 @@ impl Supervisor {
                 Ok(())
             }
             WatchedDir::Pet(_) => Ok(()),
+            WatchedDir::Observed => {
+                self.note_lost(spot);
+                Ok(())
+            }
         }
     }
 
@@ -133,11 +158,27 @@ impl Supervisor {
         }
     }
 
-    /// Forgets a claim whose record a command has removed, so that the next pet gets a new one.
+    /// Forgets a claim whose record a command has removed after its data, so that the next pet gets
+    /// a new one. A record whose data is there was removed by somebody else.
     fn note_claim(&mut self, namespace: &Namespace, file: &str) {
-        let gone = !self.store.layout().claims(namespace).join(file).exists();
-        if let Some(claim) = file.strip_suffix(".json").filter(|_| gone) {
-            self.world.place_mut(namespace).claims.remove(claim);
+        let layout = self.store.layout();
+        let gone = !layout.claims(namespace).join(file).exists();
+        let Some(claim) = file.strip_suffix(".json").filter(|_| gone) else {
+            return;
+        };
+        if layout.volume(namespace, claim).exists() {
+            return self.note_lost(&WatchedDir::Observed);
+        }
+        self.world.place_mut(namespace).claims.remove(claim);
+    }
+
+    fn forget_removed_claims(&mut self) {
+        let layout = self.store.layout();
+        for (namespace, place) in &mut self.world.places {
+            let is_there = |claim: &str| {
+                layout.claim(namespace, claim).exists() || layout.volume(namespace, claim).exists()
+            };
+            place.claims.retain(|claim, _| is_there(claim));
         }
     }
 
@@ -181,6 +222,7 @@ impl Supervisor {
                     .with_context(|| format!("cannot read the state of namespace {namespace}"))?;
             }
         }
+        self.forget_removed_claims();
         let pets: Vec<ObjectRef> = self.world.pets().map(|(key, _)| key).collect();
         for key in &pets {
             self.watch_pet(key);
@@ -189,6 +231,7 @@ impl Supervisor {
         self.reload_all_users();
         self.due.extend(self.world.set_keys());
         self.every_bare_pod_is_due();
+        self.watch_observed();
         Ok(())
     }
 
@@ -217,7 +260,7 @@ impl Supervisor {
     }
 
     /// Watches every folder of wanted objects, and reads those of new namespaces, or all.
-    fn watch_wanted(&mut self, everything: bool) -> Result<()> {
+    pub(super) fn watch_wanted(&mut self, everything: bool) -> Result<()> {
         let layout = self.store.layout().clone();
         if !layout.supervisor_lock().exists() {
             // The namespace is being removed.

@@ -3,7 +3,8 @@
 //! A running supervisor listens at its socket, so a message that is accepted proves that it lives.
 //! The socket of a dead supervisor refuses messages, and then a new supervisor is started.
 
-use std::fs::OpenOptions;
+use std::fmt;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,11 +12,13 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use jiff::Timestamp;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::problem::Result;
 use crate::role::Role;
 use crate::store::{self, Layout, Lock, PidFile};
+use crate::sys;
 
 /// The line that a supervisor writes to its standard output when its socket is bound.
 pub(super) const GREETING: &[u8] = b"ready\n";
@@ -48,6 +51,50 @@ pub(crate) fn lifeline(layout: &Layout) -> Option<OwnedFd> {
     is_running(layout).then_some(lifeline)
 }
 
+/// A running supervisor.
+#[derive(Debug)]
+pub(super) struct RunningSupervisor {
+    pid: u32,
+    process: OwnedFd,
+    pub(super) in_foreground: bool,
+    since: Timestamp,
+}
+
+impl RunningSupervisor {
+    /// Finds the supervisor of a state directory; `None` while it starts or ends, too.
+    pub(super) fn find(layout: &Layout) -> Option<Self> {
+        let process = lifeline(layout)?;
+        let file = layout.supervisor_pid();
+        let pid = PidFile::of_supervisor(layout).read()?;
+        let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let role = command.split(|byte| *byte == 0).nth(1)?;
+        let own = Role::Supervisor.argument().map(str::as_bytes);
+        Some(Self {
+            pid,
+            process,
+            in_foreground: Some(role) != own,
+            since: Timestamp::try_from(file.metadata().ok()?.modified().ok()?).ok()?,
+        })
+    }
+
+    /// Asks it to end, and to leave its pets running.
+    pub(super) fn end(&self) {
+        // One that has ended meanwhile is as good.
+        let _ = pidfd_send_signal(&self.process, Signal::TERM);
+    }
+}
+
+impl fmt::Display for RunningSupervisor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let how = match self.in_foreground {
+            true => "by `petset supervise`",
+            false => "by a command that needed it",
+        };
+        let Self { pid, since, .. } = self;
+        write!(f, "process {pid}, started {how} at {since:.0}")
+    }
+}
+
 /// Starts a supervisor; one that is killed at once is started again.
 fn start(layout: &Layout, attempts: u32) -> Result<()> {
     store::make_dir(&layout.supervisor())?;
@@ -60,7 +107,7 @@ fn start(layout: &Layout, attempts: u32) -> Result<()> {
     for mark in marks.filter(|name| name.as_os_str() != store::REGISTRY_OVERRIDE) {
         command.env_remove(mark);
     }
-    let mut child = command.spawn()?;
+    let mut child = command.spawn().map_err(sys::with_limit)?;
     let mut said = Vec::new();
     if let Some(mut output) = child.stdout.take() {
         output.read_to_end(&mut said)?;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::log::log;
 use super::state::Supervisor;
-use crate::model::{ObjectName, ObjectRef};
+use crate::model::{Namespace, ObjectName, ObjectRef};
 use crate::store::journal::{self, Severity};
 
 impl Supervisor {
@@ -57,6 +57,15 @@ impl Supervisor {
         let object = format!("persistentvolumeclaim/{claim}");
         let severity = Severity::Normal;
         self.event(key, owner, object, severity, reason, message);
+    }
+
+    /// Writes an event of the supervisor itself, about one of its parts.
+    pub(super) fn own_event(&self, part: &str, severity: Severity, reason: &str, message: &str) {
+        if let Ok(own) = "supervisor".parse::<ObjectName>() {
+            let object = format!("supervisor/{part}");
+            let key = ObjectRef::new(Namespace::default(), own);
+            self.event(&key, "supervisor", object, severity, reason, message);
+        }
     }
 
     /// Returns the uid of the pod that is meant, if it is a pod that exists.

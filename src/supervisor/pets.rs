@@ -10,6 +10,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_s
 use crate::model::{BackOff, ObjectRef, bare};
 use crate::runner;
 use crate::store::{Layout, Lock, PetLayout, RunnerRecord, RunnerRequest, ask_runner, publish_pod};
+use crate::sys;
 
 /// The delays between starts of a runner that fails; the first restart is immediate.
 const BACK_OFF: BackOff = BackOff {
@@ -161,7 +162,8 @@ impl TrackedPet {
 
     /// Starts a runner.
     pub(super) fn start(&mut self, layout: &Layout, key: &ObjectRef) -> io::Result<()> {
-        match runner::start(layout, &key.namespace, key.name.as_str()) {
+        let started = runner::start(layout, &key.namespace, key.name.as_str());
+        match started.map_err(sys::with_limit) {
             Ok(child) => {
                 self.runner = Runner::Child(Pid::from_child(&child));
                 Ok(())

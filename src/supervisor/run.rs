@@ -12,8 +12,9 @@ use anyhow::{Context, bail};
 
 use super::addresses::Addresses;
 use super::bare_pods::BarePods;
-use super::launch::GREETING;
+use super::launch::{GREETING, RunningSupervisor};
 use super::log::log;
+use super::losses::Losses;
 use super::names::ServedNames;
 use super::proxy_process::ProxyProcess;
 use super::signals::Signals;
@@ -59,14 +60,13 @@ pub(crate) fn run_in_background(arguments: &[OsString]) -> ExitCode {
 }
 
 /// Runs the supervisor in the foreground, for a service manager; ends with SIGTERM or SIGINT,
-/// and leaves the pets running.
-pub(crate) fn run_in_foreground(store: Store) -> Result<()> {
-    let layout = store.layout().clone();
-    let Some(mut supervisor) = Supervisor::begin(store)? else {
-        let message = format!("{} has a supervisor already", layout.root().display());
-        let hint = "it ends by itself when nothing is left to run, and with `petset stop`";
-        return Err(Problem::new(Kind::Conflict, message).hint(hint).into());
-    };
+/// and leaves the pets running. Calls `begun` when it is the supervisor.
+///
+/// It takes over from one that a command has started.
+pub(crate) fn run_in_foreground(store: Store, begun: impl FnOnce()) -> Result<()> {
+    let lock = take_over_from_background(store.layout())?;
+    let mut supervisor = Supervisor::begin_with(store, lock)?;
+    begun();
     supervisor.signals.stay();
     supervisor.run()
 }
@@ -84,9 +84,14 @@ fn greet() -> Result<()> {
 impl Supervisor {
     /// Becomes the supervisor; `None` when there is another one, which has been nudged.
     fn begin(store: Store) -> Result<Option<Self>> {
-        let Some(lock) = take_over(store.layout())? else {
-            return Ok(None);
-        };
+        match take_over(store.layout())? {
+            Some(lock) => Self::begin_with(store, lock).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Becomes the supervisor with its lock.
+    fn begin_with(store: Store, lock: Lock) -> Result<Self> {
         let layout = store.layout();
         // The runners watch their own locks.
         store::when_removed(&layout.supervisor_lock(), || std::process::exit(0))
@@ -102,12 +107,12 @@ impl Supervisor {
         let watch = Watch::new().context("cannot watch the state directory")?;
         let addresses = Addresses::open(&store)?;
         store::refresh_view(&store).context("cannot make what pets may see")?;
-        let names = ServedNames::serve(store.settings(), addresses.block());
+        let names = ServedNames::new(store.settings(), addresses.block());
         let mut supervisor = Self {
             store,
-            _lock: lock,
             socket,
             watch,
+            limit_told: false,
             signals,
             world: ClusterState::default(),
             addresses,
@@ -117,6 +122,7 @@ impl Supervisor {
             reports: BTreeMap::new(),
             published: BTreeMap::new(),
             failures: BTreeMap::new(),
+            losses: Losses::default(),
             look_again: None,
             names,
             can_isolate: None,
@@ -126,8 +132,11 @@ impl Supervisor {
             unserved: BTreeSet::new(),
             writer: Writer::start().context("cannot start the thread that writes")?,
             stirred: BTreeSet::new(),
+            _lock: lock,
         };
-        supervisor.provide_programs()?;
+        supervisor.serve_names();
+        store::provide_programs(supervisor.store.layout())
+            .context("cannot provide this program to pets")?;
         supervisor.look_at_everything()?;
         supervisor.collect_marked()?;
         supervisor.distrust_reports();
@@ -135,7 +144,7 @@ impl Supervisor {
         supervisor.give_services_addresses();
         supervisor.publish_endpoints();
         supervisor.names.loaded();
-        Ok(Some(supervisor))
+        Ok(supervisor)
     }
 
     /// Runs turns until nothing is left to do.
@@ -155,25 +164,6 @@ impl Supervisor {
             // A single event is handled at once, and so is the event after it.
             crowded = ended.elapsed() < LONGEST_REST;
         }
-    }
-
-    /// Creates the links to this program in `bin/`, the last directory of the PATH of pets.
-    fn provide_programs(&self) -> Result<()> {
-        let bin = self.store.layout().bin();
-        store::make_dir(&bin).with_context(|| format!("cannot make {}", bin.display()))?;
-        let program = role::executable().context("cannot find the program that runs")?;
-        for name in [role::NAME, role::PEER_FINDER] {
-            let link = bin.join(name);
-            if fs::read_link(&link).is_ok_and(|target| target == program) {
-                continue;
-            }
-            let new = bin.join(format!(".{name}.new"));
-            let _ = fs::remove_file(&new);
-            std::os::unix::fs::symlink(&program, &new)
-                .and_then(|()| fs::rename(&new, &link))
-                .with_context(|| format!("cannot make {}", link.display()))?;
-        }
-        Ok(())
     }
 }
 
@@ -200,8 +190,8 @@ fn take_over(layout: &Layout) -> Result<Option<Lock>> {
     let deadline = Instant::now() + HANDOVER;
     while Instant::now() < deadline {
         let slice = Duration::from_millis(50);
-        let attempt = Lock::wait(&path, &holder, slice)
-            .with_context(|| format!("cannot lock {}", path.display()))?;
+        let attempt =
+            Lock::wait(&path, &holder, slice).map_err(|it| store::cannot_lock(&path, &it))?;
         if let Attempt::Locked(lock) = attempt {
             return Ok(Some(lock));
         }
@@ -213,6 +203,36 @@ fn take_over(layout: &Layout) -> Result<Option<Lock>> {
         "{} is held by a process that does not answer",
         path.display()
     )
+}
+
+/// Takes the supervisor's lock from a supervisor in the background, which ends and leaves its pets
+/// running. One in the foreground keeps it.
+fn take_over_from_background(layout: &Layout) -> Result<Lock> {
+    let path = layout.supervisor_lock();
+    let deadline = Instant::now() + HANDOVER;
+    loop {
+        let slice = Duration::from_millis(50);
+        let attempt = Lock::wait(&path, &std::process::id().to_string(), slice)
+            .map_err(|it| store::cannot_lock(&path, &it))?;
+        if let Attempt::Locked(lock) = attempt {
+            return Ok(lock);
+        }
+        let found = RunningSupervisor::find(layout);
+        if let Some(other) = found.as_ref().filter(|other| other.in_foreground) {
+            let message = format!(
+                "{} has a supervisor already: {other}",
+                layout.root().display()
+            );
+            let hint = "it runs until it is ended with Ctrl-C or SIGTERM; its pets run on";
+            return Err(Problem::new(Kind::Conflict, message).hint(hint).into());
+        }
+        if Instant::now() >= deadline {
+            bail!("{} is held by a process that does not end", path.display());
+        }
+        if let Some(other) = found {
+            other.end();
+        }
+    }
 }
 
 fn bind(layout: &Layout) -> Result<UnixDatagram> {

@@ -1,4 +1,4 @@
-//! Services: their virtual addresses, the proxy, and sets whose service is missing.
+//! Services: their virtual addresses, names and proxy, and sets whose service is missing.
 
 use std::net::Ipv4Addr;
 use std::time::Instant;
@@ -121,6 +121,33 @@ impl Supervisor {
         if let Err(error) = self.proxy.start(self.store.layout()) {
             log(&format!("cannot start the proxy of services: {error}"));
             self.proxy.ended();
+        }
+    }
+
+    /// Starts the server of names, and tries again later where its address is in use; the first
+    /// failure and its end are told.
+    pub(super) fn serve_names(&mut self) {
+        let failed = self.names.failures > 0;
+        let listen = self.names.listen;
+        match self.names.start() {
+            Ok(()) if failed => {
+                let message = format!("the host's DNS server listens on {listen} again");
+                self.own_event("dns", Severity::Normal, "NamesServed", &message);
+            }
+            Err(error) if !failed => {
+                let message =
+                    format!("no DNS on {listen} for the host: {error}; petset tries again");
+                log(&message);
+                self.own_event("dns", Severity::Warning, "NoNames", &message);
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+
+    /// Starts the server of names again, if that is due.
+    pub(super) fn tend_names(&mut self, now: Instant) {
+        if self.names.rests_until().is_some_and(|until| until <= now) {
+            self.serve_names();
         }
     }
 }

@@ -21,7 +21,9 @@ impl Supervisor {
             self.look_again = Some(Instant::now() + SOON);
             return Ok(false);
         };
-        let news = !self.watch.noticed()?.is_empty();
+        // Where nothing is watched, every command that has changed something nudges.
+        let nudged = self.watch.limit().is_some() && store::was_nudged(&self.socket);
+        let news = nudged || !self.watch.noticed()?.is_empty();
         if news {
             drop(lock);
             self.look_at_everything()?;

@@ -19,6 +19,8 @@ pub(super) enum WatchedDir {
     Claims(Namespace),
     /// The directory of a pet.
     Pet(ObjectRef),
+    /// A directory of what is observed, which only petset changes.
+    Observed,
 }
 
 /// Signals, as descriptors for `poll`.

@@ -8,6 +8,7 @@ use rustix::process::Pid;
 
 use super::addresses::Addresses;
 use super::bare_pods::BarePods;
+use super::losses::Losses;
 use super::names::ServedNames;
 use super::proxy_process::ProxyProcess;
 use super::signals::{Signals, WatchedDir};
@@ -19,10 +20,10 @@ use crate::store::{Lock, SetReport, Store, Watch};
 /// The controller of one state directory.
 pub(super) struct Supervisor {
     pub(super) store: Store,
-    /// Held while it runs, so that a state directory has one supervisor at most.
-    pub(super) _lock: Lock,
     pub(super) socket: UnixDatagram,
     pub(super) watch: Watch<WatchedDir>,
+    /// Whether it was told that nothing can be watched.
+    pub(super) limit_told: bool,
     pub(super) signals: Signals,
     pub(super) world: ClusterState,
     pub(super) addresses: Addresses,
@@ -37,6 +38,8 @@ pub(super) struct Supervisor {
     pub(super) published: BTreeMap<ObjectRef, SetReport>,
     /// How many steps of a set have failed in a row.
     pub(super) failures: BTreeMap<ObjectRef, u32>,
+    /// What was removed by hand, and when it is made again.
+    pub(super) losses: Losses,
     /// When to check again whether anything is left to do.
     pub(super) look_again: Option<Instant>,
     pub(super) names: ServedNames,
@@ -53,6 +56,9 @@ pub(super) struct Supervisor {
     pub(super) writer: Writer,
     /// Namespaces in which endpoints of services may have changed.
     pub(super) stirred: BTreeSet<Namespace>,
+    /// Held while it runs, so that a state directory has one supervisor at most. The last field,
+    /// since fields are dropped in order: the next supervisor finds all addresses free.
+    pub(super) _lock: Lock,
 }
 
 /// A running hook: its pet, and the number of the run.

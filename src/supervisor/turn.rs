@@ -24,6 +24,7 @@ const AHEAD: usize = 64;
 impl Supervisor {
     /// Reconciles all sets and pods that are due, and publishes the observed state.
     pub(super) fn turn(&mut self) {
+        self.restore(Instant::now());
         self.give_services_addresses();
         // The names of ready pets resolve before the pets that depend on them are started.
         self.publish_endpoints();
@@ -47,6 +48,7 @@ impl Supervisor {
             }
         }
         self.publish_endpoints();
+        self.tend_names(Instant::now());
         self.tend_proxy();
     }
 
@@ -403,8 +405,10 @@ impl Supervisor {
             .into_iter()
             .chain(runners)
             .chain(self.look_again)
+            .chain(self.losses.due)
             .chain(self.bare.next_alarm())
             .chain(self.proxy.rests_until())
+            .chain(self.names.rests_until())
             .min()
     }
 }

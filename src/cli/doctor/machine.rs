@@ -169,8 +169,14 @@ fn level() -> Finding {
         return match lacks_of_isolation().as_slice() {
             [] => Finding::ok(CHECK, "auto means full: pets have what containers have"),
             lacks => {
+                let overlay = lacks.iter().any(|lack| lack.contains("overlay"));
+                let advice = if overlay {
+                    "mount volumes where there is a directory"
+                } else {
+                    ""
+                };
                 let lacks = format!("auto means full, but {}", lacks.join("; "));
-                Finding::note(CHECK, lacks, "mount volumes where there is a directory")
+                Finding::note(CHECK, lacks, advice)
             }
         };
     };

@@ -2,6 +2,7 @@
 //! gone.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -13,8 +14,9 @@ use crate::cli::shared::dns_query;
 use crate::cli::shared::dns_server::known_server;
 use crate::cli::shared::pods;
 use crate::dns::{Lookup, Question, RecordType};
+use crate::model::ObjectName;
 use crate::model::environment::{POD_UID_VARIABLE, STATE_DIR_VARIABLE};
-use crate::store::{PetLayout, PidFile, merge_status, names_in, read_json};
+use crate::store::{Layout, Lock, PetLayout, PidFile, merge_status, names_in, read_json};
 use crate::supervisor;
 use crate::sys::proc;
 
@@ -69,8 +71,16 @@ fn supervisor_of(dir: &StateDir, running: bool, pets: &[&FoundPet]) -> Finding {
     let log = dir.layout.supervisor_log();
     if running {
         let pid = PidFile::of_supervisor(&dir.layout).read();
+        let other = pid.and_then(other_program);
         let pid = pid.map_or_else(String::new, |pid| format!(" as process {pid}"));
-        return Finding::ok(CHECK, format!("runs{pid}"));
+        return match other {
+            None => Finding::ok(CHECK, format!("runs{pid}")),
+            Some(program) => Finding::note(
+                CHECK,
+                format!("runs{pid}, from another program than this one: {program}"),
+                "let this one take over: petset stop && petset start",
+            ),
+        };
     }
     if pets.is_empty() {
         return Finding::ok(CHECK, "does not run, and no pet needs it");
@@ -78,6 +88,13 @@ fn supervisor_of(dir: &StateDir, running: bool, pets: &[&FoundPet]) -> Finding {
     let result = format!("does not run, and {} pets are without it", pets.len());
     let advice = format!("start it with `petset start`; see {}", log.display());
     Finding::note(CHECK, result, advice)
+}
+
+/// Returns the program of a process, if it is not the file of this one.
+fn other_program(pid: u32) -> Option<String> {
+    let program = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    let own = std::env::current_exe().ok()?;
+    (program != own).then(|| program.display().to_string())
 }
 
 fn server(dir: &StateDir, running: bool) -> Finding {
@@ -100,7 +117,8 @@ fn server(dir: &StateDir, running: bool) -> Finding {
         Err(error) => Finding::broken(
             CHECK,
             error.to_string(),
-            "let petset listen elsewhere: dns-listen in petset.toml",
+            "the supervisor tries it again and again; if another server listens there, let petset \
+             listen elsewhere: dns-listen in petset.toml",
         ),
     }
 }
@@ -131,8 +149,8 @@ fn unkept(running: bool, pets: &[&FoundPet]) -> Finding {
 fn processes(dir: &StateDir, pets: &[FoundPet]) -> Finding {
     const CHECK: &str = "leftovers";
     let lost = proc::processes().filter_map(|pid| {
-        let uid = mark_of(pid, dir.layout.root())?;
-        let known = pets.iter().any(|pet| pet.uid == uid);
+        let mark = PetMark::of(pid, dir.layout.root())?;
+        let known = pets.iter().any(|pet| pet.uid == mark.uid) || mark.has_runner(&dir.layout);
         (!known).then(|| pid.to_string())
     });
     let lost: Vec<String> = lost.collect();
@@ -146,14 +164,38 @@ fn processes(dir: &StateDir, pets: &[FoundPet]) -> Finding {
     )
 }
 
-/// Returns the uid of the pod that started a process, if it is of this state directory.
-fn mark_of(pid: u32, root: &Path) -> Option<String> {
-    let environment = proc::environment_of(pid).ok()?;
-    let value = |name: &str| {
-        let mut words = environment.split(|byte| *byte == 0);
-        words.find_map(|word| word.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
-    };
-    let ours = value(STATE_DIR_VARIABLE)? == OsStr::as_bytes(root.as_os_str());
-    let uid = value(POD_UID_VARIABLE).filter(|_| ours)?;
-    Some(String::from_utf8_lossy(uid).into_owned())
+/// The pod that a process was started for, by its environment.
+struct PetMark {
+    uid: String,
+    namespace: String,
+    pod: String,
+}
+
+impl PetMark {
+    /// Returns the mark of a process, if it is of this state directory.
+    fn of(pid: u32, root: &Path) -> Option<Self> {
+        let environment = proc::environment_of(pid).ok()?;
+        let value = |name: &str| {
+            let mut words = environment.split(|byte| *byte == 0);
+            words.find_map(|word| word.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+        };
+        let text = |name| String::from_utf8_lossy(value(name).unwrap_or_default()).into_owned();
+        let ours = value(STATE_DIR_VARIABLE)? == OsStr::as_bytes(root.as_os_str());
+        let uid = value(POD_UID_VARIABLE).filter(|_| ours)?;
+        Some(Self {
+            uid: String::from_utf8_lossy(uid).into_owned(),
+            namespace: text("POD_NAMESPACE"),
+            pod: text("POD_NAME"),
+        })
+    }
+
+    /// Returns whether a runner keeps a pet of this name, though its files may be damaged.
+    fn has_runner(&self, layout: &Layout) -> bool {
+        let namespace = self.namespace.parse();
+        let pod = self.pod.parse::<ObjectName>();
+        let (Ok(namespace), Ok(pod)) = (namespace, pod) else {
+            return false;
+        };
+        Lock::is_held(&layout.pet(&namespace, pod.as_str()).lock()).unwrap_or(false)
+    }
 }

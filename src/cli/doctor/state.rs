@@ -40,13 +40,17 @@ fn writable(dir: &StateDir) -> Finding {
         .tempfile_in(&place)
         .and_then(|mut file| io::Write::write_all(&mut file, b"petset"));
     let shown = root.display();
+    let another = "name another with --state-dir or PETSET_STATE_DIR";
+    if root.to_str().is_none() {
+        return Finding::broken(CHECK, format!("{shown}: its path is not UTF-8"), another);
+    }
     match tried {
         Ok(()) if place == root => Finding::ok(CHECK, format!("{shown} can be written")),
         Ok(()) => Finding::ok(CHECK, format!("{shown} is made by the first create")),
         Err(error) => Finding::broken(
             CHECK,
             format!("{} cannot be written: {error}", place.display()),
-            "name another with --state-dir or PETSET_STATE_DIR",
+            another,
         ),
     }
 }

@@ -239,14 +239,21 @@ pub(crate) fn keep_level(old: &ObjectMeta, new: &mut ObjectMeta) {
 }
 
 /// Makes a relative program path absolute, since pets run in another directory.
-pub(crate) fn absolute_program(mut command: Vec<String>) -> Vec<String> {
-    let here = std::env::current_dir();
-    if let (Some(program), Ok(here)) = (command.first_mut(), here) {
-        let path = here.join(program.as_str());
-        if program.contains('/') && !program.starts_with('/') && path.exists() {
-            let plain = path.components().collect::<std::path::PathBuf>();
-            *program = plain.display().to_string();
-        }
+///
+/// Refuses it in a working directory that is gone.
+pub(crate) fn absolute_program(mut command: Vec<String>) -> Result<Vec<String>, Problem> {
+    let relative = |program: &&mut String| program.contains('/') && !program.starts_with('/');
+    let Some(program) = command.first_mut().filter(relative) else {
+        return Ok(command);
+    };
+    let here = std::env::current_dir().map_err(|error| {
+        let gone = format!("{program} cannot be found: the working directory is gone ({error})");
+        Problem::invalid(gone).hint("change to a directory that exists: cd \"$PWD\", or cd ~")
+    })?;
+    let path = here.join(program.as_str());
+    if path.exists() {
+        let plain = path.components().collect::<std::path::PathBuf>();
+        *program = plain.display().to_string();
     }
-    command
+    Ok(command)
 }

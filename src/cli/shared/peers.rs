@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::inside;
 use super::pods;
-use super::session::Session;
+use super::session::{Session, say_limit};
 use crate::model::endpoints::{ServiceRecord, endpoints};
 use crate::model::kind::ObjectKind;
 use crate::model::{Namespace, ObjectName, PetName, PetSeen, Set, SetName, printer};
@@ -282,6 +282,7 @@ impl<'a> PeerWatcher<'a> {
                 .and_then(|()| watch.add(&dir, ()))
                 .with_context(|| format!("cannot watch {}", dir.display()))?;
         }
+        say_limit(watch.limit());
         Ok(Self {
             session,
             group,

@@ -1,8 +1,10 @@
 //! A command's view of the state directory: reading, editing, and messages to the user.
 
 use std::io::Write;
+use std::sync::Once;
 use std::time::Duration;
 
+use anyhow::Context;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 
 use super::cause::note_cause;
@@ -12,7 +14,7 @@ use crate::model::environment::POD_UID_VARIABLE;
 use crate::model::rollout::annotation;
 use crate::model::{Namespace, STRICT_ANNOTATION, SetName};
 use crate::problem::{Kind, Problem, Result};
-use crate::store::{self, Edit, Store};
+use crate::store::{self, Edit, Store, WatchLimit};
 use crate::supervisor;
 
 /// The state directory and namespace of one command.
@@ -78,8 +80,15 @@ impl Session {
             return Err(Problem::new(Kind::Failed, message).hint(hint).into());
         }
         let outcome = self.store.edit(verb, self.lock_timeout, edit)?;
-        supervisor::nudge(self.store.layout())?;
+        self.wake_supervisor()?;
         Ok(outcome)
+    }
+
+    /// Makes sure that a supervisor acts on what has changed already.
+    pub(crate) fn wake_supervisor(&self) -> Result<()> {
+        let kept = "the change is kept, but nobody carries it out yet: say `petset start` when the \
+                    cause is gone";
+        supervisor::nudge(self.store.layout()).context(kept)
     }
 
     /// Changes the wanted state as [`edit`](Self::edit) does, without waking a supervisor.
@@ -164,6 +173,14 @@ fn namespace_of_pet() -> Option<Namespace> {
 /// Writes a line to standard error.
 pub(crate) fn say(sentence: impl AsRef<str>) {
     say_all(&format!("{}\n", sentence.as_ref()));
+}
+
+/// Says, once a command, that petset looks now and then because it cannot watch.
+pub(crate) fn say_limit(limit: Option<WatchLimit>) {
+    static SAID: Once = Once::new();
+    if let Some(limit) = limit {
+        SAID.call_once(|| say(format!("note: {}", limit.words())));
+    }
 }
 
 /// Writes text to standard error; a failure is ignored.

@@ -6,10 +6,12 @@
 mod goal;
 mod pods;
 mod progress;
+mod watched;
 
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -19,18 +21,19 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::exit::PassedThrough;
-use super::session::{Session, say};
+use super::session::{Session, say, say_limit};
 use crate::model::kind::ObjectKind;
 use crate::model::parse_duration;
 use crate::model::rollout::{self, RolledBack};
 use crate::model::{Namespace, ObjectName, ObjectRef, Set};
 use crate::problem::{Kind, Problem, Result};
-use crate::store::{self, SetReport, Watch};
+use crate::store::{self, Noticed, SetReport, Watch};
 use crate::supervisor;
 use goal::quoted;
 pub(in crate::cli) use goal::{Goal, GoalState};
 pub(in crate::cli) use pods::refuse_if_ended;
 pub(in crate::cli) use progress::Progress;
+use watched::watch;
 
 /// How much longer a verb waits that starts pets without a readiness probe.
 ///
@@ -340,6 +343,8 @@ fn describe(set: &ObjectName, wanted: Option<i32>, report: &SetReport) -> String
 struct GoalWaiter<'a> {
     session: &'a Session,
     reports: Watch<()>,
+    /// The watched directories.
+    dirs: Vec<PathBuf>,
     interrupt: UnixStream,
     lifeline: Option<OwnedFd>,
     progress: Progress,
@@ -349,20 +354,19 @@ impl<'a> GoalWaiter<'a> {
     fn new(session: &'a Session, goals: &[Goal]) -> Result<Self> {
         let layout = session.store.layout();
         let mut reports = Watch::new().context("cannot watch the state directory")?;
+        let mut dirs = Vec::new();
         for goal in goals {
             let namespace = ObjectRef::of(goal.metadata())?.namespace;
-            for dir in [
+            dirs.extend([
                 layout.set_statuses(&namespace),
                 layout.wanted_kind(&namespace, ObjectKind::StatefulSet),
                 layout.wanted_kind(&namespace, ObjectKind::Eviction),
                 layout.wanted_kind(&namespace, ObjectKind::Pod),
                 layout.pets_of(&namespace),
-            ] {
-                store::make_dir(&dir)
-                    .and_then(|()| reports.add(&dir, ()))
-                    .with_context(|| format!("cannot watch {}", dir.display()))?;
-            }
+            ]);
         }
+        watch(&mut reports, &dirs)?;
+        say_limit(reports.limit());
         let (interrupt, signalled) = UnixStream::pair()?;
         interrupt.set_nonblocking(true)?;
         signal_hook::low_level::pipe::register(signal_hook::consts::SIGINT, signalled)?;
@@ -370,6 +374,7 @@ impl<'a> GoalWaiter<'a> {
         Ok(Self {
             session,
             reports,
+            dirs,
             interrupt,
             lifeline,
             progress: Progress::new(),
@@ -470,13 +475,15 @@ impl<'a> GoalWaiter<'a> {
             .get(2)
             .is_none_or(|lifeline| !lifeline.revents().is_empty());
         drop(fds);
-        self.reports
-            .noticed()
-            .context("cannot watch the state directory")?;
+        let noticed = self.reports.noticed();
+        let noticed = noticed.context("cannot watch the state directory")?;
+        if noticed.iter().any(|it| matches!(it, Noticed::Lost(()))) {
+            watch(&mut self.reports, &self.dirs)?;
+        }
         self.check_interrupt()?;
         if ended {
             // It may have ended because there is nothing left to do; if not, a new one takes over.
-            supervisor::nudge(self.session.store.layout())?;
+            self.session.wake_supervisor()?;
             self.lifeline = supervisor::lifeline(self.session.store.layout());
         }
         Ok(())

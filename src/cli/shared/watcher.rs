@@ -9,6 +9,7 @@ use anyhow::Context;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use super::session::say_limit;
 use crate::problem::Result;
 use crate::store::Watch;
 
@@ -47,6 +48,7 @@ impl Watcher {
             self.add(dir)
                 .with_context(|| format!("cannot watch {}", dir.display()))?;
         }
+        say_limit(self.watch.limit());
         Ok(())
     }
 

@@ -37,7 +37,7 @@ pub(super) fn build(
     namespaces: ThreadNameSpaceType,
     steps: &[MountStep],
 ) -> Result<MountNamespace, Problem> {
-    let fault = |error: io::Error| format!("mounting: {error}");
+    let fault = |error: io::Error| format!("mounting: {}", sys::with_limit(error));
     let (own, theirs) = link().map_err(fault)?;
     let Some(_) = sys::fork(Fork::CHILD).map_err(fault)? else {
         fork_builder(process, namespaces, steps, theirs.as_fd())

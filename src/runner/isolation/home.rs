@@ -6,19 +6,20 @@ use std::path::{Path, PathBuf};
 
 use super::context::PodContext;
 use super::files;
+use super::mountinfo::HostMounts;
 use crate::model::address::Block;
 use crate::runner::user::Accounts;
 use crate::store::{Launch, User};
 
 /// Lists the state directories of this machine, as far as they are known.
-pub(super) fn state_directories() -> Vec<PathBuf> {
+pub(super) fn state_directories(host: &HostMounts) -> Vec<PathBuf> {
     let listed = std::fs::read_dir(crate::store::registry());
     let listed = listed.into_iter().flatten().flatten();
     let listed = listed.filter_map(|entry| std::fs::read_link(entry.path()).ok());
-    let home = std::env::var_os("HOME").map(PathBuf::from);
-    let usual = home.map(|home| home.join(".local/state/petset"));
+    let usual = crate::sys::home().map(|home| home.join(".local/state/petset"));
     // Every user can write to the list, so that only real state directories are hidden.
-    let real = |path: &PathBuf| path.is_absolute() && path.join("format").is_file();
+    let real =
+        |path: &PathBuf| path.is_absolute() && !host.hides(path) && path.join("format").is_file();
     // A link would be followed on the host's side.
     let resolved = |path: PathBuf| path.canonicalize().ok();
     let all = listed.chain(usual).filter(real);

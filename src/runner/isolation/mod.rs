@@ -52,6 +52,7 @@ mod files;
 mod home;
 mod init;
 mod message;
+mod mountinfo;
 mod network;
 mod plan;
 mod pod;

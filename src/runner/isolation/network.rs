@@ -12,6 +12,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use rustix::fs::FlockOperation;
+use rustix::io::retry_on_intr;
 
 use crate::role::{self, Role};
 use crate::store::network::{self, AttachNotes, AttachReply, AttachRequest, Greeting, NetworkSpec};
@@ -94,7 +95,7 @@ fn lock(layout: &Layout) -> io::Result<File> {
         .create(true)
         .append(true)
         .open(layout.network_lock())?;
-    rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
+    retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockExclusive))?;
     Ok(file)
 }
 

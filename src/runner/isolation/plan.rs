@@ -9,7 +9,6 @@
 //! `petset discover` and `petset dns` read.
 
 mod host;
-mod mountinfo;
 mod points;
 mod run;
 mod state;
@@ -23,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
+use super::mountinfo::HostMounts;
 use super::step::{MountStep, c_path};
 use crate::problem::Problem;
 use crate::store::Mount;
@@ -71,6 +71,7 @@ pub(super) struct RootfsSpec<'a> {
     pub(super) needed: &'a [PathBuf],
     /// This program, and the names it has in the state directory.
     pub(super) program: &'a Path,
+    pub(super) host_mounts: &'a HostMounts,
 }
 
 /// Plans a root file system.
@@ -96,7 +97,6 @@ pub(super) fn plan(spec: &RootfsSpec<'_>) -> Result<Vec<MountStep>, Problem> {
 
 struct RootfsPlan<'a> {
     spec: &'a RootfsSpec<'a>,
-    host_mounts: BTreeSet<PathBuf>,
     /// Directories of the host that lie under an overlay; their place names their layers.
     overlays: Vec<PathBuf>,
     /// Directories of the host that are shown as they are.
@@ -117,7 +117,6 @@ impl<'a> RootfsPlan<'a> {
     fn new(spec: &'a RootfsSpec<'a>) -> Self {
         Self {
             spec,
-            host_mounts: mountinfo::mount_points(),
             overlays: Vec::new(),
             bound: Vec::new(),
             made: BTreeSet::from([PathBuf::from("/")]),
@@ -217,7 +216,8 @@ impl<'a> RootfsPlan<'a> {
     /// Shows programs that lie where nothing of the host is seen, such as below `/tmp`.
     fn show_needed(&mut self) {
         let spec = self.spec;
-        for path in spec.needed {
+        let answering = |path: &&PathBuf| !spec.host_mounts.hides(path);
+        for path in spec.needed.iter().filter(answering) {
             let Ok(real) = fs::canonicalize(path) else {
                 continue;
             };

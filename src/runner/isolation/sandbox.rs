@@ -14,6 +14,7 @@ use super::dialer::Dialer;
 use super::home;
 use super::init::{self, InitProcess};
 use super::message::{WorkOutcome, link};
+use super::mountinfo::HostMounts;
 use super::network::Network;
 use super::plan::{RootfsSpec, plan};
 use crate::problem::Problem;
@@ -41,7 +42,7 @@ impl Sandbox {
     /// Makes the namespaces of a pod, and attaches it to the network.
     pub(super) fn make(context: &PodContext<'_>) -> Result<Self, Problem> {
         let ordinary = sys::is_ordinary();
-        let fault = |error: io::Error| format!("creating the sandbox: {error}");
+        let fault = |error: io::Error| format!("creating the sandbox: {}", sys::with_limit(error));
         let mut network = None;
         if context.network.is_some() {
             network = Some(join(context, None)?);
@@ -149,11 +150,12 @@ impl Sandbox {
         let staging = context.pet.sandbox();
         let made = store::make_dir(&staging);
         made.map_err(|error| format!("{}: {error}", staging.display()))?;
+        let host_mounts = HostMounts::read();
         let steps = plan(&RootfsSpec {
             staging: &staging,
             state: context.layout.root(),
             root: launch.rootfs.as_deref().unwrap_or(Path::new("/")),
-            others: &home::state_directories(),
+            others: &home::state_directories(&host_mounts),
             ordinary: self.ordinary,
             etc: &home::etc(launch, context),
             read_only_root: launch.read_only_root,
@@ -164,8 +166,11 @@ impl Sandbox {
             cwd: &launch.cwd,
             needed: &needed(launch, context.program),
             program: context.program,
+            host_mounts: &host_mounts,
         })?;
-        builder::build(self.init.as_fd(), self.kinds(), &steps)
+        let mut mounts = builder::build(self.init.as_fd(), self.kinds(), &steps)?;
+        mounts.lacks.extend(host_mounts.lacks());
+        Ok(mounts)
     }
 
     /// Returns the namespaces that a process of a container enters.

@@ -42,7 +42,15 @@ impl Keeper {
         self.queue.push_back(event);
     }
 
+    /// Makes sure that there is a file of this program, which may have been removed.
+    pub(super) fn provide_program(&mut self) -> Result<(), Problem> {
+        let provided = self.supplies.provide_program();
+        provided.map_err(|error| Problem::failed(format!("providing petset: {error}")))
+    }
+
     pub(super) fn try_start(&mut self, place: ContainerIndex) -> Result<u32, Failure> {
+        let fault = |words: Problem| Failure::Launch(words.message);
+        self.provide_program().map_err(fault)?;
         if self.supplies.is_stale() {
             self.refresh();
         }
@@ -75,7 +83,6 @@ impl Keeper {
         launch.pid = pid;
         // Only `exec` and `describe` would miss it.
         let _ = store::replace_json(&self.pet.launch(&name), &launch, Sync::No);
-        launch.argv = Vec::new();
         self.warn(network);
         if self.containers[place.0].launch.is_none() {
             self.warn(warnings);
@@ -91,6 +98,17 @@ impl Keeper {
         self.remember(pid, place, Purpose::Main, None, None);
         self.record_main(name, pid);
         Ok(pid)
+    }
+
+    /// Writes how the containers were started again, where somebody has removed that.
+    pub(super) fn provide_launches(&self) {
+        for container in &self.containers {
+            let path = self.pet.launch(&container.spec.name);
+            if let Some(launch) = container.launch.as_ref().filter(|_| !path.exists()) {
+                // Only `exec` and `describe` would miss it.
+                let _ = store::replace_json(&path, launch, Sync::No);
+            }
+        }
     }
 
     pub(super) fn record_main(&mut self, name: String, pid: u32) {

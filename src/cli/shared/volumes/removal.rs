@@ -131,7 +131,6 @@ fn remove_all(session: &Session, edit: &mut Edit<'_>, names: &[&str]) -> Result<
     let (layout, namespace) = (session.store.layout(), &session.namespace);
     for volume in chosen {
         let record = layout.claim(namespace, &volume.name);
-        store::remove(&record).with_context(|| format!("cannot remove {}", record.display()))?;
         // Once it is renamed, it does not count as a volume, however long the removal takes.
         let doomed = volume
             .path
@@ -145,6 +144,8 @@ fn remove_all(session: &Session, edit: &mut Edit<'_>, names: &[&str]) -> Result<
             }
             Ok(()) | Err(_) => {}
         }
+        // Only now: a record that went before its data would be made again.
+        store::remove(&record).with_context(|| format!("cannot remove {}", record.display()))?;
         store::remove_tree(&doomed)
             .with_context(|| format!("cannot remove all of {}", doomed.display()))?;
         edit.forget(

@@ -55,6 +55,10 @@ impl RootfsPlan<'_> {
     /// Shows one entry of the host's root, or of a directory that is taken apart.
     pub(super) fn show(&mut self, path: &Path) {
         let there = self.on_host(path);
+        if self.spec.host_mounts.hides(&there) {
+            self.made.insert(path.to_owned());
+            return self.base.push(plain_dir(inside(path), 0o755));
+        }
         let Ok(found) = fs::symlink_metadata(&there) else {
             return;
         };
@@ -75,7 +79,7 @@ impl RootfsPlan<'_> {
     pub(super) fn show_dir(&mut self, path: &Path, found: &Metadata) {
         let there = self.on_host(path);
         let below = |other: &&PathBuf| other.starts_with(&there) && **other != there;
-        let mounts = self.host_mounts.iter().filter(below).count();
+        let mounts = self.spec.host_mounts.points.iter().filter(below).count();
         // A user who only passes through must not see its owner's files.
         let way = self.spec.other_user && self.spec.state.starts_with(path);
         if !is_open(&there) || (way && found.mode() & 0o001 == 0) {
@@ -186,9 +190,11 @@ impl RootfsPlan<'_> {
     /// when it is first written to, with the directories above it, and those belong to users who
     /// do not exist in the namespace, so that they are copied here.
     pub(super) fn open_own(&mut self) {
-        let home = std::env::var_os("HOME").map(PathBuf::from);
+        let home = crate::sys::home();
         let user = rustix::process::geteuid().as_raw();
-        for path in home.iter().chain(self.spec.needed) {
+        let answering = |path: &&PathBuf| !self.spec.host_mounts.hides(path);
+        let own = home.iter().chain(self.spec.needed).filter(answering);
+        for path in own {
             let Ok(real) = fs::canonicalize(path) else {
                 continue;
             };

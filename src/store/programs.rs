@@ -1,0 +1,66 @@
+//! `bin/`: the names of this program for containers, the last directory of their PATH.
+//!
+//! They are links to the file of the supervisor's program. Where that was removed, which happens
+//! when petset is installed anew, the program copies itself from memory.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use super::Layout;
+use super::files::make_dir;
+use crate::role;
+
+/// Provides the names of this program.
+pub(crate) fn provide(layout: &Layout) -> io::Result<()> {
+    let bin = layout.bin();
+    make_dir(&bin)?;
+    let Some(program) = own_file() else {
+        copy(&bin.join(role::NAME))?;
+        return link(Path::new(role::NAME), &bin.join(role::PEER_FINDER));
+    };
+    link(&program, &bin.join(role::NAME))?;
+    link(&program, &bin.join(role::PEER_FINDER))
+}
+
+/// Returns the file of this program, or where that of its successor is to be.
+pub(crate) fn program(layout: &Layout) -> PathBuf {
+    own_file().unwrap_or_else(|| layout.bin().join(role::NAME))
+}
+
+/// Returns a file of this program, or of its successor; there may be none until this makes one.
+pub(crate) fn provided_program(layout: &Layout) -> io::Result<PathBuf> {
+    let program = program(layout);
+    if !program.is_file() {
+        provide(layout)?;
+    }
+    Ok(program)
+}
+
+/// Returns the file of this process's program, unless it was replaced or removed.
+fn own_file() -> Option<PathBuf> {
+    std::env::current_exe().ok().filter(|path| path.exists())
+}
+
+fn copy(to: &Path) -> io::Result<()> {
+    let new = beside(to);
+    fs::copy(role::SELF, &new)?;
+    fs::set_permissions(&new, Permissions::from_mode(0o755))?;
+    fs::rename(&new, to)
+}
+
+fn link(to: &Path, at: &Path) -> io::Result<()> {
+    if fs::read_link(at).is_ok_and(|target| target == to) {
+        return Ok(());
+    }
+    let new = beside(at);
+    let _ = fs::remove_file(&new);
+    symlink(to, &new)?;
+    fs::rename(&new, at)
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}.new", std::process::id()))
+}

@@ -1,0 +1,127 @@
+//! Making again what somebody has removed by hand below the state directory: all that is observed
+//! can be derived from memory, and folders of wanted objects only have to be watched anew.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Context;
+use serde::Serialize;
+
+use super::log::log;
+use super::losses::PAUSE;
+use super::signals::WatchedDir;
+use super::state::Supervisor;
+use crate::problem::Result;
+use crate::store::journal::Severity;
+use crate::store::{self, Sync};
+
+impl Supervisor {
+    /// Notes that a watched directory was removed, or something in a directory of what is observed.
+    pub(super) fn note_lost(&mut self, spot: &WatchedDir) {
+        match spot {
+            WatchedDir::Wanted => {
+                let places = self.world.places.values_mut();
+                places.for_each(|place| place.watched = false);
+            }
+            WatchedDir::Kind(namespace, _) => self.world.place_mut(namespace).watched = false,
+            WatchedDir::Claims(namespace) => {
+                self.world.place_mut(namespace).watched = false;
+                self.losses.observed = true;
+            }
+            WatchedDir::Observed => self.losses.observed = true,
+            // Its runner ends by itself.
+            WatchedDir::Pet(_) => return,
+        }
+        self.losses.due = Some(Instant::now() + PAUSE);
+    }
+
+    /// Makes again what was removed, when it is time.
+    pub(super) fn restore(&mut self, now: Instant) {
+        if self.losses.due.is_none_or(|due| due > now) {
+            return;
+        }
+        self.losses.due = None;
+        let layout = self.store.layout();
+        if !layout.supervisor_lock().exists() || !layout.format().exists() {
+            return;
+        }
+        if let Err(error) = self.try_restore() {
+            log(&format!("cannot make again what was removed: {error:#}"));
+            self.losses.due = Some(now + PAUSE);
+        }
+    }
+
+    fn try_restore(&mut self) -> Result<()> {
+        self.watch_wanted(false)?;
+        if !self.losses.observed {
+            return Ok(());
+        }
+        self.addresses.restore(&self.store)?;
+        self.restore_records()?;
+        self.restore_view()?;
+        // Reports and endpoints are published again, by this turn.
+        self.published.clear();
+        self.names.records.clear();
+        let namespaces = self.world.places.keys().cloned();
+        self.stirred.extend(namespaces);
+        self.due.extend(self.world.set_keys());
+        self.watch_observed();
+        self.losses.observed = false;
+        let message = "files that petset had observed were removed; it has made them again";
+        log(message);
+        self.own_event("files", Severity::Warning, "Restored", message);
+        Ok(())
+    }
+
+    /// Writes the revisions and claims that are missing.
+    fn restore_records(&self) -> Result<()> {
+        let layout = self.store.layout();
+        for (namespace, place) in &self.world.places {
+            for (set, revisions) in &place.revisions {
+                write_missing(&layout.revisions(namespace, set.as_str()), revisions)?;
+            }
+            for (name, claim) in &place.claims {
+                write_missing(&layout.claim(namespace, name), claim)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes what pets may see again, if a part of it is missing.
+    fn restore_view(&self) -> Result<()> {
+        let view = self.store.layout().view();
+        let parts = [view.wanted(), view.seen(), view.pets(), view.format()];
+        if parts.iter().all(|part| part.exists()) {
+            return Ok(());
+        }
+        store::forget_view(&self.store)?;
+        store::refresh_view(&self.store).context("cannot make what pets may see")
+    }
+
+    /// Watches the directories of what is observed for their removal.
+    pub(super) fn watch_observed(&mut self) {
+        let layout = self.store.layout().clone();
+        let mut dirs = vec![layout.seen(), layout.view().root().to_owned()];
+        for namespace in self.world.places.keys() {
+            let endpoints = layout.endpoints(namespace);
+            dirs.extend(endpoints.parent().map(ToOwned::to_owned));
+            dirs.extend([endpoints, layout.set_statuses(namespace)]);
+        }
+        for dir in dirs {
+            // What is not there yet is made before anything is written to it.
+            let watched = store::make_dir(&dir)
+                .and_then(|()| self.watch.add_losses(&dir, WatchedDir::Observed));
+            if let Err(error) = watched {
+                log(&format!("cannot watch {}: {error}", dir.display()));
+            }
+        }
+    }
+}
+
+fn write_missing(path: &Path, record: &impl Serialize) -> Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    store::replace_json(path, record, Sync::No)
+        .with_context(|| format!("cannot write {}", path.display()))
+}

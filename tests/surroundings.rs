@@ -1,0 +1,164 @@
+//! Bad surroundings: limits that are reached, file systems without locks, directories that are
+//! gone. System calls are made to fail by strace.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use support::{Outcome, Sandbox, is_installed, skipped};
+
+/// Whether a system call can be made to fail here.
+fn has_strace(sandbox: &Sandbox) -> bool {
+    if !is_installed("strace", &["strace"]) {
+        return false;
+    }
+    let mut traced = Command::new("strace");
+    sandbox.place(traced.args(["-qq", "-o", "/dev/null", "true"]));
+    let traces = traced.output().is_ok_and(|output| output.status.success());
+    if !traces {
+        skipped("strace may not trace here");
+    }
+    traces
+}
+
+/// Runs a command of petset whose system calls fail in this way.
+fn failing(sandbox: &Sandbox, way: &str, words: &str) -> Outcome {
+    let inject = format!("inject={way}");
+    let mut command = Command::new("strace");
+    command.args(["-qq", "-o", "/dev/null", "-e", &inject]);
+    command.arg(env!("CARGO_BIN_EXE_petset"));
+    command.args(shlex::split(words).unwrap());
+    sandbox.place(&mut command);
+    sandbox.finish(words, sandbox.start_command(&mut command))
+}
+
+#[test]
+fn a_limit_of_processes_is_named_and_the_change_is_kept() {
+    let sandbox = Sandbox::new();
+    if !has_strace(&sandbox) {
+        return;
+    }
+    let no_process = "clone,clone3,vfork,fork:error=EAGAIN";
+    let created = failing(
+        &sandbox,
+        no_process,
+        "create t --isolation none -- sleep 600",
+    );
+    assert_eq!(created.code, 1, "{}", created.transcript());
+    created.says("(RLIMIT_NPROC").says("the change is kept");
+    sandbox.ok("start");
+    sandbox.until_pet_is("t-0", "Running");
+}
+
+#[test]
+fn a_lock_that_a_signal_interrupts_is_taken_and_one_that_cannot_be_had_is_explained() {
+    let sandbox = Sandbox::new();
+    if !has_strace(&sandbox) {
+        return;
+    }
+    let words = "create t --isolation none -- sleep 600";
+    let refused = failing(&sandbox, "flock:error=ENOLCK", words);
+    assert_eq!(refused.code, 1, "{}", refused.transcript());
+    refused.says("its file system has no locks");
+    let created = failing(&sandbox, "flock:error=EINTR:when=1", words);
+    assert_eq!(created.code, 0, "{}", created.transcript());
+}
+
+#[test]
+fn a_state_directory_whose_path_is_not_utf8_is_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let sandbox = Sandbox::empty();
+    let bytes = [sandbox.scratch().as_os_str().as_bytes(), b"/a\xff"].concat();
+    let dir = std::ffi::OsStr::from_bytes(&bytes);
+    for verb in ["get pods", "create t -- sleep 600", "doctor"] {
+        let mut command = sandbox.command(verb);
+        command.env("PETSET_STATE_DIR", dir);
+        let outcome = sandbox.finish(verb, sandbox.start_command(&mut command));
+        outcome.says("path is not UTF-8");
+    }
+    assert!(!Path::new(dir).exists());
+}
+
+#[test]
+fn a_program_below_a_working_directory_that_is_gone_is_refused() {
+    let sandbox = Sandbox::new();
+    let script = "mkdir \"$TMPDIR/gone\" && cd \"$TMPDIR/gone\" && rmdir \"$TMPDIR/gone\" && \
+                  exec \"$0\" create t -- ./server";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_petset")]);
+    sandbox.place(&mut command);
+    let refused = sandbox.finish("create t -- ./server", sandbox.start_command(&mut command));
+    assert_eq!(refused.code, 2, "{}", refused.transcript());
+    refused.says("./server cannot be found: the working directory is gone");
+}
+
+#[test]
+fn a_relative_home_is_not_taken_for_a_directory_of_the_working_directory() {
+    let mut sandbox = Sandbox::empty();
+    sandbox.set_variable("HOME", "relative");
+    let mut command = sandbox.command("doctor");
+    command.env_remove("PETSET_STATE_DIR");
+    let outcome = sandbox.finish("doctor", sandbox.start_command(&mut command));
+    outcome.lacks("relative");
+}
+
+#[test]
+fn what_is_observed_is_made_again_when_somebody_removes_it() {
+    let sandbox = Sandbox::new();
+    let words = "create t --replicas 2 --volume data:/data --isolation none -- sleep 600";
+    sandbox.ok(words);
+    let kept = ["seen/addresses", "seen/block"].map(|file| sandbox.file(file));
+    let before = kept
+        .each_ref()
+        .map(|file| fs::read_to_string(file).unwrap());
+    let records = [
+        "seen/default/sets/t.json",
+        "seen/default/revisions/t.json",
+        "seen/default/claims/data-t-0.json",
+        "seen/default/endpoints/t.json",
+    ];
+    assert!(records.iter().all(|file| sandbox.file(file).exists()));
+    fs::remove_dir_all(sandbox.file("seen")).unwrap();
+    sandbox.until("all is there again", || {
+        let records = records.iter().map(|file| sandbox.file(file));
+        records.chain(kept.clone()).all(|file| file.exists())
+    });
+    let after = kept
+        .each_ref()
+        .map(|file| fs::read_to_string(file).unwrap());
+    assert_eq!(after, before);
+    sandbox.ok("get pvc").says("data-t-1");
+    sandbox.ok("rollout history t").says("1");
+    fs::remove_dir_all(sandbox.file("view")).unwrap();
+    let shown = sandbox.file("view/pets/default/t-0/pod.json");
+    sandbox.until("the view is there again", || shown.exists());
+    sandbox.ok("scale t --replicas 1");
+    sandbox.ok("delete t --purge");
+    sandbox.assert_nothing_left();
+}
+
+#[test]
+fn a_program_is_executed_and_a_log_goes_on_when_somebody_has_removed_their_files() {
+    let sandbox = Sandbox::new();
+    let script = "until [ -e \"$TMPDIR/go\" ]; do sleep 0.1; done; echo gone on; exec sleep 600";
+    sandbox.ok(&format!("create t --isolation none -- sh -c '{script}'"));
+    let pet = sandbox.file("pets/default/t-0");
+    for folder in ["logs", "run"] {
+        let _ = fs::remove_dir_all(pet.join(folder));
+    }
+    sandbox.ok("exec t-0 -- echo executed").says("executed");
+    sandbox.open("go");
+    sandbox.until_says("logs t-0", "gone on");
+}
+
+#[test]
+fn a_pet_whose_record_is_damaged_is_not_called_a_leftover_to_kill() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create t -- sleep 600");
+    fs::write(sandbox.file("pets/default/t-0/pod.json"), "").unwrap();
+    sandbox.run("doctor").lacks("kill");
+}
