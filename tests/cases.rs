@@ -12,6 +12,8 @@ mod support;
 mod kubelet;
 #[path = "cases/told.rs"]
 mod told;
+#[path = "cases/volumes.rs"]
+mod volumes;
 
 use std::collections::BTreeSet;
 use std::env;
@@ -39,18 +41,19 @@ macro_rules! cases {
 cases! {
     "block-scalar-at-eof.sh": a_block_scalar_may_end_the_file = told::block_scalar;
     "bom-second-document.sh": a_later_document_may_begin_with_a_mark = told::byte_order_marks;
+    "claim-template-label.sh": a_label_of_a_claim_template_may_change = volumes::claim_label;
+    "configmap-change.sh": a_changed_map_reaches_its_pets = volumes::changed_map;
     "endpoints-by-hand.yaml": endpoints_by_hand_are_not_ignored_silently = told::endpoints_by_hand;
     "hostpath-untyped-missing.yaml": a_missing_host_path_is_made = told::missing_host_path;
     "https-probe.yaml": plain_http_is_not_ready_by_https = told::plain_http;
+    "hung-fuse-mount-hangs-create.sh": a_hung_mount_holds_up_no_create = kubelet::hung_create;
+    "hung-fuse-mount-hides-a-dead-pet.sh": a_hung_mount_hides_no_dead_pet = kubelet::hung_end;
     "json-stream.sh": json_objects_follow_each_other = told::json_stream;
     "logs-follow-completed-pod.yaml": a_followed_log_ends_with_its_pod = told::completed_pod;
     "logs-follow-repeats-at-end.sh": a_followed_log_is_printed_once = told::rotated_log;
-    "no-dns-after-supervisor-was-restarted.sh": a_new_supervisor_serves_names = kubelet::no_dns;
-    "hung-fuse-mount-hangs-create.sh": a_hung_mount_holds_up_no_create = kubelet::hung_create;
-    "hung-fuse-mount-hides-a-dead-pet.sh": a_hung_mount_hides_no_dead_pet = kubelet::hung_end;
     "missing-tmpdir-takes-isolation-away.sh": isolation_needs_no_tmpdir = kubelet::missing_tmpdir;
     "network-process-stays-after-thread-limit.sh": a_network_of_no_pet_ends = kubelet::thread_limit;
-    "watch-limit-ends-with-bare-words.sh": without_a_watch_petset_looks_now_and_then = kubelet::no_watch;
+    "no-dns-after-supervisor-was-restarted.sh": a_new_supervisor_serves_names = kubelet::no_dns;
     "orphans-hold-stop.yaml": children_of_the_main_process_hold_no_stop = kubelet::orphans;
     "petset-program-removed.sh": pets_get_petset_though_its_file_is_gone = kubelet::removed_program;
     "poststart-said-not-started.yaml": a_hook_that_runs_is_named = told::post_start;
@@ -59,7 +62,11 @@ cases! {
     "redirect-network-path.yaml": a_path_with_a_host_is_another_host = told::other_host;
     "removed-empty-wanted-folder-deafens-supervisor.sh": folders_that_were_removed_are_watched_anew = kubelet::empty_folders;
     "removed-seen-ends-names-in-pets.sh": what_was_observed_is_made_again = kubelet::removed_seen;
+    "secret-default-mode.yaml": a_secret_has_the_mode_of_its_manifest = volumes::secret_mode;
+    "termination-message.sh": a_termination_message_is_shown = volumes::termination_message;
     "too-long-variable-is-not-named.sh": a_long_variable_is_named = told::long_variable;
+    "two-sets-one-claim.sh": a_claim_of_two_sets_stays_with_the_other = volumes::shared_claim;
+    "watch-limit-ends-with-bare-words.sh": without_a_watch_petset_looks_now_and_then = kubelet::no_watch;
     "wrong-container-named.yaml": the_container_that_halts_is_named = told::halting_container;
 }
 
@@ -83,14 +90,6 @@ const NOT_BUILT: &[(&str, &str)] = &[
         "options of petset's own come before those of the manifest",
     ),
     (
-        "claim-template-label.sh",
-        "labels of claim templates cannot be changed",
-    ),
-    (
-        "configmap-change.sh",
-        "a changed map does not reach running pets",
-    ),
-    (
         "exec-outlives-its-container.sh",
         "what exec started outlives its container",
     ),
@@ -109,10 +108,6 @@ const NOT_BUILT: &[(&str, &str)] = &[
         "root writes into the state directory of a user",
     ),
     (
-        "secret-default-mode.yaml",
-        "the mode of secret files loses its bits of others",
-    ),
-    (
         "shared-process-space.yaml",
         "containers of a pet share one process space",
     ),
@@ -127,14 +122,6 @@ const NOT_BUILT: &[(&str, &str)] = &[
     (
         "terminal-stays-raw-after-term.sh",
         "a signal leaves the terminal raw",
-    ),
-    (
-        "termination-message.sh",
-        "the termination message is not read",
-    ),
-    (
-        "two-sets-one-claim.sh",
-        "two sets with one claim do not know of each other",
     ),
 ];
 

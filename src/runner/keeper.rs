@@ -385,6 +385,7 @@ impl Keeper {
         }
         self.refresh();
         self.provide_launches();
+        self.show_view_again();
         self.queue.push_back(PodEvent::Reload);
         if self.pod.metadata.deletion_timestamp.is_some() {
             self.stop(None);

@@ -13,7 +13,7 @@ use super::signals::WatchedDir;
 use super::state::Supervisor;
 use crate::problem::Result;
 use crate::store::journal::Severity;
-use crate::store::{self, Sync};
+use crate::store::{self, RunnerRequest, Sync};
 
 impl Supervisor {
     /// Notes that a watched directory was removed, or something in a directory of what is observed.
@@ -95,7 +95,13 @@ impl Supervisor {
             return Ok(());
         }
         store::forget_view(&self.store)?;
-        store::refresh_view(&self.store).context("cannot make what pets may see")
+        store::refresh_view(&self.store).context("cannot make what pets may see")?;
+        for (key, _) in self.world.pets() {
+            // Pets still see what was removed. One that has no runner is shown it when it starts.
+            let files = self.store.layout().pet_of(&key);
+            let _ = store::ask_runner(&files, &RunnerRequest::Reload {});
+        }
+        Ok(())
     }
 
     /// Watches the directories of what is observed for their removal.

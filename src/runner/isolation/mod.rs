@@ -60,6 +60,7 @@ mod pod_sandbox;
 mod sandbox;
 mod step;
 mod trial;
+mod view;
 
 pub(crate) use attempt::attempt;
 pub(super) use builder::MountNamespace;

@@ -1,5 +1,6 @@
 //! The sandbox of a pod, made when the pod first needs it, and made again after it has died.
 
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
@@ -100,6 +101,18 @@ impl PodSandbox {
             return Ok(None);
         };
         sandbox.build_rootfs(launch, context).map(Some)
+    }
+
+    /// Shows a container, whose main process this is, the view of the state directory again, if its
+    /// own was removed.
+    pub(in crate::runner) fn show_view_again(
+        &self,
+        mounts: &MountNamespace,
+        pid: u32,
+        state: &Path,
+    ) -> io::Result<()> {
+        let sandbox = self.sandbox.as_ref();
+        sandbox.map_or(Ok(()), |it| it.show_view_again(mounts, pid, state))
     }
 
     /// Returns the namespaces that a process of a container enters; `None` without isolation.

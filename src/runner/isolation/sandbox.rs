@@ -17,6 +17,7 @@ use super::message::{WorkOutcome, link};
 use super::mountinfo::HostMounts;
 use super::network::Network;
 use super::plan::{RootfsSpec, plan};
+use super::view;
 use crate::problem::Problem;
 use crate::store::network::publish_moved_ports;
 use crate::store::{self, Launch, Mount};
@@ -171,6 +172,20 @@ impl Sandbox {
         let mut mounts = builder::build(self.init.as_fd(), self.kinds(), &steps)?;
         mounts.lacks.extend(host_mounts.lacks());
         Ok(mounts)
+    }
+
+    /// Shows a container the view of the state directory again, if its own was removed.
+    pub(super) fn show_view_again(
+        &self,
+        mounts: &MountNamespace,
+        pid: u32,
+        state: &Path,
+    ) -> io::Result<()> {
+        if !view::is_outdated(pid, state) {
+            return Ok(());
+        }
+        let user = self.ordinary.then(|| self.init.as_fd());
+        view::show_again(user, mounts.open()?.as_fd(), state)
     }
 
     /// Returns the namespaces that a process of a container enters.

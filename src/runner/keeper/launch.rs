@@ -111,6 +111,22 @@ impl Keeper {
         }
     }
 
+    /// Shows the containers the view of the state directory again, where somebody has removed it.
+    pub(super) fn show_view_again(&self) {
+        let state = self.layout.root();
+        for container in &self.containers {
+            let (Some(mounts), Some(launch)) = (&container.mounts, &container.launch) else {
+                continue;
+            };
+            let shown = self.isolation.show_view_again(mounts, launch.pid, state);
+            if let Err(error) = shown {
+                let name = &container.spec.name;
+                let lost = "names and peers cannot be looked up before it is restarted";
+                self.warn(vec![format!("container {name}: {lost}: {error}")]);
+            }
+        }
+    }
+
     pub(super) fn record_main(&mut self, name: String, pid: u32) {
         let process = ProcessId::of(pid).unwrap_or(ProcessId { pid, start: 0 });
         let pgid = pid;
