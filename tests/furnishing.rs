@@ -171,7 +171,7 @@ fn volumes_are_where_and_as_the_manifest_says() {
         {"name": "made", "mountPath": "/opt/made"}]);
     let container = json!({"volumeMounts": mounts});
     let created = sandbox.ok(&create(&sandbox, &[config(), db(&pod, &container)]));
-    created.says("mountPropagation").says("sizeLimit");
+    created.says("mountPropagation").says("emptyDir.medium");
     // That is acted on here, and is not warned of.
     created.lacks("readOnly");
     inside(

@@ -1,6 +1,7 @@
 //! `petset delete`
 
 mod kept;
+mod selected;
 
 use anyhow::Context;
 use clap::{Args as ClapArgs, ValueEnum};
@@ -16,11 +17,12 @@ use super::shared::preview::DryRunArgs;
 use super::shared::render;
 use super::shared::replace::{plan_replacement, replace_pet};
 use super::shared::resolve::{Resolved, resolve};
+use super::shared::selector;
 use super::shared::session::Session;
 use super::shared::volumes::{Removal, VolumeList, remove_volumes};
 use super::shared::waiting::{Goal, WaitArgs};
 use crate::model::kind::ObjectKind;
-use crate::model::{ORPHAN_FINALIZER, ObjectName, ObjectRef, PURGE_ANNOTATION};
+use crate::model::{ORPHAN_FINALIZER, ObjectName, ObjectRef, PURGE_ANNOTATION, Selector};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::Edit;
 
@@ -43,6 +45,15 @@ pub(crate) struct Args {
         value_name = "SET|PET"
     )]
     targets: Vec<NamedObject>,
+    /// Labels of the objects to delete, after a kind: pod -l app=web
+    #[arg(
+        short = 'l',
+        long,
+        value_name = "LABELS",
+        conflicts_with = "filename",
+        value_parser = selector::parse
+    )]
+    selector: Option<Selector>,
     #[command(flatten)]
     files: FileArgs,
     /// Also remove the volumes and their data
@@ -84,10 +95,10 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
         let message = "a grace period is for pets that stop, and with --cascade=orphan none does";
         return Err(Problem::invalid(message).into());
     }
-    let doomed = if args.files.filename.is_empty() {
-        Doomed::named(session, args)?
-    } else {
-        Doomed::of_files(session, args)?
+    let doomed = match &args.selector {
+        Some(selector) => Doomed::labelled(session, args, selector)?,
+        None if args.files.filename.is_empty() => Doomed::named(session, args)?,
+        None => Doomed::of_files(session, args)?,
     };
     if args.dry_run.is_on() {
         preview(session, &doomed, args)?;
@@ -184,6 +195,14 @@ impl Doomed {
             ObjectKind::Endpoints | ObjectKind::ControllerRevision | ObjectKind::Eviction => {}
         }
         Ok(())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.sets.is_empty()
+            && self.bare.is_empty()
+            && self.pets.is_empty()
+            && self.others.is_empty()
+            && self.claims.is_empty()
     }
 
     fn refuse_missing(&self, session: &Session) -> Result<()> {

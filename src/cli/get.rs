@@ -1,7 +1,6 @@
 //! `petset get`
 
 mod columns;
-mod selector;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -12,6 +11,7 @@ use serde::Serialize;
 
 use super::shared::events::EventArgs;
 use super::shared::render::{Columns, Document, Format, List};
+use super::shared::selector::{self, selects};
 use super::shared::session::Session;
 use super::shared::sort::Asked;
 use super::shared::watcher::Watcher;
@@ -138,7 +138,8 @@ impl<'a> View<'a> {
             }
         }
         if let Some(selector) = &self.args.selector {
-            found.items.retain(|item| selects(selector, item));
+            let fits = |item: &Object| selects(selector, item.metadata().labels.as_ref());
+            found.items.retain(fits);
         }
         if self.args.all_namespaces {
             // A named object may be in any of the namespaces.
@@ -410,9 +411,4 @@ impl<'a> View<'a> {
         }
         Ok(places)
     }
-}
-
-fn selects(selector: &Selector, item: &Object) -> bool {
-    let labels = item.metadata().labels.clone();
-    selector.matches(&labels.unwrap_or_default())
 }

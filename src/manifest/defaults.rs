@@ -16,6 +16,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Amount;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use crate::model::pod::NODE_NAME;
 use crate::model::quantity::Quantity;
 
 const FILE_MODE: i32 = 0o644;
@@ -72,6 +73,8 @@ pub(crate) fn default_claim(claim: &mut PersistentVolumeClaim) {
 pub(crate) fn default_pod(pod: &mut Pod) {
     let spec = pod.spec.get_or_insert_default();
     spec.enable_service_links.get_or_insert(true);
+    // What petset prints names the one node.
+    spec.node_name.take_if(|node| node == NODE_NAME);
     default_pod_spec(spec);
     for container in spec
         .init_containers

@@ -10,12 +10,12 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::pet::HOOK_ANNOTATION;
-use super::pod::controller_of;
-use super::{ISOLATION_ANNOTATION, Phase};
+use super::pod::{NODE_NAME, controller_of};
+use super::{ISOLATION_ANNOTATION, Phase, restart};
 
 pub use plan::plan_pod;
 
@@ -121,16 +121,15 @@ pub fn has_ended_for_good(pod: &Pod) -> bool {
     let status = pod.status.as_ref();
     let phase = Phase::of(status.and_then(|status| status.phase.as_deref()));
     let reason = status.and_then(|status| status.reason.as_deref());
-    let policy = pod
-        .spec
-        .as_ref()
-        .and_then(|it| it.restart_policy.as_deref());
-    match (phase, policy) {
-        (Phase::Pending | Phase::Running, _) => false,
-        (Phase::Succeeded | Phase::Failed, _) if reason == Some("DeadlineExceeded") => true,
-        (Phase::Succeeded | Phase::Failed, Some("Never")) => true,
-        (Phase::Succeeded, Some("OnFailure")) => true,
-        (Phase::Succeeded | Phase::Failed, _) => false,
+    match phase {
+        Phase::Pending | Phase::Running => false,
+        Phase::Succeeded | Phase::Failed => {
+            matches!(
+                reason,
+                Some("DeadlineExceeded" | "Evicted" | "PodOSNotSupported")
+            ) || pod.spec.as_ref().is_some_and(restart::runs_once)
+                || !restart::is_to_run_again(pod)
+        }
     }
 }
 
@@ -138,9 +137,18 @@ pub fn has_ended_for_good(pod: &Pod) -> bool {
 #[must_use]
 pub fn differs(want: &Pod, pet: &Pod) -> bool {
     let (asked, there) = (&want.metadata, &pet.metadata);
-    want.spec != pet.spec
+    want.spec != asked_of(pet)
         || words(asked.labels.as_ref()) != words(there.labels.as_ref())
         || notes(asked) != notes(there)
+}
+
+/// Returns the spec of a pet without the node that it was given.
+fn asked_of(pet: &Pod) -> Option<PodSpec> {
+    let mut spec = pet.spec.clone();
+    if let Some(spec) = &mut spec {
+        spec.node_name.take_if(|node| node == NODE_NAME);
+    }
+    spec
 }
 
 fn words(labels: Option<&BTreeMap<String, String>>) -> BTreeMap<&str, &str> {
@@ -162,6 +170,7 @@ fn notes(meta: &ObjectMeta) -> BTreeMap<&str, &str> {
 pub fn wanted_of(pet: &Pod) -> Pod {
     let mut pod = pet.clone();
     pod.status = None;
+    pod.spec = asked_of(pet);
     let meta = &mut pod.metadata;
     meta.owner_references = None;
     meta.generate_name = None;
@@ -190,5 +199,10 @@ pub fn refresh(pet: &mut Pod, want: &Pod) {
     annotations.extend(kept);
     pet.metadata.annotations = (!annotations.is_empty()).then_some(annotations);
     pet.metadata.labels.clone_from(&want.metadata.labels);
+    pet.metadata.generation = want.metadata.generation.or(pet.metadata.generation);
+    let node = pet.spec.take().and_then(|spec| spec.node_name);
     pet.spec.clone_from(&want.spec);
+    if let Some(spec) = &mut pet.spec {
+        spec.node_name = spec.node_name.take().or(node);
+    }
 }

@@ -5,6 +5,7 @@
 //! means here what it means in a cluster, where the host's and the image's are not known either.
 //! `HOSTNAME` is set and, for the same reason, not known.
 
+mod files;
 mod references;
 mod services;
 
@@ -12,7 +13,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Container, EnvFromSource, EnvVar, EnvVarSource, Pod, Secret, Service,
+    ConfigMap, Container, EnvFromSource, EnvVar, EnvVarSource, FileKeySelector, Pod, Secret,
+    Service,
 };
 
 use self::services::service_variables;
@@ -49,6 +51,8 @@ pub struct Sources {
     pub secrets: BTreeMap<String, Secret>,
     /// By name.
     pub services: BTreeMap<String, Service>,
+    /// Files of variables, by their volume and their path in it.
+    pub files: BTreeMap<(String, String), String>,
 }
 
 /// The variables that petset itself adds to an environment.
@@ -365,11 +369,36 @@ fn referred(
             None => unless(optional, || no_key(&key.key, "Secret", &key.name, pod)),
         };
     }
-    if source.file_key_ref.is_some() {
-        let fault = "fileKeyRef is not supported by petset".to_owned();
-        return Err(Problem::invalid(fault));
+    if let Some(file) = &source.file_key_ref {
+        return in_file(file, sources);
     }
     Ok(None)
+}
+
+/// Looks a variable up in a file that a container wrote (V28).
+fn in_file(from: &FileKeySelector, sources: &Sources) -> Result<Option<String>, Problem> {
+    let FileKeySelector {
+        key,
+        optional,
+        path,
+        volume_name,
+    } = from;
+    let optional = optional.unwrap_or(false);
+    let place = format!("{volume_name}/{path}");
+    let Some(text) = sources.files.get(&(volume_name.clone(), path.clone())) else {
+        let absent = || Problem::invalid(format!("couldn't parse env file: {place:?} not found"));
+        return unless(optional, absent);
+    };
+    let found = files::value_in(text, key);
+    let found = found.map_err(|fault| {
+        let why = fault.message;
+        Problem::invalid(format!("couldn't parse env file {place:?}: {why}"))
+    })?;
+    let absent = || {
+        let words = format!("environment variable key {key:?} not found in file {place:?}");
+        Problem::invalid(words)
+    };
+    found.map_or_else(|| unless(optional, absent), |value| Ok(Some(value)))
 }
 
 fn unless(optional: bool, fault: impl FnOnce() -> Problem) -> Result<Option<String>, Problem> {

@@ -30,8 +30,10 @@ mod pet;
 pub mod plan;
 pub(crate) mod pod;
 pub mod printer;
+mod qos;
 pub mod quantity;
 mod reconcile;
+pub(crate) mod restart;
 mod revision;
 pub mod rollout;
 mod set;
@@ -57,6 +59,7 @@ pub use pet::{
     HOOK_ANNOTATION, HookOutcome, INITIALIZED_ANNOTATION, POD_INDEX_LABEL, POD_NAME_LABEL, PetSeen,
     Phase, REVISION_LABEL, ScaleDownHook, pod_for, stopping,
 };
+pub use qos::qos_class;
 pub use reconcile::reconcile;
 pub use revision::{HASH_LABEL, hash_of, template_of};
 pub use set::{

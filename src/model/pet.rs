@@ -257,6 +257,7 @@ pub fn pod_for(
     Ok(Pod {
         metadata: ObjectMeta {
             generate_name: Some(format!("{set_name}-")),
+            generation: Some(1),
             name: Some(name),
             namespace: set.metadata.namespace.clone(),
             labels: Some(labels),

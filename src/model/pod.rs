@@ -1,9 +1,9 @@
 //! Facts about a pod: the set that controls it, and whether it is ready.
 
 use k8s_openapi::api::core::v1::{
-    ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodStatus,
+    ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodStatus, Volume,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 
 /// A container that was restarted so often in vain will not mend itself (31 s with the default
 /// back-off).
@@ -11,6 +11,8 @@ const HOPELESS_RESTARTS: i32 = 6;
 
 /// The reason of a run whose program could not even be started.
 pub(crate) const START_ERROR: &str = "StartError";
+/// The name of the one node: this machine.
+pub(crate) const NODE_NAME: &str = "localhost";
 
 /// Returns the owner that controls an object, if there is one.
 pub(crate) fn controller_of(meta: &ObjectMeta) -> Option<&OwnerReference> {
@@ -29,6 +31,30 @@ pub(crate) fn is_ready(pod: &Pod) -> bool {
     pod.status
         .as_ref()
         .is_some_and(|status| is_true(status, "Ready"))
+}
+
+/// Notes that a pod is to end: as every change of what is wanted, that is a generation of its own.
+pub(crate) fn mark_terminating(meta: &mut ObjectMeta, now: Time, grace: i64) {
+    meta.deletion_timestamp = Some(now);
+    meta.deletion_grace_period_seconds = Some(grace);
+    meta.generation = meta.generation.map(|generation| generation + 1);
+}
+
+/// Returns the claim that a volume of a pod is: one that it names, or the pod's own (V60).
+pub(crate) fn claim_of(pod: &str, volume: &Volume) -> Option<String> {
+    if volume.ephemeral.is_some() {
+        return Some(format!("{pod}-{}", volume.name));
+    }
+    let named = volume.persistent_volume_claim.as_ref();
+    named.map(|claim| claim.claim_name.clone())
+}
+
+/// Returns whether a volume of a pod is this claim.
+pub(crate) fn uses_claim(pod: &Pod, claim: &str) -> bool {
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
+    let mut volumes = volumes.into_iter().flatten();
+    volumes.any(|volume| claim_of(name, volume).is_some_and(|of| of == claim))
 }
 
 /// Returns the condition of this type, such as `Ready`.
@@ -52,7 +78,11 @@ pub(crate) fn is_hopeless(container: &ContainerStatus) -> bool {
         }
         Some("RunContainerError") => cannot_start(container),
         Some(
-            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "CreateContainerConfigError",
+            "ErrImagePull"
+            | "ErrImageNeverPull"
+            | "ImagePullBackOff"
+            | "InvalidImageName"
+            | "CreateContainerConfigError",
         ) => true,
         _ => false,
     }

@@ -88,7 +88,7 @@ impl Supplies {
         let layout = self.store.layout();
         let group = self.fs_group(pod).is_some();
         let made = volumes::prepare(layout, pod, &sources, self.capacity, group);
-        let mut made = made.map_err(|fault| fault.message)?;
+        let mut made = made?;
         made.mounted = self.full;
         self.give(pod, &made)?;
         made.show()?;
@@ -178,10 +178,11 @@ impl Supplies {
         let mut image = self.image_of(container)?;
         let (container, brought) = self.unpack(pod, container, &mut image)?;
         let container = &container;
-        let sources = match fresh {
+        let mut sources = match fresh {
             Some(sources) => sources,
             None => self.sources(pod).map_err(bad_config)?,
         };
+        sources.files = volumes.files_of(container).map_err(bad_config)?;
         let bad = bad_config;
         let message = self.message(pod, container);
         let mut mounts = volumes.variables(container).map_err(bad)?;
@@ -225,7 +226,12 @@ impl Supplies {
     pub(super) fn image_of(&self, container: &core::Container) -> Result<Image, Failure> {
         let name = container.image.as_deref().unwrap_or_default();
         let image = self.resolve(container);
+        let never = container.image_pull_policy.as_deref() == Some("Never");
         let image = image.map_err(|problem| match reference_fault(name) {
+            None if never => Failure::ImageNever(format!(
+                "Container image {name:?} is not present with pull policy of Never: {}",
+                problem.message
+            )),
             None => Failure::Image(problem.message),
             Some(_) => Failure::ImageName(problem.message),
         })?;

@@ -3,6 +3,7 @@
 //! Nothing in the loop can fail: an error of a container is an event about it.
 
 mod launch;
+mod limits;
 mod pod;
 mod process;
 mod publish;
@@ -23,6 +24,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 
+use limits::SizeLimits;
 use pod::{network_spec, read_pod};
 use process::Process;
 
@@ -91,6 +93,7 @@ pub(super) struct Keeper {
     written: Option<PodStatus>,
     /// When a write that failed is tried again.
     rewrite: Option<Duration>,
+    limits: SizeLimits,
     control: UnixDatagram,
     wake: PipeReader,
     waker: Arc<OwnedFd>,
@@ -152,6 +155,7 @@ impl Keeper {
             journal,
             isolation: PodSandbox::of(&pod),
             supplies: Supplies::new(store, namespace, is_full(&pod)),
+            limits: SizeLimits::of(&pod, &pet),
             layout,
             pet,
             pod,
@@ -298,7 +302,10 @@ impl Keeper {
         let sweep = killing.then(|| self.now().mono + SWEEP);
         let deadlines = self.processes.iter().filter_map(|it| it.deadline);
         let sleeps = self.sleeps.iter().map(|(at, _)| *at);
-        let own = sweep.into_iter().chain(self.rewrite);
+        let own = sweep
+            .into_iter()
+            .chain(self.rewrite)
+            .chain(self.limits.due());
         let all = deadlines.chain(sleeps).chain(own);
         all.chain(self.machine.deadline()).min()
     }
@@ -317,6 +324,9 @@ impl Keeper {
         for message in store::requests(&self.control) {
             self.obey(message);
         }
+        let now = self.now().mono;
+        let evicted = self.limits.exceeded(now).map(PodEvent::Evicted);
+        self.queue.extend(evicted);
         let answers: Vec<Completion> = self.answers.try_iter().collect();
         self.take_answers(answers);
         for container in &mut self.containers {
@@ -393,6 +403,9 @@ impl Keeper {
     }
 
     fn stop(&mut self, grace: Option<Duration>) {
+        if let Ok(pod) = read_pod(&self.pet) {
+            self.machine.observe(pod.metadata.generation);
+        }
         let spec = self.pod.spec.as_ref();
         let own = self.pod.metadata.deletion_grace_period_seconds;
         let own = own.or(spec.and_then(|spec| spec.termination_grace_period_seconds));
@@ -420,6 +433,7 @@ impl Keeper {
                 tree::signal_all(&doomed, Signal::KILL);
             }
         }
+        self.limits.look(now, &self.waker);
         let due = self.sleeps.extract_if(.., |(at, _)| *at <= now);
         let due: Vec<Completion> = due.map(|(_, answer)| answer).collect();
         self.take_answers(due);

@@ -65,6 +65,7 @@ impl<'a> Foresight<'a> {
             Err(
                 Failure::Image(fault)
                 | Failure::ImageName(fault)
+                | Failure::ImageNever(fault)
                 | Failure::Config(fault)
                 | Failure::Launch(fault),
             ) => return Some(fault),

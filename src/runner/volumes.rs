@@ -6,6 +6,7 @@
 //! old ones, and shown at once (V04).
 
 mod context;
+mod env_file;
 mod mounts;
 mod ownership;
 mod payload;
@@ -21,8 +22,9 @@ use k8s_openapi::api::core::v1::{HostPathVolumeSource, Pod, Volume};
 
 use crate::model::environment::Sources;
 use crate::model::fields::Capacity;
+use crate::model::pod::claim_of;
 use crate::model::{Namespace, ObjectName, label_fault};
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 use crate::store::{Layout, PetLayout, make_dir};
 
 use self::context::VolumeContext;
@@ -116,6 +118,9 @@ pub(crate) fn prepare(
     let spec = pod.spec.as_ref();
     let wanted = spec.and_then(|spec| spec.volumes.as_deref());
     for volume in wanted.unwrap_or_default() {
+        refuse_missing_claim(layout, &namespace, (name, volume))?;
+    }
+    for volume in wanted.unwrap_or_default() {
         let place = volumes.place(volume, &home);
         let place = place.map_err(|fault| setup_failed(&volume.name, fault))?;
         volumes.places.insert(volume.name.clone(), place);
@@ -133,9 +138,10 @@ impl PreparedVolumes {
                 "petset has no volumes of the kind {source}"
             )));
         }
-        if let Some(claim) = &volume.persistent_volume_claim {
-            let path = claim_directory(home, &claim.claim_name)?;
-            let read_only = claim.read_only.unwrap_or(false);
+        if let Some(claim) = claim_of(home.pod_name(), volume) {
+            let path = claim_directory(home, &claim)?;
+            let named = volume.persistent_volume_claim.as_ref();
+            let read_only = named.is_some_and(|claim| claim.read_only == Some(true));
             return Ok(VolumePath::kept(path, read_only));
         }
         if let Some(source) = &volume.host_path {
@@ -217,6 +223,22 @@ impl PreparedVolumes {
             shown.map_err(|error| format!("showing the files of a volume: {error}"))?;
         }
         Ok(())
+    }
+}
+
+/// Says, as a scheduler does, that a pod cannot be placed as long as a claim of it is missing.
+fn refuse_missing_claim(
+    layout: &Layout,
+    namespace: &Namespace,
+    (pod, volume): (&str, &Volume),
+) -> Result<(), Problem> {
+    let name = claim_of(pod, volume);
+    match name.filter(|name| !layout.volume(namespace, name).is_dir()) {
+        Some(name) => Err(Problem::new(
+            Kind::NotFound,
+            format!("persistentvolumeclaim {name:?} not found"),
+        )),
+        None => Ok(()),
     }
 }
 

@@ -10,6 +10,7 @@ use std::thread;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::closed::open_to_owner;
 use super::userns::{MEASURE, REMOVE, run_inside};
 use crate::sys::users::has_subordinates;
 
@@ -216,7 +217,11 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 
 /// Removes a directory and everything below it; a missing one is a success.
 pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
-    match succeed_if_absent(fs::remove_dir_all(path)) {
+    let mut removed = succeed_if_absent(fs::remove_dir_all(path));
+    if is_denied(&removed) && open_to_owner(path).is_ok() {
+        removed = succeed_if_absent(fs::remove_dir_all(path));
+    }
+    match removed {
         // A pet may have changed the owner of a file to one of this user's subordinate ids.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && has_subordinates() => {
             run_inside(None, REMOVE, path.as_os_str())
@@ -255,6 +260,11 @@ pub(crate) fn measure(path: &Path, closed: &mut bool) -> u64 {
     own + below
         .map(|entry| measure(&entry.path(), closed))
         .sum::<u64>()
+}
+
+fn is_denied(outcome: &io::Result<()>) -> bool {
+    let error = outcome.as_ref().err();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 fn succeed_if_absent(outcome: io::Result<()>) -> io::Result<()> {
@@ -341,5 +351,20 @@ mod tests {
         remove(&path).unwrap();
         remove_tree(&path).unwrap();
         assert!(names_in(&path).unwrap().is_empty());
+    }
+
+    #[test]
+    fn closed_directories_are_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().join("top");
+        for (name, mode) in [("cache/mod", 0o555), ("shut", 0o000)] {
+            let folder = top.join(name);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("file"), "x").unwrap();
+            fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        fs::set_permissions(top.join("cache"), fs::Permissions::from_mode(0o555)).unwrap();
+        remove_tree(&top).unwrap();
+        assert!(!top.exists());
     }
 }

@@ -41,6 +41,7 @@
 
 mod ability;
 mod addresses;
+mod closed;
 mod control;
 pub(crate) mod detours;
 mod directory;

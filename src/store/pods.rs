@@ -25,6 +25,7 @@ pub(crate) fn merge_status(pod: &mut Pod, seen: Option<PodStatus>) {
     seen.host_ip = own.host_ip.or(seen.host_ip);
     seen.pod_ip = own.pod_ip.or(seen.pod_ip);
     seen.pod_ips = own.pod_ips.or(seen.pod_ips);
+    seen.qos_class = own.qos_class.or(seen.qos_class);
     pod.status = Some(seen);
 }
 

@@ -12,6 +12,7 @@ use super::pets::{Runner, TrackedPet};
 use super::state::Supervisor;
 use crate::model::bare::{self, PodStep, reconcile_pod};
 use crate::model::kind::ObjectKind;
+use crate::model::pod::mark_terminating;
 use crate::model::printer::STOPPED;
 use crate::model::{Isolation, ObjectRef};
 use crate::problem::Result;
@@ -121,8 +122,8 @@ impl Supervisor {
         };
         let spec = pet.pod.spec.as_ref();
         let own = spec.and_then(|spec| spec.termination_grace_period_seconds);
-        pet.pod.metadata.deletion_timestamp = Some(Time(Timestamp::now()));
-        pet.pod.metadata.deletion_grace_period_seconds = Some(asked.or(own).unwrap_or(30));
+        let grace = asked.or(own).unwrap_or(30);
+        mark_terminating(&mut pet.pod.metadata, Time(Timestamp::now()), grace);
         pet.write(&layout, key)
             .with_context(|| format!("cannot write the pod {}", key.name))?;
         // Services stop sending new connections to it before it is told to stop.
@@ -136,9 +137,11 @@ impl Supervisor {
 
     /// Keeps a stopped pod with its logs, until the user deletes it or starts it again.
     fn rest_pod(&mut self, key: &ObjectRef) -> Result<()> {
+        let wanted = self.wanted_pod(key).and_then(|pod| pod.metadata.generation);
         self.change_pod(key, |pod| {
             pod.metadata.deletion_timestamp = None;
             pod.metadata.deletion_grace_period_seconds = None;
+            pod.metadata.generation = wanted.or(pod.metadata.generation);
         })?;
         self.note_end(key, |pod, status| {
             if !bare::has_ended_for_good(pod) {

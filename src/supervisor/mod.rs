@@ -12,6 +12,7 @@ mod bare_pods;
 mod claims;
 mod config;
 mod copied_state;
+mod ephemeral;
 mod events;
 mod grace;
 mod launch;

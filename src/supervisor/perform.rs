@@ -11,9 +11,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use super::log::log;
 use super::pets::TrackedPet;
 use super::state::Supervisor;
+use crate::model::pod::NODE_NAME;
 use crate::model::{
     EGRESS_ANNOTATION, Egress, ISOLATION_ANNOTATION, Isolation, ObjectRef, Ordinal, Set, Step,
-    pod_for,
+    pod_for, qos_class,
 };
 use crate::problem::Result;
 use crate::store::Ability;
@@ -163,6 +164,7 @@ impl Supervisor {
     ) -> Result<()> {
         self.isolate(&mut pod, asked);
         self.locate(&mut pod, key)?;
+        self.make_ephemeral_claims(&pod, key)?;
         self.provide_volumes(&pod, key)?;
         let mut pet = TrackedPet::new(pod);
         let written = pet.write(self.store.layout(), key);
@@ -207,7 +209,10 @@ impl Supervisor {
             .addresses
             .address_of(&key.namespace, key.name.as_str())?
             .to_string();
+        let spec = pod.spec.get_or_insert_default();
+        spec.node_name.get_or_insert_with(|| NODE_NAME.to_owned());
         pod.status = Some(PodStatus {
+            qos_class: Some(qos_class(spec).to_owned()),
             phase: Some("Pending".to_owned()),
             host_ip: Some("127.0.0.1".to_owned()),
             host_ips: Some(vec![HostIP {

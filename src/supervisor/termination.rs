@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::pets::TrackedPet;
 use super::state::Supervisor;
 use crate::model::kind::ObjectKind;
+use crate::model::pod::mark_terminating;
 use crate::model::{Deletion, ObjectName, ObjectRef, PURGE_ANNOTATION, Set};
 use crate::problem::Result;
 use crate::store;
@@ -35,8 +36,7 @@ impl Supervisor {
         let spec = pet.pod.spec.as_ref();
         let own = spec.and_then(|spec| spec.termination_grace_period_seconds);
         let grace = asked.or(own).unwrap_or(30);
-        pet.pod.metadata.deletion_timestamp = Some(Time(now));
-        pet.pod.metadata.deletion_grace_period_seconds = Some(grace);
+        mark_terminating(&mut pet.pod.metadata, Time(now), grace);
         pet.write(&layout, &pet_key)
             .with_context(|| format!("cannot write the pod {name}"))?;
         // Services stop sending new connections to it before it is told to stop.

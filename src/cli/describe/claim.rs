@@ -1,12 +1,13 @@
 //! The description of a claim.
 
 use k8s_openapi::api::core::v1::{
-    PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeClaimStatus, Pod,
+    PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeClaimStatus,
 };
 
 use crate::cli::shared::pages::Page;
 use crate::cli::shared::session::Session;
 use crate::cli::shared::words::{joined, or_none};
+use crate::model::pod::uses_claim;
 use crate::model::{Namespace, ObjectName};
 use crate::problem::Result;
 
@@ -60,15 +61,6 @@ fn write_size(
 
 fn users(session: &Session, namespace: &Namespace, claim: &str) -> Result<String> {
     let pets = session.pets(namespace)?;
-    let using = pets.iter().filter(|pod| uses(pod, claim));
+    let using = pets.iter().filter(|pod| uses_claim(pod, claim));
     Ok(joined(using.filter_map(|pod| pod.metadata.name.as_deref())))
-}
-
-fn uses(pod: &Pod, claim: &str) -> bool {
-    let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
-    let mut volumes = volumes.into_iter().flatten();
-    volumes.any(|volume| {
-        let wanted = volume.persistent_volume_claim.as_ref();
-        wanted.is_some_and(|wanted| wanted.claim_name == claim)
-    })
 }

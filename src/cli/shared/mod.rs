@@ -28,6 +28,7 @@ pub(super) mod render;
 pub(super) mod replace;
 pub(super) mod resolve;
 pub(super) mod rollout_notes;
+pub(super) mod selector;
 pub(super) mod session;
 pub(super) mod sort;
 pub(super) mod startable;

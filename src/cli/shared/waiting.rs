@@ -47,6 +47,16 @@ pub(crate) struct WaitArgs {
     /// Return at once; the work goes on in the background
     #[arg(long)]
     no_wait: bool,
+    /// As kubectl has it: --wait=false is --no-wait
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide = true
+    )]
+    wait: Option<bool>,
     /// How long to wait; the work goes on in the background afterwards
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
     timeout: Duration,
@@ -55,7 +65,7 @@ pub(crate) struct WaitArgs {
 impl Session {
     /// Waits until all goals are reached, unless the user asked not to.
     pub(crate) fn wait(&self, goals: &[Goal], args: &WaitArgs) -> Result<()> {
-        if args.no_wait {
+        if args.no_wait || args.wait == Some(false) {
             return Ok(());
         }
         if self.store.is_stopped() && goals.iter().any(Goal::needs_pets) {

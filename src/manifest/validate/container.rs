@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, EnvFromSource, EnvVar, EnvVarSource, ObjectFieldSelector, PodSpec,
-    ResourceFieldSelector,
+    Container, ContainerPort, ContainerRestartRule, EnvFromSource, EnvVar, EnvVarSource,
+    ObjectFieldSelector, PodSpec, ResourceFieldSelector,
 };
 
 use super::super::fault::Faults;
@@ -17,6 +17,7 @@ use super::one_of;
 use super::probe::{lifecycle, probes};
 use super::resources::resources;
 use crate::model::quantity::Quantity;
+use crate::model::restart::RESTART_ALL;
 
 /// Checks the main containers.
 pub(super) fn containers(
@@ -99,6 +100,29 @@ fn restart_policy(faults: &mut Faults, path: &str, container: &Container) {
         }
         None | Some("Always" | "Never" | "OnFailure") => {}
         Some(other) => faults.unsupported(&at, other, &["Always", "Never", "OnFailure"]),
+    }
+    for (index, rule) in rules.into_iter().flatten().enumerate() {
+        restart_rule(faults, &format!("{path}.restartPolicyRules[{index}]"), rule);
+    }
+}
+
+fn restart_rule(faults: &mut Faults, path: &str, rule: &ContainerRestartRule) {
+    let actions = ["Restart", RESTART_ALL];
+    one_of(
+        faults,
+        &format!("{path}.action"),
+        Some(&rule.action),
+        &actions,
+    );
+    let Some(codes) = &rule.exit_codes else {
+        return faults.required(&format!("{path}.exitCodes"), "must be specified");
+    };
+    let at = format!("{path}.exitCodes.operator");
+    one_of(faults, &at, Some(&codes.operator), &["In", "NotIn"]);
+    let at = format!("{path}.exitCodes.values");
+    let values = codes.values.as_deref().unwrap_or_default();
+    if values.is_empty() || values.len() > 255 {
+        faults.invalid(&at, values.len(), "must have between 1 and 255 values");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::Container;
+use k8s_openapi::api::core::v1::{Container, VolumeMount};
 
 use super::super::fault::Faults;
 use super::names::KnownVolumes;
@@ -47,7 +47,38 @@ pub(super) fn volume_mounts(
             if !modes.contains(&propagation) {
                 faults.unsupported(&format!("{list}.mountPropagation"), propagation, &modes);
             }
+            if propagation == "Bidirectional" && !is_privileged(container) {
+                let detail =
+                    "Bidirectional mount propagation is available only to privileged containers";
+                faults.forbidden(&format!("{list}.mountPropagation"), detail);
+            }
         }
+        recursive_read_only(faults, &format!("{path}.recursiveReadOnly"), mount);
+    }
+}
+
+fn is_privileged(container: &Container) -> bool {
+    let context = container.security_context.as_ref();
+    context.is_some_and(|context| context.privileged == Some(true))
+}
+
+fn recursive_read_only(faults: &mut Faults, at: &str, mount: &VolumeMount) {
+    let Some(asked) = mount.recursive_read_only.as_deref() else {
+        return;
+    };
+    match asked {
+        "Disabled" => {}
+        "Enabled" | "IfPossible" => {
+            if mount.read_only != Some(true) {
+                faults.forbidden(at, "may only be specified when readOnly is true");
+            }
+            let propagation = mount.mount_propagation.as_deref().unwrap_or("None");
+            if propagation != "None" {
+                let detail = "may only be specified when mountPropagation is None or not specified";
+                faults.forbidden(at, detail);
+            }
+        }
+        other => faults.unsupported(at, other, &["Disabled", "Enabled", "IfPossible"]),
     }
 }
 

@@ -23,6 +23,12 @@ pub(crate) fn validate_pod(pod: &Pod) -> Faults {
         let detail = "must be between 1 and 2147483647, inclusive";
         faults.invalid("spec.activeDeadlineSeconds", seconds, detail);
     }
+    // There are no objects of that kind.
+    let class = spec.runtime_class_name.as_deref().unwrap_or_default();
+    if !class.is_empty() {
+        let detail = format!("pod rejected: RuntimeClass {class:?} not found");
+        faults.forbidden("spec.runtimeClassName", &detail);
+    }
     faults
 }
 
@@ -51,6 +57,38 @@ pub(super) fn pod_spec(faults: &mut Faults, path: &str, spec: &PodSpec) {
         }
     }
     host_aliases(faults, path, spec);
+    host_name(faults, path, spec);
+    let context = spec.security_context.as_ref();
+    let policy = context.and_then(|context| context.fs_group_change_policy.as_deref());
+    if let Some(policy) = policy.filter(|it| !matches!(*it, "Always" | "OnRootMismatch")) {
+        let at = format!("{path}.securityContext.fsGroupChangePolicy");
+        faults.unsupported(&at, policy, &["Always", "OnRootMismatch"]);
+    }
+    let os = spec.os.as_ref().map(|os| os.name.as_str());
+    if let Some(os) = os.filter(|os| !matches!(*os, "linux" | "windows")) {
+        faults.unsupported(&format!("{path}.os.name"), os, &["linux", "windows"]);
+    }
+}
+
+/// Checks the name that a pod has inside, whatever its own name is.
+fn host_name(faults: &mut Faults, path: &str, spec: &PodSpec) {
+    let Some(name) = spec.hostname_override.as_deref() else {
+        return;
+    };
+    let at = format!("{path}.hostnameOverride");
+    note(faults, &at, name, subdomain(name));
+    if name.len() > 64 {
+        faults.invalid_text(&at, name, "must be no more than 64 characters");
+    }
+    for (field, given) in [
+        ("setHostnameAsFQDN", spec.set_hostname_as_fqdn),
+        ("hostNetwork", spec.host_network),
+    ] {
+        if given == Some(true) {
+            let detail = format!("may not be specified when {field} is true");
+            faults.forbidden(&at, &detail);
+        }
+    }
 }
 
 fn dns_config(faults: &mut Faults, path: &str, spec: &PodSpec) {

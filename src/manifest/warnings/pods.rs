@@ -17,6 +17,7 @@ use crate::manifest::remark::{Remark, Remarks};
 use crate::manifest::validate::volume_sources;
 use crate::model::MAX_SET_NAME;
 use crate::model::environment::LONGEST_WORD;
+use crate::model::pod::NODE_NAME;
 
 /// Remarks on a set.
 pub(in super::super) fn of_set(set: &StatefulSet, remarks: &mut Remarks) {
@@ -132,7 +133,10 @@ fn pod(ignored: &mut Ignored<'_>, spec: &PodSpec) {
     } = spec;
     for (field, given) in [
         ("affinity", affinity.is_some()),
-        ("nodeName", node_name.is_some()),
+        (
+            "nodeName",
+            node_name.as_ref().is_some_and(|name| name != NODE_NAME),
+        ),
         ("nodeSelector", node_selector.is_some()),
         ("preemptionPolicy", preemption_policy.is_some()),
         ("priority", priority.is_some()),
@@ -185,7 +189,7 @@ fn container(ignored: &mut Ignored<'_>, path: &str, container: &Container) {
     let Container {
         args,
         command,
-        env,
+        env: _,
         env_from: _,
         image: _,
         image_pull_policy: _,
@@ -227,14 +231,6 @@ fn container(ignored: &mut Ignored<'_>, path: &str, container: &Container) {
     let named = |path: &str| words.clone().any(|word| word.contains(path));
     let message = message.is_some_and(|path| path != "/dev/termination-log" || named(path));
     ignored.note(&at("terminationMessagePath"), NO_MESSAGE, message);
-    for (index, variable) in env.iter().flatten().enumerate() {
-        let source = variable.value_from.as_ref();
-        let given = source.is_some_and(|source| source.file_key_ref.is_some());
-        let reason =
-            Cause::always("petset has no such variables: a pet that has one does not start");
-        let path = at(&format!("env[{index}].valueFrom.fileKeyRef"));
-        ignored.note(&path, reason, given);
-    }
     let own = Cause::always("ignored: a pet has an address and ports of its own");
     for (index, port) in ports.iter().flatten().enumerate() {
         let given = port.host_port.is_some_and(|number| number != 0);
@@ -283,17 +279,12 @@ fn mount(ignored: &mut Ignored<'_>, path: &str, mount: &VolumeMount) {
         mount_propagation,
         name: _,
         read_only,
-        recursive_read_only,
+        recursive_read_only: _,
         sub_path: _,
         sub_path_expr: _,
     } = mount;
     let at = |field: &str| format!("{path}.{field}");
     ignored.note(&at("readOnly"), ISOLATED, *read_only == Some(true));
-    ignored.note(
-        &at("recursiveReadOnly"),
-        ISOLATED,
-        recursive_read_only.is_some(),
-    );
     ignored.note(
         &at("mountPropagation"),
         NO_CONTAINERS,
@@ -346,8 +337,6 @@ fn volume(ignored: &mut Ignored<'_>, path: &str, volume: &Volume) {
         }
     }
     let empty = volume.empty_dir.as_ref();
-    let sized = empty.is_some_and(|empty| empty.size_limit.is_some());
-    ignored.note(&format!("{path}.emptyDir.sizeLimit"), NO_LIMITS, sized);
     let medium = empty.and_then(|empty| empty.medium.as_deref());
     let in_memory = medium.is_some_and(|medium| !medium.is_empty());
     ignored.note(

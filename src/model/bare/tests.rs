@@ -172,3 +172,15 @@ fn a_new_image_or_label_reaches_the_pet_but_no_other_isolation() {
     let notes = there.metadata.annotations.unwrap();
     assert_eq!(notes[super::ISOLATION_ANNOTATION], "full");
 }
+
+#[test]
+fn i25_a_container_that_never_runs_again_ends_a_pod_that_restarts_always() {
+    let mut pod = pet("1", "failed");
+    let spec = pod.spec.as_mut().unwrap();
+    spec.containers[0].restart_policy = Some("Never".to_owned());
+    let ended = json!([{"name": "c", "image": "one", "imageID": "", "ready": false,
+        "restartCount": 0, "state": {"terminated": {"exitCode": 1}}}]);
+    let status = pod.status.as_mut().unwrap();
+    status.container_statuses = serde_json::from_value(ended).unwrap();
+    assert!(has_ended_for_good(&pod));
+}

@@ -11,6 +11,7 @@ use super::probe::{Probe, ProbeKind};
 use super::run::{Ended, Run, start_error};
 use crate::model::BackOff;
 use crate::model::pod::is_start_error;
+use crate::model::restart::{Again, RestartRules};
 
 /// The role of a container in its pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,10 @@ pub(super) enum Wait {
         message: String,
     },
     ImageName {
+        message: String,
+    },
+    /// An image that is missing and never to be pulled.
+    ImageNever {
         message: String,
     },
     Config {
@@ -55,24 +60,6 @@ pub(super) enum State {
     Ended(Ended),
 }
 
-/// Whether a container that ended runs again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Restart {
-    Always,
-    OnFailure,
-    Never,
-}
-
-impl Restart {
-    fn of(word: &str) -> Self {
-        match word {
-            "Never" => Self::Never,
-            "OnFailure" => Self::OnFailure,
-            _ => Self::Always,
-        }
-    }
-}
-
 #[derive(Debug)]
 pub(super) struct Container {
     pub(super) name: String,
@@ -88,9 +75,9 @@ pub(super) struct Container {
     pub(super) failures: u32,
     /// Counts the runs of this machine.
     pub(super) runs: u32,
-    policy: Restart,
-    rules: Vec<core::ContainerRestartRule>,
+    pub(super) rules: RestartRules,
     probes: Vec<Probe>,
+    mounts: Vec<core::VolumeMountStatus>,
     /// Whether any run came before: the next start is a restart.
     ran: bool,
     last_pid: Option<u32>,
@@ -98,11 +85,9 @@ pub(super) struct Container {
 
 impl Container {
     pub(super) fn new(spec: &core::Container, role: ContainerRole, policy: &str) -> Self {
-        let own = spec.restart_policy.as_deref();
-        let policy = match (role, Restart::of(own.unwrap_or(policy))) {
-            (ContainerRole::Sidecar, _) => Restart::Always,
-            (ContainerRole::Init, Restart::Always) => Restart::OnFailure,
-            (ContainerRole::Init | ContainerRole::App, policy) => policy,
+        let rules = match role {
+            ContainerRole::Init => RestartRules::of_init(spec, policy),
+            ContainerRole::Sidecar | ContainerRole::App => RestartRules::of(spec, policy),
         };
         let hooks = spec.lifecycle.as_ref();
         let probe = |kind, spec: &Option<core::Probe>| spec.as_ref().map(|it| Probe::of(kind, it));
@@ -124,19 +109,30 @@ impl Container {
             restarts: 0,
             failures: 0,
             runs: 0,
-            policy,
-            rules: spec.restart_policy_rules.clone().unwrap_or_default(),
+            rules,
             probes: [startup, liveness, readiness]
                 .into_iter()
                 .flatten()
                 .collect(),
+            mounts: spec.volume_mounts.iter().flatten().map(mounted).collect(),
             ran: false,
             last_pid: None,
         }
     }
 
-    /// Takes up the status that an earlier runner left; `over` if the pod had ended by then.
-    pub(super) fn resume(&mut self, status: &core::ContainerStatus, over: bool, now: Now) {
+    /// Returns its mounts, once it has been begun.
+    pub(super) fn shown_mounts(&self) -> Option<Vec<core::VolumeMountStatus>> {
+        (self.has_run() && !self.mounts.is_empty()).then(|| self.mounts.clone())
+    }
+
+    /// Takes up the status that an earlier runner left; `over` if the pod had ended by then, `once`
+    /// if it is one that is lost as a whole.
+    pub(super) fn resume(
+        &mut self,
+        status: &core::ContainerStatus,
+        (over, once): (bool, bool),
+        now: Now,
+    ) {
         self.restarts = status.restart_count;
         self.last = status
             .last_state
@@ -155,7 +151,7 @@ impl Container {
         let ended = state.terminated.or(lost);
         self.ran = ended.is_some() || self.last.is_some();
         match ended {
-            Some(state) if over || self.is_done_with(&state) => {
+            Some(state) if over || (!once && self.is_done_with(&state)) => {
                 self.state = State::Ended(Ended::before(state, now.mono));
             }
             Some(state) => self.last = Some(state),
@@ -166,7 +162,7 @@ impl Container {
     /// Returns whether a main container that ended like this, before its runner died, is not to
     /// run again when the others do (I56).
     fn is_done_with(&self, end: &core::ContainerStateTerminated) -> bool {
-        self.role == ContainerRole::App && self.policy == Restart::OnFailure && end.exit_code == 0
+        self.role == ContainerRole::App && self.rules.after(end.exit_code, false) == Again::Nothing
     }
 
     /// Returns whether any run came before, of this runner or an earlier one.
@@ -285,6 +281,9 @@ impl Container {
             Failure::ImageName(_) => Wait::ImageName {
                 message: self.failure_words(failure),
             },
+            Failure::ImageNever(message) => Wait::ImageNever {
+                message: message.clone(),
+            },
             Failure::Config(message) => Wait::Config {
                 message: message.clone(),
             },
@@ -308,6 +307,7 @@ impl Container {
                 "Failed to apply default image tag \"{}\": {message}",
                 self.image
             ),
+            Failure::ImageNever(message) => message.clone(),
             Failure::Config(message) | Failure::Launch(message) => format!("Error: {message}"),
         }
     }
@@ -322,15 +322,11 @@ impl Container {
         if let State::Running(run) = &self.state {
             self.last_pid = Some(run.pid);
         }
-        if stopping || !(ended.asked || self.runs_again(&ended)) {
+        if stopping || !(ended.asked || self.again_after(&ended) != Again::Nothing) {
             self.state = State::Ended(ended);
             return None;
         }
-        if ended.asked || ended.ran > back_off.cap * 2 {
-            self.failures = 0; // it ran so long that earlier failures are forgotten
-        }
-        let delay = back_off.delay(self.failures);
-        self.failures += u32::from(!ended.asked);
+        let delay = self.pause_after(&ended, back_off);
         self.state = State::Waiting {
             why: Wait::CrashLoop { delay },
             since: ended.at,
@@ -364,16 +360,33 @@ impl Container {
         }
     }
 
-    fn runs_again(&self, ended: &Ended) -> bool {
-        let code = ended.state.exit_code;
-        if code != 0 && self.rules.iter().any(|rule| applies(rule, code)) {
-            return true;
+    /// Counts a failure, unless the end was asked for, and returns the pause after it.
+    pub(super) fn pause_after(&mut self, ended: &Ended, back_off: BackOff) -> Duration {
+        if ended.asked || ended.ran > back_off.cap * 2 {
+            self.failures = 0; // it ran so long that earlier failures are forgotten
         }
-        match self.policy {
-            Restart::Always => true,
-            Restart::OnFailure => !ended.succeeded() || ended.unwell,
-            Restart::Never => false,
+        let delay = back_off.delay(self.failures);
+        self.failures += u32::from(!ended.asked);
+        delay
+    }
+
+    pub(super) fn again_after(&self, ended: &Ended) -> Again {
+        self.rules.after(ended.state.exit_code, ended.unwell)
+    }
+
+    /// Gives it another run from the start of the pod, whatever its own policy.
+    pub(super) fn begin_anew(&mut self, since: Duration, until: Duration) {
+        if self.has_run() {
+            let words = "The container is removed because RestartAllContainers in place";
+            self.last = Some(core::ContainerStateTerminated {
+                exit_code: 137,
+                reason: Some("RestartingAllContainers".to_owned()),
+                message: Some(words.to_owned()),
+                ..Default::default()
+            });
         }
+        let why = Wait::Turn;
+        self.state = State::Waiting { why, since, until };
     }
 
     /// Returns why the last run could not begin, if it could not.
@@ -392,7 +405,9 @@ impl Container {
         let turns = match why {
             Wait::Image { .. } => true,
             Wait::CrashLoop { .. } => self.start_fault().is_some(),
-            Wait::Turn | Wait::ImageName { .. } | Wait::Config { .. } => false,
+            Wait::Turn | Wait::ImageName { .. } | Wait::ImageNever { .. } | Wait::Config { .. } => {
+                false
+            }
         };
         if turns && turn > now { turn } else { *until }
     }
@@ -451,16 +466,25 @@ impl Container {
     }
 }
 
+/// Describes a mount; what is read-only is so with all that lies below it.
+fn mounted(mount: &core::VolumeMount) -> core::VolumeMountStatus {
+    let read_only = mount.read_only.filter(|read_only| *read_only);
+    let asked = mount.recursive_read_only.as_deref().unwrap_or("Disabled");
+    let recursive = if asked == "Disabled" {
+        asked
+    } else {
+        "Enabled"
+    };
+    core::VolumeMountStatus {
+        mount_path: mount.mount_path.clone(),
+        name: mount.name.clone(),
+        read_only,
+        recursive_read_only: read_only.map(|_| recursive.to_owned()),
+        ..Default::default()
+    }
+}
+
 /// The instant between a failed pull and the next try at which it is called a back-off.
 pub(super) fn halfway(since: Duration, until: Duration) -> Duration {
     since + until.saturating_sub(since) / 2
-}
-
-/// Returns whether a container's own rule asks for a restart after this exit code (I25).
-fn applies(rule: &core::ContainerRestartRule, code: i32) -> bool {
-    let Some(codes) = rule.exit_codes.as_ref() else {
-        return false;
-    };
-    let listed = codes.values.iter().flatten().any(|&value| value == code);
-    rule.action == "Restart" && listed == (codes.operator == "In")
 }

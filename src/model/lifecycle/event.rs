@@ -47,6 +47,8 @@ pub enum Failure {
     Image(String),
     /// Its image's name is none: `InvalidImageName`.
     ImageName(String),
+    /// Its image is missing, and its pull policy is Never: `ErrImageNeverPull`.
+    ImageNever(String),
     /// Its environment cannot be made: `CreateContainerConfigError`.
     Config(String),
     /// Its process cannot be made: exit code 128, `StartError`.
@@ -114,6 +116,8 @@ pub enum PodEvent {
     Restart(ContainerIndex),
     /// Something that is waited for may have changed: try again now.
     Reload,
+    /// The pod uses more than it may, and this says of what: it is to end (V61).
+    Evicted(String),
     /// The pod has changed as far as a pod may: images, deadlines.
     Redefined(Box<PodSpec>),
 }

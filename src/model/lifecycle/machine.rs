@@ -9,7 +9,8 @@ use super::clock::{Now, earlier, seconds};
 use super::container::{Container, ContainerRole, State};
 use super::event::{Action, ContainerIndex, PodEvent, Report};
 use super::run::{PodStop, Run};
-use crate::model::BackOff;
+use crate::model::pod::is_true;
+use crate::model::{BackOff, restart};
 
 /// The machine of one pod.
 #[derive(Debug)]
@@ -27,7 +28,12 @@ pub struct PodMachine {
     /// Why the volumes could not be put in place, the last time that was tried.
     pub(super) unmounted: Option<String>,
     pub(super) stop: Option<PodStop>,
+    /// How many seconds the pod may be active.
+    pub(super) allowed: Option<i64>,
     pub(super) active_until: Option<Duration>,
+    pub(super) placing: Placing,
+    /// The pod in events: `default/web-0`.
+    pub(super) path: String,
     pub(super) finished: bool,
     /// When the machine next wants a tick.
     pub(super) wake: Option<Duration>,
@@ -35,8 +41,23 @@ pub struct PodMachine {
     pub(super) actions: Vec<Action>,
     pub(super) status: PodStatus,
     pub(super) readiness_gates: bool,
-    /// Whether its containers run once (`restartPolicy: Never`).
+    /// Whether none of its containers ever runs a second time.
     pub(super) once: bool,
+    /// The restart of all containers that is under way: the pause before it.
+    pub(super) anew: Option<Duration>,
+    /// Whether the init containers were done before all containers were restarted.
+    pub(super) was_initialized: bool,
+}
+
+/// Whether the pod has its place on the one node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Placing {
+    Unknown,
+    /// A claim of it is missing.
+    Unschedulable(String),
+    Placed,
+    /// It is for another kind of machine.
+    Rejected,
 }
 
 /// Whether the pod's volumes are in place.
@@ -57,6 +78,7 @@ impl PodMachine {
     #[must_use]
     pub fn new(pod: &Pod, previous: Option<&PodStatus>, back_off: BackOff, now: Now) -> Self {
         let spec = pod.spec.clone().unwrap_or_default();
+        let runs_once = restart::runs_once(&spec);
         let policy = spec
             .restart_policy
             .as_deref()
@@ -88,18 +110,26 @@ impl PodMachine {
             },
             unmounted: None,
             stop: None,
+            allowed: spec.active_deadline_seconds,
             active_until: None,
+            placing: Placing::Unknown,
+            path: path(pod),
             finished: false,
             wake: None,
             now,
             actions: Vec::new(),
             status: pod.status.clone().unwrap_or_default(),
             readiness_gates: spec.readiness_gates.is_some_and(|gates| !gates.is_empty()),
-            once: policy == "Never",
+            once: runs_once,
+            anew: None,
+            was_initialized: false,
         };
+        pet.observe(pod.metadata.generation);
         pet.resume(previous);
-        let allowed = spec.active_deadline_seconds;
-        pet.active_until = allowed.map(|allowed| pet.active_until(allowed));
+        pet.active_until = pet.allowed.map(|allowed| pet.active_until(allowed));
+        if spec.os.is_some_and(|os| os.name == "windows") {
+            pet.reject();
+        }
         if pod.metadata.deletion_timestamp.is_some() {
             pet.stop = Some(PodStop::at(now.mono));
         }
@@ -120,11 +150,15 @@ impl PodMachine {
         for container in &mut self.containers {
             let status = statuses.iter().find(|it| it.name == container.name);
             if let Some(status) = status {
-                container.resume(status, over, self.now);
+                container.resume(status, (over, self.once), self.now);
             }
         }
         self.status.start_time.clone_from(&previous.start_time);
         self.status.conditions.clone_from(&previous.conditions);
+        let placed = is_true(previous, "PodScheduled");
+        if placed {
+            self.placing = Placing::Placed;
+        }
         let apps = &self.containers[self.inits..];
         if over || apps.iter().all(Container::has_ended) {
             self.skip_inits();
@@ -173,6 +207,21 @@ impl PodMachine {
         self.stop = Some(PodStop::at(now.mono));
     }
 
+    /// Ends a pod that is not for this machine, as the kubelet does that does not admit it.
+    fn reject(&mut self) {
+        let words = "Failed to admit pod as the OS field doesn't match node OS";
+        self.report(true, OS_REASON, words.to_owned());
+        self.status.reason = Some(OS_REASON.to_owned());
+        self.status.message = Some(format!("Pod was rejected: {words}"));
+        self.placing = Placing::Rejected;
+        self.stop = Some(PodStop::at(self.now.mono));
+    }
+
+    /// Takes note of the generation of the pod that is known from now on.
+    pub fn observe(&mut self, generation: Option<i64>) {
+        self.status.observed_generation = generation;
+    }
+
     /// Counts the init containers that are done by an earlier runner's word.
     fn skip_inits(&mut self) {
         let (inits, _) = self.containers.split_at(self.inits);
@@ -207,7 +256,7 @@ impl PodMachine {
         if let Some(deadline) = self.active_until.filter(|_| self.stop.is_none()) {
             self.check_deadline(deadline);
         }
-        if self.stop.is_none() && self.volumes_ready() {
+        if self.stop.is_none() && self.volumes_ready() && self.is_anew() {
             self.advance_inits();
             self.advance_apps();
             if self.is_over() {
@@ -338,6 +387,15 @@ impl PodMachine {
     pub(super) fn wake_at(&mut self, at: Duration) {
         self.wake = earlier(self.wake, Some(at));
     }
+}
+
+/// The reason of a pod that is for another operating system.
+const OS_REASON: &str = "PodOSNotSupported";
+
+fn path(pod: &Pod) -> String {
+    let meta = &pod.metadata;
+    let namespace = meta.namespace.as_deref().unwrap_or("default");
+    format!("{namespace}/{}", meta.name.as_deref().unwrap_or_default())
 }
 
 fn title(pod: &Pod) -> String {

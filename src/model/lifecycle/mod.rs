@@ -44,6 +44,8 @@
 //! | stopping: kill | `Ended` | its end noted | `Kill`, for the rest of its tree |
 //! | end noted | `Gone`, and it runs again | waiting, with back-off | `Report` |
 //! | end noted | `Gone`, and it does not | ended | |
+//! | end noted | `Gone`, and a rule restarts all | ended; those that run: killed | `Kill` each |
+//! | all ended after that | any | waiting, with back-off, from the first init container on | |
 //! | ended | `Restart` while the pod does not stop | waiting, due now | |
 //!
 //! The volumes come first: `Prepare` is asked for, and after `Prepared` with an error again after
@@ -51,6 +53,7 @@
 //! good, or when all main containers have ended. Once it stops and nothing runs or starts, the
 //! machine says `Finish`, and no event changes it any more.
 
+mod anew;
 mod clock;
 mod container;
 mod event;

@@ -1,18 +1,24 @@
 //! The change that each event makes to a pod machine, before it decides what to do next.
 
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::PodSpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::clock::seconds;
 use super::container::{State, Wait};
 use super::event::{
     Action, ContainerIndex, Exit, Failure, HookKind, HookSuccess, PodEvent, Report,
 };
-use super::machine::{PodMachine, VolumeState};
+use super::machine::{Placing, PodMachine, VolumeState};
 use super::probe::{ProbeKind, ProbeOutcome};
 use super::run::{Ended, Run};
+use crate::model::pod::NODE_NAME;
+use crate::model::restart::Again;
+
+/// How long the containers of an evicted pod may take to end.
+const EVICTION_GRACE: Duration = Duration::from_secs(1);
 
 impl PodMachine {
     pub(super) fn note(&mut self, event: PodEvent) {
@@ -41,7 +47,17 @@ impl PodMachine {
             PodEvent::Stop { grace } => self.note_stop(grace),
             PodEvent::Restart(place) => self.restart(place),
             PodEvent::Reload => self.retry_now(),
+            PodEvent::Evicted(why) => self.evict(why),
             PodEvent::Redefined(spec) => self.redefine(&spec),
+        }
+    }
+
+    fn evict(&mut self, why: String) {
+        if self.stop.is_none() {
+            self.status.reason = Some("Evicted".to_owned());
+            self.status.message = Some(why.clone());
+            self.report(true, "Evicted", why);
+            self.note_stop(EVICTION_GRACE);
         }
     }
 
@@ -50,20 +66,47 @@ impl PodMachine {
             VolumeState::Missing { failures, .. } => failures,
             VolumeState::Asked | VolumeState::Ready => 0,
         };
-        self.unmounted = outcome
-            .as_ref()
-            .err()
-            .map(|problem| problem.message.clone());
+        self.unmounted = None;
         self.volumes = match outcome {
-            Ok(()) => VolumeState::Ready,
+            Ok(()) => {
+                self.note_scheduled();
+                VolumeState::Ready
+            }
             Err(problem) => {
-                self.report(true, "FailedMount", problem.message);
+                self.note_unprepared(problem);
                 VolumeState::Missing {
                     failures: failures + 1,
                     again: self.now.mono + self.back_off.retry_delay(failures),
                 }
             }
         };
+    }
+
+    /// A pod whose claim is missing has no place yet, unless it had one before.
+    fn note_unprepared(&mut self, problem: Problem) {
+        if problem.kind == Kind::NotFound && self.placing != Placing::Placed {
+            let words = format!("0/1 nodes are available: {}. not found", problem.message);
+            self.report(true, "FailedScheduling", words.clone());
+            self.placing = Placing::Unschedulable(words);
+        } else {
+            self.note_scheduled();
+            self.report(true, "FailedMount", problem.message.clone());
+            self.unmounted = Some(problem.message);
+        }
+    }
+
+    fn note_scheduled(&mut self) {
+        if self.placing == Placing::Placed {
+            return;
+        }
+        if self.placing != Placing::Unknown {
+            // It was not active while it waited for its claim.
+            self.status.start_time = Some(Time(self.now.wall));
+            self.active_until = self.allowed.map(|allowed| self.active_until(allowed));
+        }
+        self.placing = Placing::Placed;
+        let words = format!("Successfully assigned {} to {NODE_NAME}", self.path);
+        self.report(false, "Scheduled", words);
     }
 
     pub(super) fn note_started(&mut self, place: ContainerIndex, pid: u32) {
@@ -102,6 +145,10 @@ impl PodMachine {
                 self.report(true, "InspectFailed", message);
                 self.report(true, "Failed", "Error: InvalidImageName".to_owned());
             }
+            Failure::ImageNever(_) => {
+                self.report(true, "ErrImageNeverPull", message);
+                self.report(true, "Failed", "Error: ErrImageNeverPull".to_owned());
+            }
         }
     }
 
@@ -134,8 +181,12 @@ impl PodMachine {
     /// Decides what becomes of a container whose run is over.
     pub(super) fn conclude(&mut self, place: ContainerIndex, ended: Ended) {
         let now = self.now;
-        let (back_off, stopping) = (self.back_off, self.stop.is_some());
+        let ends = self.stop.is_some() || self.anew.is_some();
+        let (back_off, stopping) = (self.back_off, ends);
         let container = &mut self.containers[place.0];
+        if !stopping && !ended.asked && container.again_after(&ended) == Again::All {
+            return self.restart_all(place, ended);
+        }
         let delay = container.conclude(ended, stopping, back_off);
         if let Some(delay) = delay.filter(|delay| !delay.is_zero()) {
             let words = format!(
@@ -260,9 +311,8 @@ impl PodMachine {
         if let Some(grace) = spec.termination_grace_period_seconds {
             self.grace = seconds(grace);
         }
-        self.active_until = spec
-            .active_deadline_seconds
-            .map(|allowed| self.active_until(allowed));
+        self.allowed = spec.active_deadline_seconds;
+        self.active_until = self.allowed.map(|allowed| self.active_until(allowed));
         let inits = spec.init_containers.iter().flatten();
         for (index, given) in inits.chain(&spec.containers).enumerate() {
             let Some(container) = self.containers.get_mut(index) else {
@@ -299,9 +349,10 @@ impl PodMachine {
         for container in &mut self.containers {
             if let State::Waiting { why, until, .. } = &mut container.state {
                 match why {
-                    Wait::Image { .. } | Wait::ImageName { .. } | Wait::Config { .. } => {
-                        *until = now;
-                    }
+                    Wait::Image { .. }
+                    | Wait::ImageName { .. }
+                    | Wait::ImageNever { .. }
+                    | Wait::Config { .. } => *until = now,
                     Wait::Turn | Wait::CrashLoop { .. } => {}
                 }
             }

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::container::{Container, ContainerRole, State, Wait, halfway};
-use super::machine::PodMachine;
+use super::machine::{Placing, PodMachine, VolumeState};
 use super::run::container_id;
 use crate::model::printer::{post_start_message, probe_condition};
 
@@ -21,8 +21,26 @@ impl PodMachine {
         self.status.container_statuses = Some(apps);
         let phase = self.phase();
         self.status.phase = Some(phase.to_owned());
-        let conditions = self.conditions(phase);
-        self.status.conditions = Some(conditions);
+        self.status.conditions = match &self.placing {
+            Placing::Unknown | Placing::Placed => Some(self.conditions(phase)),
+            Placing::Unschedulable(why) => Some(vec![self.unscheduled(why.clone())]),
+            Placing::Rejected => None,
+        };
+        if !matches!(self.placing, Placing::Unknown | Placing::Placed) {
+            self.status.init_container_statuses = None;
+            self.status.container_statuses = None;
+        }
+        if let Placing::Unschedulable(_) = self.placing {
+            self.status.start_time = None;
+        }
+    }
+
+    fn unscheduled(&self, why: String) -> core::PodCondition {
+        let doubt = Doubt {
+            reason: "Unschedulable",
+            message: Some(why),
+        };
+        self.condition("PodScheduled", Truth::of(Some(doubt)))
     }
 
     fn container_status(&self, container: &Container) -> core::ContainerStatus {
@@ -35,6 +53,7 @@ impl PodMachine {
             started: Some(container.is_started()),
             restart_count: container.restarts,
             state: Some(self.container_state(container)),
+            volume_mounts: container.shown_mounts(),
             last_state: last.map(|last| core::ContainerState {
                 terminated: Some(last),
                 ..Default::default()
@@ -73,8 +92,7 @@ impl PodMachine {
         since: Duration,
         until: Duration,
     ) -> core::ContainerStateWaiting {
-        let initializing = container.role == ContainerRole::App && self.inits > 0;
-        let turn = if initializing {
+        let turn = if self.inits > 0 {
             "PodInitializing"
         } else {
             "ContainerCreating"
@@ -86,6 +104,7 @@ impl PodMachine {
             Wait::Image { message } if self.now.mono < halfway(since, until) => {
                 ("ErrImagePull", Some(message.clone()))
             }
+            Wait::ImageNever { message } => ("ErrImageNeverPull", Some(message.clone())),
             Wait::Image { message } => {
                 let words = format!("Back-off pulling image \"{}\": {message}", container.image);
                 ("ImagePullBackOff", Some(words))
@@ -150,12 +169,18 @@ impl PodMachine {
             _ => containers_ready.clone(),
         };
         let condition = |kind, doubt| self.condition(kind, doubt);
+        let furnished = self.volumes == VolumeState::Ready && !self.finished;
         let mut conditions = vec![
-            condition("PodScheduled", Truth::of(None)),
+            condition("PodReadyToStartContainers", Truth::bare(furnished)),
             condition("Initialized", initialized),
-            condition("ContainersReady", Truth::of(containers_ready)),
             condition("Ready", Truth::of(ready)),
+            condition("ContainersReady", Truth::of(containers_ready)),
+            condition("PodScheduled", Truth::of(None)),
         ];
+        if self.containers.iter().any(|it| it.rules.may_restart_all()) {
+            let truth = self.all_restarting(phase);
+            conditions.push(self.condition("AllContainersRestarting", truth));
+        }
         let probed = self.containers.iter();
         conditions.extend(probed.filter_map(|container| {
             let fault = container.probe_fault()?;
@@ -169,6 +194,22 @@ impl PodMachine {
         conditions
     }
 
+    fn all_restarting(&self, phase: &str) -> Truth {
+        let doubt = |reason, message: &str| Doubt {
+            reason,
+            message: Some(message.to_owned()).filter(|message| !message.is_empty()),
+        };
+        let words = "container exited with restart policy rule";
+        Truth {
+            holds: self.anew.is_some(),
+            doubt: match (self.anew, phase) {
+                (Some(_), _) => Some(doubt("RestartAllContainersStarted", words)),
+                (None, "Failed") => Some(doubt("PodFailed", "")),
+                (None, _) => None,
+            },
+        }
+    }
+
     fn initialized(&self, phase: &str) -> Truth {
         let (inits, _) = self.containers.split_at(self.inits);
         if phase == "Succeeded" {
@@ -179,6 +220,9 @@ impl PodMachine {
                     message: None,
                 }),
             };
+        }
+        if self.was_initialized {
+            return Truth::of(None);
         }
         let incomplete = inits.iter().skip(self.turn);
         let names: Vec<_> = incomplete.map(|it| it.name.as_str()).collect();
@@ -232,6 +276,7 @@ impl PodMachine {
             last_transition_time: same.or(Some(Time(self.now.wall))),
             reason,
             message,
+            observed_generation: self.status.observed_generation,
             ..Default::default()
         }
     }
@@ -250,6 +295,10 @@ struct Truth {
 }
 
 impl Truth {
+    fn bare(holds: bool) -> Self {
+        Self { holds, doubt: None }
+    }
+
     fn of(doubt: Option<Doubt>) -> Self {
         Self {
             holds: doubt.is_none(),

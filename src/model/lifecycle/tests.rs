@@ -255,7 +255,7 @@ fn i01_i40_i41_init_containers_run_one_by_one_and_then_the_main_ones() {
     assert_eq!(story.started("init1"), "");
     assert_eq!(story.phase(), "Pending");
     assert_eq!(story.word("app"), "PodInitializing");
-    assert_eq!(story.word("init2"), "ContainerCreating");
+    assert_eq!(story.word("init2"), "PodInitializing");
     assert_eq!(
         story.condition("Initialized"),
         "False ContainersNotInitialized containers with incomplete status: [init1 init2]"

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
 use super::{
     InitStep, is_running, is_sidecar, ready_counts, reason_of, terminated, unfinished_init, waiting,
 };
-use crate::model::pod::{is_hopeless, is_start_error, is_true};
+use crate::model::pod::{condition, is_hopeless, is_start_error, is_true};
 
 /// The longest words of a probe that a sentence holds.
 const LONG: usize = 200;
@@ -112,6 +112,10 @@ pub fn why_not_ready(pod: &Pod) -> Option<String> {
     }
     if let Some(phase @ ("Succeeded" | "Failed")) = status.phase.as_deref() {
         return Some(why_ended(phase, status));
+    }
+    let unplaced = condition(status, "PodScheduled").filter(|placed| placed.status == "False");
+    if let Some(why) = unplaced.and_then(|placed| placed.message.clone()) {
+        return Some(format!("it is not scheduled: {why}"));
     }
     if let Some(step) = unfinished_init(pod).filter(|_| !is_true(status, "Initialized")) {
         return Some(why_initializing(pod, &step));
@@ -243,7 +247,7 @@ fn why_waiting(container: &ContainerStatus, waiting: &ContainerStateWaiting) -> 
     match reason_of(waiting) {
         Some("CrashLoopBackOff") => WaitCause::Named(backing_off(container, message)),
         Some("RunContainerError") => WaitCause::Named(first_line.to_owned()),
-        Some("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName") => {
+        Some("ErrImagePull" | "ErrImageNeverPull" | "ImagePullBackOff" | "InvalidImageName") => {
             WaitCause::Cause(image_fault(&container.image, first_line))
         }
         None | Some("PodInitializing" | "ContainerCreating") => {

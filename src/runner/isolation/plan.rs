@@ -90,8 +90,7 @@ pub(super) fn plan(spec: &RootfsSpec<'_>) -> Result<Vec<MountStep>, Problem> {
     plan.cover_others();
     plan.show_needed();
     plan.mount_volumes()?;
-    let cwd = plan.resolve(spec.cwd);
-    plan.make_dir(&cwd);
+    plan.make_cwd();
     Ok(plan.steps())
 }
 
@@ -249,6 +248,22 @@ impl<'a> RootfsPlan<'a> {
             false => empty_file(inside(path)),
         });
         self.top.push(bind(path, path, true));
+    }
+
+    /// Makes the working directory, as a container runtime does: in a volume too.
+    fn make_cwd(&mut self) {
+        let cwd = self.resolve(self.spec.cwd);
+        let mounts = self.spec.mounts.iter();
+        let points = mounts.map(|mount| self.resolve(Path::new(&mount.mount_path)));
+        let around = points.filter(|point| cwd.starts_with(point));
+        let Some(volume) = around.max_by_key(|point| point.components().count()) else {
+            return self.make_dir(&cwd);
+        };
+        let mut missing: Vec<&Path> = cwd.ancestors().collect();
+        missing.retain(|path| path.starts_with(&volume) && **path != *volume);
+        let dirs = missing.into_iter().rev();
+        self.top
+            .extend(dirs.map(|dir| plain_dir(inside(dir), 0o755)));
     }
 
     fn mount_volumes(&mut self) -> Result<(), Problem> {

@@ -11,6 +11,7 @@ use super::{Completion, Keeper, pod_context};
 use crate::model::lifecycle::{
     ContainerIndex, Failure, HookKind, HookSuccess, PodEvent, ProbeKind, ProbeOutcome,
 };
+use crate::model::restart::runs_once;
 use crate::problem::Problem;
 use crate::runner::container::Prepared;
 use crate::runner::hooks::{self, HookAction};
@@ -26,6 +27,7 @@ impl Keeper {
     /// Takes over a changed pod.
     pub(super) fn redefine(&mut self, pod: Pod) {
         self.pod = pod;
+        self.machine.observe(self.pod.metadata.generation);
         let spec = self.pod.spec.clone().unwrap_or_default();
         let fresh = super::containers(&self.pod);
         for (container, fresh) in self.containers.iter_mut().zip(fresh) {
@@ -303,8 +305,7 @@ impl Keeper {
 /// die now, its successor must not start it a second time.
 fn record_begin(pod: &Pod, pet: &PetLayout, record: &mut RunnerRecord) {
     let spec = pod.spec.as_ref();
-    let once = spec.and_then(|spec| spec.restart_policy.as_deref()) == Some("Never");
-    if once && !record.begun {
+    if spec.is_some_and(runs_once) && !record.begun {
         record.begun = true;
         // It is written again together with the container that was started.
         let _ = record.write(pet);

@@ -17,3 +17,9 @@ pub(super) struct VolumeContext<'a> {
     /// Whether the files that petset writes are given to a group afterwards.
     pub(super) grouped: bool,
 }
+
+impl VolumeContext<'_> {
+    pub(super) fn pod_name(&self) -> &str {
+        self.pod.metadata.name.as_deref().unwrap_or_default()
+    }
+}

@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{Container, VolumeMount};
+use rustix::fs::Mode;
+use rustix::process::umask;
 
 use super::{PreparedVolumes, VolumeKind, VolumePath};
 use crate::model::expansion::expand_strictly;
@@ -223,13 +225,14 @@ fn as_variable(text: &str) -> String {
 fn make_sub_path(aim: &ResolvedMount<'_>, warnings: &mut Vec<String>) -> Result<(), Problem> {
     let shown = |error: io::Error| format!("{}: {error}", aim.target.display());
     let base = fs::canonicalize(&aim.place.path).map_err(shown)?;
+    let mode = fs::metadata(&base).map_err(shown)?.permissions().mode() & 0o777;
     let mut made = base.clone();
     for part in Path::new(&aim.sub_path).components() {
         made.push(part);
         match fs::canonicalize(&made) {
             Ok(real) => made = real,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make_plain_directory(&made).map_err(shown)?;
+                make_like_volume(&made, mode).map_err(shown)?;
                 warn_of_made_file(aim, warnings);
             }
             Err(error) => return Err(shown(error).into()),
@@ -244,8 +247,13 @@ fn make_sub_path(aim: &ResolvedMount<'_>, warnings: &mut Vec<String>) -> Result<
     Ok(())
 }
 
-fn make_plain_directory(path: &Path) -> io::Result<()> {
-    DirBuilder::new().mode(0o755).create(path)
+/// Makes a directory with the mode of its volume, whose group it has where that is set (V06).
+fn make_like_volume(path: &Path, mode: u32) -> io::Result<()> {
+    // A change of the mode afterwards would lose the bit that keeps the group.
+    let before = umask(Mode::empty());
+    let made = DirBuilder::new().mode(mode).create(path);
+    umask(before);
+    made
 }
 
 fn warn_of_made_file(aim: &ResolvedMount<'_>, warnings: &mut Vec<String>) {

@@ -172,10 +172,6 @@ fn v03_what_is_missing_is_named_in_the_kubelets_words() {
             "\"../n\" must be a relative path without '..'",
         ),
         (
-            json!({"persistentVolumeClaim": {"claimName": "data-web-0"}}),
-            "persistentvolumeclaim \"data-web-0\" not found",
-        ),
-        (
             json!({"nfs": {"server": "s", "path": "/"}}),
             "petset has no volumes of the kind nfs",
         ),
@@ -185,6 +181,9 @@ fn v03_what_is_missing_is_named_in_the_kubelets_words() {
         let error = sandbox.prepare(json!([volume])).unwrap_err();
         assert_eq!(error, set_up_failed("v", fault));
     }
+    let claim = json!([{"name": "v", "persistentVolumeClaim": {"claimName": "data-web-0"}}]);
+    let unplaced = "persistentvolumeclaim \"data-web-0\" not found";
+    assert_eq!(sandbox.prepare(claim).unwrap_err(), unplaced);
     let optional =
         json!({"name": "v", "configMap": {"name": "conf", "items": item, "optional": true}});
     assert!(sandbox.prepare(json!([optional])).is_ok());

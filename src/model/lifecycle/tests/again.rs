@@ -126,3 +126,47 @@ fn a_new_image_restarts_the_container_whatever_its_policy() {
         "y"
     );
 }
+
+#[test]
+fn i25_a_rule_restarts_all_containers_from_the_first_init_container_on() {
+    let rule = json!({"action": "RestartAllContainers",
+        "exitCodes": {"operator": "In", "values": [42]}});
+    let spec = json!({"restartPolicy": "Never",
+        "initContainers": [{"name": "init", "image": "x"}],
+        "containers": [
+            {"name": "c", "image": "x", "restartPolicy": "Never", "restartPolicyRules": [rule]},
+            {"name": "d", "image": "x"}]});
+    let (mut story, _) = Story::of(spec);
+    assert_eq!(story.condition("AllContainersRestarting"), "False");
+    let begin = |story: &mut Story| {
+        story.started("init");
+        assert_eq!(story.ends("init", 0), "start c");
+        assert_eq!(story.started("c"), "start d");
+        story.started("d");
+    };
+    begin(&mut story);
+    assert_eq!(story.ends("c", 42), "kill d");
+    assert_eq!(
+        story.condition("AllContainersRestarting"),
+        "True RestartAllContainersStarted container exited with restart policy rule"
+    );
+    assert_eq!(story.exits("d", Exit::Signal(9)), "start init");
+    assert_eq!(story.condition("Initialized"), "True");
+    assert_eq!(story.phase(), "Pending");
+    begin(&mut story);
+    assert_eq!(
+        (story.phase(), story.word("d").as_str()),
+        ("Running", "running")
+    );
+    for name in ["init", "c", "d"] {
+        let shown = story.shown(name);
+        assert_eq!((shown.restarts, shown.last), (1, Some(137)), "{name}");
+    }
+    story.ends("c", 42);
+    story.exits("d", Exit::Signal(9));
+    assert_eq!(
+        story.wakes(),
+        (1000, "start init".to_owned()),
+        "not in a busy loop"
+    );
+}

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::pod::is_hopeless;
+use crate::problem::Kind;
 
 #[test]
 fn a_missing_image_alternates_between_its_two_reasons() {
@@ -94,13 +95,66 @@ fn missing_volumes_are_tried_again_before_anything_starts() {
     );
     let failed = PodEvent::Prepared(Err(Problem::failed("no claim")));
     let said = pet.next(failed, at(Duration::ZERO));
-    assert!(matches!(&said[..], [Action::Report(report)] if report.reason == "FailedMount"));
+    assert_eq!(reasons(&said), ["Scheduled", "FailedMount"]);
     let again = pet.deadline().unwrap();
     assert_eq!(again, Duration::from_secs(1));
     assert_eq!(waiting_message(&pet).as_deref(), Some("no claim"));
     assert_eq!(pet.next(PodEvent::Tick, at(again)), [Action::Prepare]);
     pet.next(PodEvent::Prepared(Ok(())), at(again));
     assert_eq!(waiting_message(&pet), None);
+}
+
+/// The reasons of the events that were told.
+fn reasons(said: &[Action]) -> Vec<&str> {
+    let reason = |action| {
+        if let &Action::Report(Report { reason, .. }) = action {
+            return reason;
+        }
+        ""
+    };
+    said.iter().map(reason).collect()
+}
+
+#[test]
+fn a_pod_whose_claim_is_missing_is_not_scheduled() {
+    let pod = pod(&one("Always"));
+    let begin = at(Duration::ZERO);
+    let mut pet = PodMachine::new(&pod, None, BackOff::default(), begin);
+    pet.next(PodEvent::Tick, begin);
+    let missing = || {
+        let words = "persistentvolumeclaim \"store\" not found";
+        PodEvent::Prepared(Err(Problem::new(Kind::NotFound, words)))
+    };
+    assert_eq!(reasons(&pet.next(missing(), begin)), ["FailedScheduling"]);
+    let status = pet.status();
+    let conditions = status.conditions.as_ref().unwrap();
+    assert_eq!(conditions.len(), 1);
+    assert_eq!(conditions[0].reason.as_deref(), Some("Unschedulable"));
+    assert!(status.start_time.is_none() && status.container_statuses.is_none());
+    let again = at(pet.deadline().unwrap());
+    pet.next(PodEvent::Tick, again);
+    let said = pet.next(PodEvent::Prepared(Ok(())), again);
+    assert_eq!(reasons(&said), ["Scheduled", ""], "and it starts");
+    assert!(pet.status().start_time.is_some());
+    // One that had its place keeps it.
+    let before = pet.status().clone();
+    let mut next = PodMachine::new(&pod, Some(&before), BackOff::default(), again);
+    next.next(PodEvent::Tick, again);
+    assert_eq!(reasons(&next.next(missing(), again)), ["FailedMount"]);
+}
+
+#[test]
+fn v61_an_evicted_pod_has_failed() {
+    let (mut story, _) = Story::of(one("Always"));
+    story.started("app");
+    assert_eq!(
+        story.tell(PodEvent::Evicted("too much".to_owned())),
+        "term app"
+    );
+    assert_eq!(story.exits("app", Exit::Signal(15)), "finish");
+    let status = story.pet.status();
+    assert_eq!(status.phase.as_deref(), Some("Failed"));
+    assert_eq!(status.reason.as_deref(), Some("Evicted"));
 }
 
 /// What the first container's status says it waits for, beyond the reason.
@@ -123,4 +177,13 @@ fn i12_a_pod_may_have_a_deadline() {
         story.pet.status().reason.as_deref(),
         Some("DeadlineExceeded")
     );
+}
+
+#[test]
+fn an_image_that_is_never_pulled_keeps_its_reason() {
+    let (mut story, _) = Story::of(one("Always"));
+    story.fails_to_start("app", Failure::ImageNever("why".to_owned()));
+    assert_eq!(story.word("app"), "ErrImageNeverPull");
+    assert_eq!(story.shown("app").message, "why");
+    assert_eq!(story.wakes(), (1000, "start app".to_owned()));
 }

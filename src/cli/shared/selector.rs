@@ -1,12 +1,14 @@
 //! Label selectors as kubectl reads them: `app=web,tier!=cache,env in (a,b),!old`.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
 use crate::model::Selector;
 use crate::problem::Problem;
 
 /// Reads a selector.
-pub(super) fn parse(text: &str) -> Result<Selector, Problem> {
+pub(crate) fn parse(text: &str) -> Result<Selector, Problem> {
     let terms = split(text)
         .into_iter()
         .filter(|term| !term.trim().is_empty());
@@ -15,6 +17,11 @@ pub(super) fn parse(text: &str) -> Result<Selector, Problem> {
         match_expressions: Some(terms?),
         match_labels: None,
     })
+}
+
+/// Returns whether an object has the labels that a selector asks for.
+pub(crate) fn selects(selector: &Selector, labels: Option<&BTreeMap<String, String>>) -> bool {
+    selector.matches(&labels.cloned().unwrap_or_default())
 }
 
 /// Splits at commas that are not within parentheses.

@@ -1,0 +1,278 @@
+//! What a pod sees of its manifest, and what is shown of it, as a kubelet has it.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::Sandbox;
+
+/// Writes the manifest of a pod of this name and spec.
+fn pod(sandbox: &Sandbox, name: &str, spec: Value) -> String {
+    let meta = json!({"name": name, "labels": {"app": name}});
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec});
+    sandbox.manifest(&format!("{name}.yaml"), &pod.to_string())
+}
+
+/// A container that runs a script.
+fn container(script: &str, more: Value) -> Value {
+    let mut container =
+        json!({"name": "main", "image": "busybox", "command": ["sh", "-c", script]});
+    for (field, value) in more.as_object().unwrap() {
+        container[field] = value.clone();
+    }
+    container
+}
+
+/// The status and the reason of a condition.
+fn condition(pod: &Value, kind: &str) -> String {
+    let mut all = pod["status"]["conditions"].as_array().into_iter().flatten();
+    let found = all
+        .find(|it| it["type"] == kind)
+        .cloned()
+        .unwrap_or_default();
+    let word = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
+    format!("{} {}", word("status"), word("reason"))
+        .trim()
+        .to_owned()
+}
+
+#[test]
+fn a_container_that_never_runs_again_is_run_once_in_a_pod_that_restarts_always() {
+    let sandbox = Sandbox::new();
+    let once = container("echo ran; exit 3", json!({"restartPolicy": "Never"}));
+    let manifest = pod(&sandbox, "p", json!({"containers": [once]}));
+    sandbox.fails(5, &format!("create -f {manifest}"));
+    let shown = sandbox.pod("p");
+    assert_eq!(shown["status"]["phase"], "Failed");
+    let status = &shown["status"]["containerStatuses"][0];
+    assert_eq!(
+        (&status["restartCount"], &status["lastState"]),
+        (&json!(0), &Value::Null)
+    );
+    sandbox.assert_nothing_left_but_pets();
+    assert_eq!(sandbox.ok("logs p").out, "ran\n");
+}
+
+#[test]
+fn a_pod_whose_claim_is_missing_is_not_scheduled_until_it_is_there() {
+    let sandbox = Sandbox::new();
+    let mount = json!({"volumeMounts": [{"name": "v", "mountPath": "/v", "readOnly": true}]});
+    let spec = json!({"terminationGracePeriodSeconds": 1,
+        "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "store"}}],
+        "containers": [container("exec sleep 600", mount)]});
+    let manifest = pod(&sandbox, "p", spec);
+    sandbox.ok(&format!("create --no-wait -f {manifest}"));
+    let scheduled = || condition(&sandbox.pod("p"), "PodScheduled");
+    sandbox.until("it is not scheduled", || {
+        scheduled() == "False Unschedulable"
+    });
+    let waits = sandbox.pod("p")["status"].clone();
+    assert_eq!(
+        (&waits["startTime"], &waits["containerStatuses"]),
+        (&Value::Null, &Value::Null)
+    );
+    sandbox.until_says(
+        "describe pod p",
+        "persistentvolumeclaim \"store\" not found",
+    );
+    let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "store"}, "spec": {"accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Mi"}}}});
+    let claim = sandbox.manifest("claim.yaml", &claim.to_string());
+    sandbox.ok(&format!("create -f {claim}"));
+    sandbox.ok("wait pod/p --for condition=Ready");
+    let shown = sandbox.pod("p");
+    assert_eq!(condition(&shown, "PodScheduled"), "True");
+    let mounts = json!([{"mountPath": "/v", "name": "v", "readOnly": true,
+        "recursiveReadOnly": "Disabled"}]);
+    assert_eq!(
+        shown["status"]["containerStatuses"][0]["volumeMounts"],
+        mounts
+    );
+    sandbox.events_say(&["FailedScheduling", "Scheduled"]);
+}
+
+#[test]
+fn a_pod_shows_its_class_its_node_and_which_generation_its_conditions_are_of() {
+    let sandbox = Sandbox::new();
+    let limits = json!({"resources": {"limits": {"cpu": "10m", "memory": "20Mi"}}});
+    let spec = json!({"terminationGracePeriodSeconds": 60,
+        "containers": [container("trap '' TERM; while :; do sleep 0.1; done", limits)]});
+    let manifest = pod(&sandbox, "p", spec);
+    sandbox.ok(&format!("create -f {manifest}"));
+    let shown = sandbox.pod("p");
+    assert_eq!(shown["status"]["qosClass"], "Guaranteed");
+    assert_eq!(shown["spec"]["nodeName"], "localhost");
+    assert_eq!(condition(&shown, "PodReadyToStartContainers"), "True");
+    let generations = |pod: &Value| {
+        let conditions = pod["status"]["conditions"].as_array().cloned();
+        let observed = conditions.unwrap_or_default().into_iter();
+        let same = observed.map(|it| it["observedGeneration"].as_i64());
+        let mut all: Vec<_> = same.collect();
+        all.dedup();
+        (pod["metadata"]["generation"].as_i64(), all)
+    };
+    assert_eq!(generations(&shown), (Some(1), vec![Some(1)]));
+    // What is printed can be applied: the node is no change.
+    let printed = sandbox.manifest("printed.json", &shown.to_string());
+    assert_eq!(
+        sandbox.ok(&format!("apply -f {printed}")).out,
+        "pod/p unchanged\n"
+    );
+    sandbox.ok("delete pod/p --wait=false");
+    sandbox.until("the deletion is a generation", || {
+        generations(&sandbox.pod("p")) == (Some(2), vec![Some(2)])
+    });
+    sandbox.ok("delete pod/p --force");
+}
+
+#[test]
+fn a_made_sub_path_has_the_mode_of_its_volume_and_a_missing_working_directory_is_made() {
+    let sandbox = Sandbox::new();
+    let mounts = json!([{"name": "v", "mountPath": "/one", "subPath": "a/b"},
+        {"name": "v", "mountPath": "/all"}]);
+    let script = "echo here > f; stat -c %a ../../a/b; cat ../../in/side/f";
+    let works = container(
+        script,
+        json!({"workingDir": "/all/in/side", "volumeMounts": mounts}),
+    );
+    let spec = json!({"restartPolicy": "Never", "volumes": [{"name": "v", "emptyDir": {}}],
+        "containers": [works]});
+    let manifest = pod(&sandbox, "p", spec);
+    sandbox.ok(&format!("create -f {manifest}"));
+    sandbox.until_pet_is("p", "Completed");
+    assert_eq!(sandbox.ok("logs p").out, "777\nhere\n");
+}
+
+#[test]
+fn a_variable_comes_from_a_file_that_an_init_container_wrote() {
+    let sandbox = Sandbox::new();
+    let mut writes = container(
+        "printf \"# note\\nA='one word'\\n\" > conf/vars; ln -s /etc/passwd conf/away",
+        json!({"volumeMounts": [{"name": "v", "mountPath": "/conf"}]}),
+    );
+    writes["name"] = "init".into();
+    let from = |path: &str, key: &str, optional: bool| json!({"fileKeyRef": {"volumeName": "v", "path": path, "key": key, "optional": optional}});
+    let reads = |path: &str| {
+        let env = json!([{"name": "A", "valueFrom": from(path, "A", false)},
+            {"name": "B", "valueFrom": from(path, "B", true)}]);
+        json!({"restartPolicy": "Never", "terminationGracePeriodSeconds": 1,
+            "volumes": [{"name": "v", "emptyDir": {}}], "initContainers": [writes],
+            "containers": [container("echo \"$A|${B-none}\"", json!({"env": env}))]})
+    };
+    let manifest = pod(&sandbox, "p", reads("vars"));
+    sandbox.ok(&format!("create -f {manifest}"));
+    sandbox.until_pet_is("p", "Completed");
+    assert_eq!(sandbox.ok("logs p").out, "one word|none\n");
+    // A link out of the volume is not followed.
+    let manifest = pod(&sandbox, "q", reads("away"));
+    sandbox.ok(&format!("create --no-wait -f {manifest}"));
+    sandbox.until_pet_is("q", "CreateContainerConfigError");
+}
+
+#[test]
+fn pods_are_deleted_by_their_labels() {
+    let sandbox = Sandbox::new();
+    for name in ["p", "q"] {
+        let spec = json!({"terminationGracePeriodSeconds": 1,
+            "containers": [container("exec sleep 600", json!({}))]});
+        let manifest = pod(&sandbox, name, spec);
+        sandbox.ok(&format!("create -f {manifest}"));
+    }
+    let none = sandbox.ok("delete pod -l app=none");
+    assert_eq!(none.out, "No resources found\n");
+    assert_eq!(sandbox.ok("delete pods -l app=p").out, "pod/p deleted\n");
+    assert_eq!(sandbox.pets(), ["q"]);
+    sandbox.fails(2, "delete q -l app=q");
+    assert_eq!(sandbox.pets(), ["q"]);
+}
+
+#[test]
+fn a_pod_for_another_system_is_rejected_and_stays_so() {
+    let sandbox = Sandbox::new();
+    let spec = json!({"os": {"name": "windows"},
+        "containers": [container("echo ran", json!({}))]});
+    let manifest = pod(&sandbox, "p", spec);
+    sandbox.fails(5, &format!("create -f {manifest}"));
+    let status = sandbox.pod("p")["status"].clone();
+    assert_eq!(
+        (&status["phase"], &status["reason"]),
+        (&json!("Failed"), &json!("PodOSNotSupported"))
+    );
+    sandbox.ok("stop");
+    sandbox.ok("start");
+    assert_eq!(sandbox.pod("p")["status"]["reason"], "PodOSNotSupported");
+    sandbox.ok("delete pod/p");
+}
+
+#[test]
+fn an_image_name_that_none_can_have_and_one_that_is_never_pulled_are_told() {
+    let sandbox = Sandbox::new();
+    for (name, image, word) in [
+        ("p", "Not/An/Image:::x", "InvalidImageName"),
+        ("q", "nothere.invalid/no/such-thing:9", "ErrImageNeverPull"),
+    ] {
+        let container = json!({"name": "c", "image": image, "imagePullPolicy": "Never"});
+        let manifest = pod(&sandbox, name, json!({"containers": [container]}));
+        sandbox.ok(&format!("create --no-wait -f {manifest}"));
+        sandbox.until_pet_is(name, word);
+    }
+}
+
+#[test]
+fn what_a_cluster_would_not_take_is_refused_in_its_words() {
+    let sandbox = Sandbox::new();
+    let plain = |more: Value| json!({"containers": [container("true", more)]});
+    let mount = |more: Value| {
+        let mut mount = json!({"name": "v", "mountPath": "/v"});
+        mount
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().cloned().unwrap());
+        let mut spec = plain(json!({"volumeMounts": [mount]}));
+        spec["volumes"] = json!([{"name": "v", "emptyDir": {}}]);
+        spec
+    };
+    let with = |field: &str, value: Value| {
+        let mut spec = plain(json!({}));
+        spec[field] = value;
+        spec
+    };
+    let rule = json!([{"action": "Explode", "exitCodes": {"operator": "In", "values": [1]}}]);
+    let mut both = with("hostnameOverride", json!("a.b"));
+    both["setHostnameAsFQDN"] = true.into();
+    for (spec, words) in [
+        (
+            both,
+            "hostnameOverride: Forbidden: may not be specified when setHostnameAsFQDN is true",
+        ),
+        (
+            with("runtimeClassName", json!("none")),
+            "pod rejected: RuntimeClass \"none\" not found",
+        ),
+        (
+            with(
+                "securityContext",
+                json!({"fsGroupChangePolicy": "Sometimes"}),
+            ),
+            "securityContext.fsGroupChangePolicy: Unsupported value: \"Sometimes\"",
+        ),
+        (
+            mount(json!({"mountPropagation": "Bidirectional"})),
+            "mountPropagation: Forbidden: Bidirectional mount propagation is available only to",
+        ),
+        (
+            mount(json!({"recursiveReadOnly": "Enabled"})),
+            "recursiveReadOnly: Forbidden: may only be specified when readOnly is true",
+        ),
+        (
+            plain(json!({"restartPolicy": "Never", "restartPolicyRules": rule})),
+            "restartPolicyRules[0].action: Unsupported value: \"Explode\"",
+        ),
+    ] {
+        let manifest = pod(&sandbox, "p", spec);
+        let outcome = sandbox.fails(2, &format!("create -f {manifest}"));
+        assert!(outcome.err.contains(words), "{}", outcome.err);
+    }
+}
