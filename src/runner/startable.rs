@@ -23,6 +23,8 @@ use crate::sys::proc;
 /// The programs that every container finds in the state directory, which may not be there yet.
 const OWN_PROGRAMS: [&str; 2] = ["petset", "peer-finder"];
 
+const NO_FILE: &str = "there is no such file";
+
 /// Tells which containers of a pod can never start on this machine.
 #[derive(Debug)]
 pub(crate) struct Foresight<'a> {
@@ -35,8 +37,8 @@ pub(crate) struct Foresight<'a> {
 enum Executable {
     /// It may be one.
     Plausible,
-    /// There is none.
-    Absent,
+    /// There is none that this user can see, for this reason.
+    Absent(&'static str),
     /// There is one that cannot be executed, for this reason.
     Unfit(&'static str),
 }
@@ -95,12 +97,11 @@ impl<'a> Foresight<'a> {
         // Without one it starts in a directory of the pet, which holds nothing but its mounts.
         let found = match cwd.is_some() || program.is_absolute() {
             true => self.look(&path, container, image),
-            false => Executable::Absent,
+            false => Executable::Absent(NO_FILE),
         };
         match found {
             Executable::Plausible => None,
-            Executable::Absent => Some("there is no such file".to_owned()),
-            Executable::Unfit(why) => Some(why.to_owned()),
+            Executable::Absent(why) | Executable::Unfit(why) => Some(why.to_owned()),
         }
     }
 
@@ -119,7 +120,7 @@ impl<'a> Foresight<'a> {
             }
             match self.look(&place, container, image) {
                 Executable::Plausible => return None,
-                Executable::Absent => {}
+                Executable::Absent(_) => {}
                 Executable::Unfit(why) => fault = format!("{}: {why}", place.display()),
             }
         }
@@ -168,7 +169,10 @@ impl<'a> Foresight<'a> {
         };
         match found {
             Err(Some(Errno::NOENT | Errno::NOTDIR)) if self.may_be_made() => Executable::Plausible,
-            Err(Some(Errno::NOENT | Errno::NOTDIR)) => Executable::Absent,
+            Err(Some(Errno::NOENT | Errno::NOTDIR)) => Executable::Absent(NO_FILE),
+            Err(Some(Errno::ACCESS)) if !self.is_of_other_user(container) => {
+                Executable::Absent("permission denied")
+            }
             Err(_) => Executable::Plausible,
             Ok(found) if found.is_dir() => Executable::Unfit("it is a directory"),
             Ok(found) if !found.is_file() => Executable::Unfit("it is no file"),
@@ -186,6 +190,13 @@ impl<'a> Foresight<'a> {
         !self.full && inits.any(|inits| !inits.is_empty())
     }
 
+    fn is_of_other_user(&self, container: &Container) -> bool {
+        let of_pod = self.pod.spec.as_ref();
+        let of_pod = of_pod.and_then(|spec| spec.security_context.as_ref()?.run_as_user);
+        let own = container.security_context.as_ref();
+        own.and_then(|own| own.run_as_user).or(of_pod).is_some()
+    }
+
     /// What another user may do is not known here, beyond that nobody executes a file without the
     /// permission for anyone.
     fn may_execute(
@@ -195,11 +206,7 @@ impl<'a> Foresight<'a> {
         container: &Container,
         image: &ImageLaunch,
     ) -> bool {
-        let of_pod = self.pod.spec.as_ref();
-        let of_pod = of_pod.and_then(|spec| spec.security_context.as_ref()?.run_as_user);
-        let own = container.security_context.as_ref();
-        let user = own.and_then(|own| own.run_as_user).or(of_pod);
-        match user.is_some() || image.rootfs.is_some() {
+        match self.is_of_other_user(container) || image.rootfs.is_some() {
             true => found.permissions().mode() & 0o111 != 0,
             false => access(path, Access::EXEC_OK) != Err(Errno::ACCESS),
         }
@@ -238,7 +245,6 @@ mod tests {
     use super::*;
     use crate::model::ISOLATION_ANNOTATION;
 
-    const NO_FILE: &str = "there is no such file";
     const NOT_ON_PATH: &str = "executable file not found in $PATH";
 
     /// A machine with a state directory, a program `good`, and a file `text` that is none.
@@ -321,6 +327,11 @@ mod tests {
         assert_fault(&both(dir, "sh", &path(&own)), Some(NOT_ON_PATH));
         assert_fault(&both(dir, "text", &path(&own)), Some("not executable"));
         assert_fault(&both(dir, "sh", &path("$(HERE):/nowhere")), None);
+        // Nor is it in a folder that may not be entered.
+        fs::create_dir(dir.join("closed")).unwrap();
+        fs::set_permissions(dir.join("closed"), Permissions::from_mode(0o000)).unwrap();
+        let closed = format!("{own}/closed:/nowhere");
+        assert_fault(&both(dir, "sh", &path(&closed)), Some(NOT_ON_PATH));
         let unknown = json!({"envFrom": [{"configMapRef": {"name": "m"}}]});
         assert_fault(&both(dir, "no-such-program", &unknown), None);
     }
