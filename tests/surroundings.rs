@@ -133,12 +133,36 @@ fn what_is_observed_is_made_again_when_somebody_removes_it() {
     assert_eq!(after, before);
     sandbox.ok("get pvc").says("data-t-1");
     sandbox.ok("rollout history t").says("1");
+    // Renamed is as bad as removed.
+    fs::rename(sandbox.file("seen"), sandbox.scratch().join("seen")).unwrap();
+    sandbox.until("all is there again", || {
+        let records = records.iter().map(|file| sandbox.file(file));
+        records.chain(kept.clone()).all(|file| file.exists())
+    });
     fs::remove_dir_all(sandbox.file("view")).unwrap();
     let shown = sandbox.file("view/pets/default/t-0/pod.json");
     sandbox.until("the view is there again", || shown.exists());
     sandbox.ok("scale t --replicas 1");
     sandbox.ok("delete t --purge");
     sandbox.assert_nothing_left();
+}
+
+#[test]
+fn what_petset_removes_itself_is_not_called_removed_by_somebody() {
+    let sandbox = Sandbox::new();
+    let stubborn = "sh -c 'trap \"\" TERM; while :; do sleep 0.2; done'";
+    sandbox.ok(&format!(
+        "create t --isolation none --volume data:/data -- {stubborn}"
+    ));
+    sandbox.ok("create u --isolation none --volume data:/data --port http=8080 -- sleep 600");
+    sandbox.ok("delete u --purge");
+    sandbox.ok("delete svc t");
+    // This takes longer than a loss needs to be noted.
+    sandbox.ok("delete pod/t-0 --grace-period 1 --wait-ready");
+    sandbox.ok("delete t --purge --grace-period 1");
+    sandbox.assert_nothing_left();
+    let log = fs::read_to_string(sandbox.file("supervisor/log")).unwrap_or_default();
+    assert!(!log.contains("made them again"), "{log}");
 }
 
 #[test]

@@ -31,11 +31,11 @@ pub(crate) fn program(layout: &Layout) -> PathBuf {
 
 /// Returns a file of this program, or of its successor; there may be none until this makes one.
 pub(crate) fn provided_program(layout: &Layout) -> io::Result<PathBuf> {
-    let program = program(layout);
-    if !program.is_file() {
+    let names = [role::NAME, role::PEER_FINDER];
+    if !names.iter().all(|name| layout.bin().join(name).is_file()) {
         provide(layout)?;
     }
-    Ok(program)
+    Ok(program(layout))
 }
 
 /// Returns the file of this process's program, unless it was replaced or removed.

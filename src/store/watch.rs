@@ -71,7 +71,7 @@ impl WatchLimit {
 pub(crate) enum Noticed<M> {
     /// A file of this name was created, changed or removed in the directory with this mark.
     Entry(M, String),
-    /// The directory with this mark was removed; it is not watched any more.
+    /// The directory with this mark was removed or renamed; it is not watched any more.
     Lost(M),
     /// Events were lost: read everything again.
     Everything,
@@ -117,9 +117,7 @@ impl<M: Clone> Watch<M> {
 
     /// Watches a directory only for what is removed from it, and for its own removal.
     pub(crate) fn add_losses(&mut self, dir: &Path, mark: M) -> io::Result<()> {
-        let flags = WatchFlags::DELETE | WatchFlags::MOVED_FROM;
-        let own = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF;
-        self.add_flags(dir, mark, flags | own)
+        self.add_flags(dir, mark, WatchFlags::DELETE | WatchFlags::MOVED_FROM)
     }
 
     fn add_for(&mut self, dir: &Path, mark: M, more: WatchFlags) -> io::Result<()> {
@@ -136,7 +134,8 @@ impl<M: Clone> Watch<M> {
         let WatchSource::Inotify(inotify) = &self.source else {
             return std::fs::metadata(dir).map(drop);
         };
-        match inotify::add_watch(inotify, dir, flags | WatchFlags::ONLYDIR) {
+        let own = WatchFlags::ONLYDIR | WatchFlags::MOVE_SELF;
+        match inotify::add_watch(inotify, dir, flags | own) {
             Ok(watch) => drop(self.marks.insert(watch, mark)),
             Err(Errno::NOSPC) => {
                 self.source = WatchSource::clock(WatchLimit::Watches)?;
@@ -180,7 +179,13 @@ impl<M: Clone> Watch<M> {
             if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
                 noticed.push(Noticed::Everything);
             }
-            if event.events().contains(ReadFlags::IGNORED) {
+            if event.events().contains(ReadFlags::MOVE_SELF) {
+                let _ = inotify::remove_watch(inotify, event.wd());
+            }
+            if event
+                .events()
+                .intersects(ReadFlags::IGNORED | ReadFlags::MOVE_SELF)
+            {
                 noticed.extend(self.marks.remove(&event.wd()).map(Noticed::Lost));
                 continue;
             }
@@ -278,6 +283,12 @@ mod tests {
             assert!(watch.add_new(&watched, 7).unwrap());
             std::fs::remove_dir(&watched).unwrap();
             assert_eq!(watch.noticed().unwrap(), [Noticed::Lost(7)]);
+            std::fs::create_dir(&watched).unwrap();
+            assert!(watch.add_new(&watched, 7).unwrap());
+            std::fs::rename(&watched, dir.path().join("elsewhere")).unwrap();
+            assert_eq!(watch.noticed().unwrap(), [Noticed::Lost(7)]);
+            std::fs::remove_dir(dir.path().join("elsewhere")).unwrap();
+            assert_eq!(watch.noticed().unwrap(), []);
         }
     }
 

@@ -103,11 +103,18 @@ impl Addresses {
         })
     }
 
+    /// Returns the lists that have any address.
+    pub(super) fn lists(&self) -> impl Iterator<Item = PathBuf> {
+        let lists = [&self.pets, &self.services].into_iter();
+        let used = lists.filter(|list| list.given.all().next().is_some());
+        used.map(|list| list.list.clone())
+    }
+
     /// Writes the lists and the block again, where they are missing.
     pub(super) fn restore(&self, store: &Store) -> Result<()> {
         for list in [&self.pets, &self.services] {
-            if !list.list.exists() {
-                let lines: Vec<Given> = list.given.all().map(given).collect();
+            let lines: Vec<Given> = list.given.all().map(given).collect();
+            if !lines.is_empty() && !list.list.exists() {
                 store::give_addresses(&list.list, &lines)
                     .with_context(|| format!("cannot write {}", list.list.display()))?;
             }

@@ -1,7 +1,7 @@
 //! Making again what somebody has removed by hand below the state directory: all that is observed
 //! can be derived from memory, and folders of wanted objects only have to be watched anew.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
@@ -52,10 +52,50 @@ impl Supervisor {
     }
 
     fn try_restore(&mut self) -> Result<()> {
-        self.watch_wanted(false)?;
-        if !self.losses.observed {
-            return Ok(());
+        if self.losses.observed {
+            // Directories that were renamed are watched under their old names no more.
+            let places = self.world.places.values_mut();
+            places.for_each(|place| place.watched = false);
         }
+        self.watch_wanted(false)?;
+        if self.losses.observed && self.misses_anything() {
+            self.make_again()?;
+            let message = "files that petset had observed were removed; it has made them again";
+            log(message);
+            self.own_event("files", Severity::Warning, "Restored", message);
+        }
+        self.watch_observed();
+        self.losses.observed = false;
+        Ok(())
+    }
+
+    /// Returns whether a file of what is observed is not there, that petset has not removed itself.
+    fn misses_anything(&self) -> bool {
+        let layout = self.store.layout();
+        let records = self.names.records.keys().map(|key| {
+            let name = key.name.as_str();
+            layout.service_record(&key.namespace, name)
+        });
+        let reports = self.published.keys();
+        let reports = reports.map(|key| layout.set_status(&key.namespace, key.name.as_str()));
+        let places = self.world.places.iter();
+        let kept = places.flat_map(|(namespace, place)| {
+            let revisions = place.revisions.keys();
+            let revisions = revisions.map(|set| layout.revisions(namespace, set.as_str()));
+            let claims = place.claims.keys();
+            revisions.chain(claims.map(|claim| layout.claim(namespace, claim)))
+        });
+        let own = [layout.seen(), layout.block()].into_iter();
+        let own = own
+            .chain(self.addresses.lists())
+            .chain(self.parts_of_view());
+        own.chain(records)
+            .chain(reports)
+            .chain(kept)
+            .any(|path| !path.exists())
+    }
+
+    fn make_again(&mut self) -> Result<()> {
         self.addresses.restore(&self.store)?;
         self.restore_records()?;
         self.restore_view()?;
@@ -65,12 +105,12 @@ impl Supervisor {
         let namespaces = self.world.places.keys().cloned();
         self.stirred.extend(namespaces);
         self.due.extend(self.world.set_keys());
-        self.watch_observed();
-        self.losses.observed = false;
-        let message = "files that petset had observed were removed; it has made them again";
-        log(message);
-        self.own_event("files", Severity::Warning, "Restored", message);
         Ok(())
+    }
+
+    fn parts_of_view(&self) -> [PathBuf; 4] {
+        let view = self.store.layout().view();
+        [view.wanted(), view.seen(), view.pets(), view.format()]
     }
 
     /// Writes the revisions and claims that are missing.
@@ -89,9 +129,7 @@ impl Supervisor {
 
     /// Makes what pets may see again, if a part of it is missing.
     fn restore_view(&self) -> Result<()> {
-        let view = self.store.layout().view();
-        let parts = [view.wanted(), view.seen(), view.pets(), view.format()];
-        if parts.iter().all(|part| part.exists()) {
+        if self.parts_of_view().iter().all(|part| part.exists()) {
             return Ok(());
         }
         store::forget_view(&self.store)?;
