@@ -131,7 +131,11 @@ fn found_again(session: &Session, namespace: &Namespace, set: &Set) -> Result<Ve
         }
         let record: Option<PersistentVolumeClaim> =
             store::read_json(&layout.claim(namespace, &claim))?;
-        let made = record.and_then(|record| Some(record.metadata.creation_timestamp?.0));
+        let meta = record.unwrap_or_default().metadata;
+        if meta.deletion_timestamp.is_some() {
+            continue;
+        }
+        let made = meta.creation_timestamp.map(|made| made.0);
         let age =
             made.map(|made| format!(" (made {} ago)", printer::age(now.duration_since(made))));
         found.push(format!("{claim}{}", age.unwrap_or_default()));
