@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaim, Pod, PodSpec};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::defaults::pull_policy;
@@ -56,9 +57,11 @@ pub(crate) fn check_update(
     let mut way_out = None;
     if before != after {
         faults.forbidden("spec", FORBIDDEN);
-        way_out = Some(how_to_change(&new_name, before.as_ref(), after.as_ref()));
+        way_out = Some(how_to_change(&new_name, &before, &after));
     } else if strict && is_petset(new) && other_than_containers(old) != other_than_containers(new) {
         faults.forbidden("spec", FORBIDDEN_OF_PETSET);
+        let (before, after) = (other_than_containers(old), other_than_containers(new));
+        way_out = Some(how_to_change(&new_name, &before, &after));
     }
     match faults.0.as_slice() {
         [] => Ok(()),
@@ -74,24 +77,24 @@ pub(crate) fn check_update(
 }
 
 /// Names the fields that may not change, and the way to change them nevertheless.
-fn how_to_change(
-    name: &str,
-    before: Option<&StatefulSetSpec>,
-    after: Option<&StatefulSetSpec>,
-) -> String {
-    let value = |spec: Option<&StatefulSetSpec>| serde_json::to_value(spec).unwrap_or_default();
+fn how_to_change<T: Serialize>(name: &str, before: &T, after: &T) -> String {
+    format!(
+        "{}: `petset delete {name} --cascade=orphan` deletes the set and leaves its pets and \
+         volumes, and `petset create -f` makes it again from the manifest",
+        what_differs(before, after)
+    )
+}
+
+/// Names the fields in which two specs differ.
+fn what_differs<T: Serialize>(before: &T, after: &T) -> String {
+    let value = |spec: &T| serde_json::to_value(spec).unwrap_or_default();
     let mut fields = Vec::new();
     differences("spec", &value(before), &value(after), &mut fields);
-    let differ = if fields.len() == 1 {
-        "differs"
-    } else {
-        "differ"
+    let differ = match fields.len() {
+        1 => "differs",
+        _ => "differ",
     };
-    format!(
-        "{} {differ}: `petset delete {name} --cascade=orphan` deletes the set and leaves its pets \
-         and volumes, and `petset create -f` makes it again from the manifest",
-        fields.join(", ")
-    )
+    format!("{} {differ}", fields.join(", "))
 }
 
 /// Collects the paths at which two values differ.
@@ -203,18 +206,21 @@ const FORBIDDEN_OF_POD: &str = "pod updates may not change fields other than \
 pub(crate) fn check_pod_update(old: &Pod, new: &mut Pod) -> Result<(), Problem> {
     keep_pull_policies(old, new);
     let mut faults = validate_pod(new);
+    let mut cause = "for anything else".to_owned();
     if let (Some(before), Some(after)) = (&old.spec, &new.spec) {
         counts(&mut faults, before, after);
         deadline(&mut faults, before, after);
-        if faults.is_empty() && *after != may_become(before, after) {
+        let may = may_become(before, after);
+        if faults.is_empty() && *after != may {
             faults.forbidden("spec", FORBIDDEN_OF_POD);
+            cause = what_differs(&may, after);
         }
     }
     if faults.is_empty() {
         return Ok(());
     }
     let name = new.metadata.name.as_deref().unwrap_or_default();
-    let again = format!("for anything else, `petset delete pod/{name}` and create it again");
+    let again = format!("{cause}: `petset delete pod/{name}` and create it again");
     Err(Problem::invalid(faults.about("Pod", name)).hint(again))
 }
 
@@ -408,6 +414,9 @@ mod tests {
         let start = "Pod \"p\" is invalid: spec: Forbidden: pod updates may not change fields \
                      other than `spec.containers[*].image`,`spec.initContainers[*].image`,";
         assert!(words.starts_with(start), "{words}");
+        let (before, after) = (&old.spec, &pod(json!({"containers": [{"name": "d"}]})).spec);
+        let words = what_differs(before, after);
+        assert!(words.starts_with("spec.containers[0]."), "{words}");
         let two = json!({"containers": [{"name": "c", "image": "a"}, {"name": "d", "image": "b"}]});
         let words = refused(&old, pod(two));
         assert_eq!(
