@@ -237,7 +237,7 @@ mod tests {
                     "command": ["/bin/sh", "-c", "a: b # c"],
                     "resources": {},
                     "env": [],
-                    "timeout": "10s", "image": "10.0.0.1:5000/x", "none": null, "on": true,
+                    "timeout": "10s", "image": "10.0.0.1:5000/x", "none": null, "tty": true,
                 }, {"name": "second"}],
             },
         });
