@@ -141,13 +141,15 @@ fn a_hook_that_still_runs_is_not_called_a_container_that_has_not_started() {
 ",
     );
     let why = "postStart of a still runs";
-    let created = sandbox.fails(124, &format!("create -f {manifest} --timeout 3s"));
-    created.says(&format!("t-0 is not ready: {why} (for "));
-    created.says("| a runs").lacks("has not started yet");
+    sandbox.ok(&format!("create -f {manifest} --no-wait"));
+    sandbox.until_says("get pods -o wide", why);
+    sandbox.until_says("logs t-0 -c a", "a runs");
+    let waited = sandbox.fails(124, &format!("apply -f {manifest} --timeout 2s"));
+    waited.says(&format!("t-0 is not ready: {why} (for "));
+    waited.says("| a runs").lacks("has not started yet");
     sandbox
         .ok("exec t-0 -c a -- echo inside")
         .prints("inside\n");
-    sandbox.ok("get pods -o wide").says(why);
     sandbox.ok("describe pod/t-0").says(why);
 }
 
