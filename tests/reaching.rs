@@ -241,6 +241,25 @@ fn the_host_finds_a_pet_by_datagrams_and_at_low_ports_that_are_told() {
 }
 
 #[test]
+fn a_port_that_was_in_use_on_the_host_is_found_when_it_is_free() {
+    let sandbox = Sandbox::new();
+    let other = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    let port = other.local_addr().unwrap().port();
+    sandbox.ok(&format!(
+        "create one --image petset/hello --port http={port} --isolation full --timeout 60s"
+    ));
+    sandbox.events_say(&[&format!(
+        "the host does not find port {port}: Address already in use"
+    )]);
+    let block = std::fs::read_to_string(sandbox.file("seen/block")).unwrap();
+    let ip: Ipv4Addr = format!("127.{}.1.1", block.trim()).parse().unwrap();
+    drop(other);
+    sandbox.until("the host finds the port", || {
+        TcpStream::connect((ip, port)).is_ok()
+    });
+}
+
+#[test]
 fn a_pet_without_egress_reaches_its_peers_alone_and_is_told_so_at_once() {
     let sandbox = Sandbox::new();
     let tcp = server(Ipv4Addr::LOCALHOST, says("from host"));

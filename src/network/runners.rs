@@ -7,6 +7,8 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use super::attached::Attached;
 use super::bridge;
 use super::ports::PortForwarderHandle;
@@ -19,6 +21,8 @@ const LINGER: Duration = Duration::from_millis(300);
 const STACK: usize = 128 << 10;
 /// The pause after a runner that could not be served, where the machine has no more descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How often a port that is in use on the host is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// What attaching a pet takes.
 #[derive(Debug, Clone)]
@@ -96,6 +100,13 @@ pub(super) fn serve(socket: &UnixListener, host: &AttachContext) {
     });
 }
 
+/// Waits for the end of a connection, no longer than `limit`; returns whether it has come.
+fn is_over(stream: &UnixStream, limit: Duration) -> bool {
+    let mut ended = [PollFd::new(stream, PollFlags::IN)];
+    let limit = Timespec::try_from(limit).ok();
+    !matches!(poll(&mut ended, limit.as_ref()), Ok(0))
+}
+
 /// Attaches a pet, and keeps its ports open until its runner goes.
 fn serve_one(stream: UnixStream, host: &AttachContext) -> Result<()> {
     let mut requests = BufReader::with_capacity(1024, stream.try_clone()?);
@@ -117,9 +128,13 @@ fn serve_one(stream: UnixStream, host: &AttachContext) -> Result<()> {
         AttachReply::Failed(why).send(&stream)?;
         return Ok(());
     }
-    let mut notes = host.ports.open(attachment_id, spec, inside);
+    let (mut notes, mut busy) = host.ports.open(attachment_id, spec, inside);
     notes.closed = host.closed.clone().filter(|_| spec.egress);
     AttachReply::Attached(notes).send(&stream)?;
+    while !busy.is_empty() && !is_over(&stream, AGAIN) {
+        let ports = &host.ports;
+        ports.open_again(attachment_id, spec, inside, &mut busy);
+    }
     let _ = requests.read_line(&mut String::new());
     host.ports.close(attachment_id);
     host.attached.remove(inside, attachment_id);
