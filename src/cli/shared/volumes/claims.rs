@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 
 use super::super::files;
 use super::super::session::{Session, say};
+use crate::model::kind::ObjectKind;
 use crate::model::object::Object;
 use crate::model::{ClaimSeen, ClaimUsers, Claims, Namespace, ObjectRef, Set, printer};
 use crate::problem::Result;
@@ -28,13 +29,15 @@ pub(crate) struct OwnClaims {
 impl OwnClaims {
     /// Reads them, those of pets that were removed long ago too, in order.
     pub(crate) fn of(session: &Session, namespace: &Namespace, set: &Set) -> Result<Self> {
+        let mut own = store::names_in(&session.store.layout().volumes(namespace))?;
+        own.retain(|claim| set.is_own_claim(claim));
+        let mut claims = Self::default();
+        if own.is_empty() {
+            return Ok(claims);
+        }
         let (sets, pods) = neighbours(session, namespace)?;
         let users = ClaimUsers::beside(set.name.as_str(), &set.uid, &sets, &pods);
-        let mut claims = Self::default();
-        for claim in store::names_in(&session.store.layout().volumes(namespace))? {
-            if !set.is_own_claim(&claim) {
-                continue;
-            }
+        for claim in own {
             if let Some(other) = users.set_of(&claim) {
                 claims.shared.push((claim, other.to_owned()));
             } else if let Some(pod) = users.pod_of(&claim) {
@@ -67,23 +70,65 @@ pub(crate) fn warn_of_shared(session: &Session, objects: &[Object]) -> Result<()
     let given: Vec<&StatefulSet> = files::sets(objects).collect();
     for (place, set) in given.iter().enumerate() {
         let ObjectRef { namespace, name } = ObjectRef::of(&set.metadata)?;
-        let (sets, pods) = neighbours(session, &namespace)?;
-        let old = sets
-            .iter()
-            .find(|old| old.metadata.name == set.metadata.name);
-        let uid = old.and_then(|old| old.metadata.uid.as_deref());
+        let stems: Vec<String> = stems(set, name.as_str()).collect();
+        let old: Option<StatefulSet> = session.store.find(&namespace, &name)?;
+        let sets = namesakes(session, &namespace, &stems)?;
+        let pods = pods_that_name(session, &namespace, &stems)?;
         let before = given[..place].iter().copied();
         let before = before.filter(|other| {
             let there = |stored: &StatefulSet| stored.metadata.name == other.metadata.name;
             other.metadata.namespace == set.metadata.namespace && !sets.iter().any(there)
         });
-        let others = sets.iter().chain(before);
-        let users = ClaimUsers::beside(name.as_str(), uid.unwrap_or("-"), others, &pods);
-        for warning in users.warnings(set, old) {
+        let users = ClaimUsers::beside(name.as_str(), "-", sets.iter().chain(before), &pods);
+        for warning in users.warnings(set, old.as_ref()) {
             say(format!("warning: {warning}"));
         }
     }
     Ok(())
+}
+
+/// Returns the names of the claims of a set, but for the ordinal at their end.
+fn stems(set: &StatefulSet, name: &str) -> impl Iterator<Item = String> {
+    let spec = set.spec.as_ref();
+    let templates = spec.and_then(|spec| spec.volume_claim_templates.as_ref());
+    let names = templates
+        .into_iter()
+        .flatten()
+        .filter_map(|template| template.metadata.name.as_ref());
+    names.map(move |template| format!("{template}-{name}"))
+}
+
+/// Reads the sets whose claims may have the same names, which the name of a set tells: a command
+/// reads no others, however many there are.
+fn namesakes(
+    session: &Session,
+    namespace: &Namespace,
+    stems: &[String],
+) -> Result<Vec<StatefulSet>> {
+    let mut sets = Vec::new();
+    for name in session.store.names(namespace, ObjectKind::StatefulSet)? {
+        let end = format!("-{name}");
+        if stems.iter().any(|stem| stem.ends_with(&end)) {
+            sets.extend(session.store.find(namespace, &name)?);
+        }
+    }
+    Ok(sets)
+}
+
+/// Reads the pods without a set whose text has such a name; others need not be parsed.
+fn pods_that_name(session: &Session, namespace: &Namespace, stems: &[String]) -> Result<Vec<Pod>> {
+    let mut pods = Vec::new();
+    if stems.is_empty() {
+        return Ok(pods);
+    }
+    let (layout, kind) = (session.store.layout(), ObjectKind::Pod);
+    for name in session.store.names(namespace, kind)? {
+        let text = store::read(&layout.wanted_object(namespace, kind, &name))?;
+        if text.is_some_and(|text| stems.iter().any(|stem| text.contains(stem))) {
+            pods.extend(session.store.find(namespace, &name)?);
+        }
+    }
+    Ok(pods)
 }
 
 /// How many volumes a sentence names.
