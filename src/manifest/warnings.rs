@@ -8,6 +8,7 @@
 mod ignored;
 mod others;
 mod pods;
+mod process_one;
 mod security;
 
 pub(super) use others::{of_claim, of_service};

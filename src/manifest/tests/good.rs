@@ -363,6 +363,18 @@ fn a_security_context_says_of_each_field_what_it_takes() {
 }
 
 #[test]
+fn a_hook_that_means_the_main_process_by_its_number_is_told() {
+    let text = replaced(
+        &with_pod(""),
+        "image: img:v1",
+        "image: img:v1\n        lifecycle: {preStop: {exec: {command: [kill, -s, INT, \"1\"]}}}",
+    );
+    let expected = "containers[0].lifecycle.preStop.exec.command: names process 1: only with \
+                    isolation full is that the container's main process";
+    assert!(warnings(&text).contains(expected), "{}", warnings(&text));
+}
+
+#[test]
 fn a_volume_that_petset_cannot_make_is_named() {
     let text = with_pod("      volumes: [{name: v, nfs: {server: s, path: /p}}]\n");
     let expected = "x.yaml:14:27: spec.template.spec.volumes[0].nfs: petset has no such volumes: \
