@@ -13,8 +13,8 @@
 //!
 //! Which file has which writers is the table of [`crate::store`].
 //! The background roles outlive the process that starts them, and each may be killed at any
-//! instant. The first process of an isolated pet (`petset-init` in a process list) has no role: its
-//! runner forks it.
+//! instant. Forks of a runner that only make or enter namespaces have no role; one of them stays,
+//! `petset-init` in a process list, where the containers of a pet share their processes.
 
 use std::ffi::{OsStr, OsString};
 use std::io;

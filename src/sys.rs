@@ -2,9 +2,11 @@
 
 mod home;
 mod limits;
+mod namespaces;
 pub(crate) mod packets;
 pub(crate) mod proc;
 mod signals;
+mod terminal;
 pub(crate) mod users;
 
 use std::io;
@@ -16,9 +18,11 @@ use rustix::process::Signal;
 
 pub(crate) use home::home;
 pub(crate) use limits::with_limit;
+pub(crate) use namespaces::{Ids, Namespaces, attend_before_exec, enter_before_exec};
 pub(crate) use signals::{
     ignore_terminal_signals, reap_automatically, reset_signals, signal_process,
 };
+pub(crate) use terminal::RawTerminal;
 
 /// The factor by which a failed child adds its stage to the one error number that it can report.
 const STAGE: i32 = 10_000;
@@ -211,133 +215,6 @@ pub(crate) fn make_read_only(path: &std::ffi::CStr, all: bool) -> io::Result<()>
     match outcome {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
-    }
-}
-
-/// The namespaces of a container, and the rights of a process that enters them before exec.
-#[derive(Debug)]
-pub(crate) struct Namespaces {
-    /// A process in all of them but the mount namespace.
-    pub(crate) process: std::os::fd::OwnedFd,
-    /// The kinds of its namespaces that are entered, without the mount namespace.
-    pub(crate) kinds: rustix::thread::ThreadNameSpaceType,
-    /// The mount namespace.
-    pub(crate) mounts: std::os::fd::OwnedFd,
-    /// Whether capabilities that reach beyond a container are dropped.
-    pub(crate) drop_capabilities: bool,
-    /// The user and groups to switch to, if they differ from this process's.
-    pub(crate) ids: Option<Ids>,
-    /// Whether no program can add privileges (`PR_SET_NO_NEW_PRIVS`).
-    pub(crate) no_new_privs: bool,
-}
-
-/// A user id, a group id and supplementary groups.
-#[derive(Debug, Clone)]
-pub(crate) struct Ids {
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-    pub(crate) groups: Vec<rustix::process::Gid>,
-}
-
-impl Ids {
-    /// Switches to that user for good.
-    fn assume(&self) -> rustix::io::Result<()> {
-        use rustix::process::{Gid, Uid};
-        let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
-        rustix::thread::set_thread_groups(&self.groups)?;
-        rustix::thread::set_thread_res_gid(gid, gid, gid)?;
-        rustix::thread::set_thread_res_uid(uid, uid, uid)
-    }
-}
-
-/// The umask of a container's processes.
-const UMASK: rustix::fs::Mode = rustix::fs::Mode::from_raw_mode(0o022);
-
-impl Namespaces {
-    fn enter(&self) -> rustix::io::Result<()> {
-        use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-        use std::os::fd::AsFd;
-        enter(self.process.as_fd(), self.kinds)?;
-        move_into_link_name_space(self.mounts.as_fd(), Some(LinkNameSpaceType::Mount))?;
-        rustix::process::umask(UMASK);
-        if self.drop_capabilities {
-            drop_capabilities()?;
-        }
-        if let Some(ids) = &self.ids {
-            ids.assume()?;
-        }
-        if self.no_new_privs {
-            rustix::thread::set_no_new_privs(true)?;
-        }
-        Ok(())
-    }
-}
-
-/// Enters namespaces of another process; this process must have one thread only.
-pub(crate) fn enter(
-    process: std::os::fd::BorrowedFd<'_>,
-    kinds: rustix::thread::ThreadNameSpaceType,
-) -> rustix::io::Result<()> {
-    rustix::thread::move_into_thread_name_spaces(process, kinds)
-}
-
-/// The capabilities of root in a container: Docker's list, without `CAP_MKNOD`.
-const KEPT_CAPABILITIES: rustix::thread::CapabilitySet = {
-    use rustix::thread::CapabilitySet as Kept;
-    Kept::CHOWN
-        .union(Kept::DAC_OVERRIDE)
-        .union(Kept::FOWNER)
-        .union(Kept::FSETID)
-        .union(Kept::KILL)
-        .union(Kept::SETGID)
-        .union(Kept::SETUID)
-        .union(Kept::SETPCAP)
-        .union(Kept::NET_BIND_SERVICE)
-        .union(Kept::NET_RAW)
-        .union(Kept::SYS_CHROOT)
-        .union(Kept::AUDIT_WRITE)
-        .union(Kept::SETFCAP)
-};
-
-fn drop_capabilities() -> rustix::io::Result<()> {
-    for capability in rustix::thread::CapabilitySet::all()
-        .difference(KEPT_CAPABILITIES)
-        .iter()
-    {
-        match rustix::thread::remove_capability_from_bounding_set(capability) {
-            // A kernel that does not know a capability does not grant it either.
-            Ok(()) | Err(Errno::INVAL) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// Makes the child of `command` enter `namespaces` before exec. A process of another pid namespace
-/// has to be forked into it: the child forks, writes the pid to `pid_pipe`, and ends. The program
-/// is then a child of this process too, and the child that std knows is a zombie to be reaped.
-#[expect(unsafe_code, reason = "std knows no namespaces")]
-pub(crate) fn enter_before_exec(
-    command: &mut Command,
-    namespaces: Namespaces,
-    pid_pipe: std::os::fd::OwnedFd,
-) {
-    let prepare = move || {
-        LaunchStage::Entering.mark(namespaces.enter())?;
-        let how = Fork {
-            sibling: true,
-            ..Fork::CHILD
-        };
-        if let Some(pid) = fork(how)? {
-            let _ = rustix::io::write(&pid_pipe, &pid.to_ne_bytes());
-            exit_now(0);
-        }
-        Ok(())
-    };
-    // SAFETY: between fork and exec the closure makes plain system calls and neither allocates
-    // nor takes a lock.
-    unsafe {
-        command.pre_exec(prepare);
     }
 }
 

@@ -49,6 +49,11 @@ fn inside(sandbox: &Sandbox, container: &str, script: &str) -> String {
 
 /// A set `db` of one pet with a claim `data` at `/data` in each of its containers.
 fn create(sandbox: &Sandbox, context: &Value, containers: &Value) -> String {
+    create_with(sandbox, context, containers, &json!({}))
+}
+
+/// The same, with more fields of its pod.
+fn create_with(sandbox: &Sandbox, context: &Value, containers: &Value, more: &Value) -> String {
     let mut containers = containers.clone();
     for container in containers.as_array_mut().unwrap() {
         container["image"] = json!("c");
@@ -56,8 +61,11 @@ fn create(sandbox: &Sandbox, context: &Value, containers: &Value) -> String {
             {"name": "inner", "mountPath": "/data/inner"}]);
         container["volumeMounts"] = mounts;
     }
-    let pod = json!({"securityContext": context, "terminationGracePeriodSeconds": 5,
+    let mut pod = json!({"securityContext": context, "terminationGracePeriodSeconds": 5,
         "containers": containers, "volumes": [{"name": "inner", "emptyDir": {}}]});
+    for (field, value) in more.as_object().unwrap() {
+        pod[field] = value.clone();
+    }
     let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db"},
         "spec": {"serviceName": "db", "replicas": 1, "selector": {"matchLabels": {"a": "b"}},
             "template": {"metadata": {"labels": {"a": "b"}}, "spec": pod},
@@ -161,7 +169,8 @@ fn an_orphan_of_another_user_ends_with_its_container_and_only_with_that() {
     let container = |name: &str| json!({"name": name, "command": ["sh", "-c", script, name]});
     let containers = json!([container("one"), container("two")]);
     let context = json!({"runAsUser": 12345, "fsGroup": 34567});
-    sandbox.ok(&create(&sandbox, &context, &containers));
+    let shared = json!({"shareProcessNamespace": true});
+    sandbox.ok(&create_with(&sandbox, &context, &containers, &shared));
     let orphan = |name: &str| inside(&sandbox, "two", &format!("cat /data/{name}"));
     sandbox.until("both have left their sessions", || {
         let script = "cat /data/one /data/two | wc -l";

@@ -204,8 +204,9 @@ fn a_main_process_that_is_killed_is_started_again_where_it_was() {
     });
     assert_eq!(sandbox.runner("web-1"), runner);
     sandbox.until_says("get sts web --no-headers", "3/3");
-    let restarts = &sandbox.pod("web-1")["status"]["containerStatuses"][0]["restartCount"];
-    assert_eq!(*restarts, 1);
+    sandbox.until("its restart is counted", || {
+        sandbox.pod("web-1")["status"]["containerStatuses"][0]["restartCount"] == 1
+    });
 }
 
 #[test]

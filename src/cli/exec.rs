@@ -1,7 +1,7 @@
 //! `petset exec`
 
 use std::io;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use crate::model::{ObjectName, printer};
 use crate::problem::{Kind, Problem, Result};
 use crate::runner::isolation;
 use crate::store::{self, Launch, RunnerRecord, RunnerRequest};
-use crate::sys::proc;
+use crate::sys::proc::{self, ProcessId};
 
 /// The exit codes of a shell for a program that cannot be started, and for one that does not exist.
 const CANNOT_START: u8 = 126;
@@ -31,7 +31,7 @@ const WRITTEN_AGAIN: Duration = Duration::from_secs(2);
 ///
 /// The program has the environment and the working directory of the container. It replaces the
 /// petset process, so it has its terminal, its signals and its exit code. The exit code is 127 if
-/// the program does not exist, and 126 if it cannot be started.
+/// the program does not exist, 126 if it cannot be started, and 137 if its container ended.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
@@ -65,7 +65,11 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     let Some((program, rest)) = args.command.split_first() else {
         return Err(Problem::invalid("there is no program to run").into());
     };
-    if isolation::is_full(&pod) {
+    let full = isolation::is_full(&pod);
+    if !full || isolation::shares_processes(&pod) {
+        announce(session, &pod, &container, &launch)?;
+    }
+    if full {
         return visit(&launch, args);
     }
     if !launch.cwd.is_dir() {
@@ -81,19 +85,35 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     Err(refuse(program, &error))
 }
 
+/// Tells the pet's runner of the program, which it ends with the container; without a runner the
+/// program runs on. Whether the container still runs is looked at once more: from then on it
+/// cannot end unnoticed.
+fn announce(session: &Session, pod: &Pod, container: &str, launch: &Launch) -> Result<()> {
+    if let Ok(visitor) = ProcessId::of(std::process::id()) {
+        let request = RunnerRequest::Visit {
+            container: container.to_owned(),
+            main: launch.pid,
+            visitor,
+        };
+        let _ = store::ask_runner(&session.files(pod), &request);
+    }
+    match is_alive(session, pod, launch.pid) {
+        true => Ok(()),
+        false => Err(not_running(pod, container).into()),
+    }
+}
+
 /// Runs the program in the namespaces of the container, and returns its exit code as an error.
 fn visit(launch: &Launch, args: &Args) -> Result<()> {
     let program = args.command.first().map(String::as_str).unwrap_or_default();
     match isolation::exec(launch, &args.command, args.tty) {
         Err(error) => Err(refuse(program, &error)),
-        Ok(status) => match (status.exit_status(), status.terminating_signal()) {
-            (Some(0), _) => Ok(()),
-            (Some(code), _) => Err(PassedThrough(u8::try_from(code).unwrap_or(1)).into()),
-            (None, signal) => {
-                let code = 128 + signal.unwrap_or(0);
-                Err(PassedThrough(u8::try_from(code).unwrap_or(1)).into())
-            }
-        },
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => {
+            let signal = || status.signal().map(|signal| 128 + signal);
+            let code = status.code().or_else(signal).unwrap_or(1);
+            Err(PassedThrough(u8::try_from(code).unwrap_or(1)).into())
+        }
     }
 }
 

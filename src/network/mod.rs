@@ -11,6 +11,7 @@ mod attached;
 mod bridge;
 mod connect;
 mod egress;
+mod leftovers;
 mod names;
 mod namespace;
 mod netfilter;

@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::attached::Attached;
 use super::bridge;
+use super::leftovers::PetNetwork;
 use super::ports::PortForwarderHandle;
 use crate::model::address::Block;
 use crate::problem::Result;
@@ -107,6 +108,17 @@ fn is_over(stream: &UnixStream, limit: Duration) -> bool {
     !matches!(poll(&mut ended, limit.as_ref()), Ok(0))
 }
 
+/// Waits until a runner goes; then nothing is left in its pet's network.
+fn await_farewell(requests: &mut impl BufRead, network: io::Result<PetNetwork>) {
+    let mut farewell = String::new();
+    let _ = requests.read_line(&mut farewell);
+    if farewell.is_empty()
+        && let Ok(network) = network
+    {
+        network.end_processes();
+    }
+}
+
 /// Attaches a pet, and keeps its ports open until its runner goes.
 fn serve_one(stream: UnixStream, host: &AttachContext) -> Result<()> {
     let mut requests = BufReader::with_capacity(1024, stream.try_clone()?);
@@ -114,6 +126,7 @@ fn serve_one(stream: UnixStream, host: &AttachContext) -> Result<()> {
     let request: AttachRequest = network::receive(&mut requests)?;
     let spec = &request.spec;
     let inside = host.block.inside(spec.ip);
+    let network = PetNetwork::of_process(request.init);
     let attachment_id = host.attached.add(inside, spec.egress);
     // In a thread that ends after it has moved: this one stays in the host's network.
     let attached = thread::scope(|scope| {
@@ -135,7 +148,7 @@ fn serve_one(stream: UnixStream, host: &AttachContext) -> Result<()> {
         let ports = &host.ports;
         ports.open_again(attachment_id, spec, inside, &mut busy);
     }
-    let _ = requests.read_line(&mut String::new());
+    await_farewell(&mut requests, network);
     host.ports.close(attachment_id);
     host.attached.remove(inside, attachment_id);
     Ok(())

@@ -7,6 +7,7 @@ mod limits;
 mod pod;
 mod process;
 mod publish;
+mod visits;
 mod watch;
 
 use std::collections::VecDeque;
@@ -25,11 +26,11 @@ use rustix::process::Signal;
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 
 use limits::SizeLimits;
-use pod::{network_spec, read_pod};
+use pod::{pod_context, read_pod};
 use process::Process;
 
 use super::container::Supplies;
-use super::isolation::{MountNamespace, PodContext, PodSandbox, is_full};
+use super::isolation::{ContainerSpace, PodSandbox, is_full};
 use super::listener::OwnPorts;
 use super::logs::Outlet;
 use super::{rlimit_mark, spawn, tree};
@@ -38,8 +39,9 @@ use crate::model::lifecycle::{Action, ContainerIndex, Now, PodEvent, PodMachine,
 use crate::model::pod::set_of;
 use crate::problem::Problem;
 use crate::store::{self, Launch, Layout, PetLayout, PidFile, RunnerRecord, RunnerRequest, Store};
+use crate::sys::proc::ProcessId;
 
-/// How often a tree that is being killed is looked at, should no signal tell of its end.
+/// How often a tree is looked at whose end no signal tells of.
 const SWEEP: Duration = Duration::from_millis(50);
 /// The pause before a write that failed, such as on a full disk, is tried again.
 const REWRITE: Duration = Duration::from_secs(1);
@@ -57,8 +59,8 @@ struct Completion {
 struct ContainerState {
     spec: Container,
     launch: Option<Launch>,
-    /// The mount namespace of its processes; `None` without isolation.
-    mounts: Option<MountNamespace>,
+    /// The namespaces of its processes; `None` without isolation.
+    space: Option<ContainerSpace>,
     outlet: Option<Outlet>,
     /// The sessions that its processes lead.
     sessions: Vec<u32>,
@@ -70,6 +72,9 @@ struct ContainerState {
     ending: bool,
     /// Whether its tree is being killed.
     killing: bool,
+    /// Whether `petset exec` may have left a process, and those that it said it started.
+    visited: bool,
+    visitors: Vec<ProcessId>,
 }
 
 /// Keeps one pet.
@@ -189,6 +194,7 @@ impl Keeper {
             }
             self.wait();
             if self.removed.load(Ordering::Relaxed) {
+                self.end_all_visits();
                 return self.kill_everything();
             }
             self.collect();
@@ -298,8 +304,13 @@ impl Keeper {
 
     /// Returns when something is due by itself.
     fn due(&self) -> Option<Duration> {
-        let killing = self.containers.iter().any(|it| it.ending && it.killing);
-        let sweep = killing.then(|| self.now().mono + SWEEP);
+        let hidden = self.isolation.shared_init().is_some();
+        let unseen = |it: &ContainerState| it.ending && (it.killing || it.visited || hidden);
+        let sweep = self
+            .containers
+            .iter()
+            .any(unseen)
+            .then(|| self.now().mono + SWEEP);
         let deadlines = self.processes.iter().filter_map(|it| it.deadline);
         let sleeps = self.sleeps.iter().map(|(at, _)| *at);
         let own = sweep
@@ -366,24 +377,17 @@ impl Keeper {
             RunnerRequest::Stop { grace_seconds } => {
                 self.stop(grace_seconds.map(Duration::from_secs));
             }
-            RunnerRequest::Restart { container } => {
-                let named = |it: &ContainerState| {
-                    container.as_ref().is_none_or(|name| *name == it.spec.name)
-                };
-                let inits = self.inits();
-                for index in 0..self.containers.len() {
-                    let main = container.is_some() || index >= inits;
-                    if main && named(&self.containers[index]) {
-                        self.queue
-                            .push_back(PodEvent::Restart(ContainerIndex(index)));
-                    }
-                }
-            }
+            RunnerRequest::Restart { container } => self.ask_for_restart(container.as_deref()),
+            RunnerRequest::Visit {
+                container,
+                main,
+                visitor,
+            } => self.note_visit(&container, main, visitor),
             RunnerRequest::Reload {} => self.reload(),
         }
     }
 
-    fn inits(&self) -> usize {
+    pub(super) fn inits(&self) -> usize {
         let spec = self.pod.spec.as_ref();
         spec.and_then(|spec| spec.init_containers.as_ref())
             .map_or(0, Vec::len)
@@ -451,25 +455,6 @@ impl Keeper {
         let _ = self.record.write(&self.pet);
         let _ = store::remove(&self.pet.control());
         self.write_status();
-    }
-}
-
-/// Collects the settings of a sandbox.
-fn pod_context<'a>(
-    pod: &'a Pod,
-    ip: &'a str,
-    pet: &'a PetLayout,
-    supplies: &'a Supplies,
-) -> PodContext<'a> {
-    PodContext {
-        pod,
-        ip,
-        pet,
-        layout: supplies.layout(),
-        network: network_spec(pod),
-        cluster_domain: supplies.cluster_domain(),
-        program: supplies.program(),
-        shared: supplies.shared_paths(),
     }
 }
 

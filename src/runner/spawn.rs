@@ -9,20 +9,21 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use super::image::IMAGE_VOLUME;
+use super::isolation::Entrance;
 use crate::model::environment::{CONTAINER_VARIABLE, LONGEST_WORD};
 use crate::problem::Problem;
 use crate::store::{Launch, Mount};
-use crate::sys::{self, LaunchStage, Namespaces};
+use crate::sys::{self, LaunchStage};
 
 /// Starts `argv` as a process of the container; its stdout and stderr go to `output`.
 ///
 /// The process is not waited for through std: the runner reaps all its children in one place.
-/// With `namespaces` it enters those of its pet first.
+/// With an `entrance` it enters the namespaces of its container first.
 pub(super) fn spawn(
     launch: &Launch,
     argv: &[String],
     output: PipeWriter,
-    namespaces: Option<Namespaces>,
+    entrance: Option<Entrance>,
 ) -> Result<u32, Problem> {
     let Some((program, args)) = argv.split_first() else {
         return Err(Problem::failed(
@@ -43,16 +44,21 @@ pub(super) fn spawn(
         .stdin(Stdio::null())
         .stdout(output)
         .stderr(errors);
-    let told = match namespaces {
-        Some(namespaces) => {
+    let told = match entrance {
+        Some(entrance) => {
             let (reader, writer) = io::pipe().map_err(|error| format!("opening pipes: {error}"))?;
-            sys::enter_before_exec(&mut command, namespaces, writer.into());
+            let Entrance {
+                namespaces,
+                prepare,
+            } = entrance;
+            sys::enter_before_exec(&mut command, namespaces, writer.into(), prepare);
             Some(reader)
         }
         None => None,
     };
     sys::detach(&mut command, directory);
     let child = command.spawn();
+    drop(command);
     // With namespaces, std knows only the pid of the process that entered them.
     match (child, told) {
         (Ok(child), None) => Ok(child.id()),
@@ -64,7 +70,7 @@ pub(super) fn spawn(
 }
 
 /// Reads the pid of the process that was forked into its namespaces.
-pub(super) fn read_pid(mut told: PipeReader) -> io::Result<u32> {
+fn read_pid(mut told: PipeReader) -> io::Result<u32> {
     let mut pid = [0; 4];
     told.read_exact(&mut pid)?;
     Ok(u32::from_ne_bytes(pid))

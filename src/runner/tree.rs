@@ -39,6 +39,14 @@ pub(super) fn container_of(pid: u32) -> Option<String> {
     variable_of(pid, CONTAINER_VARIABLE)
 }
 
+/// Returns whether a process says that it belongs to a container of the pod with this uid.
+pub(super) fn says_it_is_of(pid: u32, uid: &str, name: &str, home: (&Path, &Path)) -> bool {
+    !uid.is_empty()
+        && variable_of(pid, POD_UID_VARIABLE).as_deref() == Some(uid)
+        && container_of(pid).as_deref() == Some(name)
+        && !is_of_another(pid, home.0, home.1)
+}
+
 /// Kills all processes that a dead runner of this pod left behind, and returns once they are gone.
 pub(super) fn kill_leftovers(
     record: &RunnerRecord,

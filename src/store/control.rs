@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::paths::{Layout, PetLayout};
 use super::socket::{WhenBusy, listen_at, send_to};
+use crate::sys::proc::ProcessId;
 
 /// The only message to a supervisor, which then reads the wanted objects.
 const NUDGE: &[u8] = b"wanted";
-/// How long a sender waits while the supervisor's socket is full.
+/// How long a sender waits while a socket is full.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks the supervisor to read the wanted objects again. Success proves that a supervisor runs.
@@ -42,6 +43,15 @@ pub(crate) enum RunnerRequest {
     Stop { grace_seconds: Option<u64> },
     /// Restart a container, or all main containers, after their grace period and without back-off.
     Restart { container: Option<String> },
+    /// Take note that `petset exec` starts a program beside this run of a container's main process,
+    /// to be ended with it. An earlier runner does not know this request.
+    Visit {
+        container: String,
+        /// The pid of the main process.
+        main: u32,
+        /// The process that is about to be the program, or that of which the program is a child.
+        visitor: ProcessId,
+    },
     /// Read `pod.json` again, and retry what failed for lack of an object.
     Reload {},
 }
@@ -50,7 +60,14 @@ pub(crate) enum RunnerRequest {
 /// that the pet has no runner.
 pub(crate) fn ask_runner(pet: &PetLayout, request: &RunnerRequest) -> io::Result<()> {
     let message = serde_json::to_vec(request)?;
-    send_to(&pet.control(), &message, WhenBusy::GiveUp)
+    let when_busy = match request {
+        // It must be there before the program is.
+        RunnerRequest::Visit { .. } => WhenBusy::Wait(PATIENCE),
+        RunnerRequest::Stop { .. } | RunnerRequest::Restart { .. } | RunnerRequest::Reload {} => {
+            WhenBusy::GiveUp
+        }
+    };
+    send_to(&pet.control(), &message, when_busy)
 }
 
 /// Binds the socket of a pet's runner, replacing that of a dead runner.
@@ -84,6 +101,15 @@ mod tests {
         assert_eq!(
             text(&RunnerRequest::Restart { container }),
             r#"{"restart":{"container":"c"}}"#
+        );
+        let visit = RunnerRequest::Visit {
+            container: "c".to_owned(),
+            main: 7,
+            visitor: ProcessId { pid: 8, start: 9 },
+        };
+        assert_eq!(
+            text(&visit),
+            r#"{"visit":{"container":"c","main":7,"visitor":{"pid":8,"start":9}}}"#
         );
         assert_eq!(text(&RunnerRequest::Reload {}), r#"{"reload":{}}"#);
         let bare: RunnerRequest = serde_json::from_str(r#"{"stop":{}}"#).unwrap();

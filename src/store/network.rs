@@ -2,7 +2,8 @@
 //!
 //! The network process listens at [`Layout::network_socket`]. It sends a [`Greeting`] to each
 //! runner that connects, the runner sends an [`AttachRequest`], and an [`AttachReply`] comes back:
-//! each is one line. The pet stays attached until the runner closes the connection.
+//! each is one line. The pet stays attached until the runner closes the connection, after a
+//! [`FAREWELL`] if it leaves nothing behind.
 
 use std::io::{self, BufRead, Write};
 use std::net::Ipv4Addr;
@@ -11,6 +12,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{PetLayout, Sync, read_json, remove, replace_json};
+
+/// The last message, of a runner whose pet has ended.
+pub(crate) const FAREWELL: &[u8] = b"end\n";
 
 /// The first message, which names the network process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Read};
 
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
 /// A process: its number counts only together with the time it started, because numbers are used
@@ -33,6 +34,8 @@ pub(crate) struct Stat {
     pub(crate) state: u8,
     pub(crate) parent: u32,
     pub(crate) session: u32,
+    /// The kernel's flags (`PF_*`).
+    pub(crate) flags: u32,
     pub(crate) start: u64,
 }
 
@@ -47,6 +50,30 @@ impl Stat {
 pub(crate) fn started(pid: u32) -> Option<u64> {
     let now = stat(pid).ok()?;
     (!now.is_dead()).then_some(now.start)
+}
+
+/// Returns whether a process has ended, or is about to and waits for others.
+pub(crate) fn is_exiting(pid: u32) -> bool {
+    const PF_EXITING: u32 = 4;
+    stat(pid).map_or(true, |now| now.is_dead() || now.flags & PF_EXITING != 0)
+}
+
+/// Returns whether a process neither handles, blocks nor ignores a signal.
+pub(crate) fn is_unprepared(pid: u32, signal: Signal) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"));
+    status.is_ok_and(|status| has_no_use(&status, signal))
+}
+
+fn has_no_use(status: &str, signal: Signal) -> bool {
+    let bit = 1_u64 << (signal.as_raw() - 1);
+    let set = |name: &str| {
+        let mut lines = status.lines();
+        let set = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        u64::from_str_radix(set.trim(), 16).ok()
+    };
+    let sets = ["SigBlk", "SigIgn", "SigCgt"].map(set);
+    let mut sets = sets.into_iter();
+    sets.all(|set| set.is_some_and(|set| set & bit == 0))
 }
 
 /// Reads the status of a process.
@@ -66,6 +93,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
         state: *fields.first()?.as_bytes().first()?,
         parent: fields.get(1)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
+        flags: fields.get(6)?.parse().ok()?,
         start: fields.get(19)?.parse().ok()?,
     })
 }
@@ -151,6 +179,16 @@ mod tests {
         let stat = parse_stat(text).unwrap();
         assert_eq!((stat.state, stat.parent), (b'S', 7));
         assert_eq!((stat.session, stat.start), (42, 98765));
+    }
+
+    #[test]
+    fn a_signal_that_is_handled_blocked_or_ignored_is_of_use() {
+        let status = "SigPnd:\t0000000000000000\nSigBlk:\t0000000000000001\n\
+                      SigIgn:\t0000000000000004\nSigCgt:\t0000000000000002\n";
+        let without = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM]
+            .map(|signal| has_no_use(status, signal));
+        assert_eq!(without, [false, false, false, true]);
+        assert!(!has_no_use("", Signal::TERM));
     }
 
     #[test]

@@ -36,8 +36,8 @@ pub(crate) fn attempt() -> Result<Vec<String>, Problem> {
     };
     let sandbox = Sandbox::make(&context)?;
     sandbox
-        .build_rootfs(&launch, &context)
-        .map(|mounts| mounts.lacks)
+        .try_rootfs(&launch, &context)
+        .map(|rootfs| rootfs.lacks)
 }
 
 /// Makes a directory for the trial, wherever there is room: `TMPDIR` may name a directory that went

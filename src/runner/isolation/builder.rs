@@ -1,112 +1,108 @@
-//! The builder: a process in the sandbox that takes the steps of a root file system in a mount
-//! namespace of its own.
+//! The root file system of one run of a container: its main process builds it by taking the steps
+//! of the plan in a mount namespace of its own, before it executes its program. So it is
+//! process 1 of its process namespace, which no other process can mount the `/proc` of.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::sync::Arc;
 
-use rustix::fs::Mode;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::net::RecvFlags;
-use rustix::thread::ThreadNameSpaceType;
 
 use super::message::{Message, WorkOutcome, link};
 use super::step::{MountStep, words};
 use crate::problem::Problem;
-use crate::sys::{self, Fork, NamespaceFlags};
+use crate::sys;
 
-/// The mount namespace of one run of a container, kept open.
+/// What a process does in its namespaces before it gives up its rights.
+pub(in crate::runner) type Preparation = Box<dyn Fn() -> rustix::io::Result<()> + Send + Sync>;
+
+/// A root file system that is to be built.
 #[derive(Debug)]
-pub(in crate::runner) struct MountNamespace {
-    namespace: OwnedFd,
+pub(super) struct Rootfs {
+    steps: Arc<[MountStep]>,
+    link: OwnedFd,
+    theirs: Arc<OwnedFd>,
+    /// What the container has to do without in any case.
+    lacks: Vec<String>,
+}
+
+/// A root file system that was built, or that could not be.
+#[derive(Debug)]
+pub(super) struct BuiltRootfs {
+    /// The namespaces of processes and of mounts of the process that built it.
+    pub(super) namespaces: Vec<OwnedFd>,
     /// What the container has to do without, as warnings.
-    pub(in crate::runner) lacks: Vec<String>,
+    pub(super) lacks: Vec<String>,
 }
 
-impl MountNamespace {
-    /// Returns another descriptor of the namespace.
-    pub(super) fn open(&self) -> io::Result<OwnedFd> {
-        self.namespace.try_clone()
+impl Rootfs {
+    /// Prepares to take these steps; `lacks` are the warnings that there are already.
+    pub(super) fn new(steps: Vec<MountStep>, lacks: Vec<String>) -> io::Result<Self> {
+        let (link, theirs) = link()?;
+        Ok(Self {
+            steps: steps.into(),
+            link,
+            theirs: Arc::new(theirs),
+            lacks,
+        })
+    }
+
+    /// Returns what the main process is to do.
+    pub(super) fn work(&self) -> impl Fn() -> rustix::io::Result<()> + Send + Sync + 'static {
+        let (steps, link) = (Arc::clone(&self.steps), Arc::clone(&self.theirs));
+        move || build(&steps, link.as_fd())
+    }
+
+    /// Waits for the end of the work, which must have been handed out and dropped.
+    pub(super) fn finish(self) -> Result<BuiltRootfs, Problem> {
+        drop(self.theirs);
+        let steps = &self.steps;
+        let outcome = WorkOutcome::receive(&self.link);
+        let outcome = outcome.map_err(|error| format!("mounting: {}", sys::with_limit(error)))?;
+        if let Some((step, error)) = outcome.failed {
+            return Err(Problem::failed(match steps.get(step) {
+                Some(step) => format!("{}: {error}", words(steps, step)),
+                None => format!("entering the sandbox: {error}"),
+            }));
+        }
+        let lack = |(step, error): &(usize, io::Error)| {
+            let step = words(steps, steps.get(*step)?);
+            Some(lack(&step, error))
+        };
+        let left_out = outcome.skipped.iter().filter_map(lack);
+        Ok(BuiltRootfs {
+            lacks: left_out.chain(self.lacks).collect(),
+            namespaces: outcome.descriptors,
+        })
     }
 }
 
-/// Takes the steps in a new mount namespace, inside the namespaces of a process.
-pub(super) fn build(
-    process: BorrowedFd<'_>,
-    namespaces: ThreadNameSpaceType,
-    steps: &[MountStep],
-) -> Result<MountNamespace, Problem> {
-    let fault = |error: io::Error| format!("mounting: {}", sys::with_limit(error));
-    let (own, theirs) = link().map_err(fault)?;
-    let Some(_) = sys::fork(Fork::CHILD).map_err(fault)? else {
-        fork_builder(process, namespaces, steps, theirs.as_fd())
-    };
-    drop(theirs);
-    let outcome = WorkOutcome::receive(&own).map_err(fault)?;
-    if let Some((step, error)) = outcome.failed {
-        return Err(Problem::failed(match steps.get(step) {
-            Some(step) => format!("{}: {error}", words(steps, step)),
-            None => format!("entering the sandbox: {error}"),
-        }));
-    }
-    let lack = |(step, error): &(usize, io::Error)| {
-        let step = words(steps, steps.get(*step)?);
-        Some(lack(&step, error))
-    };
-    Ok(MountNamespace {
-        lacks: outcome.skipped.iter().filter_map(lack).collect(),
-        // The builder keeps it until `own` is closed.
-        namespace: mount_namespace_of(outcome.pid).map_err(fault)?,
-    })
-}
-
-/// Enters the sandbox, forks the builder as a child of the runner, sends its pid, and ends: only
-/// a process that was born in a pid namespace may mount its `/proc`.
-fn fork_builder(
-    process: BorrowedFd<'_>,
-    namespaces: ThreadNameSpaceType,
-    steps: &[MountStep],
-    link: BorrowedFd<'_>,
-) -> ! {
-    let how = Fork {
-        sibling: true,
-        ..Fork::CHILD
-    };
-    let entered = sys::enter(process, namespaces).map_err(Into::into);
-    match entered.and_then(|()| sys::fork(how)) {
-        Ok(None) => run(steps, link),
-        Ok(Some(pid)) => Message::send_forked(Ok(pid), link),
-        Err(error) => Message::send_forked(Err(error), link),
-    }
-    sys::exit_now(0)
-}
-
-/// Takes the steps, and keeps the namespace until the runner has opened it.
-fn run(steps: &[MountStep], link: BorrowedFd<'_>) -> ! {
-    // Above all the other end of the link, whose closing is waited for below.
-    sys::close_all_but(link);
+/// Takes the steps in a process that was born with new namespaces.
+fn build(steps: &[MountStep], link: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    // Opened now: later it may be another user's, and its `/proc` another one.
+    let opened = open(c"/proc/self/ns/pid").and_then(|own| Ok((own, open(c"/proc/self/ns/mnt")?)));
+    let (processes, mounts) = opened.inspect_err(|error| {
+        Message::failed_at_once(&(*error).into()).send(link);
+    })?;
     rustix::process::umask(Mode::empty());
-    take(steps, link).send(link);
-    let _ = rustix::net::recv(link, &mut [0; 1], RecvFlags::empty());
-    sys::exit_now(0)
-}
-
-fn take(steps: &[MountStep], link: BorrowedFd<'_>) -> Message {
-    if let Err(error) = sys::unshare(NamespaceFlags::NEWNS) {
-        return Message::failed_at_once(&error.into());
-    }
     for (number, step) in steps.iter().enumerate() {
         match step.take() {
             Ok(None) => {}
             Ok(Some(error)) => Message::skipped(number, error).send(link),
             Err(error) => {
                 let error = Errno::from_io_error(&error).unwrap_or(Errno::IO);
-                return Message::failed(number, error);
+                Message::failed(number, error).send(link);
+                return Err(error);
             }
         }
     }
-    Message::Done
+    Message::Done.send_with([processes.as_fd(), mounts.as_fd()], link);
+    Ok(())
+}
+
+fn open(path: &std::ffi::CStr) -> rustix::io::Result<OwnedFd> {
+    rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// Returns the warning about a step that was left out.
@@ -115,9 +111,4 @@ fn lack(step: &str, error: &io::Error) -> String {
         "{step} under an overlay: {error}; nothing below it can be changed, and no volume be \
          mounted where it has no directory"
     )
-}
-
-fn mount_namespace_of(pid: u32) -> io::Result<OwnedFd> {
-    let file = File::open(Path::new("/proc").join(pid.to_string()).join("ns/mnt"))?;
-    Ok(file.into())
 }

@@ -1,10 +1,9 @@
-//! Connections to a pet from within its own network: its first process makes the sockets.
+//! Connections to a pet from within its own network: a process that enters it makes the sockets.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -14,20 +13,19 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socket_with,
 };
 
-/// Asks for a socket of either family.
-const IPV4: u8 = b'4';
-const IPV6: u8 = b'6';
+use super::message::link;
+use crate::sys::{self, Fork, Namespaces};
 
 /// Makes connections in a pet's network.
 #[derive(Debug, Clone)]
 pub(in crate::runner) struct Dialer {
-    link: Arc<Mutex<OwnedFd>>,
+    network: Namespaces,
 }
 
 impl Dialer {
-    pub(super) fn new(link: OwnedFd) -> Self {
-        let link = Arc::new(Mutex::new(link));
-        Self { link }
+    /// Prepares to connect where these namespaces lead: those of the network, and of its users.
+    pub(super) fn new(network: Namespaces) -> Self {
+        Self { network }
     }
 
     /// Connects as `TcpStream::connect_timeout` does.
@@ -36,7 +34,11 @@ impl Dialer {
         to: SocketAddr,
         patience: Duration,
     ) -> io::Result<TcpStream> {
-        let socket = self.socket(if to.is_ipv4() { IPV4 } else { IPV6 })?;
+        let socket = self.socket(if to.is_ipv4() {
+            AddressFamily::INET
+        } else {
+            AddressFamily::INET6
+        })?;
         match rustix::net::connect(&socket, &to) {
             Ok(()) => {}
             Err(Errno::INPROGRESS) => await_connection(&socket, patience)?,
@@ -46,14 +48,21 @@ impl Dialer {
         Ok(socket.into())
     }
 
-    fn socket(&self, family: u8) -> io::Result<OwnedFd> {
-        let link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
-        rustix::net::send(&*link, &[family], SendFlags::NOSIGNAL)?;
+    /// Has a process make a socket, for none of this one's threads may change its user namespace.
+    fn socket(&self, family: AddressFamily) -> io::Result<OwnedFd> {
+        let (own, theirs) = link()?;
+        let Some(_) = sys::fork(Fork::CHILD)? else {
+            if self.network.enter().is_ok() {
+                send_socket(theirs.as_fd(), family);
+            }
+            sys::exit_now(0)
+        };
+        drop(theirs);
         let mut byte = [0; 1];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut parts = [IoSliceMut::new(&mut byte)];
-        recvmsg(&*link, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+        recvmsg(&own, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)?;
         let mut sockets = control.drain().filter_map(|message| match message {
             RecvAncillaryMessage::ScmRights(mut sockets) => sockets.next(),
             RecvAncillaryMessage::ScmCredentials(_) | _ => None,
@@ -73,20 +82,16 @@ fn await_connection(socket: &OwnedFd, patience: Duration) -> io::Result<()> {
     outcome.map_err(Into::into)
 }
 
-/// Answers one request for a socket; this is the pet's first process, which does not allocate.
-pub(super) fn answer(link: BorrowedFd<'_>, family: u8) {
-    let family = match family {
-        IPV6 => AddressFamily::INET6,
-        _ => AddressFamily::INET,
-    };
+/// Makes a socket and sends it; this is a forked process, which does not allocate.
+fn send_socket(link: BorrowedFd<'_>, family: AddressFamily) {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(family, SocketType::STREAM, flags, None);
+    let Ok(socket) = socket_with(family, SocketType::STREAM, flags, None) else {
+        return;
+    };
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    let sockets = socket.as_ref().map(|socket| [socket.as_fd()]);
-    if let Ok(sockets) = &sockets {
-        control.push(SendAncillaryMessage::ScmRights(sockets));
-    }
+    let sockets = [socket.as_fd()];
+    control.push(SendAncillaryMessage::ScmRights(&sockets));
     let _ = sendmsg(
         link,
         &[IoSlice::new(b".")],

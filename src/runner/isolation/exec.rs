@@ -8,20 +8,18 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::Command;
-
-use rustix::process::{Pid, PidfdFlags, WaitOptions, WaitStatus, pidfd_open, waitpid};
-use rustix::thread::ThreadNameSpaceType as Kinds;
+use std::process::{Command, ExitStatus};
+use std::sync::Arc;
 
 use self::terminal::Terminal;
 use super::sandbox::ids_of;
-use crate::runner::spawn;
 use crate::store::Launch;
-use crate::sys::{self, Namespaces};
+use crate::sys::{self, NamespaceFlags, Namespaces};
 
-/// Runs a program beside the main process of a container, and returns how it ended. It has this
-/// process's streams; with `tty`, and if they are a terminal's, one of the container's own.
-pub(crate) fn exec(launch: &Launch, argv: &[String], tty: bool) -> io::Result<WaitStatus> {
+/// Runs a program beside the main process of a container, and returns how it ended: with 128 and
+/// the number of the signal, if it was one. It has this process's streams; with `tty`, and if they
+/// are a terminal's, one of the container's own.
+pub(crate) fn exec(launch: &Launch, argv: &[String], tty: bool) -> io::Result<ExitStatus> {
     let (program, args) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = Command::new(program);
     command
@@ -30,57 +28,41 @@ pub(crate) fn exec(launch: &Launch, argv: &[String], tty: bool) -> io::Result<Wa
         .envs(launch.env.iter().map(|(name, value)| (name, value)));
     let terminal = (tty && terminal::is_here()).then(|| Terminal::open(launch));
     let terminal = terminal.transpose()?;
-    let (reader, writer) = io::pipe()?;
-    sys::enter_before_exec(&mut command, namespaces_of(launch)?, writer.into());
+    sys::attend_before_exec(&mut command, namespaces_of(launch)?);
     let directory = CString::new(launch.cwd.as_os_str().as_bytes())?;
     sys::chdir_before_exec(&mut command, directory);
     if let Some(terminal) = &terminal {
         terminal.give(&mut command)?;
     }
-    command
-        .spawn()
-        .map_err(|error| sys::LaunchStage::of(error).1)?;
+    let attendant = command.spawn();
+    let mut attendant = attendant.map_err(|error| sys::LaunchStage::of(error).1)?;
     drop(command);
     // Ctrl-C is meant for the program, which is in the same group of processes.
     sys::ignore_terminal_signals();
-    let pid = spawn::read_pid(reader)?;
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    if let (Some(terminal), Some(pid)) = (terminal, pid) {
-        terminal.serve(pid)?;
+    if let Some(terminal) = terminal {
+        terminal.serve(attendant.id())?;
     }
-    loop {
-        match waitpid(pid, WaitOptions::empty()) {
-            Ok(Some((_, status))) => return Ok(status),
-            Ok(None) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+    attendant.wait()
 }
 
 /// Returns the namespaces of a container's main process that are not this process's own.
 fn namespaces_of(launch: &Launch) -> io::Result<Namespaces> {
-    let pid = launch.pid;
-    let kinds = [
-        ("user", Kinds::USER),
-        ("pid", Kinds::PROCESS_ID),
-        ("uts", Kinds::HOST_NAME_AND_NIS_DOMAIN_NAME),
-        ("ipc", Kinds::INTER_PROCESS_COMMUNICATION),
-        ("net", Kinds::NETWORK),
-    ];
-    let theirs = Path::new("/proc").join(pid.to_string()).join("ns");
-    let others = kinds.into_iter().filter(|(name, _)| {
+    let theirs = Path::new("/proc").join(launch.pid.to_string()).join("ns");
+    let is_own = |name: &str| {
         let own = fs::read_link(Path::new("/proc/self/ns").join(name));
-        own.ok() != fs::read_link(theirs.join(name)).ok()
-    });
-    let kinds = others.fold(Kinds::empty(), |all, (_, kind)| all | kind);
-    let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    let number = number.ok_or(io::ErrorKind::NotFound)?;
-    let mounts: OwnedFd = File::open(theirs.join("mnt"))?.into();
+        own.ok() == fs::read_link(theirs.join(name)).ok()
+    };
+    let mut entered: Vec<Arc<OwnedFd>> = Vec::new();
+    for name in ["user", "pid", "uts", "ipc", "net", "mnt"] {
+        if !is_own(name) {
+            let namespace: OwnedFd = File::open(theirs.join(name))?.into();
+            entered.push(Arc::new(namespace));
+        }
+    }
     Ok(Namespaces {
-        process: pidfd_open(number, PidfdFlags::empty())?,
-        kinds,
-        mounts,
-        drop_capabilities: !kinds.contains(Kinds::USER) || launch.user.is_some(),
+        entered,
+        new: NamespaceFlags::empty(),
+        drop_capabilities: is_own("user") || launch.user.is_some(),
         ids: ids_of(launch),
         no_new_privs: launch.no_new_privs,
     })

@@ -1,10 +1,9 @@
-//! The first process of a sandbox: pid 1 of its pid namespace, which holds all its namespaces.
+//! The process that makes the namespaces of a sandbox.
 //!
 //! It is a fork of the runner that executes no other program, so nothing in here may allocate. It
-//! sets up what the namespaces share, reaps orphans, makes sockets for the [`Dialer`], and ends,
-//! and the sandbox with it, once the runner's end of their link is closed.
-//!
-//! [`Dialer`]: super::dialer::Dialer
+//! sets up what the namespaces share, and ends once the runner's end of their link is closed. That
+//! is at once, for the runner keeps the namespaces open; only where all containers of a pod share
+//! one process namespace it stays: there it is process 1, which reaps orphans.
 
 use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
@@ -16,11 +15,11 @@ use rustix::process::Signal;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::context::PodContext;
+use super::files;
 use super::message::Message;
-use super::{dialer, files};
-use crate::sys::{self, Fork, NamespaceFlags};
+use crate::sys::{self, Fork, NamespaceFlags, Namespaces};
 
-/// The settings of the first process of a sandbox.
+/// The settings of the process that makes a sandbox.
 pub(super) struct InitProcess {
     namespaces: NamespaceFlags,
     host_name: String,
@@ -44,12 +43,13 @@ pub(super) fn step_name(step: usize) -> &'static str {
 }
 
 impl InitProcess {
-    /// Prepares the process; `network` says that the sandbox has a network namespace.
-    pub(super) fn new(context: &PodContext<'_>, network: bool) -> Self {
+    /// Prepares the process; `network` says that the sandbox has a network namespace, and `shared`
+    /// that its containers share one of processes.
+    pub(super) fn new(context: &PodContext<'_>, network: bool, shared: bool) -> Self {
         let (_, group) = sys::own_ids();
-        let mut namespaces =
-            NamespaceFlags::NEWPID | NamespaceFlags::NEWUTS | NamespaceFlags::NEWIPC;
+        let mut namespaces = NamespaceFlags::NEWUTS | NamespaceFlags::NEWIPC;
         namespaces.set(NamespaceFlags::NEWNET, network);
+        namespaces.set(NamespaceFlags::NEWPID, shared);
         Self {
             namespaces,
             host_name: files::host_name(context.pod, context.cluster_domain),
@@ -58,8 +58,8 @@ impl InitProcess {
         }
     }
 
-    /// Enters the user namespace if there is one, forks the first process as a child of the
-    /// runner, sends its pid, and ends: this process is itself a fork.
+    /// Enters the user namespace if there is one, forks the process as a child of the runner, sends
+    /// its pid, and ends: this process is itself a fork.
     pub(super) fn fork(&self, userns: Option<BorrowedFd<'_>>, link: BorrowedFd<'_>) -> ! {
         let kind = Some(LinkNameSpaceType::User);
         let entered = userns.map_or(Ok(()), |userns| move_into_link_name_space(userns, kind));
@@ -75,7 +75,7 @@ impl InitProcess {
         sys::exit_now(0)
     }
 
-    /// Is the first process of the sandbox, to its end.
+    /// Is that process, to its end.
     fn run(&self, link: BorrowedFd<'_>) -> ! {
         sys::close_all_but(link);
         sys::reset_signals();
@@ -87,15 +87,7 @@ impl InitProcess {
             }
         }
         Message::Done.send(link);
-        let mut request = [0; 1];
-        loop {
-            match rustix::net::recv(link, &mut request, RecvFlags::empty()) {
-                Ok((0, _)) => sys::exit_now(0),
-                Ok(_) => dialer::answer(link, request[0]),
-                Err(Errno::INTR) => {}
-                Err(_) => sys::exit_now(1),
-            }
-        }
+        stay(link)
     }
 
     fn leave_session(&self) -> rustix::io::Result<()> {
@@ -122,6 +114,29 @@ impl InitProcess {
     fn allow_ping(&self) -> rustix::io::Result<()> {
         let range = c"/proc/sys/net/ipv4/ping_group_range";
         write(range, b"0 2147483647").or_else(|_| write(range, self.own_group.as_bytes()))
+    }
+}
+
+/// Stays in the namespaces of an existing sandbox until the runner's end of the link is closed: a
+/// network that is new finds its pet by a process.
+pub(super) fn hold(namespaces: &Namespaces, link: BorrowedFd<'_>) -> ! {
+    if let Err(error) = namespaces.enter() {
+        Message::failed(0, error).send(link);
+        sys::exit_now(1);
+    }
+    sys::close_all_but(link);
+    let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+    Message::Done.send(link);
+    stay(link)
+}
+
+fn stay(link: BorrowedFd<'_>) -> ! {
+    loop {
+        match rustix::net::recv(link, &mut [0; 1], RecvFlags::empty()) {
+            Ok((0, _)) => sys::exit_now(0),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => sys::exit_now(1),
+        }
     }
 }
 

@@ -1,17 +1,23 @@
 //! The messages of a sandbox's forked processes to the runner, over a pair of sockets.
 
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg,
+};
 
 /// How long the kernel may take over a sandbox or a root file system.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// In the place of a step: the process failed before its first one.
 const BEFORE_ALL: u32 = u32::MAX;
+/// A runner that is gone must not end the sender by a signal.
+const FLAGS: SendFlags = SendFlags::NOSIGNAL;
 /// The encoding of a message: its kind, a pid or step, and an error number.
 type Encoded = [u8; 12];
 
@@ -75,7 +81,15 @@ impl Message {
 
     /// Sends the message; that the runner is gone is no error.
     pub(super) fn send(self, link: BorrowedFd<'_>) {
-        let _ = rustix::net::send(link, &self.encode(), SendFlags::NOSIGNAL);
+        let _ = rustix::net::send(link, &self.encode(), FLAGS);
+    }
+
+    /// Sends the message together with two descriptors.
+    pub(super) fn send_with(self, both: [BorrowedFd<'_>; 2], link: BorrowedFd<'_>) {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        control.push(SendAncillaryMessage::ScmRights(&both));
+        let _ = sendmsg(link, &[IoSlice::new(&self.encode())], &mut control, FLAGS);
     }
 
     /// Sends the pid of a process that has been forked to do the work, or why it was not.
@@ -89,7 +103,8 @@ impl Message {
         }
     }
 
-    fn receive(link: &OwnedFd) -> io::Result<Self> {
+    /// Receives a message, and the descriptors that came with it.
+    fn receive(link: &OwnedFd) -> io::Result<(Self, Vec<OwnedFd>)> {
         let mut ready = [PollFd::new(link, PollFlags::IN)];
         let patience = Timespec::try_from(PATIENCE).unwrap_or_default();
         while match poll(&mut ready, Some(&patience)) {
@@ -99,9 +114,18 @@ impl Message {
             Err(error) => return Err(error.into()),
         } {}
         let mut bytes: Encoded = [0; 12];
-        let (length, _) = rustix::net::recv(link, &mut bytes, RecvFlags::empty())?;
-        let message = Self::decode(bytes).filter(|_| length == bytes.len());
-        message.ok_or_else(|| io::Error::other("a process died that made it"))
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut parts = [IoSliceMut::new(&mut bytes)];
+        let received = recvmsg(link, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+        let descriptors = control.drain().filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(sent) => Some(sent),
+            RecvAncillaryMessage::ScmCredentials(_) | _ => None,
+        });
+        let descriptors = descriptors.flatten().collect();
+        let message = Self::decode(bytes).filter(|_| received.bytes == bytes.len());
+        let message = message.ok_or_else(|| io::Error::other("a process died that made it"))?;
+        Ok((message, descriptors))
     }
 }
 
@@ -110,9 +134,10 @@ fn number_of(step: usize) -> u32 {
 }
 
 /// The result of a forked process's work.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct WorkOutcome {
-    pub(super) pid: u32,
+    /// The descriptors that it sent.
+    pub(super) descriptors: Vec<OwnedFd>,
     /// The steps that were left out, and why.
     pub(super) skipped: Vec<(usize, io::Error)>,
     /// The step that failed, if one did, and why; no step has this number if none was reached.
@@ -120,31 +145,39 @@ pub(super) struct WorkOutcome {
 }
 
 impl WorkOutcome {
+    /// Receives messages until the end of the work is known.
+    pub(super) fn receive(link: &OwnedFd) -> io::Result<Self> {
+        Self::collect(link, &mut Some(0))
+    }
+
     /// Receives messages until the pid and the end of the work are known, which come in any order:
     /// the process that works may be faster than the one that forked it.
-    pub(super) fn receive(link: &OwnedFd) -> io::Result<Self> {
-        let (mut pid, mut end, mut skipped) = (None, None, Vec::new());
+    pub(super) fn receive_with_pid(link: &OwnedFd) -> io::Result<(u32, Self)> {
+        let mut pid = None;
+        let outcome = Self::collect(link, &mut pid)?;
+        Ok((pid.unwrap_or_default(), outcome))
+    }
+
+    fn collect(link: &OwnedFd, pid: &mut Option<u32>) -> io::Result<Self> {
+        let (mut outcome, mut over) = (Self::default(), false);
         let place = |step| usize::try_from(step).unwrap_or(usize::MAX);
-        loop {
-            match Message::receive(link)? {
-                Message::Pid(number) => pid = Some(number),
+        while !over || pid.is_none() {
+            let (message, descriptors) = Message::receive(link)?;
+            outcome.descriptors.extend(descriptors);
+            match message {
+                Message::Pid(number) => *pid = Some(number),
                 Message::Skipped { step, errno } => {
-                    skipped.push((place(step), io::Error::from_raw_os_error(errno)));
+                    let error = io::Error::from_raw_os_error(errno);
+                    outcome.skipped.push((place(step), error));
                 }
                 Message::Failed { step, errno } => {
-                    end = Some(Some((place(step), io::Error::from_raw_os_error(errno))));
+                    over = true;
+                    outcome.failed = Some((place(step), io::Error::from_raw_os_error(errno)));
                 }
-                Message::Done => end = Some(None),
-            }
-            if let (Some(pid), Some(_)) = (pid, &end) {
-                let failed = end.flatten();
-                return Ok(Self {
-                    pid,
-                    skipped,
-                    failed,
-                });
+                Message::Done => over = true,
             }
         }
+        Ok(outcome)
     }
 }
 
@@ -179,9 +212,16 @@ mod tests {
         Message::skipped(4, Errno::INVAL).send(theirs.as_fd());
         Message::Done.send(theirs.as_fd());
         Message::Pid(9).send(theirs.as_fd());
-        let outcome = WorkOutcome::receive(&own).unwrap();
-        assert_eq!((outcome.pid, outcome.skipped[0].0), (9, 4));
+        let (pid, outcome) = WorkOutcome::receive_with_pid(&own).unwrap();
+        assert_eq!((pid, outcome.skipped[0].0), (9, 4));
         assert!(outcome.failed.is_none());
+    }
+
+    #[test]
+    fn descriptors_come_with_the_end() {
+        let (own, theirs) = link().unwrap();
+        Message::Done.send_with([own.as_fd(), theirs.as_fd()], theirs.as_fd());
+        assert_eq!(WorkOutcome::receive(&own).unwrap().descriptors.len(), 2);
     }
 
     #[test]

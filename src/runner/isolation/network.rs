@@ -13,9 +13,12 @@ use std::os::unix::net::UnixStream;
 
 use rustix::fs::FlockOperation;
 use rustix::io::retry_on_intr;
+use rustix::net::SendFlags;
 
 use crate::role::{self, Role};
-use crate::store::network::{self, AttachNotes, AttachReply, AttachRequest, Greeting, NetworkSpec};
+use crate::store::network::{
+    self, AttachNotes, AttachReply, AttachRequest, FAREWELL, Greeting, NetworkSpec,
+};
 use crate::store::{self, Layout};
 use crate::sys::{self, ExecProgram};
 
@@ -85,6 +88,15 @@ impl Network {
     /// Becomes readable when the network process has died.
     pub(super) fn lifeline(&self) -> BorrowedFd<'_> {
         self.stream.get_ref().as_fd()
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        // A runner that says nothing may have left processes.
+        if !std::thread::panicking() {
+            let _ = rustix::net::send(self.stream.get_ref(), FAREWELL, SendFlags::NOSIGNAL);
+        }
     }
 }
 

@@ -16,6 +16,13 @@ pub(crate) fn is_full(pod: &Pod) -> bool {
     notes.and_then(|notes| notes.get(ISOLATION_ANNOTATION)) == Some(&"full".to_owned())
 }
 
+/// Returns whether all containers of a pod share one process namespace, which only isolated ones
+/// have (`shareProcessNamespace`).
+pub(crate) fn shares_processes(pod: &Pod) -> bool {
+    let spec = pod.spec.as_ref();
+    spec.is_some_and(|spec| spec.share_process_namespace == Some(true))
+}
+
 /// Returns whether a pod uses the private network rather than the host's.
 pub(in crate::runner) fn has_network(pod: &Pod) -> bool {
     let spec = pod.spec.as_ref();

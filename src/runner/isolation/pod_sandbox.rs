@@ -1,20 +1,21 @@
 //! The sandbox of a pod, made when the pod first needs it, and made again after it has died.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::builder::MountNamespace;
+use super::builder::{Preparation, Rootfs};
 use super::context::PodContext;
 use super::dialer::Dialer;
-use super::pod::is_full;
+use super::pod::{is_full, shares_processes};
 use super::sandbox::Sandbox;
 use crate::problem::Problem;
 use crate::store::Launch;
-use crate::sys::Namespaces;
 use crate::sys::users::IdMap;
+use crate::sys::{NamespaceFlags, Namespaces};
 
 /// The user namespace of an ordinary user's pet.
 #[derive(Debug)]
@@ -24,11 +25,68 @@ pub(in crate::runner) struct UserNamespace {
     pub(in crate::runner) userns_path: PathBuf,
 }
 
+/// How a process of a container gets into its namespaces.
+pub(in crate::runner) struct Entrance {
+    pub(in crate::runner) namespaces: Namespaces,
+    pub(in crate::runner) prepare: Preparation,
+}
+
+/// The namespaces of a container that its main process is about to make.
+#[derive(Debug)]
+pub(in crate::runner) struct NewContainer {
+    namespaces: Namespaces,
+    rootfs: Rootfs,
+}
+
+/// The namespaces of one run of a container, kept open.
+#[derive(Debug)]
+pub(in crate::runner) struct ContainerSpace {
+    /// That of its mounts comes last.
+    namespaces: Namespaces,
+    /// What the container has to do without, as warnings.
+    pub(in crate::runner) lacks: Vec<String>,
+}
+
+impl NewContainer {
+    /// Returns how the main process gets there.
+    pub(in crate::runner) fn entrance(&self) -> Entrance {
+        Entrance {
+            namespaces: self.namespaces.clone(),
+            prepare: Box::new(self.rootfs.work()),
+        }
+    }
+
+    /// Takes over what the main process has made, once it is started or could not be.
+    pub(in crate::runner) fn finish(self) -> Result<ContainerSpace, Problem> {
+        let built = self.rootfs.finish()?;
+        let mut namespaces = self.namespaces;
+        namespaces.new = NamespaceFlags::empty();
+        let own = built.namespaces.into_iter().map(Arc::new);
+        namespaces.entered.extend(own);
+        Ok(ContainerSpace {
+            namespaces,
+            lacks: built.lacks,
+        })
+    }
+}
+
+impl ContainerSpace {
+    /// Returns how another process of the container gets there.
+    pub(in crate::runner) fn entrance(&self) -> Entrance {
+        Entrance {
+            namespaces: self.namespaces.clone(),
+            prepare: Box::new(|| Ok(())),
+        }
+    }
+}
+
 /// The namespaces that the processes of a pod live in: the host's, or those of a [`Sandbox`].
 #[derive(Debug)]
 pub(in crate::runner) struct PodSandbox {
     /// Whether the isolation level is `full`.
     full: bool,
+    /// Whether its containers share one process namespace.
+    shared: bool,
     sandbox: Option<Sandbox>,
 }
 
@@ -37,6 +95,7 @@ impl PodSandbox {
     pub(in crate::runner) fn of(pod: &Pod) -> Self {
         Self {
             full: is_full(pod),
+            shared: shares_processes(pod),
             sandbox: None,
         }
     }
@@ -78,55 +137,55 @@ impl PodSandbox {
     /// Returns the pet's user namespace; `None` where root needs none.
     pub(in crate::runner) fn userns(&self) -> Option<UserNamespace> {
         let sandbox = self.sandbox.as_ref()?;
-        let process = Path::new("/proc").join(sandbox.pid().to_string());
         Some(UserNamespace {
             id_map: sandbox.id_map()?.clone(),
-            userns_path: process.join("ns/user"),
+            userns_path: sandbox.users_path()?,
         })
     }
 
-    /// Returns the pid of the sandbox's first process.
-    pub(in crate::runner) fn init(&self) -> Option<u32> {
-        self.sandbox.as_ref().map(Sandbox::pid)
+    /// Returns whether the isolation level is `full`.
+    pub(in crate::runner) const fn is_full(&self) -> bool {
+        self.full
     }
 
-    /// Builds the root file system of a container; `None` without isolation.
-    pub(in crate::runner) fn build_rootfs(
+    /// Returns whether the main process of each container is process 1 of a namespace of its own:
+    /// the kernel ends all others with it.
+    pub(in crate::runner) const fn separates_processes(&self) -> bool {
+        self.full && !self.shared
+    }
+
+    /// Returns the pid of process 1, where all containers share one.
+    pub(in crate::runner) fn shared_init(&self) -> Option<u32> {
+        self.sandbox.as_ref().and_then(Sandbox::shared_init)
+    }
+
+    /// Plans the namespaces of a container; `None` without isolation.
+    pub(in crate::runner) fn plan_container(
         &mut self,
         launch: &Launch,
         context: &PodContext<'_>,
-    ) -> Result<Option<MountNamespace>, Problem> {
+    ) -> Result<Option<NewContainer>, Problem> {
         self.prepare(context)?;
         let Some(sandbox) = &self.sandbox else {
             return Ok(None);
         };
-        sandbox.build_rootfs(launch, context).map(Some)
+        Ok(Some(NewContainer {
+            rootfs: sandbox.plan_rootfs(launch, context)?,
+            namespaces: sandbox.new_namespaces(launch),
+        }))
     }
 
     /// Shows a container, whose main process this is, the view of the state directory again, if its
     /// own was removed.
     pub(in crate::runner) fn show_view_again(
         &self,
-        mounts: &MountNamespace,
+        space: &ContainerSpace,
         pid: u32,
         state: &Path,
     ) -> io::Result<()> {
-        let sandbox = self.sandbox.as_ref();
-        sandbox.map_or(Ok(()), |it| it.show_view_again(mounts, pid, state))
-    }
-
-    /// Returns the namespaces that a process of a container enters; `None` without isolation.
-    pub(in crate::runner) fn namespaces(
-        &self,
-        mounts: Option<&MountNamespace>,
-        launch: &Launch,
-    ) -> Result<Option<Namespaces>, Problem> {
-        let (Some(sandbox), Some(mounts)) = (&self.sandbox, mounts) else {
-            return Ok(None);
+        let (Some(sandbox), Some(mounts)) = (&self.sandbox, space.namespaces.entered.last()) else {
+            return Ok(());
         };
-        let namespaces = sandbox.namespaces(mounts, launch);
-        namespaces
-            .map(Some)
-            .map_err(|error| Problem::failed(format!("entering its namespaces: {error}")))
+        sandbox.show_view_again(mounts.as_fd(), pid, state)
     }
 }

@@ -1,14 +1,15 @@
 //! The namespaces of one pod, and what the runner does with them.
 
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Gid, Pid, PidfdFlags, pidfd_open};
-use rustix::thread::ThreadNameSpaceType;
 
-use super::builder::{self, MountNamespace};
+use super::builder::{BuiltRootfs, Rootfs};
 use super::context::PodContext;
 use super::dialer::Dialer;
 use super::home;
@@ -17,26 +18,39 @@ use super::message::{WorkOutcome, link};
 use super::mountinfo::HostMounts;
 use super::network::Network;
 use super::plan::{RootfsSpec, plan};
+use super::pod::shares_processes;
 use super::view;
 use crate::problem::Problem;
 use crate::store::network::publish_moved_ports;
 use crate::store::{self, Launch, Mount};
 use crate::sys::users::{self, IdMap};
-use crate::sys::{self, Fork, Ids, Namespaces};
+use crate::sys::{self, Fork, Ids, NamespaceFlags, Namespaces};
 
-/// The namespaces of a pod, held by its first process.
+/// The namespaces of a pod, kept open.
 #[derive(Debug)]
 pub(super) struct Sandbox {
-    pid: u32,
-    init: OwnedFd,
-    /// Closing it ends everything in the sandbox.
-    dialer: Dialer,
+    /// That of its users, where it is an ordinary user's.
+    users: Option<Arc<OwnedFd>>,
+    /// That of its network, unless it has the host's.
+    space: Option<Arc<OwnedFd>>,
+    /// Those of its host name, of its means of communication, and, if all containers share one,
+    /// of its processes.
+    others: Vec<Arc<OwnedFd>>,
+    /// Process 1 of the process namespace that all containers share.
+    shared: Option<SharedProcesses>,
     network: Option<Network>,
-    /// Whether it has a user namespace of an ordinary user.
-    ordinary: bool,
     /// The uid and gid maps of its user namespace; `None` when every id is mapped.
     id_map: Option<IdMap>,
     warnings: Vec<String>,
+}
+
+/// The first process of a process namespace that all containers of a pod share.
+#[derive(Debug)]
+struct SharedProcesses {
+    pid: u32,
+    process: OwnedFd,
+    /// Closing it ends everything in the namespace.
+    _link: OwnedFd,
 }
 
 impl Sandbox {
@@ -50,38 +64,64 @@ impl Sandbox {
         }
         let own = (ordinary && network.is_none()).then(users::make);
         let own = own.transpose().map_err(fault)?;
-        let init = InitProcess::new(context, network.is_some());
+        let shared = shares_processes(context.pod);
+        let init = InitProcess::new(context, network.is_some(), shared);
         let (link, theirs) = link().map_err(fault)?;
         let Some(_) = sys::fork(Fork::CHILD).map_err(fault)? else {
             let userns = network.as_ref().and_then(Network::user);
             init.fork(userns.or(own.as_ref().map(AsFd::as_fd)), theirs.as_fd())
         };
         drop(theirs);
-        let WorkOutcome { pid, failed, .. } = WorkOutcome::receive(&link).map_err(fault)?;
-        if let Some((step, error)) = failed {
+        let (pid, outcome) = WorkOutcome::receive_with_pid(&link).map_err(fault)?;
+        if let Some((step, error)) = outcome.failed {
             let step = init::step_name(step);
             return Err(Problem::failed(format!(
                 "creating the sandbox: {step}: {error}"
             )));
         }
-        let mut sandbox = Self {
-            pid,
-            init: open_process(pid).map_err(fault)?,
-            dialer: Dialer::new(link),
-            network,
-            ordinary,
-            id_map: ordinary.then(|| IdMap::of_process(pid)),
-            warnings: Vec::new(),
-        };
-        sandbox.attach(context)?;
+        let mut sandbox = Self::of_process(pid, network, ordinary).map_err(fault)?;
+        if shared {
+            sandbox.share(pid, link).map_err(fault)?;
+            sandbox.attach(pid, context)?;
+        } else {
+            sandbox.attach(pid, context)?;
+            drop(link);
+        }
         Ok(sandbox)
     }
 
-    fn attach(&mut self, context: &PodContext<'_>) -> Result<(), Problem> {
+    /// Keeps the namespaces open that a process has made.
+    fn of_process(pid: u32, network: Option<Network>, ordinary: bool) -> io::Result<Self> {
+        let users = ordinary.then(|| open_namespace(pid, "user"));
+        let space = network.as_ref().map(|_| open_namespace(pid, "net"));
+        Ok(Self {
+            users: users.transpose()?,
+            space: space.transpose()?,
+            others: vec![open_namespace(pid, "uts")?, open_namespace(pid, "ipc")?],
+            shared: None,
+            network,
+            id_map: ordinary.then(|| IdMap::of_process(pid)),
+            warnings: Vec::new(),
+        })
+    }
+
+    fn share(&mut self, pid: u32, link: OwnedFd) -> io::Result<()> {
+        self.others.push(open_namespace(pid, "pid")?);
+        let process = open_process(pid)?;
+        self.shared = Some(SharedProcesses {
+            pid,
+            process,
+            _link: link,
+        });
+        Ok(())
+    }
+
+    /// Attaches it to the network, which finds it by a process that is in it.
+    fn attach(&mut self, process: u32, context: &PodContext<'_>) -> Result<(), Problem> {
         let (Some(network), Some(spec)) = (&mut self.network, &context.network) else {
             return Ok(());
         };
-        let attached = network.attach(self.pid, spec);
+        let attached = network.attach(process, spec);
         let notes = attached.map_err(|error| format!("joining the network: {error}"))?;
         self.warnings = notes.warnings();
         // Without it only `get` and `describe` show less.
@@ -100,11 +140,35 @@ impl Sandbox {
             return Ok(());
         };
         self.network = Some(join(context, Some(before))?);
-        self.attach(context)
+        let fault = |error: io::Error| format!("joining the network: {error}");
+        let (link, theirs) = link().map_err(fault)?;
+        let namespaces = self.network_namespaces();
+        let Some(holder) = sys::fork(Fork::CHILD).map_err(fault)? else {
+            init::hold(&namespaces, theirs.as_fd())
+        };
+        drop(theirs);
+        let outcome = WorkOutcome::receive(&link).map_err(fault)?;
+        match outcome.failed {
+            Some((_, error)) => Err(fault(error).into()),
+            None => self.attach(holder, context),
+        }
+    }
+
+    /// Returns the namespaces that lead to the network.
+    fn network_namespaces(&self) -> Namespaces {
+        let users = self.users.iter().cloned();
+        Namespaces {
+            entered: users.chain(self.space.clone()).collect(),
+            new: NamespaceFlags::empty(),
+            drop_capabilities: false,
+            ids: None,
+            no_new_privs: false,
+        }
     }
 
     pub(super) fn dialer(&self) -> Option<Dialer> {
-        self.network.as_ref().map(|_| self.dialer.clone())
+        let network = self.network.as_ref();
+        network.map(|_| Dialer::new(self.network_namespaces()))
     }
 
     pub(super) fn lifeline(&self) -> Option<BorrowedFd<'_>> {
@@ -115,35 +179,34 @@ impl Sandbox {
         self.id_map.as_ref()
     }
 
-    /// Returns the pid of the first process, as the host numbers it.
-    pub(super) const fn pid(&self) -> u32 {
-        self.pid
+    /// Returns the path by which another process of this user can open its user namespace.
+    pub(super) fn users_path(&self) -> Option<PathBuf> {
+        let users = self.users.as_ref()?.as_raw_fd();
+        Some(format!("/proc/{}/fd/{users}", std::process::id()).into())
+    }
+
+    /// Returns the pid of process 1 that all containers share, as the host numbers it.
+    pub(super) fn shared_init(&self) -> Option<u32> {
+        self.shared.as_ref().map(|shared| shared.pid)
     }
 
     pub(super) fn is_alive(&self) -> bool {
-        let mut ended = [PollFd::new(&self.init, PollFlags::IN)];
-        poll(&mut ended, Some(&Timespec::default())) == Ok(0)
+        self.shared.as_ref().is_none_or(|shared| {
+            let mut ended = [PollFd::new(&shared.process, PollFlags::IN)];
+            poll(&mut ended, Some(&Timespec::default())) == Ok(0)
+        })
     }
 
-    /// Returns the kinds of namespaces that it has, but for those of mounts.
-    fn kinds(&self) -> ThreadNameSpaceType {
-        let mut kinds = ThreadNameSpaceType::PROCESS_ID
-            | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME
-            | ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION;
-        kinds.set(ThreadNameSpaceType::USER, self.ordinary);
-        kinds.set(ThreadNameSpaceType::NETWORK, self.network.is_some());
-        kinds
-    }
-
-    /// Builds the root file system of a container for one run.
-    pub(super) fn build_rootfs(
+    /// Plans the root file system of a container for one run.
+    pub(super) fn plan_rootfs(
         &self,
         launch: &Launch,
         context: &PodContext<'_>,
-    ) -> Result<MountNamespace, Problem> {
+    ) -> Result<Rootfs, Problem> {
+        let ordinary = self.users.is_some();
         let user = launch.user.as_ref();
         let other_user = user.is_some_and(|user| user.uid != sys::own_ids().0);
-        if !self.ordinary || other_user {
+        if !ordinary || other_user {
             home::open_claims(launch, context);
         }
         let shown = store::show_addresses(context.layout);
@@ -157,7 +220,7 @@ impl Sandbox {
             state: context.layout.root(),
             root: launch.rootfs.as_deref().unwrap_or(Path::new("/")),
             others: &home::state_directories(&host_mounts),
-            ordinary: self.ordinary,
+            ordinary,
             etc: &home::etc(launch, context),
             read_only_root: launch.read_only_root,
             other_user,
@@ -169,39 +232,56 @@ impl Sandbox {
             program: context.program,
             host_mounts: &host_mounts,
         })?;
-        let mut mounts = builder::build(self.init.as_fd(), self.kinds(), &steps)?;
-        mounts.lacks.extend(host_mounts.lacks());
-        Ok(mounts)
+        let rootfs = Rootfs::new(steps, host_mounts.lacks().collect());
+        rootfs.map_err(|error| format!("mounting: {}", sys::with_limit(error)).into())
     }
 
     /// Shows a container the view of the state directory again, if its own was removed.
     pub(super) fn show_view_again(
         &self,
-        mounts: &MountNamespace,
+        mounts: BorrowedFd<'_>,
         pid: u32,
         state: &Path,
     ) -> io::Result<()> {
         if !view::is_outdated(pid, state) {
             return Ok(());
         }
-        let user = self.ordinary.then(|| self.init.as_fd());
-        view::show_again(user, mounts.open()?.as_fd(), state)
+        let users = self.users.as_ref().map(AsFd::as_fd);
+        view::show_again(users, mounts, state)
     }
 
-    /// Returns the namespaces that a process of a container enters.
-    pub(super) fn namespaces(
-        &self,
-        mounts: &MountNamespace,
-        launch: &Launch,
-    ) -> io::Result<Namespaces> {
-        Ok(Namespaces {
-            process: self.init.try_clone()?,
-            kinds: self.kinds(),
-            mounts: mounts.open()?,
-            drop_capabilities: !self.ordinary || launch.user.is_some(),
+    /// Returns the namespaces of the main process of a container, which gets some of its own.
+    pub(super) fn new_namespaces(&self, launch: &Launch) -> Namespaces {
+        let all = self.users.iter().chain(&self.others).chain(&self.space);
+        let mut new = NamespaceFlags::NEWNS;
+        new.set(NamespaceFlags::NEWPID, self.shared.is_none());
+        Namespaces {
+            entered: all.cloned().collect(),
+            new,
+            drop_capabilities: self.users.is_none() || launch.user.is_some(),
             ids: ids_of(launch),
             no_new_privs: launch.no_new_privs,
-        })
+        }
+    }
+
+    /// Builds the root file system of a container in a process that then ends.
+    pub(super) fn try_rootfs(
+        &self,
+        launch: &Launch,
+        context: &PodContext<'_>,
+    ) -> Result<BuiltRootfs, Problem> {
+        let rootfs = self.plan_rootfs(launch, context)?;
+        let (namespaces, work) = (self.new_namespaces(launch), rootfs.work());
+        let forked = sys::fork(Fork::CHILD);
+        let forked = forked.map_err(|error| format!("entering the sandbox: {error}"))?;
+        if forked.is_none() {
+            if namespaces.enter().is_ok() && matches!(namespaces.fork(true), Ok(None)) {
+                let _ = work();
+            }
+            sys::exit_now(0);
+        }
+        drop(work);
+        rootfs.finish()
     }
 }
 
@@ -243,6 +323,11 @@ fn is_of_host(path: &Path, mounts: &[Mount]) -> bool {
         .iter()
         .any(|mount| path.starts_with(&mount.mount_path))
         && path.is_file()
+}
+
+fn open_namespace(pid: u32, kind: &str) -> io::Result<Arc<OwnedFd>> {
+    let file = File::open(format!("/proc/{pid}/ns/{kind}"))?;
+    Ok(Arc::new(file.into()))
 }
 
 fn open_process(pid: u32) -> io::Result<OwnedFd> {

@@ -12,7 +12,7 @@ use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags, move_mount, open_tree, unmount};
 use rustix::process::{Pid, WaitOptions, waitpid};
-use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType, move_into_link_name_space};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::step::c_path;
 use crate::sys::{self, Fork, NamespaceFlags};
@@ -33,9 +33,9 @@ pub(super) fn is_outdated(pid: u32, state: &Path) -> bool {
 }
 
 /// Mounts the parts of the view again, in the mount namespace of a container. For an ordinary user
-/// that takes the rights of the `user` namespace of a process.
+/// that takes the rights of their user namespace.
 pub(super) fn show_again(
-    user: Option<BorrowedFd<'_>>,
+    users: Option<BorrowedFd<'_>>,
     mounts: BorrowedFd<'_>,
     state: &Path,
 ) -> io::Result<()> {
@@ -46,7 +46,7 @@ pub(super) fn show_again(
         )
     });
     let Some(pid) = sys::fork(Fork::CHILD)? else {
-        let code = mount_all(user, mounts, &paths).err();
+        let code = mount_all(users, mounts, &paths).err();
         sys::exit_now(code.map_or(0, Errno::raw_os_error))
     };
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
@@ -61,12 +61,12 @@ pub(super) fn show_again(
 /// Clones the parts in a copy of the host's mounts, and moves the clones to where they are seen.
 /// This runs after a fork: it must not allocate.
 fn mount_all(
-    user: Option<BorrowedFd<'_>>,
+    users: Option<BorrowedFd<'_>>,
     mounts: BorrowedFd<'_>,
     paths: &[(CString, CString); PARTS.len()],
 ) -> rustix::io::Result<()> {
-    if let Some(process) = user {
-        sys::enter(process, ThreadNameSpaceType::USER)?;
+    if let Some(users) = users {
+        move_into_link_name_space(users, Some(LinkNameSpaceType::User))?;
     }
     sys::unshare(NamespaceFlags::NEWNS)?;
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;

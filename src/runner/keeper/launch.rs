@@ -1,13 +1,15 @@
 //! Starting main processes, hooks and probes for the state machine.
 
-use std::io::PipeReader;
+use std::io::{PipeReader, PipeWriter};
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
+use rustix::process::Signal;
 
+use super::pod::pod_context;
 use super::process::{Process, Purpose};
-use super::{Completion, Keeper, pod_context};
+use super::{Completion, ContainerState, Keeper};
 use crate::model::lifecycle::{
     ContainerIndex, Failure, HookKind, HookSuccess, PodEvent, ProbeKind, ProbeOutcome,
 };
@@ -15,13 +17,14 @@ use crate::model::restart::runs_once;
 use crate::problem::Problem;
 use crate::runner::container::Prepared;
 use crate::runner::hooks::{self, HookAction};
+use crate::runner::isolation::{self, ContainerSpace, NewContainer};
 use crate::runner::listener::{Identity, OwnPorts};
 use crate::runner::logs::{self, Outlet};
 use crate::runner::probes::{self, Check, Reply};
-use crate::runner::{isolation, message, spawn, tree};
-use crate::store::{self, MainProcess, PetLayout, RunnerRecord, Sync};
+use crate::runner::{message, spawn, tree};
+use crate::store::{self, Launch, MainProcess, PetLayout, RunnerRecord, Sync};
 use crate::sys;
-use crate::sys::proc::ProcessId;
+use crate::sys::proc::{self, ProcessId};
 
 impl Keeper {
     /// Takes over a changed pod.
@@ -34,6 +37,19 @@ impl Keeper {
             container.spec.image = fresh.spec.image;
         }
         self.queue.push_back(PodEvent::Redefined(Box::new(spec)));
+    }
+
+    /// Asks for the restart of a container, or of all main containers.
+    pub(super) fn ask_for_restart(&mut self, container: Option<&str>) {
+        let named = |it: &ContainerState| container.is_none_or(|name| name == it.spec.name);
+        let inits = self.inits();
+        for index in 0..self.containers.len() {
+            let main = container.is_some() || index >= inits;
+            if main && named(&self.containers[index]) {
+                let restart = PodEvent::Restart(ContainerIndex(index));
+                self.queue.push_back(restart);
+            }
+        }
     }
 
     pub(super) fn start(&mut self, place: ContainerIndex) {
@@ -72,16 +88,13 @@ impl Keeper {
         message::begin(&words)
             .map_err(|it| fault(Problem::failed(format!("{}: {it}", words.display()))))?;
         let context = pod_context(&self.pod, &self.ip, &self.pet, &self.supplies);
-        let mounts = self.isolation.build_rootfs(&launch, &context);
-        let mounts = mounts.map_err(fault)?;
+        let new = self.isolation.plan_container(&launch, &context);
+        let new = new.map_err(fault)?;
         let network = self.isolation.warnings();
-        warnings.extend(mounts.iter().flat_map(|mounts| mounts.lacks.clone()));
-        let namespaces = self
-            .isolation
-            .namespaces(mounts.as_ref(), &launch)
-            .map_err(fault)?;
         record_begin(&self.pod, &self.pet, &mut self.record);
-        let pid = spawn::spawn(&launch, &launch.argv, writer, namespaces).map_err(fault)?;
+        let (pid, space) = begin(&launch, writer, new).map_err(fault)?;
+        let lacks = space.iter().flat_map(|space| space.lacks.clone());
+        warnings.extend(lacks);
         launch.pid = pid;
         // Only `exec` and `describe` would miss it.
         let _ = store::replace_json(&self.pet.launch(&name), &launch, Sync::No);
@@ -91,10 +104,12 @@ impl Keeper {
         }
         let container = &mut self.containers[place.0];
         container.launch = Some(launch);
-        container.mounts = mounts;
+        container.space = space;
         container.outlet = Some(Outlet::new(reader, log));
         container.sessions = vec![pid];
         (container.ending, container.killing) = (false, false);
+        container.visited = false;
+        container.visitors.clear();
         container.starts += 1;
         container.own_ports = OwnPorts::default();
         self.remember(pid, place, Purpose::Main, None, None);
@@ -117,10 +132,10 @@ impl Keeper {
     pub(super) fn show_view_again(&self) {
         let state = self.layout.root();
         for container in &self.containers {
-            let (Some(mounts), Some(launch)) = (&container.mounts, &container.launch) else {
+            let (Some(space), Some(launch)) = (&container.space, &container.launch) else {
                 continue;
             };
-            let shown = self.isolation.show_view_again(mounts, launch.pid, state);
+            let shown = self.isolation.show_view_again(space, launch.pid, state);
             if let Err(error) = shown {
                 let name = &container.spec.name;
                 let lost = "names and peers cannot be looked up before it is restarted";
@@ -162,13 +177,21 @@ impl Keeper {
 
     pub(super) fn terminate(&mut self, place: ContainerIndex) {
         let signal = hooks::stop_signal(&self.containers[place.0].spec);
-        let is_main = |it: &&Process| it.place == place && it.purpose == Purpose::Main;
-        match self.processes.iter().find(is_main) {
+        match self.main_of(place) {
+            Some(main) if self.is_deaf(main, signal) => {
+                let _ = sys::signal_process(main, Signal::KILL);
+            }
             Some(main) => {
-                let _ = sys::signal_process(main.pid, signal);
+                let _ = sys::signal_process(main, signal);
             }
             None => tree::signal_all(&self.tree_of(place), signal),
         }
+    }
+
+    /// Returns whether a main process would never learn of a signal: the kernel keeps it from
+    /// process 1 of a namespace that has no handler for it. One that ignores it has decided so.
+    fn is_deaf(&self, main: u32, signal: Signal) -> bool {
+        self.isolation.separates_processes() && proc::is_unprepared(main, signal)
     }
 
     pub(super) fn begin_hook(&mut self, place: ContainerIndex, hook: HookKind) {
@@ -245,10 +268,9 @@ impl Keeper {
             return Err(Problem::failed("the container does not run".to_owned()));
         };
         let (reader, writer) = spawn::pipe().map_err(|error| error.to_string())?;
-        let namespaces = self
-            .isolation
-            .namespaces(self.containers[place.0].mounts.as_ref(), launch)?;
-        let pid = spawn::spawn(launch, argv, writer, namespaces)?;
+        let space = self.containers[place.0].space.as_ref();
+        let entrance = space.map(ContainerSpace::entrance);
+        let pid = spawn::spawn(launch, argv, writer, entrance)?;
         match purpose {
             // A probe is found by its environment: there may be millions of them.
             Purpose::Probe { .. } => {}
@@ -298,6 +320,24 @@ impl Keeper {
         if thread.spawn(look).is_err() {
             self.queue.push_back(lost);
         }
+    }
+}
+
+/// Starts the main process of a container, which makes the namespaces of its own.
+fn begin(
+    launch: &Launch,
+    output: PipeWriter,
+    new: Option<NewContainer>,
+) -> Result<(u32, Option<ContainerSpace>), Problem> {
+    let entrance = new.as_ref().map(NewContainer::entrance);
+    let spawned = spawn::spawn(launch, &launch.argv, output, entrance);
+    let Some(new) = new else {
+        return Ok((spawned?, None));
+    };
+    match (spawned, new.finish()) {
+        (Ok(pid), Ok(space)) => Ok((pid, Some(space))),
+        // What it could not build is why it was not started.
+        (_, Err(problem)) | (Err(problem), Ok(_)) => Err(problem),
     }
 }
 

@@ -5,7 +5,8 @@ use std::io;
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::model::Egress;
-use crate::runner::isolation;
+use crate::runner::container::Supplies;
+use crate::runner::isolation::{self, PodContext};
 use crate::store::network::NetworkSpec;
 use crate::store::{self, PetLayout};
 
@@ -20,9 +21,28 @@ pub(super) fn read_pod(pet: &PetLayout) -> io::Result<Pod> {
     Ok(pod)
 }
 
+/// Collects the settings of a sandbox.
+pub(super) fn pod_context<'a>(
+    pod: &'a Pod,
+    ip: &'a str,
+    pet: &'a PetLayout,
+    supplies: &'a Supplies,
+) -> PodContext<'a> {
+    PodContext {
+        pod,
+        ip,
+        pet,
+        layout: supplies.layout(),
+        network: network_spec(pod),
+        cluster_domain: supplies.cluster_domain(),
+        program: supplies.program(),
+        shared: supplies.shared_paths(),
+    }
+}
+
 /// Returns the request to attach a pet to the private network; `None` for a pet that does not
 /// use it.
-pub(super) fn network_spec(pod: &Pod) -> Option<NetworkSpec> {
+fn network_spec(pod: &Pod) -> Option<NetworkSpec> {
     let ip = isolation::has_network(pod).then(|| isolation::outer_ip(pod))??;
     let spec = pod.spec.as_ref()?;
     let containers = spec

@@ -23,9 +23,28 @@ impl Keeper {
                 continue;
             };
             let process = self.processes.swap_remove(at);
+            if self.ended_with_its_container(&process, exit_of(status)) {
+                continue;
+            }
             let event = self.explain_end(process, exit_of(status));
             self.queue.push_back(event);
         }
+    }
+
+    /// Returns whether a hook or probe was killed by the kernel since process 1 of its container
+    /// ends, which is told last: its outcome means nothing then.
+    fn ended_with_its_container(&self, process: &Process, exit: Exit) -> bool {
+        self.isolation.separates_processes()
+            && process.purpose != Purpose::Main
+            && !process.timed_out
+            && exit == Exit::Signal(Signal::KILL.as_raw())
+            && self.main_of(process.place).is_none_or(proc::is_exiting)
+    }
+
+    /// Returns the main process of a container, until it has ended.
+    pub(super) fn main_of(&self, place: ContainerIndex) -> Option<u32> {
+        let is_main = |it: &&Process| it.place == place && it.purpose == Purpose::Main;
+        self.processes.iter().find(is_main).map(|main| main.pid)
     }
 
     pub(super) fn explain_end(&mut self, mut process: Process, exit: Exit) -> PodEvent {
@@ -85,11 +104,12 @@ impl Keeper {
             if !self.containers[index].ending {
                 continue;
             }
+            let visited = self.end_visits(place);
             let tree = self.tree_of(place);
             if self.containers[index].killing {
                 tree::signal_all(&tree, Signal::KILL);
             }
-            if !tree.is_empty() {
+            if visited || !tree.is_empty() {
                 continue;
             }
             let container = &mut self.containers[index];
@@ -103,10 +123,14 @@ impl Keeper {
 
     /// Lists the processes of a container, whoever their parents are.
     pub(super) fn tree_of(&self, place: ContainerIndex) -> Vec<u32> {
+        if self.isolation.separates_processes() {
+            // Nothing is left of it when its process 1 has ended, and all ends with that.
+            return self.main_of(place).into_iter().collect();
+        }
         let spared = supervisor(&self.layout);
         let mut own = proc::children(std::process::id());
-        // In a sandbox, orphans are the children of its first process.
-        if let Some(init) = self.isolation.init() {
+        // Where containers share a process namespace, orphans are the children of process 1.
+        if let Some(init) = self.isolation.shared_init() {
             own.retain(|&pid| pid != init);
             own.extend(proc::children(init));
         }

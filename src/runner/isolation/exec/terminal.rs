@@ -16,9 +16,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 use rustix::stdio::{stdin, stdout};
-use rustix::termios::{
-    OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
-};
+use rustix::termios::{isatty, tcgetwinsize, tcsetwinsize};
 use signal_hook::consts::SIGWINCH;
 
 use crate::store::Launch;
@@ -29,11 +27,6 @@ use crate::sys;
 pub(super) struct Terminal {
     outer: OwnedFd,
     inner: OwnedFd,
-}
-
-/// This process's terminal in raw mode; dropping this restores its former mode.
-struct Raw {
-    before: Termios,
 }
 
 /// Returns whether both stdin and stdout of this process are a terminal.
@@ -81,13 +74,15 @@ impl Terminal {
     }
 
     /// Copies until the process has ended and all its output was shown.
-    pub(super) fn serve(self, pid: Pid) -> io::Result<()> {
+    pub(super) fn serve(self, attendant: u32) -> io::Result<()> {
         let Self { outer, inner } = self;
         drop(inner);
+        let pid = i32::try_from(attendant).ok().and_then(Pid::from_raw);
+        let pid = pid.ok_or(io::ErrorKind::NotFound)?;
         let (resized, signal) = io::pipe()?;
         signal_hook::low_level::pipe::register(SIGWINCH, OwnedFd::from(signal))?;
         let ended = pidfd_open(pid, PidfdFlags::empty())?;
-        let _raw = Raw::make()?;
+        let _raw = sys::RawTerminal::make()?;
         let mut typing = true;
         loop {
             let mut fds = vec![
@@ -118,22 +113,6 @@ impl Terminal {
                 return Ok(());
             }
         }
-    }
-}
-
-impl Raw {
-    fn make() -> io::Result<Self> {
-        let before = tcgetattr(stdin())?;
-        let mut raw = before.clone();
-        raw.make_raw();
-        tcsetattr(stdin(), OptionalActions::Now, &raw)?;
-        Ok(Self { before })
-    }
-}
-
-impl Drop for Raw {
-    fn drop(&mut self) {
-        let _ = tcsetattr(stdin(), OptionalActions::Drain, &self.before);
     }
 }
 
