@@ -10,6 +10,8 @@ mod support;
 
 #[path = "cases/kubelet.rs"]
 mod kubelet;
+#[path = "cases/processes.rs"]
+mod processes;
 #[path = "cases/told.rs"]
 mod told;
 #[path = "cases/volumes.rs"]
@@ -44,11 +46,13 @@ cases! {
     "claim-template-label.sh": a_label_of_a_claim_template_may_change = volumes::claim_label;
     "configmap-change.sh": a_changed_map_reaches_its_pets = volumes::changed_map;
     "endpoints-by-hand.yaml": endpoints_by_hand_are_not_ignored_silently = told::endpoints_by_hand;
+    "exec-outlives-its-container.sh": what_exec_started_ends_with_its_container = processes::outlived;
     "hostpath-untyped-missing.yaml": a_missing_host_path_is_made = told::missing_host_path;
     "https-probe.yaml": plain_http_is_not_ready_by_https = told::plain_http;
     "hung-fuse-mount-hangs-create.sh": a_hung_mount_holds_up_no_create = kubelet::hung_create;
     "hung-fuse-mount-hides-a-dead-pet.sh": a_hung_mount_hides_no_dead_pet = kubelet::hung_end;
     "json-stream.sh": json_objects_follow_each_other = told::json_stream;
+    "kill-pid-1.yaml": a_signal_to_process_1_reaches_the_main_process = processes::signalled;
     "logs-follow-completed-pod.yaml": a_followed_log_ends_with_its_pod = told::completed_pod;
     "logs-follow-repeats-at-end.sh": a_followed_log_is_printed_once = told::rotated_log;
     "missing-tmpdir-takes-isolation-away.sh": isolation_needs_no_tmpdir = kubelet::missing_tmpdir;
@@ -59,10 +63,14 @@ cases! {
     "poststart-said-not-started.yaml": a_hook_that_runs_is_named = told::post_start;
     "probe-path-fragment.yaml": a_fragment_is_not_sent = told::fragment;
     "probe-reason.yaml": what_a_probe_said_is_told = told::probe_reason;
+    "proc-1-fd-1.yaml": the_output_of_process_1_is_the_log = processes::written_to;
     "redirect-network-path.yaml": a_path_with_a_host_is_another_host = told::other_host;
     "removed-empty-wanted-folder-deafens-supervisor.sh": folders_that_were_removed_are_watched_anew = kubelet::empty_folders;
     "removed-seen-ends-names-in-pets.sh": what_was_observed_is_made_again = kubelet::removed_seen;
     "secret-default-mode.yaml": a_secret_has_the_mode_of_its_manifest = volumes::secret_mode;
+    "shared-process-space.yaml": containers_do_not_reach_each_others_processes = processes::unseen;
+    "stop-waits-for-nobody.yaml": a_stop_does_not_wait_for_nobody = processes::waited_for;
+    "terminal-stays-raw-after-term.sh": a_signal_leaves_the_terminal_as_it_was = processes::given_back;
     "termination-message.sh": a_termination_message_is_shown = volumes::termination_message;
     "too-long-variable-is-not-named.sh": a_long_variable_is_named = told::long_variable;
     "two-sets-one-claim.sh": a_claim_of_two_sets_stays_with_the_other = volumes::shared_claim;
@@ -90,11 +98,6 @@ const NOT_BUILT: &[(&str, &str)] = &[
         "options of petset's own come before those of the manifest",
     ),
     (
-        "exec-outlives-its-container.sh",
-        "what exec started outlives its container",
-    ),
-    ("kill-pid-1.yaml", "process 1 of a pet is petset's own"),
-    (
         "killed-runner-holds-supervisor.sh",
         "orphans that are zombies are waited for",
     ),
@@ -102,26 +105,13 @@ const NOT_BUILT: &[(&str, &str)] = &[
         "one-damaged-pod-json-stops-all.sh",
         "one damaged file stops all",
     ),
-    ("proc-1-fd-1.yaml", "process 1 of a pet is petset's own"),
     (
         "root-locks-user-out.sh",
         "root writes into the state directory of a user",
     ),
     (
-        "shared-process-space.yaml",
-        "containers of a pet share one process space",
-    ),
-    (
         "stop-on-full-disk-never-heals.sh",
         "a failed deletion is not tried again",
-    ),
-    (
-        "stop-waits-for-nobody.yaml",
-        "process 1 of a pet is petset's own",
-    ),
-    (
-        "terminal-stays-raw-after-term.sh",
-        "a signal leaves the terminal raw",
     ),
 ];
 

@@ -38,7 +38,7 @@ fn at_own_place(text: &str, name: &str) -> String {
 }
 
 /// The grace of a stop that is longer than a test waits.
-fn with_long_grace(text: &str) -> String {
+pub(super) fn with_long_grace(text: &str) -> String {
     let mut text = text.to_owned();
     for seconds in ["9", "15", "20"] {
         let grace = "terminationGracePeriodSeconds: ";
