@@ -1,10 +1,12 @@
 //! The few calls that rustix and std lack: the only unsafe code.
 
+mod console;
 mod home;
 mod limits;
 mod namespaces;
 pub(crate) mod packets;
 pub(crate) mod proc;
+mod seccomp;
 mod signals;
 mod terminal;
 pub(crate) mod users;
@@ -16,9 +18,11 @@ use std::process::Command;
 use rustix::io::Errno;
 use rustix::process::Signal;
 
+pub(crate) use console::take_console;
 pub(crate) use home::home;
 pub(crate) use limits::with_limit;
 pub(crate) use namespaces::{Ids, Namespaces, attend_before_exec, enter_before_exec};
+pub(crate) use seccomp::SeccompFilter;
 pub(crate) use signals::{
     ignore_terminal_signals, reap_automatically, reset_signals, signal_process,
 };

@@ -5,7 +5,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::Sandbox;
+use support::{Sandbox, is_full};
 
 /// Writes the manifest of a pod of this name and spec.
 fn pod(sandbox: &Sandbox, name: &str, spec: Value) -> String {
@@ -275,4 +275,128 @@ fn what_a_cluster_would_not_take_is_refused_in_its_words() {
         let outcome = sandbox.fails(2, &format!("create -f {manifest}"));
         assert!(outcome.err.contains(words), "{}", outcome.err);
     }
+}
+
+#[test]
+fn a_container_with_tty_has_a_terminal_and_one_with_stdin_waits_for_words() {
+    let sandbox = Sandbox::new();
+    let asks = "[ -t 0 ] && [ -t 1 ] && echo terminal || echo pipe";
+    let spec = json!({"restartPolicy": "Never",
+        "containers": [container(asks, json!({"tty": true}))]});
+    let manifest = pod(&sandbox, "p", spec);
+    sandbox.ok(&format!("create -f {manifest}"));
+    sandbox.until_pet_is("p", "Completed");
+    assert_eq!(sandbox.ok("logs p").out.trim_end(), "terminal");
+    let mut reads = container("", json!({"stdin": true}));
+    reads["command"] = json!(["sh"]);
+    let spec = json!({"terminationGracePeriodSeconds": 1, "containers": [reads]});
+    let manifest = pod(&sandbox, "q", spec);
+    sandbox.ok(&format!("create -f {manifest}"));
+    sandbox.ok("wait pod/q --for condition=Ready");
+    assert_eq!(
+        sandbox.pod("q")["status"]["containerStatuses"][0]["restartCount"],
+        0
+    );
+    sandbox.ok("delete pod/q");
+}
+
+/// Runs a script in a pod with these fields, and returns what it says.
+fn said(sandbox: &Sandbox, script: &str, of_pod: Value, of_container: Value) -> String {
+    let more = json!({"securityContext": of_container});
+    let mut spec = json!({"restartPolicy": "Never", "terminationGracePeriodSeconds": 1,
+        "containers": [container(script, more)]});
+    spec.as_object_mut()
+        .unwrap()
+        .extend(of_pod.as_object().cloned().unwrap());
+    let manifest = pod(sandbox, "p", spec);
+    sandbox.ok(&format!("create -f {manifest}"));
+    sandbox.until_pet_is("p", "Completed");
+    let said = sandbox.ok("logs p").out;
+    sandbox.ok("delete pod/p");
+    said.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn capabilities_and_seccomp_hold_in_an_isolated_pet() {
+    if !is_full() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let bounds = "grep CapBnd /proc/self/status";
+    let none = json!({"capabilities": {"drop": ["ALL"]}});
+    assert_eq!(
+        said(&sandbox, bounds, json!({}), none),
+        "CapBnd: 0000000000000000"
+    );
+    let one = json!({"capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}});
+    assert_eq!(
+        said(&sandbox, bounds, json!({}), one),
+        "CapBnd: 0000000000000400"
+    );
+    let mode = "grep ^Seccomp: /proc/self/status; unshare -m true || echo refused";
+    let profile = |kind: &str| json!({"seccompProfile": {"type": kind}});
+    assert_eq!(
+        said(&sandbox, mode, json!({}), profile("RuntimeDefault")),
+        "Seccomp: 2 refused"
+    );
+    let of_pod = json!({"securityContext": profile("RuntimeDefault")});
+    let own = said(
+        &sandbox,
+        "grep ^Seccomp: /proc/self/status",
+        of_pod,
+        profile("Unconfined"),
+    );
+    assert_eq!(own, "Seccomp: 0");
+}
+
+#[test]
+fn safe_sysctls_are_set_and_others_rejected() {
+    if !is_full() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let asks = |name: &str, value: &str| json!({"securityContext": {"sysctls": [{"name": name, "value": value}]}});
+    let script = "cat /proc/sys/net/ipv4/ip_unprivileged_port_start";
+    let safe = asks("net.ipv4.ip_unprivileged_port_start", "80");
+    assert_eq!(said(&sandbox, script, safe, json!({})), "80");
+    let mut spec = asks("kernel.msgmax", "65536");
+    spec["containers"] = json!([container("true", json!({}))]);
+    let manifest = pod(&sandbox, "q", spec);
+    sandbox.fails(5, &format!("create -f {manifest}"));
+    let status = sandbox.pod("q")["status"].clone();
+    assert_eq!(
+        (&status["phase"], &status["reason"]),
+        (&json!("Failed"), &json!("SysctlForbidden"))
+    );
+}
+
+#[test]
+fn a_volume_in_memory_is_shared_and_as_large_as_its_limit() {
+    if !is_full() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let mount = |more: Value| {
+        let mut mount = json!({"name": "v", "mountPath": "/v"});
+        mount
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().cloned().unwrap());
+        json!({"volumeMounts": [mount]})
+    };
+    let mut writes = container("echo word > v/f", mount(json!({"subPath": "a/b"})));
+    writes["name"] = "init".into();
+    let script = "cat v/a/b/f; df -k /v | grep -o ' 1024 ' | head -n 1; \
+                  dd if=/dev/zero of=v/big bs=1024 count=2000 2>/dev/null || echo full";
+    let spec = json!({"restartPolicy": "Never", "initContainers": [writes],
+        "volumes": [{"name": "v", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}],
+        "containers": [container(script, mount(json!({})))]});
+    let manifest = pod(&sandbox, "p", spec);
+    sandbox.ok(&format!("create -f {manifest}"));
+    sandbox.until_pet_is("p", "Completed");
+    let said = sandbox.ok("logs p").out;
+    assert_eq!(
+        said.split_whitespace().collect::<Vec<_>>(),
+        ["word", "1024", "full"]
+    );
 }

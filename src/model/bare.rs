@@ -126,7 +126,7 @@ pub fn has_ended_for_good(pod: &Pod) -> bool {
         Phase::Succeeded | Phase::Failed => {
             matches!(
                 reason,
-                Some("DeadlineExceeded" | "Evicted" | "PodOSNotSupported")
+                Some("DeadlineExceeded" | "Evicted" | "PodOSNotSupported" | "SysctlForbidden")
             ) || pod.spec.as_ref().is_some_and(restart::runs_once)
                 || !restart::is_to_run_again(pod)
         }

@@ -9,6 +9,7 @@ mod apply;
 mod back_off;
 pub mod bare;
 mod canonical;
+pub(crate) mod capabilities;
 mod claim;
 mod claim_users;
 pub(crate) mod duration;
@@ -39,6 +40,7 @@ pub mod rollout;
 mod set;
 mod status;
 mod step;
+pub(crate) mod sysctl;
 mod wish;
 
 pub use name::{

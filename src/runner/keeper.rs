@@ -11,7 +11,7 @@ mod visits;
 mod watch;
 
 use std::collections::VecDeque;
-use std::io::{PipeReader, Read};
+use std::io::{PipeReader, PipeWriter, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ use super::container::Supplies;
 use super::isolation::{ContainerSpace, PodSandbox, is_full};
 use super::listener::OwnPorts;
 use super::logs::Outlet;
-use super::{rlimit_mark, spawn, tree};
+use super::{rlimit_mark, streams, tree};
 use crate::model::Namespace;
 use crate::model::lifecycle::{Action, ContainerIndex, Now, PodEvent, PodMachine, Report};
 use crate::model::pod::set_of;
@@ -62,6 +62,8 @@ struct ContainerState {
     /// The namespaces of its processes; `None` without isolation.
     space: Option<ContainerSpace>,
     outlet: Option<Outlet>,
+    /// The end of its stdin that is held open.
+    input: Option<PipeWriter>,
     /// The sessions that its processes lead.
     sessions: Vec<u32>,
     /// Counts its starts: an answer that was asked for in an earlier one is thrown away.
@@ -133,7 +135,7 @@ impl Keeper {
         let mut record = RunnerRecord::of_this_process(rlimit_mark::apply())?;
         record.begun = begun;
         record.write(&pet)?;
-        let (wake, waker) = spawn::pipe()?;
+        let (wake, waker) = streams::pipe()?;
         rustix::io::ioctl_fionbio(&waker, true)?;
         let waker: Arc<OwnedFd> = Arc::new(waker.into());
         let told_to_stop = listen_to_signals(&waker)?;

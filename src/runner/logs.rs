@@ -9,6 +9,8 @@ use std::io::{self, PipeReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use crate::store::{self, LogIndex, rotated_log};
 
 /// The size at which a log is put aside.
@@ -49,6 +51,8 @@ impl Outlet {
                     copied += length;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // A terminal that nobody has open any more.
+                Err(error) if Errno::from_io_error(&error) == Some(Errno::IO) => self.pipe = None,
                 Err(_) => return,
             }
         }

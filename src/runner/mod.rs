@@ -20,6 +20,7 @@ mod probes;
 mod rlimit_mark;
 mod spawn;
 mod startable;
+mod streams;
 mod tls;
 mod tree;
 mod url;

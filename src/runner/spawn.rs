@@ -3,26 +3,27 @@
 
 use std::env;
 use std::ffi::CString;
-use std::io::{self, PipeReader, PipeWriter, Read};
+use std::io::{self, PipeReader, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use super::image::IMAGE_VOLUME;
 use super::isolation::Entrance;
+use super::streams::Streams;
 use crate::model::environment::{CONTAINER_VARIABLE, LONGEST_WORD};
 use crate::problem::Problem;
 use crate::store::{Launch, Mount};
 use crate::sys::{self, LaunchStage};
 
-/// Starts `argv` as a process of the container; its stdout and stderr go to `output`.
+/// Starts `argv` as a process of the container, with these streams.
 ///
 /// The process is not waited for through std: the runner reaps all its children in one place.
 /// With an `entrance` it enters the namespaces of its container first.
 pub(super) fn spawn(
     launch: &Launch,
     argv: &[String],
-    output: PipeWriter,
+    streams: Streams,
     entrance: Option<Entrance>,
 ) -> Result<u32, Problem> {
     let Some((program, args)) = argv.split_first() else {
@@ -30,6 +31,11 @@ pub(super) fn spawn(
             "executing: there is no program to start".to_owned(),
         ));
     };
+    let Streams {
+        stdin,
+        output,
+        terminal,
+    } = streams;
     // The program may switch users and open its output again, as `/dev/stdout`.
     let _ = rustix::fs::fchmod(&output, rustix::fs::Mode::from_raw_mode(0o622));
     let errors = output.try_clone();
@@ -41,7 +47,7 @@ pub(super) fn spawn(
         .args(args)
         .env_clear()
         .envs(launch.env.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
+        .stdin(stdin.map_or_else(Stdio::null, Stdio::from))
         .stdout(output)
         .stderr(errors);
     let told = match entrance {
@@ -57,6 +63,9 @@ pub(super) fn spawn(
         None => None,
     };
     sys::detach(&mut command, directory);
+    if terminal {
+        sys::take_console(&mut command);
+    }
     let child = command.spawn();
     drop(command);
     // With namespaces, std knows only the pid of the process that entered them.
@@ -158,11 +167,4 @@ fn is_on_path(program: &str, launch: &Launch) -> bool {
         .into_iter()
         .flat_map(|(_, path)| env::split_paths(path));
     folders.any(|folder| folder.join(program).exists())
-}
-
-/// Makes a pipe whose reading end never blocks.
-pub(super) fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
-    let (reader, writer) = io::pipe()?;
-    rustix::io::ioctl_fionbio(&reader, true)?;
-    Ok((reader, writer))
 }

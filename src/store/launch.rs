@@ -28,6 +28,12 @@ pub(crate) struct Launch {
     /// Whether its root file system is read-only (`readOnlyRootFilesystem`).
     #[serde(default, alias = "closed")]
     pub(crate) read_only_root: bool,
+    /// The capabilities that its programs may get, a bit each; `None` where it asks for nothing.
+    #[serde(default)]
+    pub(crate) capabilities: Option<u64>,
+    /// Whether it is held to a seccomp filter (`RuntimeDefault`).
+    #[serde(default)]
+    pub(crate) seccomp: bool,
 }
 
 /// The user id, group id and supplementary groups of a process.
@@ -74,6 +80,8 @@ mod tests {
             }),
             no_new_privs: true,
             read_only_root: true,
+            capabilities: Some(1 << 10),
+            seccomp: true,
         };
         let text = serde_json::to_string(&launch).unwrap();
         assert_eq!(serde_json::from_str::<Launch>(&text).unwrap(), launch);

@@ -14,7 +14,9 @@ use rustix::pipe::PipeFlags;
 use rustix::process::{Gid, Pid, Signal, Uid, WaitOptions, WaitStatus, waitpid};
 use rustix::thread::{CapabilitySet, move_into_link_name_space};
 
-use super::{Fork, LaunchStage, NamespaceFlags, close_all_but, exit_now, fork, signal_process};
+use super::{
+    Fork, LaunchStage, NamespaceFlags, SeccompFilter, close_all_but, exit_now, fork, signal_process,
+};
 
 /// The namespaces of a process that is about to be started, and its rights there.
 #[derive(Debug, Clone)]
@@ -26,6 +28,10 @@ pub(crate) struct Namespaces {
     pub(crate) new: NamespaceFlags,
     /// Whether capabilities that reach beyond a container are dropped.
     pub(crate) drop_capabilities: bool,
+    /// The capabilities that are kept, a bit each, where the container asks for other ones.
+    pub(crate) capabilities: Option<u64>,
+    /// The filter of system calls.
+    pub(crate) seccomp: Option<SeccompFilter>,
     /// The user and groups to switch to, if they differ from this process's.
     pub(crate) ids: Option<Ids>,
     /// Whether no program can add privileges (`PR_SET_NO_NEW_PRIVS`).
@@ -76,8 +82,13 @@ impl Namespaces {
     /// Gives up what a process of the container must not have.
     fn confine(&self) -> rustix::io::Result<()> {
         rustix::process::umask(UMASK);
-        if self.drop_capabilities {
-            drop_capabilities()?;
+        let asked = self.capabilities.map(CapabilitySet::from_bits_retain);
+        if let Some(kept) = asked.or(self.drop_capabilities.then_some(KEPT_CAPABILITIES)) {
+            keep_only(kept)?;
+        }
+        // Before the rights to do so are gone.
+        if let Some(filter) = &self.seccomp {
+            filter.install()?;
         }
         if let Some(ids) = &self.ids {
             ids.assume()?;
@@ -107,8 +118,8 @@ const KEPT_CAPABILITIES: CapabilitySet = {
         .union(Kept::SETFCAP)
 };
 
-fn drop_capabilities() -> rustix::io::Result<()> {
-    for capability in CapabilitySet::all().difference(KEPT_CAPABILITIES).iter() {
+fn keep_only(kept: CapabilitySet) -> rustix::io::Result<()> {
+    for capability in CapabilitySet::all().difference(kept).iter() {
         match rustix::thread::remove_capability_from_bounding_set(capability) {
             // A kernel that does not know a capability does not grant it either.
             Ok(()) | Err(Errno::INVAL) => {}

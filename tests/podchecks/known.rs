@@ -28,11 +28,6 @@ const FULL: &[Level] = &[Level::Full];
 
 pub(crate) const KNOWN: &[Known] = &[
     Known {
-        why: "process 1 of a pet is petset's own",
-        levels: FULL,
-        names: &["process-one", "share-process"],
-    },
-    Known {
         why: "there are no account tokens without an API server",
         levels: FULL,
         names: &["volume-token-mounted"],
@@ -43,18 +38,8 @@ pub(crate) const KNOWN: &[Known] = &[
         names: &["volume-pv-hostpath"],
     },
     Known {
-        why: "stdin and tty are not acted on",
-        levels: BOTH,
-        names: &["containers-tty"],
-    },
-    Known {
-        why: "capabilities, privileged, seccomp profiles and sysctls are not acted on",
+        why: "as root a pet has no user namespace in which it could be privileged",
         levels: FULL,
-        names: &["caps-drop", "privileged-true", "seccomp", "sysctl-set"],
-    },
-    Known {
-        why: "an emptyDir in memory is a directory",
-        levels: FULL,
-        names: &["volume-emptydir-memory-limit"],
+        names: &["privileged-true"],
     },
 ];

@@ -204,11 +204,11 @@ fn container(ignored: &mut Ignored<'_>, path: &str, container: &Container) {
         restart_policy_rules: _,
         security_context,
         startup_probe,
-        stdin,
+        stdin: _,
         stdin_once: _,
         termination_message_path,
         termination_message_policy: _,
-        tty,
+        tty: _,
         volume_devices,
         volume_mounts,
         working_dir: _,
@@ -220,8 +220,6 @@ fn container(ignored: &mut Ignored<'_>, path: &str, container: &Container) {
     if let Some(context) = security_context {
         security::of_container(ignored, path, context);
     }
-    ignored.note(&at("stdin"), NO_CONTAINERS, *stdin == Some(true));
-    ignored.note(&at("tty"), NO_CONTAINERS, *tty == Some(true));
     ignored.note(
         &at("volumeDevices"),
         NO_CONTAINERS,
@@ -339,11 +337,13 @@ fn volume(ignored: &mut Ignored<'_>, path: &str, volume: &Volume) {
     }
     let empty = volume.empty_dir.as_ref();
     let medium = empty.and_then(|empty| empty.medium.as_deref());
-    let in_memory = medium.is_some_and(|medium| !medium.is_empty());
+    let pages = medium.is_some_and(|medium| !matches!(medium, "" | "Memory"));
+    let directory = Cause::always("ignored: it is a directory");
+    ignored.note(&format!("{path}.emptyDir.medium"), directory, pages);
     ignored.note(
         &format!("{path}.emptyDir.medium"),
-        Cause::always("ignored: it is a directory"),
-        in_memory,
+        ISOLATED,
+        medium == Some("Memory"),
     );
 }
 

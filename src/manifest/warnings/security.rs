@@ -1,8 +1,8 @@
 //! The fields of a `securityContext`: some need root, some isolation, and some are never acted on.
 
-use k8s_openapi::api::core::v1::{PodSecurityContext, SecurityContext};
+use k8s_openapi::api::core::v1::{PodSecurityContext, SeccompProfile, SecurityContext};
 
-use super::ignored::{ISOLATED, Ignored, NO_CONTAINERS, ROOT};
+use super::ignored::{Cause, ISOLATED, Ignored, NO_CONTAINERS, ROOT};
 
 /// Remarks on what a pod asks for.
 pub(super) fn of_pod(ignored: &mut Ignored<'_>, context: &PodSecurityContext) {
@@ -39,10 +39,10 @@ pub(super) fn of_pod(ignored: &mut Ignored<'_>, context: &PodSecurityContext) {
             se_linux_change_policy.is_some(),
         ),
         ("seLinuxOptions", NO_CONTAINERS, se_linux_options.is_some()),
-        ("seccompProfile", NO_CONTAINERS, seccomp_profile.is_some()),
+        ("seccompProfile", ISOLATED, is_filter(seccomp_profile)),
         (
             "sysctls",
-            NO_CONTAINERS,
+            ISOLATED,
             sysctls.iter().flatten().next().is_some(),
         ),
         ("windowsOptions", NO_CONTAINERS, windows_options.is_some()),
@@ -81,14 +81,26 @@ pub(super) fn of_container(ignored: &mut Ignored<'_>, path: &str, context: &Secu
             NO_CONTAINERS,
             app_armor_profile.is_some(),
         ),
-        ("capabilities", NO_CONTAINERS, capabilities.is_some()),
-        ("privileged", NO_CONTAINERS, *privileged == Some(true)),
+        ("capabilities", ISOLATED, capabilities.is_some()),
+        ("privileged", USERS, *privileged == Some(true)),
         ("procMount", NO_CONTAINERS, proc_mount.is_some()),
         ("seLinuxOptions", NO_CONTAINERS, se_linux_options.is_some()),
-        ("seccompProfile", NO_CONTAINERS, seccomp_profile.is_some()),
+        ("seccompProfile", ISOLATED, is_filter(seccomp_profile)),
         ("windowsOptions", NO_CONTAINERS, windows_options.is_some()),
     ];
     for (field, reason, given) in lists {
         ignored.note(&format!("{path}.securityContext.{field}"), reason, given);
     }
+}
+
+/// What a privileged container gets, and from whom.
+const USERS: Cause = Cause::always(
+    "has effect only for an ordinary user with isolation full: as root a pet has no user namespace, \
+     and gets nothing that reaches beyond it",
+);
+
+fn is_filter(profile: &Option<SeccompProfile>) -> bool {
+    profile
+        .as_ref()
+        .is_some_and(|profile| profile.type_ != "Unconfined")
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::clock::{Now, earlier, seconds};
@@ -10,7 +10,7 @@ use super::container::{Container, ContainerRole, State};
 use super::event::{Action, ContainerIndex, PodEvent, Report};
 use super::run::{PodStop, Run};
 use crate::model::pod::is_true;
-use crate::model::{BackOff, restart};
+use crate::model::{BackOff, restart, sysctl};
 
 /// The machine of one pod.
 #[derive(Debug)]
@@ -79,6 +79,7 @@ impl PodMachine {
     pub fn new(pod: &Pod, previous: Option<&PodStatus>, back_off: BackOff, now: Now) -> Self {
         let spec = pod.spec.clone().unwrap_or_default();
         let runs_once = restart::runs_once(&spec);
+        let not_admitted = not_admitted(&spec);
         let policy = spec
             .restart_policy
             .as_deref()
@@ -127,8 +128,8 @@ impl PodMachine {
         pet.observe(pod.metadata.generation);
         pet.resume(previous);
         pet.active_until = pet.allowed.map(|allowed| pet.active_until(allowed));
-        if spec.os.is_some_and(|os| os.name == "windows") {
-            pet.reject();
+        if let Some((reason, words)) = not_admitted {
+            pet.reject(reason, words);
         }
         if pod.metadata.deletion_timestamp.is_some() {
             pet.stop = Some(PodStop::at(now.mono));
@@ -208,10 +209,9 @@ impl PodMachine {
     }
 
     /// Ends a pod that is not for this machine, as the kubelet does that does not admit it.
-    fn reject(&mut self) {
-        let words = "Failed to admit pod as the OS field doesn't match node OS";
-        self.report(true, OS_REASON, words.to_owned());
-        self.status.reason = Some(OS_REASON.to_owned());
+    fn reject(&mut self, reason: &'static str, words: String) {
+        self.report(true, reason, words.clone());
+        self.status.reason = Some(reason.to_owned());
         self.status.message = Some(format!("Pod was rejected: {words}"));
         self.placing = Placing::Rejected;
         self.stop = Some(PodStop::at(self.now.mono));
@@ -389,8 +389,14 @@ impl PodMachine {
     }
 }
 
-/// The reason of a pod that is for another operating system.
-const OS_REASON: &str = "PodOSNotSupported";
+/// Returns why a kubelet would not admit a pod: the reason, and what it says.
+fn not_admitted(spec: &PodSpec) -> Option<(&'static str, String)> {
+    if spec.os.as_ref().is_some_and(|os| os.name == "windows") {
+        let words = "Failed to admit pod as the OS field doesn't match node OS";
+        return Some(("PodOSNotSupported", words.to_owned()));
+    }
+    Some(("SysctlForbidden", sysctl::refusal(spec)?))
+}
 
 fn path(pod: &Pod) -> String {
     let meta = &pod.metadata;

@@ -63,6 +63,8 @@ fn namespaces_of(launch: &Launch) -> io::Result<Namespaces> {
         entered,
         new: NamespaceFlags::empty(),
         drop_capabilities: is_own("user") || launch.user.is_some(),
+        capabilities: launch.capabilities,
+        seccomp: launch.seccomp.then(sys::SeccompFilter::new),
         ids: ids_of(launch),
         no_new_privs: launch.no_new_privs,
     })

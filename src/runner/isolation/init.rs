@@ -5,7 +5,7 @@
 //! is at once, for the runner keeps the namespaces open; only where all containers of a pod share
 //! one process namespace it stays: there it is process 1, which reaps orphans.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::BorrowedFd;
 
 use rustix::fs::{Mode, OFlags};
@@ -17,6 +17,8 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use super::context::PodContext;
 use super::files;
 use super::message::Message;
+use super::step::c_path;
+use crate::model::sysctl::sysctls;
 use crate::sys::{self, Fork, NamespaceFlags, Namespaces};
 
 /// The settings of the process that makes a sandbox.
@@ -26,15 +28,18 @@ pub(super) struct InitProcess {
     network: bool,
     /// The group range that allows pings where only the own group is mapped.
     own_group: String,
+    /// The files and the values of the kernel parameters that the pod asks for.
+    sysctls: Vec<(CString, Vec<u8>)>,
 }
 
 /// A step of setting up a sandbox, with its name in errors.
 type NamedCall = (&'static str, fn(&InitProcess) -> rustix::io::Result<()>);
 
-const STEPS: [NamedCall; 3] = [
+const STEPS: [NamedCall; 4] = [
     ("leaving the session", InitProcess::leave_session),
     ("naming the host", InitProcess::set_host_name),
     ("freeing low ports", InitProcess::free_ports),
+    ("setting sysctls", InitProcess::set_sysctls),
 ];
 
 /// Returns the name of a step of setting up a sandbox.
@@ -55,6 +60,13 @@ impl InitProcess {
             host_name: files::host_name(context.pod, context.cluster_domain),
             network,
             own_group: format!("{group} {group}"),
+            sysctls: sysctls(context.pod.spec.as_ref())
+                .into_iter()
+                .map(|asked| {
+                    let file = format!("/proc/sys/{}", asked.name.replace('.', "/"));
+                    (c_path(file), asked.value.into_bytes())
+                })
+                .collect(),
         }
     }
 
@@ -107,6 +119,11 @@ impl InitProcess {
             let _ = self.allow_ping();
         }
         Ok(())
+    }
+
+    fn set_sysctls(&self) -> rustix::io::Result<()> {
+        let mut all = self.sysctls.iter();
+        all.try_for_each(|(file, value)| write(file, value))
     }
 
     /// Lets every group send pings, as container runtimes do; the user namespace of an ordinary

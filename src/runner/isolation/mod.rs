@@ -54,6 +54,7 @@ mod exec;
 mod files;
 mod home;
 mod init;
+mod memory;
 mod message;
 mod mountinfo;
 mod network;

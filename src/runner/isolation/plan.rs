@@ -64,6 +64,8 @@ pub(super) struct RootfsSpec<'a> {
     /// Files of `/etc`, by name.
     pub(super) etc: &'a [(&'static str, String)],
     pub(super) mounts: &'a [Mount],
+    /// The directories of the volumes that are in memory: the runner does not see into them.
+    pub(super) memory: &'a [PathBuf],
     /// Paths of the host that are shown in the same place, and may be written to.
     pub(super) shared: &'a [PathBuf],
     pub(super) cwd: &'a Path,
@@ -250,6 +252,24 @@ impl<'a> RootfsPlan<'a> {
         self.top.push(bind(path, path, true));
     }
 
+    /// Returns the volume in memory that a path is in.
+    fn memory_of(&self, path: &Path) -> Option<&'a PathBuf> {
+        let mut all = self.spec.memory.iter();
+        all.find(|volume| path.starts_with(volume))
+    }
+
+    /// Makes a part of a volume in memory.
+    fn make_in_memory(&mut self, path: &Path) {
+        let Some(volume) = self.memory_of(path) else {
+            return;
+        };
+        let mut missing: Vec<&Path> = path.ancestors().collect();
+        missing.retain(|path| path.starts_with(volume) && *path != volume);
+        let dirs = missing.into_iter().rev();
+        self.top
+            .extend(dirs.map(|dir| plain_dir(c_path(dir), 0o777)));
+    }
+
     /// Makes the working directory, as a container runtime does: in a volume too.
     fn make_cwd(&mut self) {
         let cwd = self.resolve(self.spec.cwd);
@@ -283,6 +303,17 @@ impl<'a> RootfsPlan<'a> {
                 .rev()
                 .find(|(outer, _)| at.starts_with(outer));
             match outer {
+                Some((outer, around)) if self.memory_of(&around.path).is_some() => {
+                    let above = at.ancestors().skip(1);
+                    let above: Vec<&Path> = above.take_while(|path| *path != outer).collect();
+                    let dirs = above.into_iter().rev();
+                    self.top
+                        .extend(dirs.map(|dir| plain_dir(inside(dir), 0o755)));
+                    self.top.push(match is_dir {
+                        true => plain_dir(inside(&at), 0o755),
+                        false => empty_file(inside(&at)),
+                    });
+                }
                 Some((outer, around)) => {
                     let rest = at.strip_prefix(outer).unwrap_or(Path::new(""));
                     let point = around.path.join(rest);
@@ -300,6 +331,7 @@ impl<'a> RootfsPlan<'a> {
                 }
                 None => self.make_mount_point(&at, is_dir),
             }
+            self.make_in_memory(&mount.path);
             self.top.push(bind(&mount.path, &at, mount.read_only));
             mounted.push((at, mount));
         }

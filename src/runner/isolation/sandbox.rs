@@ -14,6 +14,7 @@ use super::context::PodContext;
 use super::dialer::Dialer;
 use super::home;
 use super::init::{self, InitProcess};
+use super::memory;
 use super::message::{WorkOutcome, link};
 use super::mountinfo::HostMounts;
 use super::network::Network;
@@ -39,6 +40,8 @@ pub(super) struct Sandbox {
     /// Process 1 of the process namespace that all containers share.
     shared: Option<SharedProcesses>,
     network: Option<Network>,
+    /// The mount namespace with its volumes in memory.
+    memory: Option<Arc<OwnedFd>>,
     /// The uid and gid maps of its user namespace; `None` when every id is mapped.
     id_map: Option<IdMap>,
     warnings: Vec<String>,
@@ -87,6 +90,7 @@ impl Sandbox {
             sandbox.attach(pid, context)?;
             drop(link);
         }
+        sandbox.memory = sandbox.mount_memory(context)?;
         Ok(sandbox)
     }
 
@@ -100,6 +104,7 @@ impl Sandbox {
             others: vec![open_namespace(pid, "uts")?, open_namespace(pid, "ipc")?],
             shared: None,
             network,
+            memory: None,
             id_map: ordinary.then(|| IdMap::of_process(pid)),
             warnings: Vec::new(),
         })
@@ -161,6 +166,8 @@ impl Sandbox {
             entered: users.chain(self.space.clone()).collect(),
             new: NamespaceFlags::empty(),
             drop_capabilities: false,
+            capabilities: None,
+            seccomp: None,
             ids: None,
             no_new_privs: false,
         }
@@ -226,6 +233,7 @@ impl Sandbox {
             other_user,
             id_map: self.id_map.as_ref().filter(|_| other_user),
             mounts: &launch.mounts,
+            memory: &memory::places(context.pod, context.pet),
             shared: context.shared,
             cwd: &launch.cwd,
             needed: &needed(launch, context.program),
@@ -256,9 +264,11 @@ impl Sandbox {
         let mut new = NamespaceFlags::NEWNS;
         new.set(NamespaceFlags::NEWPID, self.shared.is_none());
         Namespaces {
-            entered: all.cloned().collect(),
+            entered: all.chain(&self.memory).cloned().collect(),
             new,
             drop_capabilities: self.users.is_none() || launch.user.is_some(),
+            capabilities: launch.capabilities,
+            seccomp: launch.seccomp.then(sys::SeccompFilter::new),
             ids: ids_of(launch),
             no_new_privs: launch.no_new_privs,
         }
@@ -270,7 +280,26 @@ impl Sandbox {
         launch: &Launch,
         context: &PodContext<'_>,
     ) -> Result<BuiltRootfs, Problem> {
-        let rootfs = self.plan_rootfs(launch, context)?;
+        self.build(self.plan_rootfs(launch, context)?, launch)
+    }
+
+    /// Mounts the volumes in memory; returns the mount namespace that has them.
+    fn mount_memory(&self, context: &PodContext<'_>) -> Result<Option<Arc<OwnedFd>>, Problem> {
+        let steps = memory::steps(context.pod, context.pet);
+        if steps.is_empty() {
+            return Ok(None);
+        }
+        for place in memory::places(context.pod, context.pet) {
+            let made = store::make_dir(&place);
+            made.map_err(|error| format!("{}: {error}", place.display()))?;
+        }
+        let rootfs = Rootfs::new(steps, Vec::new());
+        let rootfs = rootfs.map_err(|error| format!("mounting: {error}"))?;
+        let built = self.build(rootfs, &Launch::default())?;
+        Ok(built.namespaces.into_iter().nth(1).map(Arc::new))
+    }
+
+    fn build(&self, rootfs: Rootfs, launch: &Launch) -> Result<BuiltRootfs, Problem> {
         let (namespaces, work) = (self.new_namespaces(launch), rootfs.work());
         let forked = sys::fork(Fork::CHILD);
         let forked = forked.map_err(|error| format!("entering the sandbox: {error}"))?;

@@ -51,6 +51,11 @@ pub(super) enum MountStep {
         options: &'static CStr,
         read_only: bool,
     },
+    /// Mounts a volume that is in memory.
+    Memory {
+        at: CString,
+        options: CString,
+    },
     /// Shows a directory of the host under an overlay: changes go to the upper layer.
     Overlay {
         at: CString,
@@ -118,6 +123,10 @@ impl MountStep {
                     Err(Errno::PERM) if *kind == c"sysfs" => bind(c"/sys", at, true)?,
                     other => other?,
                 }
+            }
+            Self::Memory { at, options } => {
+                let flags = MountFlags::NOSUID | MountFlags::NODEV;
+                rustix::mount::mount(c"tmpfs", at.as_c_str(), c"tmpfs", flags, options.as_c_str())?;
             }
             Self::Overlay { .. } => {}
             Self::Bind {
@@ -194,6 +203,7 @@ pub(super) fn words(steps: &[MountStep], step: &MountStep) -> String {
     let shown = |at: &CStr| shown(&overlays, at);
     let path = |path: &CStr| path.to_string_lossy().into_owned();
     match step {
+        MountStep::Memory { at, .. } => format!("mounting the volume {}", path(at)),
         MountStep::MakePrivate => "making mounts private".to_owned(),
         MountStep::ChangeDir(at) => format!("entering {}", shown(at)),
         MountStep::Dir { at, .. } => format!("making {}", shown(at)),

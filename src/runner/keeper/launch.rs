@@ -1,6 +1,6 @@
 //! Starting main processes, hooks and probes for the state machine.
 
-use std::io::{PipeReader, PipeWriter};
+use std::io::PipeReader;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use crate::runner::isolation::{self, ContainerSpace, NewContainer};
 use crate::runner::listener::{Identity, OwnPorts};
 use crate::runner::logs::{self, Outlet};
 use crate::runner::probes::{self, Check, Reply};
+use crate::runner::streams::{self, Streams};
 use crate::runner::{message, spawn, tree};
 use crate::store::{self, Launch, MainProcess, PetLayout, RunnerRecord, Sync};
 use crate::sys;
@@ -80,8 +81,8 @@ impl Keeper {
         } = self.supplies.launch(&self.pod, &container.spec)?;
         let fault = |words: Problem| Failure::Launch(format!("starting {}: {words}", self.name));
         launch.env.extend(isolation::variables(&self.pod));
-        let (reader, writer) =
-            spawn::pipe().map_err(|it| fault(Problem::failed(format!("opening pipes: {it}"))))?;
+        let (own, streams) = Streams::open(&container.spec)
+            .map_err(|it| fault(Problem::failed(format!("opening pipes: {it}"))))?;
         let log = self.pet.log(&name);
         logs::keep_previous(&log, &self.pet.previous_log(&name));
         let words = self.pet.message(&name);
@@ -92,7 +93,7 @@ impl Keeper {
         let new = new.map_err(fault)?;
         let network = self.isolation.warnings();
         record_begin(&self.pod, &self.pet, &mut self.record);
-        let (pid, space) = begin(&launch, writer, new).map_err(fault)?;
+        let (pid, space) = begin(&launch, streams, new).map_err(fault)?;
         let lacks = space.iter().flat_map(|space| space.lacks.clone());
         warnings.extend(lacks);
         launch.pid = pid;
@@ -105,7 +106,8 @@ impl Keeper {
         let container = &mut self.containers[place.0];
         container.launch = Some(launch);
         container.space = space;
-        container.outlet = Some(Outlet::new(reader, log));
+        container.outlet = Some(Outlet::new(own.output, log));
+        container.input = own.input;
         container.sessions = vec![pid];
         (container.ending, container.killing) = (false, false);
         container.visited = false;
@@ -267,10 +269,10 @@ impl Keeper {
         let Some(launch) = &self.containers[place.0].launch else {
             return Err(Problem::failed("the container does not run".to_owned()));
         };
-        let (reader, writer) = spawn::pipe().map_err(|error| error.to_string())?;
+        let (reader, writer) = streams::pipe().map_err(|error| error.to_string())?;
         let space = self.containers[place.0].space.as_ref();
         let entrance = space.map(ContainerSpace::entrance);
-        let pid = spawn::spawn(launch, argv, writer, entrance)?;
+        let pid = spawn::spawn(launch, argv, Streams::of(writer), entrance)?;
         match purpose {
             // A probe is found by its environment: there may be millions of them.
             Purpose::Probe { .. } => {}
@@ -326,11 +328,11 @@ impl Keeper {
 /// Starts the main process of a container, which makes the namespaces of its own.
 fn begin(
     launch: &Launch,
-    output: PipeWriter,
+    streams: Streams,
     new: Option<NewContainer>,
 ) -> Result<(u32, Option<ContainerSpace>), Problem> {
     let entrance = new.as_ref().map(NewContainer::entrance);
-    let spawned = spawn::spawn(launch, &launch.argv, output, entrance);
+    let spawned = spawn::spawn(launch, &launch.argv, streams, entrance);
     let Some(new) = new else {
         return Ok((spawned?, None));
     };

@@ -15,6 +15,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Pod, Volume};
 
 use crate::model::quantity::Quantity;
+use crate::runner::isolation;
 use crate::store::PetLayout;
 
 /// The pause between two measurements.
@@ -43,9 +44,12 @@ impl SizeLimits {
         let spec = pod.spec.as_ref();
         let volumes = spec.and_then(|spec| spec.volumes.as_ref());
         let volumes = volumes.into_iter().flatten();
+        let full = isolation::is_full(pod);
         let (verdict, verdicts) = channel();
         Self {
-            volumes: volumes.filter_map(|volume| limited(volume, pet)).collect(),
+            volumes: volumes
+                .filter_map(|volume| limited(volume, pet, full))
+                .collect(),
             next: Some(PAUSE),
             verdicts,
             verdict,
@@ -83,8 +87,11 @@ impl SizeLimits {
     }
 }
 
-fn limited(volume: &Volume, pet: &PetLayout) -> Option<LimitedVolume> {
-    let limit = &volume.empty_dir.as_ref()?.size_limit.as_ref()?.0;
+fn limited(volume: &Volume, pet: &PetLayout, full: bool) -> Option<LimitedVolume> {
+    let source = volume.empty_dir.as_ref()?;
+    // A file system in memory keeps its limit by itself.
+    let mounted = full && source.medium.as_deref() == Some("Memory");
+    let limit = &source.size_limit.as_ref().filter(|_| !mounted)?.0;
     let bytes = limit.parse::<Quantity>().ok()?.units();
     (bytes > 0).then(|| LimitedVolume {
         name: volume.name.clone(),
