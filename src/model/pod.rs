@@ -14,6 +14,11 @@ pub(crate) const START_ERROR: &str = "StartError";
 /// The name of the one node: this machine.
 pub(crate) const NODE_NAME: &str = "localhost";
 
+/// Says that a pod, `default/web-0`, has its place.
+pub(crate) fn scheduled(pod: &str) -> String {
+    format!("Successfully assigned {pod} to {NODE_NAME}")
+}
+
 /// Returns the owner that controls an object, if there is one.
 pub(crate) fn controller_of(meta: &ObjectMeta) -> Option<&OwnerReference> {
     let mut owners = meta.owner_references.iter().flatten();

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use super::log::log;
 use super::pets::TrackedPet;
 use super::state::Supervisor;
-use crate::model::pod::NODE_NAME;
+use crate::model::pod::{NODE_NAME, scheduled};
 use crate::model::{
     EGRESS_ANNOTATION, Egress, ISOLATION_ANNOTATION, Isolation, ObjectRef, Ordinal, Set, Step,
     pod_for, qos_class,
@@ -101,6 +101,17 @@ impl Supervisor {
             message.push_str(&format!(": {why}"));
         }
         self.set_event(key, Severity::Normal, reason, &message);
+        if let Step::CreatePet { ordinal, .. } = step {
+            self.tell_place(key, &set.pet_name(*ordinal));
+        }
+    }
+
+    /// Writes the event that a new pet has its place, after the one that it was made.
+    fn tell_place(&self, key: &ObjectRef, pet: &str) {
+        let Ok(name) = pet.parse() else { return };
+        let words = scheduled(&format!("{}/{pet}", key.namespace));
+        let pet = ObjectRef::new(key.namespace.clone(), name);
+        self.pet_event(&pet, Severity::Normal, "Scheduled", &words);
     }
 
     fn revise(

@@ -9,7 +9,7 @@ use super::clock::{Now, earlier, seconds};
 use super::container::{Container, ContainerRole, State};
 use super::event::{Action, ContainerIndex, PodEvent, Report};
 use super::run::{PodStop, Run};
-use crate::model::pod::is_true;
+use crate::model::pod::{is_true, set_of};
 use crate::model::{BackOff, restart, sysctl};
 
 /// The machine of one pod.
@@ -34,6 +34,8 @@ pub struct PodMachine {
     pub(super) placing: Placing,
     /// The pod in events: `default/web-0`.
     pub(super) path: String,
+    /// Whether a set made it.
+    pub(super) of_set: bool,
     pub(super) finished: bool,
     /// When the machine next wants a tick.
     pub(super) wake: Option<Duration>,
@@ -115,6 +117,7 @@ impl PodMachine {
             active_until: None,
             placing: Placing::Unknown,
             path: path(pod),
+            of_set: set_of(&pod.metadata).is_some(),
             finished: false,
             wake: None,
             now,

@@ -14,7 +14,7 @@ use super::event::{
 use super::machine::{Placing, PodMachine, VolumeState};
 use super::probe::{ProbeKind, ProbeOutcome};
 use super::run::{Ended, Run};
-use crate::model::pod::NODE_NAME;
+use crate::model::pod::scheduled;
 use crate::model::restart::Again;
 
 /// How long the containers of an evicted pod may take to end.
@@ -104,9 +104,12 @@ impl PodMachine {
             self.status.start_time = Some(Time(self.now.wall));
             self.active_until = self.allowed.map(|allowed| self.active_until(allowed));
         }
+        let unheard = self.placing == Placing::Unknown && self.of_set;
         self.placing = Placing::Placed;
-        let words = format!("Successfully assigned {} to {NODE_NAME}", self.path);
-        self.report(false, "Scheduled", words);
+        if unheard {
+            return; // the supervisor has said so, after it has said that it made the pod
+        }
+        self.report(false, "Scheduled", scheduled(&self.path));
     }
 
     pub(super) fn note_started(&mut self, place: ContainerIndex, pid: u32) {
