@@ -1,6 +1,7 @@
 //! Following logs, across restarts and rotation, until all output is there.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
@@ -15,6 +16,9 @@ use crate::model::ObjectName;
 use crate::model::kind::ObjectKind;
 use crate::problem::Result;
 use crate::store;
+
+/// How long a change may be missed.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// A container of a pet whose log is followed.
 struct FollowedContainer {
@@ -51,7 +55,8 @@ pub(super) fn run(session: &Session, args: &Args, target: &LogTarget) -> Result<
         }
         end_streams(&mut followed, &pods)?;
         first = false;
-        watcher.wait(None)?;
+        // A place that is removed and made again while it is read could be missed.
+        watcher.wait(Some(Instant::now() + LOOK_AGAIN))?;
     }
     followed.into_iter().try_for_each(|one| one.stream.end())
 }
