@@ -16,7 +16,7 @@ use super::image::{data_directories, unpack};
 use super::isolation::{self, UserNamespace};
 use super::user;
 use super::userns_helper;
-use super::volumes::{self, ChownJob, PreparedVolumes};
+use super::volumes::{self, ChownJob, PreparedVolumes, VolumeContext};
 use crate::model::environment::{self, Environment, MESSAGE_VARIABLE, PetsetVariables, Sources};
 use crate::model::fields::Capacity;
 use crate::model::image::{ImageLaunch as Image, reference_fault};
@@ -85,12 +85,9 @@ impl Supplies {
     /// Puts the pod's volumes in place, or brings their files up to date; returns warnings.
     pub(super) fn prepare(&mut self, pod: &core::Pod) -> Result<Vec<String>, Problem> {
         let sources = self.sources(pod)?;
-        let layout = self.store.layout();
-        let group = self.fs_group(pod).is_some();
-        let made = volumes::prepare(layout, pod, &sources, self.capacity, group);
-        let mut made = made?;
+        let mut made = volumes::prepare(&self.volume_context(pod, &sources))?;
         made.mounted = self.full;
-        self.give(pod, &made)?;
+        self.give(pod, &made, self.volumes.is_none())?;
         made.show()?;
         let warnings = made.warnings.clone();
         self.volumes = Some(made);
@@ -104,25 +101,35 @@ impl Supplies {
         let Some(mut volumes) = self.volumes.take() else {
             return Vec::new();
         };
+        let faults = self.rewrite(pod, &mut volumes);
+        self.volumes = Some(volumes);
+        faults
+    }
+
+    fn rewrite(&mut self, pod: &core::Pod, volumes: &mut PreparedVolumes) -> Vec<Problem> {
         let sources = match self.sources(pod) {
             Ok(sources) => sources,
-            Err(fault) => {
-                self.volumes = Some(volumes);
-                return vec![fault];
-            }
+            Err(fault) => return vec![fault],
         };
-        let layout = self.store.layout();
-        let group = self.fs_group(pod).is_some();
-        let mut faults = volumes.refresh(layout, pod, &sources, self.capacity, group);
-        self.volumes = Some(volumes.clone());
+        let mut faults = volumes.refresh(&self.volume_context(pod, &sources));
         let given = match volumes.is_staged() {
-            true => self.give(pod, &volumes),
+            true => self.give(pod, volumes, false),
             false => Ok(()),
         };
         faults.extend(given.and_then(|()| volumes.show()).err());
-        self.volumes = Some(volumes);
         self.fresh = Some(sources);
         faults
+    }
+
+    fn volume_context<'a>(&'a self, pod: &'a core::Pod, sources: &'a Sources) -> VolumeContext<'a> {
+        VolumeContext {
+            layout: self.store.layout(),
+            namespace: &self.namespace,
+            pod,
+            sources,
+            capacity: self.capacity,
+            grouped: self.fs_group(pod).is_some(),
+        }
     }
 
     /// Returns whether the volumes are in place, and the objects that they are made from may have
@@ -131,12 +138,12 @@ impl Supplies {
         self.volumes.is_some() && self.fresh.is_none()
     }
 
-    /// Gives volumes to the group of the pod, if it has one.
-    fn give(&self, pod: &core::Pod, volumes: &PreparedVolumes) -> Result<(), Problem> {
+    /// Gives volumes to the group of the pod, if it has one; `first` says that they were not yet.
+    fn give(&self, pod: &core::Pod, volumes: &PreparedVolumes, first: bool) -> Result<(), Problem> {
         let Some(group) = self.fs_group(pod) else {
             return Ok(());
         };
-        let job = volumes.job(group, self.volumes.is_none(), user::keeps_what_fits(pod));
+        let job = volumes.job(group, first, user::keeps_what_fits(pod));
         let given = self.chown(&job);
         given.map_err(|error| format!("giving the volumes to group {group}: {error}").into())
     }

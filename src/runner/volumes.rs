@@ -18,16 +18,14 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use k8s_openapi::api::core::v1::{HostPathVolumeSource, Pod, Volume};
+use k8s_openapi::api::core::v1::{HostPathVolumeSource, Volume};
 
-use crate::model::environment::Sources;
-use crate::model::fields::Capacity;
 use crate::model::pod::claim_of;
-use crate::model::{Namespace, ObjectName, label_fault};
+use crate::model::{ObjectName, label_fault};
 use crate::problem::{Kind, Problem};
-use crate::store::{Layout, PetLayout, make_dir};
+use crate::store::{PetLayout, make_dir};
 
-use self::context::VolumeContext;
+pub(super) use self::context::VolumeContext;
 use self::payload::{Payload, StagedFiles};
 #[cfg(test)]
 use mounts::Mounted;
@@ -74,7 +72,7 @@ enum VolumeKind {
 }
 
 /// The volumes of a pod, all of them there.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct PreparedVolumes {
     places: BTreeMap<String, VolumePath>,
     pet: PetLayout,
@@ -86,42 +84,20 @@ pub(crate) struct PreparedVolumes {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Makes the volumes of `pod`; `capacity` is for files that tell a container's limits, `grouped`
-/// says that they are given to a group afterwards.
-pub(crate) fn prepare(
-    layout: &Layout,
-    pod: &Pod,
-    sources: &Sources,
-    capacity: Capacity,
-    grouped: bool,
-) -> Result<PreparedVolumes, Problem> {
-    let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
-    let namespace: Namespace = namespace
-        .parse()
-        .map_err(|fault| Problem::failed(format!("{fault}")))?;
-    let name = pod.metadata.name.as_deref().unwrap_or_default();
+/// Makes the volumes of a pod.
+pub(super) fn prepare(home: &VolumeContext<'_>) -> Result<PreparedVolumes, Problem> {
     let mut volumes = PreparedVolumes {
         places: BTreeMap::new(),
-        pet: layout.pet(&namespace, name),
+        pet: home.layout.pet(home.namespace, home.pod_name()),
         mounted: false,
         staged: Vec::new(),
         warnings: Vec::new(),
     };
-    let home = VolumeContext {
-        layout,
-        namespace: &namespace,
-        pod,
-        sources,
-        capacity,
-        grouped,
-    };
-    let spec = pod.spec.as_ref();
-    let wanted = spec.and_then(|spec| spec.volumes.as_deref());
-    for volume in wanted.unwrap_or_default() {
-        refuse_missing_claim(layout, &namespace, (name, volume))?;
+    for volume in home.volumes() {
+        refuse_missing_claim(home, volume)?;
     }
-    for volume in wanted.unwrap_or_default() {
-        let place = volumes.place(volume, &home);
+    for volume in home.volumes() {
+        let place = volumes.place(volume, home);
         let place = place.map_err(|fault| setup_failed(&volume.name, fault))?;
         volumes.places.insert(volume.name.clone(), place);
     }
@@ -175,35 +151,14 @@ impl PreparedVolumes {
 
     /// Writes the files again that petset writes, as far as they have changed; returns what could
     /// not be: such a volume stays as it is.
-    pub(crate) fn refresh(
-        &mut self,
-        layout: &Layout,
-        pod: &Pod,
-        sources: &Sources,
-        capacity: Capacity,
-        grouped: bool,
-    ) -> Vec<Problem> {
-        let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
-        let Ok(namespace) = namespace.parse::<Namespace>() else {
-            return Vec::new();
-        };
-        let home = VolumeContext {
-            layout,
-            namespace: &namespace,
-            pod,
-            sources,
-            capacity,
-            grouped,
-        };
-        let spec = pod.spec.as_ref();
-        let volumes = spec.and_then(|spec| spec.volumes.as_ref());
+    pub(super) fn refresh(&mut self, home: &VolumeContext<'_>) -> Vec<Problem> {
         let mut faults = Vec::new();
-        for volume in volumes.into_iter().flatten() {
+        for volume in home.volumes() {
             let place = self.places.get(&volume.name);
             if place.is_none_or(|place| place.sort != VolumeKind::Written) {
                 continue;
             }
-            if let Err(fault) = self.place(volume, &home) {
+            if let Err(fault) = self.place(volume, home) {
                 faults.push(setup_failed(&volume.name, fault));
             }
         }
@@ -227,13 +182,9 @@ impl PreparedVolumes {
 }
 
 /// Says, as a scheduler does, that a pod cannot be placed as long as a claim of it is missing.
-fn refuse_missing_claim(
-    layout: &Layout,
-    namespace: &Namespace,
-    (pod, volume): (&str, &Volume),
-) -> Result<(), Problem> {
-    let name = claim_of(pod, volume);
-    match name.filter(|name| !layout.volume(namespace, name).is_dir()) {
+fn refuse_missing_claim(home: &VolumeContext<'_>, volume: &Volume) -> Result<(), Problem> {
+    let name = claim_of(home.pod_name(), volume);
+    match name.filter(|name| !home.layout.volume(home.namespace, name).is_dir()) {
         Some(name) => Err(Problem::new(
             Kind::NotFound,
             format!("persistentvolumeclaim {name:?} not found"),

@@ -4,6 +4,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
+use crate::model::Namespace;
+use crate::model::environment::Sources;
+use crate::model::fields::Capacity;
+use crate::store::Layout;
 
 const CAPACITY: Capacity = Capacity {
     cpus: 2,
@@ -57,8 +61,15 @@ impl Sandbox {
             "spec": {"volumes": volumes,
                 "containers": [{"name": "c", "resources": {"limits": {"memory": "64Mi"}}}]}
         });
-        let pod = serde_json::from_value(pod).unwrap();
-        let volumes = prepare(&self.layout(), &pod, &self.sources, CAPACITY, false);
+        let home = VolumeContext {
+            layout: &self.layout(),
+            namespace: &Namespace::default(),
+            pod: &serde_json::from_value(pod).unwrap(),
+            sources: &self.sources,
+            capacity: CAPACITY,
+            grouped: false,
+        };
+        let volumes = prepare(&home);
         let mut volumes = volumes.map_err(|error| error.message)?;
         volumes.show().map_err(|error| error.message)?;
         Ok(volumes)
