@@ -44,6 +44,11 @@ fn shell(name: &str, script: &str) -> Value {
     json!({"name": name, "command": ["sh", "-c", script]})
 }
 
+/// A container that does nothing.
+fn sleeper() -> Value {
+    json!([shell("c", "exec sleep 1000")])
+}
+
 fn inside(sandbox: &Sandbox, container: &str, script: &str) -> String {
     let words = ["exec", "p", "-c", container, "--", "sh", "-c", script];
     let mut command = sandbox.command_of(&words);
@@ -242,12 +247,7 @@ fn what_exec_started_ends_with_its_pod_and_not_before() {
 #[test]
 fn an_exec_that_is_stopped_does_not_hold_the_end_of_its_container() {
     let sandbox = Sandbox::new();
-    create(
-        &sandbox,
-        "full",
-        &json!({}),
-        &json!([shell("c", "exec sleep 1000")]),
-    );
+    create(&sandbox, "full", &json!({}), &sleeper());
     let program = exec(&sandbox, "exec sleep 6666");
     until_runs(&sandbox, "sleep 6666");
     processes::signal(program.pid(), Signal::STOP);
@@ -280,12 +280,7 @@ fn is_raw(terminal: &File) -> bool {
 #[test]
 fn exec_gives_the_terminal_back_whatever_ends_or_stops_it() {
     let sandbox = Sandbox::new();
-    create(
-        &sandbox,
-        "full",
-        &json!({}),
-        &json!([shell("c", "exec sleep 1000")]),
-    );
+    create(&sandbox, "full", &json!({}), &sleeper());
     for end in [Signal::TERM, Signal::HUP, Signal::USR1, Signal::ALARM] {
         let (_outer, inner) = terminal();
         let mut command = sandbox.command("exec -it p -- sleep 6666");

@@ -37,6 +37,17 @@ fn condition(pod: &Value, kind: &str) -> String {
         .to_owned()
 }
 
+/// Creates a pod that fails at once for a reason.
+fn is_rejected(sandbox: &Sandbox, name: &str, spec: Value, reason: &str) {
+    let manifest = pod(sandbox, name, spec);
+    sandbox.fails(5, &format!("create -f {manifest}"));
+    let status = sandbox.pod(name)["status"].clone();
+    assert_eq!(
+        (&status["phase"], &status["reason"]),
+        (&json!("Failed"), &json!(reason))
+    );
+}
+
 #[test]
 fn a_container_that_never_runs_again_is_run_once_in_a_pod_that_restarts_always() {
     let sandbox = Sandbox::new();
@@ -193,13 +204,7 @@ fn a_pod_for_another_system_is_rejected_and_stays_so() {
     let sandbox = Sandbox::new();
     let spec = json!({"os": {"name": "windows"},
         "containers": [container("echo ran", json!({}))]});
-    let manifest = pod(&sandbox, "p", spec);
-    sandbox.fails(5, &format!("create -f {manifest}"));
-    let status = sandbox.pod("p")["status"].clone();
-    assert_eq!(
-        (&status["phase"], &status["reason"]),
-        (&json!("Failed"), &json!("PodOSNotSupported"))
-    );
+    is_rejected(&sandbox, "p", spec, "PodOSNotSupported");
     sandbox.ok("stop");
     sandbox.ok("start");
     assert_eq!(sandbox.pod("p")["status"]["reason"], "PodOSNotSupported");
@@ -361,13 +366,7 @@ fn safe_sysctls_are_set_and_others_rejected() {
     assert_eq!(said(&sandbox, script, safe, json!({})), "80");
     let mut spec = asks("kernel.msgmax", "65536");
     spec["containers"] = json!([container("true", json!({}))]);
-    let manifest = pod(&sandbox, "q", spec);
-    sandbox.fails(5, &format!("create -f {manifest}"));
-    let status = sandbox.pod("q")["status"].clone();
-    assert_eq!(
-        (&status["phase"], &status["reason"]),
-        (&json!("Failed"), &json!("SysctlForbidden"))
-    );
+    is_rejected(&sandbox, "q", spec, "SysctlForbidden");
 }
 
 #[test]
