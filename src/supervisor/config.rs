@@ -30,7 +30,8 @@ impl Supervisor {
         }
     }
 
-    fn reload(&self, key: &ObjectRef, pet: &TrackedPet) {
+    /// Has the runner of a pod bring its volumes and its view of the state directory up to date.
+    pub(super) fn reload(&self, key: &ObjectRef, pet: &TrackedPet) {
         if !pet.is_over() {
             let files = self.store.layout().pet_of(key);
             // A runner that does not listen yet reads the objects when it does.

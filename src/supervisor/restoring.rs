@@ -13,7 +13,7 @@ use super::signals::WatchedDir;
 use super::state::Supervisor;
 use crate::problem::Result;
 use crate::store::journal::Severity;
-use crate::store::{self, RunnerRequest, Sync};
+use crate::store::{self, Sync};
 
 impl Supervisor {
     /// Notes that a watched directory was removed, or something in a directory of what is observed.
@@ -134,10 +134,9 @@ impl Supervisor {
         }
         store::forget_view(&self.store)?;
         store::refresh_view(&self.store).context("cannot make what pets may see")?;
-        for (key, _) in self.world.pets() {
+        for (key, pet) in self.world.pets() {
             // Pets still see what was removed. One that has no runner is shown it when it starts.
-            let files = self.store.layout().pet_of(&key);
-            let _ = store::ask_runner(&files, &RunnerRequest::Reload {});
+            self.reload(&key, pet);
         }
         Ok(())
     }
