@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 
 use super::perform::new_uid;
@@ -31,15 +31,23 @@ impl Supervisor {
         claim.metadata.creation_timestamp = Some(Time(now));
         let notes = claim.metadata.annotations.get_or_insert_default();
         notes.insert(store::SET_ANNOTATION.to_owned(), key.name.to_string());
-        let dir = self.store.layout().volume(&key.namespace, &name);
+        self.store_claim(&key.namespace, name, claim)
+    }
+
+    /// Makes the directory of a new claim, and keeps the claim.
+    pub(super) fn store_claim(
+        &mut self,
+        namespace: &Namespace,
+        name: String,
+        claim: PersistentVolumeClaim,
+    ) -> Result<()> {
+        let layout = self.store.layout();
+        let dir = layout.volume(namespace, &name);
         store::make_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        let path = self.store.layout().claim(&key.namespace, &name);
+        let path = layout.claim(namespace, &name);
         store::replace_json(&path, &claim, Sync::No)
             .with_context(|| format!("cannot write {}", path.display()))?;
-        self.world
-            .place_mut(&key.namespace)
-            .claims
-            .insert(name.clone(), claim);
+        self.world.place_mut(namespace).claims.insert(name, claim);
         Ok(())
     }
 

@@ -1,6 +1,5 @@
 //! The claims of ephemeral volumes: made for one pod, owned by it, and gone with it (V60).
 
-use anyhow::Context;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimStatus, Pod, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
@@ -10,7 +9,6 @@ use super::state::Supervisor;
 use crate::model::ObjectRef;
 use crate::model::pod::claim_of;
 use crate::problem::{Kind, Problem, Result};
-use crate::store::{self, Sync};
 
 /// Marks the claim of an ephemeral volume.
 const ANNOTATION: &str = "petset.dev/ephemeral";
@@ -39,15 +37,7 @@ impl Supervisor {
         }
         let mut claim = claim_for(volume, pod, &name, &uid);
         claim.metadata.uid = Some(new_uid()?);
-        let layout = self.store.layout();
-        let dir = layout.volume(&key.namespace, &name);
-        store::make_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        let path = layout.claim(&key.namespace, &name);
-        store::replace_json(&path, &claim, Sync::No)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        let place = self.world.place_mut(&key.namespace);
-        place.claims.insert(name, claim);
-        Ok(())
+        self.store_claim(&key.namespace, name, claim)
     }
 }
 
