@@ -11,7 +11,7 @@ use super::defaults::pull_policy;
 use super::fault::Faults;
 use super::validate::{validate_pod, validate_stateful_set};
 use crate::model::quantity::Quantity;
-use crate::model::{KIND_ANNOTATION, PETSET};
+use crate::model::{KIND_ANNOTATION, PETSET, json};
 use crate::problem::Problem;
 
 const FORBIDDEN: &str = "updates to statefulset spec for fields other than 'replicas', \
@@ -87,7 +87,7 @@ fn how_to_change<T: Serialize>(name: &str, before: &T, after: &T) -> String {
 
 /// Names the fields in which two specs differ.
 fn what_differs<T: Serialize>(before: &T, after: &T) -> String {
-    let value = |spec: &T| serde_json::to_value(spec).unwrap_or_default();
+    let value = |spec: &T| json::to_value(spec).unwrap_or_default();
     let mut fields = Vec::new();
     differences("spec", &value(before), &value(after), &mut fields);
     let differ = match fields.len() {
