@@ -59,6 +59,25 @@ fn a_volume_in_use_cannot_be_removed_and_one_that_is_left_can() {
 }
 
 #[test]
+fn the_claim_of_an_ephemeral_volume_is_in_use_while_its_pod_is_there() {
+    let sandbox = Sandbox::new();
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:
+  containers:
+  - {name: c, image: busybox, command: [sleep, '1000'], volumeMounts: [{name: s, mountPath: /s}]}
+  volumes:
+  - name: s
+    ephemeral: {volumeClaimTemplate: {spec: {accessModes: [ReadWriteOnce],
+      resources: {requests: {storage: 1Gi}}}}}\n";
+    let manifest = sandbox.manifest("ephemeral.yaml", pod);
+    sandbox.ok(&format!("create -f {manifest}"));
+    let used = sandbox.run("volume rm p-s --yes");
+    assert_ne!(used.code, 0, "{}", used.transcript());
+    assert!(sandbox.file("volumes/default/p-s").is_dir());
+    sandbox.ok("delete pod/p --now");
+    assert!(!sandbox.file("volumes/default/p-s").exists());
+}
+
+#[test]
 fn a_pet_sees_its_volume_below_its_directory_and_in_its_environment() {
     let sandbox = Sandbox::new();
     sandbox.ok("create -f manifests/three-ordered.yaml");

@@ -54,12 +54,12 @@ pub(crate) fn claim_of(pod: &str, volume: &Volume) -> Option<String> {
     named.map(|claim| claim.claim_name.clone())
 }
 
-/// Returns whether a volume of a pod is this claim.
-pub(crate) fn uses_claim(pod: &Pod, claim: &str) -> bool {
+/// Returns the claims that a pod uses, in the order of its volumes.
+pub(crate) fn claims_of(pod: &Pod) -> impl Iterator<Item = String> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
-    let mut volumes = volumes.into_iter().flatten();
-    volumes.any(|volume| claim_of(name, volume).is_some_and(|of| of == claim))
+    let volumes = volumes.into_iter().flatten();
+    volumes.filter_map(move |volume| claim_of(name, volume))
 }
 
 /// Returns the condition of this type, such as `Ready`.

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
 use crate::cli::shared::pages::Page;
 use crate::cli::shared::session::Session;
 use crate::cli::shared::words::{joined, or_none};
-use crate::model::pod::uses_claim;
+use crate::model::pod::claims_of;
 use crate::model::{Namespace, ObjectName};
 use crate::problem::Result;
 
@@ -61,6 +61,8 @@ fn write_size(
 
 fn users(session: &Session, namespace: &Namespace, claim: &str) -> Result<String> {
     let pets = session.pets(namespace)?;
-    let using = pets.iter().filter(|pod| uses_claim(pod, claim));
+    let using = pets
+        .iter()
+        .filter(|pod| claims_of(pod).any(|it| it == claim));
     Ok(joined(using.filter_map(|pod| pod.metadata.name.as_deref())))
 }

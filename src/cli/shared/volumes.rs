@@ -11,6 +11,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Volume as PodVolume};
 
 use super::session::Session;
+use crate::model::pod::claims_of;
 use crate::model::{Ordinal, Set};
 use crate::problem::{Problem, Result};
 use crate::store::{self, SET_ANNOTATION, names_in, read_json};
@@ -131,9 +132,12 @@ fn mounts_of(set: &StatefulSet) -> Vec<PodVolume> {
         .unwrap_or_default()
 }
 
-fn claim_of(mount: &PodVolume) -> Option<&str> {
-    let source = mount.persistent_volume_claim.as_ref()?;
-    Some(&source.claim_name)
+/// Returns whether one of these volumes of a template names the claim.
+fn mount(volumes: &[PodVolume], claim: &str) -> bool {
+    let mut named = volumes
+        .iter()
+        .filter_map(|it| it.persistent_volume_claim.as_ref());
+    named.any(|named| named.claim_name == claim)
 }
 
 /// Returns the pets and pods that use claims, by claim.
@@ -154,10 +158,9 @@ fn users(session: &Session) -> Result<BTreeMap<String, String>> {
     }
     let mut users: BTreeMap<String, String> = BTreeMap::new();
     for (name, pod) in &pods {
-        let mounts = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
-        let claims: BTreeSet<&str> = mounts.into_iter().flatten().filter_map(claim_of).collect();
+        let claims: BTreeSet<String> = claims_of(pod).collect();
         for claim in claims {
-            let all = users.entry(claim.to_owned()).or_default();
+            let all = users.entry(claim).or_default();
             let comma = if all.is_empty() { "" } else { ", " };
             *all = format!("{all}{comma}{name}");
         }
@@ -166,10 +169,9 @@ fn users(session: &Session) -> Result<BTreeMap<String, String>> {
 }
 
 fn sets_with(name: &str, sets: &[(Set, Vec<PodVolume>)]) -> Vec<String> {
-    let mounts = |mounts: &[PodVolume]| mounts.iter().any(|mount| claim_of(mount) == Some(name));
     let having = sets
         .iter()
-        .filter(|(set, volumes)| set.is_own_claim(name) || mounts(volumes));
+        .filter(|(set, volumes)| set.is_own_claim(name) || mount(volumes, name));
     having.map(|(set, _)| set.name.to_string()).collect()
 }
 
@@ -193,8 +195,8 @@ fn status_of(
         return VolumeStatus::InUse(pet.clone());
     }
     let mut kept = VolumeStatus::Unbound;
-    for (set, mounts) in sets {
-        if mounts.iter().any(|mount| claim_of(mount) == Some(name)) {
+    for (set, volumes) in sets {
+        if mount(volumes, name) {
             return VolumeStatus::Bound(set.name.to_string());
         }
         if !set.is_own_claim(name) {
