@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Volume as PodVolume
 
 use super::session::Session;
 use crate::model::pod::claims_of;
-use crate::model::{Ordinal, Set};
+use crate::model::{Namespace, Ordinal, Set};
 use crate::problem::{Problem, Result};
 use crate::store::{self, SET_ANNOTATION, names_in, read_json};
 pub(crate) use claims::{OwnClaims, note_claim_users, say_found_again, warn_of_shared};
@@ -140,24 +140,31 @@ fn mount(volumes: &[PodVolume], claim: &str) -> bool {
     named.any(|named| named.claim_name == claim)
 }
 
-/// Returns the pets and pods that use claims, by claim.
-fn users(session: &Session) -> Result<BTreeMap<String, String>> {
-    let (layout, namespace) = (session.store.layout(), &session.namespace);
+/// Returns the pods there are, and those that are to come.
+fn pods_and_those_to_come(session: &Session, namespace: &Namespace) -> Result<Vec<Pod>> {
+    let layout = session.store.layout();
     let mut pods = Vec::new();
     for name in names_in(&layout.pets_of(namespace)).context("cannot list the pets")? {
-        let pod: Option<Pod> = store::read_json(&layout.pet(namespace, &name).pod())?;
-        pods.extend(pod.map(|pod| (name, pod)));
+        pods.extend(store::read_json(&layout.pet(namespace, &name).pod())?);
     }
+    let there: BTreeSet<Option<String>> = pods.iter().map(name_of).collect();
     let mut to_come: Vec<Pod> = session.store.all(namespace)?;
-    to_come.retain(|pod| pod.metadata.deletion_timestamp.is_none());
-    for pod in to_come {
-        let name = pod.metadata.name.clone().unwrap_or_default();
-        if pods.iter().all(|(there, _)| *there != name) {
-            pods.push((name, pod));
-        }
-    }
+    to_come
+        .retain(|pod| pod.metadata.deletion_timestamp.is_none() && !there.contains(&name_of(pod)));
+    pods.append(&mut to_come);
+    Ok(pods)
+}
+
+fn name_of(pod: &Pod) -> Option<String> {
+    pod.metadata.name.clone()
+}
+
+/// Returns the pets and pods that use claims, by claim.
+fn users(session: &Session) -> Result<BTreeMap<String, String>> {
+    let pods = pods_and_those_to_come(session, &session.namespace)?;
     let mut users: BTreeMap<String, String> = BTreeMap::new();
-    for (name, pod) in &pods {
+    for pod in &pods {
+        let name = name_of(pod).unwrap_or_default();
         let claims: BTreeSet<String> = claims_of(pod).collect();
         for claim in claims {
             let all = users.entry(claim).or_default();

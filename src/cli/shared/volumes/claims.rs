@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 
 use super::super::files;
 use super::super::session::{Session, say};
+use super::pods_and_those_to_come;
 use crate::model::kind::ObjectKind;
 use crate::model::object::Object;
 use crate::model::{ClaimSeen, ClaimUsers, Claims, Namespace, ObjectRef, Set, printer};
@@ -190,9 +191,6 @@ fn found_again(session: &Session, namespace: &Namespace, set: &Set) -> Result<Ve
 
 /// Reads the sets and the pods of a namespace, those that are still to come included.
 fn neighbours(session: &Session, namespace: &Namespace) -> Result<(Vec<StatefulSet>, Vec<Pod>)> {
-    let mut pods = session.pets(namespace)?;
-    let to_come: Vec<Pod> = session.store.all(namespace)?;
-    let stays = |pod: &Pod| pod.metadata.deletion_timestamp.is_none();
-    pods.extend(to_come.into_iter().filter(stays));
+    let pods = pods_and_those_to_come(session, namespace)?;
     Ok((session.store.all(namespace)?, pods))
 }
