@@ -11,6 +11,8 @@
 mod cli;
 mod dns;
 mod hello;
+#[cfg(test)]
+mod mangling;
 mod manifest;
 pub mod model;
 mod network;
@@ -19,12 +21,16 @@ mod proxy;
 mod relay;
 mod role;
 mod runner;
+mod sorted;
 mod store;
 mod supervisor;
 mod sys;
 mod yaml;
 
-pub use manifest::complete_set;
+pub use manifest::{
+    check_claim_update, check_class_update, check_volume_update, check_workload_update,
+    complete_set, complete_workload,
+};
 pub use problem::{Kind, Problem, Result, kind_of, report};
 
 use std::ffi::OsString;

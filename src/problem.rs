@@ -121,6 +121,14 @@ pub fn kind_of(error: &anyhow::Error) -> Kind {
     problems.map_or(Kind::Failed, |problem| problem.kind)
 }
 
+/// Lists the hints of all [`Problem`]s in the chain of an error.
+pub(crate) fn hints_of(error: &anyhow::Error) -> impl Iterator<Item = &str> {
+    let problems = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<Problem>());
+    problems.flat_map(|problem| problem.hints.iter().map(String::as_str))
+}
+
 /// Formats an error for users: the failed operation, then its causes, then the hints.
 ///
 /// ```
@@ -137,13 +145,8 @@ pub fn report(error: &anyhow::Error) -> String {
         let lead = if depth == 0 { "error: " } else { "  because " };
         text.push_str(&format!("{lead}{cause}\n"));
     }
-    for cause in error.chain() {
-        let Some(problem) = cause.downcast_ref::<Problem>() else {
-            continue;
-        };
-        for hint in &problem.hints {
-            text.push_str(&format!("hint: {hint}\n"));
-        }
+    for hint in hints_of(error) {
+        text.push_str(&format!("hint: {hint}\n"));
     }
     text
 }

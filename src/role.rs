@@ -18,16 +18,23 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::OnceLock;
 
-use crate::sys;
+use crate::sys::{self, SealedProgram, proc};
 
 /// The `argv[0]` of every process that petset starts from its own program.
 pub(crate) const NAME: &str = "petset";
 /// The program of this process; the link stays valid when the file is replaced.
 pub(crate) const SELF: &str = "/proc/self/exe";
+
+/// The variable that tells a process whose program is sealed where the file of it is.
+const FILE_VARIABLE: &str = "PETSET_PROGRAM";
+/// The program that is executed for whatever enters a pet.
+static SEALED: OnceLock<SealedProgram> = OnceLock::new();
 
 /// The name of Kubernetes' old program for init containers: a process with this `argv[0]` has the
 /// role `PeerFinder`.
@@ -105,12 +112,96 @@ impl Role {
         }
     }
 
+    /// Returns the pids of the processes that play this role with these arguments.
+    pub(crate) fn played_by(self, arguments: &[&OsStr]) -> impl Iterator<Item = u32> + use<> {
+        let role = self.argument().map(OsStr::new);
+        let words = role.into_iter().chain(arguments.iter().copied());
+        let end: Vec<u8> = words
+            .flat_map(|word| [word.as_bytes(), b"\0"].concat())
+            .collect();
+        let lead = NAME.len() + 1;
+        let is_it = move |pid: &u32| {
+            let line = proc::command_line_of(*pid).unwrap_or_default();
+            line.get(lead..) == Some(&end[..]) && line.starts_with(NAME.as_bytes())
+        };
+        proc::processes().filter(is_it)
+    }
+
     /// Returns a command that starts this program in the role.
     pub(crate) fn command(self) -> process::Command {
         let mut command = process::Command::new(SELF);
         command.arg0(NAME).args(self.argument());
         command
     }
+
+    /// Returns a command that does so where no pet can change the program: for a role that enters
+    /// pets.
+    pub(crate) fn sealed_command(self) -> io::Result<process::Command> {
+        let mut command = sealed()?;
+        command.arg0(NAME).args(self.argument());
+        Ok(command)
+    }
+}
+
+/// The variables that a process in the background keeps, beside those for locales: the others of
+/// its caller may hold secrets, and it lives for long.
+const KEPT: [&str; 9] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "TERM",
+    "TZ",
+    "TMPDIR",
+    "XDG_CONFIG_HOME",
+];
+
+/// Takes all variables of this process from a command but those that petset acts on, or that pets
+/// inherit, and those in `more`.
+pub(crate) fn keep_environment(command: &mut process::Command, more: &[&str]) {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        let kept = KEPT.iter().chain(more).any(|kept| *kept == text);
+        if !kept && !text.starts_with("LC_") {
+            command.env_remove(name);
+        }
+    }
+}
+
+/// Makes this process one whose program no pet can change, with the same words; that it is one
+/// already is a success.
+pub(crate) fn seal_this_process() -> io::Result<()> {
+    if sys::is_sealed() {
+        return Ok(());
+    }
+    let mut words = std::env::args_os();
+    let name = words.next().unwrap_or_else(|| NAME.into());
+    Err(sealed()?.arg0(name).args(words).exec())
+}
+
+fn sealed() -> io::Result<process::Command> {
+    let program = match SEALED.get() {
+        Some(program) => program,
+        None => {
+            let made = SealedProgram::make()?;
+            SEALED.get_or_init(|| made)
+        }
+    };
+    let mut command = process::Command::new(program.path());
+    if let Some(file) = own_file() {
+        command.env(FILE_VARIABLE, file);
+    }
+    Ok(command)
+}
+
+/// Returns the file of this process's program, unless it was replaced or removed.
+pub(crate) fn own_file() -> Option<PathBuf> {
+    let file = match sys::is_sealed() {
+        true => std::env::var_os(FILE_VARIABLE).map(PathBuf::from),
+        false => std::env::current_exe().ok(),
+    };
+    file.filter(|path| path.exists())
 }
 
 /// Detaches a background role from the process that started it: closes inherited descriptors,

@@ -1,14 +1,21 @@
 //! The few calls that rustix and std lack: the only unsafe code.
 
+pub(crate) mod beneath;
 mod console;
+pub(crate) mod cover;
+mod handover;
 mod home;
 mod limits;
+pub(crate) mod mounts;
 mod namespaces;
+mod nested;
 pub(crate) mod packets;
 pub(crate) mod proc;
+mod sealed;
 mod seccomp;
 mod signals;
 mod terminal;
+pub(crate) mod tree;
 pub(crate) mod users;
 
 use std::io;
@@ -19,14 +26,18 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 
 pub(crate) use console::take_console;
+pub(crate) use handover::{link, receive_descriptor, send_descriptor};
 pub(crate) use home::home;
 pub(crate) use limits::with_limit;
-pub(crate) use namespaces::{Ids, Namespaces, attend_before_exec, enter_before_exec};
+pub(crate) use namespaces::{Ids, Namespaces, attend_before_exec, enter_before_exec, hide};
+pub(crate) use sealed::{SealedProgram, is_sealed};
 pub(crate) use seccomp::SeccompFilter;
+pub(crate) use seccomp::profile::compile as compile_seccomp;
 pub(crate) use signals::{
-    ignore_terminal_signals, reap_automatically, reset_signals, signal_process,
+    ignore_terminal_signals, name_of_signal, reap_automatically, reset_signals, signal_named,
+    signal_process,
 };
-pub(crate) use terminal::RawTerminal;
+pub(crate) use terminal::{RawTerminal, is_in_foreground};
 
 /// The factor by which a failed child adds its stage to the one error number that it can report.
 const STAGE: i32 = 10_000;
@@ -91,6 +102,26 @@ pub(crate) fn detach(command: &mut Command, directory: std::ffi::CString) {
     };
     // SAFETY: between fork and exec the closure makes four plain system calls and neither
     // allocates nor takes a lock (an `io::Error` made from a number holds no memory).
+    unsafe {
+        command.pre_exec(prepare);
+    }
+}
+
+/// Makes the child of `command` get a signal when the thread that starts it ends. The thread must
+/// be the main one.
+#[expect(unsafe_code, reason = "std has no death signal")]
+pub(crate) fn end_with_parent(command: &mut Command, signal: Signal) {
+    let parent = Some(rustix::process::getpid());
+    let prepare = move || {
+        rustix::process::set_parent_process_death_signal(Some(signal))?;
+        // The parent may have died before.
+        match rustix::process::getppid() == parent {
+            true => Ok(()),
+            false => Err(Errno::SRCH.into()),
+        }
+    };
+    // SAFETY: between fork and exec the closure makes two plain system calls and neither allocates
+    // nor takes a lock (an `io::Error` made from a number holds no memory).
     unsafe {
         command.pre_exec(prepare);
     }
@@ -170,19 +201,32 @@ pub(crate) fn exit_now(code: i32) -> ! {
 }
 
 /// Closes all descriptors of a forked process but stdin, stdout, stderr and `kept`.
+pub(crate) fn close_all_but(kept: std::os::fd::BorrowedFd<'_>) {
+    use std::os::fd::AsRawFd;
+    let kept = i64::from(kept.as_raw_fd());
+    close_range(3, kept - 1, 0);
+    close_range(kept + 1, i64::from(u32::MAX), 0);
+}
+
+/// Closes the streams of a forked process too.
+pub(crate) fn close_streams() {
+    close_range(0, 2, 0);
+}
+
+/// Lets the program that this process executes have no descriptor but stdin, stdout and stderr.
+fn keep_only_streams() {
+    close_range(3, i64::from(u32::MAX), libc::CLOSE_RANGE_CLOEXEC);
+}
+
 #[expect(
     unsafe_code,
     reason = "std and rustix close only descriptors that have an owner"
 )]
-pub(crate) fn close_all_but(kept: std::os::fd::BorrowedFd<'_>) {
-    use std::os::fd::AsRawFd;
-    let kept = i64::from(kept.as_raw_fd());
-    for (first, last) in [(3, kept - 1), (kept + 1, i64::from(u32::MAX))] {
-        if first <= last {
-            // SAFETY: only numbers are passed; the owners of these descriptors live on in the
-            // parent alone, for a forked process ends without running destructors.
-            unsafe { libc::syscall(libc::SYS_close_range, first, last, 0_i64) };
-        }
+fn close_range(first: i64, last: i64, flags: libc::c_uint) {
+    if first <= last {
+        // SAFETY: only numbers are passed; the owners of these descriptors live on in the parent
+        // alone, for a forked process ends or executes a program without running destructors.
+        unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
     }
 }
 
@@ -195,11 +239,30 @@ pub(crate) fn unshare(namespaces: NamespaceFlags) -> rustix::io::Result<()> {
 }
 
 /// Makes the mount at `path` read-only, with `all` also those below it.
-#[expect(unsafe_code, reason = "rustix lacks mount_setattr")]
 pub(crate) fn make_read_only(path: &std::ffi::CStr, all: bool) -> io::Result<()> {
     let below = if all { libc::AT_RECURSIVE } else { 0 };
+    set_mount(libc::AT_FDCWD, path, below, libc::MOUNT_ATTR_RDONLY)
+}
+
+/// Makes the mount that a descriptor is the root of read-only, with `all` also those below it.
+pub(crate) fn make_tree_read_only(mount: std::os::fd::BorrowedFd<'_>, all: bool) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    let below = if all { libc::AT_RECURSIVE } else { 0 };
+    let flags = libc::AT_EMPTY_PATH | below;
+    set_mount(mount.as_raw_fd(), c"", flags, libc::MOUNT_ATTR_RDONLY)
+}
+
+/// Makes a mount that lies in no directory read-only, and lets no program in it gain rights.
+pub(crate) fn close_to_changes(mount: std::os::fd::BorrowedFd<'_>) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    let attributes = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID;
+    set_mount(mount.as_raw_fd(), c"", libc::AT_EMPTY_PATH, attributes)
+}
+
+#[expect(unsafe_code, reason = "rustix lacks mount_setattr")]
+fn set_mount(at: i32, path: &std::ffi::CStr, flags: i32, attributes: u64) -> io::Result<()> {
     let attributes = libc::mount_attr {
-        attr_set: libc::MOUNT_ATTR_RDONLY,
+        attr_set: attributes,
         attr_clr: 0,
         propagation: 0,
         userns_fd: 0,
@@ -209,9 +272,9 @@ pub(crate) fn make_read_only(path: &std::ffi::CStr, all: bool) -> io::Result<()>
     let outcome = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,
-            libc::AT_FDCWD,
+            at,
             path.as_ptr(),
-            below,
+            flags,
             std::ptr::from_ref(&attributes),
             size_of::<libc::mount_attr>(),
         )
@@ -222,28 +285,17 @@ pub(crate) fn make_read_only(path: &std::ffi::CStr, all: bool) -> io::Result<()>
     }
 }
 
-/// Makes the child of `command` begin in a directory that may exist only in its namespaces.
+/// Makes the child of `command` lead its own session, and begin in a directory that may exist only
+/// in its namespaces.
 #[expect(unsafe_code, reason = "std changes the directory before it asks us")]
-pub(crate) fn chdir_before_exec(command: &mut Command, directory: std::ffi::CString) {
+pub(crate) fn begin_in(command: &mut Command, directory: std::ffi::CString) {
     let prepare = move || {
+        LaunchStage::Detaching.mark(rustix::process::setsid().map(|_| ()))?;
         let kill = Some(Signal::KILL);
         LaunchStage::Detaching.mark(rustix::process::set_parent_process_death_signal(kill))?;
         LaunchStage::ChangingDirectory.mark(rustix::process::chdir(directory.as_c_str()))
     };
-    // SAFETY: between fork and exec the closure makes two system calls.
-    unsafe {
-        command.pre_exec(prepare);
-    }
-}
-
-/// Makes the child of `command` lead a session of its own with the terminal that is its stdin.
-#[expect(unsafe_code, reason = "std has no sessions")]
-pub(crate) fn take_terminal(command: &mut Command) {
-    let prepare = || {
-        LaunchStage::Detaching.mark(rustix::process::setsid().map(|_| ()))?;
-        LaunchStage::Detaching.mark(rustix::process::ioctl_tiocsctty(rustix::stdio::stdin()))
-    };
-    // SAFETY: between fork and exec the closure makes two system calls.
+    // SAFETY: between fork and exec the closure makes three system calls.
     unsafe {
         command.pre_exec(prepare);
     }

@@ -14,6 +14,10 @@ mod kubelet;
 mod processes;
 #[path = "cases/told.rs"]
 mod told;
+#[path = "cases/trust.rs"]
+mod trust;
+#[path = "cases/users.rs"]
+mod users;
 #[path = "cases/volumes.rs"]
 mod volumes;
 
@@ -45,7 +49,7 @@ cases! {
     "bom-second-document.sh": a_later_document_may_begin_with_a_mark = told::byte_order_marks;
     "claim-template-label.sh": a_label_of_a_claim_template_may_change = volumes::claim_label;
     "configmap-change.sh": a_changed_map_reaches_its_pets = volumes::changed_map;
-    "endpoints-by-hand.yaml": endpoints_by_hand_are_not_ignored_silently = told::endpoints_by_hand;
+    "endpoints-by-hand.yaml": endpoints_by_hand_are_resolved = told::endpoints_by_hand;
     "exec-outlives-its-container.sh": what_exec_started_ends_with_its_container = processes::outlived;
     "hostpath-untyped-missing.yaml": a_missing_host_path_is_made = told::missing_host_path;
     "https-probe.yaml": plain_http_is_not_ready_by_https = told::plain_http;
@@ -53,11 +57,13 @@ cases! {
     "hung-fuse-mount-hides-a-dead-pet.sh": a_hung_mount_hides_no_dead_pet = kubelet::hung_end;
     "json-stream.sh": json_objects_follow_each_other = told::json_stream;
     "kill-pid-1.yaml": a_signal_to_process_1_reaches_the_main_process = processes::signalled;
+    "killed-runner-holds-supervisor.sh": a_killed_runner_holds_no_other_set_up = trust::killed_runner;
     "logs-follow-completed-pod.yaml": a_followed_log_ends_with_its_pod = told::completed_pod;
     "logs-follow-repeats-at-end.sh": a_followed_log_is_printed_once = told::rotated_log;
     "missing-tmpdir-takes-isolation-away.sh": isolation_needs_no_tmpdir = kubelet::missing_tmpdir;
     "network-process-stays-after-thread-limit.sh": a_network_of_no_pet_ends = kubelet::thread_limit;
     "no-dns-after-supervisor-was-restarted.sh": a_new_supervisor_serves_names = kubelet::no_dns;
+    "one-damaged-pod-json-stops-all.sh": a_damaged_record_costs_its_pod_alone = trust::damaged_record;
     "orphans-hold-stop.yaml": children_of_the_main_process_hold_no_stop = kubelet::orphans;
     "petset-program-removed.sh": pets_get_petset_though_its_file_is_gone = kubelet::removed_program;
     "poststart-said-not-started.yaml": a_hook_that_runs_is_named = told::post_start;
@@ -67,8 +73,10 @@ cases! {
     "redirect-network-path.yaml": a_path_with_a_host_is_another_host = told::other_host;
     "removed-empty-wanted-folder-deafens-supervisor.sh": folders_that_were_removed_are_watched_anew = kubelet::empty_folders;
     "removed-seen-ends-names-in-pets.sh": what_was_observed_is_made_again = kubelet::removed_seen;
+    "root-locks-user-out.sh": root_leaves_a_users_state_alone = users::locked_out;
     "secret-default-mode.yaml": a_secret_has_the_mode_of_its_manifest = volumes::secret_mode;
     "shared-process-space.yaml": containers_do_not_reach_each_others_processes = processes::unseen;
+    "stop-on-full-disk-never-heals.sh": all_stops_on_a_full_disk = trust::full_disk;
     "stop-waits-for-nobody.yaml": a_stop_does_not_wait_for_nobody = processes::waited_for;
     "terminal-stays-raw-after-term.sh": a_signal_leaves_the_terminal_as_it_was = processes::given_back;
     "termination-message.sh": a_termination_message_is_shown = volumes::termination_message;
@@ -96,22 +104,6 @@ const NOT_BUILT: &[(&str, &str)] = &[
     (
         "first-argument.yaml",
         "options of petset's own come before those of the manifest",
-    ),
-    (
-        "killed-runner-holds-supervisor.sh",
-        "orphans that are zombies are waited for",
-    ),
-    (
-        "one-damaged-pod-json-stops-all.sh",
-        "one damaged file stops all",
-    ),
-    (
-        "root-locks-user-out.sh",
-        "root writes into the state directory of a user",
-    ),
-    (
-        "stop-on-full-disk-never-heals.sh",
-        "a failed deletion is not tried again",
     ),
 ];
 

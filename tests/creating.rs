@@ -8,7 +8,7 @@ use std::fs;
 use std::io::Write;
 use std::process::Stdio;
 
-use support::{Sandbox, processes};
+use support::{Sandbox, processes, terminal};
 
 #[test]
 fn pets_start_in_order_and_create_returns_when_all_are_ready() {
@@ -258,7 +258,8 @@ fn a_pod_that_a_chart_brings_for_a_test_is_passed_over_with_a_warning() {
     sandbox
         .fails(2, &format!("create -f {file}"))
         .says("ignored Pod/check")
-        .says("no objects in the given files");
+        .says("no objects in the given files: none up to ")
+        .says("/pod.yaml:6\n");
     sandbox
         .ok(&format!("validate -f {file} -f manifests/one.yaml"))
         .says("ignored Pod/check")
@@ -270,4 +271,29 @@ fn a_strict_set_says_so_in_its_annotations() {
     let sandbox = Sandbox::new();
     let shown = sandbox.ok("create web --image petset/hello --strict --dry-run -o yaml");
     shown.says("petset.dev/strict: 'true'");
+}
+
+#[test]
+fn a_person_is_told_what_became_true_and_a_pipe_is_not() {
+    let sandbox = Sandbox::new();
+    let verbs = [
+        (
+            "create web --replicas 2 --image petset/hello --port http=8080",
+            "web: 2 of 2 ready in ",
+        ),
+        ("scale web --replicas 3", "web: 3 of 3 ready in "),
+        ("scale web --replicas 0", "web: nothing left to run in "),
+        ("delete web", "web: gone in "),
+    ];
+    for (verb, says) in verbs {
+        let (shown, code) = terminal::typed(&sandbox, verb, &[]);
+        assert_eq!(code, 0, "{shown}");
+        assert!(shown.contains(says), "{verb}: {shown}");
+        let answers = shown.contains("web-0 answers at 127.") && shown.contains(":8080");
+        assert_eq!(answers, shown.contains("ready in"), "{shown}");
+    }
+    let quiet = sandbox.ok("create web --image petset/hello --port http=8080");
+    assert!(!quiet.err.contains("ready in"), "{}", quiet.err);
+    sandbox.ok("delete web");
+    sandbox.assert_nothing_left();
 }

@@ -69,6 +69,21 @@ fn a_pet_asks_for_its_own_set_and_may_leave_itself_out() {
 }
 
 #[test]
+fn a_pet_that_has_only_begun_is_listed_with_its_address_where_what_is_not_ready_is_published() {
+    let world = World::with_web();
+    world.service("web", "publishNotReadyAddresses: true");
+    world.write("pets/default/web-2/status.json", r#"{"phase": "Pending"}"#);
+    for words in ["discover web -o ip", "discover --service web -o ip"] {
+        let addresses = ok(world.petset(words));
+        assert_eq!(addresses.lines().count(), 3, "{words}: {addresses}");
+        assert!(
+            addresses.lines().all(|it| it.starts_with("127.84.")),
+            "{words}: {addresses}"
+        );
+    }
+}
+
+#[test]
 fn a_pet_that_is_about_to_stop_is_no_peer() {
     let world = World::with_web();
     let path = world.root().join("pets/default/web-1/pod.json");

@@ -10,13 +10,13 @@
 mod support;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use support::Sandbox;
+use support::{Sandbox, terminal};
 
 fn inside(sandbox: &Sandbox, script: &str) -> String {
     let words = ["exec", "db-0", "--", "sh", "-c", script];
@@ -33,11 +33,7 @@ fn is_root() -> bool {
 /// Returns whether pets can have another user than the test: `mapping` tests those of an ordinary
 /// user.
 fn has_subordinates(sandbox: &Sandbox) -> bool {
-    let output = sandbox.command("doctor -o json").output().unwrap();
-    let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let mut findings = findings.as_array().unwrap().iter();
-    let can = findings.any(|it| it["check"] == "user ids" && it["verdict"] == "ok");
-    can && !is_root()
+    sandbox.diagnosis("user ids")["verdict"] == "ok" && !is_root()
 }
 
 /// A set `db` of one pet, with what a pod and its container ask for, and a claim `data`.
@@ -320,41 +316,13 @@ fn install(root: &Path, name: &str) {
     }
 }
 
-/// Runs a command of petset in a terminal of its own. Whenever the text is shown that is waited
-/// for, the keys beside it are pressed. Returns what is shown, and the exit code.
-fn typed(sandbox: &Sandbox, words: &str, keys: &[(&str, &[u8])]) -> (String, i32) {
-    let petset = env!("CARGO_BIN_EXE_petset");
-    let line = format!("stty rows 33 cols 77; exec {petset} {words}");
-    let mut command = Command::new("timeout");
-    sandbox.place(&mut command);
-    command.args(["30", "script", "-qec", &line, "/dev/null"]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-    let (mut shown, mut keys) = (Vec::new(), keys.iter());
-    let mut next = keys.next();
-    let mut buffer = [0; 4096];
-    while let Ok(length @ 1..) = stdout.read(&mut buffer) {
-        shown.extend_from_slice(&buffer[..length]);
-        while let Some((text, pressed)) = next {
-            if !String::from_utf8_lossy(&shown).contains(text) {
-                break;
-            }
-            stdin.write_all(pressed).unwrap();
-            next = keys.next();
-        }
-    }
-    let code = child.wait().unwrap().code().unwrap_or(-1);
-    (String::from_utf8_lossy(&shown).replace('\r', ""), code)
-}
-
 #[test]
 fn exec_gives_a_terminal_and_passes_on_keys_and_the_exit_code() {
     for level in ["full", "none"] {
         let sandbox = Sandbox::new();
         sandbox.ok(&format!("create db --isolation {level} -- sleep 1000"));
         let words = "exec -it db-0 -- sh -c 'tty; stty size; exit 5'";
-        let (text, code) = typed(&sandbox, words, &[]);
+        let (text, code) = terminal::typed(&sandbox, words, &[]);
         assert!(
             text.contains("/dev/pts/") && text.contains("33 77"),
             "{text}"
@@ -364,7 +332,7 @@ fn exec_gives_a_terminal_and_passes_on_keys_and_the_exit_code() {
                       echo $word heard; while :; do sleep 0.05; done";
         let words = format!("exec -it db-0 -c db -- sh -c '{script}'");
         let keys: [(&str, &[u8]); 2] = [("ready", b"hello\n"), ("hello heard", b"\x03")];
-        let (text, code) = typed(&sandbox, &words, &keys);
+        let (text, code) = terminal::typed(&sandbox, &words, &keys);
         assert!(text.contains("stopped"), "{text}");
         assert_eq!(code, 9, "{text}");
         sandbox.ok("delete db --purge");

@@ -72,6 +72,7 @@ fn of_role(sandbox: &Sandbox, role: &str) -> Vec<i32> {
 
 #[test]
 fn a_pet_has_a_name_files_and_processes_of_its_own() {
+    // CF-net-04, CF-net-07
     let sandbox = Sandbox::new();
     sandbox.ok(HELLO);
     assert_eq!(inside(&sandbox, "web-1", "hostname"), "web-1");

@@ -7,6 +7,9 @@
 
 mod support;
 
+#[path = "kubectl/workloads.rs"]
+mod workloads;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;

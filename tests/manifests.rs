@@ -19,12 +19,7 @@ use support::{Sandbox, wait_until};
 /// Probes of these manifests wait 15 s before they look, one pet after the other.
 const LONG: Duration = Duration::from_secs(240);
 /// Files without anything that petset runs.
-const NOTHING_TO_RUN: [&str; 4] = [
-    "e2e-cassandra.controller.yaml",
-    "e2e-cassandra.pdb.yaml",
-    "e2e-etcd.pdb.yaml",
-    "e2e-etcd.tester.yaml",
-];
+const NOTHING_TO_RUN: [&str; 2] = ["e2e-cassandra.pdb.yaml", "e2e-etcd.pdb.yaml"];
 
 /// Returns the folder of published manifests, which lies beside the project.
 fn folder() -> Option<PathBuf> {
@@ -128,11 +123,12 @@ fn every_published_manifest_is_valid_or_has_nothing_to_run() {
     let names = files.map(|file| file.file_name().into_string().unwrap());
     let mut seen = 0;
     for name in names.filter(|name| name.ends_with("yaml") || name.ends_with("yml")) {
-        let words = format!("validate -f {}", folder.join(&name).display());
+        let file = folder.join(&name).display().to_string();
         if NOTHING_TO_RUN.contains(&name.as_str()) {
+            let words = format!("create --dry-run -f {file}");
             sandbox.fails(2, &words).says("no objects");
         } else {
-            sandbox.ok(&words);
+            sandbox.ok(&format!("validate -f {file}"));
         }
         seen += 1;
     }

@@ -23,14 +23,8 @@ fn sandbox() -> Option<Sandbox> {
         return None;
     }
     let sandbox = Sandbox::new();
-    let output = sandbox.command("doctor -o json").output().unwrap();
-    let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let of = |check: &str| {
-        let mut findings = findings.as_array().unwrap().iter();
-        findings.find(|it| it["check"] == check).unwrap().clone()
-    };
     for check in ["user ids", "isolation"] {
-        let finding = of(check);
+        let finding = sandbox.diagnosis(check);
         if finding["verdict"] != "ok" {
             support::skipped(&format!("{}: {}", finding["result"], finding["advice"]));
             return None;

@@ -20,12 +20,11 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use known::{KNOWN, Known, Level};
-use support::{Sandbox, is_installed, skipped};
+use support::{Sandbox, checks, is_installed};
 
 /// How many checks run at a time: they mostly wait.
 const AT_A_TIME: usize = 20;
@@ -54,7 +53,8 @@ fn run(level: Level) {
     let _alone = ONE_LEVEL.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(folder) = folder() else { return };
     let names = names(&folder, level);
-    let mut verdicts = all(&folder, level, &names);
+    let look = |name: &String| check(&folder, name, level);
+    let mut verdicts = checks::side_by_side(&names, AT_A_TIME, look);
     for verdict in &mut verdicts {
         // Twenty at a time are a crowd: what fails in it has one more try alone.
         if verdict.complaint.is_some() && known(&verdict.name, level).is_none() {
@@ -62,24 +62,6 @@ fn run(level: Level) {
         }
     }
     report(level, &verdicts);
-}
-
-/// Runs checks side by side.
-fn all(folder: &Path, level: Level, names: &[String]) -> Vec<Verdict> {
-    let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::new());
-    let work = || {
-        while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let verdict = check(folder, name, level);
-            done.lock().unwrap().push(verdict);
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..AT_A_TIME {
-            scope.spawn(work);
-        }
-    });
-    done.into_inner().unwrap()
 }
 
 /// Runs one check in a state directory of its own.
@@ -185,21 +167,6 @@ fn names(folder: &Path, level: Level) -> Vec<String> {
 
 /// Returns the folder of the checks, if they can run here.
 fn folder() -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance/pods");
-    let given = std::env::var_os("PETSET_POD_CHECKS").map(PathBuf::from);
-    let folder = given.unwrap_or_else(beside);
-    let Ok(folder) = folder.canonicalize() else {
-        let required = std::env::var("PETSET_TEST_REQUIRE").unwrap_or_default();
-        let demanded = required.split(',').any(|name| name.trim() == "podchecks");
-        let shown = folder.display();
-        assert!(
-            !demanded,
-            "PETSET_TEST_REQUIRE demands podchecks, but there is no {shown}"
-        );
-        skipped(&format!(
-            "there is no {shown}: set PETSET_POD_CHECKS to the folder of the checks"
-        ));
-        return None;
-    };
+    let folder = checks::folder("podchecks", "PETSET_POD_CHECKS", "pods")?;
     is_installed("podchecks", &["jq", "busybox"]).then_some(folder)
 }

@@ -103,7 +103,9 @@ volumes:
         .ok("describe pod alone")
         .says("Init Containers")
         .says("ClaimName");
-    sandbox.ok("events alone").says("Started container prepare");
+    sandbox
+        .ok("events alone")
+        .says("spec.initContainers{prepare}: Container started");
     let ip = address(&sandbox, "alone");
     sandbox.ok("delete alone").prints("pod/alone deleted\n");
     assert_eq!(volume("bye").unwrap(), "bye\n");
@@ -285,6 +287,7 @@ fn pods_outlive_the_end_of_the_machine() {
 #[test]
 fn a_service_selects_a_pod_and_a_headless_one_names_it() {
     // N10, N11
+    // CF-net-08
     let sandbox = Sandbox::new();
     let services = "apiVersion: v1\nkind: Service\nmetadata: {name: nest}\nspec: {clusterIP: None, \
                     selector: {app: bird}, ports: [{name: http, port: 8080}]}\n---\napiVersion: v1\n\
@@ -322,6 +325,7 @@ fn a_service_selects_a_pod_and_a_headless_one_names_it() {
 
 #[test]
 fn a_pod_takes_another_image_in_place_and_nothing_else() {
+    // CF-cli-14
     let sandbox = Sandbox::new();
     let file = serving(&sandbox, "alone", "Always");
     sandbox

@@ -72,7 +72,7 @@ fn a_server_is_ready_when_it_answers() {
 fn a_pet_that_crashes_twice_is_restarted_until_it_serves() {
     let sandbox = Sandbox::new();
     sandbox.ok("create -f manifests/crashes-twice.yaml --no-wait");
-    sandbox.until_pet_is("web-0", "CrashLoopBackOff");
+    sandbox.until_pet_is("web-0", "Error");
     sandbox.journal_says(&["crashed web-0", "crashed web-0", "started web-0"]);
     sandbox.until_says("get pods --no-headers", "Running");
     let restarts = sandbox.pod("web-0")["status"]["containerStatuses"][0]["restartCount"].clone();

@@ -188,6 +188,83 @@ fn a_stop_signal_that_process_1_would_never_get_kills_it_at_once() {
     }
 }
 
+/// What process 1 does about its stop signal, by a script; its stop signal; how it ends; and
+/// whether it has its grace.
+const STOPPED: [(&str, &str, i64, bool); 12] = [
+    ("exec sleep 1000", "", 137, false),
+    ("trap 'exit 3' TERM; sleep 1000 & wait", "", 3, false),
+    (
+        "trap 'exit 3' TERM; while :; do sleep 0.1; done",
+        "",
+        3,
+        false,
+    ),
+    ("trap 'exit 3' TERM; exec sleep 1000", "", 137, false),
+    ("trap 'exit 3' INT; exec sleep 1000", "", 137, false),
+    (
+        "trap 'echo heard' TERM; while :; do sleep 0.1; done",
+        "",
+        137,
+        true,
+    ),
+    ("trap '' TERM; while :; do sleep 0.1; done", "", 137, true),
+    ("trap '' TERM; exec sleep 1000", "", 137, true),
+    ("exec env --block-signal=TERM sleep 1000", "", 137, true),
+    (
+        "trap 'exit 4' USR1; while :; do sleep 0.1; done",
+        "SIGUSR1",
+        4,
+        false,
+    ),
+    (
+        "trap 'exit 4' TERM; while :; do sleep 0.1; done",
+        "SIGUSR1",
+        137,
+        false,
+    ),
+    ("exec sleep 1000", "SIGRTMIN+3", 137, false),
+];
+
+#[test]
+fn process_1_is_stopped_by_what_it_does_about_its_signal() {
+    let sandbox = Sandbox::new();
+    let container = |(number, (script, signal, ..)): (usize, &(&str, &str, i64, bool))| {
+        let mut container = shell(&format!("c{number:02}"), script);
+        if !signal.is_empty() {
+            container["lifecycle"] = json!({"stopSignal": signal});
+        }
+        container
+    };
+    let containers: Vec<Value> = STOPPED.iter().enumerate().map(container).collect();
+    let more = json!({"activeDeadlineSeconds": 2, "terminationGracePeriodSeconds": 4,
+        "restartPolicy": "Never", "os": {"name": "linux"}});
+    let manifest = manifest(&sandbox, &more, &json!(containers));
+    sandbox.ok(&format!("create -f {manifest} --isolation full --no-wait"));
+    let ends = || {
+        let statuses = sandbox.pod("p")["status"]["containerStatuses"].clone();
+        let statuses = statuses.as_array().cloned().unwrap_or_default();
+        let ends = statuses.iter().map(|it| it["state"]["terminated"].clone());
+        ends.filter(|end| !end.is_null()).collect::<Vec<_>>()
+    };
+    sandbox.until("the others have ended, and some have their grace", || {
+        ends().len() >= STOPPED.iter().filter(|it| !it.3).count()
+    });
+    let prompt: Vec<Value> = sandbox.pod("p")["status"]["containerStatuses"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["state"]["terminated"].is_object().into())
+        .collect();
+    let expected: Vec<Value> = STOPPED.iter().map(|it| (!it.3).into()).collect();
+    assert_eq!(prompt, expected);
+    sandbox.until("all have ended", || ends().len() == STOPPED.len());
+    for ((script, signal, code, _), end) in STOPPED.iter().zip(ends()) {
+        assert_eq!(end["exitCode"], *code, "{script} {signal}: {end}");
+    }
+    sandbox.ok("delete pod/p");
+    sandbox.assert_nothing_left();
+}
+
 #[test]
 fn a_stop_does_not_wait_for_what_process_1_left_behind() {
     let sandbox = Sandbox::new();
@@ -310,10 +387,17 @@ fn a_main_process_that_became_another_user_ends_with_its_runner() {
     if !rustix::process::getuid().is_root() {
         return support::skipped("only root can become another user");
     }
+    for host_network in [false, true] {
+        end_with_runner(&json!({"hostNetwork": host_network}));
+    }
+}
+
+/// Kills the runner of a pod with these fields, and then the supervisor and the runner.
+fn end_with_runner(more: &Value) {
     let sandbox = Sandbox::new();
     // The kernel forgets then that it was to die with its parent.
     let script = "exec setpriv --reuid 1 --regid 1 --clear-groups sleep 6666";
-    create(&sandbox, "full", &json!({}), &json!([shell("c", script)]));
+    create(&sandbox, "full", more, &json!([shell("c", script)]));
     until_runs(&sandbox, "sleep 6666");
     let first = sandbox.main("p");
     sandbox.kill(sandbox.runner("p"));

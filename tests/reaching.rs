@@ -131,6 +131,33 @@ fn a_pet_reaches_what_listens_on_the_hosts_loopback_and_learns_what_does_not() {
 }
 
 #[test]
+fn a_pet_reaches_the_hosts_loopback_by_a_service_whose_endpoints_are_written_by_hand() {
+    let sandbox = Sandbox::new();
+    let port = server(Ipv4Addr::LOCALHOST, says("from host"));
+    let service = |name: &str, spec: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{{spec}ports: \
+             [{{name: db, port: {port}}}]}}\n---\napiVersion: v1\nkind: Endpoints\nmetadata: \
+             {{name: {name}}}\nsubsets: [{{addresses: [{{ip: 127.0.0.1}}], ports: [{{name: db, \
+             port: {port}}}]}}]\n---\n"
+        )
+    };
+    let both = service("named", "clusterIP: None, ") + &service("offered", "");
+    let file = sandbox.manifest("both.yaml", &both);
+    sandbox.ok(&format!("create -f {file}"));
+    sandbox.ok(&format!("create web {SLEEP}"));
+    for name in ["named", "offered"] {
+        sandbox.until("the name leads to the host", || {
+            let asked = ask(&sandbox, "web-0", "tcp", &format!("{name}/{port}"));
+            asked.out.contains("from host")
+        });
+    }
+    sandbox.ok("delete web svc/web svc/named svc/offered endpoints/named endpoints/offered");
+    sandbox.until("nothing runs", || sandbox.supervisor().is_none());
+    sandbox.assert_nothing_left();
+}
+
+#[test]
 fn a_peer_sees_the_true_address_of_who_connects_also_where_it_binds_ipv6() {
     let sandbox = Sandbox::new();
     let serve = "use IO::Socket::IP; my $s = IO::Socket::IP->new(LocalHost => '::', LocalPort => 8080, \

@@ -13,6 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rustix::process::Signal;
 use serde_json::Value;
 use support::{Sandbox, processes};
 
@@ -432,8 +433,86 @@ fn pets_whose_set_was_removed_by_hand_do_not_keep_a_supervisor_for_ever() {
     sandbox.ok("create web --replicas 2 --no-wait -- sh -c 'sleep 0.3; exit 1'");
     sandbox.until_pet_is("web-0", "CrashLoopBackOff");
     // As a removal of the whole directory leaves it that a new supervisor has interrupted.
-    fs::remove_dir_all(sandbox.file("wanted/default")).unwrap();
+    support::remove(&sandbox.file("wanted/default"));
     fs::remove_file(sandbox.file("pets/default/web-0/pod.json")).unwrap();
     sandbox.run("stop --timeout 30s");
+    sandbox.assert_nothing_left();
+}
+
+#[test]
+fn every_new_supervisor_serves_names_however_the_last_one_ended() {
+    type Way = (&'static str, fn(&Sandbox));
+    fn signal(sandbox: &Sandbox, signal: Signal) {
+        if let Some(pid) = sandbox.supervisor() {
+            processes::signal(pid, signal);
+        }
+    }
+    let ways: [Way; 10] = [
+        ("TERM, then a restart at once", |sandbox| {
+            signal(sandbox, Signal::TERM);
+            sandbox.ok("restart t");
+        }),
+        ("KILL, then a restart at once", |sandbox| {
+            signal(sandbox, Signal::KILL);
+            sandbox.ok("restart t");
+        }),
+        ("INT, then a scale at once", |sandbox| {
+            signal(sandbox, Signal::INT);
+            sandbox.ok("scale t --replicas 2");
+        }),
+        ("TERM, then a scale at once", |sandbox| {
+            signal(sandbox, Signal::TERM);
+            sandbox.ok("scale t --replicas 1");
+        }),
+        ("stop and start", |sandbox| {
+            sandbox.ok("stop");
+            sandbox.ok("start");
+        }),
+        ("stop --force and start", |sandbox| {
+            sandbox.run("stop --force");
+            sandbox.ok("start");
+        }),
+        ("delete and create", |sandbox| {
+            sandbox.ok("delete t");
+            sandbox.ok("create t --isolation none -- sleep 600");
+        }),
+        (
+            "delete without waiting, and create of another set",
+            |sandbox| {
+                sandbox.ok("delete t --no-wait");
+                sandbox.ok("create u --isolation none -- sleep 600");
+                sandbox.ok("create t --isolation none -- sleep 600");
+                sandbox.ok("delete u");
+            },
+        ),
+        ("two commands that start one", |sandbox| {
+            signal(sandbox, Signal::KILL);
+            let both = ["scale t --replicas 2", "restart t"].map(|words| sandbox.start(words));
+            for command in both {
+                sandbox.finish("both", command);
+            }
+            sandbox.ok("scale t --replicas 1");
+        }),
+        ("TERM twice, with a command between", |sandbox| {
+            signal(sandbox, Signal::TERM);
+            sandbox.ok("restart t --no-wait");
+            signal(sandbox, Signal::TERM);
+            sandbox.ok("restart t");
+        }),
+    ];
+    let sandbox = Sandbox::new();
+    sandbox.ok("create t --isolation none -- sleep 600");
+    for (way, happen) in ways {
+        happen(&sandbox);
+        sandbox.until(way, || {
+            let found = sandbox.diagnosis("DNS server");
+            found["result"]
+                .as_str()
+                .is_some_and(|it| it.contains("answers on "))
+        });
+    }
+    let log = fs::read_to_string(sandbox.file("supervisor/log")).unwrap_or_default();
+    assert!(!log.contains("no DNS"), "{log}");
+    sandbox.ok("delete t");
     sandbox.assert_nothing_left();
 }

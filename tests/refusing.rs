@@ -309,10 +309,42 @@ fn a_kind_that_no_cluster_has_is_refused_and_one_of_kubernetes_is_passed_over() 
         refused.says("(did you mean StatefulSet of apps/v1?)");
     }
     sandbox.ok("get svc").says("No resources found");
-    let other = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: other}\n---\n";
+    let other = "apiVersion: v1\nkind: Namespace\nmetadata: {name: other}\n---\n";
     let path = sandbox.manifest("other.yaml", &format!("{other}{text}"));
     let passed = sandbox.ok(&format!("validate -f {path}"));
-    passed.says("ignored Deployment/other");
+    passed.says("ignored Namespace/other");
+}
+
+#[test]
+fn validate_tells_of_every_object_of_a_file() {
+    let sandbox = Sandbox::empty();
+    let one = fs::read_to_string(testdata().join("manifests/one.yaml")).unwrap();
+    let kinds = fs::read_to_string(testdata().join("manifests/not-run.yaml")).unwrap();
+    let path = sandbox.manifest("right.yaml", &format!("{one}---\n{kinds}"));
+    let right = sandbox.ok(&format!("validate -f {path}"));
+    for name in [
+        "persistentvolume/disk",
+        "storageclass.storage.k8s.io/slow",
+        "deployment.apps/front",
+        "replicaset.apps/copies",
+        "replicationcontroller/old-copies",
+        "daemonset.apps/agent",
+        "job.batch/migrate",
+        "cronjob.batch/dump",
+    ] {
+        right.says(&format!("{name} is valid\n"));
+    }
+    let wrong = kinds.replace("replicas: 2", "replicas: -2");
+    let wrong = wrong.replace("\"0 3 * * *\"", "\"0 25 * * *\"");
+    let path = sandbox.manifest("wrong.yaml", &format!("{one}---\n{wrong}"));
+    let refused = sandbox.fails(2, &format!("validate -f {path}"));
+    refused.says("spec.replicas: Invalid value: -2: must be greater than or equal to 0");
+    refused
+        .says("spec.schedule: Invalid value: \"0 25 * * *\": end of range (25) above maximum (23)");
+    let path = sandbox.manifest("right.yaml", &format!("{one}---\n{kinds}"));
+    let foreseen = sandbox.ok(&format!("create -f {path} --dry-run"));
+    foreseen.says("persistentvolume/disk created (dry run)");
+    foreseen.says("web-0");
 }
 
 #[test]
@@ -351,7 +383,7 @@ fn on_a_tiny_disk(sandbox: &Sandbox, script: &str) -> Option<Background> {
     sandbox.place(&mut command);
     let prelude = "set -e
         settings=$(cat \"$PETSET_STATE_DIR/petset.toml\")
-        mount -t tmpfs -o size=256k tmpfs \"$PETSET_STATE_DIR\"
+        mount -t tmpfs -o size=1m,mode=0700 tmpfs \"$PETSET_STATE_DIR\"
         echo \"$settings\" >\"$PETSET_STATE_DIR/petset.toml\"
         fill() { cat /dev/zero >\"$PETSET_STATE_DIR/fill\" 2>/dev/null || :; }
         free() { rm \"$PETSET_STATE_DIR/fill\"; }";

@@ -84,6 +84,7 @@ fn a_server_whose_address_was_in_use_listens_when_it_is_free() {
 
 #[test]
 fn dig_finds_every_record_from_the_host_as_pets_come_and_go() {
+    // CF-net-03
     if !is_installed("dig", &["dig"]) {
         return;
     }
@@ -141,6 +142,7 @@ fn replace(path: &Path, text: &str) {
 
 #[test]
 fn a_pet_resolves_within_milliseconds_of_being_ready() {
+    // CF-net-43
     const ROUNDS: u16 = 100;
     let sandbox = Sandbox::new();
     sandbox.ok("create -f manifests/front.yaml");

@@ -355,6 +355,115 @@ fn capabilities_and_seccomp_hold_in_an_isolated_pet() {
 }
 
 #[test]
+fn a_seccomp_profile_of_the_users_is_acted_on_and_a_missing_one_waited_for() {
+    if !is_full() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("seccomp/profiles/strict.json");
+    let own = json!({"seccompProfile": {"type": "Localhost",
+        "localhostProfile": "profiles/strict.json"}});
+    let script = "grep ^Seccomp: /proc/self/status; mkdir /tmp/d 2>/dev/null || echo refused; \
+                  touch /tmp/f && echo made; exec sleep 600";
+    let plain = json!({"securityContext": {"allowPrivilegeEscalation": false}});
+    let mut plain = container(script, plain);
+    plain["name"] = "plain".into();
+    let spec = json!({"terminationGracePeriodSeconds": 1, "securityContext": own,
+        "containers": [container(script, json!({})), plain]});
+    let manifest = pod(&sandbox, "p", spec);
+    sandbox.fails(5, &format!("create -f {manifest}"));
+    sandbox.until_pet_is("p", "CreateContainerError");
+    let shown = "$STATE/seccomp/profiles/strict.json";
+    let why = format!(
+        "Error: failed to create containerd container: cannot load seccomp profile \"{shown}\": \
+         open {shown}: no such file or directory"
+    );
+    sandbox.ok("describe pod p").says(&why);
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, "{}").unwrap();
+    let why = "decoding seccomp profile failed: missing field `defaultAction`";
+    sandbox.until_says("describe pod p", why);
+    let profile = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+        {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]});
+    std::fs::write(&file, profile.to_string()).unwrap();
+    sandbox.until_pet_is("p", "Running");
+    for name in ["main", "plain"] {
+        sandbox.until_says(&format!("logs p -c {name}"), "made");
+        let said = sandbox.ok(&format!("logs p -c {name}")).out;
+        let said: Vec<&str> = said.split_whitespace().collect();
+        assert_eq!(said, ["Seccomp:", "2", "refused", "made"]);
+        let words = format!("exec p -c {name} -- sh -c 'mkdir /tmp/e 2>/dev/null || echo refused'");
+        sandbox.ok(&words).says("refused");
+    }
+}
+
+/// What a privileged container does within its pet, by a word for each success.
+const WITHIN: &str = "mkdir /m; mount -t tmpfs none /m && echo mounted; \
+    ip addr add 198.51.100.9/32 dev lo && echo addressed; \
+    touch /v/own && ls -ln /v/own | { read _ _ uid _; echo uid $uid; }; \
+    grep CapEff /proc/self/status | cut -f 2";
+/// What would reach beyond it, by a word for each success.
+const BEYOND: &str = "(for dir in /proc/sys /sys; do mount -o remount,bind,rw $dir && echo remounted $dir; \
+      umount $dir && echo uncovered $dir; done; mkdir /n; \
+    mount -t proc none /n && echo proc; mount -t sysfs none /n && echo sysfs; \
+    mount --bind /proc /n && echo bound; \
+    unshare -C mount -t cgroup2 none /n && echo cgroup; \
+    unshare -Cm mount -t cgroup2 none /n && echo cgroup; \
+    unshare -Ur true && unshare -UrC true && echo nested; \
+    mknod /dev/disk b 254 0 && cat /dev/disk | head -c 1 && echo disk; \
+    echo 1 > /proc/sys/vm/drop_caches && echo sysctl; \
+    echo 1 > /sys/kernel/profiling && echo sys; \
+    echo h > /proc/sysrq-trigger && echo sysrq) 2>/dev/null; echo end";
+
+/// Of these words, those that nobody must be able to say.
+const MATTERS: [&str; 4] = ["disk", "sysctl", "sys", "sysrq"];
+
+#[test]
+fn a_privileged_container_can_do_everything_within_its_pet_and_nothing_beyond() {
+    if !is_full() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let more = json!({"securityContext": {"privileged": true},
+        "lifecycle": {"postStart": {"exec": {"command":
+            ["sh", "-c", "mkdir /h; mount -t tmpfs none /h && echo hooked > /v/hook"]}}},
+        "volumeMounts": [{"name": "v", "mountPath": "/v"}]});
+    let mut plain = container("exec sleep 600", json!({}));
+    plain["name"] = "plain".into();
+    let spec = json!({"terminationGracePeriodSeconds": 1, "volumes": [{"name": "v", "emptyDir": {}}],
+        "containers": [container(&format!("{WITHIN}; {BEYOND}; exec sleep 600"), more), plain]});
+    let manifest = pod(&sandbox, "p", spec);
+    sandbox.ok(&format!("create -f {manifest}"));
+    if sandbox.diagnosis("user ids")["verdict"] != "ok" {
+        let why = "privileged has no effect on programs that run as you";
+        sandbox.ok("describe pod p").says(why);
+        return;
+    }
+    sandbox.until_says("logs p -c main", "end");
+    let said = sandbox.ok("logs p -c main").out;
+    let said: Vec<&str> = said.lines().collect();
+    let every = said.get(3).copied().unwrap_or_default();
+    assert_eq!(said[..3], ["mounted", "addressed", "uid 0"], "{said:?}");
+    assert!(every.ends_with("ffffffff"), "{said:?}");
+    // Where it is not root of the machine, what it can mount gives it nothing.
+    let root = rustix::process::getuid().is_root();
+    let harmless = |word: &&str| !root && !MATTERS.contains(word);
+    let beyond = said[4..].iter().copied();
+    let beyond: Vec<&str> = beyond.filter(|it| !harmless(it)).collect();
+    let none: &[&str] = if root { &["end"] } else { &[] };
+    assert_eq!(beyond, none, "{said:?}");
+    sandbox.until_says("exec p -c main -- cat /v/hook", "hooked");
+    sandbox
+        .ok("exec p -c main -- sh -c 'mkdir /e && mount -t tmpfs none /e && echo entered'")
+        .says("entered");
+    sandbox
+        .ok("exec p -c plain -- sh -c 'mkdir /e; mount -t tmpfs none /e 2>/dev/null || echo refused'")
+        .says("refused");
+    sandbox.ok("delete pod/p");
+    sandbox.assert_nothing_left_but_pets();
+}
+
+#[test]
 fn safe_sysctls_are_set_and_others_rejected() {
     if !is_full() {
         return;
@@ -398,4 +507,24 @@ fn a_volume_in_memory_is_shared_and_as_large_as_its_limit() {
         said.split_whitespace().collect::<Vec<_>>(),
         ["word", "1024", "full"]
     );
+}
+
+#[test]
+fn a_variable_comes_from_a_file_in_memory_as_well() {
+    let sandbox = Sandbox::new();
+    for medium in ["Memory", ""] {
+        let mount = json!({"volumeMounts": [{"name": "v", "mountPath": "/conf"}]});
+        let mut writes = container("echo \"WORD='one word'\" > conf/vars.env", mount);
+        writes["name"] = "init".into();
+        let from = json!({"fileKeyRef": {"volumeName": "v", "path": "vars.env", "key": "WORD"}});
+        let reads = json!({"env": [{"name": "WORD", "valueFrom": from}]});
+        let spec = json!({"restartPolicy": "Never", "initContainers": [writes],
+            "volumes": [{"name": "v", "emptyDir": {"medium": medium}}],
+            "containers": [container("echo $WORD", reads)]});
+        let manifest = pod(&sandbox, "p", spec);
+        sandbox.ok(&format!("create -f {manifest}"));
+        sandbox.until_pet_is("p", "Completed");
+        sandbox.ok("logs p").prints("one word\n");
+        sandbox.ok("delete pod/p");
+    }
 }

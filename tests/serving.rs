@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
@@ -155,6 +156,7 @@ fn a_service_has_one_address_for_life_and_pets_are_told_of_it() {
 
 #[test]
 fn a_service_follows_its_pets_and_refuses_when_none_is_ready() {
+    // CF-net-12, CF-net-26
     let sandbox = Sandbox::new();
     sandbox.ok("create -f manifests/front.yaml");
     let at = address_of(&sandbox, "front", 8000);
@@ -230,7 +232,31 @@ fn a_port_that_cannot_be_had_is_offered_elsewhere_and_that_is_said() {
 }
 
 #[test]
+fn a_port_that_was_in_use_is_served_once_it_is_free() {
+    let sandbox = Sandbox::new();
+    let text = fs::read_to_string(front(&sandbox)).unwrap();
+    let front = sandbox.manifest("front.yaml", &text.replace("hello", "8080"));
+    sandbox.ok(&format!("create -f {front}"));
+    let at = address_of(&sandbox, "front", 8000);
+    let holder = TcpListener::bind(at).unwrap();
+    sandbox.ok("create web --image petset/hello --port http=8080");
+    let moved = "8000/TCP at ";
+    sandbox.until_says("get svc front -o wide", moved);
+    let elsewhere = SocketAddr::new(at.ip(), 16000);
+    sandbox.until("it is offered elsewhere", || is_well(elsewhere));
+    drop(holder);
+    sandbox.until("it is offered where it belongs", || is_well(at));
+    sandbox.until("and that is shown", || {
+        !sandbox.run("get svc front -o wide").out.contains(moved)
+    });
+    sandbox.ok("delete web");
+    sandbox.ok("delete svc front");
+    sandbox.assert_nothing_left();
+}
+
+#[test]
 fn a_client_stays_with_its_pet_for_the_time_that_the_service_says() {
+    // CF-net-33, CF-net-34
     let sandbox = Sandbox::new();
     let service = |seconds: u32| {
         let text = format!(
@@ -255,6 +281,14 @@ fn a_client_stays_with_its_pet_for_the_time_that_the_service_says() {
         heard.extend(pets_that_answer(at, 1));
         heard.len() == 2
     });
+    // Switched off, both have their turns at once; on again, one has.
+    let text = fs::read_to_string(service(3600)).unwrap();
+    let (free, _) = text.split_once("  sessionAffinity").unwrap();
+    let free = sandbox.manifest("free.yaml", free);
+    sandbox.ok(&format!("apply -f {free}"));
+    sandbox.until("both answer", || pets_that_answer(at, 12).len() == 2);
+    sandbox.ok(&format!("apply -f {}", service(3600)));
+    sandbox.until("one answers", || pets_that_answer(at, 12).len() == 1);
 }
 
 #[test]
@@ -341,4 +375,88 @@ fn a_copied_state_directory_gets_a_block_of_its_own_and_leaves_the_original_alon
     let now: Vec<_> = ["web-0", "web-1"].map(|pet| sandbox.main(pet)).into();
     assert_eq!(now, before, "the original's pets run on");
     sandbox.ok(&format!("delete web {there}"));
+}
+
+/// Answers every connection with this word, until the test ends.
+fn answering(word: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let _ = stream.and_then(|mut stream| stream.write_all(word.as_bytes()));
+        }
+    });
+    at
+}
+
+fn word_at(at: SocketAddr) -> Option<String> {
+    let mut stream = TcpStream::connect_timeout(&at, PATIENCE).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    let mut word = String::new();
+    stream.read_to_string(&mut word).ok()?;
+    Some(word).filter(|word| !word.is_empty())
+}
+
+/// A service without a selector, and endpoints for it at this port.
+fn outside(sandbox: &Sandbox, at: SocketAddr) -> String {
+    let port = at.port();
+    let text = format!(
+        "apiVersion: v1\nkind: Service\nmetadata: {{name: ext}}\nspec: {{ports: [{{name: db, \
+         port: 5432}}]}}\n---\napiVersion: v1\nkind: Endpoints\nmetadata: {{name: ext}}\n\
+         subsets: [{{addresses: [{{ip: 127.0.0.1}}], ports: [{{name: db, port: {port}}}]}}]\n"
+    );
+    sandbox.manifest("outside.yaml", &text)
+}
+
+#[test]
+fn a_service_without_a_selector_leads_where_its_user_says() {
+    let sandbox = Sandbox::empty();
+    let (one, other) = (answering("one"), answering("other"));
+    let file = outside(&sandbox, one);
+    sandbox.ok(&format!("create -f {file}"));
+    let at = address_of(&sandbox, "ext", 5432);
+    let leads_to = |word: &str| {
+        let found = || word_at(at).as_deref() == Some(word);
+        sandbox.until(&format!("the service leads to {word}"), found);
+    };
+    leads_to("one");
+    let ends = format!("127.0.0.1:{}", one.port());
+    sandbox.ok("get endpoints ext").says(&ends);
+    sandbox.ok("describe svc ext").says("127.0.0.1");
+    sandbox
+        .ok("discover --service ext")
+        .says("127-0-0-1.ext.default.svc");
+    // Another place, then none, then a slice.
+    let file = outside(&sandbox, other);
+    sandbox
+        .ok(&format!("apply -f {file}"))
+        .says("endpoints/ext configured");
+    leads_to("other");
+    sandbox.ok("delete endpoints/ext");
+    sandbox.until("the service leads nowhere", || word_at(at).is_none());
+    let slice = format!(
+        "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{name: ext-1, labels: \
+         {{kubernetes.io/service-name: ext}}}}\naddressType: IPv4\nports: [{{name: db, port: \
+         {}}}]\nendpoints: [{{addresses: [127.0.0.1]}}]\n",
+        one.port()
+    );
+    let slice = sandbox.manifest("slice.yaml", &slice);
+    sandbox.ok(&format!("create -f {slice}"));
+    leads_to("one");
+    sandbox.ok("get endpointslices").says("ext-1").says("IPv4");
+    sandbox.ok("delete svc/ext endpointslice/ext-1");
+    sandbox.until("no supervisor is needed", || sandbox.supervisor().is_none());
+}
+
+#[test]
+fn endpoints_of_a_service_that_selects_pods_are_not_used_and_that_is_said() {
+    let sandbox = Sandbox::new();
+    let front = front(&sandbox);
+    sandbox.ok(&format!("create -f {front}"));
+    let text = "apiVersion: v1\nkind: Endpoints\nmetadata: {name: front}\nsubsets: \
+                [{addresses: [{ip: 192.0.2.1}], ports: [{name: http, port: 80}]}]\n";
+    let file = sandbox.manifest("ends.yaml", text);
+    let created = sandbox.ok(&format!("create -f {file}"));
+    created.says("endpoints/front is not used: service front leads to the pods that it selects");
+    sandbox.ok("get endpoints front").lacks("192.0.2.1");
 }

@@ -226,3 +226,31 @@ fn a_start_of_what_runs_does_not_claim_to_have_started_it() {
     sandbox.ok("stop").prints("1 set already stopped\n");
     sandbox.ok("start").prints("started 1 set\n");
 }
+
+#[test]
+fn kill_sends_a_signal_to_a_main_process_and_the_pet_comes_back() {
+    let sandbox = Sandbox::new();
+    let script = "trap 'echo heard' HUP; while :; do sleep 0.05; done";
+    sandbox.ok(&format!("create web -- sh -c \"{script}\""));
+    let main = sandbox.main("web-0");
+    sandbox
+        .ok("kill web-0 --signal HUP")
+        .prints("pod/web-0 container web: SIGHUP sent\n");
+    sandbox.until_says("logs web-0", "heard");
+    assert_eq!(sandbox.main("web-0"), main, "it handles the signal");
+    sandbox.ok("kill pod web-0").says("SIGKILL sent");
+    sandbox.until("another main process runs", || {
+        let now = sandbox.main("web-0");
+        now.is_some() && now != main
+    });
+    sandbox.until_pet_is("web-0", "Running");
+    sandbox.events_say(&["petset kill has sent SIGHUP to container web", "SIGKILL"]);
+    sandbox
+        .fails(2, "kill web-0 --signal NOPE")
+        .says("no signal \"NOPE\"");
+    sandbox.fails(3, "kill web-7").says("web-7");
+    sandbox.fails(2, "kill sts/web").says("web-0");
+    sandbox.fails(3, "kill web-0 -c other").says("other");
+    sandbox.ok("delete web");
+    sandbox.assert_nothing_left();
+}

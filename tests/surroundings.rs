@@ -6,10 +6,11 @@
 mod support;
 
 use std::fs;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
 
-use support::{Outcome, Sandbox, is_installed, skipped};
+use support::{Outcome, Sandbox, copy_program, is_full, is_installed, skipped};
 
 /// Whether a system call can be made to fail here.
 fn has_strace(sandbox: &Sandbox) -> bool {
@@ -122,7 +123,7 @@ fn what_is_observed_is_made_again_when_somebody_removes_it() {
         "seen/default/endpoints/t.json",
     ];
     assert!(records.iter().all(|file| sandbox.file(file).exists()));
-    fs::remove_dir_all(sandbox.file("seen")).unwrap();
+    support::remove(&sandbox.file("seen"));
     sandbox.until("all is there again", || {
         let records = records.iter().map(|file| sandbox.file(file));
         records.chain(kept.clone()).all(|file| file.exists())
@@ -139,7 +140,7 @@ fn what_is_observed_is_made_again_when_somebody_removes_it() {
         let records = records.iter().map(|file| sandbox.file(file));
         records.chain(kept.clone()).all(|file| file.exists())
     });
-    fs::remove_dir_all(sandbox.file("view")).unwrap();
+    support::remove(&sandbox.file("view"));
     let shown = sandbox.file("view/pets/default/t-0/pod.json");
     sandbox.until("the view is there again", || shown.exists());
     sandbox.ok("scale t --replicas 1");
@@ -185,4 +186,159 @@ fn a_pet_whose_record_is_damaged_is_not_called_a_leftover_to_kill() {
     sandbox.ok("create t -- sleep 600");
     fs::write(sandbox.file("pets/default/t-0/pod.json"), "").unwrap();
     sandbox.run("doctor").lacks("kill");
+}
+
+/// What a pet of the set `t` asks petset, by each of its names.
+const ASKS: &str = "$PETSET discover t --all && petset discover t --all && \
+                    peer-finder --help >/dev/null 2>&1 && echo all names lead to petset";
+
+#[test]
+fn pets_get_petset_though_its_file_was_removed_moved_or_replaced() {
+    type Way = (&'static str, fn(&Path));
+    let ways: [Way; 3] = [
+        ("removed", |program| fs::remove_file(program).unwrap()),
+        ("moved", |program| {
+            fs::rename(program, program.with_file_name("moved")).unwrap();
+        }),
+        ("replaced", |program| {
+            // One of another version, as far as the file tells.
+            let new = program.with_file_name("new");
+            copy_program(&new, "newer");
+            fs::rename(&new, program).unwrap();
+        }),
+    ];
+    let levels: &[&str] = if is_full() {
+        &["full", "none"]
+    } else {
+        &["none"]
+    };
+    for ((way, happen), level) in ways
+        .iter()
+        .flat_map(|way| levels.iter().map(move |it| (way, it)))
+    {
+        let sandbox = Sandbox::new();
+        let program = sandbox.scratch().join("petset");
+        copy_program(&program, "");
+        let words = format!("create t --isolation {level} --image busybox -- sleep 600");
+        let mut command = Command::new(&program);
+        sandbox.place(command.args(words.split(' ')));
+        let created = sandbox.finish(&words, sandbox.start_command(&mut command));
+        assert_eq!(created.code, 0, "{way}, {level}: {}", created.transcript());
+        happen(&program);
+        sandbox.ok("scale t --replicas 2");
+        sandbox.kill(sandbox.main("t-0"));
+        let status = || sandbox.pod("t-0")["status"]["containerStatuses"][0].clone();
+        sandbox.until("t-0 was restarted", || {
+            status()["restartCount"] == 1 && status()["ready"] == true
+        });
+        for pet in ["t-0", "t-1"] {
+            let asked = sandbox.ok(&format!("exec {pet} -- sh -c '{ASKS}'"));
+            asked
+                .says("t-0.t.")
+                .says("t-1.t.")
+                .says("all names lead to petset");
+        }
+        sandbox.ok("delete t");
+    }
+}
+
+#[test]
+fn a_supervisor_leaves_a_directory_of_a_newer_layout_to_the_petset_that_wrote_it() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create t --isolation none -- sleep 600");
+    let main = sandbox.main("t-0");
+    let format = sandbox.file("format");
+    let own = fs::read_to_string(&format).unwrap();
+    fs::write(&format, "99\n").unwrap();
+    // Each tells the other: the older command, and the older supervisor when it is spoken to.
+    let said = "it has layout 99, and this petset knows layout 1";
+    sandbox.fails(4, "scale t --replicas 2").says(said);
+    let socket = UnixDatagram::unbound().unwrap();
+    socket
+        .send_to(b"", sandbox.file("supervisor/socket"))
+        .unwrap();
+    sandbox.until("the supervisor ends", || sandbox.supervisor().is_none());
+    let log = fs::read_to_string(sandbox.file("supervisor/log")).unwrap();
+    assert!(log.contains(said), "{log}");
+    assert!(log.contains("starts a supervisor of its own"), "{log}");
+    assert!(main.is_some_and(support::processes::is_alive));
+    fs::write(&format, own).unwrap();
+    sandbox.ok("scale t --replicas 2");
+    assert_eq!(sandbox.main("t-0"), main);
+}
+
+#[test]
+fn a_network_whose_folder_somebody_removes_stays_one() {
+    if !is_full() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.ok("create t --image petset/hello --isolation full");
+    let folder = sandbox.file("network");
+    let pid = fs::read_to_string(folder.join("pid")).unwrap();
+    for round in 2..4 {
+        match round {
+            // It may be there again before the removal is over.
+            2 => drop(fs::remove_dir_all(&folder)),
+            _ => fs::rename(&folder, sandbox.scratch().join("elsewhere")).unwrap(),
+        }
+        let there = || folder.join("socket").exists() && folder.join("pid").exists();
+        sandbox.until("the folder is there again", there);
+        assert_eq!(fs::read_to_string(folder.join("pid")).unwrap(), pid);
+        sandbox.ok(&format!("scale t --replicas {round}"));
+        let (first, last) = ("t-0", format!("t-{}", round - 1));
+        for (from, to) in [(first, last.as_str()), (last.as_str(), first)] {
+            let ask = format!("exec {from} -- $PETSET discover t --all");
+            sandbox.ok(&ask.replace("$PETSET", "petset")).says(to);
+            let visit = format!("exec {from} -- busybox wget -qO- http://{to}.t:8080/");
+            if is_installed("busybox", &["busybox"]) {
+                sandbox.ok(&visit).says(&format!("Hello from {to}"));
+            }
+        }
+    }
+    fs::remove_file(folder.join("socket")).unwrap();
+    sandbox.until("the socket is there again", || {
+        folder.join("socket").exists()
+    });
+    sandbox.ok("delete t");
+    sandbox.assert_nothing_left();
+}
+
+/// What somebody removes below the state directory.
+const REMOVED: [&str; 11] = [
+    "seen",
+    "seen/default",
+    "seen/default/endpoints",
+    "seen/default/endpoints/t.json",
+    "seen/default/sets",
+    "seen/addresses",
+    "seen/block",
+    "view",
+    "view/seen",
+    "pets/default/t-0/run",
+    "pets/default/t-0/logs",
+];
+
+#[test]
+fn whatever_somebody_removes_of_what_is_observed_pets_go_on() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create t --image busybox -- sh -c 'echo up; exec sleep 600'");
+    sandbox.until_says("logs t-0", "up");
+    let main = sandbox.main("t-0");
+    for path in REMOVED {
+        let place = sandbox.file(path);
+        sandbox.until(&format!("{path} is there"), || place.exists());
+        support::remove(&place);
+        sandbox.until_says("exec t-0 -- echo executed", "executed");
+        sandbox.until_says("exec t-0 -- petset discover t", "t-0.t.");
+        sandbox.ok("scale t --replicas 2");
+        sandbox.until_says("exec t-0 -- petset discover t", "t-1.t.");
+        sandbox.ok("scale t --replicas 1");
+        sandbox.until(&format!("{path}: t-0 is shown as running"), || {
+            sandbox.status_of("t-0").as_deref() == Some("Running")
+        });
+        assert_eq!(sandbox.main("t-0"), main, "{path}");
+    }
+    sandbox.ok("delete t");
+    sandbox.assert_nothing_left();
 }

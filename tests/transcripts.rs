@@ -218,6 +218,12 @@ impl Session {
 
 /// Replaces the pid, the date and the ages of a line.
 fn plain_line(line: &str) -> String {
+    if let Some((label, _)) = line.split_once("petset://") {
+        return format!("{label}petset://4321\n");
+    }
+    if let Some((label, _)) = line.split_once(" pvc-") {
+        return format!("{label} pvc-UID\n");
+    }
     if let Some((label, _)) = line.split_once("PID: ") {
         return format!("{label}PID:            4321\n");
     }

@@ -218,6 +218,49 @@ fn purging_one_of_two_sets_with_the_same_claim_leaves_the_data_of_the_other() {
 }
 
 #[test]
+fn purging_a_set_removes_its_own_claim_and_none_of_another_however_they_are_called() {
+    // Template and set of the one that is purged, those of the other, and whether the claim of
+    // their first pets is the same.
+    let pairs = [
+        ["a", "b-c", "a-b", "c", "same"],
+        ["a-b", "c", "a", "b-c", "same"],
+        ["a", "b-c-d", "a-b-c", "d", "same"],
+        ["data", "web-1", "data-web", "n1", "other"],
+        ["data", "web", "data", "web-1", "other"],
+        ["data", "web-0", "data", "web", "other"],
+        ["a", "b", "a", "b2", "other"],
+        ["ab", "c", "a", "bc", "other"],
+        ["a", "b", "b", "a", "other"],
+        ["data", "web", "data-web-0", "x", "other"],
+    ];
+    let sandbox = Sandbox::new();
+    for [template, set, other_template, other, same] in pairs {
+        let both =
+            sleeping_set(set, template, "") + "---\n" + &sleeping_set(other, other_template, "");
+        let file = sandbox.manifest("both.yaml", &both);
+        let created = sandbox.ok(&format!("create -f {file} --isolation none"));
+        let claims = [(template, set), (other_template, other)]
+            .map(|(template, set)| format!("{template}-{set}-0"));
+        let notes = claims
+            .each_ref()
+            .map(|claim| sandbox.file(&format!("volumes/default/{claim}/note")));
+        for note in &notes {
+            fs::write(note, "mine").unwrap();
+        }
+        assert_eq!(claims[0] == claims[1], same == "same");
+        let warned = created.transcript().contains("their pets share the data");
+        assert_eq!(warned, same == "same", "{}", created.transcript());
+        sandbox.ok(&format!("delete {set} --purge"));
+        sandbox.until("its own claim is gone, and no other", || {
+            notes[0].exists() == (same == "same")
+        });
+        assert_eq!(fs::read_to_string(&notes[1]).unwrap(), "mine");
+        sandbox.ok(&format!("delete {other} --purge"));
+        sandbox.until("the other claim is gone", || !notes[1].exists());
+    }
+}
+
+#[test]
 fn deleting_both_sets_of_one_claim_with_their_data_leaves_nothing() {
     let sandbox = Sandbox::new();
     let both =

@@ -2,29 +2,27 @@
 
 use anyhow::Context;
 use clap::Args as ClapArgs;
-use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use similar::TextDiff;
 
 use super::shared::bare;
-use super::shared::cause::note_cause_of_file;
-use super::shared::compare::{Applied, Declared, as_given, foresee, is_same};
+use super::shared::compare::{Declared, as_given, foresee};
 use super::shared::config::ChangedConfig;
+use super::shared::declare::{put, wanted_set};
 use super::shared::exit::PassedThrough;
 use super::shared::files::{self, FileArgs};
 use super::shared::isolation::{self, IsolationArgs};
-use super::shared::merge::merged;
-use super::shared::metadata;
 use super::shared::preview::DryRunArgs;
 use super::shared::render::{self, Document};
 use super::shared::session::Session;
 use super::shared::startable::MissingArgs;
 use super::shared::volumes::{say_found_again, warn_of_shared};
 use super::shared::waiting::{Goal, WaitArgs};
-use crate::model::ObjectRef;
+use super::shared::workloads;
 use crate::model::object::Object;
-use crate::problem::{Kind, Problem, Result};
-use crate::store::{Edit, Store};
+use crate::model::{ObjectRef, Workload};
+use crate::problem::{Problem, Result};
+use crate::store::Store;
 use crate::yaml;
 
 /// Create or change objects so that they match the manifests
@@ -80,11 +78,8 @@ pub(crate) fn apply(session: &Session, args: &ApplyArgs) -> Result<()> {
     let lines = applied.context("cannot apply the manifests")?;
     lines.iter().try_for_each(|line| render::line(line))?;
     decision.conclude(session);
-    let sets = files::sets(&objects).cloned().map(Goal::Settled);
-    let pods = files::pods(&objects).cloned().map(Goal::PodUp);
-    let goals: Vec<Goal> = sets.chain(pods).collect();
     let readers = changed.readers(session)?;
-    session.wait(&goals, &args.wait)?;
+    session.wait(&Goal::all_of(&objects), &args.wait)?;
     readers.say(session)
 }
 
@@ -109,6 +104,12 @@ fn preview(session: &Session, args: &ApplyArgs, objects: &[Object]) -> Result<()
                 plans.push(session.plan(wanted, session.store.is_stopped())?);
             }
             Object::Pod(_) => {}
+            Object::Workload(workload) => {
+                let word = workloads::foresee(&session.store, workload)?;
+                if args.dry_run.is_text() {
+                    render::line(&format!("{} {word} (dry run)", files::title(object)))?;
+                }
+            }
             other if args.dry_run.is_text() => {
                 let word = foresee(&session.store, other)?;
                 render::line(&format!("{} {word} (dry run)", files::title(other)))?;
@@ -118,7 +119,10 @@ fn preview(session: &Session, args: &ApplyArgs, objects: &[Object]) -> Result<()
             | Object::Secret(_)
             | Object::PersistentVolumeClaim(_)
             | Object::Endpoints(_)
-            | Object::ControllerRevision(_) => {}
+            | Object::EndpointSlice(_)
+            | Object::ControllerRevision(_)
+            | Object::PersistentVolume(_)
+            | Object::StorageClass(_) => {}
         }
     }
     for pod in files::pods(objects) {
@@ -143,86 +147,6 @@ fn wanted_pod(session: &Session, given: &Pod) -> Result<(Pod, Option<Pod>)> {
     Ok((pod, old))
 }
 
-/// Stores an object, and returns what became of it.
-fn put(
-    session: &Session,
-    edit: &mut Edit<'_>,
-    object: &mut Object,
-    missing: MissingArgs,
-) -> Result<Applied> {
-    match object {
-        Object::StatefulSet(set) => put_set(session, edit, set.as_mut(), missing),
-        Object::Service(service) => put_object(edit, service.as_mut()),
-        Object::ConfigMap(map) => put_object(edit, map.as_mut()),
-        Object::Secret(secret) => put_object(edit, secret.as_mut()),
-        Object::PersistentVolumeClaim(claim) => put_object(edit, claim.as_mut()),
-        Object::Pod(pod) => bare::apply(session, edit, pod.as_mut(), missing),
-        Object::Endpoints(_) | Object::ControllerRevision(_) => Ok(Applied::Unchanged),
-    }
-}
-
-fn put_set(
-    session: &Session,
-    edit: &mut Edit<'_>,
-    set: &mut StatefulSet,
-    missing: MissingArgs,
-) -> Result<Applied> {
-    let (wanted, old) = wanted_set(session, set)?;
-    *set = wanted;
-    let word = match &old {
-        None => {
-            note_cause_of_file(set);
-            metadata::initialize(&mut set.metadata)?;
-            Applied::Created
-        }
-        Some(old) if is_same(old, set) => return Ok(Applied::Unchanged),
-        Some(old) => {
-            isolation::refuse_host_paths_of(set)?;
-            missing.check_set(session, set, Some(old))?;
-            Applied::Configured
-        }
-    };
-    edit.put(set)?;
-    Ok(word)
-}
-
-fn put_object<T: Declared>(edit: &mut Edit<'_>, object: &mut T) -> Result<Applied> {
-    let ObjectRef { namespace, name } = ObjectRef::of(object.metadata())?;
-    let word = match edit.find::<T>(&namespace, &name)? {
-        None => {
-            metadata::initialize(object.metadata_mut())?;
-            Applied::Created
-        }
-        Some(old) if is_same(&old, object) => return Ok(Applied::Unchanged),
-        Some(old) => {
-            object.check_update(&old)?;
-            let (meta, before) = (object.metadata_mut(), old.metadata());
-            metadata::keep_identity(before, meta);
-            meta.owner_references.clone_from(&before.owner_references);
-            Applied::Configured
-        }
-    };
-    edit.put(object)?;
-    Ok(word)
-}
-
-/// Returns a set as it would be once the file is applied, and as it is now.
-fn wanted_set(
-    session: &Session,
-    given: &StatefulSet,
-) -> Result<(StatefulSet, Option<StatefulSet>)> {
-    let ObjectRef { namespace, name } = ObjectRef::of(&given.metadata)?;
-    let Some(old) = session.store.find::<StatefulSet>(&namespace, &name)? else {
-        return Ok((given.clone(), None));
-    };
-    if old.metadata.deletion_timestamp.is_some() {
-        let message = format!("{name} is still being deleted");
-        let hint = format!("wait for its end with `petset wait {name} --for delete`");
-        return Err(Problem::new(Kind::Conflict, message).hint(hint).into());
-    }
-    Ok((merged(session, &old, given, false)?, Some(old)))
-}
-
 pub(crate) fn diff(session: &Session, args: &DiffArgs) -> Result<()> {
     let objects = read(session, &args.files)?;
     let mut differs = false;
@@ -237,7 +161,16 @@ pub(crate) fn diff(session: &Session, args: &DiffArgs) -> Result<()> {
             Object::Secret(secret) => live_and_given(&session.store, secret.as_ref())?,
             Object::PersistentVolumeClaim(claim) => live_and_given(&session.store, claim.as_ref())?,
             Object::Pod(pod) => live_and_given(&session.store, &wanted_pod(session, pod)?.0)?,
-            Object::Endpoints(_) | Object::ControllerRevision(_) => continue,
+            Object::Endpoints(given) => live_and_given(&session.store, given.as_ref())?,
+            Object::EndpointSlice(slice) => live_and_given(&session.store, slice.as_ref())?,
+            Object::Workload(workload) => {
+                let (wanted, old) = workloads::wanted(&session.store, workload)?;
+                let document = |it: &Workload| Document::of_object(&workloads::as_given(it));
+                (old.as_ref().map(document).transpose()?, document(&wanted)?)
+            }
+            Object::PersistentVolume(volume) => live_and_given(&session.store, volume.as_ref())?,
+            Object::StorageClass(class) => live_and_given(&session.store, class.as_ref())?,
+            Object::ControllerRevision(_) => continue,
         };
         differs |= show(&files::title(object), live.as_ref(), &given)?;
     }

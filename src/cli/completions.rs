@@ -8,10 +8,11 @@ use clap::{Args as ClapArgs, Command, ValueEnum};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::{CompleteEnv, Shells};
 
-use super::shared::names::{NamedObject, SetRef, TargetRef};
+use super::shared::live_names;
+use super::shared::names::{NamedObject, OwnerRef, SetRef, TargetRef};
 use super::shared::render;
 use crate::model::Namespace;
-use crate::model::kind::ObjectKind;
+use crate::model::kind::{ObjectKind, WorkloadKind};
 use crate::problem::Result;
 use crate::store::{self, Layout, names_in};
 
@@ -20,7 +21,7 @@ const ASKED_THROUGH: &str = "PETSET_COMPLETE";
 
 /// Print the completion script of a shell
 ///
-/// The script asks petset for the current names of sets and pets.
+/// The script asks petset for the current names of sets, workloads and pets.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   petset completions bash > ~/.local/share/bash-completion/completions/petset
@@ -70,14 +71,22 @@ pub(super) fn answer_shell(command: fn() -> Command) {
     }
 }
 
-/// Completes each argument that names a set or a pet with those that exist.
+/// The arguments of verbs that take objects of any kind.
+const NAMED_BY_WORDS: [&str; 3] = ["object", "objects", "words"];
+
+/// Completes each argument that names a set, a workload or a pet with those that exist.
 fn with_live_names(command: Command) -> Command {
     let command = command.mut_args(|arg| {
         let kind = arg.get_value_parser().type_id();
         if kind == TypeId::of::<SetRef>() {
             arg.add(ArgValueCompleter::new(sets))
-        } else if kind == TypeId::of::<TargetRef>() || kind == TypeId::of::<NamedObject>() {
-            arg.add(ArgValueCompleter::new(sets_and_pets))
+        } else if kind == TypeId::of::<OwnerRef>() {
+            arg.add(ArgValueCompleter::new(owners))
+        } else if kind == TypeId::of::<TargetRef>()
+            || kind == TypeId::of::<NamedObject>()
+            || NAMED_BY_WORDS.contains(&arg.get_id().as_str())
+        {
+            arg.add(ArgValueCompleter::new(owners_and_pets))
         } else if arg.get_id() == "image" {
             arg.add(ArgValueCompleter::new(images))
         } else if arg.get_id() == "claims" || arg.get_id() == "claim" {
@@ -91,13 +100,21 @@ fn with_live_names(command: Command) -> Command {
 
 fn sets(current: &OsStr) -> Vec<CompletionCandidate> {
     let names = LiveNames::of_command_line();
-    candidates(current, names.map(|names| names.sets()))
+    candidates(
+        current,
+        names.map(|names| names.of(ObjectKind::StatefulSet)),
+    )
 }
 
-fn sets_and_pets(current: &OsStr) -> Vec<CompletionCandidate> {
+fn owners(current: &OsStr) -> Vec<CompletionCandidate> {
     let names = LiveNames::of_command_line();
-    let both = names.map(|names| [names.sets(), names.pets()].concat());
-    candidates(current, both)
+    candidates(current, names.map(|names| names.owners()))
+}
+
+fn owners_and_pets(current: &OsStr) -> Vec<CompletionCandidate> {
+    let names = LiveNames::of_command_line();
+    let all = names.map(|names| [names.owners(), names.of(ObjectKind::Pod)].concat());
+    candidates(current, all)
 }
 
 fn images(current: &OsStr) -> Vec<CompletionCandidate> {
@@ -107,7 +124,10 @@ fn images(current: &OsStr) -> Vec<CompletionCandidate> {
 
 fn claims(current: &OsStr) -> Vec<CompletionCandidate> {
     let names = LiveNames::of_command_line();
-    candidates(current, names.map(|names| names.claims()))
+    candidates(
+        current,
+        names.map(|names| names.of(ObjectKind::PersistentVolumeClaim)),
+    )
 }
 
 fn candidates(current: &OsStr, names: Option<Vec<String>>) -> Vec<CompletionCandidate> {
@@ -137,15 +157,18 @@ impl LiveNames {
         Some(Self { layout, namespace })
     }
 
-    fn sets(&self) -> Vec<String> {
-        let dir = self
-            .layout
-            .wanted_kind(&self.namespace, ObjectKind::StatefulSet);
-        without_ending(&dir, ".yaml")
+    fn of(&self, kind: ObjectKind) -> Vec<String> {
+        live_names::of_kind(&self.layout, &self.namespace, kind)
     }
 
-    fn pets(&self) -> Vec<String> {
-        names_in(&self.layout.pets_of(&self.namespace)).unwrap_or_default()
+    /// Returns the sets, and the workloads with their kind before their name.
+    fn owners(&self) -> Vec<String> {
+        let mut all = self.of(ObjectKind::StatefulSet);
+        for kind in WorkloadKind::ALL.map(ObjectKind::Workload) {
+            let names = self.of(kind).into_iter();
+            all.extend(names.map(|name| format!("{}/{name}", kind.folder())));
+        }
+        all
     }
 
     /// Returns the images of the catalogue and of existing sets.
@@ -169,16 +192,6 @@ impl LiveNames {
         images.dedup();
         images
     }
-
-    fn claims(&self) -> Vec<String> {
-        without_ending(&self.layout.claims(&self.namespace), ".json")
-    }
-}
-
-fn without_ending(dir: &std::path::Path, ending: &str) -> Vec<String> {
-    let files = names_in(dir).unwrap_or_default();
-    let names = files.iter().filter_map(|file| file.strip_suffix(ending));
-    names.map(str::to_owned).collect()
 }
 
 /// Returns the value of an option, written as `--option value` or `--option=value`.

@@ -1,5 +1,7 @@
 //! `petset create`
 
+mod workload;
+
 use anyhow::Context;
 use clap::Args as ClapArgs;
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -17,30 +19,41 @@ use super::shared::preview::{DryRun, show_json, show_text};
 use super::shared::render::{self, Format};
 use super::shared::session::Session;
 use super::shared::startable::MissingArgs;
+use super::shared::storage;
 use super::shared::volumes::{say_found_again, warn_of_shared};
 use super::shared::waiting::{Goal, WaitArgs};
+use super::shared::workloads;
 use crate::manifest;
 use crate::manifest::CreateOptions;
 use crate::model::object::Object;
 use crate::model::{ObjectRef, STRICT_ANNOTATION, SetName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{Edit, Kept};
+use workload::CreateVerb;
 
 /// Create sets and related objects, from manifests or from the command line
 ///
-/// With --filename: StatefulSets, PetSets, Pods, Services, ConfigMaps, Secrets and claims, from
-/// Kubernetes manifests. With a NAME: a set that runs the command after --, and its headless
-/// service; add --dry-run -o yaml to print the equivalent manifest, or --dry-run to print the
-/// steps.
+/// With --filename: StatefulSets, PetSets, Deployments, Jobs and other workloads, Pods, Services,
+/// ConfigMaps, Secrets, claims, PersistentVolumes and StorageClasses, from Kubernetes manifests.
+/// With a NAME: a set that runs the command after --, and its headless service; add --dry-run -o
+/// yaml to print the equivalent manifest, or --dry-run to print the steps. With `deployment`, `job`
+/// or `cronjob` and a NAME: such a workload, as kubectl makes it.
 ///
-/// The command waits until all pets are ready, which start in order, and until each pod is ready or
-/// has completed.
+/// The command waits until all pets are ready, which start in order, until each pod is ready or has
+/// completed, and until workloads are as they are wanted; the exit code is 5 if a Job fails.
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Examples:
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Examples:
   petset create -f etcd.yaml
   petset create web --replicas 3 --image petset/hello --port http=8080 --ready http:/
-  petset create db --replicas 3 --volume data --init 'petset discover' -- ./db --dir '$(PETSET_MOUNT_DATA)'")]
+  petset create db --replicas 3 --volume data --init 'petset discover' -- ./db --dir '$(PETSET_MOUNT_DATA)'
+  petset create deployment front --image petset/hello --replicas 3"
+)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    workload: Option<Box<CreateVerb>>,
     /// Name of a set to create without a manifest
     #[arg(required_unless_present = "filename", conflicts_with = "filename")]
     name: Option<SetName>,
@@ -121,6 +134,9 @@ impl Args {
 }
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
+    if let Some(verb) = &args.workload {
+        return workload::run(session, verb);
+    }
     let loaded = load(session, args)?;
     let mut objects = loaded.objects.clone();
     if args.strict {
@@ -205,12 +221,20 @@ fn preview(session: &Session, args: &Args, objects: Vec<Object>) -> Result<()> {
                 previews.push(session.plan(set, session.store.is_stopped())?);
             }
             Object::Pod(pod) => previews.push(session.plan_pod(*pod, session.store.is_stopped())?),
+            Object::Workload(workload) => {
+                let word = workloads::foresee(&session.store, &workload)?;
+                let title = files::title(&Object::Workload(workload));
+                others.push(format!("{title} {word} (dry run)"));
+            }
             Object::Service(_)
             | Object::ConfigMap(_)
             | Object::Secret(_)
             | Object::PersistentVolumeClaim(_)
             | Object::Endpoints(_)
-            | Object::ControllerRevision(_) => {
+            | Object::EndpointSlice(_)
+            | Object::ControllerRevision(_)
+            | Object::PersistentVolume(_)
+            | Object::StorageClass(_) => {
                 let word = foresee(&session.store, &object)?;
                 others.push(format!("{} {word} (dry run)", files::title(&object)));
             }
@@ -283,7 +307,19 @@ fn create(
                 goals.push(Goal::PodUp(pod.as_ref().clone()));
                 found
             }
-            Object::Endpoints(_) | Object::ControllerRevision(_) => continue,
+            Object::Endpoints(endpoints) => place(edit, endpoints.as_mut(), if_not_exists, false)?,
+            Object::EndpointSlice(slice) => place(edit, slice.as_mut(), if_not_exists, false)?,
+            Object::Workload(workload) => {
+                let found = workloads::create(edit, workload.as_mut(), if_not_exists)?;
+                goals.push(Goal::WorkloadDone(workload.clone()));
+                found
+            }
+            Object::PersistentVolume(volume) => {
+                storage::complete(session, volume)?;
+                place(edit, volume.as_mut(), if_not_exists, false)?
+            }
+            Object::StorageClass(class) => place(edit, class.as_mut(), if_not_exists, false)?,
+            Object::ControllerRevision(_) => continue,
         };
         titles.push(format!("{title} {found}"));
     }

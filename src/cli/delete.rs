@@ -6,7 +6,8 @@ mod selected;
 use anyhow::Context;
 use clap::{Args as ClapArgs, ValueEnum};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{PersistentVolume, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::shared::bare;
 use super::shared::files::{self, FileArgs};
@@ -18,13 +19,16 @@ use super::shared::render;
 use super::shared::replace::{plan_replacement, replace_pet};
 use super::shared::resolve::{Resolved, resolve};
 use super::shared::selector;
-use super::shared::session::Session;
+use super::shared::session::{Session, say};
+use super::shared::storage;
 use super::shared::volumes::{Removal, VolumeList, remove_volumes};
 use super::shared::waiting::{Goal, WaitArgs};
-use crate::model::kind::ObjectKind;
-use crate::model::{ORPHAN_FINALIZER, ObjectName, ObjectRef, PURGE_ANNOTATION, Selector};
+use super::shared::workloads;
+use crate::model::kind::{ObjectKind, WorkloadKind};
+use crate::model::object::Object;
+use crate::model::{ORPHAN_FINALIZER, ObjectName, ObjectRef, PURGE_ANNOTATION, Selector, Workload};
 use crate::problem::{Kind, Problem, Result};
-use crate::store::Edit;
+use crate::store::{Edit, ReclaimPolicy};
 
 /// Stop the pets of a set in reverse order, then delete the set; its volumes are kept
 ///
@@ -38,7 +42,7 @@ use crate::store::Edit;
   petset delete pod/web-1 --now")]
 pub(crate) struct Args {
     /// Sets, pets or pods to delete, such as web or pod/web-0; other objects with their kind, such
-    /// as svc/web, or a kind (svc, cm, secret, pvc), then names
+    /// as svc/web, or a kind (svc, cm, secret, pvc, pv, sc), then names
     #[arg(
         required_unless_present = "filename",
         conflicts_with = "filename",
@@ -54,6 +58,9 @@ pub(crate) struct Args {
         value_parser = selector::parse
     )]
     selector: Option<Selector>,
+    /// Delete all objects of a kind in the namespace: rs --all
+    #[arg(long, conflicts_with_all = ["filename", "selector"])]
+    all: bool,
     #[command(flatten)]
     files: FileArgs,
     /// Also remove the volumes and their data
@@ -95,7 +102,8 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
         let message = "a grace period is for pets that stop, and with --cascade=orphan none does";
         return Err(Problem::invalid(message).into());
     }
-    let doomed = match &args.selector {
+    let every = args.all.then(|| selector::parse("")).transpose()?;
+    let doomed = match args.selector.as_ref().or(every.as_ref()) {
         Some(selector) => Doomed::labelled(session, args, selector)?,
         None if args.files.filename.is_empty() => Doomed::named(session, args)?,
         None => Doomed::of_files(session, args)?,
@@ -114,11 +122,15 @@ struct Doomed {
     sets: Vec<ObjectRef>,
     /// Pods without a set.
     bare: Vec<ObjectRef>,
+    workloads: Vec<(WorkloadKind, ObjectRef)>,
     /// Pets, which their sets make again.
     pets: Vec<ObjectName>,
     /// Services, config maps and secrets.
     others: Vec<(ObjectKind, ObjectRef)>,
     claims: Vec<ObjectName>,
+    volumes: Vec<ObjectName>,
+    /// Objects that cannot be read; what is left of them is kept.
+    damaged: Vec<(ObjectKind, ObjectRef)>,
     missing: Vec<String>,
 }
 
@@ -146,6 +158,7 @@ impl Doomed {
             None => match resolve(session, &TargetRef::Either(name.clone()))? {
                 Resolved::Set(_) => ObjectKind::StatefulSet,
                 Resolved::Pet(_) => ObjectKind::Pod,
+                Resolved::Workload(kind, _) => ObjectKind::Workload(kind),
             },
         };
         let full = ObjectRef::new(session.namespace.clone(), name.clone());
@@ -162,13 +175,19 @@ impl Doomed {
             let full = ObjectRef::of(object.metadata())?;
             let kind = object.kind();
             // A pet of a set is no object of a manifest.
-            let there = if kind == ObjectKind::Pod {
+            let fault = session.store.fault_of(kind, &full.namespace, &full.name);
+            let there = if kind == ObjectKind::Pod && fault.is_none() {
                 bare::find(session, &full.namespace, &full.name)?.is_some()
             } else {
                 exists(session, kind, &full)?
             };
             if kind == ObjectKind::PersistentVolumeClaim {
                 // Claims hold data: `volume rm` removes them, or `delete pvc`.
+            } else if let Some(claim) = claim_that_keeps(session, object, &full)? {
+                say(format!(
+                    "Kept persistentvolume/{}, to which the claim {claim} is bound.",
+                    full.name
+                ));
             } else if there {
                 doomed.put(session, kind, full)?;
             } else if !args.ignore_not_found {
@@ -182,17 +201,30 @@ impl Doomed {
 
     /// Adds an object that exists.
     fn put(&mut self, session: &Session, kind: ObjectKind, full: ObjectRef) -> Result<()> {
+        let fault = session.store.fault_of(kind, &full.namespace, &full.name);
+        let is_known = || kind == ObjectKind::Pod && bare::find_named(session, &full).is_ok();
+        if fault.is_some() && !is_known() {
+            self.damaged.push((kind, full));
+            return Ok(());
+        }
         match kind {
             ObjectKind::StatefulSet => self.sets.push(full),
             ObjectKind::Pod if bare::find(session, &full.namespace, &full.name)?.is_some() => {
                 self.bare.push(full);
             }
             ObjectKind::Pod => self.pets.push(full.name),
-            ObjectKind::Service | ObjectKind::ConfigMap | ObjectKind::Secret => {
+            ObjectKind::Service
+            | ObjectKind::ConfigMap
+            | ObjectKind::Secret
+            | ObjectKind::Endpoints
+            | ObjectKind::EndpointSlice => {
                 self.others.push((kind, full));
             }
             ObjectKind::PersistentVolumeClaim => self.claims.push(full.name),
-            ObjectKind::Endpoints | ObjectKind::ControllerRevision | ObjectKind::Eviction => {}
+            ObjectKind::Workload(kind) => self.workloads.push((kind, full)),
+            ObjectKind::PersistentVolume => self.volumes.push(full.name),
+            ObjectKind::StorageClass => self.others.push((kind, full)),
+            ObjectKind::ControllerRevision | ObjectKind::Eviction => {}
         }
         Ok(())
     }
@@ -200,9 +232,12 @@ impl Doomed {
     fn is_empty(&self) -> bool {
         self.sets.is_empty()
             && self.bare.is_empty()
+            && self.workloads.is_empty()
             && self.pets.is_empty()
             && self.others.is_empty()
             && self.claims.is_empty()
+            && self.volumes.is_empty()
+            && self.damaged.is_empty()
     }
 
     fn refuse_missing(&self, session: &Session) -> Result<()> {
@@ -219,23 +254,42 @@ impl Doomed {
     }
 }
 
+/// Returns the claim that is bound to a volume: it keeps the volume, as files keep claims.
+fn claim_that_keeps(
+    session: &Session,
+    object: &Object,
+    full: &ObjectRef,
+) -> Result<Option<String>> {
+    if object.kind() != ObjectKind::PersistentVolume {
+        return Ok(None);
+    }
+    let found: Option<PersistentVolume> = session.store.find(&full.namespace, &full.name)?;
+    let used = found.filter(storage::is_in_use);
+    Ok(used.as_ref().and_then(storage::claim_of))
+}
+
 /// Returns whether an object exists.
 fn exists(session: &Session, kind: ObjectKind, full: &ObjectRef) -> Result<bool> {
     let ObjectRef { namespace, name } = full;
     match kind {
         ObjectKind::Pod => {
             let pet = session.store.layout().pet(namespace, name.as_str());
-            Ok(pet.pod().exists() || bare::find(session, namespace, name)?.is_some())
+            let wanted = session.store.names(namespace, kind)?;
+            Ok(pet.pod().exists() || wanted.contains(name))
         }
         ObjectKind::PersistentVolumeClaim => {
             Ok(VolumeList::of(session)?.find(name.as_str()).is_some())
         }
+        ObjectKind::PersistentVolume => Ok(session.volume(name)?.is_some()),
         ObjectKind::StatefulSet
         | ObjectKind::Service
         | ObjectKind::ConfigMap
         | ObjectKind::Secret
         | ObjectKind::Endpoints
+        | ObjectKind::EndpointSlice
         | ObjectKind::ControllerRevision
+        | ObjectKind::Workload(_)
+        | ObjectKind::StorageClass
         | ObjectKind::Eviction => Ok(session.store.names(namespace, kind)?.contains(name)),
     }
 }
@@ -243,9 +297,10 @@ fn exists(session: &Session, kind: ObjectKind, full: &ObjectRef) -> Result<bool>
 /// Deletes sets and pods, waits for their end, and then deletes what they needed.
 fn delete(session: &Session, doomed: &Doomed, args: &Args) -> Result<()> {
     let grace = args.grace.seconds()?;
-    if !doomed.sets.is_empty() || !doomed.bare.is_empty() {
-        let (sets, pods) = mark_all(session, doomed, args)?;
+    if !doomed.sets.is_empty() || !doomed.bare.is_empty() || !doomed.workloads.is_empty() {
+        let (sets, workloads, pods) = mark_all(session, doomed, args)?;
         finish(session, sets, doomed, args)?;
+        finish_workloads(session, workloads, args)?;
         bare::finish(session, pods, &args.wait)?;
     }
     for name in &doomed.pets {
@@ -263,7 +318,30 @@ fn delete(session: &Session, doomed: &Doomed, args: &Args) -> Result<()> {
     for (kind, full) in &doomed.others {
         render::line(&format!("{}/{} deleted", kind.singular(), full.name))?;
     }
-    delete_claims(session, doomed, args)
+    put_aside(session, doomed)?;
+    delete_claims(session, doomed, args)?;
+    delete_volumes(session, doomed, args)
+}
+
+/// Puts the files of damaged objects out of the way. The supervisor then stops the pets of a set.
+fn put_aside(session: &Session, doomed: &Doomed) -> Result<()> {
+    if doomed.damaged.is_empty() {
+        return Ok(());
+    }
+    let kept = session.edit("delete", |edit| {
+        let all = doomed.damaged.iter();
+        let kept = all.map(|(kind, full)| edit.set_aside(&full.namespace, *kind, &full.name));
+        Ok(kept.collect::<Vec<_>>())
+    })?;
+    for ((kind, full), kept) in doomed.damaged.iter().zip(kept) {
+        say(format!(
+            "{} was damaged; what is left of it is kept as {}",
+            full.name,
+            kept.display()
+        ));
+        render::line(&format!("{}/{} deleted", kind.singular(), full.name))?;
+    }
+    Ok(())
 }
 
 /// Marks the sets and the pods without a set for deletion.
@@ -271,9 +349,10 @@ fn mark_all(
     session: &Session,
     doomed: &Doomed,
     args: &Args,
-) -> Result<(Vec<StatefulSet>, Vec<Pod>)> {
+) -> Result<(Vec<StatefulSet>, Vec<Workload>, Vec<Pod>)> {
     let grace = args.grace.seconds()?;
     let marked = session.edit("delete", |edit| {
+        edit.at_any_cost();
         let sets = doomed.sets.iter().map(|set| mark(edit, set, args));
         let sets: Vec<_> = sets.filter_map(Result::transpose).collect::<Result<_>>()?;
         let pods = doomed
@@ -281,20 +360,38 @@ fn mark_all(
             .iter()
             .map(|ObjectRef { namespace, name }| bare::mark(session, edit, namespace, name, grace));
         let pods: Vec<_> = pods.filter_map(Result::transpose).collect::<Result<_>>()?;
-        Ok((sets, pods))
+        let workloads = doomed.workloads.iter();
+        let workloads = workloads.map(|(kind, full)| {
+            workloads::mark(edit, *kind, full, |meta| mark_meta(meta, grace, args))
+        });
+        let workloads = workloads.filter_map(Result::transpose);
+        Ok((sets, workloads.collect::<Result<_>>()?, pods))
     });
     marked.context("cannot delete the objects")
 }
 
 fn delete_claims(session: &Session, doomed: &Doomed, args: &Args) -> Result<()> {
-    if doomed.claims.is_empty() {
+    // Those without a directory of petset's hold no data that could be lost.
+    let (mut own, mut others) = (Vec::new(), Vec::new());
+    for name in &doomed.claims {
+        match storage::is_own(session, name)? {
+            true => own.push(name),
+            false => others.push(name.clone()),
+        }
+    }
+    let dry_run = args.dry_run.is_on();
+    if !dry_run && !others.is_empty() {
+        storage::release_claims(session, &others, &args.wait)?;
+    }
+    say_deleted(ObjectKind::PersistentVolumeClaim, &others, dry_run)?;
+    if own.is_empty() {
         return Ok(());
     }
     let volumes = VolumeList::of(session)?;
-    let names = doomed.claims.iter().map(ObjectName::as_str);
+    let names = own.into_iter().map(ObjectName::as_str);
     let chosen = names.map(|name| volumes.expect(session, name));
     let how = Removal {
-        sure: args.purge,
+        sure: args.purge || session.store.settings().reclaim_policy == ReclaimPolicy::Delete,
         option: "--purge",
         dry_run: args.dry_run.is_on(),
     };
@@ -304,6 +401,22 @@ fn delete_claims(session: &Session, doomed: &Doomed, args: &Args) -> Result<()> 
         &chosen.collect::<Result<Vec<_>, _>>()?,
         &how,
     )
+}
+
+/// Has volumes that users have made go. The data stay.
+fn delete_volumes(session: &Session, doomed: &Doomed, args: &Args) -> Result<()> {
+    let dry_run = args.dry_run.is_on();
+    if !dry_run && !doomed.volumes.is_empty() {
+        storage::release_volumes(session, &doomed.volumes, &args.wait)?;
+    }
+    say_deleted(ObjectKind::PersistentVolume, &doomed.volumes, dry_run)
+}
+
+fn say_deleted(kind: ObjectKind, names: &[ObjectName], dry_run: bool) -> Result<()> {
+    let end = if dry_run { " (dry run)" } else { "" };
+    names
+        .iter()
+        .try_for_each(|name| render::line(&format!("{}/{name} deleted{end}", kind.singular())))
 }
 
 /// Prints the plans for the deletion of sets and pods, and what else would be deleted.
@@ -327,7 +440,11 @@ fn preview(session: &Session, doomed: &Doomed, args: &Args) -> Result<()> {
     }
     args.dry_run.show(plans)?;
     if args.dry_run.is_text() {
-        for (kind, full) in &doomed.others {
+        let workloads = doomed.workloads.iter();
+        let workloads = workloads.map(|(kind, full)| (ObjectKind::Workload(*kind), full.clone()));
+        let workloads: Vec<_> = workloads.collect();
+        let others = doomed.others.iter().chain(&doomed.damaged);
+        for (kind, full) in workloads.iter().chain(others) {
             render::line(&format!(
                 "{}/{} deleted (dry run)",
                 kind.singular(),
@@ -335,6 +452,7 @@ fn preview(session: &Session, doomed: &Doomed, args: &Args) -> Result<()> {
             ))?;
         }
         delete_claims(session, doomed, args)?;
+        delete_volumes(session, doomed, args)?;
     }
     Ok(())
 }
@@ -349,12 +467,17 @@ fn mark(edit: &mut Edit<'_>, set: &ObjectRef, args: &Args) -> Result<Option<Stat
     Ok(Some(set))
 }
 
+/// Marks an object as being deleted: with what it has made, or without.
+fn mark_meta(meta: &mut ObjectMeta, grace: Option<i64>, args: &Args) {
+    metadata::mark_deleted(meta, grace);
+    if args.cascade == Cascade::Orphan {
+        meta.finalizers = Some(vec![ORPHAN_FINALIZER.to_owned()]);
+    }
+}
+
 /// Marks a set as being deleted, with the options of the deletion.
 fn mark_deleted(set: &mut StatefulSet, args: &Args) -> Result<()> {
-    metadata::mark_deleted(&mut set.metadata, args.grace.seconds()?);
-    if args.cascade == Cascade::Orphan {
-        set.metadata.finalizers = Some(vec![ORPHAN_FINALIZER.to_owned()]);
-    }
+    mark_meta(&mut set.metadata, args.grace.seconds()?, args);
     if args.purge {
         set.metadata
             .annotations
@@ -376,6 +499,18 @@ fn finish(session: &Session, sets: Vec<StatefulSet>, doomed: &Doomed, args: &Arg
         }
         kept::say_volumes(session, &namespace, set, args.purge)?;
         kept::say_objects(session, &namespace, set, &doomed.others)?;
+    }
+    Ok(())
+}
+
+/// Waits until the workloads are gone, and prints that they are.
+fn finish_workloads(session: &Session, workloads: Vec<Workload>, args: &Args) -> Result<()> {
+    let goals = workloads.iter().cloned();
+    let goals: Vec<Goal> = goals.map(|it| Goal::WorkloadGone(it.into())).collect();
+    session.wait(&goals, &args.wait)?;
+    for workload in workloads {
+        let title = files::title(&Object::Workload(workload.into()));
+        render::line(&format!("{title} deleted"))?;
     }
     Ok(())
 }

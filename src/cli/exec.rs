@@ -3,41 +3,39 @@
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args as ClapArgs;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::Pod;
 
 use super::shared::containers;
 use super::shared::exit::PassedThrough;
-use super::shared::names::{TargetArg, TargetRef};
-use super::shared::pods;
-use super::shared::resolve::{Resolved, resolve};
+use super::shared::names::TargetArg;
+use super::shared::running::{is_alive, launch_of, not_running, pod_of};
 use super::shared::session::{Session, say};
-use crate::model::{ObjectName, printer};
 use crate::problem::{Kind, Problem, Result};
+use crate::role;
 use crate::runner::isolation;
-use crate::store::{self, Launch, RunnerRecord, RunnerRequest};
-use crate::sys::proc::{self, ProcessId};
+use crate::store::{self, Launch, RunnerRequest};
+use crate::sys::proc::ProcessId;
 
 /// The exit codes of a shell for a program that cannot be started, and for one that does not exist.
 const CANNOT_START: u8 = 126;
 const MISSING: u8 = 127;
-/// How long a runner may take to write again how it has started a container.
-const WRITTEN_AGAIN: Duration = Duration::from_secs(2);
 
-/// Run a program in a container of a pet
+/// Run a program in a container of a pet, or of one pod of a workload
 ///
-/// The program has the environment and the working directory of the container. It replaces the
-/// petset process, so it has its terminal, its signals and its exit code. The exit code is 127 if
-/// the program does not exist, 126 if it cannot be started, and 137 if its container ended.
+/// The program has the environment and the working directory of the container, and petset ends with
+/// its exit code: 127 if the program does not exist, 126 if it cannot be started, and 137 if its
+/// container ended. In an isolated pet it has petset's streams, but a pipe in the place of a
+/// terminal unless `-t` gives it one of the pet's own. Without isolation it replaces petset.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
   petset exec etcd-0 -- etcdctl member list
   petset exec -it web-0 -c web -- sh
-  petset exec web-0 -- sh -c 'echo $POD_IP'")]
+  petset exec web-0 -- sh -c 'echo $POD_IP'
+  petset exec deploy/front -- date      in one of its pods")]
 pub(crate) struct Args {
     #[command(flatten)]
     target: TargetArg,
@@ -56,6 +54,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
+    session.store.expect_own()?;
     let pod = pod_of(session, &args.target.target()?)?;
     let container = match &args.container {
         Some(name) => containers::named(&pod, name)?,
@@ -66,6 +65,10 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
         return Err(Problem::invalid("there is no program to run").into());
     };
     let full = isolation::is_full(&pod);
+    if full {
+        let sealed = role::seal_this_process();
+        sealed.context("cannot keep this program from the pet")?;
+    }
     if !full || isolation::shares_processes(&pod) {
         announce(session, &pod, &container, &launch)?;
     }
@@ -128,76 +131,4 @@ fn refuse(program: &str, error: &io::Error) -> anyhow::Error {
         say(format!("error: executing {program:?}: {error}"));
     }
     PassedThrough(if missing { MISSING } else { CANNOT_START }).into()
-}
-
-fn pod_of(session: &Session, target: &TargetRef) -> Result<Pod> {
-    let name: ObjectName = target.name().parse()?;
-    let found = match target {
-        TargetRef::Pet(_) | TargetRef::Either(_) => session.known_pet(&session.namespace, &name)?,
-        TargetRef::Set(_) => None,
-    };
-    if let Some(pod) = found {
-        return Ok(pod);
-    }
-    if let Resolved::Set(set) = resolve(session, target)? {
-        let message = format!("{set} is a set: a program runs in one of its pets");
-        let hint = format!("name a pet, such as {set}-0");
-        return Err(Problem::invalid(message).hint(hint).into());
-    }
-    Err(session.not_found("pods", name.as_str()).into())
-}
-
-fn launch_of(session: &Session, pod: &Pod, container: &str) -> Result<Launch> {
-    let status = containers::status(pod, container);
-    let runs = status.is_some_and(|it| is_running(it) || printer::runs_in_hook(it));
-    let path = session.files(pod).launch(container);
-    let read = || -> Result<Option<Launch>> {
-        store::read_json(&path).with_context(|| format!("cannot read {}", path.display()))
-    };
-    let mut launch = read()?;
-    if launch.is_none() && runs {
-        // Somebody has removed it: the runner knows it, and writes it again.
-        let asked = store::ask_runner(&session.files(pod), &RunnerRequest::Reload {});
-        let until = Instant::now() + WRITTEN_AGAIN;
-        while asked.is_ok() && launch.is_none() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(5));
-            launch = read()?;
-        }
-    }
-    match launch {
-        Some(launch) if runs && is_alive(session, pod, launch.pid) => Ok(launch),
-        Some(_) | None => Err(not_running(pod, container).into()),
-    }
-}
-
-fn is_running(status: &ContainerStatus) -> bool {
-    let state = status.state.as_ref();
-    state.is_some_and(|state| state.running.is_some())
-}
-
-/// Returns whether the main process that the runner started is alive, and its pid was not reused.
-fn is_alive(session: &Session, pod: &Pod, pid: u32) -> bool {
-    let record = RunnerRecord::read(&session.files(pod)).ok().flatten();
-    match record.and_then(|record| record.main_process(pid)) {
-        Some(process) => process.is_alive(),
-        None => proc::started(pid).is_some(),
-    }
-}
-
-fn not_running(pod: &Pod, container: &str) -> Problem {
-    let name = pod.metadata.name.as_deref().unwrap_or_default();
-    let state = containers::status(pod, container).and_then(|status| status.state.as_ref());
-    if let Some(end) = state.and_then(|state| state.terminated.as_ref()) {
-        let code = end.exit_code;
-        let message = format!("container {container} of {name} has ended with exit code {code}");
-        let hint = format!("name one that runs; {name} has: {}", containers::list(pod));
-        return Problem::new(Kind::Failed, message).hint(hint);
-    }
-    let waiting = state.and_then(|state| state.waiting.as_ref()?.reason.clone());
-    let word = waiting.unwrap_or_else(|| printer::pod_status_word(pod));
-    let message = format!("container {container} of {name} is not running ({word})");
-    let why = pods::why_not_ready(pod);
-    let why = why.unwrap_or_else(|| "its process is gone".to_owned());
-    let hint = format!("{why}; look at it with `petset describe pod {name}`");
-    Problem::new(Kind::Failed, message).hint(hint)
 }

@@ -1,31 +1,33 @@
 //! `petset get`
 
 mod columns;
+mod fields;
+mod nodes;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use fields::FieldSelector;
 use jiff::Timestamp;
-use serde::Serialize;
 
 use super::shared::events::EventArgs;
-use super::shared::render::{Columns, Document, Format, List};
+use super::shared::render::{Columns, Document, JsonPath, Output, OutputParser};
 use super::shared::selector::{self, selects};
 use super::shared::session::Session;
 use super::shared::sort::Asked;
 use super::shared::watcher::Watcher;
-use super::shared::{events, render, stopped};
+use super::shared::{events, live_names, render, stopped};
 use crate::model::kind::ObjectKind;
 use crate::model::object::Object;
-use crate::model::{Namespace, ObjectName, Selector};
+use crate::model::{Namespace, ObjectName, Selector, printer};
 use crate::problem::{Kind, Problem, Result};
+use crate::sorted::{SortedMap, SortedSet};
 use crate::store;
 
-/// Show sets, pets, services, claims and other objects
+/// Show sets, pets, workloads, services, claims and other objects
 ///
 /// The command reads the state directory; the supervisor need not run. Without arguments it shows
-/// sets, pets, services and claims.
+/// sets, pets, workloads, services and claims.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
@@ -33,21 +35,39 @@ Examples:
   petset get pets web             the pets of the set web
   petset get sets,pets -o wide    with addresses, revisions, and what each pet waits for
   petset get sts/web -o yaml      the whole object
-  petset get pets -l app=web -w   the pets with a label, then each change, until Ctrl-C")]
+  petset get pets -l app=web -w   the pets with a label, then each change, until Ctrl-C
+  petset get pets -o jsonpath='{.items[*].status.podIP}'
+  petset get pets -o custom-columns=NAME:.metadata.name,IP:.status.podIP --sort-by .status.podIP")]
 pub(crate) struct Args {
-    /// Kinds of objects (sets, pets, services, claims, endpoints, revisions, configmaps, secrets,
-    /// events, all), then names; or names such as sts/web
+    /// Kinds of objects (sets, pets, deployments, replicasets, replicationcontrollers, daemonsets,
+    /// jobs, cronjobs, services, claims, pv, sc, endpoints, revisions, configmaps,
+    /// secrets, nodes, events, all), then names; or names such as sts/web
     #[arg(value_name = "WHAT")]
     what: Vec<String>,
     /// Output format
-    #[arg(short, long, value_name = "FORMAT")]
-    output: Option<Format>,
+    #[arg(short, long, value_name = "FORMAT", value_parser = OutputParser)]
+    output: Option<Output>,
     /// Keep watching and print changes, until Ctrl-C
     #[arg(short, long)]
     watch: bool,
+    /// Print changes, until Ctrl-C, but not what is there now
+    #[arg(long)]
+    watch_only: bool,
     /// Label selector, such as app=web or 'tier in (db,cache)'
     #[arg(short = 'l', long, value_name = "LABELS", value_parser = selector::parse)]
     selector: Option<Selector>,
+    /// Field selector, such as status.phase=Running
+    #[arg(long, value_name = "FIELDS", value_parser = FieldSelector::parse)]
+    field_selector: Option<FieldSelector>,
+    /// Sort by a field, such as .metadata.creationTimestamp
+    #[arg(long, value_name = "PATH", value_parser = JsonPath::parse_path)]
+    sort_by: Option<JsonPath>,
+    /// Add a column with all labels
+    #[arg(long)]
+    show_labels: bool,
+    /// Add a column for each of these labels
+    #[arg(short = 'L', long, value_name = "LABELS", value_delimiter = ',')]
+    label_columns: Vec<String>,
     /// Show the objects of all namespaces
     #[arg(short = 'A', long)]
     all_namespaces: bool,
@@ -57,21 +77,26 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
-    if let Some(asked) = EventArgs::of_get(&args.what, args.all_namespaces, args.watch, args.output)
+    let watch = args.watch || args.watch_only;
+    if let Some(asked) =
+        EventArgs::of_get(&args.what, args.all_namespaces, watch, args.output.clone())
     {
         return events::show(session, &asked?);
+    }
+    if args.ask_for_nodes() {
+        return args.show_node(session);
     }
     let asked = Asked::of(&args.what, session, "get")?;
     if let (Asked::Named(_), Some(_)) = (&asked, &args.selector) {
         let message = "names cannot be given together with a selector";
         return Err(Problem::invalid(message).into());
     }
-    let view = View::new(session, args, asked)?;
-    if args.watch {
-        view.watch()
-    } else {
-        view.show()
+    if let Some(fields) = &args.field_selector {
+        let sorts = asked.sorts();
+        sorts.into_iter().try_for_each(|sort| fields.check(sort))?;
     }
+    let view = View::new(session, args, asked)?;
+    if watch { view.watch() } else { view.show() }
 }
 
 /// The objects that one command shows, and how.
@@ -86,14 +111,6 @@ struct View<'a> {
 struct Selection {
     items: Vec<Object>,
     missing: Vec<(ObjectKind, ObjectName)>,
-}
-
-/// What `-o json` and `-o yaml` print.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-enum Whole {
-    One(Document),
-    List(List),
 }
 
 impl<'a> View<'a> {
@@ -116,16 +133,22 @@ impl<'a> View<'a> {
             items: Vec::new(),
             missing: Vec::new(),
         };
-        let mut there: BTreeSet<(ObjectKind, ObjectName)> = BTreeSet::new();
+        let mut there: SortedSet<(ObjectKind, ObjectName)> = SortedSet::new();
         for namespace in &self.namespaces {
             match &self.asked {
                 Asked::All(sorts) => {
                     for sort in sorts {
+                        if !sort.is_namespaced() && Some(namespace) != self.namespaces.first() {
+                            continue;
+                        }
                         found.items.extend(self.session.items(*sort, namespace)?);
                     }
                 }
                 Asked::Named(named) => {
                     for (sort, name) in named {
+                        if !sort.is_namespaced() && Some(namespace) != self.namespaces.first() {
+                            continue;
+                        }
                         let items = self.session.named(*sort, namespace, name)?;
                         if items.is_empty() {
                             found.missing.push((*sort, name.clone()));
@@ -141,6 +164,7 @@ impl<'a> View<'a> {
             let fits = |item: &Object| selects(selector, item.metadata().labels.as_ref());
             found.items.retain(fits);
         }
+        self.choose_and_sort(&mut found)?;
         if self.args.all_namespaces {
             // A named object may be in any of the namespaces.
             found.missing.retain(|wanted| !there.contains(wanted));
@@ -148,18 +172,40 @@ impl<'a> View<'a> {
         Ok(found)
     }
 
+    /// Keeps what the fields of the command line select, in the order that it asks for.
+    fn choose_and_sort(&self, found: &mut Selection) -> Result<()> {
+        let (fields, path) = (&self.args.field_selector, &self.args.sort_by);
+        if fields.is_none() && path.is_none() {
+            return Ok(());
+        }
+        let items = std::mem::take(&mut found.items).into_iter();
+        let mut pairs = items
+            .map(|item| Ok((Document::of_object(&item)?, item)))
+            .collect::<Result<Vec<_>>>()?;
+        if let Some(fields) = fields {
+            pairs.retain(|(document, _)| fields.selects(document));
+        }
+        if let Some(path) = path {
+            render::sort_by(&mut pairs, path)?;
+        }
+        found.items = pairs.into_iter().map(|(_, item)| item).collect();
+        Ok(())
+    }
+
     fn show(&self) -> Result<()> {
         let found = self.find()?;
-        match self.args.output {
-            Some(Format::Json) => render::json(&self.whole(&found)?)?,
-            Some(Format::Yaml) => render::yaml(&self.whole(&found)?)?,
-            Some(Format::Name) => {
+        match &self.args.output {
+            Some(Output::Wide) | None if found.items.is_empty() => self.say_nothing_found(&found),
+            Some(Output::Wide) | None => self.show_tables(&found.items)?,
+            Some(Output::Name) => {
                 for item in &found.items {
                     render::line(&item.full_name())?;
                 }
             }
-            Some(Format::Wide) | None if found.items.is_empty() => self.say_nothing_found(&found),
-            Some(Format::Wide) | None => self.show_tables(&found.items)?,
+            Some(whole) => {
+                let documents = found.items.iter().map(Document::of_object);
+                whole.print(documents.collect::<Result<_>>()?, self.is_alone(&found))?;
+            }
         }
         if self.is_table() && self.asked.sorts().contains(&ObjectKind::Pod) {
             stopped::say_how_to_start(self.session);
@@ -171,22 +217,26 @@ impl<'a> View<'a> {
         if found.missing.is_empty() {
             return Ok(());
         }
-        let root = self.session.store.layout().root().display();
+        let layout = self.session.store.layout();
         let namespace = &self.session.namespace;
-        let hint = if self.args.all_namespaces {
-            format!("this is {root}; see what exists with `petset get all -A`")
-        } else {
-            format!(
-                "this is namespace {namespace} of {root}; see what exists with `petset get all`"
-            )
+        let meant = match &found.missing[..] {
+            [(kind, name)] => live_names::meant(layout, namespace, &[*kind], name.as_str()),
+            _ => None,
         };
+        let hint = meant.unwrap_or_else(|| match self.args.all_namespaces {
+            true => {
+                let root = layout.root().display();
+                format!("this is {root}; see what exists with `petset get all -A`")
+            }
+            false => self.session.whereabouts(),
+        });
         let not_found = |(sort, name): &(ObjectKind, ObjectName)| {
             format!("{} \"{name}\" not found", sort.plural())
         };
         let messages = found.missing.iter().map(not_found);
         let message = if self.args.all_namespaces {
             // Each namespace without the object adds its message.
-            let once: BTreeSet<String> = messages.collect();
+            let once: SortedSet<String> = messages.collect();
             Vec::from_iter(once).join(", ")
         } else {
             messages.collect::<Vec<_>>().join(", ")
@@ -203,21 +253,18 @@ impl<'a> View<'a> {
         self.session.say_nothing_found(namespace);
     }
 
-    /// Returns one object, or a list of them, as kubectl does.
-    fn whole(&self, found: &Selection) -> Result<Whole> {
+    /// Returns whether one object was named and found, which is shown without a list around it.
+    fn is_alone(&self, found: &Selection) -> bool {
         if let (Asked::Named(named), [only]) = (&self.asked, found.items.as_slice())
             && let [(sort, name)] = named.as_slice()
-            && *sort == only.kind()
-            && name.as_str() == only.name()
         {
-            return Ok(Whole::One(Document::of_object(only)?));
+            return *sort == only.kind() && name.as_str() == only.name();
         }
-        let items: Result<Vec<_>> = found.items.iter().map(Document::of_object).collect();
-        Ok(Whole::List(List::fetched(items?)))
+        false
     }
 
     const fn is_wide(&self) -> bool {
-        matches!(self.args.output, Some(Format::Wide))
+        matches!(self.args.output, Some(Output::Wide))
     }
 
     fn show_tables(&self, items: &[Object]) -> Result<()> {
@@ -243,10 +290,14 @@ impl<'a> View<'a> {
 
     fn headings(&self, sort: ObjectKind) -> Vec<String> {
         let mut headings = columns::headings(sort, self.is_wide());
-        if self.args.all_namespaces {
+        if self.args.all_namespaces && sort.is_namespaced() {
             headings.insert(0, "NAMESPACE");
         }
-        headings.into_iter().map(str::to_owned).collect()
+        let mut headings: Vec<String> = headings.into_iter().map(str::to_owned).collect();
+        let labels = self.args.label_columns.iter();
+        headings.extend(labels.map(|label| columns::label_heading(label)));
+        headings.extend(self.args.show_labels.then(|| "LABELS".to_owned()));
+        headings
     }
 
     fn row(&self, item: &Object, now: Timestamp) -> Vec<String> {
@@ -255,9 +306,16 @@ impl<'a> View<'a> {
         if self.asked.sorts().len() > 1 {
             row[0] = item.full_name();
         }
-        if self.args.all_namespaces {
+        if self.args.all_namespaces && item.kind().is_namespaced() {
             row.insert(0, item.namespace().to_owned());
         }
+        let labels = item.metadata().labels.as_ref();
+        let chosen = self.args.label_columns.iter();
+        row.extend(chosen.map(|label| {
+            let value = labels.and_then(|labels| labels.get(label));
+            value.cloned().unwrap_or_default()
+        }));
+        row.extend(self.args.show_labels.then(|| printer::labels_text(labels)));
         row
     }
 
@@ -271,7 +329,7 @@ impl<'a> View<'a> {
         };
         let mut watcher = Watcher::for_reader()?;
         let mut columns = Columns::default();
-        let mut known: BTreeMap<(String, String), (String, Object)> = BTreeMap::new();
+        let mut known: SortedMap<(String, String), (String, Object)> = SortedMap::new();
         let mut first = true;
         loop {
             if self.args.all_namespaces {
@@ -285,31 +343,29 @@ impl<'a> View<'a> {
                     self.say_nothing_found(&found);
                 }
             }
-            self.show_changes(
-                found.items,
-                &mut known,
-                &mut columns,
-                first.then_some(*sort),
-            )?;
+            let silent = first && self.args.watch_only;
+            let headings = first.then_some(*sort);
+            self.show_changes(found.items, &mut known, &mut columns, headings, silent)?;
             first = false;
             watcher.wait(None)?;
         }
     }
 
-    const fn is_table(&self) -> bool {
-        matches!(self.args.output, None | Some(Format::Wide))
+    fn is_table(&self) -> bool {
+        self.args.output.as_ref().is_none_or(Output::is_table)
     }
 
     /// Prints new and changed objects, and those that are gone as they were last, as kubectl does.
     fn show_changes(
         &self,
         items: Vec<Object>,
-        known: &mut BTreeMap<(String, String), (String, Object)>,
+        known: &mut SortedMap<(String, String), (String, Object)>,
         columns: &mut Columns,
         headings: Option<ObjectKind>,
+        silent: bool,
     ) -> Result<()> {
         let mut changed = Vec::new();
-        let mut there = BTreeSet::new();
+        let mut there = SortedSet::new();
         for item in items {
             let key = (item.namespace().to_owned(), item.name().to_owned());
             let looks = self.looks(&item)?;
@@ -326,6 +382,9 @@ impl<'a> View<'a> {
             .collect();
         let gone = gone.iter().filter_map(|key| known.remove(key));
         changed.extend(gone.map(|(_, item)| item));
+        if silent {
+            changed.clear();
+        }
         self.print_changes(&changed, columns, headings)
     }
 
@@ -337,19 +396,12 @@ impl<'a> View<'a> {
         headings: Option<ObjectKind>,
     ) -> Result<()> {
         let now = Timestamp::now();
-        match self.args.output {
-            Some(Format::Json) => changed
-                .iter()
-                .try_for_each(|item| render::json(&Document::of_object(item)?)),
-            Some(Format::Yaml) => changed.iter().try_for_each(|item| {
-                render::text("---\n")?;
-                render::yaml(&Document::of_object(item)?)
-            }),
-            Some(Format::Name) => changed
+        let headings = headings.filter(|_| !self.args.no_headers);
+        match &self.args.output {
+            Some(Output::Name) => changed
                 .iter()
                 .try_for_each(|item| render::line(&item.full_name())),
-            Some(Format::Wide) | None => {
-                let headings = headings.filter(|_| !self.args.no_headers);
+            Some(Output::Wide) | None => {
                 let mut rows: Vec<_> = headings
                     .map(|sort| self.headings(sort))
                     .into_iter()
@@ -357,16 +409,24 @@ impl<'a> View<'a> {
                 rows.extend(changed.iter().map(|item| self.row(item, now)));
                 render::text(&columns.lay_out(&rows))
             }
+            Some(whole) => {
+                if let Some(row) = whole.headings().filter(|_| headings.is_some()) {
+                    render::text(&columns.lay_out(&[row]))?;
+                }
+                changed
+                    .iter()
+                    .try_for_each(|item| whole.print_next(&Document::of_object(item)?, columns))
+            }
         }
     }
 
     /// Returns an object as it is printed, without its age.
     fn looks(&self, item: &Object) -> Result<String> {
-        Ok(match self.args.output {
-            Some(Format::Json | Format::Yaml) => Document::of_object(item)?.to_string(),
-            Some(Format::Name | Format::Wide) | None => {
+        Ok(match &self.args.output {
+            Some(Output::Name | Output::Wide) | None => {
                 self.row(item, Timestamp::UNIX_EPOCH).join("\n")
             }
+            Some(_) => Document::of_object(item)?.to_string(),
         })
     }
 
@@ -399,13 +459,30 @@ impl<'a> View<'a> {
                     layout.claims(namespace),
                     layout.volumes(namespace),
                 ]),
-                ObjectKind::Endpoints => places.push(layout.endpoints(namespace)),
+                ObjectKind::Endpoints => {
+                    places.extend([wanted(sort), layout.endpoints(namespace)]);
+                }
                 ObjectKind::ControllerRevision => {
                     let any = layout.revisions(namespace, "any");
                     places.extend(any.parent().map(ToOwned::to_owned));
+                    let any = layout.daemon_revisions(namespace, "any");
+                    places.extend(any.parent().map(ToOwned::to_owned));
                 }
-                ObjectKind::Secret | ObjectKind::ConfigMap | ObjectKind::Eviction => {
+                ObjectKind::Workload(kind) => {
+                    places.extend([wanted(sort), layout.workload_statuses(namespace, kind)]);
+                }
+                ObjectKind::Secret
+                | ObjectKind::EndpointSlice
+                | ObjectKind::ConfigMap
+                | ObjectKind::Eviction
+                | ObjectKind::StorageClass => {
                     places.push(wanted(sort));
+                }
+                ObjectKind::PersistentVolume => {
+                    places.push(wanted(sort));
+                    for namespace in self.session.namespaces()? {
+                        places.push(layout.claims(&namespace));
+                    }
                 }
             }
         }

@@ -18,6 +18,10 @@ use stream::LogStream;
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     let target = match resolve(session, &args.target.target()?)? {
         Resolved::Pet(name) => LogTarget::Pet(name),
+        Resolved::Workload(kind, name) => {
+            let pod = session.choose_pod(kind, &name)?;
+            LogTarget::Pet(pod.metadata.name.unwrap_or_default().parse()?)
+        }
         Resolved::Set(name) => {
             session.expect_set(&name)?;
             LogTarget::Set(name)

@@ -8,26 +8,34 @@ mod describe;
 mod discover;
 mod dns;
 mod doctor;
+mod edit;
 mod events;
 mod exec;
 mod get;
+mod help;
 mod image;
+mod kill;
+mod label;
 mod logs;
 mod man;
+mod patch;
 mod restart;
 mod rollout;
 mod scale;
+mod set;
 mod shared;
 mod stop;
 mod supervise;
 mod upgrade;
 mod validate;
+mod version;
 mod volume;
 mod wait;
+mod with;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::problem::Result;
 pub(crate) use discover::run_peer_finder;
@@ -63,6 +71,11 @@ enum Command {
     Upgrade(upgrade::Args),
     Rollout(rollout::Args),
     Restart(restart::Args),
+    Edit(edit::Args),
+    Patch(patch::Args),
+    Set(set::Args),
+    Label(label::LabelArgs),
+    Annotate(label::AnnotateArgs),
     Delete(delete::Args),
     Stop(stop::StopArgs),
     Start(stop::StartArgs),
@@ -72,8 +85,10 @@ enum Command {
     Describe(describe::Args),
     Logs(logs::Args),
     Exec(exec::Args),
+    Kill(kill::Args),
     Events(events::Args),
     Wait(wait::Args),
+    With(with::Args),
     Volume(volume::Args),
     Image(image::Args),
     Validate(validate::Args),
@@ -81,10 +96,12 @@ enum Command {
     Doctor(doctor::Args),
     Completions(completions::Args),
     Man(man::Args),
+    Version(version::Args),
 }
 
 impl Command {
-    /// Runs the verb. `completions` and `man` need no state directory, `doctor` no valid one.
+    /// Runs the verb. `completions`, `man` and `version` need no state directory, `doctor` no valid
+    /// one.
     fn run(&self, global: &Global) -> Result<()> {
         let open = || Session::open(global);
         match self {
@@ -95,6 +112,11 @@ impl Command {
             Self::Scale(args) => scale::run(&open()?, args),
             Self::Upgrade(args) => upgrade::run(&open()?, args),
             Self::Restart(args) => restart::run(&open()?, args),
+            Self::Edit(args) => edit::run(&open()?, args),
+            Self::Patch(args) => patch::run(&open()?, args),
+            Self::Set(args) => set::run(&open()?, args),
+            Self::Label(args) => label::label(&open()?, args),
+            Self::Annotate(args) => label::annotate(&open()?, args),
             Self::Delete(args) => delete::run(&open()?, args),
             Self::Stop(args) => stop::stop(&open()?, args),
             Self::Start(args) => stop::start(&open()?, args),
@@ -104,8 +126,10 @@ impl Command {
             Self::Describe(args) => describe::run(&open()?, args),
             Self::Logs(args) => logs::run(&open()?, args),
             Self::Exec(args) => exec::run(&open()?, args),
+            Self::Kill(args) => kill::run(&open()?, args),
             Self::Events(args) => events::run(&open()?, args),
             Self::Wait(args) => wait::run(&open()?, args),
+            Self::With(args) => with::run(global, args),
             Self::Volume(args) => volume::run(&open()?, args),
             Self::Image(args) => image::run(&open()?, args),
             Self::Validate(args) => validate::run(&open()?, args),
@@ -113,6 +137,7 @@ impl Command {
             Self::Doctor(args) => doctor::run(global, args),
             Self::Completions(args) => completions::run(args),
             Self::Man(args) => man::run(args, command()),
+            Self::Version(args) => version::run(args),
         }
     }
 }
@@ -120,14 +145,21 @@ impl Command {
 /// Returns the whole command line as clap knows it, for completions and man pages.
 #[must_use]
 pub fn command() -> clap::Command {
-    Cli::command()
+    help::with_groups(Cli::command())
 }
 
 /// Runs one command line and returns its exit code.
 #[must_use]
 pub(crate) fn run() -> ExitCode {
     completions::answer_shell(command);
-    let cli = Cli::parse();
+    let parsed = command().try_get_matches();
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => match help::answer(&error) {
+            Some(problem) => return exit_code(&problem.into()),
+            None => error.exit(),
+        },
+    };
     match cli.command.run(&cli.global) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit_code(&error),

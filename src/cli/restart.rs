@@ -15,10 +15,11 @@ use crate::model::{ObjectName, SetName, TOGETHER_ANNOTATION};
 use crate::problem::{Problem, Result};
 use crate::store::Eviction;
 
-/// Restart the pets of a set one after the other, or a single pet
+/// Restart the pets of a set one after the other, a single pet, or the pods of a workload
 ///
 /// The new pets have the same names, addresses and volumes, and run their init containers again. A
-/// pod without a set is recreated with the same address and claims.
+/// pod without a set is recreated with the same address and claims. The pods of a Deployment or a
+/// DaemonSet are replaced by others, as its strategy says.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -44,7 +45,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
 /// Stops all pets of a set and starts them at the same time, whatever its pod management policy is.
 fn restart_together(session: &Session, args: &Args, target: &TargetRef) -> Result<()> {
     let Resolved::Set(name) = resolve(session, target)? else {
-        let message = format!("{} is a single pet", target.name());
+        let message = format!("{} is no set", target.name());
         return Err(Problem::invalid(message)
             .hint("--parallel is for sets")
             .into());

@@ -1,19 +1,22 @@
 //! `petset rollout`
 
+mod workload;
+
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::{Args as ClapArgs, Subcommand};
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet, StatefulSetSpec};
+use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::Pod;
 
-use super::shared::names::{SetArg, TargetRef};
+use super::shared::names::{OwnerArg, TargetRef};
 use super::shared::pages;
 use super::shared::pods;
 use super::shared::preview::DryRunArgs;
 use super::shared::render;
 use super::shared::replace::replace_target;
+use super::shared::resolve::{self, NamedOwner};
 use super::shared::rollout_notes::{held_note, say_if_on_delete};
 use super::shared::session::{Session, say};
 use super::shared::waiting::{Goal, WaitArgs, refuse_if_hopeless};
@@ -34,7 +37,8 @@ use crate::supervisor;
 /// How many seconds a canary has to stay up after a crash.
 const PROVEN: i64 = 60;
 
-/// Manage the rollout of a set: status, history, undo, restart, pause, resume, promote
+/// Manage the rollout of a set, a Deployment or a DaemonSet: status, history, undo, restart, pause,
+/// resume, promote
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -46,15 +50,16 @@ enum RolloutVerb {
     Status(StatusArgs),
     History(HistoryArgs),
     Undo(UndoArgs),
-    /// Restart the pets of a set one after the other
+    /// Restart the pets of a set one after the other, or replace the pods of a workload
     Restart(RestartArgs),
     /// Pause the rollout: no pet changes its revision
     ///
-    /// Scaling continues, and lost pets are recreated at their revision.
+    /// Scaling continues, and lost pets are recreated at their revision. Of the workloads,
+    /// Deployments can be paused.
     Pause(PauseArgs),
     /// Resume a paused rollout
     Resume(ResumeArgs),
-    /// Roll the template of the canaries out to all pets
+    /// Roll the template of the canaries of a set or Deployment out to all pets
     ///
     /// It is refused while a canary is not ready, or has crashed just now.
     Promote(PromoteArgs),
@@ -64,7 +69,7 @@ enum RolloutVerb {
 #[derive(Debug, ClapArgs)]
 struct StatusArgs {
     #[command(flatten)]
-    set: SetArg,
+    set: OwnerArg,
     /// Watch the rollout until it is done; --watch=false prints the current status
     #[arg(short, long, value_name = "true|false", num_args = 0..=1, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     watch: bool,
@@ -73,11 +78,11 @@ struct StatusArgs {
     timeout: Option<Duration>,
 }
 
-/// List the revisions of a set, or show one of them
+/// List the revisions of a set, a Deployment or a DaemonSet, or show one of them
 #[derive(Debug, ClapArgs)]
 struct HistoryArgs {
     #[command(flatten)]
-    set: SetArg,
+    set: OwnerArg,
     /// Show the template of this revision
     #[arg(long, value_name = "N")]
     revision: Option<i64>,
@@ -86,11 +91,12 @@ struct HistoryArgs {
 /// Roll back to an earlier template
 ///
 /// The pets are replaced from the highest ordinal down, but broken ones first. The earlier template
-/// keeps the name of its revision. This ends a canary and a pause.
+/// keeps the name of its revision. This ends a canary and a pause. A Deployment or DaemonSet
+/// replaces its pods as its strategy says; a paused Deployment has to be resumed first.
 #[derive(Debug, ClapArgs)]
 struct UndoArgs {
     #[command(flatten)]
-    set: SetArg,
+    set: OwnerArg,
     /// Revision to roll back to; the default is the previous one
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     to_revision: i64,
@@ -103,7 +109,7 @@ struct UndoArgs {
 #[derive(Debug, ClapArgs)]
 struct RestartArgs {
     #[command(flatten)]
-    set: SetArg,
+    set: OwnerArg,
     #[command(flatten)]
     dry_run: DryRunArgs,
     #[command(flatten)]
@@ -113,7 +119,7 @@ struct RestartArgs {
 #[derive(Debug, ClapArgs)]
 struct PauseArgs {
     #[command(flatten)]
-    set: SetArg,
+    set: OwnerArg,
     #[command(flatten)]
     dry_run: DryRunArgs,
 }
@@ -121,7 +127,7 @@ struct PauseArgs {
 #[derive(Debug, ClapArgs)]
 struct ResumeArgs {
     #[command(flatten)]
-    set: SetArg,
+    set: OwnerArg,
     #[command(flatten)]
     dry_run: DryRunArgs,
     #[command(flatten)]
@@ -138,22 +144,41 @@ struct PromoteArgs {
 }
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
+    let name = match resolve::owner(session, &args.verb.set().owner()?)? {
+        NamedOwner::Workload(kind, name) => {
+            return args.verb.run_for_workload(session, kind, &name);
+        }
+        NamedOwner::Set(name) => name,
+    };
     match &args.verb {
-        RolloutVerb::Status(args) => status(session, args),
-        RolloutVerb::History(args) => history(session, args),
-        RolloutVerb::Undo(args) => roll_back(session, args),
+        RolloutVerb::Status(args) => status(session, args, &name),
+        RolloutVerb::History(args) => history(session, args, &name),
+        RolloutVerb::Undo(args) => roll_back(session, args, &name),
         RolloutVerb::Restart(args) => {
-            let target = TargetRef::Set(args.set.name()?.clone());
+            let target = TargetRef::Set(name);
             replace_target(session, &target, &args.dry_run, &args.wait)
         }
-        RolloutVerb::Pause(args) => pause_set(session, args),
-        RolloutVerb::Resume(args) => resume_set(session, args),
-        RolloutVerb::Promote(args) => promote_canaries(session, args),
+        RolloutVerb::Pause(args) => pause_set(session, args, &name),
+        RolloutVerb::Resume(args) => resume_set(session, args, &name),
+        RolloutVerb::Promote(args) => promote_canaries(session, args, &name),
     }
 }
 
-fn status(session: &Session, args: &StatusArgs) -> Result<()> {
-    let name = args.set.name()?;
+impl RolloutVerb {
+    const fn set(&self) -> &OwnerArg {
+        match self {
+            Self::Status(args) => &args.set,
+            Self::History(args) => &args.set,
+            Self::Undo(args) => &args.set,
+            Self::Restart(args) => &args.set,
+            Self::Pause(args) => &args.set,
+            Self::Resume(args) => &args.set,
+            Self::Promote(args) => &args.resume.set,
+        }
+    }
+}
+
+fn status(session: &Session, args: &StatusArgs, name: &SetName) -> Result<()> {
     let deadline = args.timeout.map(|timeout| Instant::now() + timeout);
     let layout = session.store.layout();
     let namespace = &session.namespace;
@@ -208,30 +233,31 @@ fn refuse_if_stuck(
     })
 }
 
-fn history(session: &Session, args: &HistoryArgs) -> Result<()> {
-    let name = args.set.name()?;
+fn history(session: &Session, args: &HistoryArgs, name: &SetName) -> Result<()> {
     let set = session.expect_set(name)?;
     let revisions = revisions_of(session, name)?;
     let Some(number) = args.revision.filter(|number| *number > 0) else {
         render::line(&format!("statefulset.apps/{name} "))?;
         let failed = failed_revisions(session, &set)?;
         let rows = revisions.iter().map(|one| row(one, &failed));
-        let rows: Vec<Vec<String>> = rows.collect();
-        render::table(&["REVISION", "CHANGE-CAUSE"], &rows)?;
-        return render::line("");
+        return show_history(rows.collect());
     };
     let mut found = revisions.iter().filter(|one| one.revision == number);
-    let Some(revision) = found.next() else {
-        let message = "unable to find the specified revision";
-        let hint = format!("list them with `petset rollout history {name}`");
-        return Err(Problem::new(Kind::NotFound, message).hint(hint).into());
-    };
-    let spec = StatefulSetSpec {
-        template: template_of(revision)?,
-        ..set.spec.unwrap_or_default()
-    };
+    let revision = found.next().ok_or_else(|| no_revision(name.as_str()))?;
+    let template = template_of(revision)?;
     render::line(&format!("statefulset.apps/{name} with revision #{number}"))?;
-    render::line(&pages::template(&spec))
+    render::line(&pages::template(&template))
+}
+
+fn show_history(rows: Vec<Vec<String>>) -> Result<()> {
+    render::table(&["REVISION", "CHANGE-CAUSE"], &rows)?;
+    render::line("")
+}
+
+fn no_revision(name: &str) -> Problem {
+    let message = "unable to find the specified revision";
+    let hint = format!("list them with `petset rollout history {name}`");
+    Problem::new(Kind::NotFound, message).hint(hint)
 }
 
 fn row(revision: &ControllerRevision, failed: &[String]) -> Vec<String> {
@@ -254,7 +280,7 @@ fn is_among(revision: &ControllerRevision, names: &[String]) -> bool {
 /// pets have come to be since has not failed.
 fn failed_revisions(session: &Session, set: &StatefulSet) -> Result<Vec<String>> {
     let ObjectRef { namespace, name } = ObjectRef::of(&set.metadata)?;
-    let noted = rollout::failed_revisions(set).into_iter();
+    let noted = rollout::failed_revisions(&set.metadata).into_iter();
     let mut failed: Vec<String> = noted.map(str::to_owned).collect();
     let report = session.report(&namespace, name.as_str())?;
     let report = report.filter(|report| set.metadata.uid.as_ref() == Some(&report.uid));
@@ -270,8 +296,7 @@ fn failed_revisions(session: &Session, set: &StatefulSet) -> Result<Vec<String>>
     Ok(failed)
 }
 
-fn roll_back(session: &Session, args: &UndoArgs) -> Result<()> {
-    let name = args.set.name()?;
+fn roll_back(session: &Session, args: &UndoArgs, name: &SetName) -> Result<()> {
     let revisions = revisions_of(session, name)?;
     let number = Some(args.to_revision).filter(|number| *number != 0);
     let failed = failed_revisions(session, &session.expect_set(name)?)?;
@@ -282,7 +307,7 @@ fn roll_back(session: &Session, args: &UndoArgs) -> Result<()> {
         let given_up = from.filter(|from| differed && is_among(from, &failed));
         let given_up = given_up.and_then(|from| from.metadata.name.as_ref());
         if let Some(from) = given_up {
-            rollout::mark_failed(set, from);
+            rollout::mark_failed(&mut set.metadata, from);
         }
         Ok((differed, to))
     };
@@ -310,8 +335,7 @@ fn roll_back(session: &Session, args: &UndoArgs) -> Result<()> {
     session.wait(&[Goal::Settled(set)], &args.wait)
 }
 
-fn pause_set(session: &Session, args: &PauseArgs) -> Result<()> {
-    let name = args.set.name()?;
+fn pause_set(session: &Session, args: &PauseArgs, name: &SetName) -> Result<()> {
     let change = |set: &mut StatefulSet| {
         if session.is_strict(set) {
             let message = format!("statefulsets.apps \"{name}\" pausing is not supported");
@@ -331,8 +355,7 @@ fn pause_set(session: &Session, args: &PauseArgs) -> Result<()> {
     render::line(&format!("statefulset.apps/{name} paused"))
 }
 
-fn resume_set(session: &Session, args: &ResumeArgs) -> Result<()> {
-    let name = args.set.name()?;
+fn resume_set(session: &Session, args: &ResumeArgs, name: &SetName) -> Result<()> {
     let change = |set: &mut StatefulSet| {
         if resume(set) {
             return Ok(());
@@ -340,11 +363,10 @@ fn resume_set(session: &Session, args: &ResumeArgs) -> Result<()> {
         let message = format!("statefulsets.apps \"{name}\" is not paused");
         Err(Problem::new(Kind::Conflict, message))
     };
-    changed(session, args, "resume", "resumed", change)
+    changed(session, args, name, ("resume", "resumed"), change)
 }
 
-fn promote_canaries(session: &Session, args: &PromoteArgs) -> Result<()> {
-    let name = args.resume.set.name()?;
+fn promote_canaries(session: &Session, args: &PromoteArgs, name: &SetName) -> Result<()> {
     if !args.force {
         refuse_bad_canaries(session, name)?;
     }
@@ -355,7 +377,7 @@ fn promote_canaries(session: &Session, args: &PromoteArgs) -> Result<()> {
         let message = format!("{name} has no canaries: all of its pets may have the new template");
         Err(Problem::new(Kind::Conflict, message))
     };
-    changed(session, &args.resume, "promote", "promoted", change)
+    changed(session, &args.resume, name, ("promote", "promoted"), change)
 }
 
 /// Refuses to promote while a canary is not ready, or crashed less than a minute ago.
@@ -374,20 +396,28 @@ fn refuse_bad_canaries(session: &Session, name: &SetName) -> Result<()> {
         let pod = session.pet(&session.namespace, &pet.parse()?)?;
         let why = match &pod {
             None => Some("it does not exist".to_owned()),
-            Some(pod) => pods::why_not_ready(pod).or_else(|| crash(pod)),
+            Some(pod) => fault_of_canary(pod),
         };
         if let Some(why) = why {
-            let message = format!("the canary {pet} has not proved itself: {why}");
-            let back = format!(
-                "wait for it with `petset wait pod/{pet}`, or go back with `petset rollout undo \
-                 {name}`"
-            );
-            let force = format!("`petset rollout promote {name} --force` promotes it all the same");
-            let problem = Problem::new(Kind::Conflict, message);
-            return Err(problem.hint(back).hint(force).into());
+            return Err(unproved(&pet, &why, name.as_str()).into());
         }
     }
     Ok(())
+}
+
+/// Returns why a canary has not proved itself: it is not ready, or crashed just now.
+fn fault_of_canary(pod: &Pod) -> Option<String> {
+    pods::why_not_ready(pod).or_else(|| crash(pod))
+}
+
+/// Returns the error for a canary that has not proved itself.
+fn unproved(pet: &str, why: &str, owner: &str) -> Problem {
+    let message = format!("the canary {pet} has not proved itself: {why}");
+    let back = format!(
+        "wait for it with `petset wait pod/{pet}`, or go back with `petset rollout undo {owner}`"
+    );
+    let force = format!("`petset rollout promote {owner} --force` promotes it all the same");
+    Problem::new(Kind::Conflict, message).hint(back).hint(force)
 }
 
 /// Returns how a container of the pod crashed just now, if one did.
@@ -411,11 +441,10 @@ fn crash(pod: &Pod) -> Option<String> {
 fn changed(
     session: &Session,
     args: &ResumeArgs,
-    verb: &str,
-    done: &str,
+    name: &SetName,
+    (verb, done): (&str, &str),
     change: impl FnOnce(&mut StatefulSet) -> Result<(), Problem>,
 ) -> Result<()> {
-    let name = args.set.name()?;
     if args.dry_run.is_on() {
         return session.preview(name, &args.dry_run, change);
     }

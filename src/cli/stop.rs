@@ -12,8 +12,9 @@ use super::shared::session::Session;
 use super::shared::waiting::{Goal, GoalState, WaitArgs};
 use crate::model::bare::has_ended_for_good;
 use crate::model::rollout::annotate;
-use crate::model::{ObjectRef, TOGETHER_ANNOTATION};
+use crate::model::{ObjectRef, TOGETHER_ANNOTATION, Workload};
 use crate::problem::Result;
+use crate::sorted::sort_by_key;
 use crate::supervisor;
 
 /// Stop all pets of the state directory, in reverse order, and keep all objects
@@ -49,19 +50,22 @@ pub(crate) fn stop(session: &Session, args: &StopArgs) -> Result<()> {
         return preview(session, plans, &args.dry_run, true);
     }
     let done = is_stopped(session)?;
-    let (sets, pods) = session.edit("stop", |edit| {
+    let (sets, mut pods) = session.edit("stop", |edit| {
+        edit.at_any_cost();
         match args.parallel {
             true => edit.stop_together(),
             false => edit.set_stopped(true),
         }
         Ok((every_set(session)?, bare::all(session)?))
     })?;
-    let count = counted(sets.len(), pods.len());
+    let (workloads, made) = session.all_of_workloads()?;
+    let count = counted(sets.len(), workloads.len(), pods.len());
+    pods.extend(made);
     let sets = sets.into_iter().map(Goal::Stopped);
     let pods = pods.into_iter().map(Goal::PodStopped);
     let mut goals: Vec<Goal> = sets.chain(pods).collect();
     // What is said is what the first of them waits for: let that be the slowest.
-    goals.sort_by_key(|goal| Reverse(goal.grace_period()));
+    sort_by_key(&mut goals, |goal| Reverse(goal.grace_period()));
     session.wait(&goals, &args.wait)?;
     match done {
         true => render::line(&format!("{count} already stopped")),
@@ -90,10 +94,12 @@ pub(crate) fn start(session: &Session, args: &StartArgs) -> Result<()> {
         }
         Ok((sets, to_start(session)?))
     })?;
-    let count = counted(sets.len(), pods.len());
+    let workloads = kept_up(session)?;
+    let count = counted(sets.len(), workloads.len(), pods.len());
     let sets = sets.into_iter().map(Goal::Settled);
     let pods = pods.into_iter().map(Goal::PodUp);
-    session.wait(&sets.chain(pods).collect::<Vec<_>>(), &args.wait)?;
+    let goals = sets.chain(pods).chain(workloads);
+    session.wait(&goals.collect::<Vec<_>>(), &args.wait)?;
     match done {
         true => render::line(&format!("{count} already running")),
         false => render::line(&format!("started {count}")),
@@ -109,20 +115,24 @@ fn is_started(session: &Session) -> Result<bool> {
     }
     let sets = every_set(session)?.into_iter().map(Goal::Settled);
     let pods = to_start(session)?.into_iter().map(Goal::PodUp);
-    Ok(are_reached(session, sets.chain(pods)))
+    let workloads = kept_up(session)?;
+    let goals: Vec<Goal> = sets.chain(pods).chain(workloads).collect();
+    Ok(!goals.is_empty() && are_reached(session, goals))
 }
 
 /// Returns whether there is something, and none of it runs, because of an earlier stop.
 fn is_stopped(session: &Session) -> Result<bool> {
     let sets = every_set(session)?.into_iter().map(Goal::Stopped);
-    let pods = bare::all(session)?.into_iter().map(Goal::PodStopped);
-    Ok(session.store.is_stopped() && are_reached(session, sets.chain(pods)))
+    let (workloads, made) = session.all_of_workloads()?;
+    let pods = bare::all(session)?.into_iter().chain(made);
+    let goals: Vec<Goal> = sets.chain(pods.map(Goal::PodStopped)).collect();
+    let is_any = !goals.is_empty() || !workloads.is_empty();
+    Ok(session.store.is_stopped() && is_any && are_reached(session, goals))
 }
 
-fn are_reached(session: &Session, goals: impl Iterator<Item = Goal>) -> bool {
-    let mut goals = goals.peekable();
+fn are_reached(session: &Session, goals: Vec<Goal>) -> bool {
     let reached = |goal: Goal| matches!(session.progress(&goal), Ok(GoalState::Reached));
-    goals.peek().is_some() && goals.all(reached)
+    goals.into_iter().all(reached)
 }
 
 /// Returns the bare pods that have not ended for good.
@@ -144,14 +154,31 @@ fn to_start(session: &Session) -> Result<Vec<Pod>> {
     fault.map_or(Ok(pods), Err)
 }
 
-fn counted(sets: usize, pods: usize) -> String {
+/// Returns the workloads that keep up a number of pods.
+fn kept_up(session: &Session) -> Result<Vec<Goal>> {
+    let mut workloads = session.all_of_workloads()?.0;
+    workloads.retain(|it| !matches!(it, Workload::Job(_) | Workload::CronJob(_)));
+    let goals = workloads.into_iter();
+    Ok(goals.map(|it| Goal::WorkloadDone(it.into())).collect())
+}
+
+fn counted(sets: usize, workloads: usize, pods: usize) -> String {
     let of = |count: usize, what: &str| match count {
         1 => format!("1 {what}"),
         count => format!("{count} {what}s"),
     };
-    match pods {
-        0 => of(sets, "set"),
-        pods => format!("{} and {}", of(sets, "set"), of(pods, "pod")),
+    let mut parts = vec![of(sets, "set")];
+    let others = [(workloads, "workload"), (pods, "pod")];
+    parts.extend(
+        others
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| of(*count, what)),
+    );
+    let last = parts.pop().unwrap_or_default();
+    match parts.is_empty() {
+        true => last,
+        false => format!("{} and {last}", parts.join(", ")),
     }
 }
 
@@ -169,7 +196,7 @@ fn preview(
 fn every_set(session: &Session) -> Result<Vec<StatefulSet>> {
     let mut sets: Vec<StatefulSet> = Vec::new();
     for namespace in session.store.namespaces()? {
-        sets.extend(session.store.all(&namespace)?);
+        sets.extend(session.readable(&namespace)?);
     }
     sets.retain(|set| set.metadata.deletion_timestamp.is_none());
     Ok(sets)

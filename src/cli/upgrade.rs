@@ -1,10 +1,14 @@
 //! `petset upgrade`
 
+mod workload;
+
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args as ClapArgs, ValueEnum};
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::PodSpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::shared::compare::Declared;
 use super::shared::config::{ChangedConfig, ConfigReaders};
@@ -12,47 +16,54 @@ use super::shared::files::{self, FileArgs};
 use super::shared::isolation::{self, absolute_program};
 use super::shared::merge::merged;
 use super::shared::metadata;
-use super::shared::names::{SetRef, named};
+use super::shared::names::OwnerRef;
 use super::shared::preview::DryRunArgs;
 use super::shared::render;
+use super::shared::resolve::{NamedOwner, owner};
 use super::shared::rollout_notes::{held_note, say_if_on_delete};
 use super::shared::session::{Session, say};
 use super::shared::startable::MissingArgs;
+use super::shared::storage;
 use super::shared::waiting::{Goal, WaitArgs};
 use crate::manifest;
 use crate::model::object::Object;
 use crate::model::parse_duration;
+use crate::model::rollout::put_note;
 use crate::model::{
     ON_FAILURE_ANNOTATION, ObjectRef, PAUSE_AFTER_ANNOTATION, PROGRESS_DEADLINE_ANNOTATION, Set,
-    SetName, Strategy, rollout, set_command, set_env, set_image, set_partition,
+    SetName, Strategy, pod_of, rollout, set_command, set_env, set_image, set_partition,
 };
 use crate::problem::{Kind, Problem, Result};
 use crate::store::Edit;
 
-/// Change the pod template of a set, and replace its pets one after the other
+/// Change the pod template of a set or workload, and replace its pets
 ///
-/// Pets are replaced from the highest ordinal down, each ready before the next. They keep their
-/// names, addresses and volumes. With --partition N, pets with an ordinal below N are not replaced.
+/// Pets of a set are replaced from the highest ordinal down, each ready before the next. They keep
+/// their names, addresses and volumes. With --partition N, pets with an ordinal below N are not
+/// replaced.
 /// With --filename, the template, the strategy and the configuration of the manifest are used; the
-/// number of replicas stays.
+/// number of replicas stays. A Deployment or DaemonSet replaces its pods as its strategy says;
+/// --on-failure and --canary are for sets and Deployments.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   petset upgrade db --image mydb:v2
   petset upgrade etcd --env ETCD_LOG_LEVEL=debug --partition 2
   petset upgrade db --image mydb:v3 --on-failure rollback --progress-deadline 30s
   petset upgrade db --image mydb:v3 --canary 1
+  petset upgrade deploy/front --image front:v2 --canary 1
   petset upgrade -f etcd.yaml")]
 pub(crate) struct Args {
-    /// Set to change, such as web or sts/web
+    /// Set or workload to change, such as web, sts/web or deploy/web
     #[arg(
         required_unless_present = "filename",
         conflicts_with = "filename",
-        requires = "change"
+        requires = "change",
+        value_name = "SET|WORKLOAD"
     )]
-    set: Option<SetRef>,
-    /// Name of the set, if the word before is a kind
+    owner: Option<OwnerRef>,
+    /// Name of the set or workload, if the word before is a kind
     #[arg(value_name = "NAME", hide = true)]
-    set_name: Option<SetRef>,
+    owner_name: Option<OwnerRef>,
     #[command(flatten)]
     files: FileArgs,
     #[command(flatten)]
@@ -100,7 +111,7 @@ struct RollArgs {
     /// How long a pet may take to become ready; the default for a rollback is 5m
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     progress_deadline: Option<Duration>,
-    /// Replace only the N highest pets, until `rollout promote`
+    /// Replace only the N highest pets, or N pods of a Deployment, until `rollout promote`
     #[arg(long, value_name = "N", conflicts_with_all = ["partition", "pause_after"])]
     canary: Option<u32>,
     /// Pause after N pets have been replaced, until `rollout resume`
@@ -138,17 +149,25 @@ impl RollArgs {
             let hint = "restart the pets you mean, or write `type: RollingUpdate` in the manifest";
             return Err(Problem::new(Kind::Conflict, message).hint(hint));
         }
-        rollout::forget_failure(set);
-        let word = on_failure.map(|choice| match choice {
+        self.note_on(&mut set.metadata);
+        let pause_after = pause_after.map(|pets| pets.to_string());
+        rollout::annotate(set, PAUSE_AFTER_ANNOTATION, pause_after.as_deref());
+        canary.map_or(Ok(()), |pets| rollout::set_canary(set, pets))
+    }
+}
+
+impl RollArgs {
+    /// Notes what to do on a failure; what an earlier upgrade noted is removed.
+    fn note_on(&self, meta: &mut ObjectMeta) {
+        rollout::forget_failure(meta);
+        let word = self.on_failure.map(|choice| match choice {
             OnFailure::Halt => "halt",
             OnFailure::Rollback => "rollback",
         });
-        let deadline = progress_deadline.map(|limit| format!("{}ms", limit.as_millis()));
-        let pause_after = pause_after.map(|pets| pets.to_string());
-        rollout::annotate(set, ON_FAILURE_ANNOTATION, word);
-        rollout::annotate(set, PROGRESS_DEADLINE_ANNOTATION, deadline.as_deref());
-        rollout::annotate(set, PAUSE_AFTER_ANNOTATION, pause_after.as_deref());
-        canary.map_or(Ok(()), |pets| rollout::set_canary(set, pets))
+        let deadline = self.progress_deadline;
+        let deadline = deadline.map(|limit| format!("{}ms", limit.as_millis()));
+        put_note(meta, ON_FAILURE_ANNOTATION, word);
+        put_note(meta, PROGRESS_DEADLINE_ANNOTATION, deadline.as_deref());
     }
 }
 
@@ -160,17 +179,29 @@ struct Upgraded {
 }
 
 impl Args {
-    fn set_name(&self) -> Result<Option<&SetName>> {
-        Ok(named(self.set.as_ref(), self.set_name.as_ref())?)
+    fn owner(&self, session: &Session) -> Result<Option<NamedOwner>> {
+        let Some(first) = &self.owner else {
+            return Ok(None);
+        };
+        let named = first.with(self.owner_name.as_ref())?;
+        owner(session, &named).map(Some)
     }
 }
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
-    if args.dry_run.is_on() {
-        return preview(session, args);
+    let owner = args.owner(session)?;
+    if let Some(NamedOwner::Workload(kind, name)) = &owner {
+        return args.run_for_workload(session, (*kind, name));
     }
-    let (sets, readers) = match args.set_name()? {
-        Some(name) => (vec![change(session, name, args)?], ConfigReaders::default()),
+    if args.dry_run.is_on() {
+        return preview(session, args, owner);
+    }
+    let (sets, readers) = match owner {
+        Some(NamedOwner::Set(name)) => (
+            vec![change(session, &name, args)?],
+            ConfigReaders::default(),
+        ),
+        Some(NamedOwner::Workload(_, _)) => return Ok(()),
         None => replace(session, args)?,
     };
     for Upgraded { set, changed } in &sets {
@@ -197,9 +228,9 @@ fn say_if_held(session: &Session, set: &StatefulSet) -> Result<()> {
     Ok(())
 }
 
-fn preview(session: &Session, args: &Args) -> Result<()> {
-    if let Some(name) = args.set_name()? {
-        return session.preview(name, &args.dry_run, |set| {
+fn preview(session: &Session, args: &Args, owner: Option<NamedOwner>) -> Result<()> {
+    if let Some(NamedOwner::Set(name)) = owner {
+        return session.preview(&name, &args.dry_run, |set| {
             args.change.make(session, set, args.missing)?;
             args.roll.write_to(session, set)
         });
@@ -225,6 +256,21 @@ impl TemplateArgs {
             && self.command.is_empty()
     }
 
+    /// Changes the pods of a template as the options say.
+    fn change_pod(&self, pod: &mut PodSpec) -> Result<(), Problem> {
+        let container = self.container.as_deref();
+        for image in &self.images {
+            set_image(pod, image)?;
+        }
+        for env in &self.envs {
+            set_env(pod, container, env)?;
+        }
+        if !self.command.is_empty() {
+            set_command(pod, container, &absolute_program(self.command.clone())?)?;
+        }
+        Ok(())
+    }
+
     /// Changes the set as the options say.
     fn make(
         &self,
@@ -242,18 +288,9 @@ impl TemplateArgs {
             );
             return Err(Problem::invalid(message).hint(hint));
         }
-        let container = self.container.as_deref();
-        for image in &self.images {
-            set_image(set, image)?;
-        }
-        for env in &self.envs {
-            set_env(set, container, env)?;
-        }
+        self.change_pod(pod_of(set)?)?;
         if let Some(partition) = self.partition {
             set_partition(set, partition)?;
-        }
-        if !self.command.is_empty() {
-            set_command(set, container, &absolute_program(self.command.clone())?)?;
         }
         match session.is_strict(set) {
             true => manifest::check_update(&old, set, true)?,
@@ -302,7 +339,15 @@ fn replace(session: &Session, args: &Args) -> Result<(Vec<Upgraded>, ConfigReade
                     "warning: pod/{} is left as it is: `petset apply -f` changes pods",
                     pod.metadata.name.as_deref().unwrap_or_default()
                 )),
-                Object::Endpoints(_) | Object::ControllerRevision(_) => {}
+                Object::Endpoints(endpoints) => replace_object(edit, endpoints.as_ref())?,
+                Object::EndpointSlice(slice) => replace_object(edit, slice.as_ref())?,
+                Object::PersistentVolume(volume) => {
+                    let mut volume = volume.clone();
+                    storage::complete(session, &mut volume)?;
+                    replace_object(edit, volume.as_ref())?;
+                }
+                Object::StorageClass(class) => replace_object(edit, class.as_ref())?,
+                Object::ControllerRevision(_) | Object::Workload(_) => {}
             }
         }
         Ok(sets)
@@ -347,6 +392,7 @@ fn replace_object<T: Declared>(edit: &mut Edit<'_>, new: &T) -> Result<()> {
     metadata::initialize(object.metadata_mut())?;
     if let Some(old) = edit.find::<T>(&namespace, &name)? {
         object.check_update(&old)?;
+        object.keep_assigned(&old);
         let (new, old) = (object.metadata_mut(), old.metadata());
         metadata::keep_identity(old, new);
         new.owner_references.clone_from(&old.owner_references);

@@ -11,7 +11,7 @@ use super::shared::session::Session;
 use super::shared::volumes::{Volume, VolumeList};
 use super::shared::words::byte_size;
 use crate::model::{ObjectName, SetName};
-use crate::problem::Result;
+use crate::problem::{Kind, Problem, Result};
 use crate::store::size_of;
 
 /// List, locate and remove the volumes of pets
@@ -74,7 +74,12 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
 fn path(session: &Session, args: &PathArgs) -> Result<()> {
     let volumes = VolumeList::of(session)?;
     let volume = volumes.expect(session, args.claim.as_str())?;
-    render::line(&volume.path.display().to_string())
+    let Some(path) = &volume.path else {
+        let message = format!("{} has no volume yet", volume.name);
+        let hint = format!("see why with `petset describe pvc {}`", volume.name);
+        return Err(Problem::new(Kind::Conflict, message).hint(hint).into());
+    };
+    render::line(&path.display().to_string())
 }
 
 /// A volume as it is printed.
@@ -86,9 +91,9 @@ struct VolumeRow {
     set: Option<String>,
     status: &'static str,
     used_by: Option<String>,
-    bytes: u64,
+    bytes: Option<u64>,
     requested: Option<String>,
-    path: String,
+    path: Option<String>,
 }
 
 fn list(session: &Session, args: &ListArgs) -> Result<()> {
@@ -121,9 +126,14 @@ fn row(session: &Session, volume: &Volume) -> VolumeRow {
         set: volume.set.clone(),
         status: volume.status.word(),
         used_by: volume.status.pet().map(str::to_owned),
-        bytes: size_of(&volume.path),
+        // What users have made may be large, and closed.
+        bytes: volume
+            .path
+            .as_deref()
+            .filter(|_| volume.is_own)
+            .map(size_of),
         requested: volume.requested.clone(),
-        path: volume.path.display().to_string(),
+        path: volume.path.as_ref().map(|path| path.display().to_string()),
     }
 }
 
@@ -137,10 +147,10 @@ fn table(rows: &[VolumeRow], wide: bool) -> Result<()> {
             or_none(&row.set),
             row.status.to_owned(),
             or_none(&row.used_by),
-            byte_size(row.bytes),
+            row.bytes.map_or_else(|| "<unknown>".to_owned(), byte_size),
             or_none(&row.requested),
         ];
-        cells.extend(wide.then(|| row.path.clone()));
+        cells.extend(wide.then(|| or_none(&row.path)));
         cells
     };
     let rows: Vec<Vec<String>> = rows.iter().map(cells).collect();

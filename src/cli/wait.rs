@@ -1,6 +1,7 @@
 //! `petset wait`
 
 mod condition;
+mod stored;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -12,22 +13,24 @@ use k8s_openapi::api::core::v1::Pod;
 use super::shared::names::TargetRef;
 use super::shared::pods;
 use super::shared::render;
+use super::shared::resolve::{Resolved, resolve};
 use super::shared::session::Session;
 use super::shared::waiting::{Goal, GoalState, Progress, refuse_if_ended, refuse_if_hopeless};
 use super::shared::watcher::Watcher;
-use crate::model::kind::ObjectKind;
+use crate::model::kind::{ObjectKind, WorkloadKind};
 use crate::model::object::Object;
 use crate::model::pod::set_of;
 use crate::model::{ObjectName, ObjectRef, PetName, SetName, parse_duration, stopping};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::PidFile;
 use crate::supervisor;
-use condition::Condition;
+use condition::{Condition, lacks_condition};
+use stored::WaitTarget;
 
-/// Wait for a condition of sets or pets
+/// Wait for a condition of sets, workloads, pets, claims or volumes
 ///
-/// Nothing is changed. The exit code is 5 if a pet cannot become ready without a change by you, and
-/// 124 after a timeout.
+/// Nothing is changed. The exit code is 5 if a pet cannot become ready without a change by you or a
+/// Job has failed, and 124 after a timeout.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
@@ -35,12 +38,15 @@ Examples:
   petset wait web --for settled                and have the current revision
   petset wait pod/web-0 --for condition=Ready  as in kubectl
   petset wait web --for delete --timeout 30s
+  petset wait job/load --for condition=Complete
+  petset wait pvc/data --for jsonpath='{.status.phase}'=Bound
   petset wait web --for jsonpath='{.status.readyReplicas}'=3")]
 pub(crate) struct Args {
-    /// Sets and pets, such as web, sts/web or pod/web-0
-    #[arg(required = true, value_name = "SET|POD")]
-    targets: Vec<TargetRef>,
-    /// Condition: ready, settled, delete, condition=Ready, or jsonpath={PATH}=VALUE
+    /// Sets, workloads, pets, claims and volumes, such as web, sts/web, job/load, pod/web-0 or
+    /// pvc/data
+    #[arg(required = true, value_name = "SET|WORKLOAD|POD")]
+    targets: Vec<WaitTarget>,
+    /// Condition: ready, settled, delete, condition=NAME[=STATUS], or jsonpath={PATH}=VALUE
     #[arg(long = "for", value_name = "WHAT", default_value = "ready")]
     condition: Condition,
     /// How long to wait
@@ -48,7 +54,7 @@ pub(crate) struct Args {
     timeout: Duration,
 }
 
-/// A set or pet to wait for. The uid tells it from a later object of the same name.
+/// A set, pet or workload to wait for. The uid tells it from a later object of the same name.
 enum Subject {
     Set {
         name: SetName,
@@ -58,12 +64,30 @@ enum Subject {
         name: ObjectName,
         uid: Option<String>,
     },
+    Workload {
+        kind: WorkloadKind,
+        name: ObjectName,
+        uid: Option<String>,
+    },
+    /// A claim or a volume.
+    Stored {
+        kind: ObjectKind,
+        name: ObjectName,
+        uid: Option<String>,
+    },
 }
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
-    let subjects: Result<Vec<Subject>> = TargetRef::all(&args.targets)?
+    let subjects: Result<Vec<Subject>> = WaitTarget::all(&args.targets)?
         .iter()
-        .map(|target| subject(session, target, &args.condition))
+        .map(|target| match target {
+            WaitTarget::Target(target) => subject(session, target, &args.condition),
+            WaitTarget::Stored(kind, name) => {
+                let uid = stored::uid_of(session, *kind, name, &args.condition)?;
+                let (kind, name) = (*kind, name.clone());
+                Ok(Subject::Stored { kind, name, uid })
+            }
+        })
         .collect();
     let deadline = Instant::now() + args.timeout;
     let mut waiter = ConditionWaiter::new(session, args)?;
@@ -78,6 +102,9 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
 /// still to come.
 fn subject(session: &Session, target: &TargetRef, condition: &Condition) -> Result<Subject> {
     let namespace = &session.namespace;
+    if let Some(subject) = workload(session, target, condition)? {
+        return Ok(subject);
+    }
     let name: ObjectName = target.name().parse()?;
     let set: Option<StatefulSet> = session.store.find(namespace, &name)?;
     let as_set = || -> Result<Subject> {
@@ -101,17 +128,39 @@ fn subject(session: &Session, target: &TargetRef, condition: &Condition) -> Resu
         {
             as_set()
         }
-        TargetRef::Pet(_) | TargetRef::Either(_) => {
+        TargetRef::Pet(_) | TargetRef::Workload(..) | TargetRef::Either(_) => {
             if pod.is_none() && !gone_is_fine && !is_to_come(session, &name)? {
                 let what = match target {
                     TargetRef::Either(_) => "sets or pets",
-                    TargetRef::Pet(_) | TargetRef::Set(_) => "pods",
+                    TargetRef::Pet(_) | TargetRef::Workload(..) | TargetRef::Set(_) => "pods",
                 };
                 return Err(session.not_found(what, name.as_str()).into());
             }
             Ok(as_pet(pod))
         }
     }
+}
+
+/// Returns the workload that a target names, if it names one.
+fn workload(
+    session: &Session,
+    target: &TargetRef,
+    condition: &Condition,
+) -> Result<Option<Subject>> {
+    let (kind, name) = match target {
+        TargetRef::Workload(kind, name) => (*kind, name.clone()),
+        TargetRef::Either(_) => match resolve(session, target) {
+            Ok(Resolved::Workload(kind, name)) => (kind, name),
+            Ok(Resolved::Set(_) | Resolved::Pet(_)) | Err(_) => return Ok(None),
+        },
+        TargetRef::Set(_) | TargetRef::Pet(_) => return Ok(None),
+    };
+    let found = session.workload(kind, &session.namespace, &name)?;
+    if found.is_none() && !matches!(condition, Condition::Delete) {
+        session.expect_workload(kind, &name)?;
+    }
+    let uid = found.and_then(|found| found.metadata().uid.clone());
+    Ok(Some(Subject::Workload { kind, name, uid }))
 }
 
 /// Returns what the deletion of a set waits for.
@@ -141,6 +190,10 @@ impl Subject {
         match self {
             Self::Set { name, .. } => format!("statefulset.apps/{name}"),
             Self::Pet { name, .. } => format!("pod/{name}"),
+            Self::Stored { kind, name, .. } => format!("{}/{name}", kind.singular()),
+            Self::Workload { kind, name, .. } => {
+                format!("{}/{name}", ObjectKind::Workload(*kind).singular())
+            }
         }
     }
 }
@@ -200,6 +253,7 @@ impl<'a> ConditionWaiter<'a> {
             (Condition::Delete, _) => Ok(String::new()),
             (_, Subject::Set { name, .. }) => session.quoted_words_of_set(namespace, name.as_str()),
             (_, Subject::Pet { name, .. }) => Ok(session.quoted_words(namespace, name.as_str())),
+            (_, Subject::Workload { .. } | Subject::Stored { .. }) => Ok(String::new()),
         }
     }
 
@@ -228,6 +282,15 @@ impl<'a> ConditionWaiter<'a> {
             places.push(layout.wanted_kind(namespace, ObjectKind::Pod));
             places.push(layout.pet(namespace, name.as_str()).root().to_owned());
         }
+        if let Subject::Stored { kind, .. } = subject {
+            places.push(layout.wanted_kind(namespace, *kind));
+            places.push(layout.claims(namespace));
+        }
+        if let Subject::Workload { kind, .. } = subject {
+            places.push(layout.pets_of(namespace));
+            places.push(layout.workload_statuses(namespace, *kind));
+            places.push(layout.wanted_kind(namespace, ObjectKind::Workload(*kind)));
+        }
         places
     }
 
@@ -236,6 +299,58 @@ impl<'a> ConditionWaiter<'a> {
         match subject {
             Subject::Set { name, uid } => self.progress_of_set(name, uid.as_ref()),
             Subject::Pet { name, uid } => self.progress_of_pet(name, uid.as_ref()),
+            Subject::Stored { kind, name, uid } => {
+                let of = (*kind, name, uid.as_ref());
+                stored::progress(self.session, of, &self.args.condition)
+            }
+            Subject::Workload { kind, name, uid } => {
+                self.progress_of_workload((*kind, name), uid.as_ref())
+            }
+        }
+    }
+
+    fn progress_of_workload(
+        &self,
+        (kind, name): (WorkloadKind, &ObjectName),
+        uid: Option<&String>,
+    ) -> Result<Option<String>> {
+        let found = self.session.workload(kind, &self.session.namespace, name)?;
+        let same = found.filter(|found| found.metadata().uid.as_ref() == uid && uid.is_some());
+        let Some(workload) = same else {
+            return match self.args.condition {
+                Condition::Delete => Ok(None),
+                Condition::Ready
+                | Condition::Settled
+                | Condition::Is(_)
+                | Condition::Has { .. } => {
+                    let message = format!("{name} was deleted meanwhile");
+                    Err(Problem::new(Kind::Conflict, message).into())
+                }
+            };
+        };
+        let goal = |goal: Goal| match self.session.progress(&goal)? {
+            GoalState::Reached => Ok(None),
+            GoalState::Waiting(waiting) => Ok(Some(waiting)),
+        };
+        match &self.args.condition {
+            Condition::Ready | Condition::Settled => goal(Goal::WorkloadDone(workload.into())),
+            Condition::Delete => Ok(Some(match workload.metadata().deletion_timestamp {
+                Some(_) => format!("{name} is being deleted"),
+                None => format!("{name} is not being deleted"),
+            })),
+            Condition::Is(condition) => condition.progress(&Object::Workload(workload.into())),
+            Condition::Has {
+                name: wanted,
+                status,
+            } => {
+                let item = Object::Workload(workload.clone().into());
+                let lacks = lacks_condition(&item, wanted, status)?;
+                // A Job that has failed does not complete any more.
+                if lacks.is_some() && wanted == "Complete" {
+                    goal(Goal::WorkloadDone(workload.into()))?;
+                }
+                Ok(lacks)
+            }
         }
     }
 
@@ -255,6 +370,9 @@ impl<'a> ConditionWaiter<'a> {
                 GoalState::Waiting(waiting) => Ok(Some(waiting)),
             },
             Condition::Is(condition) => condition.progress(&Object::StatefulSet(set.into())),
+            Condition::Has { name, status } => {
+                lacks_condition(&Object::StatefulSet(set.into()), name, status)
+            }
             Condition::Delete => Ok(None),
         }
     }
@@ -304,6 +422,9 @@ impl<'a> ConditionWaiter<'a> {
         };
         match &self.args.condition {
             Condition::Is(condition) => condition.progress(&Object::Pod(pod.into())),
+            Condition::Has { name, status } => {
+                lacks_condition(&Object::Pod(pod.into()), name, status)
+            }
             Condition::Ready | Condition::Settled | Condition::Delete => {
                 let Some(why) = pods::why_not_ready(&pod) else {
                     return Ok(None);

@@ -3,6 +3,10 @@
 //! A revision's name is a hash over the completed pod template (C26), so this follows the API
 //! server to the letter, also where petset has no use for a field.
 
+mod endpoints;
+mod storage;
+mod workloads;
+
 use k8s_openapi::api::apps::v1::{
     RollingUpdateStatefulSetStrategy, StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy,
     StatefulSetSpec, StatefulSetUpdateStrategy,
@@ -18,6 +22,11 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::model::pod::NODE_NAME;
 use crate::model::quantity::Quantity;
+
+pub(crate) use endpoints::{default_endpoints, default_slice};
+pub(crate) use storage::{default_class, default_persistent_volume};
+pub use workloads::complete_workload;
+pub(crate) use workloads::default_workload;
 
 const FILE_MODE: i32 = 0o644;
 

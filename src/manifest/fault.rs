@@ -107,13 +107,38 @@ impl Faults {
 
     /// Notes a value that is not one of those allowed.
     pub(crate) fn unsupported(&mut self, path: &str, value: &str, supported: &[&str]) {
-        let supported: Vec<String> = supported.iter().map(|text| quote(text)).collect();
-        let supported = supported.join(", ");
-        let value = quote(value);
+        self.unsupported_value(path, quote(value), supported);
+    }
+
+    /// Notes a value that is not one of those allowed; `value` is JSON text.
+    pub(crate) fn unsupported_value(
+        &mut self,
+        path: &str,
+        value: impl fmt::Display,
+        supported: &[&str],
+    ) {
+        let supported = quoted(supported);
         self.add(
             path,
             format!("Unsupported value: {value}: supported values: {supported}"),
         );
+    }
+
+    /// Notes a list with more items than are allowed.
+    pub(crate) fn too_many(&mut self, path: &str, given: usize, most: usize) {
+        if given > most {
+            self.add(
+                path,
+                format!("Too many: {given}: must have at most {most} items"),
+            );
+        }
+    }
+
+    /// Notes text that is longer than allowed.
+    pub(crate) fn too_long(&mut self, path: &str, text: &str, most: usize) {
+        if text.len() > most {
+            self.add(path, format!("Too long: may not be more than {most} bytes"));
+        }
     }
 
     /// Notes a second use of what must be unique.
@@ -141,9 +166,14 @@ impl Faults {
         self.0.is_empty()
     }
 
-    /// Returns the API server's message about one object.
+    /// Returns the API server's message about one object, which tells nothing twice.
     pub(crate) fn about(&self, kind: &str, name: &str) -> String {
-        let all: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        let mut all: Vec<String> = Vec::new();
+        for text in self.0.iter().map(ToString::to_string) {
+            if !all.contains(&text) {
+                all.push(text);
+            }
+        }
         match all.as_slice() {
             [only] => format!("{kind} {} is invalid: {only}", quote(name)),
             _ => format!("{kind} {} is invalid: [{}]", quote(name), all.join(", ")),
@@ -156,6 +186,12 @@ fn with_detail(start: &str, detail: &str) -> String {
         "" => start.to_owned(),
         detail => format!("{start}: {detail}"),
     }
+}
+
+/// Quotes each text and lists them.
+pub(crate) fn quoted(texts: &[&str]) -> String {
+    let texts: Vec<String> = texts.iter().map(|text| quote(text)).collect();
+    texts.join(", ")
 }
 
 /// Quotes text as Go's `%q` does, near enough: as JSON.

@@ -166,6 +166,18 @@ const GROUPS: [(&str, &[&str]); 26] = [
     ),
 ];
 
+/// Workloads of versions that Kubernetes had before the one that petset runs.
+const EARLIER: [(&str, &[&str]); 5] = [
+    ("apps/v1beta1", &["Deployment"]),
+    ("apps/v1beta2", &["DaemonSet", "Deployment", "ReplicaSet"]),
+    (
+        "extensions/v1beta1",
+        &["DaemonSet", "Deployment", "ReplicaSet"],
+    ),
+    ("batch/v1beta1", &["CronJob"]),
+    ("batch/v2alpha1", &["CronJob"]),
+];
+
 /// Why a kind that petset does not run is not one of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Foreign {
@@ -178,6 +190,10 @@ pub(super) enum Foreign {
 impl Foreign {
     /// Judges a kind that is none of petset's.
     pub(super) fn of(version: &str, kind: &str) -> Self {
+        let is_it = |(home, kinds): &(&str, &[&str])| *home == version && is_among(kinds, kind);
+        if EARLIER.iter().any(is_it) {
+            return Self::Other;
+        }
         if let Some(meant) = ObjectKind::meant(version, kind) {
             return Self::Unknown(Some(meant));
         }
@@ -236,8 +252,9 @@ mod tests {
     #[test]
     fn kinds_of_kubernetes_and_custom_ones_are_passed_over() {
         let others = [
-            ("apps/v1", "Deployment"),
             ("apps/v1beta1", "Deployment"),
+            ("extensions/v1beta1", "DaemonSet"),
+            ("batch/v1beta1", "CronJob"),
             ("v1", "Namespace"),
             ("v1", "ServiceAccountList"),
             ("extensions/v1beta1", "Ingress"),

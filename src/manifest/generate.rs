@@ -1,5 +1,7 @@
 //! A set without a manifest: what `petset create web --replicas 3 -- CMD` stands for.
 
+mod workloads;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
@@ -18,6 +20,10 @@ use super::validate::{validate_service, validate_stateful_set};
 use crate::model::object::Object;
 use crate::model::{Namespace, SetName};
 use crate::problem::{Problem, Result};
+
+pub(crate) use workloads::{
+    PodOptions, check_generated, cron_job, deployment, job, job_of_cron_job,
+};
 
 /// The image of a set that names none: a label, as the program is taken from PATH.
 pub(crate) const NO_IMAGE: &str = "local";
@@ -320,6 +326,7 @@ fn probe(text: &str, ports: &[(Option<String>, i32)]) -> Result<Probe> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::load;
     use super::*;
     use crate::yaml;
 
@@ -385,7 +392,7 @@ mod tests {
                 name: "web.yaml".to_owned(),
                 text,
             };
-            let loaded = super::super::load(&[source], &Namespace::default()).unwrap();
+            let loaded = load(&[source], &Namespace::default()).unwrap();
             assert_eq!(loaded.objects, [object]);
         }
     }

@@ -1,7 +1,7 @@
 //! Guesses at what a wrong text was meant to be, and where it went wrong.
 
-/// Returns the field that differs from `key` by a slip: its case, or two letters at most.
-pub(super) fn nearest<'f>(key: &str, fields: &[&'f str]) -> Option<&'f str> {
+/// Returns the word that differs from `key` by a slip: its case, or two letters at most.
+pub(crate) fn nearest<'f>(key: &str, fields: &[&'f str]) -> Option<&'f str> {
     let distance = |field: &&&str| edits(&key.to_lowercase(), &field.to_lowercase());
     let best = fields.iter().min_by_key(distance)?;
     let allowed = (key.len() / 3).min(2);

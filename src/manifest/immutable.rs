@@ -1,8 +1,10 @@
-//! Config maps and secrets that say `immutable: true`: what may change of them.
+//! Config maps and secrets that say `immutable: true`, and slices of endpoints: what may change of
+//! them.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 
 use super::fault::Faults;
 use crate::model::environment::secret_entries;
@@ -40,6 +42,20 @@ pub(crate) fn check_secret(old: &Secret, new: &Secret) -> Result<(), Problem> {
         faults.invalid_text("type", &kind(new), "field is immutable");
     }
     conclude(&faults, "Secret", new.metadata.name.as_deref())
+}
+
+/// Checks that `new` may take the place of the slice of endpoints `old`.
+pub(crate) fn check_slice(old: &EndpointSlice, new: &EndpointSlice) -> Result<(), Problem> {
+    let mut faults = Faults::default();
+    if old.address_type != new.address_type {
+        faults.invalid_text("addressType", &new.address_type, "field is immutable");
+    }
+    let kind = "EndpointSlice.discovery.k8s.io";
+    let message = faults.about(kind, new.metadata.name.as_deref().unwrap_or_default());
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(Problem::invalid(message).hint("delete it and create it again")),
+    }
 }
 
 /// An empty map is as good as none.

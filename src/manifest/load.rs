@@ -1,25 +1,20 @@
 //! From sources to objects: one document after the other, all faults at once.
 
-use std::collections::BTreeMap;
-
-use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::de::DeserializeOwned;
 
-use super::decode::decode;
-use super::defaults::{complete_set, default_claim, default_pod, default_secret, default_service};
-use super::fault::{Fault, FaultKind, Faults};
+use super::draft::{Draft, Origins};
+use super::fault::{Fault, FaultKind};
 use super::foreign::Foreign;
-use super::old::{Era, modernize_pod, modernize_service, modernize_set};
+use super::old::Era;
 use super::place::{locate, locate_key};
-use super::remark::{Remark, RemarkKind, Remarks, Warning};
+use super::remark::{Remark, RemarkKind, Warning};
 use super::source::Source;
-use super::{validate, warnings};
+use super::usable::unusable;
 use crate::model::Namespace;
 use crate::model::kind::ObjectKind;
 use crate::model::object::Object;
 use crate::problem::{Problem, Result};
+use crate::sorted::SortedMap;
 use crate::yaml::{self, Node, Position, Value};
 
 /// The objects of manifests, and the warnings about them.
@@ -39,10 +34,11 @@ pub(crate) fn load(sources: &[Source], namespace: &Namespace) -> Result<LoadedOb
     let mut reading = Reading {
         loaded: LoadedObjects::default(),
         faults: Vec::new(),
+        untold: 0,
         namespace: namespace.as_str(),
         file: String::new(),
         text: "",
-        names: BTreeMap::new(),
+        names: SortedMap::new(),
     };
     for source in sources {
         reading.source(source);
@@ -50,17 +46,26 @@ pub(crate) fn load(sources: &[Source], namespace: &Namespace) -> Result<LoadedOb
     if reading.faults.is_empty() {
         return Ok(reading.loaded);
     }
+    if reading.untold > 0 {
+        let untold = format!("... and {} more like these", reading.untold);
+        reading.faults.push(untold);
+    }
     Err(Problem::invalid(reading.faults.join("\n")).into())
 }
+
+/// So many faults are told; each takes a look through the text, and nobody reads more.
+const TOLD: usize = 1_000;
 
 struct Reading<'r> {
     loaded: LoadedObjects,
     faults: Vec<String>,
+    /// How many more there are.
+    untold: usize,
     namespace: &'r str,
     file: String,
     text: &'r str,
     /// The place where each object was first given.
-    names: BTreeMap<(ObjectKind, String, String), String>,
+    names: SortedMap<(ObjectKind, String, String), String>,
 }
 
 impl<'r> Reading<'r> {
@@ -84,10 +89,20 @@ impl<'r> Reading<'r> {
 
     /// Notes a fault, with a hint if a space that looks like another is in these lines.
     fn fault_in(&mut self, at: Position, message: &str, first: usize, last: usize) {
+        if self.is_full() {
+            return;
+        }
         let hint = yaml::odd_space(self.text, first, last);
         let hint = hint.map_or_else(String::new, |hint| format!(" ({hint})"));
         self.faults
             .push(format!("{}:{at}: {message}{hint}", self.file));
+    }
+
+    /// Returns whether no more faults are told, and counts the one that is not.
+    fn is_full(&mut self) -> bool {
+        let is_full = self.faults.len() >= TOLD;
+        self.untold += usize::from(is_full);
+        is_full
     }
 
     fn warn(&mut self, at: Position, message: &str, kind: RemarkKind) {
@@ -163,6 +178,11 @@ impl<'r> Reading<'r> {
             self.warn(at, &format!("{path}: {text}"), kind);
         }
         if let Some(object) = object.filter(|_| faults.is_empty()) {
+            if let Object::PersistentVolume(volume) = &object
+                && let Some((path, why)) = unusable(volume)
+            {
+                return self.fault(locate_key(&root, &path), &format!("{path}: {why}"));
+            }
             self.keep(object, &root);
         }
     }
@@ -174,7 +194,9 @@ impl<'r> Reading<'r> {
         forget_server(meta);
         let namespace = meta.namespace.take().filter(|name| !name.is_empty());
         let namespace = namespace.unwrap_or_else(|| self.namespace.to_owned());
-        meta.namespace = Some(namespace.clone());
+        if kind.is_namespaced() {
+            meta.namespace = Some(namespace.clone());
+        }
         let Some(name) = meta.name.clone() else {
             let at = locate_key(root, "metadata.generateName");
             let message = "metadata.generateName: petset makes up no names: give a metadata.name";
@@ -196,6 +218,9 @@ impl<'r> Reading<'r> {
     }
 
     fn located(&mut self, root: &Node, origins: &Origins, fault: &Fault) {
+        if self.is_full() {
+            return;
+        }
         let path = origins.in_text(&fault.path);
         let unknown = fault.kind == FaultKind::UnknownField;
         let at = if unknown {
@@ -217,179 +242,12 @@ impl<'r> Reading<'r> {
         let meta = root.entry("metadata");
         let name = meta.and_then(|entry| entry.node.text("name"));
         let name = name.unwrap_or_default();
-        let reason = "petset runs sets and what belongs to them";
-        let service = meta.and_then(|entry| service_of_endpoints(kind, &entry.node));
-        let loss = service.map(|service| format!(", so that {service} will resolve to nothing"));
-        let loss = loss.unwrap_or_default();
-        let message = format!("ignored {kind}/{name}: {reason}{loss}");
+        let reason = match ObjectKind::meant(version, kind) {
+            Some(newer) => format!("petset runs {newer}"),
+            None => "petset runs workloads and what belongs to them".to_owned(),
+        };
+        let message = format!("ignored {kind}/{name}: {reason}");
         self.warn(at, &message, RemarkKind::Plain);
-    }
-}
-
-/// Returns the service whose endpoints an object with this metadata lists by hand, if it does.
-fn service_of_endpoints<'n>(kind: &str, metadata: &'n Node) -> Option<&'n str> {
-    match kind {
-        "Endpoints" => metadata.text("name"),
-        "EndpointSlice" => {
-            let labels = &metadata.entry("labels")?.node;
-            labels.text("kubernetes.io/service-name")
-        }
-        _ => None,
-    }
-}
-
-/// The paths in the text of those fields that have another path in the object.
-#[derive(Debug, Default)]
-struct Origins(Vec<(String, String)>);
-
-impl Origins {
-    fn in_text(&self, path: &str) -> String {
-        let moved = self.0.iter().find_map(|(from, to)| {
-            let rest = path.strip_prefix(from.as_str())?;
-            let whole = rest.is_empty() || rest.starts_with(['.', '[']);
-            whole.then(|| format!("{to}{rest}"))
-        });
-        moved.unwrap_or_else(|| path.to_owned())
-    }
-
-    fn add(&mut self, from: &str, to: impl Into<String>) {
-        self.0.push((from.to_owned(), to.into()));
-    }
-}
-
-/// An object on its way from text to completeness.
-pub(super) struct Draft<'d> {
-    root: &'d Node,
-    era: Era,
-    pub(super) faults: Faults,
-    origins: Origins,
-    /// Of init containers that stand in an annotation.
-    annotated: Origins,
-    pub(super) warnings: Remarks,
-}
-
-impl<'d> Draft<'d> {
-    pub(super) fn new(root: &'d Node, era: Era) -> Self {
-        Self {
-            root,
-            era,
-            faults: Faults::default(),
-            origins: Origins::default(),
-            annotated: Origins::default(),
-            warnings: Vec::new(),
-        }
-    }
-
-    /// Decodes; `None` if anything is wrong, which then is all there is to say.
-    fn decoded<T: DeserializeOwned>(&mut self) -> Option<T> {
-        let object = decode(self.root, &mut self.faults)?;
-        self.faults.is_empty().then_some(object)
-    }
-
-    pub(super) fn object(&mut self, kind: ObjectKind) -> Option<Object> {
-        match kind {
-            ObjectKind::StatefulSet => self.set(),
-            ObjectKind::Pod => self.pod(),
-            ObjectKind::Service => {
-                let mut service: Service = self.decoded()?;
-                self.origins.add("spec.clusterIPs[0]", "spec.clusterIP");
-                self.origins.add("spec.clusterIPs", "spec.clusterIP");
-                service.status = None;
-                modernize_service(&mut service);
-                warnings::of_service(&service, &mut self.warnings);
-                default_service(&mut service);
-                self.faults.extend(validate::validate_service(&service));
-                Some(Object::Service(Box::new(service)))
-            }
-            ObjectKind::ConfigMap => {
-                let map: ConfigMap = self.decoded()?;
-                self.faults.extend(validate::validate_config_map(&map));
-                Some(Object::ConfigMap(Box::new(map)))
-            }
-            ObjectKind::Secret => {
-                let mut secret: Secret = self.decoded()?;
-                let has_data = self.root.entry("data").is_some();
-                if !has_data {
-                    self.origins.add("data", "stringData");
-                }
-                default_secret(&mut secret);
-                self.faults.extend(validate::validate_secret(&secret));
-                Some(Object::Secret(Box::new(secret)))
-            }
-            ObjectKind::PersistentVolumeClaim => {
-                let mut claim: PersistentVolumeClaim = self.decoded()?;
-                claim.status = None;
-                warnings::of_claim("spec", &claim, &mut self.warnings);
-                default_claim(&mut claim);
-                self.faults.extend(validate::validate_claim(&claim));
-                Some(Object::PersistentVolumeClaim(Box::new(claim)))
-            }
-            ObjectKind::Endpoints | ObjectKind::ControllerRevision | ObjectKind::Eviction => None,
-        }
-    }
-
-    fn set(&mut self) -> Option<Object> {
-        let mut set: StatefulSet = self.decoded()?;
-        modernize_set(&mut set, self.era, &mut self.faults, &mut self.warnings);
-        self.faults.is_empty().then_some(())?;
-        set.status = None;
-        warnings::of_set(&set, &mut self.warnings);
-        complete_set(&mut set);
-        let given = self
-            .root
-            .entry("spec")
-            .and_then(|spec| spec.node.entry("selector"));
-        let given = given.is_some_and(|entry| !matches!(entry.node.value, Value::Null));
-        let defaulted = self.era != Era::Current;
-        self.faults = validate::validate_stateful_set(&set, given || defaulted);
-        self.set_origins(&set);
-        Some(Object::StatefulSet(Box::new(set)))
-    }
-
-    fn set_origins(&mut self, set: &StatefulSet) {
-        let origins = set
-            .spec
-            .as_ref()
-            .map(validate::volume_origins)
-            .unwrap_or_default();
-        for (index, origin) in origins.into_iter().enumerate() {
-            let path = format!("spec.template.spec.volumes[{index}]");
-            self.origins.add(&path, origin);
-        }
-        self.origins
-            .add("spec.template.labels", "spec.template.metadata.labels");
-        self.origins.add(
-            "spec.template.annotations",
-            "spec.template.metadata.annotations",
-        );
-        self.annotated_init("spec.template.spec");
-    }
-
-    /// Points faults of init containers to the annotation that holds them.
-    fn annotated_init(&mut self, path: &str) {
-        let taken = self
-            .warnings
-            .iter()
-            .find(|remark| remark.kind == RemarkKind::InitContainers);
-        if let Some(annotation) = taken.map(|remark| remark.path.clone()) {
-            let field = format!("{path}.initContainers");
-            self.annotated.add(&field, annotation.clone());
-            self.origins.add(&field, annotation);
-        }
-    }
-
-    fn pod(&mut self) -> Option<Object> {
-        let mut pod: Pod = self.decoded()?;
-        pod.status = None;
-        let spec = pod.spec.get_or_insert_default();
-        let (faults, remarks) = (&mut self.faults, &mut self.warnings);
-        modernize_pod(&mut pod.metadata, spec, self.era, "", faults, remarks);
-        self.faults.is_empty().then_some(())?;
-        self.annotated_init("spec");
-        warnings::of_pod("spec", spec, &mut self.warnings);
-        default_pod(&mut pod);
-        self.faults = validate::validate_pod(&pod);
-        Some(Object::Pod(Box::new(pod)))
     }
 }
 

@@ -7,12 +7,14 @@
 
 mod decode;
 mod defaults;
+mod draft;
 mod fault;
 mod foreign;
 mod generate;
 mod go;
 mod guess;
 mod immutable;
+mod internal;
 mod load;
 mod old;
 mod place;
@@ -21,16 +23,25 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod update;
+mod usable;
 mod validate;
 mod warnings;
+mod zone;
 
 #[cfg(test)]
-use {load::LoadedObjects, source::Source};
+use load::LoadedObjects;
 
-pub use defaults::complete_set;
-pub(crate) use generate::{CreateOptions, generate};
-pub(crate) use immutable::{check_config_map, check_secret};
+pub use defaults::{complete_set, complete_workload};
+pub(crate) use generate::{
+    CreateOptions, PodOptions, check_generated, cron_job, deployment, generate, job,
+    job_of_cron_job,
+};
+pub(crate) use guess::nearest;
+pub(crate) use immutable::{check_config_map, check_secret, check_slice};
 pub(crate) use load::load;
 pub(crate) use remark::Warning;
-pub(crate) use source::sources;
+pub(crate) use source::{Source, sources};
 pub(crate) use update::{check, check_pod_update, check_update};
+pub use update::{
+    check_claim_update, check_class_update, check_volume_update, check_workload_update,
+};

@@ -103,7 +103,9 @@ fn text(name: String, bytes: Vec<u8>) -> Result<Source> {
         Ok(text) => Ok(Source { name, text }),
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
-            let message = format!("{name} is not text: byte {at} is not UTF-8");
+            let before = &error.as_bytes()[..at];
+            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+            let message = format!("{name}:{line}: byte {at} is not UTF-8, so this is not text");
             Err(Problem::invalid(message).into())
         }
     }
@@ -169,10 +171,10 @@ mod tests {
         assert_eq!(crate::kind_of(&missing), Kind::NotFound);
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.yaml");
-        fs::write(&path, b"a: \xff").unwrap();
+        fs::write(&path, b"a:\nb: \xff").unwrap();
         let error = sources(&[path]).unwrap_err().to_string();
         assert!(
-            error.ends_with("x.yaml is not text: byte 3 is not UTF-8"),
+            error.ends_with("x.yaml:2: byte 6 is not UTF-8, so this is not text"),
             "{error}"
         );
     }

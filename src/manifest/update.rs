@@ -1,9 +1,11 @@
 //! The fields that may change of an existing set (C32), PetSet (C82) or pod.
 
-use std::collections::BTreeSet;
+mod storage;
+mod workloads;
 
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaim, Pod, PodSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -13,6 +15,12 @@ use super::validate::{validate_pod, validate_stateful_set};
 use crate::model::quantity::Quantity;
 use crate::model::{KIND_ANNOTATION, PETSET, json};
 use crate::problem::Problem;
+use crate::sorted::{SortedSet, sort_by_key};
+
+pub use storage::{check_claim_update, check_class_update, check_volume_update};
+pub use workloads::check_workload_update;
+
+const IMMUTABLE: &str = "field is immutable";
 
 const FORBIDDEN: &str = "updates to statefulset spec for fields other than 'replicas', \
      'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', \
@@ -40,14 +48,7 @@ pub(crate) fn check_update(
     new: &StatefulSet,
     strict: bool,
 ) -> Result<(), Problem> {
-    let name = |set: &StatefulSet| set.metadata.name.clone().unwrap_or_default();
-    let (old_name, new_name) = (name(old), name(new));
-    if old_name != new_name {
-        let message = format!(
-            "the name of the object ({new_name}) does not match the name on the URL ({old_name})"
-        );
-        return Err(Problem::invalid(message));
-    }
+    let new_name = same_name(&old.metadata, &new.metadata)?;
     let mut faults = validate_stateful_set(new, true);
     let fixed = |set: &StatefulSet| set.spec.as_ref().map(fixed_part);
     let (mut before, after) = (fixed(old), fixed(new));
@@ -76,6 +77,26 @@ pub(crate) fn check_update(
     }
 }
 
+/// Returns the name that an object keeps, or refuses another.
+fn same_name(old: &ObjectMeta, new: &ObjectMeta) -> Result<String, Problem> {
+    let name = |meta: &ObjectMeta| meta.name.clone().unwrap_or_default();
+    let (old, new) = (name(old), name(new));
+    if old == new {
+        return Ok(new);
+    }
+    let message =
+        format!("the name of the object ({new}) does not match the name on the URL ({old})");
+    Err(Problem::invalid(message))
+}
+
+/// Refuses what is wrong, if anything is; `kind` has its group.
+fn conclude(faults: &Faults, kind: &str, name: &str) -> Result<(), Problem> {
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(Problem::invalid(faults.about(kind, name))),
+    }
+}
+
 /// Names the fields that may not change, and the way to change them nevertheless.
 fn how_to_change<T: Serialize>(name: &str, before: &T, after: &T) -> String {
     format!(
@@ -101,7 +122,7 @@ fn what_differs<T: Serialize>(before: &T, after: &T) -> String {
 fn differences(path: &str, before: &Value, after: &Value, found: &mut Vec<String>) {
     match (before, after) {
         (Value::Object(one), Value::Object(other)) => {
-            let keys: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+            let keys: SortedSet<&String> = one.keys().chain(other.keys()).collect();
             for key in keys {
                 let (one, other) = (one.get(key), other.get(key));
                 let (one, other) = (one.unwrap_or(&Value::Null), other.unwrap_or(&Value::Null));
@@ -160,7 +181,9 @@ fn grow_claims(old: &mut StatefulSetSpec, new: &StatefulSetSpec) {
     let added = wanted.iter().filter(|claim| !known.contains(&name(claim)));
     grown.extend(added.cloned());
     // Their order means nothing.
-    grown.sort_by_key(|claim| wanted.iter().position(|other| name(other) == name(claim)));
+    sort_by_key(&mut grown, |claim| {
+        wanted.iter().position(|other| name(other) == name(claim))
+    });
     old.volume_claim_templates = (!grown.is_empty()).then_some(grown);
 }
 

@@ -10,6 +10,8 @@ mod others;
 mod pods;
 mod process_one;
 mod security;
+mod workloads;
 
-pub(super) use others::{of_claim, of_service};
+pub(super) use others::{of_claim, of_service, of_slice};
 pub(super) use pods::{of_pod, of_set};
+pub(super) use workloads::of_workload;

@@ -4,7 +4,7 @@
 //! network; the last two numbers are the same in both. 127.b.0.y is kept for petset itself, the
 //! rows from 240 up are for services, and those between are for pets.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -12,6 +12,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::problem::{Kind, Problem};
+use crate::sorted::SortedMap;
 
 /// The first octet of addresses on the host, and inside a private network.
 const HOST_NET: u8 = 127;
@@ -167,9 +168,9 @@ type HostPart = [u8; 2];
 pub(crate) struct AddressAllocator {
     block: Block,
     pool: Pool,
-    owners: BTreeMap<HostPart, AddressOwner>,
+    owners: SortedMap<HostPart, AddressOwner>,
     places: HashMap<AddressOwner, HostPart>,
-    /// All numbers below it are taken.
+    /// All numbers below it were given out.
     next: u32,
 }
 
@@ -184,7 +185,7 @@ impl AddressAllocator {
         let mut addresses = Self {
             block,
             pool,
-            owners: BTreeMap::new(),
+            owners: SortedMap::new(),
             places: HashMap::new(),
             next: 0,
         };
@@ -223,10 +224,11 @@ impl AddressAllocator {
         if let Some(ip) = self.find(identity) {
             return Ok(ip);
         }
-        let mut left = self.next..self.pool.size();
+        // What was given back is given again when nothing else is left.
+        let mut left = (self.next..self.pool.size()).chain(0..self.next);
         let free = left.find(|number| !self.owners.contains_key(&self.place(*number)));
         let number = free.ok_or_else(|| self.full(identity))?;
-        self.next = number + 1;
+        self.next = self.next.max(number + 1);
         let place = self.place(number);
         self.take(place, identity);
         Ok(self.block.at(place))
@@ -262,6 +264,13 @@ impl AddressAllocator {
         if let Some(place) = self.places.remove(identity) {
             self.owners.remove(&place);
             self.next = 0;
+        }
+    }
+
+    /// Takes back the address of an identity that is never to come again.
+    pub(crate) fn release(&mut self, identity: &AddressOwner) {
+        if let Some(place) = self.places.remove(identity) {
+            self.owners.remove(&place);
         }
     }
 

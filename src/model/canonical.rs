@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde_json::{Map, Value, json};
 
 use super::json;
+use crate::sorted::sort_by_key;
 
 /// Returns the patch that a revision records: the template, to be put in place whole (C24).
 pub(super) fn patch_of(template: &PodTemplateSpec) -> Value {
@@ -48,7 +49,7 @@ fn write(value: &Value, text: &mut String) {
 
 fn write_fields(fields: &Map<String, Value>, text: &mut String) {
     let mut sorted: Vec<_> = fields.iter().collect();
-    sorted.sort_by_key(|(key, _)| *key);
+    sort_by_key(&mut sorted, |(key, _)| *key);
     text.push('{');
     for (index, (key, value)) in sorted.into_iter().enumerate() {
         if index > 0 {

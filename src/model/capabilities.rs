@@ -2,6 +2,8 @@
 
 use k8s_openapi::api::core::v1::Capabilities;
 
+use super::egress::Egress;
+
 /// The names of all capabilities, each at its number, without `CAP_`.
 const NAMES: [&str; 41] = [
     "CHOWN",
@@ -96,14 +98,29 @@ fn bits<'a>(names: impl IntoIterator<Item = &'a str>) -> u64 {
     names.into_iter().fold(0, |all, name| all | bit(name))
 }
 
+/// How far the programs of a container reach.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ContainerReach {
+    /// Whether they have a user namespace of their own, beyond which no capability reaches.
+    pub(crate) own_users: bool,
+    /// Whether they may leave their network.
+    pub(crate) egress: Egress,
+}
+
 /// Returns the set of capabilities, a bit each, that a container may get, and those asked for that
-/// it is not given because they reach beyond it; within a user namespace none does (`own_users`).
-pub(crate) fn bounding_set(asked: Option<&Capabilities>, own_users: bool) -> (u64, Vec<String>) {
+/// it is not given because they reach beyond it. `NET_RAW` is not usual where packets stay inside.
+pub(crate) fn bounding_set(
+    asked: Option<&Capabilities>,
+    reach: ContainerReach,
+) -> (u64, Vec<String>) {
     let list = |list: Option<&Vec<String>>| list.cloned().unwrap_or_default();
     let add = list(asked.and_then(|asked| asked.add.as_ref()));
     let drop = list(asked.and_then(|asked| asked.drop.as_ref()));
     let is_all = |name: &String| name == "ALL" || name == "CAP_ALL";
     let mut set = bits(USUAL);
+    if reach.egress == Egress::None {
+        set &= !bit("NET_RAW");
+    }
     if add.iter().any(is_all) {
         set = bits(NAMES);
     }
@@ -112,7 +129,7 @@ pub(crate) fn bounding_set(asked: Option<&Capabilities>, own_users: bool) -> (u6
     }
     set |= bits(add.iter().map(String::as_str));
     set &= !bits(drop.iter().map(String::as_str));
-    if own_users {
+    if reach.own_users {
         return (set, Vec::new());
     }
     let beyond = OF_THE_HOST.iter().filter(|name| set & bit(name) != 0);
@@ -124,16 +141,21 @@ pub(crate) fn bounding_set(asked: Option<&Capabilities>, own_users: bool) -> (u6
 mod tests {
     use super::*;
 
+    const USUALLY: ContainerReach = ContainerReach {
+        own_users: false,
+        egress: Egress::Auto,
+    };
+
     fn set(add: &[&str], drop: &[&str]) -> (u64, Vec<String>) {
         let list = |list: &[&str]| Some(list.iter().map(|it| (*it).to_owned()).collect());
         let (add, drop) = (list(add), list(drop));
-        bounding_set(Some(&Capabilities { add, drop }), false)
+        bounding_set(Some(&Capabilities { add, drop }), USUALLY)
     }
 
     #[test]
     fn v62_capabilities_are_added_and_dropped() {
         let usual = 0xa004_25fb;
-        assert_eq!(bounding_set(None, false), (usual, Vec::new()));
+        assert_eq!(bounding_set(None, USUALLY), (usual, Vec::new()));
         assert_eq!(set(&[], &["ALL"]).0, 0);
         assert_eq!(set(&["NET_BIND_SERVICE"], &["ALL"]).0, 1 << 10);
         let without = usual & !(1 << 5);
@@ -141,5 +163,18 @@ mod tests {
         let (all, refused) = set(&["ALL"], &[]);
         assert_eq!(all & 1 << 21, 0, "not the host's");
         assert_eq!(refused.len(), OF_THE_HOST.len());
+    }
+
+    #[test]
+    fn raw_packets_are_not_usual_where_they_stay_inside() {
+        let inside = ContainerReach {
+            own_users: true,
+            egress: Egress::None,
+        };
+        let net_raw = 1 << 13;
+        assert_eq!(bounding_set(None, inside).0 & net_raw, 0);
+        let add = Some(vec!["NET_RAW".to_owned()]);
+        let asked = Capabilities { add, drop: None };
+        assert_ne!(bounding_set(Some(&asked), inside).0 & net_raw, 0);
     }
 }

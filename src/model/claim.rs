@@ -1,7 +1,5 @@
 //! Claims: their names, their content and their owners.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -9,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use super::name::claim_name;
 use super::set::{Keep, Retention, Set, controller_reference};
 use super::{Ordinal, PetSeen};
+use crate::sorted::SortedMap;
 
 /// A claim as it is now.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -172,4 +171,4 @@ pub(super) fn owners_to_set(
 }
 
 /// Claims by name.
-pub type Claims = BTreeMap<String, ClaimSeen>;
+pub type Claims = SortedMap<String, ClaimSeen>;

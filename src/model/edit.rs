@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{
     RollingUpdateStatefulSetStrategy, StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy,
 };
-use k8s_openapi::api::core::v1::{Container, EnvVar, PodTemplateSpec};
+use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec, PodTemplateSpec};
 
 use super::MAX_REPLICAS;
 use crate::problem::{Kind, Problem};
@@ -54,7 +54,7 @@ pub fn scale_to(set: &mut StatefulSet, replicas: u32) -> Result<Change<u32>, Pro
 /// Changes the image of a container: `REF`, or `CONTAINER=REF` where there are several.
 ///
 /// Init containers can be named too; without a name it is the only main container.
-pub fn set_image(set: &mut StatefulSet, wish: &str) -> Result<Change<String>, Problem> {
+pub fn set_image(pod: &mut PodSpec, wish: &str) -> Result<Change<String>, Problem> {
     let (name, image) = match wish.split_once('=') {
         Some((name, image)) => (Some(name), image),
         None => (None, wish),
@@ -62,7 +62,7 @@ pub fn set_image(set: &mut StatefulSet, wish: &str) -> Result<Change<String>, Pr
     if image.trim().is_empty() {
         return Err(Problem::invalid(format!("{wish:?} names no image")));
     }
-    let container = container_of(set, name)?;
+    let container = container_of(pod, name)?;
     let mut place = container.image.take().unwrap_or_default();
     let change = Change::make(&mut place, image.to_owned());
     container.image = Some(place);
@@ -71,16 +71,16 @@ pub fn set_image(set: &mut StatefulSet, wish: &str) -> Result<Change<String>, Pr
 
 /// Sets an environment variable (`K=V`), or removes it (`K-`), in one main container or in all.
 pub fn set_env(
-    set: &mut StatefulSet,
+    pod: &mut PodSpec,
     container: Option<&str>,
     wish: &str,
 ) -> Result<Change<Option<String>>, Problem> {
     let (name, value) = parse_env(wish)?;
     if let Some(container) = container {
-        return Ok(put_env(container_of(set, Some(container))?, name, value));
+        return Ok(put_env(container_of(pod, Some(container))?, name, value));
     }
-    let containers = &mut pod_of(set)?.containers;
-    let changes = containers
+    let changes = pod
+        .containers
         .iter_mut()
         .map(|container| put_env(container, name, value));
     let changes: Vec<_> = changes.collect();
@@ -89,7 +89,7 @@ pub fn set_env(
         .find(|change| change.is_real())
         .or(changes.first());
     real.cloned()
-        .ok_or_else(|| Problem::invalid("the set has no containers"))
+        .ok_or_else(|| Problem::invalid("there are no containers"))
 }
 
 fn parse_env(wish: &str) -> Result<(&str, Option<&str>), Problem> {
@@ -136,14 +136,14 @@ fn put_env(container: &mut Container, name: &str, value: Option<&str>) -> Change
 
 /// Replaces what a container runs: the words become its command, and its arguments go.
 pub fn set_command(
-    set: &mut StatefulSet,
+    pod: &mut PodSpec,
     container: Option<&str>,
     words: &[String],
 ) -> Result<Change<Vec<String>>, Problem> {
     if words.is_empty() {
         return Err(Problem::invalid("the new command is empty"));
     }
-    let container = container_of(set, container)?;
+    let container = container_of(pod, container)?;
     let mut from = container
         .command
         .replace(words.to_vec())
@@ -205,17 +205,17 @@ fn spec_of(set: &mut StatefulSet) -> Result<&mut StatefulSetSpec, Problem> {
     set.spec.as_mut().ok_or_else(fault)
 }
 
-fn pod_of(set: &mut StatefulSet) -> Result<&mut k8s_openapi::api::core::v1::PodSpec, Problem> {
+/// Returns the spec of the pets of a set, to change it.
+pub fn pod_of(set: &mut StatefulSet) -> Result<&mut PodSpec, Problem> {
     let fault = || Problem::new(Kind::Bug, "a stored set has no pod template");
     spec_of(set)?.template.spec.as_mut().ok_or_else(fault)
 }
 
 /// Finds a container by name, or the only main one.
 fn container_of<'a>(
-    set: &'a mut StatefulSet,
+    pod: &'a mut PodSpec,
     name: Option<&str>,
 ) -> Result<&'a mut Container, Problem> {
-    let pod = pod_of(set)?;
     let main = pod.containers.iter();
     let names: Vec<_> = main.map(|container| container.name.clone()).collect();
     let known = names.join(", ");
@@ -223,7 +223,7 @@ fn container_of<'a>(
         return match pod.containers.as_mut_slice() {
             [only] => Ok(only),
             _ => Err(
-                Problem::invalid(format!("the set has several containers: {known}"))
+                Problem::invalid(format!("there are several containers: {known}"))
                     .hint("name the one you mean"),
             ),
         };
@@ -233,7 +233,7 @@ fn container_of<'a>(
     let missing = || {
         Problem::new(
             Kind::NotFound,
-            format!("the set has no container {name}: it has {known}"),
+            format!("there is no container {name}, but {known}"),
         )
     };
     all.find(|container| container.name == name)
@@ -271,25 +271,38 @@ mod tests {
     #[test]
     fn an_image_is_set_in_the_only_container_or_in_the_one_that_is_named() {
         let mut set = set();
-        assert_eq!(set_image(&mut set, "mydb:v2").unwrap().from, "mydb:v1");
-        set_image(&mut set, "fetch=busybox:2").unwrap();
+        assert_eq!(
+            set_image(pod_of(&mut set).unwrap(), "mydb:v2")
+                .unwrap()
+                .from,
+            "mydb:v1"
+        );
+        set_image(pod_of(&mut set).unwrap(), "fetch=busybox:2").unwrap();
         assert_eq!(container(&set).image.as_deref(), Some("mydb:v2"));
-        let problem = set_image(&mut set, "d=mydb").unwrap_err();
-        assert_eq!(problem.message, "the set has no container d: it has c");
+        let problem = set_image(pod_of(&mut set).unwrap(), "d=mydb").unwrap_err();
+        assert_eq!(problem.message, "there is no container d, but c");
         let pod = set.spec.as_mut().unwrap().template.spec.as_mut().unwrap();
         pod.containers.push(Container {
             name: "d".to_owned(),
             ..Container::default()
         });
-        assert!(set_image(&mut set, "mydb:v3").is_err(), "which one?");
+        assert!(
+            set_image(pod_of(&mut set).unwrap(), "mydb:v3").is_err(),
+            "which one?"
+        );
     }
 
     #[test]
     fn a_variable_is_set_replaced_and_removed() {
         let mut set = set();
-        assert_eq!(set_env(&mut set, None, "A=1").unwrap().from, None);
         assert_eq!(
-            set_env(&mut set, Some("c"), "A=2=3")
+            set_env(pod_of(&mut set).unwrap(), None, "A=1")
+                .unwrap()
+                .from,
+            None
+        );
+        assert_eq!(
+            set_env(pod_of(&mut set).unwrap(), Some("c"), "A=2=3")
                 .unwrap()
                 .from
                 .as_deref(),
@@ -300,23 +313,26 @@ mod tests {
             (env[0].name.as_str(), env[0].value.as_deref()),
             ("A", Some("2=3"))
         );
-        assert_eq!(set_env(&mut set, None, "A-").unwrap().to, None);
+        assert_eq!(
+            set_env(pod_of(&mut set).unwrap(), None, "A-").unwrap().to,
+            None
+        );
         assert_eq!(container(&set).env, None);
-        assert!(set_env(&mut set, None, "A").is_err());
-        assert!(set_env(&mut set, None, "=1").is_err());
+        assert!(set_env(pod_of(&mut set).unwrap(), None, "A").is_err());
+        assert!(set_env(pod_of(&mut set).unwrap(), None, "=1").is_err());
     }
 
     #[test]
     fn a_command_replaces_the_arguments_too() {
         let mut set = set();
         let words = ["./new".to_owned(), "--fast".to_owned()];
-        let change = set_command(&mut set, None, &words).unwrap();
+        let change = set_command(pod_of(&mut set).unwrap(), None, &words).unwrap();
         assert_eq!(change.from, ["old", "x"]);
         assert_eq!(
             (container(&set).command, container(&set).args),
             (Some(words.to_vec()), None)
         );
-        assert!(set_command(&mut set, None, &[]).is_err());
+        assert!(set_command(pod_of(&mut set).unwrap(), None, &[]).is_err());
     }
 
     #[test]

@@ -45,6 +45,13 @@ impl Egress {
         }
     }
 
+    /// Returns the egress of a pod with these annotations, which were checked when it was made.
+    #[must_use]
+    pub fn of(annotations: Option<&BTreeMap<String, String>>) -> Self {
+        let asked = Self::asked(annotations);
+        asked.ok().flatten().unwrap_or_default()
+    }
+
     /// Returns the egress that the annotations of a set or a pod ask for, if they name one.
     pub fn asked(annotations: Option<&BTreeMap<String, String>>) -> Result<Option<Self>, Problem> {
         let asked = annotations.and_then(|notes| notes.get(EGRESS_ANNOTATION));

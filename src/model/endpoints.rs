@@ -3,8 +3,10 @@
 //! The supervisor derives it from the service and the pods that it selects, and stores it; all
 //! others only read it.
 
+mod by_hand;
+
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, Pod, Service, ServicePort as WantedPort, ServiceSpec,
@@ -14,6 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use super::address::Block;
 use super::pod::is_ready;
+
+pub(crate) use by_hand::{SERVICE_LABEL, add as add_by_hand};
 
 /// The old ways to ask for `publishNotReadyAddresses` (N13).
 pub(crate) const TOLERATE_UNREADY: [&str; 2] = [
@@ -76,6 +80,7 @@ pub(crate) enum TargetPort {
 /// One address of one pod behind a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Endpoint {
+    /// Empty where a user wrote the address.
     pub(crate) pod: String,
     /// Only where the pod's subdomain is this service (N11).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -104,16 +109,29 @@ pub(crate) struct EndpointPort {
 }
 
 impl ServiceRecord {
-    /// Returns the record with the addresses that hold inside the private network.
+    /// Returns the record with the addresses that hold inside the private network: the host's
+    /// loopback has one too, and addresses of other machines stay.
+    ///
+    /// The proxy there leads to pets only. Where users wrote the endpoints, the name stands for
+    /// them and not for a virtual address.
     pub(crate) fn inside(mut self, block: Block) -> Self {
+        let by_hand = self.endpoints.iter().any(Endpoint::is_by_hand);
+        if let ServiceKind::ClusterIp { addresses } = &mut self.kind
+            && by_hand
+        {
+            addresses.clear();
+        }
         let own = match &mut self.kind {
             ServiceKind::ClusterIp { addresses } => addresses.as_mut_slice(),
             ServiceKind::Headless | ServiceKind::ExternalName { .. } => &mut [],
         };
         let endpoints = self.endpoints.iter_mut().map(|endpoint| &mut endpoint.ip);
         for address in endpoints.chain(own) {
-            if let IpAddr::V4(ip) = address {
+            let IpAddr::V4(ip) = address else { continue };
+            if block.holds(*ip) {
                 *ip = block.inside(*ip);
+            } else if *ip == Ipv4Addr::LOCALHOST {
+                *ip = block.host();
             }
         }
         self
@@ -136,6 +154,11 @@ impl ServiceRecord {
 }
 
 impl Endpoint {
+    /// Returns whether a user wrote the address, which then is that of no pod.
+    pub(crate) fn is_by_hand(&self) -> bool {
+        self.pod.is_empty()
+    }
+
     /// Returns its label below the service: the hostname, else the address with dashes (N10).
     pub(crate) fn host(&self) -> Cow<'_, str> {
         match &self.hostname {
@@ -156,8 +179,8 @@ pub(super) fn dashed(ip: IpAddr) -> String {
 
 /// Returns the endpoints of `service` among `pods`, which may be of any namespace (N05-N14).
 ///
-/// A service without a selector has no endpoints. A pod whose named port is missing is an
-/// endpoint without that port, as in Kubernetes.
+/// A service without a selector has no endpoints but those that [`add_by_hand`] adds. A pod whose
+/// named port is missing is an endpoint without that port, as in Kubernetes.
 pub(crate) fn endpoints(service: &Service, pods: &[&Pod]) -> ServiceRecord {
     let none = ServiceSpec::default();
     let spec = service.spec.as_ref().unwrap_or(&none);
@@ -181,6 +204,15 @@ pub(crate) fn endpoints(service: &Service, pods: &[&Pod]) -> ServiceRecord {
         record.endpoints.extend(found);
     }
     record
+}
+
+/// Returns whether a service finds its endpoints by a selector; else users write them.
+pub(crate) fn has_selector(service: &Service) -> bool {
+    let selector = service
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.selector.as_ref());
+    selector.is_some_and(|selector| !selector.is_empty())
 }
 
 fn namespace_of(namespace: Option<&str>) -> &str {

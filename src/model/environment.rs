@@ -24,6 +24,7 @@ use super::image::ImageLaunch;
 use super::name::PetName;
 use super::pod::set_of;
 use crate::problem::Problem;
+use crate::sorted::SortedMap;
 
 pub use references::{References, fixed_references, references};
 
@@ -46,13 +47,13 @@ pub const STATE_DIR_VARIABLE: &str = "PETSET_STATE_DIR";
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     /// By name.
-    pub config_maps: BTreeMap<String, ConfigMap>,
+    pub config_maps: SortedMap<String, ConfigMap>,
     /// By name.
-    pub secrets: BTreeMap<String, Secret>,
+    pub secrets: SortedMap<String, Secret>,
     /// By name.
-    pub services: BTreeMap<String, Service>,
+    pub services: SortedMap<String, Service>,
     /// Files of variables, by their volume and their path in it.
-    pub files: BTreeMap<(String, String), String>,
+    pub files: SortedMap<(String, String), String>,
 }
 
 /// The variables that petset itself adds to an environment.
@@ -298,8 +299,8 @@ fn namespace(pod: &Pod) -> &str {
 }
 
 /// Returns the entries of a secret; what was written as text wins, as on the API server.
-pub(crate) fn secret_entries(secret: &Secret) -> BTreeMap<String, &[u8]> {
-    let mut entries: BTreeMap<String, &[u8]> = BTreeMap::new();
+pub(crate) fn secret_entries(secret: &Secret) -> SortedMap<String, &[u8]> {
+    let mut entries: SortedMap<String, &[u8]> = SortedMap::new();
     for (key, value) in secret.data.iter().flatten() {
         entries.insert(key.clone(), &value.0);
     }

@@ -1,6 +1,7 @@
 //! `$(NAME)` in commands, arguments, values and sub paths, as the kubelet reads it (V23).
 
 use crate::problem::Problem;
+use crate::sorted::SortedSet;
 
 /// Replaces each `$(NAME)` that `lookup` knows, once; `$$` stands for a dollar sign.
 ///
@@ -59,7 +60,7 @@ pub fn expand_strictly(
     text: &str,
     mut lookup: impl FnMut(&str) -> Option<String>,
 ) -> Result<String, Problem> {
-    let mut missing = std::collections::BTreeSet::new();
+    let mut missing = SortedSet::new();
     let expanded = expand(text, |name| {
         let value = lookup(name).unwrap_or_default();
         if value.is_empty() {

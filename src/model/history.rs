@@ -1,7 +1,5 @@
 //! The revisions of a set: which one is current, which one comes next, which may be forgotten.
 
-use std::collections::BTreeSet;
-
 use k8s_openapi::api::apps::v1::ControllerRevision;
 
 use super::Ordinal;
@@ -9,6 +7,7 @@ use super::pod::controller_of;
 use super::revision::{by_age, wanted_revision};
 use super::set::{Set, Strategy};
 use super::step::{Rules, Seen, Step};
+use crate::sorted::{SortedSet, sort_by};
 
 /// The revisions of a set, once the wanted template has one (C27).
 #[derive(Debug)]
@@ -37,7 +36,7 @@ impl History {
                 None => !deleting && want.selector.matches(&labels_of(revision)),
             })
             .collect();
-        own.sort_by(|one, two| by_age(one, two));
+        sort_by(&mut own, |one, two| by_age(one, two));
         let mut history = Self {
             current: status.current_revision.clone().unwrap_or_default(),
             update: status.update_revision.clone().unwrap_or_default(),
@@ -152,7 +151,7 @@ impl History {
         if self.names.len() <= limit {
             return Vec::new();
         }
-        let used: BTreeSet<&str> = pets.collect();
+        let used: SortedSet<&str> = pets.collect();
         let live = |name: &str| name == current || name == self.update || used.contains(name);
         let unused: Vec<_> = self.names().filter(|name| !live(name)).collect();
         let surplus = unused.len().saturating_sub(limit);

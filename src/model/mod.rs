@@ -8,10 +8,14 @@ pub(crate) mod address;
 mod apply;
 mod back_off;
 pub mod bare;
+pub mod binder;
 mod canonical;
 pub(crate) mod capabilities;
 mod claim;
 mod claim_users;
+pub mod cron_job;
+pub mod daemon_set;
+pub mod deployment;
 pub(crate) mod duration;
 mod edit;
 mod egress;
@@ -22,11 +26,14 @@ pub mod fields;
 mod history;
 pub mod image;
 mod isolation;
+pub mod job;
 pub(crate) mod json;
 pub(crate) mod kind;
 pub mod lifecycle;
 mod name;
+pub mod node;
 pub(crate) mod object;
+pub(crate) mod patch;
 mod pet;
 pub mod plan;
 pub(crate) mod pod;
@@ -34,14 +41,20 @@ pub mod printer;
 mod qos;
 pub mod quantity;
 mod reconcile;
+pub mod replica_set;
 pub(crate) mod restart;
 mod revision;
 pub mod rollout;
+pub mod schedule;
 mod set;
+#[cfg(test)]
+mod simulation;
 mod status;
 mod step;
 pub(crate) mod sysctl;
+pub mod template_hash;
 mod wish;
+pub mod workload;
 
 pub use name::{
     MAX_LABEL, MAX_REPLICAS, MAX_SET_NAME, Namespace, ObjectName, ObjectRef, Ordinal, PetName,
@@ -53,10 +66,12 @@ pub use claim::{ClaimSeen, Claims, claim_for};
 pub use claim_users::{ClaimUsers, mounts_claim, names_claim};
 pub(crate) use duration::parse_duration;
 pub use edit::{
-    Change, RESTARTED_ANNOTATION, restart, scale_to, set_command, set_env, set_image, set_partition,
+    Change, RESTARTED_ANNOTATION, pod_of, restart, scale_to, set_command, set_env, set_image,
+    set_partition,
 };
 pub use egress::{EGRESS_ANNOTATION, Egress};
 pub use isolation::{HOST_PATHS_ANNOTATION, HostPath, ISOLATION_ANNOTATION, Isolation, host_paths};
+pub use object::Workload;
 pub use pet::{
     HOOK_ANNOTATION, HookOutcome, INITIALIZED_ANNOTATION, POD_INDEX_LABEL, POD_NAME_LABEL, PetSeen,
     Phase, REVISION_LABEL, ScaleDownHook, pod_for, stopping,

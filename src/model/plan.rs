@@ -23,6 +23,9 @@ pub struct Plan {
     /// The pod, where it is one by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod: Option<String>,
+    /// The workload with its kind, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workload: Option<String>,
     /// Its namespace.
     pub namespace: String,
     /// The steps, in order.
@@ -57,6 +60,7 @@ pub fn plan(want: &Set, seen: &Seen, rules: Rules, now: Timestamp) -> Plan {
     Plan {
         set: want.name.to_string(),
         pod: None,
+        workload: None,
         namespace: want.namespace.to_string(),
         steps: world.steps,
         halts,

@@ -5,6 +5,8 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 
+use super::kind::WorkloadKind;
+
 /// A container that was restarted so often in vain will not mend itself (31 s with the default
 /// back-off).
 const HOPELESS_RESTARTS: i32 = 6;
@@ -19,6 +21,15 @@ pub(crate) fn scheduled(pod: &str) -> String {
     format!("Successfully assigned {pod} to {NODE_NAME}")
 }
 
+/// Returns a pod's name in the kubelet's messages: `web-0_default(uid)`.
+pub(crate) fn title(pod: &Pod) -> String {
+    let meta = &pod.metadata;
+    let name = meta.name.as_deref().unwrap_or_default();
+    let namespace = meta.namespace.as_deref().unwrap_or("default");
+    let uid = meta.uid.as_deref().unwrap_or_default();
+    format!("{name}_{namespace}({uid})")
+}
+
 /// Returns the owner that controls an object, if there is one.
 pub(crate) fn controller_of(meta: &ObjectMeta) -> Option<&OwnerReference> {
     let mut owners = meta.owner_references.iter().flatten();
@@ -31,6 +42,17 @@ pub(crate) fn set_of(meta: &ObjectMeta) -> Option<&str> {
     Some(&set.name)
 }
 
+/// Returns the workload that controls an object, if one does: its kind, and the reference to it.
+pub(crate) fn workload_of(meta: &ObjectMeta) -> Option<(WorkloadKind, &OwnerReference)> {
+    let owner = controller_of(meta)?;
+    Some((WorkloadKind::of_reference(owner)?, owner))
+}
+
+/// Returns under whose name the events of a pod are kept: its controller's, or its own.
+pub(crate) fn journal_owner<'m>(meta: &'m ObjectMeta, name: &'m str) -> &'m str {
+    controller_of(meta).map_or(name, |owner| &owner.name)
+}
+
 /// Returns whether the pod's condition Ready is true, also while the pod is terminating.
 pub(crate) fn is_ready(pod: &Pod) -> bool {
     pod.status
@@ -39,9 +61,17 @@ pub(crate) fn is_ready(pod: &Pod) -> bool {
 }
 
 /// Notes that a pod is to end: as every change of what is wanted, that is a generation of its own.
-pub(crate) fn mark_terminating(meta: &mut ObjectMeta, now: Time, grace: i64) {
+/// One that has ended, or has no place yet, needs no grace.
+pub(crate) fn mark_terminating(pod: &mut Pod, now: Time, grace: i64) {
+    let status = pod.status.as_ref();
+    let ended = status.is_some_and(|status| {
+        let phase = status.phase.as_deref();
+        let unplaced = condition(status, "PodScheduled").is_some_and(|it| it.status == "False");
+        matches!(phase, Some("Succeeded" | "Failed")) || unplaced
+    });
+    let meta = &mut pod.metadata;
     meta.deletion_timestamp = Some(now);
-    meta.deletion_grace_period_seconds = Some(grace);
+    meta.deletion_grace_period_seconds = Some(if ended { 0 } else { grace });
     meta.generation = meta.generation.map(|generation| generation + 1);
 }
 
@@ -87,7 +117,8 @@ pub(crate) fn is_hopeless(container: &ContainerStatus) -> bool {
             | "ErrImageNeverPull"
             | "ImagePullBackOff"
             | "InvalidImageName"
-            | "CreateContainerConfigError",
+            | "CreateContainerConfigError"
+            | "CreateContainerError",
         ) => true,
         _ => false,
     }

@@ -1,17 +1,24 @@
 //! The words that `kubectl get pods` prints (I15 to I17), and why a pet is not ready yet.
 
+mod selector;
 mod why;
+mod workloads;
 
 use super::pod::is_true;
+use super::workload::pods::phase;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
     Pod, PodSpec, PodStatus,
 };
 
+pub use selector::{labels_text, selector_text};
 pub use why::{
-    culprit, is_in_hook, post_start_message, probe_condition, runs_in_hook, why_not_ready,
+    culprit, hook_condition, is_in_hook, is_own, post_start_message, probe_condition, runs_in_hook,
+    volumes_condition, why_not_ready,
 };
+pub(crate) use workloads::workload_headings;
+pub use workloads::{controlled_by, job_status_word, workload_cells, workload_selector};
 
 /// Why a pod has ended that runs again as soon as everything does: how its containers ended is
 /// then no fault of theirs.
@@ -83,13 +90,21 @@ fn unfinished_init(pod: &Pod) -> Option<InitStep<'_>> {
     Some(InitStep { status, at, of })
 }
 
-/// Looks at the containers from the last to the first, so that the first has the last word (I16).
+/// Looks at the containers from the last to the first, so that the first has the last word (I16);
+/// but a pod that has failed is not called Completed.
 fn after_init(status: &PodStatus, mut word: String) -> String {
     let statuses = status.container_statuses.as_deref().unwrap_or_default();
     for container in statuses.iter().rev() {
         let waiting = waiting(container).and_then(reason_of).map(str::to_owned);
         let said = waiting.or_else(|| terminated(container).map(end_word));
         word = said.unwrap_or(word);
+    }
+    let failed = |container: &ContainerStatus| {
+        let end = terminated(container).filter(|end| end.exit_code != 0);
+        end.map(end_word)
+    };
+    if word == "Completed" && status.phase.as_deref() == Some("Failed") {
+        word = statuses.iter().find_map(failed).unwrap_or(word);
     }
     let runs = |container: &ContainerStatus| container.ready && is_running(container);
     if word == "Completed" && statuses.iter().any(runs) {
@@ -198,6 +213,25 @@ pub fn restarts(pod: &Pod, now: Timestamp) -> String {
         Some(last) => format!("{count} ({} ago)", age(now.duration_since(last))),
         None => count.to_string(),
     }
+}
+
+/// Counts pods by their phases, as descriptions of what makes them do.
+#[must_use]
+pub fn phases(pods: &[Pod]) -> String {
+    let count = |wanted: &str| {
+        let phases = pods.iter().map(|pod| match phase(pod) {
+            "" => "Pending",
+            phase => phase,
+        });
+        phases.filter(|phase| *phase == wanted).count()
+    };
+    format!(
+        "{} Running / {} Waiting / {} Succeeded / {} Failed",
+        count("Running"),
+        count("Pending"),
+        count("Succeeded"),
+        count("Failed")
+    )
 }
 
 fn counted_for_restarts(pod: &Pod) -> Vec<&ContainerStatus> {

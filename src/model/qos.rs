@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{Container, PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Written;
 
 use super::quantity::Quantity;
+use crate::sorted::SortedMap;
 
 /// Returns `Guaranteed`, `Burstable` or `BestEffort`, as the API server does (V59).
 #[must_use]
@@ -42,7 +43,7 @@ pub fn qos_class(spec: &PodSpec) -> &'static str {
 }
 
 /// Returns how much processor time and memory is named: nothing else counts, and zero does not.
-fn positive(map: Option<&BTreeMap<String, Written>>) -> BTreeMap<&str, i128> {
+fn positive(map: Option<&BTreeMap<String, Written>>) -> SortedMap<&str, i128> {
     let counted = map.into_iter().flatten().filter_map(|(name, written)| {
         let amount: Quantity = written.0.parse().ok()?;
         let counts = matches!(name.as_str(), "cpu" | "memory") && amount.nanos() > 0;

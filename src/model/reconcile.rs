@@ -12,7 +12,6 @@ mod simulation;
 #[cfg(test)]
 pub(super) mod tests;
 
-use std::collections::BTreeSet;
 use std::ops::ControlFlow::{self, Break, Continue};
 
 use jiff::Timestamp;
@@ -23,6 +22,7 @@ use super::pet::stopping;
 use super::set::{Deletion, Keep, Policy, Set};
 use super::step::{Outcome, Reason, Rules, Seen, Step};
 use super::{ClaimSeen, Ordinal, PetSeen, status};
+use crate::sorted::SortedSet;
 
 /// Lists the steps that bring what is seen closer to what is wanted, most urgent first.
 ///
@@ -96,7 +96,7 @@ struct Pass<'a> {
     /// Pets beyond the wanted ordinals, highest first.
     condemned: Vec<(Ordinal, &'a PetSeen)>,
     /// Pets that this pass asks to stop.
-    leaving: BTreeSet<Ordinal>,
+    leaving: SortedSet<Ordinal>,
     /// Whether any claim has owners; if not, there is nothing to take away from one.
     claims_are_owned: bool,
     steps: Vec<Step>,
@@ -133,7 +133,7 @@ impl<'a> Pass<'a> {
             history,
             slots: vec![Slot::Free; want.replicas as usize],
             condemned: Vec::new(),
-            leaving: BTreeSet::new(),
+            leaving: SortedSet::new(),
             claims_are_owned: seen.claims.values().any(|claim| !claim.owners.is_empty()),
             steps,
             wake_at: None,

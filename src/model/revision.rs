@@ -17,9 +17,10 @@ use crate::problem::Problem;
 /// The label that holds a revision's hash.
 pub const HASH_LABEL: &str = "controller.kubernetes.io/hash";
 
-const FNV_OFFSET: u32 = 0x811c_9dc5;
-const FNV_PRIME: u32 = 0x0100_0193;
-const SAFE_LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+pub(super) const FNV_OFFSET: u32 = 0x811c_9dc5;
+pub(super) const FNV_PRIME: u32 = 0x0100_0193;
+/// The letters of names that Kubernetes makes up: no vowels, and no digits that look like them.
+pub(super) const SAFE_LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 
 /// Returns the pod template that a revision records.
 pub fn template_of(revision: &ControllerRevision) -> Result<PodTemplateSpec, Problem> {
@@ -60,7 +61,11 @@ pub fn hash_of(patch: &Value, collisions: i32) -> String {
     let mut text = canonical(patch);
     text.push_str(&collisions.to_string());
     let step = |hash: u32, byte: u8| hash.wrapping_mul(FNV_PRIME) ^ u32::from(byte);
-    let hash = text.bytes().fold(FNV_OFFSET, step);
+    in_safe_letters(text.bytes().fold(FNV_OFFSET, step))
+}
+
+/// Writes a hash in letters that make no words: each decimal digit is one of them (C25, DP03).
+pub(super) fn in_safe_letters(hash: u32) -> String {
     let letter = |digit: u8| char::from(SAFE_LETTERS[usize::from(digit) % SAFE_LETTERS.len()]);
     hash.to_string().bytes().map(letter).collect()
 }

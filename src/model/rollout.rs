@@ -13,6 +13,7 @@ use super::wish::{
     PAUSED_ANNOTATION, PROGRESS_DEADLINE_ANNOTATION, ROLLED_BACK_ANNOTATION,
 };
 use crate::problem::{Kind, Problem};
+use crate::sorted::sort_by;
 
 /// How many failed revisions a set remembers.
 const KEPT_FAILURES: usize = 10;
@@ -98,7 +99,7 @@ pub fn standing(set: &StatefulSet, status: &StatefulSetStatus) -> Result<Standin
 
 /// Sorts revisions, oldest first.
 pub fn sort_revisions(revisions: &mut [ControllerRevision]) {
-    revisions.sort_by(by_age);
+    sort_by(revisions, by_age);
 }
 
 /// Returns whether a revision records just the template that the set wants.
@@ -154,45 +155,58 @@ pub fn roll_back(
     note: &RolledBack,
 ) -> Result<(), Problem> {
     undo(set, revision)?;
-    forget_failure(set);
-    mark_failed(set, &note.from);
-    let text = serde_json::to_string(note).unwrap_or_default();
-    annotate(set, ROLLED_BACK_ANNOTATION, Some(&text));
+    note_roll_back(&mut set.metadata, note);
     Ok(())
+}
+
+/// Notes on an object that its upgrade was taken back.
+pub(in crate::model) fn note_roll_back(meta: &mut ObjectMeta, taken_back: &RolledBack) {
+    forget_failure(meta);
+    mark_failed(meta, &taken_back.from);
+    let text = serde_json::to_string(taken_back).unwrap_or_default();
+    put_note(meta, ROLLED_BACK_ANNOTATION, Some(&text));
 }
 
 /// Returns the note that the supervisor left when it rolled an upgrade back.
 #[must_use]
-pub fn rolled_back(set: &StatefulSet) -> Option<RolledBack> {
-    serde_json::from_str(annotation(set, ROLLED_BACK_ANNOTATION)?).ok()
+pub fn rolled_back(meta: &ObjectMeta) -> Option<RolledBack> {
+    serde_json::from_str(note(meta, ROLLED_BACK_ANNOTATION)?).ok()
 }
 
 /// Notes that a revision was given up because a pet failed.
-pub fn mark_failed(set: &mut StatefulSet, revision: &str) {
-    let mut names = failed_revisions(set);
+pub fn mark_failed(meta: &mut ObjectMeta, revision: &str) {
+    let mut names = failed_revisions(meta);
     names.retain(|name| *name != revision);
     let kept = names.len().saturating_sub(KEPT_FAILURES - 1);
     names.drain(..kept);
     names.push(revision);
     let text = names.join(",");
-    annotate(set, FAILED_REVISIONS_ANNOTATION, Some(&text));
+    put_note(meta, FAILED_REVISIONS_ANNOTATION, Some(&text));
+}
+
+/// Notes that a revision has proved itself since.
+pub fn unmark_failed(meta: &mut ObjectMeta, revision: &str) {
+    let mut names = failed_revisions(meta);
+    names.retain(|name| *name != revision);
+    let text = Some(names.join(",")).filter(|text| !text.is_empty());
+    put_note(meta, FAILED_REVISIONS_ANNOTATION, text.as_deref());
 }
 
 /// Lists the names of the revisions that were given up because a pet failed.
 #[must_use]
-pub fn failed_revisions(set: &StatefulSet) -> Vec<&str> {
-    let names = annotation(set, FAILED_REVISIONS_ANNOTATION).unwrap_or_default();
+pub fn failed_revisions(meta: &ObjectMeta) -> Vec<&str> {
+    let names = note(meta, FAILED_REVISIONS_ANNOTATION).unwrap_or_default();
     names.split(',').filter(|name| !name.is_empty()).collect()
 }
 
-/// Takes the wishes of an earlier upgrade off the set.
-pub fn forget_failure(set: &mut StatefulSet) {
+/// Takes the wishes of an earlier upgrade off an object.
+pub fn forget_failure(meta: &mut ObjectMeta) {
     for key in [
         ON_FAILURE_ANNOTATION,
         PROGRESS_DEADLINE_ANNOTATION,
         ROLLED_BACK_ANNOTATION,
     ] {
-        annotate(set, key, None);
+        put_note(meta, key, None);
     }
 }
 

@@ -1,6 +1,5 @@
 //! The input and the output of a pass of the controller: the observed state, and steps.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
@@ -12,6 +11,7 @@ use super::claim::Claims;
 use super::set::Set;
 use super::wish::SetOptions;
 use super::{ClaimSeen, Ordinal, PetSeen};
+use crate::sorted::{SortedMap, SortedSet};
 
 /// The observed state of a set.
 #[derive(Debug, Clone, Default)]
@@ -21,11 +21,11 @@ pub struct Seen {
     /// Its revisions, and those without an owner that its selector matches.
     pub revisions: Vec<ControllerRevision>,
     /// Every pod that is named like a pet of it, whatever its owner.
-    pub pets: BTreeMap<Ordinal, PetSeen>,
+    pub pets: SortedMap<Ordinal, PetSeen>,
     /// The claims of its namespace; those that are not its own are left alone.
     pub claims: Claims,
     /// The uids of pets that are to be replaced at once (`restart POD`, `delete pod`).
-    pub evict: BTreeSet<String>,
+    pub evict: SortedSet<String>,
     /// The name of its governing service, if that names only pets that are ready.
     pub hiding_service: Option<String>,
 }
@@ -50,7 +50,7 @@ impl Seen {
             revisions,
             pets: pets.collect(),
             claims: claims.map(|claim| (claim.name.clone(), claim)).collect(),
-            evict: BTreeSet::new(),
+            evict: SortedSet::new(),
             hiding_service: None,
         }
     }

@@ -98,6 +98,18 @@ impl SetOptions {
             strict: flag(annotations, STRICT_ANNOTATION)?,
         })
     }
+
+    /// Reads the options of a workload; a strict one has no others.
+    pub fn of_workload(annotations: Option<&BTreeMap<String, String>>) -> Result<Self, Problem> {
+        let options = annotations.map(Self::of).transpose()?.unwrap_or_default();
+        Ok(match options.strict {
+            true => Self {
+                strict: true,
+                ..Self::default()
+            },
+            false => options,
+        })
+    }
 }
 
 /// Returns the revision that a note of the supervisor's says has failed.

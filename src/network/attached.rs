@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use crate::store::network;
 
 /// One attached pet.
 #[derive(Debug)]
@@ -13,6 +16,8 @@ struct Attachment {
     /// Tells it from the pet that had the address before.
     id: u64,
     egress: bool,
+    /// The runner, to be told something once.
+    runner: Option<Arc<UnixStream>>,
 }
 
 /// The pets that are attached, by their addresses in the private network.
@@ -43,10 +48,31 @@ impl Attached {
     pub(super) fn add(&self, ip: Ipv4Addr, egress: bool) -> u64 {
         let id = self.last.fetch_add(1, Ordering::Relaxed);
         let mut pets = self.pets.write().unwrap_or_else(PoisonError::into_inner);
-        if pets.insert(ip, Attachment { id, egress }).is_some() {
+        let attachment = Attachment {
+            id,
+            egress,
+            runner: None,
+        };
+        if pets.insert(ip, attachment).is_some() {
             self.note_gone(ip);
         }
         id
+    }
+
+    /// Notes the runner of a pet, which has been told that it is attached.
+    pub(super) fn note_runner(&self, ip: Ipv4Addr, attachment_id: u64, runner: &Arc<UnixStream>) {
+        let mut pets = self.pets.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pet) = pets.get_mut(&ip).filter(|pet| pet.id == attachment_id) {
+            pet.runner = Some(Arc::clone(runner));
+        }
+    }
+
+    /// Tells the runner of a pet something, unless it was told already.
+    pub(super) fn tell_once(&self, ip: Ipv4Addr, words: &str) {
+        let mut pets = self.pets.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(runner) = pets.get_mut(&ip).and_then(|pet| pet.runner.take()) {
+            network::tell(&runner, words);
+        }
     }
 
     /// Removes a pet, unless the next one at its address has come already: its egress ends.

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::netlink::{Netlink, device, ignore_existing};
+use super::pins::{BridgePort, Pins};
 use crate::model::address::Block;
 use crate::store::network::AttachRequest;
 
@@ -22,6 +23,7 @@ pub(super) fn make(block: Block) -> io::Result<()> {
     netlink.set_up(device("lo")?)?;
     ignore_existing(netlink.add_bridge(BRIDGE, hardware))?;
     let bridge = device(BRIDGE)?;
+    netlink.pass_on_lldp(bridge)?;
     for address in [block.gateway(), block.host(), block.name_server()] {
         ignore_existing(netlink.add_address(bridge, address))?;
     }
@@ -36,44 +38,68 @@ pub(super) fn attempt() -> io::Result<()> {
     netlink.add_pair("p0.0", device(BRIDGE)?, (DEVICE, [0x0a; 6]), own.as_fd())
 }
 
-/// Attaches a pet to the bridge in the network of thread `tid`. This thread ends up in the pet's
-/// network.
-pub(super) fn attach(request: &AttachRequest, block: Block, tid: u32) -> io::Result<()> {
-    let own: OwnedFd = File::open(format!("/proc/self/task/{tid}/ns/net"))?.into();
-    let theirs: OwnedFd = File::open(format!("/proc/{}/ns/net", request.init))?.into();
-    let [_, _, x, y] = request.spec.ip.octets();
-    let ip = block.inside(request.spec.ip);
-    // Always the same for an address: peers keep it in their ARP tables when a pet is restarted.
-    let hardware = [0x0a, 0x50, 0x45, block.number(), x, y];
-    let kind = Some(LinkNameSpaceType::Network);
-    move_into_link_name_space(theirs.as_fd(), kind)?;
-    // A process that has taken over a network finds its pets attached.
-    if device(DEVICE).is_err() {
-        move_into_link_name_space(own.as_fd(), kind)?;
-        connect(&format!("p{x}.{y}"), hardware, theirs.as_fd())?;
+/// The bridge of a private network, as those that attach pets know it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bridge {
+    pub(super) block: Block,
+    /// A thread in its network.
+    pub(super) tid: u32,
+    /// How addresses are pinned to ports; nothing where this machine cannot do that.
+    pub(super) pins: Option<Pins>,
+}
+
+impl Bridge {
+    /// Attaches a pet. This thread ends up in the pet's network.
+    pub(super) fn attach(&self, request: &AttachRequest) -> io::Result<()> {
+        let own: OwnedFd = File::open(format!("/proc/self/task/{}/ns/net", self.tid))?.into();
+        let theirs: OwnedFd = File::open(format!("/proc/{}/ns/net", request.init))?.into();
+        let [_, _, x, y] = request.spec.ip.octets();
+        let ip = self.block.inside(request.spec.ip);
+        let port = BridgePort {
+            name: format!("p{x}.{y}"),
+            // Always the same for an address: peers keep it in their ARP tables when a pet is
+            // restarted.
+            hardware: [0x0a, 0x50, 0x45, self.block.number(), x, y],
+            ip,
+        };
+        let kind = Some(LinkNameSpaceType::Network);
+        if let Some(pins) = self.pins {
+            move_into_link_name_space(own.as_fd(), kind)?;
+            pins.prepare(&port)?;
+        }
         move_into_link_name_space(theirs.as_fd(), kind)?;
-    }
-    let inner = Netlink::open()?;
-    inner.set_up(device("lo")?)?;
-    let eth = device(DEVICE)?;
-    ignore_existing(inner.add_address(eth, ip))?;
-    inner.set_up(eth)?;
-    allow_ping();
-    match request.spec.egress {
-        true => ignore_existing(inner.add_default_route(block.gateway())),
-        false => Ok(()),
+        // A process that has taken over a network finds its pets attached.
+        let is_new = device(DEVICE).is_err();
+        if is_new || self.pins == Some(Pins::Programs) {
+            move_into_link_name_space(own.as_fd(), kind)?;
+            if is_new {
+                connect(&port, theirs.as_fd())?;
+            }
+            self.pins.map_or(Ok(()), |pins| pins.finish(&port))?;
+            move_into_link_name_space(theirs.as_fd(), kind)?;
+        }
+        let inner = Netlink::open()?;
+        inner.set_up(device("lo")?)?;
+        let eth = device(DEVICE)?;
+        ignore_existing(inner.add_address(eth, ip))?;
+        inner.set_up(eth)?;
+        allow_ping();
+        match request.spec.egress {
+            true => ignore_existing(inner.add_default_route(self.block.gateway())),
+            false => Ok(()),
+        }
     }
 }
 
 /// Connects the bridge with another network by a veth pair. A port of that name led to the pet
 /// that had the address before: the kernel takes its time to remove the networks of the dead.
-fn connect(port: &str, hardware: [u8; 6], theirs: BorrowedFd<'_>) -> io::Result<()> {
+fn connect(port: &BridgePort, theirs: BorrowedFd<'_>) -> io::Result<()> {
     let netlink = Netlink::open()?;
     let bridge = device(BRIDGE)?;
-    if let Ok(before) = device(port) {
+    if let Ok(before) = device(&port.name) {
         let _ = netlink.remove(before);
     }
-    netlink.add_pair(port, bridge, (DEVICE, hardware), theirs)
+    netlink.add_pair(&port.name, bridge, (DEVICE, port.hardware), theirs)
 }
 
 /// Lets programs ping in this thread's network without being root.

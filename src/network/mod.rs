@@ -10,12 +10,16 @@
 mod attached;
 mod bridge;
 mod connect;
+mod door;
 mod egress;
 mod leftovers;
 mod names;
 mod namespace;
 mod netfilter;
 mod netlink;
+mod pins;
+#[cfg(test)]
+mod pins_tests;
 mod ports;
 mod process;
 mod runners;

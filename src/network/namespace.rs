@@ -7,9 +7,11 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::bridge;
+use super::bridge::{self, BRIDGE};
 use super::egress::TproxySockets;
 use super::names::PORT;
+use super::netlink::device;
+use super::pins::Pins;
 use crate::dns::Sockets;
 use crate::model::address::Block;
 use crate::sys::{self, NamespaceFlags};
@@ -58,6 +60,8 @@ pub(super) fn enter_network(network: Option<OwnedFd>) -> io::Result<()> {
 pub(super) struct PrivateNetwork {
     pub(super) tid: i32,
     pub(super) dns: Sockets,
+    /// How the addresses of pets are pinned to their ports of the bridge.
+    pub(super) pins: Option<Pins>,
     /// An error where this machine cannot offer egress.
     pub(super) tproxy: io::Result<TproxySockets>,
 }
@@ -66,10 +70,13 @@ impl PrivateNetwork {
     /// Makes the bridge in this thread's network, as far as it is missing, and opens the sockets.
     pub(super) fn make(block: Block) -> io::Result<Self> {
         bridge::make(block)?;
+        let pinned = device(BRIDGE).and_then(Pins::make);
         Ok(Self {
+            pins: pinned.as_ref().ok().copied(),
             tid: rustix::thread::gettid().as_raw_nonzero().get(),
             dns: Sockets::open(&[SocketAddr::from((block.name_server(), PORT))])?,
-            tproxy: TproxySockets::open(block),
+            // A packet has to say whose it is.
+            tproxy: pinned.and_then(|_| TproxySockets::open(block)),
         })
     }
 }

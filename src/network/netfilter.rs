@@ -1,4 +1,4 @@
-//! As much of nf_tables as the way out of a private network needs: a chain of four rules.
+//! As much of nf_tables as a private network needs: a table with chains, rules and a set.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -20,12 +20,21 @@ mod attribute {
     pub(super) const CHAIN_TABLE: u16 = 1;
     pub(super) const CHAIN_NAME: u16 = 3;
     pub(super) const CHAIN_HOOK: u16 = 4;
+    pub(super) const CHAIN_POLICY: u16 = 5;
     pub(super) const CHAIN_TYPE: u16 = 7;
     pub(super) const HOOK_HOOKNUM: u16 = 1;
     pub(super) const HOOK_PRIORITY: u16 = 2;
     pub(super) const RULE_TABLE: u16 = 1;
     pub(super) const RULE_CHAIN: u16 = 2;
     pub(super) const RULE_EXPRESSIONS: u16 = 4;
+    pub(super) const SET_TABLE: u16 = 1;
+    pub(super) const SET_NAME: u16 = 2;
+    pub(super) const SET_KEY_LEN: u16 = 5;
+    pub(super) const SET_ID: u16 = 10;
+    pub(super) const SET_ELEM_LIST_TABLE: u16 = 1;
+    pub(super) const SET_ELEM_LIST_SET: u16 = 2;
+    pub(super) const SET_ELEM_LIST_ELEMENTS: u16 = 3;
+    pub(super) const SET_ELEM_KEY: u16 = 1;
     pub(super) const EXPR_NAME: u16 = 1;
     pub(super) const EXPR_DATA: u16 = 2;
     pub(super) const PAYLOAD_DREG: u16 = 1;
@@ -35,6 +44,8 @@ mod attribute {
     pub(super) const META_DREG: u16 = 1;
     pub(super) const META_KEY: u16 = 2;
     pub(super) const META_SREG: u16 = 3;
+    pub(super) const LOOKUP_SET: u16 = 1;
+    pub(super) const LOOKUP_SREG: u16 = 2;
     pub(super) const BITWISE_SREG: u16 = 1;
     pub(super) const BITWISE_DREG: u16 = 2;
     pub(super) const BITWISE_LEN: u16 = 3;
@@ -53,70 +64,120 @@ mod attribute {
     pub(super) const TPROXY_REG_PORT: u16 = 3;
 }
 
+/// The name of the table of each family.
 const TABLE: &str = "petset";
-const CHAIN: &str = "egress";
 
-/// Where a field is in the header that it is in, in bytes.
-const IP_DESTINATION: u32 = 16;
-const TCP_FLAGS: u32 = 13;
-const TCP: u8 = libc::IPPROTO_TCP as u8;
-const UDP: u8 = libc::IPPROTO_UDP as u8;
-/// The TCP flag SYN, and SYN together with ACK.
-const SYN: u8 = 0x02;
-const SYN_ACK: u8 = 0x12;
-
-/// Which packets leave the private network, and the sockets that they are delivered to.
-#[derive(Debug)]
-pub(super) struct Diversion {
-    /// The bridge that pets are attached to.
-    pub(super) bridge: u32,
-    /// The network of 16 bits whose packets stay inside, but for those to `host`.
-    pub(super) network: Ipv4Addr,
-    pub(super) host: Ipv4Addr,
-    /// The ports of the listener and of the UDP socket at 127.0.0.1.
-    pub(super) tcp: u16,
-    pub(super) udp: u16,
-    /// The firewall mark by which packets are delivered here.
-    pub(super) mark: u32,
+/// Where in the kernel a chain looks at packets, and what becomes of those that no rule decides.
+pub(super) struct Hook {
+    pub(super) number: i32,
+    pub(super) priority: i32,
+    pub(super) policy: i32,
 }
 
-/// Makes a diversion the only one in this thread's network.
-///
-/// The SYN of a pet is dropped when it comes by the bridge: the egress relay has seen it there, and
-/// lets it in by the loopback device when the other end has accepted.
-pub(super) fn divert(how: &Diversion) -> io::Result<()> {
-    let rules = [
-        Rule::default()
-            .ip_destination()
-            .compare(libc::NFT_CMP_NEQ, &how.host.octets())
-            .ip_destination()
-            .mask([255, 255, 0, 0])
-            .compare(libc::NFT_CMP_EQ, &how.network.octets())
-            .verdict(libc::NF_ACCEPT),
-        Rule::default()
-            .meta(libc::NFT_META_IIF)
-            .compare(libc::NFT_CMP_EQ, &how.bridge.to_ne_bytes())
-            .meta(libc::NFT_META_L4PROTO)
-            .compare(libc::NFT_CMP_EQ, &[TCP])
-            .payload(libc::NFT_PAYLOAD_TRANSPORT_HEADER, TCP_FLAGS, 1)
-            .mask([SYN_ACK])
-            .compare(libc::NFT_CMP_EQ, &[SYN])
-            .verdict(libc::NF_DROP),
-        Rule::tproxy(TCP, how.tcp, how.mark),
-        Rule::tproxy(UDP, how.udp, how.mark),
-    ];
-    // Deleting a table that does not exist would be an error, so it is made first.
-    let mut messages = vec![
-        batch(libc::NFNL_MSG_BATCH_BEGIN),
-        new_table(),
-        delete_table(),
-    ];
-    messages.extend([new_table(), new_chain()]);
-    let last = rules.len() - 1;
-    let rules = rules.into_iter().enumerate();
-    messages.extend(rules.map(|(place, rule)| rule.message(place == last)));
-    messages.push(batch(libc::NFNL_MSG_BATCH_END));
-    exchange(&open(Some(NETFILTER))?, &messages.concat())
+/// Changes of the table of one family in this thread's network: all are made, or none.
+pub(super) struct Batch {
+    family: i32,
+    messages: Vec<u8>,
+}
+
+impl Batch {
+    /// Begins with making the table, unless there is one.
+    pub(super) fn new(family: i32) -> Self {
+        let messages = message(
+            libc::NFNL_MSG_BATCH_BEGIN as u16,
+            REQUEST,
+            libc::AF_UNSPEC,
+            NFTABLES,
+        );
+        let batch = Self {
+            family,
+            messages: messages.finish(),
+        };
+        batch.and(libc::NFT_MSG_NEWTABLE, CREATE, |table| {
+            table.text(attribute::TABLE_NAME, TABLE);
+        })
+    }
+
+    /// Makes the table anew, and empty.
+    pub(super) fn cleared(self) -> Self {
+        let named = |table: &mut NetlinkRequest| table.text(attribute::TABLE_NAME, TABLE);
+        self.and(libc::NFT_MSG_DELTABLE, 0, named)
+            .and(libc::NFT_MSG_NEWTABLE, CREATE, named)
+    }
+
+    /// Makes a chain of filters, unless there is one.
+    pub(super) fn chain(self, name: &str, hook: &Hook) -> Self {
+        self.and(libc::NFT_MSG_NEWCHAIN, CREATE, |chain| {
+            chain.text(attribute::CHAIN_TABLE, TABLE);
+            chain.text(attribute::CHAIN_NAME, name);
+            chain.nest(attribute::CHAIN_HOOK, |place| {
+                place.put(attribute::HOOK_HOOKNUM, &hook.number.to_be_bytes());
+                place.put(attribute::HOOK_PRIORITY, &hook.priority.to_be_bytes());
+            });
+            chain.put(attribute::CHAIN_POLICY, &hook.policy.to_be_bytes());
+            chain.text(attribute::CHAIN_TYPE, "filter");
+        })
+    }
+
+    /// Gives a chain these rules in place of those that it has.
+    pub(super) fn rules(self, chain: &str, rules: impl IntoIterator<Item = Rule>) -> Self {
+        let of_chain = |rule: &mut NetlinkRequest| {
+            rule.text(attribute::RULE_TABLE, TABLE);
+            rule.text(attribute::RULE_CHAIN, chain);
+        };
+        let emptied = self.and(libc::NFT_MSG_DELRULE, 0, of_chain);
+        rules.into_iter().fold(emptied, |batch, rule| {
+            batch.and(libc::NFT_MSG_NEWRULE, APPEND, |request| {
+                of_chain(request);
+                rule.write(request);
+            })
+        })
+    }
+
+    /// Makes a set whose members have this length, unless there is one.
+    pub(super) fn set(self, name: &str, length: u32) -> Self {
+        self.and(libc::NFT_MSG_NEWSET, CREATE, |set| {
+            set.text(attribute::SET_TABLE, TABLE);
+            set.text(attribute::SET_NAME, name);
+            set.put(attribute::SET_KEY_LEN, &length.to_be_bytes());
+            set.put(attribute::SET_ID, &1_u32.to_be_bytes());
+        })
+    }
+
+    /// Adds a member to a set, unless it is there.
+    pub(super) fn member(self, set: &str, member: &[u8]) -> Self {
+        self.and(libc::NFT_MSG_NEWSETELEM, CREATE, |request| {
+            request.text(attribute::SET_ELEM_LIST_TABLE, TABLE);
+            request.text(attribute::SET_ELEM_LIST_SET, set);
+            request.nest(attribute::SET_ELEM_LIST_ELEMENTS, |list| {
+                list.nest(attribute::LIST_ELEM, |element| {
+                    element.nest(attribute::SET_ELEM_KEY, |key| {
+                        key.put(attribute::DATA_VALUE, member);
+                    });
+                });
+            });
+        })
+    }
+
+    fn and(mut self, kind: i32, flags: u16, fill: impl FnOnce(&mut NetlinkRequest)) -> Self {
+        let kind = NFTABLES << 8 | kind as u16;
+        let mut request = message(kind, REQUEST | flags, self.family, 0);
+        fill(&mut request);
+        self.messages.extend(request.finish());
+        self
+    }
+
+    /// Has the kernel make the changes.
+    pub(super) fn commit(self) -> io::Result<()> {
+        // The last message asks for the outcome of all.
+        let mut batch = self.and(libc::NFT_MSG_NEWTABLE, CREATE | ACK, |table| {
+            table.text(attribute::TABLE_NAME, TABLE);
+        });
+        let kind = libc::NFNL_MSG_BATCH_END as u16;
+        let end = message(kind, REQUEST, libc::AF_UNSPEC, NFTABLES);
+        batch.messages.extend(end.finish());
+        exchange(&open(Some(NETFILTER))?, &batch.messages)
+    }
 }
 
 /// Begins a message with the header that netfilter's messages have beside that of netlink.
@@ -128,50 +189,15 @@ fn message(kind: u16, flags: u16, family: i32, resource: u16) -> NetlinkRequest 
     request
 }
 
-/// Begins a message about nf_tables.
-fn nft_message(kind: i32, flags: u16) -> NetlinkRequest {
-    let kind = NFTABLES << 8 | kind as u16;
-    message(kind, flags, libc::NFPROTO_IPV4, 0)
-}
-
-fn batch(kind: i32) -> Vec<u8> {
-    message(kind as u16, REQUEST, libc::AF_UNSPEC, NFTABLES).finish()
-}
-
-fn new_table() -> Vec<u8> {
-    let mut request = nft_message(libc::NFT_MSG_NEWTABLE, REQUEST | CREATE);
-    request.text(attribute::TABLE_NAME, TABLE);
-    request.finish()
-}
-
-fn delete_table() -> Vec<u8> {
-    let mut request = nft_message(libc::NFT_MSG_DELTABLE, REQUEST);
-    request.text(attribute::TABLE_NAME, TABLE);
-    request.finish()
-}
-
-/// The chain sees packets that come in, before their destination decides where they go.
-fn new_chain() -> Vec<u8> {
-    let mut request = nft_message(libc::NFT_MSG_NEWCHAIN, REQUEST | CREATE);
-    request.text(attribute::CHAIN_TABLE, TABLE);
-    request.text(attribute::CHAIN_NAME, CHAIN);
-    request.nest(attribute::CHAIN_HOOK, |hook| {
-        let (number, priority) = (libc::NF_INET_PRE_ROUTING, libc::NF_IP_PRI_MANGLE);
-        hook.put(attribute::HOOK_HOOKNUM, &number.to_be_bytes());
-        hook.put(attribute::HOOK_PRIORITY, &priority.to_be_bytes());
-    });
-    request.text(attribute::CHAIN_TYPE, "filter");
-    request.finish()
-}
-
-/// A rule that is being put together: what is looked at is in the first register.
+/// A rule that is being put together: what is compared is in the first register.
 #[derive(Default)]
-struct Rule {
+pub(super) struct Rule {
     expressions: Vec<(&'static str, NetlinkRequest)>,
 }
 
-const FIRST: [u8; 4] = libc::NFT_REG_1.to_be_bytes();
-const SECOND: [u8; 4] = libc::NFT_REG_2.to_be_bytes();
+/// Registers of 16 bytes, and the verdict.
+const FIRST: i32 = libc::NFT_REG_1;
+const SECOND: i32 = libc::NFT_REG_2;
 const VERDICT: [u8; 4] = libc::NFT_REG_VERDICT.to_be_bytes();
 
 impl Rule {
@@ -182,30 +208,38 @@ impl Rule {
         self
     }
 
-    fn payload(self, header: i32, offset: u32, length: u32) -> Self {
+    /// Takes bytes of a header.
+    pub(super) fn payload(self, header: i32, offset: u32, length: u32) -> Self {
+        self.payload_to(FIRST, (header, offset, length))
+    }
+
+    /// Takes bytes of a header, at its place and of this length, to a register.
+    pub(super) fn payload_to(
+        self,
+        register: i32,
+        (header, offset, length): (i32, u32, u32),
+    ) -> Self {
         self.and("payload", |it| {
-            it.put(attribute::PAYLOAD_DREG, &FIRST);
+            it.put(attribute::PAYLOAD_DREG, &register.to_be_bytes());
             it.put(attribute::PAYLOAD_BASE, &header.to_be_bytes());
             it.put(attribute::PAYLOAD_OFFSET, &offset.to_be_bytes());
             it.put(attribute::PAYLOAD_LEN, &length.to_be_bytes());
         })
     }
 
-    fn ip_destination(self) -> Self {
-        self.payload(libc::NFT_PAYLOAD_NETWORK_HEADER, IP_DESTINATION, 4)
-    }
-
-    fn meta(self, key: i32) -> Self {
+    /// Takes what the kernel knows of a packet.
+    pub(super) fn meta(self, key: i32) -> Self {
         self.and("meta", |it| {
             it.put(attribute::META_KEY, &key.to_be_bytes());
-            it.put(attribute::META_DREG, &FIRST);
+            it.put(attribute::META_DREG, &FIRST.to_be_bytes());
         })
     }
 
-    fn mask<const N: usize>(self, mask: [u8; N]) -> Self {
+    /// Clears the bits that are not in a mask.
+    pub(super) fn mask<const N: usize>(self, mask: [u8; N]) -> Self {
         self.and("bitwise", |it| {
-            it.put(attribute::BITWISE_SREG, &FIRST);
-            it.put(attribute::BITWISE_DREG, &FIRST);
+            it.put(attribute::BITWISE_SREG, &FIRST.to_be_bytes());
+            it.put(attribute::BITWISE_DREG, &FIRST.to_be_bytes());
             let length = u32::try_from(N).unwrap_or(0);
             it.put(attribute::BITWISE_LEN, &length.to_be_bytes());
             it.data(attribute::BITWISE_MASK, &mask);
@@ -213,22 +247,32 @@ impl Rule {
         })
     }
 
-    fn compare(self, how: i32, with: &[u8]) -> Self {
+    /// Goes on only if what was taken compares so.
+    pub(super) fn compare(self, how: i32, with: &[u8]) -> Self {
         self.and("cmp", |it| {
-            it.put(attribute::CMP_SREG, &FIRST);
+            it.put(attribute::CMP_SREG, &FIRST.to_be_bytes());
             it.put(attribute::CMP_OP, &how.to_be_bytes());
             it.data(attribute::CMP_DATA, with);
         })
     }
 
-    fn load(self, register: [u8; 4], value: &[u8]) -> Self {
+    /// Goes on only if what begins in the first register is in a set.
+    pub(super) fn in_set(self, set: &str) -> Self {
+        self.and("lookup", |it| {
+            it.text(attribute::LOOKUP_SET, set);
+            it.put(attribute::LOOKUP_SREG, &FIRST.to_be_bytes());
+        })
+    }
+
+    fn load(self, register: i32, value: &[u8]) -> Self {
         self.and("immediate", |it| {
-            it.put(attribute::IMMEDIATE_DREG, &register);
+            it.put(attribute::IMMEDIATE_DREG, &register.to_be_bytes());
             it.data(attribute::IMMEDIATE_DATA, value);
         })
     }
 
-    fn verdict(self, verdict: i32) -> Self {
+    /// Decides what becomes of the packet.
+    pub(super) fn verdict(self, verdict: i32) -> Self {
         self.and("immediate", |it| {
             it.put(attribute::IMMEDIATE_DREG, &VERDICT);
             it.nest(attribute::IMMEDIATE_DATA, |data| {
@@ -240,7 +284,7 @@ impl Rule {
     }
 
     /// Delivers the packets of a protocol to a port of 127.0.0.1, whatever their destination.
-    fn tproxy(protocol: u8, port: u16, mark: u32) -> Self {
+    pub(super) fn tproxy(protocol: u8, port: u16, mark: u32) -> Self {
         Self::default()
             .meta(libc::NFT_META_L4PROTO)
             .compare(libc::NFT_CMP_EQ, &[protocol])
@@ -248,23 +292,19 @@ impl Rule {
             .load(SECOND, &port.to_be_bytes())
             .and("tproxy", |it| {
                 it.put(attribute::TPROXY_FAMILY, &libc::NFPROTO_IPV4.to_be_bytes());
-                it.put(attribute::TPROXY_REG_ADDR, &FIRST);
-                it.put(attribute::TPROXY_REG_PORT, &SECOND);
+                it.put(attribute::TPROXY_REG_ADDR, &FIRST.to_be_bytes());
+                it.put(attribute::TPROXY_REG_PORT, &SECOND.to_be_bytes());
             })
             .load(FIRST, &mark.to_ne_bytes())
             .and("meta", |it| {
                 it.put(attribute::META_KEY, &libc::NFT_META_MARK.to_be_bytes());
-                it.put(attribute::META_SREG, &FIRST);
+                it.put(attribute::META_SREG, &FIRST.to_be_bytes());
             })
             .verdict(libc::NF_ACCEPT)
     }
 
-    /// Returns the message that appends the rule; the last one asks for the outcome of all.
-    fn message(self, is_last: bool) -> Vec<u8> {
-        let flags = if is_last { REQUEST | ACK } else { REQUEST };
-        let mut request = nft_message(libc::NFT_MSG_NEWRULE, flags | APPEND);
-        request.text(attribute::RULE_TABLE, TABLE);
-        request.text(attribute::RULE_CHAIN, CHAIN);
+    /// Adds its expressions to the message that makes it.
+    fn write(self, request: &mut NetlinkRequest) {
         request.nest(attribute::RULE_EXPRESSIONS, |list| {
             for (name, expression) in self.expressions {
                 list.nest(attribute::LIST_ELEM, |element| {
@@ -273,7 +313,6 @@ impl Rule {
                 });
             }
         });
-        request.finish()
     }
 }
 

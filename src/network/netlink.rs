@@ -10,13 +10,24 @@ use rustix::net::{
     socket_with,
 };
 
+use crate::sys::packets::Instruction;
+
 /// The flags of every request: it is one, and its outcome is to be told.
 const REQUEST: u16 = (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
 /// The flags of a request that makes something: it may not exist yet.
 const CREATE: u16 = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
 const UP: u32 = libc::IFF_UP as u32;
 const IPV4: u8 = libc::AF_INET as u8;
-/// Of linux/veth.h and linux/fib_rules.h, which libc lacks.
+/// Of linux/pkt_sched.h and linux/pkt_cls.h, which libc lacks: where a device has the filters of
+/// what comes in, what they are, and that they decide themselves.
+const INGRESS: u32 = 0xffff_fff1;
+const INGRESS_HANDLE: u32 = 0xffff_0000;
+const TCA_BPF_OPS_LEN: u16 = 4;
+const TCA_BPF_OPS: u16 = 5;
+const TCA_BPF_FLAGS: u16 = 8;
+const TCA_BPF_FLAG_ACT_DIRECT: u32 = 1;
+/// Of linux/if_link.h, linux/veth.h and linux/fib_rules.h, which libc lacks.
+const IFLA_BR_GROUP_FWD_MASK: u16 = 9;
 const VETH_INFO_PEER: u16 = 1;
 const FRA_FWMARK: u16 = 10;
 const FR_ACT_TO_TBL: u8 = 1;
@@ -59,6 +70,20 @@ impl Netlink {
         self.send(request)
     }
 
+    /// Has a bridge pass on the frames of LLDP: it would learn from them otherwise without asking
+    /// its filters. It keeps the other frames of links.
+    pub(super) fn pass_on_lldp(&self, bridge: u32) -> io::Result<()> {
+        const LLDP: u16 = 1 << 14;
+        let mut request = NetlinkRequest::link(libc::RTM_NEWLINK, 0, bridge, 0);
+        request.nest(libc::IFLA_LINKINFO, |info| {
+            info.text(libc::IFLA_INFO_KIND, "bridge");
+            info.nest(libc::IFLA_INFO_DATA, |data| {
+                data.put(IFLA_BR_GROUP_FWD_MASK, &LLDP.to_ne_bytes());
+            });
+        });
+        self.send(request)
+    }
+
     /// Makes a veth pair: a port of the bridge here, and its peer with this hardware address in
     /// another network.
     pub(super) fn add_pair(
@@ -94,6 +119,41 @@ impl Netlink {
     /// Sets a device up.
     pub(super) fn set_up(&self, device: u32) -> io::Result<()> {
         self.send(NetlinkRequest::link(libc::RTM_NEWLINK, 0, device, UP))
+    }
+
+    /// Has a program decide on each frame that comes in by a device: whether it is to pass (0) or
+    /// to be dropped (2). The first one stays.
+    pub(super) fn filter_incoming(&self, device: u32, program: &[Instruction]) -> io::Result<()> {
+        let parent = (INGRESS_HANDLE, INGRESS);
+        let mut queue = NetlinkRequest::traffic(libc::RTM_NEWQDISC, device, parent, 0);
+        queue.text(libc::TCA_KIND, "ingress");
+        ignore_existing(self.send(queue))?;
+        let every_protocol = u32::from((libc::ETH_P_ALL as u16).to_be());
+        let (parent, first) = ((1, INGRESS_HANDLE), 1 << 16 | every_protocol);
+        let mut filter = NetlinkRequest::traffic(libc::RTM_NEWTFILTER, device, parent, first);
+        filter.text(libc::TCA_KIND, "bpf");
+        filter.nest(libc::TCA_OPTIONS, |options| {
+            let length = u16::try_from(program.len()).unwrap_or(0);
+            options.put(TCA_BPF_OPS_LEN, &length.to_ne_bytes());
+            let bytes = program.iter().flat_map(|&(code, when, otherwise, number)| {
+                let ([a, b], [c, d, e, f]) = (code.to_ne_bytes(), number.to_ne_bytes());
+                [a, b, when, otherwise, c, d, e, f]
+            });
+            options.put(TCA_BPF_OPS, &bytes.collect::<Vec<u8>>());
+            options.put(TCA_BPF_FLAGS, &TCA_BPF_FLAG_ACT_DIRECT.to_ne_bytes());
+        });
+        ignore_existing(self.send(filter))
+    }
+
+    /// Removes the filters of what comes in by a device.
+    pub(super) fn remove_filters(&self, device: u32) -> io::Result<()> {
+        let parent = (INGRESS_HANDLE, INGRESS);
+        self.send(NetlinkRequest::traffic(
+            libc::RTM_DELQDISC,
+            device,
+            parent,
+            0,
+        ))
     }
 
     /// Gives a device an address out of a network of 16 bits.
@@ -171,13 +231,18 @@ pub(super) fn exchange(socket: &OwnedFd, message: &[u8]) -> io::Result<()> {
     sendto(socket, message, SendFlags::empty(), &kernel)?;
     let mut answer = [0; 4096];
     let (length, _) = recv(socket, &mut answer, RecvFlags::empty())?;
-    let code = answer[..length]
+    outcome(&answer[..length])
+}
+
+/// Reads the answer to a request: 0, or the negative number of an error.
+fn outcome(answer: &[u8]) -> io::Result<()> {
+    let code = answer
         .get(HEADER..CODE_END)
         .and_then(|it| it.try_into().ok());
     match code.map(i32::from_ne_bytes) {
         Some(0) => Ok(()),
-        Some(error) => Err(io::Error::from_raw_os_error(-error)),
-        None => Err(io::ErrorKind::InvalidData.into()),
+        Some(error @ -4095..0) => Err(io::Error::from_raw_os_error(-error)),
+        _ => Err(io::ErrorKind::InvalidData.into()),
     }
 }
 
@@ -205,6 +270,21 @@ impl NetlinkRequest {
         request.0.extend(device.to_ne_bytes());
         request.0.extend(up.to_ne_bytes());
         request.0.extend(up.to_ne_bytes());
+        request
+    }
+
+    fn traffic(kind: u16, device: u32, (handle, parent): (u32, u32), what: u32) -> Self {
+        let made = if kind == libc::RTM_DELQDISC {
+            0
+        } else {
+            CREATE
+        };
+        let mut request = Self::new(kind, made);
+        // A `tcmsg`: family, device, handle, parent, and the order and protocol of a filter.
+        let numbers = [0, device, handle, parent, what];
+        request
+            .0
+            .extend(numbers.iter().flat_map(|it| it.to_ne_bytes()));
         request
     }
 
@@ -262,4 +342,34 @@ impl NetlinkRequest {
 pub(super) fn device(name: &str) -> io::Result<u32> {
     let socket = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None)?;
     rustix::net::netdevice::name_to_index(&socket, name).map_err(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mangling::read_mangled;
+
+    fn answer(code: i32) -> Vec<u8> {
+        [
+            &[36, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 9, 9, 0, 0],
+            &code.to_ne_bytes()[..],
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn an_answer_is_the_outcome_or_no_answer() {
+        assert!(outcome(&answer(0)).is_ok());
+        let exists = outcome(&answer(-libc::EEXIST)).unwrap_err();
+        assert_eq!(exists.kind(), io::ErrorKind::AlreadyExists);
+        for code in [1, i32::MAX, i32::MIN, -4096] {
+            let kind = outcome(&answer(code)).unwrap_err().kind();
+            assert_eq!(kind, io::ErrorKind::InvalidData);
+        }
+        let examples = [answer(0), answer(-libc::EEXIST), answer(i32::MIN)];
+        let examples: Vec<&[u8]> = examples.iter().map(Vec::as_slice).collect();
+        read_mangled("answers of netlink", 5_000, &examples, &mut |bytes| {
+            drop(outcome(bytes));
+        });
+    }
 }

@@ -4,13 +4,14 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use super::attached::Attached;
+use super::bridge::Bridge;
+use super::door::Door;
 use super::egress::EgressRelay;
 use super::names::NetworkNames;
 use super::namespace::{PrivateNetwork, TakenOver, enter_network, enter_user};
@@ -20,10 +21,16 @@ use super::trial::Trial;
 use crate::model::address::Block;
 use crate::problem::{Kind, Problem, Result};
 use crate::proxy;
-use crate::relay;
+use crate::relay::{self, Shares};
 use crate::role::{self, Role};
 use crate::store::network::Greeting;
 use crate::store::{self, Layout, Store};
+
+/// A process may be allowed more descriptors than the machine has memory for.
+const MOST_DESCRIPTORS: usize = 100_000;
+/// What a pet's events say when it holds as much as it may.
+const REFUSED: &str = "it has more open connections than its share of what the network can \
+    forward: more are refused until some end";
 
 /// Holds the network of a state directory until no pet is attached, or tries to make one.
 pub(crate) fn run(args: &[OsString]) -> ExitCode {
@@ -69,41 +76,58 @@ fn hold(root: &Path) -> Result<()> {
     role::leave_caller()?;
     let taken = TakenOver::open();
     let store = Store::open(root)?;
+    store.expect_own()?;
     let layout = store.layout().clone();
+    store::make_nothing_after_removal(&layout);
     let block = block_of(&layout)?;
-    relay::raise_file_limit();
+    let descriptors = relay::raise_file_limit();
     enter_user(taken.as_ref())?;
-    let socket = listen(&layout)?;
+    let door = Door::open(&layout)?;
     let names = NetworkNames::read(&store, block)?;
     let attached = Arc::new(Attached::new()?);
-    let (ports, forwarder) = PortForwarder::new()?;
-    let network = live_inside(taken, layout, block, forwarder)?;
+    let shares = shares_of(descriptors, &attached);
+    let (ports, forwarder) = PortForwarder::new(Arc::clone(&shares))?;
+    let proxy = {
+        let shares = Arc::clone(&shares);
+        move || proxy::serve_inside(layout, block, shares)
+    };
+    let network = live_inside(taken, block, proxy, forwarder)?;
     let _server = names.serve(network.dns, store.settings(), &attached)?;
     spawn("names", || names.follow())?;
     let closed = match network.tproxy {
         Ok(sockets) => {
-            let egress = EgressRelay::new(sockets, Arc::clone(&attached), block)?;
+            let egress = EgressRelay::new(sockets, Arc::clone(&attached), shares, block)?;
             spawn("egress", || drop(relay::run(egress)))?;
             None
         }
         Err(error) => Some(error.to_string()),
     };
-    let greeting = Greeting {
-        pid: std::process::id(),
-        tid: network.tid.unsigned_abs(),
-    };
+    let tid = network.tid.unsigned_abs();
+    let pid = std::process::id();
     say_ready()?;
     serve(
-        &socket,
+        door,
         &AttachContext {
-            greeting,
-            block,
+            greeting: Greeting { pid, tid },
             ports,
             attached,
+            bridge: Bridge {
+                block,
+                tid,
+                pins: network.pins,
+            },
             closed,
         },
     );
     Ok(())
+}
+
+/// Shares out most of the descriptors that this process may have: attaching pets takes some too.
+fn shares_of(descriptors: usize, attached: &Arc<Attached>) -> Arc<Shares> {
+    let attached = Arc::clone(attached);
+    Shares::new(descriptors.min(MOST_DESCRIPTORS) / 4 * 3, move |pet| {
+        attached.tell_once(pet, REFUSED);
+    })
 }
 
 fn block_of(layout: &Layout) -> io::Result<Block> {
@@ -114,8 +138,8 @@ fn block_of(layout: &Layout) -> io::Result<Block> {
 /// that is the proxy.
 fn live_inside(
     taken: Option<TakenOver>,
-    layout: Layout,
     block: Block,
+    proxy: impl FnOnce() + Send + 'static,
     forwarder: PortForwarder,
 ) -> io::Result<PrivateNetwork> {
     let (ready, is_ready) = channel();
@@ -126,7 +150,6 @@ fn live_inside(
         let _ = ready.send(made);
         if is_made {
             let _end = EndsProcess;
-            let proxy = move || proxy::serve_inside(layout, block);
             let _ = spawn("proxy", proxy).and_then(|()| relay::run(forwarder));
         }
     })?;
@@ -141,12 +164,6 @@ impl Drop for EndsProcess {
     fn drop(&mut self) {
         std::process::exit(1);
     }
-}
-
-fn listen(layout: &Layout) -> io::Result<UnixListener> {
-    store::make_dir(&layout.network())?;
-    store::PidFile::of_network(layout).write()?;
-    store::wait_at(&layout.network_socket())
 }
 
 /// Tells the runner that has started this process, which reads until the end.

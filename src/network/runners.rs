@@ -1,7 +1,7 @@
 //! Serving runners: each stays connected while its pet is attached.
 
 use std::io::{self, BufRead, BufReader};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -10,10 +10,10 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::attached::Attached;
-use super::bridge;
+use super::bridge::Bridge;
+use super::door::Door;
 use super::leftovers::PetNetwork;
 use super::ports::PortForwarderHandle;
-use crate::model::address::Block;
 use crate::problem::Result;
 use crate::store::network::{self, AttachReply, AttachRequest, Greeting};
 
@@ -29,9 +29,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(super) struct AttachContext {
     pub(super) greeting: Greeting,
-    pub(super) block: Block,
     pub(super) ports: PortForwarderHandle,
     pub(super) attached: Arc<Attached>,
+    pub(super) bridge: Bridge,
     /// Why no pet can have egress.
     pub(super) closed: Option<String>,
 }
@@ -67,12 +67,12 @@ pub(super) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Resu
 }
 
 /// Serves runners until the last one has gone; then the process ends.
-pub(super) fn serve(socket: &UnixListener, host: &AttachContext) {
+pub(super) fn serve(mut door: Door, host: &AttachContext) {
     let (sender, events) = channel();
     thread::scope(|scope| {
         let accept = || {
-            for stream in socket.incoming() {
-                let Ok(stream) = stream else {
+            loop {
+                let Ok(stream) = door.accept() else {
                     thread::sleep(PAUSE);
                     continue;
                 };
@@ -121,16 +121,17 @@ fn await_farewell(requests: &mut impl BufRead, network: io::Result<PetNetwork>) 
 
 /// Attaches a pet, and keeps its ports open until its runner goes.
 fn serve_one(stream: UnixStream, host: &AttachContext) -> Result<()> {
-    let mut requests = BufReader::with_capacity(1024, stream.try_clone()?);
-    network::send(&stream, &host.greeting)?;
+    let stream = Arc::new(stream);
+    let mut requests = BufReader::with_capacity(1024, &*stream);
+    network::send(&*stream, &host.greeting)?;
     let request: AttachRequest = network::receive(&mut requests)?;
     let spec = &request.spec;
-    let inside = host.block.inside(spec.ip);
+    let inside = host.bridge.block.inside(spec.ip);
     let network = PetNetwork::of_process(request.init);
     let attachment_id = host.attached.add(inside, spec.egress);
     // In a thread that ends after it has moved: this one stays in the host's network.
     let attached = thread::scope(|scope| {
-        let attach = || bridge::attach(&request, host.block, host.greeting.tid);
+        let attach = || host.bridge.attach(&request);
         let thread = thread::Builder::new().spawn_scoped(scope, attach)?;
         let panicked = |_| Err(io::Error::other("it panicked"));
         thread.join().unwrap_or_else(panicked)
@@ -138,12 +139,13 @@ fn serve_one(stream: UnixStream, host: &AttachContext) -> Result<()> {
     if let Err(error) = attached {
         host.attached.remove(inside, attachment_id);
         let why = format!("cannot attach {}: {error}", spec.ip);
-        AttachReply::Failed(why).send(&stream)?;
+        AttachReply::Failed(why).send(&*stream)?;
         return Ok(());
     }
     let (mut notes, mut busy) = host.ports.open(attachment_id, spec, inside);
     notes.closed = host.closed.clone().filter(|_| spec.egress);
-    AttachReply::Attached(notes).send(&stream)?;
+    AttachReply::Attached(notes).send(&*stream)?;
+    host.attached.note_runner(inside, attachment_id, &stream);
     while !busy.is_empty() && !is_over(&stream, AGAIN) {
         let ports = &host.ports;
         ports.open_again(attachment_id, spec, inside, &mut busy);

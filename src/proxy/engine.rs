@@ -1,9 +1,10 @@
 //! The proxy's thread: it accepts clients, connects each with a pet, and carries what they send.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll::EventFlags;
@@ -12,16 +13,21 @@ use rustix::net::sockopt::socket_error;
 use super::balance::Balance;
 use super::log::log;
 use super::plan::{Backends, Desired, VirtualPort};
-use super::port::{OfferedPort, PortSocket, open};
+use super::port::{OfferedPort, Opened, PortSocket, open, open_again};
 use super::socket;
 use crate::model::ObjectRef;
 use crate::relay::{
-    self, Accepted, BUFFER, Duplex, DuplexState, EventLoop, Handler, IDLE, PAUSE, TURN, accept,
+    self, Accepted, BUFFER, Duplex, DuplexState, EventLoop, Handler, IDLE, PAUSE, Share, Shares,
+    TURN, accept,
 };
+use crate::sorted::{SortedMap, SortedSet};
 use crate::store::detours::Detour;
 
 /// How long a pet may take to accept a connection before another one is tried.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How often a port that is in use is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// A client that has been accepted, and the pet it was given.
 #[derive(Debug)]
@@ -32,6 +38,7 @@ struct ClientConnection {
     duplex: Duplex,
     /// The pets that were tried; the last one is connected now.
     tried: Vec<SocketAddr>,
+    share: Option<Share>,
     /// Until when the pet has to accept; `None` once it has.
     connecting: Option<Instant>,
 }
@@ -39,14 +46,20 @@ struct ClientConnection {
 /// All that is offered, and all clients that are connected.
 pub(super) struct Engine {
     events: EventLoop,
+    /// What each client may hold, where those are the pets of a private network.
+    shares: Option<Arc<Shares>>,
     ports: HashMap<u64, OfferedPort>,
-    offered: BTreeMap<VirtualPort, u64>,
+    offered: SortedMap<VirtualPort, u64>,
     connections: HashMap<u64, ClientConnection>,
     /// The connections whose pet has not accepted yet.
-    connecting: BTreeSet<u64>,
+    connecting: SortedSet<u64>,
     /// Which port a UDP session belongs to.
     sessions: HashMap<u64, u64>,
-    detours: BTreeMap<VirtualPort, Detour>,
+    detours: SortedMap<VirtualPort, Detour>,
+    /// The ports that another process has, and the pets that are to be behind them.
+    busy: SortedMap<VirtualPort, Backends>,
+    /// Whether such a port has become free since [`take_freed`](Self::take_freed).
+    freed: bool,
     buffer: Vec<u8>,
 }
 
@@ -57,14 +70,39 @@ impl Engine {
         events.add_readable(news)?;
         Ok(Self {
             events,
+            shares: None,
             ports: HashMap::new(),
-            offered: BTreeMap::new(),
+            offered: SortedMap::new(),
             connections: HashMap::new(),
-            connecting: BTreeSet::new(),
+            connecting: SortedSet::new(),
             sessions: HashMap::new(),
-            detours: BTreeMap::new(),
+            detours: SortedMap::new(),
+            busy: SortedMap::new(),
+            freed: false,
             buffer: vec![0; BUFFER],
         })
+    }
+
+    /// Lets each pet of a private network hold no more than its share.
+    pub(super) fn with_shares(self, shares: Arc<Shares>) -> Self {
+        let shares = Some(shares);
+        Self { shares, ..self }
+    }
+
+    /// Returns what a client holds from now on, if that is limited; an error where that would be
+    /// more than it may.
+    fn take_share(&self, client: SocketAddr, count: usize) -> Result<Option<Share>, ()> {
+        match (&self.shares, client.ip()) {
+            (Some(shares), IpAddr::V4(pet)) => shares.take(pet, count).map(Some).ok_or(()),
+            (Some(_) | None, IpAddr::V4(_) | IpAddr::V6(_)) => Ok(None),
+        }
+    }
+
+    /// Makes a turn return once when `fd` can be read.
+    pub(super) fn wake_once(&mut self, fd: &impl AsFd) -> io::Result<()> {
+        let token = self.events.token();
+        let once = EventFlags::IN | EventFlags::ONESHOT;
+        self.events.add(fd, token, once)
     }
 
     /// Waits until something happens, and handles it.
@@ -85,8 +123,13 @@ impl Engine {
             }
         }
         self.detours.retain(|port, _| desired.contains_key(port));
-        let taken: BTreeSet<SocketAddr> = desired.keys().map(|port| port.address).collect();
+        let has_pets = |port: &VirtualPort| desired.get(port).is_some_and(|to| !to.pets.is_empty());
+        self.busy.retain(|port, _| has_pets(port));
+        let taken: SortedSet<SocketAddr> = desired.keys().map(|port| port.address).collect();
         for (port, backends) in desired {
+            if let Some(waiting) = self.busy.get_mut(&port) {
+                waiting.clone_from(&backends);
+            }
             match self.offered.get(&port) {
                 Some(token) => self.follow(*token, backends),
                 None if backends.pets.is_empty() => {}
@@ -104,13 +147,26 @@ impl Engine {
         }
     }
 
-    fn offer(&mut self, port: VirtualPort, backends: Backends, taken: &BTreeSet<SocketAddr>) {
-        let (socket, detour) = open(&port, taken);
+    fn offer(&mut self, port: VirtualPort, backends: Backends, taken: &SortedSet<SocketAddr>) {
+        let Opened {
+            socket,
+            detour,
+            busy,
+        } = open(&port, taken);
         match detour {
             Some(detour) => drop(self.detours.insert(port.clone(), detour)),
             None => drop(self.detours.remove(&port)),
         }
-        let Some(socket) = socket else { return };
+        match busy {
+            true => drop(self.busy.insert(port.clone(), backends.clone())),
+            false => drop(self.busy.remove(&port)),
+        }
+        if let Some(socket) = socket {
+            self.listen(port, socket, backends);
+        }
+    }
+
+    fn listen(&mut self, port: VirtualPort, socket: PortSocket, backends: Backends) {
         let token = match self.events.add_readable(&socket) {
             Ok(token) => token,
             Err(error) => return log(&format!("cannot wait on {}: {error}", port.address)),
@@ -126,9 +182,40 @@ impl Engine {
         self.offered.insert(port, token);
     }
 
+    /// Offers the ports that were in use and are free now as they are.
+    fn open_busy(&mut self) {
+        let free = |port: &VirtualPort| Some((port.clone(), open_again(port)?));
+        let free: Vec<_> = self.busy.keys().filter_map(free).collect();
+        for (port, socket) in free {
+            let backends = self.busy.remove(&port).unwrap_or_default();
+            self.detours.remove(&port);
+            self.freed = true;
+            match self.offered.get(&port).copied() {
+                Some(token) => self.exchange(token, socket),
+                None => self.listen(port, socket, backends),
+            }
+        }
+    }
+
+    /// Lets a port listen at another socket.
+    fn exchange(&mut self, token: u64, socket: PortSocket) {
+        let Some(offered) = self.ports.get_mut(&token) else {
+            return;
+        };
+        match self.events.add(&socket, token, EventFlags::IN) {
+            Ok(()) => (offered.socket, offered.paused) = (socket, None),
+            Err(error) => log(&format!("cannot wait on a port that is free now: {error}")),
+        }
+    }
+
+    /// Returns whether the detours are others than before, since ports that were in use are free.
+    pub(super) const fn take_freed(&mut self) -> bool {
+        std::mem::replace(&mut self.freed, false)
+    }
+
     /// Returns the ports that could not be offered as they are, by service.
-    pub(super) fn detours(&self) -> BTreeMap<ObjectRef, Vec<Detour>> {
-        let mut detours: BTreeMap<ObjectRef, Vec<Detour>> = BTreeMap::new();
+    pub(super) fn detours(&self) -> SortedMap<ObjectRef, Vec<Detour>> {
+        let mut detours: SortedMap<ObjectRef, Vec<Detour>> = SortedMap::new();
         for (port, detour) in &self.detours {
             let of_service = detours.entry(port.service.clone()).or_default();
             of_service.push(detour.clone());
@@ -156,10 +243,15 @@ impl Engine {
                     return;
                 }
             };
-            if let Ok(from) = client.peer_addr() {
-                let token = self.events.token();
-                self.connect(token, (port, from), client, Vec::new());
-            }
+            let Ok(from) = client.peer_addr() else {
+                continue;
+            };
+            let Ok(share) = self.take_share(from, 2) else {
+                relay::reset(&client);
+                continue;
+            };
+            let token = self.events.token();
+            self.connect(token, (port, from), (client, share), Vec::new());
         }
     }
 
@@ -168,7 +260,7 @@ impl Engine {
         &mut self,
         token: u64,
         (port, from): (u64, SocketAddr),
-        client: TcpStream,
+        (client, share): (TcpStream, Option<Share>),
         mut tried: Vec<SocketAddr>,
     ) {
         let Some(server) = self.next_pet(port, from, &mut tried) else {
@@ -179,6 +271,7 @@ impl Engine {
             from,
             duplex: Duplex::new(client, server),
             tried,
+            share,
             connecting: Some(Instant::now() + PATIENCE),
         };
         if connection.duplex.await_server(&self.events, token).is_err() {
@@ -210,9 +303,9 @@ impl Engine {
     fn try_another(&mut self, token: u64) {
         self.connecting.remove(&token);
         if let Some(connection) = self.connections.remove(&token) {
-            let ClientConnection { port, from, .. } = connection;
+            let (to, tried) = ((connection.port, connection.from), connection.tried);
             let client = connection.duplex.into_client();
-            self.connect(token, (port, from), client, connection.tried);
+            self.connect(token, to, (client, connection.share), tried);
         }
     }
 
@@ -262,6 +355,7 @@ impl Engine {
 
     /// Begins the session of a UDP client with the pet whose turn it is.
     fn begin_session(&mut self, port: u64, client: SocketAddr) -> Option<u64> {
+        let share = self.take_share(client, 1).ok()?;
         let offered = self.ports.get_mut(&port)?;
         let PortSocket::Udp(_, sessions) = &mut offered.socket else {
             return None;
@@ -269,7 +363,7 @@ impl Engine {
         let pet = offered.balance.pick(client.ip(), &[], Instant::now())?;
         let socket: UdpSocket = socket::session(pet, client.ip()).ok()?;
         let token = self.events.add_readable(&socket).ok()?;
-        sessions.begin(token, client, socket, pet);
+        sessions.begin(token, client, (socket, pet), share);
         self.sessions.insert(token, port);
         Some(token)
     }
@@ -332,6 +426,7 @@ impl Handler for Engine {
         match () {
             () if paused => Some(PAUSE),
             () if !self.connecting.is_empty() => Some(PATIENCE / 4),
+            () if !self.busy.is_empty() => Some(AGAIN),
             () if !self.sessions.is_empty() => Some(IDLE / 4),
             () => None,
         }
@@ -355,5 +450,6 @@ impl Handler for Engine {
             .filter(|token| until(token).is_some_and(|until| until <= now))
             .collect();
         late.into_iter().for_each(|token| self.try_another(token));
+        self.open_busy();
     }
 }

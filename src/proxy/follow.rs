@@ -1,16 +1,17 @@
 //! Following the service records: what the proxy has to offer now.
 
-use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::Context;
 
+use super::lifeline::Lifeline;
 use super::log::log;
 use super::plan::{self, Desired};
 use crate::model::ObjectRef;
 use crate::model::address::Block;
 use crate::model::endpoints::ServiceRecord;
 use crate::problem::Result;
+use crate::sorted::SortedMap;
 use crate::store::endpoints::{self, EndpointFollower};
 use crate::store::{Layout, PidFile};
 
@@ -18,9 +19,11 @@ use crate::store::{Layout, PidFile};
 pub(super) struct ServiceFollower {
     layout: Layout,
     endpoints: EndpointFollower,
-    records: BTreeMap<ObjectRef, ServiceRecord>,
+    records: SortedMap<ObjectRef, ServiceRecord>,
     /// Whether this is the first call of [`news`](Self::news).
     first: bool,
+    /// Whether any service had a pet at the last call of it.
+    serves: bool,
     /// The block of the private network that is served; `None` on the host.
     inside: Option<Block>,
 }
@@ -44,8 +47,9 @@ impl ServiceFollower {
         Ok(Self {
             layout,
             endpoints,
-            records: BTreeMap::new(),
+            records: SortedMap::new(),
             first: true,
+            serves: false,
             inside: None,
         })
     }
@@ -56,10 +60,15 @@ impl ServiceFollower {
         Self { inside, ..self }
     }
 
-    /// Returns whether the supervisor has ended with nothing left to run. One that was killed
-    /// leaves its pid file behind.
-    pub(super) fn is_over(&self) -> bool {
-        !PidFile::of_supervisor(&self.layout).exists()
+    /// Returns whether any service has a pet.
+    pub(super) const fn serves(&self) -> bool {
+        self.serves
+    }
+
+    /// Returns whether the supervisor has ended with nothing left to run: it has removed its pid
+    /// file, or was killed when no service had a pet any more.
+    pub(super) fn is_over(&self, supervisor: &Lifeline) -> bool {
+        !PidFile::of_supervisor(&self.layout).exists() || !self.serves && supervisor.has_ended()
     }
 
     /// Returns what is to be offered now, if that may have changed since the last call.
@@ -78,6 +87,7 @@ impl ServiceFollower {
                 None => plan::add(&mut desired, service, record),
             }
         }
+        self.serves = desired.values().any(|backends| !backends.pets.is_empty());
         Ok(Some(desired))
     }
 

@@ -1,12 +1,12 @@
 //! Which ports have to be offered, and the pets behind each, from the service records. Pure.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::model::ObjectRef;
 use crate::model::endpoints::{ServiceKind, ServicePort, ServiceRecord};
+use crate::sorted::SortedMap;
 
 /// The protocol of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,7 +54,7 @@ pub(super) struct Backends {
 }
 
 /// Everything that has to be offered.
-pub(super) type Desired = BTreeMap<VirtualPort, Backends>;
+pub(super) type Desired = SortedMap<VirtualPort, Backends>;
 
 /// Adds the ports of one service.
 pub(super) fn add(desired: &mut Desired, service: &ObjectRef, record: &ServiceRecord) {

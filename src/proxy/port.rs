@@ -1,6 +1,5 @@
 //! One port of a virtual address: its socket, and where it is offered if not as it should be.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,6 +9,7 @@ use super::balance::Balance;
 use super::plan::{Protocol, VirtualPort, alternatives};
 use super::socket;
 use crate::relay::UdpSessions;
+use crate::sorted::SortedSet;
 use crate::store::detours::Detour;
 
 /// One port that is offered.
@@ -49,11 +49,24 @@ impl OfferedPort {
     }
 }
 
+/// What became of the wish to open a port.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) socket: Option<PortSocket>,
+    /// Where it is offered if not as it should be.
+    pub(super) detour: Option<Detour>,
+    /// Whether another process has the port: some day it will be free.
+    pub(super) busy: bool,
+}
+
+/// Opens a port that was in use before.
+pub(super) fn open_again(port: &VirtualPort) -> Option<PortSocket> {
+    let opened = open_at(port.protocol, port.address);
+    opened.ok().map(|(socket, _)| socket)
+}
+
 /// Opens a port, or another one where it cannot be had, which is none of those `taken`.
-pub(super) fn open(
-    port: &VirtualPort,
-    taken: &BTreeSet<SocketAddr>,
-) -> (Option<PortSocket>, Option<Detour>) {
+pub(super) fn open(port: &VirtualPort, taken: &SortedSet<SocketAddr>) -> Opened {
     let detour = |at, why: String| Detour {
         port: port.address.port(),
         protocol: port.protocol.to_string(),
@@ -62,24 +75,37 @@ pub(super) fn open(
     };
     if port.protocol == Protocol::Other {
         let why = "only TCP and UDP are passed on".to_owned();
-        return (None, Some(detour(None, why)));
+        return Opened {
+            socket: None,
+            detour: Some(detour(None, why)),
+            busy: false,
+        };
     }
-    let why = match open_at(port.protocol, port.address) {
-        Ok((socket, _)) => return (Some(socket), None),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            "this user may not listen there".to_owned()
+    let error = match open_at(port.protocol, port.address) {
+        Ok((socket, _)) => {
+            return Opened {
+                socket: Some(socket),
+                detour: None,
+                busy: false,
+            };
         }
-        Err(error) => error.to_string(),
+        Err(error) => error,
+    };
+    let busy = error.kind() == io::ErrorKind::AddrInUse;
+    let why = match error.kind() == io::ErrorKind::PermissionDenied {
+        true => "this user may not listen there".to_owned(),
+        false => error.to_string(),
     };
     let others = alternatives(port.address.port())
         .map(|number| SocketAddr::new(port.address.ip(), number))
         .filter(|other| !taken.contains(other));
-    for other in others {
-        if let Ok((socket, at)) = open_at(port.protocol, other) {
-            return (Some(socket), Some(detour(Some(at), why)));
-        }
+    let mut opened = others.filter_map(|other| open_at(port.protocol, other).ok());
+    let (socket, at) = opened.next().unzip();
+    Opened {
+        socket,
+        detour: Some(detour(at, why)),
+        busy,
     }
-    (None, Some(detour(None, why)))
 }
 
 fn open_at(protocol: Protocol, at: SocketAddr) -> io::Result<(PortSocket, SocketAddr)> {

@@ -4,19 +4,22 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::engine::Engine;
 use super::follow::ServiceFollower;
+use super::lifeline::Lifeline;
 use super::log::log;
 use super::report::DetourReport;
 use crate::model::address::Block;
 use crate::problem::{Result, report};
-use crate::relay;
+use crate::relay::{self, Shares};
 use crate::role;
-use crate::store::{Attempt, Layout, Lock, Store};
+use crate::store::{self, Attempt, Layout, Lock, Store};
 
 /// How long a proxy waits for the one before it to die: as long as it takes.
 const BEHIND_ANOTHER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -41,18 +44,30 @@ pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
 
 fn serve(root: &Path) -> Result<()> {
     let store = Store::open(root)?;
+    store.expect_own()?;
     let layout = store.layout();
+    store::make_nothing_after_removal(layout);
     let _lock = take_over(layout)?;
     relay::raise_file_limit();
     let mut services = ServiceFollower::new(layout.clone())?;
     let mut report = DetourReport::new(layout.clone());
     let mut engine = Engine::new(&services).context("cannot begin to wait")?;
+    let mut supervisor = Lifeline::default();
     loop {
-        if let Some(desired) = services.news()? {
+        let news = services.news()?;
+        let has_news = news.is_some();
+        if let Some(desired) = news {
             engine.adjust(desired);
+        }
+        if engine.take_freed() || has_news {
             report.publish(&engine.detours());
         }
-        if services.is_over() {
+        if !services.serves()
+            && let Some(process) = supervisor.look(layout)
+        {
+            engine.wake_once(process).context("cannot wait")?;
+        }
+        if services.is_over(&supervisor) {
             return Ok(());
         }
         engine.turn().context("cannot wait")?;
@@ -62,11 +77,11 @@ fn serve(root: &Path) -> Result<()> {
 /// Serves in the private network that this thread lives in, as long as the process does.
 ///
 /// Detours are not published: nothing else listens in that network, so there are none.
-pub(crate) fn serve_inside(layout: Layout, block: Block) {
-    relay::raise_file_limit();
+pub(crate) fn serve_inside(layout: Layout, block: Block, shares: Arc<Shares>) {
     let serve = || -> Result<()> {
         let mut services = ServiceFollower::new(layout)?.inside(block);
-        let mut engine = Engine::new(&services).context("cannot begin to wait")?;
+        let engine = Engine::new(&services).context("cannot begin to wait")?;
+        let mut engine = engine.with_shares(shares);
         loop {
             if let Some(desired) = services.news()? {
                 engine.adjust(desired);
@@ -79,11 +94,16 @@ pub(crate) fn serve_inside(layout: Layout, block: Block) {
     }
 }
 
+/// Waits for the end of the proxy before this one. A waiting proxy ends with its supervisor, whose
+/// successor starts another; one that serves outlives it.
 fn take_over(layout: &Layout) -> Result<Lock> {
+    let with_parent = set_parent_process_death_signal;
+    with_parent(Some(Signal::KILL)).context("cannot watch the supervisor")?;
     let path = layout.proxy_lock();
     let holder = std::process::id().to_string();
     let attempt = Lock::wait(&path, &holder, BEHIND_ANOTHER)
         .with_context(|| format!("cannot lock {}", path.display()))?;
+    with_parent(None).context("cannot outlive the supervisor")?;
     match attempt {
         Attempt::Locked(lock) => Ok(lock),
         Attempt::Busy(holder) => bail!("{} is held by {holder}", path.display()),

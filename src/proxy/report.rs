@@ -1,11 +1,10 @@
 //! Publishing which ports could not be offered as they are.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use jiff::Timestamp;
 
 use super::log::log;
 use crate::model::ObjectRef;
+use crate::sorted::{SortedMap, SortedSet};
 use crate::store::Layout;
 use crate::store::detours::{self, Detour};
 use crate::store::journal::{self, Event, Severity};
@@ -13,7 +12,7 @@ use crate::store::journal::{self, Event, Severity};
 /// The detours that were published last.
 pub(super) struct DetourReport {
     layout: Layout,
-    published: BTreeMap<ObjectRef, Vec<Detour>>,
+    published: SortedMap<ObjectRef, Vec<Detour>>,
 }
 
 impl DetourReport {
@@ -21,14 +20,14 @@ impl DetourReport {
     pub(super) const fn new(layout: Layout) -> Self {
         Self {
             layout,
-            published: BTreeMap::new(),
+            published: SortedMap::new(),
         }
     }
 
     /// Publishes what has changed, with an event for each new detour.
-    pub(super) fn publish(&mut self, detours: &BTreeMap<ObjectRef, Vec<Detour>>) {
+    pub(super) fn publish(&mut self, detours: &SortedMap<ObjectRef, Vec<Detour>>) {
         let before = self.published.keys();
-        let keys: BTreeSet<&ObjectRef> = before.chain(detours.keys()).collect();
+        let keys: SortedSet<&ObjectRef> = before.chain(detours.keys()).collect();
         for key in keys {
             if self.published.get(key) != detours.get(key) {
                 self.publish_one(key, detours.get(key));
@@ -65,6 +64,7 @@ impl DetourReport {
             reason: "PortNotOffered".to_owned(),
             object: format!("service/{}", service.name),
             uid: None,
+            field: None,
             message: format!("port {port}/{protocol}: {}; {instead}", detour.why),
             count: 1,
         };

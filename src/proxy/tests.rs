@@ -1,6 +1,5 @@
 //! The engine, with pets that are threads of the test.
 
-use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use std::time::Duration;
 use super::engine::Engine;
 use super::plan::{Backends, Desired, Protocol, VirtualPort};
 use crate::model::ObjectRef;
+use crate::sorted::SortedSet;
 use crate::store::detours::Detour;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 struct Proxy {
     wishes: Sender<Desired>,
     done: Receiver<Vec<Detour>>,
+    /// The detours that are left when a port has become free.
+    freed: Receiver<Vec<Detour>>,
     wake: UdpSocket,
     thread: Option<JoinHandle<()>>,
     quit: Arc<AtomicBool>,
@@ -33,12 +35,17 @@ impl Proxy {
         wake.connect(news.local_addr().unwrap()).unwrap();
         let (wishes, wished) = channel::<Desired>();
         let (doing, done) = channel();
+        let (freeing, freed) = channel();
         let quit = Arc::new(AtomicBool::new(false));
         let over = Arc::clone(&quit);
         let thread = thread::spawn(move || {
             let mut engine = Engine::new(&news).unwrap();
             while !over.load(Ordering::Acquire) {
                 engine.turn().unwrap();
+                if engine.take_freed() {
+                    let detours = engine.detours().into_values().flatten();
+                    let _ = freeing.send(detours.collect());
+                }
                 while news.recv(&mut [0; 8]).is_ok() {}
                 while let Ok(wishes) = wished.try_recv() {
                     engine.adjust(wishes);
@@ -51,6 +58,7 @@ impl Proxy {
         Self {
             wishes,
             done,
+            freed,
             wake,
             thread,
             quit,
@@ -202,7 +210,7 @@ fn a_client_stays_with_its_pet() {
     let (proxy, place) = (Proxy::new(), place(4, Protocol::Tcp));
     let pets = [pet("one"), pet("two")];
     proxy.offer_to(&place, &pets, Some(Duration::from_secs(60)));
-    let all: BTreeSet<String> = (0..6).map(|_| greeting(&place)).collect();
+    let all: SortedSet<String> = (0..6).map(|_| greeting(&place)).collect();
     assert_eq!(all.len(), 1, "{all:?}");
     let other: Vec<SocketAddr> = pets[1..].to_vec();
     proxy.offer_to(&place, &other, Some(Duration::from_secs(60)));
@@ -246,6 +254,13 @@ fn a_port_that_is_taken_is_offered_nearby() {
     let mut stream = TcpStream::connect(detour.at.unwrap()).unwrap();
     assert_eq!(heard(&mut stream), "one");
     drop(taken);
+    // It is tried again by itself, and the connection goes on.
+    let mut freed = proxy.freed.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(freed.pop(), None);
+    assert_eq!(greeting(&place), "one");
+    assert!(TcpStream::connect(detour.at.unwrap()).is_err());
+    stream.write_all(b"two").unwrap();
+    assert_eq!(heard(&mut stream), "two");
 }
 
 #[test]

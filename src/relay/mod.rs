@@ -8,12 +8,14 @@ mod duplex;
 mod event_loop;
 mod limits;
 mod sessions;
+mod shares;
 mod socket;
 
 pub(crate) use duplex::{Duplex, DuplexState};
 pub(crate) use event_loop::{EventLoop, Handler, PAUSE, TICK, run, turn};
 pub(crate) use limits::raise_file_limit;
 pub(crate) use sessions::{IDLE, UdpSessions};
+pub(crate) use shares::{Share, Shares};
 pub(crate) use socket::{Accepted, accept, connect, nonblocking, reset};
 
 /// How many bytes are carried at once.

@@ -3,12 +3,15 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
+
+use super::shares::Share;
 
 /// A session in which nothing is sent for so long is over.
 pub(crate) const IDLE: Duration = Duration::from_secs(60);
-/// How many sessions there may be; one more, and the one that was silent longest is ended.
+/// How many sessions a pet may have, and all clients who are none; one more, and the one that was
+/// silent longest is ended.
 const MOST: usize = 1024;
 
 /// The sessions of some clients, by key and by token.
@@ -27,6 +30,14 @@ pub(crate) struct UdpSession<K> {
     pub(crate) socket: UdpSocket,
     pub(crate) server: SocketAddr,
     last: Instant,
+    /// What it holds for the pet that it is for.
+    share: Option<Share>,
+}
+
+impl<K> UdpSession<K> {
+    fn pet(&self) -> Option<Ipv4Addr> {
+        self.share.as_ref().map(|share| share.pet)
+    }
 }
 
 impl<K> Default for UdpSessions<K> {
@@ -62,21 +73,37 @@ impl<K: Copy + Eq + Hash> UdpSessions<K> {
     }
 
     /// Begins a client's session, whose socket has been registered with this token.
-    pub(crate) fn begin(&mut self, token: u64, key: K, socket: UdpSocket, server: SocketAddr) {
-        if self.all.len() >= MOST {
-            let silent = self.all.iter().min_by_key(|(_, session)| session.last);
-            if let Some(silent) = silent.map(|(token, _)| *token) {
-                self.end(silent);
-            }
-        }
+    pub(crate) fn begin(
+        &mut self,
+        token: u64,
+        key: K,
+        (socket, server): (UdpSocket, SocketAddr),
+        share: Option<Share>,
+    ) {
         let session = UdpSession {
             key,
             socket,
             server,
             last: Instant::now(),
+            share,
         };
+        self.make_room(session.pet());
         self.tokens.insert(key, token);
         self.all.insert(token, session);
+    }
+
+    /// Ends one session of a pet that has as many as it may have.
+    fn make_room(&mut self, pet: Option<Ipv4Addr>) {
+        if self.all.len() < MOST {
+            return;
+        }
+        let own = self.all.iter().filter(|(_, session)| session.pet() == pet);
+        let silent = own.clone().min_by_key(|(_, session)| session.last);
+        if own.count() >= MOST
+            && let Some(silent) = silent.map(|(token, _)| *token)
+        {
+            self.end(silent);
+        }
     }
 
     /// Ends a session.
@@ -114,8 +141,8 @@ mod tests {
     #[test]
     fn a_client_has_one_session_until_it_is_ended() {
         let mut sessions = UdpSessions::default();
-        sessions.begin(7, "client", socket(), server(1));
-        sessions.begin(8, "other", socket(), server(2));
+        sessions.begin(7, "client", (socket(), server(1)), None);
+        sessions.begin(8, "other", (socket(), server(2)), None);
         assert_eq!(sessions.token_of(&"client"), Some(7));
         assert_eq!(sessions.touch(7).unwrap().key, "client");
         sessions.end_where(|session| session.server == server(1));

@@ -13,7 +13,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1 as core;
 
 use super::image::{data_directories, unpack};
-use super::isolation::{self, UserNamespace};
+use super::isolation::{self, MemoryRoots, UserNamespace};
 use super::user;
 use super::userns_helper;
 use super::volumes::{self, ChownJob, PreparedVolumes, VolumeContext};
@@ -51,6 +51,8 @@ pub(super) struct Supplies {
     full: bool,
     /// The pet's user namespace, where an ordinary user runs petset.
     userns: Option<UserNamespace>,
+    /// The pod's volumes in memory.
+    memory: MemoryRoots,
     volumes: Option<PreparedVolumes>,
     /// The objects read for the volumes, which the first container to start uses too.
     fresh: Option<Sources>,
@@ -72,6 +74,7 @@ impl Supplies {
             store,
             namespace,
             userns: None,
+            memory: MemoryRoots::new(),
             volumes: None,
             fresh: None,
         }
@@ -80,6 +83,11 @@ impl Supplies {
     /// Notes the pet's user namespace.
     pub(super) fn set_userns(&mut self, userns: Option<UserNamespace>) {
         self.userns = userns;
+    }
+
+    /// Notes the pod's volumes in memory.
+    pub(super) fn set_memory(&mut self, memory: MemoryRoots) {
+        self.memory = memory;
     }
 
     /// Puts the pod's volumes in place, or brings their files up to date; returns warnings.
@@ -189,7 +197,9 @@ impl Supplies {
             Some(sources) => sources,
             None => self.sources(pod).map_err(bad_config)?,
         };
-        sources.files = volumes.files_of(container).map_err(bad_config)?;
+        sources.files = volumes
+            .files_of(container, &self.memory)
+            .map_err(bad_config)?;
         let bad = bad_config;
         let message = self.message(pod, container);
         let mut mounts = volumes.variables(container).map_err(bad)?;
@@ -222,8 +232,7 @@ impl Supplies {
         };
         let mut warnings = notes.into_iter().flatten().cloned().collect();
         if self.full {
-            self.secure(pod, container, &mut launch, &mut warnings)
-                .map_err(bad_config)?;
+            self.secure(pod, container, &mut launch, &mut warnings)?;
             self.give_image(&launch).map_err(bad_config)?;
         }
         Ok(Prepared { launch, warnings })
@@ -290,6 +299,7 @@ impl Supplies {
             mount_path,
             path: files.message(&container.name),
             read_only: false,
+            within: None,
         })
     }
 
@@ -303,7 +313,8 @@ impl Supplies {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         let place = self.store.layout().pet(&self.namespace, name);
         let place = place.image(&container.name);
-        let brought = unpack(image, container, &place, self.full).map_err(bad_config)?;
+        let shared = self.store.layout().bin();
+        let brought = unpack(image, container, (&place, &shared), self.full).map_err(bad_config)?;
         let mut container = container.clone();
         if let Some(workdir) = image.workdir.take() {
             if self.full {
@@ -397,16 +408,17 @@ impl Supplies {
     }
 
     /// Adds the services that have an address. Those without one, which is most of them here,
-    /// are recognized by their text without being parsed, for there may be a thousand.
+    /// are recognized by their text without being parsed, for there may be a thousand. One that
+    /// cannot be read keeps no pet from starting: the supervisor tells of it.
     fn add_services(&self, sources: &mut Sources) -> crate::problem::Result<()> {
         let (layout, kind) = (self.store.layout(), ObjectKind::Service);
         for name in self.store.names(&self.namespace, kind)? {
-            let text = store::read(&layout.wanted_object(&self.namespace, kind, &name))?;
-            if text.is_some_and(|text| !text.contains("clusterIP: None")) {
-                let found = self.find(name.as_str())?;
-                sources
-                    .services
-                    .extend(found.map(|found| (name.to_string(), found)));
+            let text = store::read(&layout.wanted_object(&self.namespace, kind, &name));
+            let text = text.unwrap_or_default();
+            if text.is_some_and(|text| !text.contains("clusterIP: None"))
+                && let Ok(Some(found)) = self.find(name.as_str())
+            {
+                sources.services.insert(name.to_string(), found);
             }
         }
         Ok(())

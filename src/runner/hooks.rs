@@ -10,6 +10,7 @@ use super::http::HttpPurpose;
 use super::probes::{self, Check};
 use crate::model::lifecycle::HookKind;
 use crate::problem::Problem;
+use crate::sys;
 
 /// The action of a hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,15 +53,5 @@ pub(super) fn action_of(
 pub(super) fn stop_signal(container: &core::Container) -> Signal {
     let hooks = container.lifecycle.as_ref();
     let name = hooks.and_then(|hooks| hooks.stop_signal.as_deref());
-    let known = [
-        ("SIGHUP", Signal::HUP),
-        ("SIGINT", Signal::INT),
-        ("SIGKILL", Signal::KILL),
-        ("SIGQUIT", Signal::QUIT),
-        ("SIGUSR1", Signal::USR1),
-        ("SIGUSR2", Signal::USR2),
-        ("SIGWINCH", Signal::WINCH),
-    ];
-    let found = known.iter().find(|(known, _)| Some(*known) == name);
-    found.map_or(Signal::TERM, |(_, signal)| *signal)
+    name.and_then(sys::signal_named).unwrap_or(Signal::TERM)
 }

@@ -40,6 +40,8 @@ pub(super) struct HttpRequest {
 pub(super) struct HttpResponse {
     pub(super) status: u16,
     pub(super) location: Option<String>,
+    /// As much of the body as came together with the head.
+    pub(super) body: String,
 }
 
 /// Makes a request, following redirects that stay on the host; one that leaves it is returned.
@@ -178,7 +180,13 @@ fn parse(head: &[u8]) -> Result<HttpResponse, Problem> {
         let wanted = name.eq_ignore_ascii_case("location");
         wanted.then(|| value.trim().to_owned())
     });
-    Ok(HttpResponse { status, location })
+    let text = text.replace("\r\n", "\n");
+    let body = text.split_once("\n\n").map_or("", |(_, body)| body);
+    Ok(HttpResponse {
+        status,
+        location,
+        body: body.to_owned(),
+    })
 }
 
 #[cfg(test)]

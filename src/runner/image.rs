@@ -6,27 +6,32 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Container;
 
+use super::applets;
 use crate::model::image::ImageLaunch as Image;
 use crate::problem::Problem;
 use crate::store::{self, Mount, make_dir};
 
 /// Where a container finds the scripts of its image.
 const BIN: &str = "/run/petset/bin";
+/// Where a container finds the programs that the shell of its image is under other names.
+const APPLETS: &str = "/run/petset/applets";
 /// The variable that says whether an image's files are at their own paths (`full`) or not.
 const LEVEL_VARIABLE: &str = "PETSET_ISOLATION";
 /// The volume name of an image's mounts.
 pub(super) const IMAGE_VOLUME: &str = "(image)";
 
 /// Writes the files of an image below `place`, anew for each run; returns its mounts.
+///
+/// Programs of its shell are links that are made once below `shared`, for all pods.
 pub(super) fn unpack(
     image: &mut Image,
     container: &Container,
-    place: &Path,
+    (place, shared): (&Path, &Path),
     full: bool,
 ) -> Result<Vec<Mount>, Problem> {
     let level = if full { "full" } else { "none" };
@@ -35,6 +40,7 @@ pub(super) fn unpack(
         .push((LEVEL_VARIABLE.to_owned(), level.to_owned()));
     let mut unpacking = Unpacking {
         place,
+        shared,
         container,
         mounts: Vec::new(),
     };
@@ -55,6 +61,7 @@ pub(super) fn unpack(
 
 struct Unpacking<'a> {
     place: &'a Path,
+    shared: &'a Path,
     container: &'a Container,
     mounts: Vec<Mount>,
 }
@@ -66,20 +73,26 @@ impl Unpacking<'_> {
     }
 
     fn scripts(&mut self, image: &mut Image, full: bool) -> io::Result<()> {
-        if image.bin.is_empty() && image.applets.is_empty() {
+        let shell = image.shell.clone().unwrap_or_default();
+        let own = image.bin.iter().map(|(name, _)| name);
+        let own: Vec<&String> = own.collect();
+        let applets = image.applets.iter().filter(|name| !own.contains(name));
+        let applets: Vec<&String> = applets.collect();
+        if !applets.is_empty() {
+            let links = applets::provide(self.shared, &shell, &applets)?;
+            if full {
+                self.mount(Path::new(APPLETS), links, true);
+                image.path.insert(0, PathBuf::from(APPLETS));
+            } else {
+                image.path.insert(0, links);
+            }
+        }
+        if image.bin.is_empty() {
             return Ok(());
         }
         let bin = self.make(Path::new("bin"), 0o755)?;
         for (name, text) in &image.bin {
             write(&bin.join(name), text)?;
-        }
-        let shell = image.shell.as_deref().unwrap_or_else(|| Path::new(""));
-        for name in image
-            .applets
-            .iter()
-            .filter(|it| !image.bin.iter().any(|(bin, _)| bin == *it))
-        {
-            symlink(shell, bin.join(name))?;
         }
         if full {
             self.mount(Path::new(BIN), bin, true);
@@ -169,6 +182,7 @@ impl Unpacking<'_> {
             mount_path: at.display().to_string(),
             path,
             read_only,
+            within: None,
         });
     }
 }

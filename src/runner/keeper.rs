@@ -7,6 +7,7 @@ mod limits;
 mod pod;
 mod process;
 mod publish;
+mod signals;
 mod visits;
 mod watch;
 
@@ -23,11 +24,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, PodStatus};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
-use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 
 use limits::SizeLimits;
 use pod::{pod_context, read_pod};
 use process::Process;
+use signals::{ToldBySignal, announce};
 
 use super::container::Supplies;
 use super::isolation::{ContainerSpace, PodSandbox, is_full};
@@ -36,7 +37,7 @@ use super::logs::Outlet;
 use super::{rlimit_mark, streams, tree};
 use crate::model::Namespace;
 use crate::model::lifecycle::{Action, ContainerIndex, Now, PodEvent, PodMachine, Report};
-use crate::model::pod::set_of;
+use crate::model::pod::journal_owner;
 use crate::problem::Problem;
 use crate::store::{self, Launch, Layout, PetLayout, PidFile, RunnerRecord, RunnerRequest, Store};
 use crate::sys::proc::ProcessId;
@@ -45,6 +46,10 @@ use crate::sys::proc::ProcessId;
 const SWEEP: Duration = Duration::from_millis(50);
 /// The pause before a write that failed, such as on a full disk, is tried again.
 const REWRITE: Duration = Duration::from_secs(1);
+
+/// How long the last status but one is there at least: those who follow the pod get to see that
+/// it is told to stop, or how its containers have ended, before nothing is left of it.
+const SHOWN: Duration = Duration::from_millis(20);
 
 /// An event that a container's run waits for, and the number of that run.
 #[derive(Debug)]
@@ -98,13 +103,17 @@ pub(super) struct Keeper {
     record: RunnerRecord,
     recorded: bool,
     written: Option<PodStatus>,
+    /// When that was.
+    published: Duration,
     /// When a write that failed is tried again.
     rewrite: Option<Duration>,
     limits: SizeLimits,
     control: UnixDatagram,
     wake: PipeReader,
     waker: Arc<OwnedFd>,
-    told_to_stop: Arc<AtomicBool>,
+    signals: ToldBySignal,
+    /// Whether the pod was asked to stop: how its containers end is told when nothing is left.
+    asked_to_stop: bool,
     /// Whether the pet's directory was removed.
     removed: Arc<AtomicBool>,
     answers: Receiver<Completion>,
@@ -124,7 +133,7 @@ impl Keeper {
         let pod = read_pod(&pet)?;
         let uid = pod.metadata.uid.clone().unwrap_or_default();
         // A record that cannot be read is no reason not to run: the marker still finds all.
-        let before = RunnerRecord::read(&pet).ok().flatten();
+        let before = RunnerRecord::read(&pet).unwrap_or_else(|_| Some(RunnerRecord::unknown()));
         let begun = before.as_ref().is_some_and(|record| record.begun);
         let died = before.as_ref().filter(|record| !record.clean);
         let started: Vec<String> = died.into_iter().flat_map(RunnerRecord::started).collect();
@@ -132,14 +141,14 @@ impl Keeper {
             let spared = supervisor(&layout);
             tree::kill_leftovers(&record, &uid, spared, (layout.root(), pet.root()));
         }
-        let mut record = RunnerRecord::of_this_process(rlimit_mark::apply())?;
-        record.begun = begun;
-        record.write(&pet)?;
         let (wake, waker) = streams::pipe()?;
         rustix::io::ioctl_fionbio(&waker, true)?;
         let waker: Arc<OwnedFd> = Arc::new(waker.into());
-        let told_to_stop = listen_to_signals(&waker)?;
-        let control = store::bind_runner(&pet)?;
+        // The record of a runner says that it may be sent these signals.
+        let signals = ToldBySignal::listen(&waker)?;
+        let mut record = RunnerRecord::of_this_process(rlimit_mark::apply())?;
+        record.begun = begun;
+        let control = announce(&record, &layout, &pet, &pod)?;
         let previous: Option<PodStatus> = store::read_json(&pet.status()).unwrap_or_default();
         let born = Instant::now();
         let now = now_since(born);
@@ -154,7 +163,7 @@ impl Keeper {
         let (answer, answers) = channel();
         let status = pod.status.as_ref();
         let ip = status.and_then(|status| status.pod_ip.clone());
-        let journal = layout.journal(&namespace, set_of(&pod.metadata).unwrap_or(name));
+        let journal = layout.journal(&namespace, journal_owner(&pod.metadata, name));
         Ok(Self {
             containers: containers(&pod),
             ip: ip.unwrap_or_else(|| "127.0.0.1".to_owned()),
@@ -174,11 +183,13 @@ impl Keeper {
             record,
             recorded: true,
             written: previous,
+            published: Duration::ZERO,
             rewrite: None,
             control,
             wake,
             waker,
-            told_to_stop,
+            signals,
+            asked_to_stop: false,
             removed: Arc::default(),
             answers,
             answer,
@@ -235,14 +246,13 @@ impl Keeper {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Prepare => {
+                self.publish(); // as before a start
                 let outcome = self.prepare();
                 self.queue.push_back(PodEvent::Prepared(outcome));
             }
             Action::Start(place) => {
-                if self.containers[place.0].starts > 0 {
-                    // Its end is told before anything is prepared, which may take long.
-                    self.publish();
-                }
+                // What was is told before anything is prepared, which may take long.
+                self.publish();
                 self.start(place);
             }
             Action::Terminate(place) => self.terminate(place),
@@ -262,6 +272,7 @@ impl Keeper {
         let context = pod_context(&self.pod, &self.ip, &self.pet, &self.supplies);
         self.isolation.prepare(&context)?;
         self.supplies.set_userns(self.isolation.userns());
+        self.supplies.set_memory(self.isolation.memory_roots());
         let warnings = self.supplies.prepare(&self.pod)?;
         self.warn(warnings);
         Ok(())
@@ -271,6 +282,7 @@ impl Keeper {
     fn refresh(&mut self) {
         for problem in self.supplies.refresh(&self.pod) {
             self.report(Report {
+                field: None,
                 warning: true,
                 reason: "FailedMount",
                 message: problem.message,
@@ -331,8 +343,12 @@ impl Keeper {
             .read(&mut drain)
             .is_ok_and(|length| length == drain.len())
         {}
-        if self.told_to_stop.swap(false, Ordering::Relaxed) {
+        if self.signals.stop.swap(false, Ordering::Relaxed) {
             self.stop(None);
+        }
+        if self.signals.reload.swap(false, Ordering::Relaxed) {
+            self.listen_again();
+            self.reload();
         }
         for message in store::requests(&self.control) {
             self.obey(message);
@@ -362,6 +378,9 @@ impl Keeper {
         if poll(&mut ended, Some(&Timespec::default())) != Ok(1) {
             return;
         }
+        if let Some(told) = self.isolation.hear() {
+            return self.warn(vec![told]);
+        }
         let context = pod_context(&self.pod, &self.ip, &self.pet, &self.supplies);
         if let Err(problem) = self.isolation.rejoin_network(&context) {
             self.warn(vec![problem.message]);
@@ -385,6 +404,11 @@ impl Keeper {
                 main,
                 visitor,
             } => self.note_visit(&container, main, visitor),
+            RunnerRequest::Signal {
+                container,
+                main,
+                signal,
+            } => self.send_signal(&container, main, signal),
             RunnerRequest::Reload {} => self.reload(),
         }
     }
@@ -400,6 +424,7 @@ impl Keeper {
             self.redefine(pod);
         }
         self.refresh();
+        self.distrust_files();
         self.provide_launches();
         self.show_view_again();
         self.queue.push_back(PodEvent::Reload);
@@ -417,6 +442,9 @@ impl Keeper {
         let own = own.or(spec.and_then(|spec| spec.termination_grace_period_seconds));
         let own = Duration::from_secs(own.unwrap_or(30).try_into().unwrap_or(0));
         let grace = grace.unwrap_or(own);
+        self.machine.refresh(self.now());
+        self.publish();
+        self.asked_to_stop = true;
         self.queue.push_back(PodEvent::Stop { grace });
     }
 
@@ -454,9 +482,12 @@ impl Keeper {
         self.kill_everything();
         self.record.clean = true;
         self.record.containers.clear();
-        let _ = self.record.write(&self.pet);
+        // If even that fails, the supervisor sees how this process ends.
+        let _ = self.record.write_at_any_cost(&self.layout, &self.pet);
         let _ = store::remove(&self.pet.control());
-        self.write_status();
+        std::thread::sleep((self.published + SHOWN).saturating_sub(self.now().mono));
+        self.machine.close(self.now());
+        self.write_last_status();
     }
 }
 
@@ -482,16 +513,4 @@ fn now_since(born: Instant) -> Now {
         mono: born.elapsed(),
         wall: Timestamp::now(),
     }
-}
-
-/// Makes signals wake the loop; SIGTERM and SIGINT also set the flag.
-fn listen_to_signals(waker: &Arc<OwnedFd>) -> std::io::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
-    }
-    for signal in [SIGTERM, SIGINT, SIGCHLD] {
-        signal_hook::low_level::pipe::register(signal, waker.try_clone()?)?;
-    }
-    Ok(stop)
 }

@@ -3,13 +3,13 @@
 //! Without isolation all pets share one network: a server that listens on every address of a port
 //! also answers at the addresses of the pets that failed to bind it.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use super::tree;
 use crate::model::environment::POD_UID_VARIABLE;
+use crate::sorted::SortedSet;
 use crate::sys::proc::{children, processes, variable_of};
 
 /// The state of a listening socket in `/proc/net/tcp`.
@@ -52,7 +52,7 @@ pub(super) fn owner(ip: Ipv4Addr, port: u16, uid: &str, spared: Option<u32>) -> 
 }
 
 /// Returns whether a process holds one of the sockets; `None` if its files may not be looked at.
-fn holds(pid: u32, inodes: &BTreeSet<String>) -> Option<bool> {
+fn holds(pid: u32, inodes: &SortedSet<String>) -> Option<bool> {
     let files = match fs::read_dir(format!("/proc/{pid}/fd")) {
         Ok(files) => files,
         // It has ended.
@@ -72,14 +72,14 @@ fn holds(pid: u32, inodes: &BTreeSet<String>) -> Option<bool> {
 
 /// Returns the inodes of the listeners that a connection to an address may reach: those that
 /// listen there, or else those on all addresses.
-fn listeners(ip: Ipv4Addr, port: u16) -> BTreeSet<String> {
+fn listeners(ip: Ipv4Addr, port: u16) -> SortedSet<String> {
     let read = |name: &str| fs::read_to_string(format!("/proc/net/{name}")).unwrap_or_default();
     listeners_in(&(read("tcp") + &read("tcp6")), ip, port)
 }
 
-fn listeners_in(table: &str, ip: Ipv4Addr, port: u16) -> BTreeSet<String> {
+fn listeners_in(table: &str, ip: Ipv4Addr, port: u16) -> SortedSet<String> {
     let exact = format!("{:08X}", u32::from_ne_bytes(ip.octets()));
-    let (mut there, mut anywhere) = (BTreeSet::new(), BTreeSet::new());
+    let (mut there, mut anywhere) = (SortedSet::new(), SortedSet::new());
     for line in table.lines() {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
         let (Some(local), Some(&LISTEN), Some(inode)) =
@@ -108,7 +108,7 @@ fn listeners_in(table: &str, ip: Ipv4Addr, port: u16) -> BTreeSet<String> {
 
 /// The ports of a container at which its own processes are known to listen, for one of its runs.
 #[derive(Debug, Clone, Default)]
-pub(super) struct OwnPorts(std::sync::Arc<std::sync::Mutex<BTreeSet<u16>>>);
+pub(super) struct OwnPorts(std::sync::Arc<std::sync::Mutex<SortedSet<u16>>>);
 
 impl OwnPorts {
     fn has(&self, port: u16) -> bool {

@@ -4,13 +4,14 @@
 //! A container never waits for its log: output that cannot be written is dropped and counted, and
 //! the count is written once there is room again.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, PipeReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
+use crate::store::damage::{open_regular, open_to_append};
 use crate::store::{self, LogIndex, rotated_log};
 
 /// The size at which a log is put aside.
@@ -61,7 +62,7 @@ impl Outlet {
 
 /// Returns the end of a log: its last 80 lines, but no more than 2048 bytes (V53).
 pub(super) fn tail(log: &Path) -> Option<String> {
-    let mut file = File::open(log).ok()?;
+    let mut file = open_regular(log).ok()?;
     let length = file.metadata().ok()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(2048)))
         .ok()?;
@@ -142,12 +143,10 @@ impl Log {
     }
 
     fn open(&mut self) -> io::Result<File> {
-        let mut options = OpenOptions::new();
-        options.create(true).append(true).mode(0o600);
-        let file = match options.open(&self.path) {
+        let file = match open_to_append(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 store::make_dir(self.path.parent().unwrap_or(&self.path))?;
-                options.open(&self.path)?
+                open_to_append(&self.path)?
             }
             opened => opened?,
         };
@@ -159,7 +158,7 @@ impl Log {
     fn rotate(&mut self) {
         let aside = |number| rotated_log(&self.path, number);
         let oldest = aside(FILES - 1);
-        let removed = fs::metadata(&oldest).ok().map(|it| it.ino());
+        let removed = fs::symlink_metadata(&oldest).ok().map(|it| it.ino());
         // First of all: on a full disk this makes room for the index.
         let _ = store::remove(&oldest);
         match LogIndex::close(&self.path, |inode| Some(inode) != removed) {

@@ -5,6 +5,7 @@
 //! probes over the network get threads, and those live as long as one probe. It leaves to the
 //! supervisor what a pod is made of (`pod.json`), and to the machine every decision.
 
+mod applets;
 mod connection;
 mod container;
 mod grpc;
@@ -29,19 +30,21 @@ mod userns_helper;
 pub(crate) mod volumes;
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Child, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use rustix::fs::FlockOperation;
 
-use crate::model::Namespace;
-use crate::model::environment::POD_UID_VARIABLE;
+use crate::model::environment::{POD_UID_VARIABLE, STATE_DIR_VARIABLE};
+use crate::model::pod::journal_owner;
+use crate::model::{Namespace, ObjectName};
 use crate::role::{self, Role};
-use crate::store::{Layout, PetLayout, Store};
+use crate::store::{self, Layout, Lock, PetLayout, Store, journal};
+use crate::sys::proc;
 
 pub(crate) use startable::Foresight;
 pub(crate) use userns_helper::run as run_inside;
@@ -53,10 +56,19 @@ pub(crate) const BUSY: u8 = 75;
 /// process holds it too until it executes its program, or finds that its parent is gone.
 const HANDOVER: Duration = Duration::from_millis(300);
 
-/// Starts the runner of a pod whose `pod.json` is in place. It outlives the caller.
-pub(crate) fn start(layout: &Layout, namespace: &Namespace, pod: &str) -> io::Result<Child> {
-    Role::Runner
-        .command()
+/// Starts the runner of a pod whose `pod.json` is in place. It outlives the caller. With `enters`
+/// it starts processes in namespaces of the pod's.
+pub(crate) fn start(
+    layout: &Layout,
+    namespace: &Namespace,
+    pod: &str,
+    enters: bool,
+) -> io::Result<Child> {
+    let mut command = match enters {
+        true => Role::Runner.sealed_command()?,
+        false => Role::Runner.command(),
+    };
+    command
         .arg(layout.root())
         .args([namespace.as_str(), pod])
         .env_remove(POD_UID_VARIABLE)
@@ -65,6 +77,26 @@ pub(crate) fn start(layout: &Layout, namespace: &Namespace, pod: &str) -> io::Re
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
+}
+
+/// Returns the pid of the runner of a pod, by what [`start`] has started it with.
+pub(crate) fn find(layout: &Layout, namespace: &Namespace, pod: &ObjectName) -> Option<u32> {
+    let words = [
+        layout.root().as_os_str(),
+        namespace.as_str().as_ref(),
+        pod.as_str().as_ref(),
+    ];
+    Role::Runner.played_by(&words).next()
+}
+
+/// Returns whether a process was started by a runner of the state directory at `root`: it says so,
+/// or has a runner's mark.
+pub(crate) fn is_of_pet(pid: u32, root: &Path) -> bool {
+    let says = proc::variable_of(pid, STATE_DIR_VARIABLE);
+    match says.is_some_and(|says| Path::new(&says) == root) {
+        true => true,
+        false => rlimit_mark::is_marked(pid),
+    }
 }
 
 /// Keeps one pet until its end; `args` are the state directory, the namespace and the pod.
@@ -80,9 +112,36 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
         Err(error) => {
             // The output is visible only when a user has started the runner by hand.
             let _ = io::stderr().write_all(crate::problem::report(&error).as_bytes());
+            tell_failure(Path::new(root), namespace, pod, &error);
             ExitCode::FAILURE
         }
     }
+}
+
+/// Writes the event that a runner could not begin: nobody else sees why.
+fn tell_failure(root: &Path, namespace: &str, pod: &str, error: &anyhow::Error) {
+    let Ok(namespace) = namespace.parse() else {
+        return;
+    };
+    let layout = Layout::new(root);
+    let record = store::pod_record(&layout.pet(&namespace, pod))
+        .ok()
+        .flatten();
+    let owner = record
+        .as_ref()
+        .map(|record| journal_owner(&record.metadata, pod));
+    let event = journal::Event {
+        time: Timestamp::now(),
+        severity: journal::Severity::Warning,
+        reason: "FailedRunner".to_owned(),
+        field: None,
+        object: format!("pod/{pod}"),
+        uid: record.as_ref().and_then(|pod| pod.metadata.uid.clone()),
+        message: format!("its runner could not begin: {error:#}"),
+        count: 1,
+    };
+    // On a full disk there is no journal either.
+    let _ = journal::append(&layout.journal(&namespace, owner.unwrap_or(pod)), &event);
 }
 
 fn keep(root: &Path, namespace: &str, pod: &str) -> crate::problem::Result<ExitCode> {
@@ -90,6 +149,8 @@ fn keep(root: &Path, namespace: &str, pod: &str) -> crate::problem::Result<ExitC
     let root = root.canonicalize()?;
     role::leave_caller()?;
     let store = Store::open(root)?;
+    store.expect_own()?;
+    store::make_nothing_after_removal(store.layout());
     let namespace: Namespace = namespace.parse()?;
     if let Some(fault) = crate::model::subdomain_fault(pod) {
         return Err(crate::problem::Problem::invalid(fault).into());
@@ -108,12 +169,7 @@ fn keep(root: &Path, namespace: &str, pod: &str) -> crate::problem::Result<ExitC
 
 /// Takes the lock that makes this the only runner of the pet.
 fn take_lock(pet: &PetLayout) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(pet.lock())?;
+    let file = Lock::open(&pet.lock())?;
     let until = Instant::now() + HANDOVER;
     while let Err(busy) = lock(&file) {
         if Instant::now() > until {

@@ -128,8 +128,8 @@ pub(super) enum Reply {
     Passed,
     /// The status code of an HTTP response.
     Status(u16),
-    /// A redirect that was not followed: its status, and where it leads.
-    Redirected(u16, String),
+    /// A redirect that was not followed, and its body.
+    Redirected(String),
     /// What a hook asked for by HTTPS was answered by HTTP, at this host and port.
     FellBack(String),
     /// Something answered that is not the pet itself: its reply, and what it is.
@@ -142,22 +142,22 @@ pub(super) enum Reply {
 
 impl Reply {
     fn of(response: HttpResponse) -> Self {
-        match (response.status, response.location) {
-            (status @ 300..400, Some(location)) => Self::Redirected(status, location),
-            (status, _) => Self::Status(status),
+        match response.status {
+            300..400 => Self::Redirected(response.body),
+            status => Self::Status(status),
         }
     }
 
     /// Returns the outcome of a probe that got this reply.
     pub(super) fn probed(self) -> ProbeOutcome {
         match self {
-            Self::Passed | Self::Status(200..400) | Self::FellBack(_) => ProbeOutcome::Success,
+            Self::Passed | Self::Status(200..300) | Self::FellBack(_) => ProbeOutcome::Success,
             Self::Status(status) => {
                 ProbeOutcome::Failure(format!("HTTP probe failed with statuscode: {status}"))
             }
-            Self::Redirected(status, location) => ProbeOutcome::Warning(format!(
-                "Probe terminated redirects: {status}, Location: {location:?}"
-            )),
+            Self::Redirected(body) => {
+                ProbeOutcome::Warning(format!("Probe terminated redirects, Response body: {body}"))
+            }
             Self::Foreign(reply, words) => {
                 let outcome = reply.probed();
                 match outcome == ProbeOutcome::Success {
@@ -286,11 +286,11 @@ mod tests {
     #[test]
     fn any_response_is_a_success_to_a_hook_and_a_good_one_to_a_probe() {
         let failed = "HTTP probe failed with statuscode: 500".to_owned();
-        assert_eq!(Reply::Status(302).probed(), ProbeOutcome::Success);
+        assert_eq!(Reply::Status(204).probed(), ProbeOutcome::Success);
         assert_eq!(Reply::Status(500).probed(), ProbeOutcome::Failure(failed));
         assert_eq!(Reply::Status(500).hooked(), Ok(HookSuccess::Plain));
-        let elsewhere = || Reply::Redirected(302, "//other/".to_owned());
-        let warning = "Probe terminated redirects: 302, Location: \"//other/\"".to_owned();
+        let elsewhere = || Reply::Redirected("moved".to_owned());
+        let warning = "Probe terminated redirects, Response body: moved".to_owned();
         assert_eq!(elsewhere().probed(), ProbeOutcome::Warning(warning));
         assert_eq!(elsewhere().hooked(), Ok(HookSuccess::Plain));
         let refused = || Reply::Failed("connection refused".to_owned());

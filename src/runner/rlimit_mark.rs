@@ -47,6 +47,13 @@ pub(super) fn of(pid: u32) -> Option<u64> {
     line.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
+/// Returns whether a process has the mark of a runner, and not only that of this process.
+pub(super) fn is_marked(pid: u32) -> bool {
+    let own = getrlimit(Resource::Rttime).maximum;
+    let mark = of(pid);
+    mark != own && mark.is_some_and(|mark| (LEAST..FIRST).contains(&mark))
+}
+
 fn random() -> Option<u64> {
     let mut bytes = [0; 8];
     let filled = getrandom(&mut bytes, GetRandomFlags::empty()).ok()?;

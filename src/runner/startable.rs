@@ -69,6 +69,7 @@ impl<'a> Foresight<'a> {
                 | Failure::ImageName(fault)
                 | Failure::ImageNever(fault)
                 | Failure::Config(fault)
+                | Failure::Create(fault)
                 | Failure::Launch(fault),
             ) => return Some(fault),
         };

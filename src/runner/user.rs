@@ -4,13 +4,14 @@
 //! Root can give a process any ids, and an ordinary user their subordinate ids. A user without
 //! those gets warnings where a request differs from their own ids.
 
-use std::fs;
 use std::path::Path;
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSecurityContext, SecurityContext};
 
+use crate::model::pod::title;
 use crate::problem::Problem;
 use crate::store::User;
+use crate::sys::beneath::read_in_root;
 use crate::sys::users::IdMap;
 
 /// The passwd and group files of a root.
@@ -30,12 +31,14 @@ struct RequestedIds {
     not_root: bool,
     /// Whether the groups that the user is a member of are left out.
     strict: bool,
+    /// Whether it asks for no user and is privileged, which is of use to root alone.
+    privileged: bool,
 }
 
 impl Accounts {
     /// Reads both files; a missing one is empty.
     pub(super) fn read(root: &Path) -> Self {
-        let read = |name: &str| fs::read_to_string(root.join(name)).unwrap_or_default();
+        let read = |name: &str| read_in_root(root, name).unwrap_or_default();
         Self {
             passwd: read("etc/passwd"),
             group: read("etc/group"),
@@ -100,7 +103,10 @@ pub(super) fn user_of(
     own: Option<CallerIds<'_>>,
     warnings: &mut Vec<String>,
 ) -> Result<Option<User>, Problem> {
-    let asked = RequestedIds::of(pod, container);
+    let mut asked = RequestedIds::of(pod, container);
+    if own.is_some() && asked.privileged {
+        asked.uid = Some(0);
+    }
     let able = own.is_none_or(|own| own.id_map.is_some_and(|known| asked.is_within(known)));
     asked.refuse_root(pod, container, own.map(|own| own.ids), able)?;
     match own {
@@ -140,13 +146,16 @@ impl RequestedIds {
         let own = container.security_context.as_ref().unwrap_or(&own);
         let groups = of_pod.supplemental_groups.iter().flatten().copied();
         let policy = of_pod.supplemental_groups_policy.as_deref();
+        let uid = own.run_as_user.or(of_pod.run_as_user);
+        let not_root = own.run_as_non_root.or(of_pod.run_as_non_root) == Some(true);
         Self {
-            uid: own.run_as_user.or(of_pod.run_as_user),
+            uid,
             gid: own.run_as_group.or(of_pod.run_as_group),
             groups: groups.collect(),
             fs_group: of_pod.fs_group,
-            not_root: own.run_as_non_root.or(of_pod.run_as_non_root) == Some(true),
+            not_root,
             strict: policy == Some("Strict"),
+            privileged: own.privileged == Some(true) && uid.is_none() && !not_root,
         }
     }
 
@@ -167,11 +176,9 @@ impl RequestedIds {
             None if !ordinary => "container has runAsNonRoot and image will run as root",
             _ => return Ok(()),
         };
-        let name = pod.metadata.name.as_deref().unwrap_or_default();
-        let container = &container.name;
+        let (pod, container) = (title(pod), &container.name);
         Err(Problem::failed(format!(
-            "{fault} (pod: {name:?}, container: {container}); give it a runAsUser, or run petset \
-             as an ordinary user"
+            "{fault} (pod: {pod:?}, container: {container})"
         )))
     }
 
@@ -234,11 +241,20 @@ impl RequestedIds {
         let mut add = |field: &str, id: Option<i64>| {
             all.extend(id.map(|id| format!("{field} {id} is ignored: {why}")));
         };
-        add("runAsUser", other(self.uid, uid));
+        add(
+            "runAsUser",
+            other(self.uid, uid).filter(|_| !self.privileged),
+        );
         add("runAsGroup", other(self.gid, gid));
         add("fsGroup", other(self.fs_group, gid));
         for group in &self.groups {
             add("supplementalGroups", other(Some(*group), gid));
+        }
+        if self.privileged {
+            all.push(format!(
+                "privileged has no effect on programs that run as you (uid {uid}): root of a container \
+                 takes subordinate ids (see `petset doctor`)"
+            ));
         }
         all
     }
@@ -315,6 +331,33 @@ mod tests {
         assert_eq!(found, Ok(None));
         assert_eq!(warnings.len(), 1);
         assert!(warnings[0].starts_with("fsGroup 5 is ignored: pets run as you (uid 1000"));
+    }
+
+    #[test]
+    fn a_privileged_container_is_root_where_an_ordinary_user_can_have_one() {
+        let users = "0 100000 1000\n1000 1000 1\n";
+        let map = IdMap::read(users, users);
+        let mut own = CallerIds {
+            ids: (1000, 1000),
+            id_map: Some(&map),
+        };
+        let found = |own, context| {
+            let (pod, container) = asked(json!({}), context);
+            let mut warnings = Vec::new();
+            let found = user_of(&pod, &container, &names(), own, &mut warnings).unwrap();
+            (found.map(|user| user.uid), warnings)
+        };
+        let root = json!({"privileged": true});
+        assert_eq!(found(Some(own), root.clone()), (Some(0), vec![]));
+        let other = json!({"privileged": true, "runAsUser": 104});
+        assert_eq!(found(Some(own), other), (Some(104), vec![]));
+        let not_root = json!({"privileged": true, "runAsNonRoot": true});
+        assert_eq!(found(Some(own), not_root), (None, vec![]));
+        assert_eq!(found(None, root.clone()), (None, vec![]));
+        own.id_map = None;
+        let (user, warnings) = found(Some(own), root);
+        assert_eq!((user, warnings.len()), (None, 1), "{warnings:?}");
+        assert!(warnings[0].starts_with("privileged has no effect"));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! There the user has the rights over files of their subordinate ids that they lack on the host.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -46,7 +46,7 @@ fn perform(userns: &OsStr, task: &OsStr, object: &OsStr) -> io::Result<String> {
     users::enter(&userns)?;
     let nothing = String::new();
     match task.to_str() {
-        Some(REMOVE) => fs::remove_dir_all(object).map(|()| nothing),
+        Some(REMOVE) => sys::tree::remove(Path::new(object)).map(|()| nothing),
         Some(MEASURE) => Ok(store::measure(Path::new(object), &mut false).to_string()),
         Some(GIVE) => {
             let job: ChownJob = serde_json::from_slice(object.as_encoded_bytes())?;

@@ -11,7 +11,6 @@ mod mounts;
 mod ownership;
 mod payload;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
@@ -23,12 +22,14 @@ use k8s_openapi::api::core::v1::{HostPathVolumeSource, Volume};
 use crate::model::pod::claim_of;
 use crate::model::{ObjectName, label_fault};
 use crate::problem::{Kind, Problem};
-use crate::store::{PetLayout, make_dir};
+use crate::sorted::SortedMap;
+use crate::store::{self, Backing, PetLayout, make_dir};
 
 pub(super) use self::context::VolumeContext;
 use self::payload::{Payload, StagedFiles};
 #[cfg(test)]
 use mounts::Mounted;
+pub(super) use mounts::open_mounted;
 pub(super) use ownership::ChownJob;
 
 /// Says, as a kubelet does, that a volume could not be set up: the message of a `FailedMount`.
@@ -74,7 +75,7 @@ enum VolumeKind {
 /// The volumes of a pod, all of them there.
 #[derive(Debug)]
 pub(crate) struct PreparedVolumes {
-    places: BTreeMap<String, VolumePath>,
+    places: SortedMap<String, VolumePath>,
     pet: PetLayout,
     /// Whether they are really mounted, rather than found by links.
     pub(crate) mounted: bool,
@@ -87,14 +88,14 @@ pub(crate) struct PreparedVolumes {
 /// Makes the volumes of a pod.
 pub(super) fn prepare(home: &VolumeContext<'_>) -> Result<PreparedVolumes, Problem> {
     let mut volumes = PreparedVolumes {
-        places: BTreeMap::new(),
+        places: SortedMap::new(),
         pet: home.layout.pet(home.namespace, home.pod_name()),
         mounted: false,
         staged: Vec::new(),
         warnings: Vec::new(),
     };
     for volume in home.volumes() {
-        refuse_missing_claim(home, volume)?;
+        refuse_unbound_claim(home, volume)?;
     }
     for volume in home.volumes() {
         let place = volumes.place(volume, home);
@@ -115,10 +116,9 @@ impl PreparedVolumes {
             )));
         }
         if let Some(claim) = claim_of(home.pod_name(), volume) {
-            let path = claim_directory(home, &claim)?;
             let named = volume.persistent_volume_claim.as_ref();
             let read_only = named.is_some_and(|claim| claim.read_only == Some(true));
-            return Ok(VolumePath::kept(path, read_only));
+            return claim_place(home, &claim, read_only);
         }
         if let Some(source) = &volume.host_path {
             let place = VolumePath::kept(host_path(source)?, false);
@@ -181,28 +181,61 @@ impl PreparedVolumes {
     }
 }
 
-/// Says, as a scheduler does, that a pod cannot be placed as long as a claim of it is missing.
-fn refuse_missing_claim(home: &VolumeContext<'_>, volume: &Volume) -> Result<(), Problem> {
-    let name = claim_of(home.pod_name(), volume);
-    match name.filter(|name| !home.layout.volume(home.namespace, name).is_dir()) {
-        Some(name) => Err(Problem::new(
-            Kind::NotFound,
-            format!("persistentvolumeclaim {name:?} not found"),
-        )),
-        None => Ok(()),
-    }
+/// Says, as a scheduler does, that a pod cannot be placed as long as a claim of it is missing, or
+/// has no volume.
+fn refuse_unbound_claim(home: &VolumeContext<'_>, volume: &Volume) -> Result<(), Problem> {
+    let Some(name) = claim_of(home.pod_name(), volume) else {
+        return Ok(());
+    };
+    let message = match backing(home, &name)? {
+        Backing::Missing => format!("persistentvolumeclaim {name:?} not found"),
+        Backing::Unbound => "pod has unbound immediate PersistentVolumeClaims".to_owned(),
+        Backing::Lost(volume) => {
+            format!(
+                "persistentvolumeclaim {name:?} bound to non-existent persistentvolume {volume:?}"
+            )
+        }
+        Backing::Made(_) | Backing::Given(_) => return Ok(()),
+    };
+    Err(Problem::new(Kind::NotFound, message))
 }
 
-fn claim_directory(home: &VolumeContext<'_>, name: &str) -> Result<PathBuf, Problem> {
+fn backing(home: &VolumeContext<'_>, name: &str) -> Result<Backing, Problem> {
     let claim: ObjectName = name.parse().map_err(|fault| format!("{fault}"))?;
-    let path = home.layout.volume(home.namespace, claim.as_str());
-    if path.is_dir() {
-        Ok(path)
-    } else {
-        Err(Problem::failed(format!(
-            "persistentvolumeclaim {name:?} not found"
-        )))
-    }
+    let found = store::backing_of(home.layout, home.namespace, claim.as_str());
+    found.map_err(|error| format!("reading the claim {name}: {error}").into())
+}
+
+/// Returns where the data of a claim are: in the directory that petset has made for it, or at the
+/// place of its volume.
+fn claim_place(
+    home: &VolumeContext<'_>,
+    name: &str,
+    read_only: bool,
+) -> Result<VolumePath, Problem> {
+    let volume = match backing(home, name)? {
+        Backing::Made(path) => return Ok(VolumePath::kept(path, read_only)),
+        Backing::Given(volume) => volume,
+        Backing::Missing | Backing::Unbound | Backing::Lost(_) => {
+            let message = format!("persistentvolumeclaim {name:?} not found");
+            return Err(Problem::failed(message));
+        }
+    };
+    let path = store::place_of(home.layout, &volume)?;
+    let spec = volume.spec.unwrap_or_default();
+    let path = match &spec.host_path {
+        Some(source) => host_path(source)?,
+        None if path.exists() => path,
+        None => {
+            let shown = path.display();
+            let message = format!("path {shown:?} does not exist");
+            return Err(Problem::failed(message));
+        }
+    };
+    Ok(VolumePath {
+        of_host: true,
+        ..VolumePath::kept(path, read_only)
+    })
 }
 
 /// Makes an emptyDir: every user may write to it (V01), but the state directory lets none pass.

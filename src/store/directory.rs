@@ -6,8 +6,10 @@ use std::{env, process};
 
 use anyhow::Context;
 
+use super::damage::is_damage;
 use super::files::read;
 use super::lock::{Attempt, Lock, cannot_lock};
+use super::owner::expect_own;
 use super::paths::Layout;
 use super::settings::Settings;
 use crate::model::environment::STATE_DIR_VARIABLE;
@@ -37,6 +39,11 @@ impl Store {
         Ok(Self { layout, settings })
     }
 
+    /// Refuses a state directory that is not this user's alone to write to.
+    pub(crate) fn expect_own(&self) -> Result<()> {
+        expect_own(self.layout.root())
+    }
+
     /// Refuses a state directory that a newer petset has taken over meanwhile.
     pub(crate) fn expect_known_layout(&self) -> Result<()> {
         check_format(&self.layout).map(drop)
@@ -54,6 +61,7 @@ impl Store {
 
     /// Takes the lock of the state directory, and notes `verb` in it as the holder.
     pub(crate) fn lock(&self, verb: &str, timeout: Option<Duration>) -> Result<Lock> {
+        self.expect_own()?;
         let path = self.layout.lock();
         let holder = format!("`petset {verb}` (pid {})", process::id());
         let timeout = timeout.unwrap_or(self.settings.lock_timeout);
@@ -119,7 +127,11 @@ fn check_directory(layout: &Layout) -> Result<()> {
 /// Returns whether the state directory exists; one of a newer layout is an error.
 pub(super) fn check_format(layout: &Layout) -> Result<bool> {
     let path = layout.format();
-    let text = read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = match read(&path) {
+        // It is written again by the next edit.
+        Err(error) if is_damage(&error) && layout.wanted().is_dir() => None,
+        text => text.with_context(|| format!("cannot read {}", path.display()))?,
+    };
     let Some(text) = text else { return Ok(false) };
     match text.trim().parse::<u32>() {
         Ok(FORMAT) => Ok(true),
@@ -128,6 +140,7 @@ pub(super) fn check_format(layout: &Layout) -> Result<bool> {
             let hint = "use the newer petset that wrote it, or another directory with --state-dir";
             Err(Problem::new(Kind::Conflict, message).hint(hint).into())
         }
+        Err(_) if layout.wanted().is_dir() && is_noise(&text) => Ok(false),
         Ok(_) | Err(_) => {
             let found = text.trim();
             let message = format!("{} says {found:?}, which is no layout", path.display());
@@ -135,6 +148,13 @@ pub(super) fn check_format(layout: &Layout) -> Result<bool> {
             Err(Problem::new(Kind::Conflict, message).hint(hint).into())
         }
     }
+}
+
+/// Returns whether a damaged file says this: no program writes such a layout.
+fn is_noise(text: &str) -> bool {
+    !text
+        .trim_start()
+        .starts_with(|it: char| it.is_ascii_digit())
 }
 
 fn settings_of(layout: &Layout) -> Result<Settings> {

@@ -3,21 +3,25 @@
 //! An [`Edit`] collects changes while the lock is held, and [`Store::edit`] writes all of them when
 //! the edit succeeds. An edit that fails changes nothing.
 
-use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 
+use super::covers;
+use super::damage;
 use super::directory::{FORMAT, Store, check_format};
 use super::eviction::Eviction;
-use super::files::{self, Staged};
-use super::kept::Kept;
+use super::files::{self, Staged, Sync};
+use super::kept::{Kept, to_text};
 use super::paths::Layout;
 use super::read::TOGETHER;
+use super::reserve;
 use crate::model::kind::ObjectKind;
 use crate::model::{Namespace, ObjectName, ObjectRef, json};
 use crate::problem::Result;
+use crate::sorted::SortedSet;
 use crate::yaml;
 
 impl Store {
@@ -38,12 +42,10 @@ impl Store {
         Ok(outcome)
     }
 
-    /// Writes the layout version, if the directory has none yet. The caller holds the lock.
+    /// Has the edit write the layout version, if there is none yet. The caller holds the lock.
     fn establish(&self, changes: &mut Edit<'_>) -> Result<()> {
         // A newer petset may have migrated the directory since it was opened.
-        if !check_format(self.layout())? {
-            changes.write(self.layout().format(), format!("{FORMAT}\n").into_bytes());
-        }
+        changes.establishes = !check_format(self.layout())?;
         Ok(())
     }
 }
@@ -55,19 +57,24 @@ pub(crate) struct Edit<'a> {
     changes: Vec<FileChange>,
     /// The changes to `view/`. They can be made again, and are not synced.
     shown: Vec<FileChange>,
+    /// Whether the disk may be full: the room of the reserve is for this edit too.
+    at_any_cost: bool,
+    /// Whether this edit makes the state directory.
+    establishes: bool,
 }
 
 #[derive(Debug)]
 enum FileChange {
     Write(PathBuf, Vec<u8>),
     Remove(PathBuf),
+    Rename(PathBuf, PathBuf),
 }
 
 impl FileChange {
     fn written(&self) -> Option<(&Path, &[u8])> {
         match self {
             Self::Write(path, bytes) => Some((path, bytes)),
-            Self::Remove(_) => None,
+            Self::Remove(_) | Self::Rename(..) => None,
         }
     }
 }
@@ -78,7 +85,14 @@ impl<'a> Edit<'a> {
             store,
             changes: Vec::new(),
             shown: Vec::new(),
+            at_any_cost: false,
+            establishes: false,
         }
+    }
+
+    /// Lets the edit be written on a full disk too, because it ends something.
+    pub(crate) const fn at_any_cost(&mut self) {
+        self.at_any_cost = true;
     }
 
     /// Returns a stored object; the changes of this edit are not visible.
@@ -100,11 +114,26 @@ impl<'a> Edit<'a> {
             let bytes = yaml::to_string(&json::to_value(&object)?)?.into_bytes();
             self.shown.push(FileChange::Write(path, bytes));
         }
-        self.write(
-            path,
-            yaml::to_string(&json::to_value(object)?)?.into_bytes(),
-        );
+        if self.find::<T>(&namespace, &name).is_err() {
+            drop(self.set_aside(&namespace, T::OBJECT_KIND, &name));
+        }
+        self.write(path, to_text(object)?);
         Ok(())
+    }
+
+    /// Keeps what is left of the damaged file of an object under another name, which is returned.
+    pub(crate) fn set_aside(
+        &mut self,
+        namespace: &Namespace,
+        kind: ObjectKind,
+        name: &ObjectName,
+    ) -> PathBuf {
+        let path = self.layout().wanted_object(namespace, kind, name);
+        let kept = damage::free_name(&path);
+        self.shown
+            .extend(self.layout().shown(&path).map(FileChange::Remove));
+        self.changes.push(FileChange::Rename(path, kept.clone()));
+        kept
     }
 
     /// Removes an object; a missing one is a success. The endpoint record of a service is removed
@@ -143,8 +172,12 @@ impl<'a> Edit<'a> {
         self.write(self.layout().stopped(), TOGETHER.to_vec());
     }
 
-    const fn layout(&self) -> &Layout {
+    pub(super) const fn layout(&self) -> &Layout {
         self.store.layout()
+    }
+
+    pub(super) const fn store(&self) -> &Store {
+        self.store
     }
 
     pub(super) fn write(&mut self, path: PathBuf, bytes: Vec<u8>) {
@@ -155,9 +188,21 @@ impl<'a> Edit<'a> {
     /// synced in two rounds: file contents, then directories.
     pub(super) fn commit(self) -> Result<()> {
         let wish = |path: &Path| format!("cannot write {}", path.display());
+        if self.establishes {
+            let format = self.layout().format();
+            let version = format!("{FORMAT}\n");
+            files::replace(&format, version.as_bytes(), Sync::Yes)
+                .with_context(|| wish(&format))?;
+            // Before anything is in it that pets must not see.
+            covers::announce(self.layout());
+        }
         let mut written = Vec::new();
         for (path, bytes) in self.changes.iter().filter_map(FileChange::written) {
-            let staged = Staged::write(path, bytes).with_context(|| wish(path))?;
+            let staged = match self.at_any_cost {
+                true => reserve::stage(self.layout(), path, bytes),
+                false => Staged::write(path, bytes),
+            };
+            let staged = staged.with_context(|| wish(path))?;
             written.push((path, staged));
         }
         files::at_once(&written, |(path, staged)| {
@@ -174,20 +219,25 @@ impl<'a> Edit<'a> {
                 }
                 FileChange::Remove(path) => files::remove(path)
                     .with_context(|| format!("cannot remove {}", path.display()))?,
+                FileChange::Rename(path, new) => fs::rename(path, new)
+                    .with_context(|| format!("cannot rename {}", path.display()))?,
             }
         }
         let paths = self.changes.iter().filter_map(FileChange::written);
-        let folders: BTreeSet<&Path> = paths.filter_map(|(path, _)| path.parent()).collect();
+        let folders: SortedSet<&Path> = paths.filter_map(|(path, _)| path.parent()).collect();
         let folders: Vec<&Path> = folders.into_iter().collect();
         files::at_once(&folders, |folder| {
             files::sync_dir(folder).with_context(|| wish(folder))
         })?;
-        self.shown.iter().try_for_each(|change| match change {
-            FileChange::Write(path, bytes) => {
-                files::replace_open(path, bytes).with_context(|| wish(path))
-            }
-            FileChange::Remove(path) => files::remove(path).with_context(|| wish(path)),
-        })
+        // What pets see is made again by the supervisor, if it cannot be written now.
+        for change in &self.shown {
+            let _ = match change {
+                FileChange::Write(path, bytes) => files::replace_open(path, bytes),
+                FileChange::Remove(path) => files::remove(path),
+                FileChange::Rename(path, new) => fs::rename(path, new),
+            };
+        }
+        Ok(())
     }
 }
 

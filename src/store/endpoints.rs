@@ -3,7 +3,6 @@
 //! The supervisor publishes them; the proxy, the DNS server of the private network and `dns serve`
 //! follow them; the verbs read them.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -11,6 +10,7 @@ use std::path::Path;
 use super::{Layout, Noticed, Watch, names_in, read_json, view};
 use crate::model::endpoints::ServiceRecord;
 use crate::model::{Namespace, ObjectRef};
+use crate::sorted::SortedSet;
 
 /// Reads the record of a service; `None` when there is no such service.
 pub(crate) fn read(
@@ -62,9 +62,9 @@ pub(crate) struct EndpointFollower {
     layout: Layout,
     watch: Watch<Watched>,
     /// The services that were returned and may have records.
-    known: BTreeSet<ObjectRef>,
+    known: SortedSet<ObjectRef>,
     /// The services to return next.
-    changed: BTreeSet<ObjectRef>,
+    changed: SortedSet<ObjectRef>,
 }
 
 /// Becomes readable when there may be changes.
@@ -82,8 +82,8 @@ impl EndpointFollower {
         let mut follower = Self {
             layout,
             watch,
-            known: BTreeSet::new(),
-            changed: BTreeSet::new(),
+            known: SortedSet::new(),
+            changed: SortedSet::new(),
         };
         follower.look_at_everything()?;
         Ok(follower)

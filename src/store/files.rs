@@ -4,13 +4,16 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::closed::open_to_owner;
+use super::damage::{REGULAR_ONLY, is_absent, read_whole, set_aside};
+use super::paths::Layout;
 use super::userns::{MEASURE, REMOVE, run_inside};
 use crate::sys::users::has_subordinates;
 
@@ -43,7 +46,7 @@ pub(super) fn replace_open(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let write = || {
         fill(&new, bytes, Sync::No)?;
         fs::set_permissions(&new, fs::Permissions::from_mode(0o644))?;
-        fs::rename(&new, path)
+        put(&new, path)
     };
     let written = match write() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -60,6 +63,7 @@ pub(super) fn replace_open(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Creates a directory and its parents, which all users may read (mode 0755).
 pub(super) fn make_open_dir(path: &Path) -> io::Result<()> {
+    refuse_after_removal(path)?;
     DirBuilder::new().recursive(true).mode(0o755).create(path)
 }
 
@@ -74,6 +78,11 @@ pub(crate) struct Staged<'a> {
 }
 
 impl<'a> Staged<'a> {
+    /// Takes a file that has been written as `new`.
+    pub(super) const fn written(new: PathBuf, path: &'a Path) -> Self {
+        Self { new, path }
+    }
+
     /// Writes the bytes beside `path` (mode 0600), and creates its directory if it is missing.
     pub(crate) fn write(path: &'a Path, bytes: &[u8]) -> io::Result<Self> {
         let new = beside(path);
@@ -95,7 +104,7 @@ impl<'a> Staged<'a> {
 
     /// Renames the file to its final name. The directory has to be synced after that.
     pub(crate) fn put(self) -> io::Result<()> {
-        fs::rename(&self.new, self.path)
+        put(&self.new, self.path)
     }
 }
 
@@ -139,16 +148,26 @@ pub(crate) fn at_once<T: std::marker::Sync, E: Send>(
 }
 
 /// Returns an unused hidden name in the same directory.
-fn beside(path: &Path) -> PathBuf {
+pub(super) fn beside(path: &Path) -> PathBuf {
     static SERIAL: AtomicU32 = AtomicU32::new(0);
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.{}.{serial}.new", std::process::id()))
 }
 
+/// Replaces a file by another name of `target`, in one piece.
+pub(super) fn replace_link(target: &Path, path: &Path) -> io::Result<()> {
+    let new = beside(path);
+    fs::hard_link(target, &new)?;
+    let done = put(&new, path);
+    // Where both were names of one file already, the new one is left.
+    let _ = fs::remove_file(&new);
+    done
+}
+
 fn write_beside(path: &Path, bytes: &[u8], sync: Sync) -> io::Result<()> {
     let new = beside(path);
-    let written = fill(&new, bytes, sync).and_then(|()| fs::rename(&new, path));
+    let written = fill(&new, bytes, sync).and_then(|()| put(&new, path));
     if written.is_err() {
         let _ = fs::remove_file(&new);
     }
@@ -159,12 +178,24 @@ fn write_beside(path: &Path, bytes: &[u8], sync: Sync) -> io::Result<()> {
     }
 }
 
+/// Renames a file to its final name. A directory that somebody put there is kept out of the way.
+pub(super) fn put(new: &Path, path: &Path) -> io::Result<()> {
+    match fs::rename(new, path) {
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+            set_aside(path)?;
+            fs::rename(new, path)
+        }
+        done => done,
+    }
+}
+
 fn fill(path: &Path, bytes: &[u8], sync: Sync) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
+        .custom_flags(REGULAR_ONLY)
         .open(path)?;
     file.write_all(bytes)?;
     match sync {
@@ -177,15 +208,54 @@ fn directory_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("."))
 }
 
+/// The state directory that a process in the background works for.
+static HOME: OnceLock<Layout> = OnceLock::new();
+
+/// Lets this process make no directory of a state directory that is not there any more: one that
+/// its user has removed must not come back.
+pub(crate) fn make_nothing_after_removal(layout: &Layout) {
+    // A process works for one at most.
+    let _ = HOME.set(layout.clone());
+}
+
+fn refuse_after_removal(path: &Path) -> io::Result<()> {
+    match HOME.get() {
+        Some(home) if path.starts_with(home.root()) && !home.format().exists() => {
+            let message = "the state directory was removed";
+            Err(io::Error::new(io::ErrorKind::NotFound, message))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// Creates a directory and its parents, all mode 0700; an existing one is a success.
 pub(crate) fn make_dir(path: &Path) -> io::Result<()> {
+    refuse_after_removal(path)?;
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Returns the text of a file; `None` when there is no file.
+/// Returns the text of a file; `None` when there is no file. What is no regular file is not waited
+/// for.
 pub(crate) fn read(path: &Path) -> io::Result<Option<String>> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
+    let Some(bytes) = read_bytes(path)? else {
+        return Ok(None);
+    };
+    let text = String::from_utf8(bytes);
+    text.map(Some)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
+}
+
+/// Returns the lines of a file, each alone, so that one that is damaged costs no other.
+pub(super) fn read_lines(path: &Path) -> io::Result<Vec<String>> {
+    let bytes = read_bytes(path)?.unwrap_or_default();
+    let lines = bytes.split(|byte| *byte == b'\n');
+    let lines = lines.filter_map(|line| String::from_utf8(line.to_vec()).ok());
+    Ok(lines.collect())
+}
+
+fn read_bytes(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match read_whole(path) {
+        Ok(bytes) => Ok(Some(bytes)),
         Err(error) if is_absent(&error) => Ok(None),
         Err(error) => Err(error),
     }
@@ -193,16 +263,17 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<String>> {
 
 /// Returns the value of a JSON file; `None` when there is no file.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
-    let Some(text) = read(path)? else {
-        return Ok(None);
+    let named = |error: &dyn std::fmt::Display| {
+        let message = format!("{}: {error}", path.display());
+        io::Error::new(io::ErrorKind::InvalidData, message)
     };
+    let text = match read(path) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(named(&error)),
+        read => read?,
+    };
+    let Some(text) = text else { return Ok(None) };
     let parsed = serde_json::from_str(&text);
-    parsed.map(Some).map_err(|error| {
-        io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("{}: {error}", path.display()),
-        )
-    })
+    parsed.map(Some).map_err(|error| named(&error))
 }
 
 /// Replaces the file at `path` by `value` as JSON.
@@ -210,18 +281,18 @@ pub(crate) fn replace_json<T: Serialize>(path: &Path, value: &T, sync: Sync) -> 
     replace(path, &serde_json::to_vec(value)?, sync)
 }
 
-/// Removes a file; a missing one is a success.
+/// Removes a file; a missing one is a success. A directory that somebody put there is kept out of
+/// the way.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
-    succeed_if_absent(fs::remove_file(path))
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => set_aside(path).map(drop),
+        removed => succeed_if_absent(removed),
+    }
 }
 
 /// Removes a directory and everything below it; a missing one is a success.
 pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
-    let mut removed = succeed_if_absent(fs::remove_dir_all(path));
-    if is_denied(&removed) && open_to_owner(path).is_ok() {
-        removed = succeed_if_absent(fs::remove_dir_all(path));
-    }
-    match removed {
+    match succeed_if_absent(crate::sys::tree::remove(path)) {
         // A pet may have changed the owner of a file to one of this user's subordinate ids.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && has_subordinates() => {
             run_inside(None, REMOVE, path.as_os_str())
@@ -229,6 +300,18 @@ pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
                 .map_err(|fault| io::Error::new(error.kind(), format!("{error}: {fault}")))
         }
         other => other,
+    }
+}
+
+/// Does the same, and tries for as long as `limit`: processes that end with the directory may still
+/// write.
+pub(crate) fn remove_tree_in_use(path: &Path, limit: Duration) -> io::Result<()> {
+    let deadline = Instant::now() + limit;
+    loop {
+        match remove_tree(path) {
+            Err(_) if Instant::now() < deadline => thread::sleep(Duration::from_millis(10)),
+            removed => return removed,
+        }
     }
 }
 
@@ -262,23 +345,11 @@ pub(crate) fn measure(path: &Path, closed: &mut bool) -> u64 {
         .sum::<u64>()
 }
 
-fn is_denied(outcome: &io::Result<()>) -> bool {
-    let error = outcome.as_ref().err();
-    error.is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
-}
-
 fn succeed_if_absent(outcome: io::Result<()>) -> io::Result<()> {
     match outcome {
         Err(error) if is_absent(&error) => Ok(()),
         other => other,
     }
-}
-
-fn is_absent(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
 }
 
 /// Lists the names in a directory, sorted, without those that begin with a dot.

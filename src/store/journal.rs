@@ -3,15 +3,15 @@
 //! The supervisor and the runners write it concurrently. Each line is a single write to a file
 //! opened for appending, so lines never mix.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::files::{make_dir, read};
+use super::damage::{is_damage, open_to_append};
+use super::files::{make_dir, read_lines};
 
 /// The size in bytes at which a journal is rotated; one older part is kept.
 const FULL: u64 = 1 << 20;
@@ -36,10 +36,23 @@ pub(crate) struct Event {
     /// Tells a pod from an earlier one of its name; journals of earlier versions do not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) uid: Option<String>,
+    /// The part of the object that it is about, such as `spec.containers{c}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) field: Option<String>,
     pub(crate) message: String,
     /// How many times it happened since the last line of the same event.
     #[serde(default = "once", skip_serializing_if = "is_once")]
     pub(crate) count: u32,
+}
+
+impl Event {
+    /// Returns the message as kubectl shows it: after the part of the object that it is about.
+    pub(crate) fn text(&self) -> String {
+        match &self.field {
+            Some(field) => format!("{field}: {}", self.message),
+            None => self.message.clone(),
+        }
+    }
 }
 
 const fn once() -> u32 {
@@ -54,13 +67,7 @@ const fn is_once(count: &u32) -> bool {
 pub(crate) fn append(path: &Path, event: &Event) -> io::Result<()> {
     let mut line = serde_json::to_vec(event)?;
     line.push(b'\n');
-    let open = || {
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(path)
-    };
+    let open = || open_to_append(path);
     let mut file = match open() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             make_dir(path.parent().unwrap_or(path))?;
@@ -75,15 +82,17 @@ pub(crate) fn append(path: &Path, event: &Event) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns the events of the journal at `path`, oldest first; an incomplete line is skipped.
+/// Returns the events of the journal at `path`, oldest first; an incomplete or damaged line is
+/// skipped, and so is a part that cannot be read at all.
 pub(crate) fn events(path: &Path) -> io::Result<Vec<Event>> {
     let mut all = Vec::new();
     for part in [path.with_extension("jsonl.1"), path.to_owned()] {
-        let text = read(&part)?.unwrap_or_default();
-        all.extend(
-            text.lines()
-                .filter_map(|line| serde_json::from_str::<Event>(line).ok()),
-        );
+        let lines = match read_lines(&part) {
+            Err(error) if is_damage(&error) => continue,
+            lines => lines?,
+        };
+        let events = lines.iter();
+        all.extend(events.filter_map(|line| serde_json::from_str::<Event>(line).ok()));
     }
     Ok(all)
 }

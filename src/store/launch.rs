@@ -1,9 +1,11 @@
 //! `run/<container>.json`: how a container was started, written by its runner and read by `exec`
 //! and `describe`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+use crate::sys::SeccompFilter;
 
 /// The command, environment and confinement that a container was started with.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +36,13 @@ pub(crate) struct Launch {
     /// Whether it is held to a seccomp filter (`RuntimeDefault`).
     #[serde(default)]
     pub(crate) seccomp: bool,
+    /// The filter that a profile of the user's was compiled to (`Localhost`).
+    #[serde(default)]
+    pub(crate) seccomp_filter: Option<SeccompFilter>,
+    /// Whether it is in a user namespace that is not its pod's: one of root that is privileged or
+    /// not filtered as usual.
+    #[serde(default)]
+    pub(crate) own_users: bool,
 }
 
 /// The user id, group id and supplementary groups of a process.
@@ -53,6 +62,27 @@ pub(crate) struct Mount {
     /// The directory or file of the host that is mounted.
     pub(crate) path: PathBuf,
     pub(crate) read_only: bool,
+    /// The directory of the whole volume, where only a part of it is mounted: what a pet may have
+    /// put into it must not lead out of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) within: Option<PathBuf>,
+}
+
+impl Mount {
+    /// Returns the path that is named by petset, and the one below it, if any, that is not.
+    pub(crate) fn source(&self) -> (&Path, Option<&Path>) {
+        let whole = self.within.as_deref();
+        let part = whole.and_then(|whole| Some((whole, self.path.strip_prefix(whole).ok()?)));
+        part.map_or((&self.path, None), |(whole, part)| (whole, Some(part)))
+    }
+}
+
+impl Launch {
+    /// Returns the filter of system calls that its programs are held to.
+    pub(crate) fn filter(&self) -> Option<SeccompFilter> {
+        let usual = || self.seccomp.then(SeccompFilter::usual);
+        self.seccomp_filter.clone().or_else(usual)
+    }
 }
 
 #[cfg(test)]
@@ -71,6 +101,7 @@ mod tests {
                 mount_path: "/data".to_owned(),
                 path: PathBuf::from("/host/data"),
                 read_only: true,
+                within: None,
             }],
             rootfs: Some(PathBuf::from("/root-of-image")),
             user: Some(User {
@@ -82,6 +113,8 @@ mod tests {
             read_only_root: true,
             capabilities: Some(1 << 10),
             seccomp: true,
+            seccomp_filter: Some(SeccompFilter::default()),
+            own_users: true,
         };
         let text = serde_json::to_string(&launch).unwrap();
         assert_eq!(serde_json::from_str::<Launch>(&text).unwrap(), launch);

@@ -1,8 +1,8 @@
 //! Lock files, which the kernel releases when the holding process ends.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
+use super::damage::{REGULAR_ONLY, is_damage, open_regular, refuse_special, set_aside};
 use super::files::make_dir;
 use crate::problem::Problem;
 use crate::sys::with_limit;
@@ -33,7 +34,7 @@ pub(crate) enum Attempt {
 impl Lock {
     /// Takes the lock at `path` if it is free, and writes `holder` to the file.
     pub(crate) fn attempt(path: &Path, holder: &str) -> io::Result<Attempt> {
-        let file = open(path)?;
+        let file = Self::open(path)?;
         match uninterrupted(|| fs2::FileExt::try_lock_exclusive(&file)) {
             Ok(()) => Self::held(file, holder).map(Attempt::Locked),
             Err(error) if is_contended(&error) => Ok(Attempt::Busy(holder_in(file))),
@@ -47,7 +48,7 @@ impl Lock {
         let Attempt::Busy(_) = attempt else {
             return Ok(attempt);
         };
-        let file = open(path)?;
+        let file = Self::open(path)?;
         let (locked, outcome) = mpsc::channel();
         // After a time-out this thread goes on waiting, until the process ends.
         let wait = move || {
@@ -57,14 +58,17 @@ impl Lock {
         thread::Builder::new().spawn(wait).map_err(with_limit)?;
         match outcome.recv_timeout(timeout) {
             Ok(file) => Self::held(file?, holder).map(Attempt::Locked),
-            Err(_) => Ok(Attempt::Busy(holder_in(open(path)?))),
+            Err(_) => Ok(Attempt::Busy(holder_in(Self::open(path)?))),
         }
     }
 
     /// Returns whether a process holds the lock at `path`, without keeping it.
     pub(crate) fn is_held(path: &Path) -> io::Result<bool> {
-        let file = match File::open(path) {
+        let file = match open_regular(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Self::open(path)?,
+            // Nobody holds what is no file.
+            Err(error) if is_damage(&error) => return Ok(false),
             opened => opened?,
         };
         match uninterrupted(|| fs2::FileExt::try_lock_shared(&file)) {
@@ -72,6 +76,30 @@ impl Lock {
             Err(error) if is_contended(&error) => Ok(true),
             Err(error) => Err(error),
         }
+    }
+
+    /// Opens the file of a lock, and makes it (mode 0600) where there is none.
+    ///
+    /// What is no file is put out of the way. A file that may not be opened is opened to its owner
+    /// instead, because a process may hold it.
+    pub(crate) fn open(path: &Path) -> io::Result<File> {
+        let error = match open_or_make(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make_dir(path.parent().unwrap_or(path))?;
+                return open_or_make(path);
+            }
+            Err(error) if is_damage(&error) => error,
+            opened => return opened,
+        };
+        match fs::symlink_metadata(path) {
+            Ok(there) if there.is_file() => {
+                let open = fs::Permissions::from_mode(0o600);
+                fs::set_permissions(path, open).map_err(|_| error)?;
+            }
+            Ok(_) => drop(set_aside(path)?),
+            Err(_) => return Err(error),
+        }
+        open_or_make(path)
     }
 
     fn held(mut file: File, holder: &str) -> io::Result<Self> {
@@ -83,23 +111,17 @@ impl Lock {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    let open = || {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)
-    };
-    match open() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            make_dir(path.parent().unwrap_or(path))?;
-            open()
-        }
-        opened => opened,
-    }
+fn open_or_make(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(REGULAR_ONLY)
+        .open(path)?;
+    refuse_special(&file)?;
+    Ok(file)
 }
 
 /// Does again what a signal has interrupted.

@@ -61,7 +61,7 @@ impl LogIndex {
     /// Notes that the current file of `log` gets no more output, before it is renamed, and forgets
     /// the files that `kept` does not name by their inode.
     pub(crate) fn close(log: &Path, kept: impl Fn(u64) -> bool) -> io::Result<()> {
-        let current = fs::metadata(log)?;
+        let current = fs::symlink_metadata(log)?;
         let mut index = Self::of(log).unwrap_or_default();
         let inode = current.ino();
         // A runner that was killed may have noted it without renaming it.

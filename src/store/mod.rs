@@ -8,13 +8,18 @@
 //! | file | written by | read by | format |
 //! | --- | --- | --- | --- |
 //! | `format`, `lock` | commands, supervisor | all | `directory`, `lock` |
+//! | `owner` | `petset with` | supervisor | `lifetime` |
 //! | `petset.toml`, `images.toml` | the user | all | `settings`, `images` |
 //! | `bin/` | supervisor | pets, by their PATH | links to the program |
+//! | `bin/applets-*/` | runners | pets, by their PATH | links to the shell of an image |
 //! | `wanted/<ns>/<kind>/<name>.yaml` | commands, supervisor (locked) | all | `edit`, `read` |
+//! | `wanted/_cluster/<kind>/<name>.yaml` | commands, supervisor (locked) | all | `edit`, `read` |
 //! | `wanted/<ns>/eviction/<pod>.yaml` | commands (locked) | supervisor | `eviction` |
 //! | `wanted/stopped` | commands (locked) | commands, supervisor | `edit`, `read` |
 //! | `seen/<ns>/sets/<set>.json` | supervisor | commands | `report` |
+//! | `seen/<ns>/workloads/<kind>/<name>.json` | supervisor | commands | `workloads` |
 //! | `seen/<ns>/revisions/<set>.json` | supervisor | commands | ControllerRevisions |
+//! | `seen/<ns>/daemon-revisions/<set>.json` | supervisor | commands | ControllerRevisions |
 //! | `seen/<ns>/endpoints/<service>.json` | supervisor | commands, network, proxy | `endpoints` |
 //! | `seen/<ns>/detours/<service>.json` | proxy | commands | `detours` |
 //! | `seen/<ns>/claims/<claim>.json` | supervisor; `volume rm` removes it | commands | a claim |
@@ -32,6 +37,7 @@
 //! | `pets/<ns>/<pod>/messages/<container>` | the pet | runner | text |
 //! | `pets/<ns>/<pod>/`: `volumes`, `image`, `root`, `sandbox` | runner | the pet | directories |
 //! | `volumes/<ns>/<claim>/` | supervisor; `volume rm` removes it | pets | the data |
+//! | `reserve/` | supervisor; commands take from it | commands, supervisor, runners | `reserve` |
 //! | `view/` | the writer of each file that it copies | isolated pets | `view`, `redact` |
 //! | `network/pid`, `network/lock` | network; runners | supervisor; runners | `pid` |
 //! | `network/socket` | a socket of the network | runners connect | `network` |
@@ -41,8 +47,9 @@
 
 mod ability;
 mod addresses;
-mod closed;
 mod control;
+pub(crate) mod covers;
+pub(crate) mod damage;
 pub(crate) mod detours;
 mod directory;
 mod edit;
@@ -50,12 +57,17 @@ pub(crate) mod endpoints;
 mod eviction;
 mod files;
 mod images;
+mod inspect;
 pub(crate) mod journal;
 mod kept;
 mod launch;
+mod lifetime;
 mod lock;
 mod logs;
+#[cfg(test)]
+mod mangled;
 pub(crate) mod network;
+mod owner;
 mod paths;
 mod pid;
 mod pods;
@@ -65,42 +77,59 @@ mod record;
 mod redact;
 pub(crate) mod registry;
 mod report;
+pub(crate) mod reserve;
 #[cfg(test)]
 mod round_trips;
+pub(crate) mod salvage;
 mod settings;
 mod socket;
+mod sweep;
 pub(crate) mod userns;
 mod view;
+mod volumes;
 mod watch;
 mod words;
+mod workloads;
 
 pub(crate) use ability::Ability;
-pub(crate) use addresses::{Given, addresses_given, block_of, give_addresses};
+pub(crate) use addresses::{
+    Given, addresses_given, block_of, compact_addresses, give_addresses, take_address_back,
+};
 pub(crate) use control::{
-    RunnerRequest, ask_runner, bind_runner, bind_supervisor, nudge_supervisor, requests, was_nudged,
+    Heard, RunnerRequest, ask_runner, ask_to_mend, bind_last_runner, bind_runner, bind_supervisor,
+    nudge_supervisor, requests, told,
 };
 pub(crate) use directory::{Store, absolute, default_root};
 pub(crate) use edit::Edit;
 pub(crate) use eviction::Eviction;
 pub(crate) use files::{
-    Sync, make_dir, measure, names_in, read, read_json, remove, remove_tree, replace, replace_json,
-    size_of,
+    Sync, make_dir, make_nothing_after_removal, measure, names_in, read, read_json, remove,
+    remove_tree, remove_tree_in_use, replace, replace_json, size_of,
 };
 pub(crate) use images::{catalogue, image_files, with_disk};
+pub(crate) use inspect::inspect;
 pub(crate) use kept::{Kept, SET_ANNOTATION};
 pub(crate) use launch::{Launch, Mount, User};
+pub(crate) use lifetime::OwnerFile;
 pub(crate) use lock::{Attempt, Lock, cannot_lock};
 pub(crate) use logs::{LogIndex, rotated_log};
 pub(crate) use paths::{Layout, PetLayout, REGISTRY_OVERRIDE, registry};
 pub(crate) use pid::PidFile;
-pub(crate) use pods::{merge_status, publish_pod, read_pod, withdraw_pod};
+pub(crate) use pods::{
+    UNKNOWN, is_whole_pod, merge_status, pod_record, publish_end_of_pod, publish_pod, read_pod,
+    read_shown_pod, withdraw_pod,
+};
 pub(crate) use programs::{program, provide as provide_programs, provided_program};
 pub(crate) use record::{MainProcess, RunnerRecord};
 pub(crate) use report::{SetReport, Waiting};
-pub(crate) use settings::{DnsForward, Settings};
-pub(crate) use socket::{connect_to, wait_at};
+pub(crate) use settings::{DnsForward, ReclaimPolicy, Settings};
+pub(crate) use socket::{connect_to, is_from_host, is_socket, wait_at};
+pub(crate) use sweep::{name_while_removed, sweep};
 pub(crate) use view::{
-    forget as forget_view, publish, refresh as refresh_view, show_addresses, withdraw,
+    forget as forget_view, publish, publish_at_any_cost, refresh as refresh_view, show_addresses,
+    verify_object, withdraw,
 };
+pub(crate) use volumes::{Backing, backing_of, place_of};
 pub(crate) use watch::{Noticed, Watch, WatchLimit, when_removed};
 pub(crate) use words::last_words;
+pub(crate) use workloads::{is_damaged_status, publish_workload_status};

@@ -3,11 +3,14 @@
 //! The network process listens at [`Layout::network_socket`]. It sends a [`Greeting`] to each
 //! runner that connects, the runner sends an [`AttachRequest`], and an [`AttachReply`] comes back:
 //! each is one line. The pet stays attached until the runner closes the connection, after a
-//! [`FAREWELL`] if it leaves nothing behind.
+//! [`FAREWELL`] if it leaves nothing behind; a line that comes meanwhile is for the pet's events
+//! ([`tell`]).
 
 use std::io::{self, BufRead, Write};
 use std::net::Ipv4Addr;
+use std::os::unix::net::UnixStream;
 
+use rustix::net::SendFlags;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +88,19 @@ impl AttachNotes {
 pub(crate) fn send(mut stream: impl Write, message: &impl Serialize) -> io::Result<()> {
     let line = serde_json::to_string(message)?;
     stream.write_all(format!("{line}\n").as_bytes())
+}
+
+/// Tells the runner of an attached pet something, without waiting for it.
+pub(crate) fn tell(runner: &UnixStream, words: &str) {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    let _ = rustix::net::send(runner, format!("{words}\n").as_bytes(), flags);
+}
+
+/// Hears what the network process tells; `None` when it has ended.
+pub(crate) fn hear(mut stream: impl BufRead) -> Option<String> {
+    let mut line = String::new();
+    stream.read_line(&mut line).ok()?;
+    line.strip_suffix('\n').map(str::to_owned)
 }
 
 /// Receives a greeting or a request.
@@ -173,6 +189,16 @@ mod tests {
             assert_eq!(AttachReply::receive(&*line).unwrap(), reply);
         }
         assert!(AttachReply::receive(&b""[..]).is_err(), "closed");
+    }
+
+    #[test]
+    fn what_is_told_is_heard_until_the_end() {
+        let (network, runner) = UnixStream::pair().unwrap();
+        let mut runner = io::BufReader::new(runner);
+        tell(&network, "it is told");
+        assert_eq!(hear(&mut runner).as_deref(), Some("it is told"));
+        drop(network);
+        assert_eq!(hear(&mut runner), None);
     }
 
     #[test]

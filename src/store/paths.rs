@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::model::kind::ObjectKind;
+use crate::model::kind::{ObjectKind, WorkloadKind};
 use crate::model::{Namespace, ObjectName, ObjectRef};
 
 /// The registry of the state directories of this machine, unless [`REGISTRY_OVERRIDE`] is set.
@@ -13,6 +13,10 @@ pub(crate) const REGISTRY_OVERRIDE: &str = "PETSET_BLOCKS_DIR";
 /// Returns the directory that lists the state directories of this machine: one symbolic link each,
 /// named after the number of its block of addresses.
 pub(crate) fn registry() -> PathBuf {
+    if cfg!(test) {
+        // Tests of units leave no entry behind.
+        return PathBuf::from("/nonexistent/petset-blocks");
+    }
     let named = std::env::var_os(REGISTRY_OVERRIDE).filter(|named| !named.is_empty());
     named.map_or_else(|| PathBuf::from(REGISTRY), PathBuf::from)
 }
@@ -43,6 +47,11 @@ impl Layout {
         self.root.join("lock")
     }
 
+    /// The process that this state directory ends with, if it ends with one.
+    pub(crate) fn owner(&self) -> PathBuf {
+        self.root.join("owner")
+    }
+
     /// The settings of this state directory.
     pub(crate) fn settings(&self) -> PathBuf {
         self.root.join("petset.toml")
@@ -51,6 +60,11 @@ impl Layout {
     /// This state directory's part of the image catalogue.
     pub(crate) fn images(&self) -> PathBuf {
         self.root.join("images.toml")
+    }
+
+    /// A seccomp profile, by its path below the folder of those that users bring (`Localhost`).
+    pub(crate) fn seccomp_profile(&self, name: &str) -> PathBuf {
+        self.root.join("seccomp").join(name)
     }
 
     /// Links to the program; this directory is appended to the PATH of containers.
@@ -67,8 +81,18 @@ impl Layout {
         self.wanted().join("stopped")
     }
 
+    /// The folder of the wanted objects of a kind in a namespace. Kinds without namespaces have one
+    /// folder, whatever namespace is asked for.
     pub(crate) fn wanted_kind(&self, namespace: &Namespace, kind: ObjectKind) -> PathBuf {
-        self.wanted().join(namespace.as_str()).join(kind.folder())
+        match kind.is_namespaced() {
+            true => self.wanted().join(namespace.as_str()).join(kind.folder()),
+            false => self.wanted_cluster().join(kind.folder()),
+        }
+    }
+
+    /// The objects that belong to no namespace. No namespace can have this name.
+    pub(crate) fn wanted_cluster(&self) -> PathBuf {
+        self.wanted().join("_cluster")
     }
 
     pub(crate) fn wanted_object(
@@ -79,6 +103,11 @@ impl Layout {
     ) -> PathBuf {
         self.wanted_kind(namespace, kind)
             .join(format!("{name}.yaml"))
+    }
+
+    /// Room for what has to be written on a full disk.
+    pub(crate) fn reserve(&self) -> PathBuf {
+        self.root.join("reserve")
     }
 
     /// The copy for isolated pets, which has the same layout.
@@ -110,6 +139,28 @@ impl Layout {
 
     pub(crate) fn revisions(&self, namespace: &Namespace, set: &str) -> PathBuf {
         self.seen_in(namespace, "revisions")
+            .join(format!("{set}.json"))
+    }
+
+    /// The status of a workload.
+    pub(crate) fn workload_status(
+        &self,
+        namespace: &Namespace,
+        kind: WorkloadKind,
+        name: &ObjectName,
+    ) -> PathBuf {
+        self.workload_statuses(namespace, kind)
+            .join(format!("{name}.json"))
+    }
+
+    pub(crate) fn workload_statuses(&self, namespace: &Namespace, kind: WorkloadKind) -> PathBuf {
+        self.seen_in(namespace, "workloads")
+            .join(ObjectKind::Workload(kind).folder())
+    }
+
+    /// The templates that a daemon set has had.
+    pub(crate) fn daemon_revisions(&self, namespace: &Namespace, set: &str) -> PathBuf {
+        self.seen_in(namespace, "daemon-revisions")
             .join(format!("{set}.json"))
     }
 
@@ -290,9 +341,13 @@ impl PetLayout {
         self.logs().join(format!("{container}.previous.log"))
     }
 
+    pub(crate) fn launches(&self) -> PathBuf {
+        self.root.join("run")
+    }
+
     /// How a container was started, for `exec` and `describe`.
     pub(crate) fn launch(&self, container: &str) -> PathBuf {
-        self.root.join("run").join(format!("{container}.json"))
+        self.launches().join(format!("{container}.json"))
     }
 
     /// What a container leaves as the message of its end.

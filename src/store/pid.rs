@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::files::{self, Sync};
 use super::paths::Layout;
+use super::reserve;
 
 /// A pid file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,10 +23,10 @@ impl PidFile {
         Self(layout.network_pid())
     }
 
-    /// Writes the pid of this process.
-    pub(crate) fn write(&self) -> io::Result<()> {
+    /// Writes the pid of this process, on a full disk too.
+    pub(crate) fn write(&self, layout: &Layout) -> io::Result<()> {
         let text = format!("{}\n", std::process::id());
-        files::replace(&self.0, text.as_bytes(), Sync::No)
+        reserve::replace(layout, &self.0, text.as_bytes(), Sync::No)
     }
 
     /// Returns the pid in the file; `None` when there is no file, or it cannot be read.
@@ -52,9 +53,10 @@ mod tests {
     #[test]
     fn the_number_is_read_as_it_was_written() {
         let dir = tempfile::tempdir().unwrap();
-        let file = PidFile::of_supervisor(&Layout::new(dir.path()));
+        let layout = Layout::new(dir.path());
+        let file = PidFile::of_supervisor(&layout);
         assert_eq!((file.exists(), file.read()), (false, None));
-        file.write().unwrap();
+        file.write(&layout).unwrap();
         assert_eq!(file.read(), Some(std::process::id()));
         file.remove().and_then(|()| file.remove()).unwrap();
         assert!(!file.exists());

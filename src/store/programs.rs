@@ -16,7 +16,7 @@ use crate::role;
 pub(crate) fn provide(layout: &Layout) -> io::Result<()> {
     let bin = layout.bin();
     make_dir(&bin)?;
-    let Some(program) = own_file() else {
+    let Some(program) = role::own_file() else {
         copy(&bin.join(role::NAME))?;
         return link(Path::new(role::NAME), &bin.join(role::PEER_FINDER));
     };
@@ -26,7 +26,7 @@ pub(crate) fn provide(layout: &Layout) -> io::Result<()> {
 
 /// Returns the file of this program, or where that of its successor is to be.
 pub(crate) fn program(layout: &Layout) -> PathBuf {
-    own_file().unwrap_or_else(|| layout.bin().join(role::NAME))
+    role::own_file().unwrap_or_else(|| layout.bin().join(role::NAME))
 }
 
 /// Returns a file of this program, or of its successor; there may be none until this makes one.
@@ -38,26 +38,32 @@ pub(crate) fn provided_program(layout: &Layout) -> io::Result<PathBuf> {
     Ok(program(layout))
 }
 
-/// Returns the file of this process's program, unless it was replaced or removed.
-fn own_file() -> Option<PathBuf> {
-    std::env::current_exe().ok().filter(|path| path.exists())
-}
-
 fn copy(to: &Path) -> io::Result<()> {
-    let new = beside(to);
-    fs::copy(role::SELF, &new)?;
-    fs::set_permissions(&new, Permissions::from_mode(0o755))?;
-    fs::rename(&new, to)
+    replace(to, |new| {
+        let _ = fs::remove_file(new);
+        fs::copy(role::SELF, new)?;
+        fs::set_permissions(new, Permissions::from_mode(0o755))
+    })
 }
 
 fn link(to: &Path, at: &Path) -> io::Result<()> {
     if fs::read_link(at).is_ok_and(|target| target == to) {
         return Ok(());
     }
+    replace(at, |new| {
+        let _ = fs::remove_file(new);
+        symlink(to, new)
+    })
+}
+
+/// Puts what `make` makes beside a file in its place; nothing is left where that fails.
+fn replace(at: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let new = beside(at);
-    let _ = fs::remove_file(&new);
-    symlink(to, &new)?;
-    fs::rename(&new, at)
+    let placed = make(&new).and_then(|()| fs::rename(&new, at));
+    if placed.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    placed
 }
 
 fn beside(path: &Path) -> PathBuf {

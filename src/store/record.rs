@@ -6,7 +6,8 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use super::files::{Sync, read_json, replace_json};
-use super::paths::PetLayout;
+use super::paths::{Layout, PetLayout};
+use super::reserve;
 use crate::sys::proc::{ProcessId, boot_id};
 
 /// A runner, and the sessions that it started.
@@ -52,6 +53,29 @@ impl RunnerRecord {
         })
     }
 
+    /// Returns the record of a runner of this boot of which nothing is known: its processes are
+    /// found by their marks alone, and it may have started containers.
+    pub(crate) fn unknown() -> Self {
+        Self {
+            runner: ProcessId { pid: 0, start: 0 },
+            boot_id: boot_id(),
+            clean: false,
+            containers: Vec::new(),
+            rlimit_mark: None,
+            begun: true,
+        }
+    }
+
+    /// Returns the record of a runner that has ended after all processes of its pet, and of which
+    /// no more is known.
+    pub(crate) fn ended() -> Self {
+        let unknown = Self::unknown();
+        Self {
+            clean: true,
+            ..unknown
+        }
+    }
+
     /// Lists the containers that the runner has started and not seen end.
     pub(crate) fn started(&self) -> impl Iterator<Item = String> + use<'_> {
         self.containers.iter().map(|main| main.name.clone())
@@ -65,6 +89,11 @@ impl RunnerRecord {
     /// Replaces the record of the pet.
     pub(crate) fn write(&self, pet: &PetLayout) -> io::Result<()> {
         replace_json(&pet.runner(), self, Sync::No)
+    }
+
+    /// Does the same for a pet that is to end, on a full disk too.
+    pub(crate) fn write_at_any_cost(&self, layout: &Layout, pet: &PetLayout) -> io::Result<()> {
+        reserve::replace(layout, &pet.runner(), &serde_json::to_vec(self)?, Sync::No)
     }
 
     /// Returns whether the record was written since the machine was started.

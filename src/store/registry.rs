@@ -3,16 +3,18 @@
 //! A directory that every user may write to holds one symbolic link for each block, from its number
 //! to the state directory that owns it. Creating a link is atomic, so each block has one owner.
 //! Where the directory cannot be written, the preferred block is used without a claim.
+//!
+//! It tells as well which state directories there are, none of which a pet may see.
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
 use crate::model::address::Block;
-use crate::problem::{Kind, Problem};
+use crate::sorted::SortedSet;
 
 /// The mode of the registry: every user may add an entry, and only its owner may remove it.
 const SHARED: u32 = 0o1777;
@@ -21,6 +23,15 @@ const SHARED: u32 = 0o1777;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Blocks {
     registry: PathBuf,
+}
+
+/// What somebody has entered as a state directory.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RegistryEntry {
+    pub(crate) path: PathBuf,
+    pub(crate) user: u32,
+    /// When: a directory that is made again is entered again.
+    pub(crate) made: (i64, i64),
 }
 
 /// The outcome of claiming a block.
@@ -46,7 +57,7 @@ impl Blocks {
     }
 
     /// Claims a block for the state directory at `state`: the one it `has`, else the one that a
-    /// hash of its path prefers, else the next free one.
+    /// hash of its path prefers, else the next free one; where all are taken, the first again.
     ///
     /// `says` returns the block that another state directory has recorded; an entry with another
     /// number is stale. A directory without a record is taken to be claiming its block right now.
@@ -55,11 +66,11 @@ impl Blocks {
         state: &Path,
         has: Option<Block>,
         says: impl Fn(&Path) -> Option<Block>,
-    ) -> Result<Block, Problem> {
+    ) -> Block {
         let state = fs::canonicalize(state).unwrap_or_else(|_| state.to_owned());
         let wish = has.unwrap_or_else(|| Block::preferred(&state));
         if self.prepare().is_err() {
-            return Ok(wish);
+            return wish;
         }
         let mut stale = Vec::new();
         for block in wish.and_others() {
@@ -68,20 +79,44 @@ impl Blocks {
                     if block != wish {
                         self.release_others(&state, block);
                     }
-                    return Ok(block);
+                    return block;
                 }
                 Ok(ClaimOutcome::Theirs) => {}
                 Ok(ClaimOutcome::Stale) => stale.push(block),
-                Err(_) => return Ok(wish),
+                Err(_) => return wish,
             }
         }
-        // No state directory uses a stale block, although its entry cannot be replaced.
-        stale.into_iter().next().ok_or_else(|| self.exhausted())
+        // No state directory uses a stale block, although its entry cannot be replaced. Where all
+        // are taken, which any user can see to, two directories that do not run together may share.
+        stale.into_iter().next().unwrap_or(wish)
+    }
+
+    /// Removes the entries of a state directory that is gone.
+    pub(crate) fn release(&self, state: &Path) {
+        for entry in fs::read_dir(&self.registry).into_iter().flatten().flatten() {
+            if fs::read_link(entry.path()).is_ok_and(|target| target == state) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
     }
 
     /// Returns the state directory that the registry lists for a block.
     pub(crate) fn holder(&self, block: Block) -> Option<PathBuf> {
         fs::read_link(self.entry(block)).ok()
+    }
+
+    /// Lists what is entered as a state directory. It may be anything: everybody can make an entry.
+    pub(crate) fn entered(&self) -> SortedSet<RegistryEntry> {
+        let entries = fs::read_dir(&self.registry).into_iter().flatten().flatten();
+        let entered = entries.filter_map(|entry| {
+            let found = fs::symlink_metadata(entry.path()).ok()?;
+            Some(RegistryEntry {
+                path: fs::read_link(entry.path()).ok()?,
+                user: found.uid(),
+                made: (found.mtime(), found.mtime_nsec()),
+            })
+        });
+        entered.filter(|entry| entry.path.is_absolute()).collect()
     }
 
     fn release_others(&self, state: &Path, kept: Block) {
@@ -136,7 +171,7 @@ impl Blocks {
             if target == state {
                 return Ok(ClaimOutcome::Ours);
             }
-            if !is_stale(&target, block, &says) {
+            if is_of_owner(&entry, &target) && !is_stale(&target, block, &says) {
                 return Ok(ClaimOutcome::Theirs);
             }
             if !self.remove_stale(&entry, &target) {
@@ -159,14 +194,6 @@ impl Blocks {
         let unchanged = fs::read_link(entry).is_ok_and(|target| target == stale);
         unchanged && fs::remove_file(entry).is_ok()
     }
-
-    fn exhausted(&self) -> Problem {
-        let registry = self.registry.display();
-        let message = format!("every address block of this machine is taken, says {registry}");
-        Problem::new(Kind::Failed, message).hint(format!(
-            "remove the entries of {registry} whose state directories are not in use"
-        ))
-    }
 }
 
 /// Returns whether an entry's state directory is gone, or has recorded another block.
@@ -177,10 +204,18 @@ fn is_stale(target: &Path, block: Block, says: impl Fn(&Path) -> Option<Block>) 
     }
 }
 
+/// Returns whether an entry was made by who owns the state directory that it names, or by root:
+/// anybody can make one, but only for a directory of their own does it count.
+fn is_of_owner(entry: &Path, target: &Path) -> bool {
+    match (fs::symlink_metadata(entry), fs::metadata(target)) {
+        (Ok(entry), Ok(target)) => entry.uid() == target.uid() || entry.uid() == 0,
+        // What is behind a closed door may be in use.
+        _ => true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     /// A machine with a registry and some state directories.
@@ -203,7 +238,7 @@ mod tests {
         }
 
         fn claim(&self, state: &Path, has: Option<Block>) -> Block {
-            self.blocks.claim(state, has, |_| None).unwrap()
+            self.blocks.claim(state, has, |_| None)
         }
     }
 
@@ -225,13 +260,7 @@ mod tests {
         let (one, other) = (machine.state("one"), machine.state("other"));
         let block = machine.claim(&one, None);
         let moved = block.and_others().nth(5);
-        assert_eq!(
-            machine
-                .blocks
-                .claim(&other, Some(block), |_| moved)
-                .unwrap(),
-            block
-        );
+        assert_eq!(machine.blocks.claim(&other, Some(block), |_| moved), block);
         fs::remove_dir(&other).unwrap();
         assert_eq!(machine.claim(&one, Some(block)), block);
         let names = fs::read_dir(&machine.blocks.registry).unwrap().count();
@@ -245,14 +274,11 @@ mod tests {
         fs::write(machine.dir.path().join("blocks"), "").unwrap();
         assert_eq!(machine.claim(&one, None), Block::preferred(&one));
         let lost = Blocks::at(machine.dir.path().join("no/such/place"));
-        assert_eq!(
-            lost.claim(&one, None, |_| None).unwrap(),
-            Block::preferred(&one)
-        );
+        assert_eq!(lost.claim(&one, None, |_| None), Block::preferred(&one));
     }
 
     #[test]
-    fn a_machine_without_a_free_block_says_so() {
+    fn where_all_blocks_are_taken_the_preferred_one_is_used() {
         let machine = Machine::new();
         let one = machine.state("one");
         let all = Block::preferred(&one).and_others();
@@ -260,12 +286,10 @@ mod tests {
             let state = machine.state(&format!("other-{}", block.number()));
             assert_eq!(machine.claim(&state, Some(block)), block);
         }
-        let problem = machine.blocks.claim(&one, None, |_| None).unwrap_err();
-        assert!(
-            problem
-                .message
-                .starts_with("every address block of this machine is taken")
-        );
+        assert_eq!(machine.claim(&one, None), Block::preferred(&one));
+        let other = machine.state("other-7");
+        machine.blocks.release(&other);
+        assert_eq!(machine.claim(&one, None), Block::new(7).unwrap());
     }
 
     #[test]
@@ -275,7 +299,7 @@ mod tests {
         let block = machine.claim(&gone, None);
         fs::remove_dir(&gone).unwrap();
         let states: Vec<PathBuf> = (0..16).map(|n| machine.state(&n.to_string())).collect();
-        let claimed: BTreeSet<Block> = std::thread::scope(|scope| {
+        let claimed: SortedSet<Block> = std::thread::scope(|scope| {
             let mut claims = Vec::new();
             for state in &states {
                 claims.push(scope.spawn(|| machine.claim(state, Some(block))));

@@ -113,6 +113,7 @@ fn events_in_the_order_they_happened_without_a_torn_line() {
         severity,
         reason: reason.to_owned(),
         object: "pod/web-0".to_owned(),
+        field: Some("spec.containers{c}".to_owned()),
         message: "a message\nof two lines".to_owned(),
         count,
     };
@@ -149,7 +150,9 @@ fn every_setting() {
         isolation = 'none'
         egress = 'none'
         shared-paths = ['/srv/x']
-        strict = true";
+        strict = true
+        reclaim-policy = 'Delete'
+        node-labels = { disk = 'ssd' }";
     let Settings {
         cluster_domain,
         address_block,
@@ -161,6 +164,8 @@ fn every_setting() {
         egress,
         shared_paths,
         strict,
+        reclaim_policy,
+        node_labels,
     } = Settings::parse(text).unwrap();
     assert_eq!(
         (cluster_domain.as_str(), address_block),
@@ -172,4 +177,6 @@ fn every_setting() {
     assert_eq!(dns_forward, super::DnsForward::Switch(true));
     assert_eq!((isolation, egress), (Isolation::None, Egress::None));
     assert_eq!((shared_paths, strict), (vec!["/srv/x".into()], true));
+    assert_eq!(reclaim_policy, super::ReclaimPolicy::Delete);
+    assert_eq!(node_labels["disk"], "ssd");
 }

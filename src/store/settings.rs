@@ -1,5 +1,6 @@
 //! The settings of a state directory: `petset.toml`, every key optional.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,6 +37,30 @@ pub(crate) struct Settings {
     pub(crate) shared_paths: Vec<PathBuf>,
     /// Whether sets behave exactly as under Kubernetes' controller, known traps included.
     pub(crate) strict: bool,
+    /// Whether the directory that was made for a claim goes with the claim.
+    pub(crate) reclaim_policy: ReclaimPolicy,
+    /// Labels of the one node, this machine, beside those that every node has.
+    pub(crate) node_labels: BTreeMap<String, String>,
+}
+
+/// What becomes of the directory that was made for a claim when the claim is deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub(crate) enum ReclaimPolicy {
+    /// It stays, unless the user says that it is to go too.
+    #[default]
+    Retain,
+    /// It goes.
+    Delete,
+}
+
+impl ReclaimPolicy {
+    /// Returns the name that Kubernetes has for it.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Retain => "Retain",
+            Self::Delete => "Delete",
+        }
+    }
 }
 
 /// The resolvers to which the DNS server forwards queries of other zones.
@@ -80,6 +105,8 @@ impl Default for Settings {
             egress: Egress::default(),
             shared_paths: Vec::new(),
             strict: false,
+            reclaim_policy: ReclaimPolicy::default(),
+            node_labels: BTreeMap::new(),
         }
     }
 }
@@ -99,7 +126,7 @@ impl Settings {
         let settings: Self = toml::from_str(text).map_err(|fault| {
             let known = "known keys: cluster-domain, address-block, lock-timeout, back-off.start, \
                          back-off.cap, dns-listen, dns-forward, isolation, egress, \
-                         shared-paths, strict";
+                         shared-paths, strict, reclaim-policy, node-labels";
             Problem::invalid(fault.to_string().trim_end().to_owned()).hint(known)
         })?;
         settings.check()?;

@@ -4,7 +4,6 @@
 //! may have changed.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -19,6 +18,8 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
     timerfd_settime,
 };
+
+use super::damage::open_regular;
 
 const STACK: usize = 64 << 10;
 
@@ -216,7 +217,7 @@ impl WatchSource {
 /// Calls `act` when a file is removed. A process calls this with the lock that it holds while it
 /// runs, and ends when a user removes the state directory.
 pub(crate) fn when_removed(path: &Path, act: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    let file = File::open(path)?;
+    let file = open_regular(path)?;
     let inotify = inotify::init(CreateFlags::CLOEXEC).and_then(|inotify| {
         // While the file is open, its removal is reported as a change of its link count.
         inotify::add_watch(&inotify, path, WatchFlags::ATTRIB).map(|_| inotify)

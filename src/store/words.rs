@@ -1,12 +1,14 @@
 //! The last log lines of a pet that failed.
 
-use std::fs::File;
+use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::PetLayout;
+use super::damage::open_regular;
 use crate::model::printer::culprit;
 
 /// How many lines are returned, and how many bytes at the end of the file are searched for them.
@@ -28,16 +30,26 @@ pub(crate) fn last_words(files: &PetLayout, pod: &Pod) -> Vec<String> {
         return Vec::new();
     }
     let lines = tail(&files.log(&container.name));
-    if lines.is_empty() && ran_before && container.restart_count > 0 {
-        return tail(&files.previous_log(&container.name));
+    let previous = files.previous_log(&container.name);
+    if lines.is_empty() && ran_before && container.restart_count > 0 && is_since(&previous, pod) {
+        return tail(&previous);
     }
     lines
+}
+
+/// Returns whether a log was written to since the pod was made: a container that says nothing
+/// leaves the log of an earlier pod where it is.
+fn is_since(log: &Path, pod: &Pod) -> bool {
+    let written = fs::metadata(log).and_then(|meta| meta.modified());
+    let written = written.ok().and_then(|time| Timestamp::try_from(time).ok());
+    let made = pod.metadata.creation_timestamp.as_ref();
+    written.is_some_and(|written| made.is_none_or(|made| written >= made.0))
 }
 
 /// Returns the last lines of a file; none when it cannot be read.
 fn tail(path: &Path) -> Vec<String> {
     let read = || -> std::io::Result<Vec<u8>> {
-        let mut file = File::open(path)?;
+        let mut file = open_regular(path)?;
         let length = file.metadata()?.len();
         file.seek(SeekFrom::Start(length.saturating_sub(REACH)))?;
         let mut bytes = Vec::new();
@@ -59,7 +71,31 @@ fn tail(path: &Path) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
     use super::*;
+
+    #[test]
+    fn the_log_of_an_earlier_pod_is_not_what_a_silent_one_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("c.previous.log");
+        std::fs::write(&log, "the earlier pod\n").unwrap();
+        let mut pod = Pod::default();
+        let made = |second| Some(Time(Timestamp::from_second(second).unwrap()));
+        let written = 1_000_000;
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(written);
+        fs::File::options()
+            .append(true)
+            .open(&log)
+            .unwrap()
+            .set_modified(time)
+            .unwrap();
+        pod.metadata.creation_timestamp = made(999_999);
+        assert!(is_since(&log, &pod));
+        pod.metadata.creation_timestamp = made(1_000_001);
+        assert!(!is_since(&log, &pod));
+        assert!(!is_since(&dir.path().join("none"), &pod));
+    }
 
     #[test]
     fn the_last_words_are_a_few_whole_lines() {

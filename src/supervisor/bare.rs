@@ -17,6 +17,7 @@ use crate::model::printer::STOPPED;
 use crate::model::{Isolation, ObjectRef};
 use crate::problem::Result;
 use crate::store::journal::Severity;
+use crate::store::salvage::read_if_whole;
 use crate::store::{self, RunnerRequest};
 
 /// The most steps for a pod in one turn: more are a bug, which must not become a busy loop.
@@ -77,7 +78,7 @@ impl Supervisor {
         let pet = place.pets.get(&key.name);
         reconcile_pod(
             place.pods_wanted.get(&key.name),
-            pet.map(|pet| &pet.pod),
+            pet.map(|pet| &*pet.pod),
             pet.is_some_and(TrackedPet::is_over),
             self.world.stopped,
         )
@@ -123,9 +124,10 @@ impl Supervisor {
         let spec = pet.pod.spec.as_ref();
         let own = spec.and_then(|spec| spec.termination_grace_period_seconds);
         let grace = asked.or(own).unwrap_or(30);
-        mark_terminating(&mut pet.pod.metadata, Time(Timestamp::now()), grace);
-        pet.write(&layout, key)
-            .with_context(|| format!("cannot write the pod {}", key.name))?;
+        pet.change(&layout, key, |pod| {
+            mark_terminating(pod, Time(Timestamp::now()), grace);
+        })
+        .with_context(|| format!("cannot write the pod {}", key.name))?;
         // Services stop sending new connections to it before it is told to stop.
         self.stirred.insert(key.namespace.clone());
         self.publish_endpoints();
@@ -159,7 +161,7 @@ impl Supervisor {
     ) -> Result<()> {
         let path = self.store.layout().pet_of(key).status();
         let wish = || format!("cannot write {}", path.display());
-        let status: Option<PodStatus> = store::read_json(&path).with_context(wish)?;
+        let status: Option<PodStatus> = read_if_whole(&path).with_context(wish)?;
         if let (Some(mut status), Some(pet)) = (status, self.world.pet_mut(key)) {
             change(&pet.pod, &mut status);
             store::publish(self.store.layout(), &path, &status).with_context(wish)?;
@@ -177,8 +179,7 @@ impl Supervisor {
         let Some(pet) = self.world.pet_mut(key) else {
             return Ok(());
         };
-        change(&mut pet.pod);
-        pet.write(&layout, key)
+        pet.change(&layout, key, change)
             .with_context(|| format!("cannot write the pod {}", key.name))
     }
 
@@ -212,8 +213,8 @@ impl Supervisor {
         };
         let pod = bare::wanted_of(&pet.pod);
         let pod = self.store.edit("supervise", None, |edit| {
-            // A command may have requested its deletion meanwhile.
-            if let Some(wanted) = edit.find(&key.namespace, &key.name)? {
+            // A command may have requested its deletion meanwhile. One that is damaged is replaced.
+            if let Ok(Some(wanted)) = edit.find(&key.namespace, &key.name) {
                 return Ok(wanted);
             }
             edit.put(&pod)?;

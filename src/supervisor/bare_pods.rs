@@ -1,18 +1,18 @@
 //! The queue of pods without a set that have to be reconciled.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::retry;
 use crate::model::ObjectRef;
+use crate::sorted::{SortedMap, SortedSet};
 
 /// Which bare pods have to be reconciled, and when.
 #[derive(Debug, Default)]
 pub(super) struct BarePods {
     /// Pods to reconcile in the next turn. A pod that belongs to a set is skipped.
-    pub(super) due: BTreeSet<ObjectRef>,
+    pub(super) due: SortedSet<ObjectRef>,
     /// Pods with a failed step: the time of the next attempt, and the number of failures.
-    pub(super) failed: BTreeMap<ObjectRef, (Instant, u32)>,
+    pub(super) failed: SortedMap<ObjectRef, (Instant, u32)>,
 }
 
 impl BarePods {
@@ -35,7 +35,7 @@ impl BarePods {
     }
 
     /// Returns the pods to reconcile now, without those that wait for their next attempt.
-    pub(super) fn take_due(&mut self, now: Instant) -> BTreeSet<ObjectRef> {
+    pub(super) fn take_due(&mut self, now: Instant) -> SortedSet<ObjectRef> {
         let mut due = std::mem::take(&mut self.due);
         let rested = self.failed.iter().filter(|(_, (at, _))| *at <= now);
         due.extend(rested.map(|(key, _)| key.clone()));

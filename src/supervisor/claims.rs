@@ -1,5 +1,7 @@
 //! Claims: creating them, growing them, and removing them with their data.
 
+use std::time::Instant;
+
 use anyhow::Context;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
@@ -7,6 +9,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference,
 
 use super::perform::new_uid;
 use super::state::Supervisor;
+use super::storage_plan::is_open;
+use crate::model::binder::{CLAIM_PROTECTION, bind_to_directory, is_bound, is_provisioned};
 use crate::model::kind::ObjectKind;
 use crate::model::{
     Namespace, ObjectName, ObjectRef, Ordinal, Set, claim_for, claim_name, names_claim,
@@ -31,23 +35,69 @@ impl Supervisor {
         claim.metadata.creation_timestamp = Some(Time(now));
         let notes = claim.metadata.annotations.get_or_insert_default();
         notes.insert(store::SET_ANNOTATION.to_owned(), key.name.to_string());
-        self.store_claim(&key.namespace, name, claim)
+        self.store_claim(&key.namespace, name, claim)?;
+        // Its pod is made next, and finds it bound if there is a volume.
+        self.tend_storage(Instant::now());
+        Ok(())
     }
 
-    /// Makes the directory of a new claim, and keeps the claim.
+    /// Keeps a new claim, with its directory if it gets one. A directory of that name that is there
+    /// is its own: it was kept when an earlier claim went.
     pub(super) fn store_claim(
         &mut self,
         namespace: &Namespace,
         name: String,
+        mut claim: PersistentVolumeClaim,
+    ) -> Result<()> {
+        let dir = self.store.layout().volume(namespace, &name);
+        claim.metadata.finalizers = Some(vec![CLAIM_PROTECTION.to_owned()]);
+        let status = claim.status.get_or_insert_default();
+        status.phase.get_or_insert_with(|| "Pending".to_owned());
+        if dir.is_dir() || self.world.makes_directory(namespace, &claim) {
+            store::make_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+            claim = of_directory(claim);
+        } else {
+            self.storage.due = true;
+        }
+        self.write_claim(namespace, &name, claim)
+    }
+
+    /// Writes the record of a claim, and keeps it here when that is done. Which volume a claim has
+    /// is synced.
+    pub(super) fn write_claim(
+        &mut self,
+        namespace: &Namespace,
+        name: &str,
         claim: PersistentVolumeClaim,
     ) -> Result<()> {
-        let layout = self.store.layout();
-        let dir = layout.volume(namespace, &name);
-        store::make_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        let path = layout.claim(namespace, &name);
-        store::replace_json(&path, &claim, Sync::No)
+        let path = self.store.layout().claim(namespace, name);
+        let key = (namespace.clone(), name.to_owned());
+        match is_open(&claim) {
+            true => self.storage.open.insert(key),
+            false => self.storage.open.remove(&key),
+        };
+        let has_volume = is_bound(&claim) && !is_provisioned(&claim);
+        let sync = if has_volume { Sync::Yes } else { Sync::No };
+        store::replace_json(&path, &claim, sync)
             .with_context(|| format!("cannot write {}", path.display()))?;
-        self.world.place_mut(namespace).claims.insert(name, claim);
+        let place = self.world.place_mut(namespace);
+        place.claims.insert(name.to_owned(), Box::new(claim));
+        Ok(())
+    }
+
+    /// Binds the claims of an earlier version to their directories.
+    pub(super) fn bind_earlier_claims(&mut self) -> Result<()> {
+        let mut earlier = Vec::new();
+        for (namespace, place) in &self.world.places {
+            for (name, claim) in &place.claims {
+                if !is_bound(claim) && self.store.layout().volume(namespace, name).is_dir() {
+                    earlier.push((namespace.clone(), name.clone(), (**claim).clone()));
+                }
+            }
+        }
+        for (namespace, name, claim) in earlier {
+            self.write_claim(&namespace, &name, of_directory(claim))?;
+        }
         Ok(())
     }
 
@@ -57,14 +107,24 @@ impl Supervisor {
         name: &str,
         owners: &[OwnerReference],
     ) -> Result<()> {
-        let path = self.store.layout().claim(&key.namespace, name);
-        let place = self.world.place_mut(&key.namespace);
-        let Some(claim) = place.claims.get_mut(name) else {
+        self.change_claim(&key.namespace, name, |claim| {
+            claim.metadata.owner_references = (!owners.is_empty()).then(|| owners.to_vec());
+        })
+    }
+
+    /// Changes the record of a claim on the disk first, and here when that is done.
+    fn change_claim(
+        &mut self,
+        namespace: &Namespace,
+        name: &str,
+        change: impl FnOnce(&mut PersistentVolumeClaim),
+    ) -> Result<()> {
+        let place = self.world.place_mut(namespace);
+        let Some(mut claim) = place.claims.get(name).cloned() else {
             return Ok(());
         };
-        claim.metadata.owner_references = (!owners.is_empty()).then(|| owners.to_vec());
-        store::replace_json(&path, claim, Sync::No)
-            .with_context(|| format!("cannot write {}", path.display()))
+        change(&mut claim);
+        self.write_claim(namespace, name, *claim)
     }
 
     /// Deletes a claim; one that a pod uses is marked, and goes with its last user. Returns whether
@@ -79,41 +139,50 @@ impl Supervisor {
         let Some(user) = place.user_of(name).map(str::to_owned) else {
             return self.remove_claim(key, name).map(|()| true);
         };
-        let path = self.store.layout().claim(&key.namespace, name);
-        let Some(claim) = place.claims.get_mut(name) else {
-            return Ok(false);
-        };
-        if claim.metadata.deletion_timestamp.is_some() {
+        let known = place.claims.get(name);
+        if known.is_none_or(|claim| claim.metadata.deletion_timestamp.is_some()) {
             return Ok(false);
         }
-        claim.metadata.deletion_timestamp = Some(Time(now));
-        store::replace_json(&path, claim, Sync::No)
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        self.change_claim(&key.namespace, name, |claim| {
+            claim.metadata.deletion_timestamp = Some(Time(now));
+        })?;
         let message = format!("claim {name} goes when no pod uses it any more: {user} does");
         self.claim_event(key, name, "Deleting", &message);
         Ok(true)
     }
 
-    /// Removes a claim with its data, also from what is wanted.
-    fn remove_claim(&mut self, key: &ObjectRef, name: &str) -> Result<()> {
+    /// Removes a claim, also from what is wanted, with the directory that was made for it. The data
+    /// of a volume that a user has made stay.
+    pub(super) fn remove_claim(&mut self, key: &ObjectRef, name: &str) -> Result<()> {
         let dir = self.store.layout().volume(&key.namespace, name);
         store::remove_tree(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
         let path = self.store.layout().claim(&key.namespace, name);
         store::remove(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        self.storage.forget(&key.namespace, name);
         let place = self.world.place_mut(&key.namespace);
-        place.claims.remove(name);
+        let gone = place.claims.remove(name);
         // A pet may have waited for the end of it.
         let waiting = place.sets.iter().filter(|(_, set)| names_claim(set, name));
         let waiting = waiting.map(|(set, _)| ObjectRef::new(key.namespace.clone(), set.clone()));
         self.due.extend(waiting);
         let object: ObjectName = name.parse()?;
-        if place.claims_wanted.remove(&object).is_some() {
+        if place.claims_wanted.contains_key(&object) {
             self.store.edit("supervise", None, |edit| {
                 edit.forget(&key.namespace, ObjectKind::PersistentVolumeClaim, &object);
                 Ok(())
             })?;
+            let place = self.world.place_mut(&key.namespace);
+            place.claims_wanted.remove(&object);
         }
-        let message = format!("the data of claim {name} was removed, as was asked for");
+        let bound = gone.filter(|claim| is_bound(claim));
+        let message = match bound.filter(|claim| !is_provisioned(claim)) {
+            Some(claim) => {
+                let volume = claim.spec.and_then(|spec| spec.volume_name);
+                let volume = volume.unwrap_or_default();
+                format!("claim {name} is gone, and volume {volume} keeps its data")
+            }
+            None => format!("the data of claim {name} was removed, as was asked for"),
+        };
         self.claim_event(key, name, "Deleted", &message);
         Ok(())
     }
@@ -125,18 +194,21 @@ impl Supervisor {
         for template in templates.unwrap_or_default() {
             let name = template.metadata.name.unwrap_or_default();
             let name = claim_name(&name, key.name.as_str(), ordinal);
-            let path = self.store.layout().claim(&key.namespace, &name);
-            let Some(claim) = self.world.place_mut(&key.namespace).claims.get_mut(&name) else {
+            let Some(claim) = self.world.place_mut(&key.namespace).claims.get(&name) else {
                 continue;
             };
             let wished = template.spec.and_then(|spec| spec.resources);
-            let asked = claim.spec.as_mut().map(|spec| &mut spec.resources);
-            let Some(asked) = asked.filter(|asked| wished.is_some() && **asked != wished) else {
-                continue;
-            };
-            *asked = wished;
-            store::replace_json(&path, claim, Sync::No)
-                .with_context(|| format!("cannot write {}", path.display()))?;
+            let asked = claim.spec.as_ref().map(|spec| &spec.resources);
+            if wished.is_some() && asked.is_some_and(|asked| *asked != wished) {
+                self.change_claim(&key.namespace, &name, |claim| {
+                    claim.spec.get_or_insert_default().resources = wished;
+                    if is_provisioned(claim)
+                        && let Some(grown) = bind_to_directory(claim)
+                    {
+                        *claim = grown;
+                    }
+                })?;
+            }
         }
         Ok(())
     }
@@ -152,7 +224,8 @@ impl Supervisor {
             let known = self
                 .world
                 .place(&key.namespace)
-                .is_some_and(|p| p.claims.contains_key(&claim.claim_name));
+                .and_then(|place| place.claims.get(&claim.claim_name))
+                .is_some_and(|claim| is_bound(claim) && is_provisioned(claim));
             let dir = self
                 .store
                 .layout()
@@ -214,7 +287,11 @@ impl Supervisor {
     /// Removes every claim of the set, also those of pets that were removed long ago, but none that
     /// another set has too.
     pub(super) fn purge(&mut self, key: &ObjectRef, set: &Set) -> Result<()> {
-        let claims = store::names_in(&self.store.layout().volumes(&key.namespace))?;
+        let mut claims = store::names_in(&self.store.layout().volumes(&key.namespace))?;
+        let place = self.world.place_mut(&key.namespace);
+        claims.extend(place.claims.keys().cloned());
+        claims.sort();
+        claims.dedup();
         let now = Timestamp::now();
         for claim in claims.iter().filter(|claim| set.is_own_claim(claim)) {
             let place = self.world.place_mut(&key.namespace);
@@ -227,8 +304,13 @@ impl Supervisor {
     }
 }
 
+/// Returns a claim, bound to the directory of its name.
+fn of_directory(claim: PersistentVolumeClaim) -> PersistentVolumeClaim {
+    bind_to_directory(&claim).unwrap_or(claim)
+}
+
 /// Returns the name under which events of a claim are kept.
-fn set_or_claim(claim: &ObjectMeta) -> Option<ObjectName> {
+pub(super) fn set_or_claim(claim: &ObjectMeta) -> Option<ObjectName> {
     let notes = claim.annotations.as_ref();
     let set = notes.and_then(|notes| notes.get(store::SET_ANNOTATION));
     set.or(claim.name.as_ref())?.parse().ok()

@@ -60,6 +60,6 @@ impl Supervisor {
         store::merge_status(&mut pod, status);
         // The record names processes of the original.
         store::remove(&self.store.layout().pet_of(key).runner())?;
-        self.change_pod(key, |there| *there = pod)
+        self.change_pod(key, |there| *there = *pod)
     }
 }

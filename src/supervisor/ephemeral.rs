@@ -1,5 +1,7 @@
 //! The claims of ephemeral volumes: made for one pod, owned by it, and gone with it (V60).
 
+use std::time::Instant;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimStatus, Pod, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
@@ -37,7 +39,9 @@ impl Supervisor {
         }
         let mut claim = claim_for(volume, pod, &name, &uid);
         claim.metadata.uid = Some(new_uid()?);
-        self.store_claim(&key.namespace, name, claim)
+        self.store_claim(&key.namespace, name, claim)?;
+        self.tend_storage(Instant::now());
+        Ok(())
     }
 }
 

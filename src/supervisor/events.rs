@@ -1,6 +1,7 @@
 //! Waiting for events, and updating the supervisor's memory by them.
 
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -8,19 +9,31 @@ use k8s_openapi::api::core::v1::PodStatus;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use super::damaged::DamagedRecords;
+use super::loading::load_seen;
 use super::log::log;
+use super::losses::PAUSE;
+use super::owner::StateOwner;
 use super::signals::{WatchedDir, drain};
 use super::state::Supervisor;
-use super::world::{load_seen, load_wanted};
-use crate::model::kind::ObjectKind;
+use super::work_queue::WorkloadRef;
+use super::world::{LeftOut, load_wanted, load_workloads};
+use crate::model::binder::{is_bound, is_provisioned};
+use crate::model::kind::{ObjectKind, WorkloadKind};
+use crate::model::pod::workload_of;
 use crate::model::{Namespace, ObjectRef};
-use crate::problem::Result;
+use crate::problem::{Result, report};
+use crate::sorted::SortedMap;
 use crate::store::journal::Severity;
-use crate::store::{self, Noticed, merge_status, names_in, read_json};
+use crate::store::reserve::with_room;
+use crate::store::salvage::read_if_whole;
+use crate::store::{self, Noticed, merge_status, names_in};
 
-const KINDS: [ObjectKind; 7] = [
+const KINDS: [ObjectKind; 9] = [
     ObjectKind::StatefulSet,
     ObjectKind::Service,
+    ObjectKind::Endpoints,
+    ObjectKind::EndpointSlice,
     ObjectKind::PersistentVolumeClaim,
     ObjectKind::Pod,
     ObjectKind::Eviction,
@@ -48,6 +61,8 @@ impl Supervisor {
                 .iter()
                 .map(|(_, pidfd)| PollFd::new(pidfd, PollFlags::IN)),
         );
+        let owner = self.owner.as_ref().and_then(StateOwner::process);
+        fds.extend(owner.map(|it| PollFd::new(it, PollFlags::IN)));
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error).context("cannot wait"),
@@ -64,11 +79,12 @@ impl Supervisor {
 
     /// Handles all events that have come.
     fn note(&mut self) -> Result<()> {
-        let nudged = store::was_nudged(&self.socket);
+        let store::Heard { nudged, damaged } = store::told(&self.socket);
         if drain(&self.signals.end) {
             self.signals.quit = true;
         }
-        if drain(&self.signals.children) {
+        // A command that waits is told of what ended even if the word of it was lost.
+        if drain(&self.signals.children) || nudged {
             self.reap();
         }
         for noticed in self
@@ -79,7 +95,10 @@ impl Supervisor {
             match noticed {
                 Noticed::Entry(spot, name) => self.note_entry(&spot, &name)?,
                 Noticed::Lost(spot) => self.note_lost(&spot),
-                Noticed::Everything => self.look_at_everything()?,
+                Noticed::Everything => {
+                    self.look_at_everything()?;
+                    self.cover_states();
+                }
             }
         }
         if nudged && let Err(error) = self.store.expect_known_layout() {
@@ -90,6 +109,10 @@ impl Supervisor {
             return Ok(());
         }
         self.tell_limit();
+        self.heed_owner();
+        if damaged {
+            self.mend();
+        }
         if nudged && self.watch.limit().is_some() {
             self.look_at_everything()?;
         } else if nudged {
@@ -135,14 +158,22 @@ impl Supervisor {
                 self.note_lost(spot);
                 Ok(())
             }
+            WatchedDir::Registry => {
+                self.cover_states();
+                Ok(())
+            }
         }
     }
 
     fn note_wanted(&mut self, kind: ObjectKind, key: &ObjectRef) {
         if let Err(error) = self.world.refresh(&self.store, kind, key) {
             // The last valid object stays in force.
-            log(&format!("{key}: {error:#}"));
-            return;
+            return self.tell_left_out(&key.namespace, (kind, key.name.clone(), error));
+        }
+        if let Err(error) = self.world.verify_shown(&self.store, kind, key) {
+            log(&format!("{key}: cannot show it to pets: {error:#}"));
+            self.losses.provisions = true;
+            self.losses.due = Some(Instant::now() + PAUSE);
         }
         match kind {
             ObjectKind::StatefulSet => drop(self.due.insert(key.clone())),
@@ -150,11 +181,22 @@ impl Supervisor {
                 self.stirred.insert(key.namespace.clone());
                 self.sets_of_service_are_due(key);
             }
-            ObjectKind::Eviction | ObjectKind::Pod => self.set_of_pet_is_due(key),
+            ObjectKind::Endpoints | ObjectKind::EndpointSlice => {
+                self.stirred.insert(key.namespace.clone());
+            }
+            ObjectKind::Eviction | ObjectKind::Pod => {
+                self.storage.due = true;
+                self.set_of_pet_is_due(key);
+            }
             ObjectKind::ConfigMap | ObjectKind::Secret => self.reload_users(kind, key),
             ObjectKind::PersistentVolumeClaim
-            | ObjectKind::Endpoints
-            | ObjectKind::ControllerRevision => {}
+            | ObjectKind::PersistentVolume
+            | ObjectKind::StorageClass => self.storage.due = true,
+            ObjectKind::ControllerRevision => {}
+            ObjectKind::Workload(kind) => {
+                let key = key.clone();
+                self.work.due.insert(WorkloadRef { kind, key });
+            }
         }
     }
 
@@ -166,10 +208,14 @@ impl Supervisor {
         let Some(claim) = file.strip_suffix(".json").filter(|_| gone) else {
             return;
         };
-        if layout.volume(namespace, claim).exists() {
+        let known = self.world.place(namespace);
+        let known = known.and_then(|place| place.claims.get(claim));
+        let has_volume = known.is_some_and(|it| is_bound(it) && !is_provisioned(it));
+        if has_volume || layout.volume(namespace, claim).exists() {
             return self.note_lost(&WatchedDir::Observed);
         }
         self.world.place_mut(namespace).claims.remove(claim);
+        self.storage.due = true;
     }
 
     fn forget_removed_claims(&mut self) {
@@ -178,7 +224,10 @@ impl Supervisor {
             let is_there = |claim: &str| {
                 layout.claim(namespace, claim).exists() || layout.volume(namespace, claim).exists()
             };
-            place.claims.retain(|claim, _| is_there(claim));
+            place.claims.retain(|claim, it| {
+                // One that has a volume is removed by nobody else.
+                (is_bound(it) && !is_provisioned(it)) || is_there(claim)
+            });
         }
     }
 
@@ -188,7 +237,7 @@ impl Supervisor {
         let Some(pet) = self.world.pet_mut(key) else {
             return;
         };
-        let status = match read_json::<PodStatus>(&path) {
+        let status = match read_if_whole::<PodStatus>(&path) {
             Ok(status) => status,
             Err(error) => return log(&format!("{key}: {error}")),
         };
@@ -203,8 +252,16 @@ impl Supervisor {
     /// Marks a pet, and the set of its name, for the next turn.
     pub(super) fn set_of_pet_is_due(&mut self, key: &ObjectRef) {
         self.stirred.insert(key.namespace.clone());
-        self.due.insert(key.set_by_name());
-        self.bare.due.insert(key.clone());
+        let place = self.world.place(&key.namespace);
+        let pet = place.and_then(|place| place.pets.get(&key.name));
+        let meta = pet.map(|pet| pet.pod.metadata.clone());
+        if let Some(meta) = &meta {
+            self.owner_is_due(&key.namespace, meta);
+        }
+        if meta.is_none_or(|meta| workload_of(&meta).is_none()) {
+            self.due.insert(key.set_by_name());
+            self.bare.due.insert(key.clone());
+        }
     }
 
     /// Reads everything again: at the start, and when events were lost.
@@ -216,12 +273,14 @@ impl Supervisor {
                 self.world.place_mut(&namespace);
             }
         }
+        let mut losses = DamagedRecords::default();
         for (namespace, place) in &mut self.world.places {
             if place.pets.is_empty() {
-                load_seen(&layout, namespace, place)
+                load_seen(&layout, namespace, place, &mut losses)
                     .with_context(|| format!("cannot read the state of namespace {namespace}"))?;
             }
         }
+        self.tell_losses(losses);
         self.forget_removed_claims();
         let pets: Vec<ObjectRef> = self.world.pets().map(|(key, _)| key).collect();
         for key in &pets {
@@ -230,7 +289,9 @@ impl Supervisor {
         }
         self.reload_all_users();
         self.due.extend(self.world.set_keys());
+        self.find_open_claims();
         self.every_bare_pod_is_due();
+        self.every_workload_is_due();
         self.watch_observed();
         Ok(())
     }
@@ -266,14 +327,20 @@ impl Supervisor {
             // The namespace is being removed.
             return Ok(());
         }
-        store::make_dir(&layout.wanted())?;
+        let make_dir = |dir: &Path| with_room(&layout, || store::make_dir(dir));
+        make_dir(&layout.wanted())?;
         self.watch.add(&layout.wanted(), WatchedDir::Wanted)?;
         let stopped = (self.store.is_stopped(), self.store.stops_together());
         if stopped != (self.world.stopped, self.world.stops_together) {
             (self.world.stopped, self.world.stops_together) = stopped;
             self.due.extend(self.world.set_keys());
+            // Those of sets that cannot be read stop too.
+            let sets = self.world.pets().map(|(pet, _)| pet.set_by_name());
+            self.due.extend(sets);
             self.every_bare_pod_is_due();
+            self.every_workload_is_due();
         }
+        self.watch_cluster(everything)?;
         for namespace in self.store.namespaces()? {
             if !everything
                 && self
@@ -284,15 +351,16 @@ impl Supervisor {
             {
                 continue;
             }
-            for kind in KINDS {
+            let workloads = WorkloadKind::ALL.map(ObjectKind::Workload);
+            for kind in KINDS.into_iter().chain(workloads) {
                 // The directory is watched before it is read, so that no change is missed.
                 let dir = layout.wanted_kind(&namespace, kind);
-                store::make_dir(&dir)?;
+                make_dir(&dir)?;
                 self.watch
                     .add(&dir, WatchedDir::Kind(namespace.clone(), kind))?;
             }
             let claims = layout.claims(&namespace);
-            store::make_dir(&claims)?;
+            make_dir(&claims)?;
             self.watch
                 .add(&claims, WatchedDir::Claims(namespace.clone()))?;
             self.read_wanted(&namespace)?;
@@ -302,11 +370,15 @@ impl Supervisor {
     }
 
     fn read_wanted(&mut self, namespace: &Namespace) -> Result<()> {
-        let sets = load_wanted(&self.store, namespace)?;
-        let services = load_wanted(&self.store, namespace)?;
-        let claims_wanted = load_wanted(&self.store, namespace)?;
-        let pods_wanted = load_wanted(&self.store, namespace)?;
-        let mut evictions = std::collections::BTreeMap::new();
+        let mut left_out = Vec::new();
+        let sets = load_wanted(&self.store, namespace, &mut left_out)?;
+        let services = load_wanted(&self.store, namespace, &mut left_out)?;
+        let endpoints = load_wanted(&self.store, namespace, &mut left_out)?;
+        let slices = load_wanted(&self.store, namespace, &mut left_out)?;
+        let claims_wanted = load_wanted(&self.store, namespace, &mut left_out)?;
+        let pods_wanted = load_wanted(&self.store, namespace, &mut left_out)?;
+        let workloads = load_workloads(&self.store, namespace, &mut left_out)?;
+        let mut evictions = SortedMap::new();
         for pod in self.store.names(namespace, ObjectKind::Eviction)? {
             if let Some(eviction) = self.store.eviction(namespace, &pod) {
                 evictions.insert(pod, eviction);
@@ -314,8 +386,9 @@ impl Supervisor {
         }
         let place = self.world.place_mut(namespace);
         (place.sets, place.services) = (sets, services);
+        (place.endpoints, place.slices) = (endpoints, slices);
         (place.claims_wanted, place.evictions) = (claims_wanted, evictions);
-        place.pods_wanted = pods_wanted;
+        (place.pods_wanted, place.workloads) = (pods_wanted, workloads);
         let pods = place.pods_wanted.keys();
         let pods = pods.map(|name| ObjectRef::new(namespace.clone(), name.clone()));
         self.bare.due.extend(pods);
@@ -325,6 +398,30 @@ impl Supervisor {
             .map(|name| ObjectRef::new(namespace.clone(), name.clone()));
         self.due.extend(due);
         self.stirred.insert(namespace.clone());
+        self.workloads_of_are_due(namespace);
+        for fault in left_out {
+            self.tell_left_out(namespace, fault);
+        }
         Ok(())
+    }
+
+    /// Tells of a wanted object that cannot be read. The last one that could be stays in force.
+    pub(super) fn tell_left_out(&self, namespace: &Namespace, (kind, name, error): LeftOut) {
+        let why = report(&error);
+        log(&format!("{namespace}/{name}: {why}"));
+        let why = why
+            .trim_start_matches("error: ")
+            .trim_end()
+            .replace('\n', "; ");
+        let key = ObjectRef::new(namespace.clone(), name);
+        let object = format!("{}/{}", kind.singular(), key.name);
+        self.event(
+            &key,
+            key.name.as_str(),
+            object,
+            Severity::Warning,
+            "Damaged",
+            &why,
+        );
     }
 }

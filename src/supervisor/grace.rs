@@ -3,7 +3,7 @@
 use super::log::log;
 use super::state::Supervisor;
 use super::world::{ClusterState, NamespaceState};
-use crate::model::{ObjectName, ObjectRef};
+use crate::model::{ObjectName, ObjectRef, Workload};
 
 impl ClusterState {
     /// Returns the grace period that was requested with the deletion of a pet or of its set.
@@ -21,7 +21,12 @@ fn asked(place: &NamespaceState, set: &ObjectName, pod: &ObjectName, uid: &str) 
     let eviction = place.evictions.get(pod).filter(|it| it.uid == uid);
     let set = place.sets.get(set).map(|set| &set.metadata);
     let wanted = place.pods_wanted.get(pod).map(|pod| &pod.metadata);
+    let workload = place
+        .pets
+        .get(pod)
+        .and_then(|pet| place.maker_of(&pet.pod.metadata));
     let deleted = set.into_iter().chain(wanted);
+    let deleted = deleted.chain(workload.map(Workload::metadata));
     let deleted = deleted.filter(|meta| meta.deletion_timestamp.is_some());
     let deleted = deleted.filter_map(|meta| meta.deletion_grace_period_seconds);
     deleted.chain(eviction.and_then(|it| it.grace)).min()

@@ -4,10 +4,9 @@
 //! The socket of a dead supervisor refuses messages, and then a new supervisor is started.
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
@@ -16,7 +15,7 @@ use jiff::Timestamp;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::problem::Result;
-use crate::role::Role;
+use crate::role::{self, Role};
 use crate::store::{self, Layout, Lock, PidFile};
 use crate::sys;
 
@@ -45,10 +44,21 @@ pub(crate) fn is_running(layout: &Layout) -> bool {
 /// Returns a descriptor that becomes readable when the running supervisor ends; `None` when no
 /// supervisor runs.
 pub(crate) fn lifeline(layout: &Layout) -> Option<OwnedFd> {
-    let pid = PidFile::of_supervisor(layout).read()?;
-    let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
+    let pid = Pid::from_raw(i32::try_from(pid_of(layout)?).ok()?)?;
     let lifeline = pidfd_open(pid, PidfdFlags::empty()).ok()?;
     is_running(layout).then_some(lifeline)
+}
+
+/// Returns the pid of the supervisor that has written one; where that is damaged, of the one that
+/// was started for this state directory.
+fn pid_of(layout: &Layout) -> Option<u32> {
+    let file = PidFile::of_supervisor(layout);
+    let found = || {
+        Role::Supervisor
+            .played_by(&[layout.root().as_os_str()])
+            .next()
+    };
+    file.read().or_else(|| file.exists().then(found)?)
 }
 
 /// A running supervisor.
@@ -65,7 +75,7 @@ impl RunningSupervisor {
     pub(super) fn find(layout: &Layout) -> Option<Self> {
         let process = lifeline(layout)?;
         let file = layout.supervisor_pid();
-        let pid = PidFile::of_supervisor(layout).read()?;
+        let pid = pid_of(layout)?;
         let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let role = command.split(|byte| *byte == 0).nth(1)?;
         let own = Role::Supervisor.argument().map(str::as_bytes);
@@ -73,7 +83,7 @@ impl RunningSupervisor {
             pid,
             process,
             in_foreground: Some(role) != own,
-            since: Timestamp::try_from(file.metadata().ok()?.modified().ok()?).ok()?,
+            since: Timestamp::try_from(fs::symlink_metadata(file).ok()?.modified().ok()?).ok()?,
         })
     }
 
@@ -100,13 +110,6 @@ fn start(layout: &Layout, attempts: u32) -> Result<()> {
     store::make_dir(&layout.supervisor())?;
     let mut command = background(layout, Role::Supervisor)?;
     command.stdout(Stdio::piped());
-    // A supervisor that is started within a pet must not inherit the variables that mark the
-    // processes of that pet.
-    let marks = std::env::vars_os().map(|(name, _)| name);
-    let marks = marks.filter(|name| name.to_string_lossy().starts_with("PETSET_"));
-    for mark in marks.filter(|name| name.as_os_str() != store::REGISTRY_OVERRIDE) {
-        command.env_remove(mark);
-    }
     let mut child = command.spawn().map_err(sys::with_limit)?;
     let mut said = Vec::new();
     if let Some(mut output) = child.stdout.take() {
@@ -131,12 +134,15 @@ fn start(layout: &Layout, attempts: u32) -> Result<()> {
 
 /// Returns a command that starts a background role, which logs to the supervisor's log.
 pub(super) fn background(layout: &Layout, role: Role) -> io::Result<Command> {
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(layout.supervisor_log())?;
+    let log = match store::damage::open_to_append(&layout.supervisor_log()) {
+        // Only its words are lost on a full disk.
+        Err(error) if store::reserve::is_full(&error) => {
+            fs::File::options().write(true).open("/dev/null")?
+        }
+        log => log?,
+    };
     let mut command = role.command();
+    role::keep_environment(&mut command, &[store::REGISTRY_OVERRIDE]);
     command
         .arg(layout.root())
         .stdin(Stdio::null())

@@ -11,6 +11,8 @@ pub(super) const PAUSE: Duration = Duration::from_millis(500);
 pub(super) struct Losses {
     /// Whether anything of what is observed was.
     pub(super) observed: bool,
+    /// Whether the view or the links to the program could not be made.
+    pub(super) provisions: bool,
     /// When it is made again.
     pub(super) due: Option<Instant>,
 }

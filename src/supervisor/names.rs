@@ -1,6 +1,5 @@
 //! The DNS server for the names of pets and services on the host.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::dns::{Server, Zone, upstreams};
 use crate::model::endpoints::ServiceRecord;
 use crate::model::{BackOff, ObjectRef};
+use crate::sorted::SortedMap;
 use crate::store::Settings;
 
 /// The delays between attempts to listen at an address that is in use.
@@ -21,7 +21,7 @@ const BACK_OFF: BackOff = BackOff {
 #[derive(Debug)]
 pub(super) struct ServedNames {
     pub(super) zone: Arc<RwLock<Zone>>,
-    pub(super) records: BTreeMap<ObjectRef, ServiceRecord>,
+    pub(super) records: SortedMap<ObjectRef, ServiceRecord>,
     pub(super) listen: SocketAddr,
     upstreams: Vec<SocketAddr>,
     /// The server, which stops when it is dropped; `None` while its address is in use.
@@ -42,7 +42,7 @@ impl ServedNames {
         let listen = settings.dns_address(block);
         Self {
             zone: Arc::new(RwLock::new(zone.with_servers([listen.ip()]))),
-            records: BTreeMap::new(),
+            records: SortedMap::new(),
             upstreams: upstreams(settings, &[listen]),
             listen,
             server: None,

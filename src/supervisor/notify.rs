@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::log::log;
 use super::state::Supervisor;
+use crate::model::pod::controller_of;
 use crate::model::{Namespace, ObjectName, ObjectRef};
 use crate::store::journal::{self, Severity};
 
@@ -35,10 +36,17 @@ impl Supervisor {
         message: &str,
     ) {
         let set = key.set_by_name().name;
-        let owner = if self.is_bare(key) { &key.name } else { &set };
+        let place = self.world.place(&key.namespace);
+        let pet = place.and_then(|place| place.pets.get(&key.name));
+        let owner = pet.and_then(|pet| controller_of(&pet.pod.metadata));
+        let owner = match owner {
+            Some(owner) => &owner.name,
+            None if self.is_bare(key) => key.name.as_str(),
+            None => set.as_str(),
+        };
         self.event(
             key,
-            owner.as_str(),
+            owner,
             format!("pod/{}", key.name),
             severity,
             reason,
@@ -90,6 +98,7 @@ impl Supervisor {
             reason: reason.to_owned(),
             uid: self.uid_of(key, &object),
             object,
+            field: None,
             message: message.to_owned(),
             count: 1,
         };

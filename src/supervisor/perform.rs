@@ -185,6 +185,7 @@ impl Supervisor {
         let started = pet.start(self.store.layout(), key);
         let place = self.world.place_mut(&key.namespace);
         place.pets.insert(key.name.clone(), pet);
+        self.storage.due = true;
         started.with_context(|| format!("cannot start the runner of {}", key.name))
     }
 
@@ -222,13 +223,16 @@ impl Supervisor {
             .to_string();
         let spec = pod.spec.get_or_insert_default();
         spec.node_name.get_or_insert_with(|| NODE_NAME.to_owned());
+        // On the host's network a pod's address is the machine's.
+        let host = match spec.host_network {
+            Some(true) => address.clone(),
+            Some(false) | None => "127.0.0.1".to_owned(),
+        };
         pod.status = Some(PodStatus {
             qos_class: Some(qos_class(spec).to_owned()),
             phase: Some("Pending".to_owned()),
-            host_ip: Some("127.0.0.1".to_owned()),
-            host_ips: Some(vec![HostIP {
-                ip: "127.0.0.1".to_owned(),
-            }]),
+            host_ip: Some(host.clone()),
+            host_ips: Some(vec![HostIP { ip: host }]),
             pod_ip: Some(address.clone()),
             pod_ips: Some(vec![PodIP { ip: address }]),
             ..PodStatus::default()
@@ -236,7 +240,7 @@ impl Supervisor {
         Ok(())
     }
 
-    fn own_pet(
+    pub(super) fn own_pet(
         &mut self,
         key: &ObjectRef,
         name: &str,
@@ -247,13 +251,13 @@ impl Supervisor {
         let Some(pet) = self.world.pet_mut(&pet_key) else {
             return Ok(());
         };
-        pet.pod.metadata.owner_references = owner.map(|owner| vec![owner]);
-        self.bare.due.insert(pet_key.clone());
-        let Some(pet) = self.world.pet_mut(&pet_key) else {
-            return Ok(());
-        };
-        pet.write(&layout, &pet_key)
-            .with_context(|| format!("cannot write the pod {name}"))
+        pet.change(&layout, &pet_key, |pod| {
+            pod.metadata.owner_references = owner.map(|owner| vec![owner]);
+        })
+        .with_context(|| format!("cannot write the pod {name}"))?;
+        self.set_of_pet_is_due(&pet_key);
+        self.bare.due.insert(pet_key);
+        Ok(())
     }
 
     pub(super) fn set(&self, key: &ObjectRef) -> Result<&StatefulSet> {
@@ -265,10 +269,7 @@ impl Supervisor {
 
 /// Returns a random uid in the form of RFC 9562, version 4.
 pub(crate) fn new_uid() -> Result<String> {
-    let mut bytes = [0_u8; 16];
-    fs::File::open("/dev/urandom")
-        .and_then(|mut random| std::io::Read::read_exact(&mut random, &mut bytes))
-        .context("cannot read /dev/urandom")?;
+    let mut bytes: [u8; 16] = random_bytes()?;
     bytes[6] = (bytes[6] & 0x0f) | 0x40;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -282,8 +283,21 @@ pub(crate) fn new_uid() -> Result<String> {
     ))
 }
 
+/// Returns a random number from which made-up names are derived.
+pub(super) fn random_seed() -> Result<u64> {
+    Ok(u64::from_ne_bytes(random_bytes()?))
+}
+
+fn random_bytes<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0_u8; N];
+    fs::File::open("/dev/urandom")
+        .and_then(|mut random| std::io::Read::read_exact(&mut random, &mut bytes))
+        .context("cannot read /dev/urandom")?;
+    Ok(bytes)
+}
+
 /// Writes the level of egress to a pod.
-fn note_egress(pod: &mut Pod, egress: Egress) {
+pub(super) fn note_egress(pod: &mut Pod, egress: Egress) {
     let notes = pod.metadata.annotations.get_or_insert_default();
     notes.insert(EGRESS_ANNOTATION.to_owned(), egress.word().to_owned());
 }

@@ -7,9 +7,13 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::core::v1::Pod;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
-use crate::model::{BackOff, ObjectRef, bare};
+use crate::model::pod::workload_of;
+use crate::model::{BackOff, ObjectRef, bare, job};
 use crate::runner;
-use crate::store::{Layout, Lock, PetLayout, RunnerRecord, RunnerRequest, ask_runner, publish_pod};
+use crate::store::damage::is_damage;
+use crate::store::{
+    Layout, Lock, RunnerRecord, RunnerRequest, ask_runner, publish_end_of_pod, publish_pod,
+};
 use crate::sys;
 
 /// The delays between starts of a runner that fails; the first restart is immediate.
@@ -22,7 +26,7 @@ const BACK_OFF: BackOff = BackOff {
 #[derive(Debug)]
 pub(super) struct TrackedPet {
     /// The pod, with the status that its runner has written.
-    pub(super) pod: Pod,
+    pub(super) pod: Box<Pod>,
     pub(super) runner: Runner,
     /// How many runners in a row have failed.
     failures: u32,
@@ -57,10 +61,16 @@ pub(super) enum Incarnation {
 }
 
 impl Incarnation {
-    /// Returns the state of the runner of the pet with these files.
-    pub(super) fn find(files: &PetLayout) -> io::Result<Self> {
-        for _ in 0..200 {
-            let record = RunnerRecord::read(files)?;
+    /// Returns the state of the runner of a pet.
+    ///
+    /// Where its record is damaged, the runner is found by what it was started with.
+    pub(super) fn find(layout: &Layout, pet: &ObjectRef) -> io::Result<Self> {
+        let files = &layout.pet_of(pet);
+        for attempt in 0..200 {
+            let (record, damaged) = match RunnerRecord::read(files) {
+                Err(error) if is_damage(&error) => (None, true),
+                record => (record?, false),
+            };
             if !Lock::is_held(&files.lock())? {
                 return Ok(match record {
                     Some(record) if !record.is_of_this_boot() => Self::OfAnotherBoot,
@@ -68,7 +78,12 @@ impl Incarnation {
                     Some(_) | None => Self::Died,
                 });
             }
-            let pid = record.and_then(|it| Pid::from_raw(i32::try_from(it.runner.pid).ok()?));
+            let pid = match record {
+                Some(record) => Some(record.runner.pid),
+                None if damaged || attempt == 20 => runner::find(layout, &pet.namespace, &pet.name),
+                None => None,
+            };
+            let pid = pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
             if let Some(pidfd) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) {
                 // The lock is checked after opening the pidfd, so the pid was not reused in
                 // between.
@@ -90,9 +105,9 @@ impl Incarnation {
 
 impl TrackedPet {
     /// Tracks a new pet.
-    pub(super) const fn new(pod: Pod) -> Self {
+    pub(super) fn new(pod: Pod) -> Self {
         Self {
-            pod,
+            pod: Box::new(pod),
             runner: Runner::Missing,
             failures: 0,
         }
@@ -106,7 +121,7 @@ impl TrackedPet {
             Incarnation::Died => Runner::Missing,
         };
         Self {
-            pod,
+            pod: Box::new(pod),
             runner,
             failures: 0,
         }
@@ -114,6 +129,11 @@ impl TrackedPet {
 
     pub(super) fn uid(&self) -> &str {
         self.pod.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    /// Returns whether its runner has ended by itself, and none is to follow.
+    pub(super) const fn has_no_runner_left(&self) -> bool {
+        matches!(self.runner, Runner::Done)
     }
 
     /// Returns the pid of its runner, if this supervisor has started that.
@@ -138,9 +158,21 @@ impl TrackedPet {
         bare::is_bare(&self.pod)
     }
 
-    /// Returns whether it has ended and is kept until the user deletes it.
+    /// Returns whether a workload has made it.
+    pub(super) fn is_of_workload(&self) -> bool {
+        workload_of(&self.pod.metadata).is_some()
+    }
+
+    /// Returns whether it has ended and is kept until somebody deletes it.
     pub(super) fn rests(&self) -> bool {
-        self.is_over() && !self.is_terminating() && self.is_bare()
+        let stays = self.is_bare() || self.is_of_workload();
+        self.is_over() && !self.is_terminating() && stays
+    }
+
+    /// Returns whether its Job has not counted its end yet (JB04).
+    pub(super) fn is_held(&self) -> bool {
+        let mut finalizers = self.pod.metadata.finalizers.iter().flatten();
+        finalizers.any(|finalizer| finalizer == job::FINALIZER)
     }
 
     /// Returns whether a runner has to be started now.
@@ -162,7 +194,8 @@ impl TrackedPet {
 
     /// Starts a runner.
     pub(super) fn start(&mut self, layout: &Layout, key: &ObjectRef) -> io::Result<()> {
-        let started = runner::start(layout, &key.namespace, key.name.as_str());
+        let full = runner::isolation::is_full(&self.pod);
+        let started = runner::start(layout, &key.namespace, key.name.as_str(), full);
         match started.map_err(sys::with_limit) {
             Ok(child) => {
                 self.runner = Runner::Child(Pid::from_child(&child));
@@ -220,6 +253,37 @@ impl TrackedPet {
             Runner::Adopted(pidfd) => pidfd_send_signal(pidfd, Signal::TERM),
             Runner::Missing | Runner::Done | Runner::Resting(_) => Ok(()),
         };
+    }
+
+    /// Has a runner listen anew whose control socket is lost, and look at its files.
+    ///
+    /// Only one whose record says that it is alive is ready for this signal.
+    pub(super) fn hang_up(&self) {
+        // One that has ended meanwhile is followed by one that listens.
+        let _ = match &self.runner {
+            Runner::Child(pid) => kill_process(*pid, Signal::HUP),
+            Runner::Adopted(pidfd) => pidfd_send_signal(pidfd, Signal::HUP),
+            Runner::Missing | Runner::Done | Runner::Resting(_) => Ok(()),
+        };
+    }
+
+    /// Changes the pod on the disk first, and here when that is done. The end of a pod is written
+    /// on a full disk too.
+    pub(super) fn change(
+        &mut self,
+        layout: &Layout,
+        key: &ObjectRef,
+        change: impl FnOnce(&mut Pod),
+    ) -> io::Result<()> {
+        let mut pod = self.pod.clone();
+        change(&mut pod);
+        let files = layout.pet_of(key);
+        match pod.metadata.deletion_timestamp {
+            Some(_) => publish_end_of_pod(layout, &files, &pod)?,
+            None => publish_pod(layout, &files, &pod)?,
+        }
+        self.pod = pod;
+        Ok(())
     }
 
     /// Writes the pod to its directory.

@@ -22,6 +22,8 @@ const BACK_OFF: BackOff = BackOff {
 pub(super) struct ProxyProcess {
     child: Option<Pid>,
     failures: u32,
+    /// When it was started.
+    since: Option<Instant>,
     rests_until: Option<Instant>,
 }
 
@@ -38,6 +40,13 @@ impl ProxyProcess {
     /// Notes that the proxy has ended.
     pub(super) fn ended(&mut self) {
         self.child = None;
+        // One that has served for a while has not failed.
+        if self
+            .since
+            .is_some_and(|since| since.elapsed() > BACK_OFF.cap)
+        {
+            self.failures = 0;
+        }
         let rest = BACK_OFF.delay(self.failures);
         self.rests_until = (!rest.is_zero()).then(|| Instant::now() + rest);
         self.failures += 1;
@@ -46,6 +55,7 @@ impl ProxyProcess {
     pub(super) fn start(&mut self, layout: &Layout) -> io::Result<()> {
         let mut command = background(layout, Role::Proxy)?;
         self.rests_until = None;
+        self.since = Some(Instant::now());
         self.child = Some(Pid::from_child(&command.spawn()?));
         Ok(())
     }

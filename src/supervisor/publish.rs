@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::log::log;
 use super::pets::{Runner, TrackedPet};
 use super::state::Supervisor;
-use crate::model::endpoints::{ServiceRecord, endpoints};
+use crate::model::endpoints::ServiceRecord;
 use crate::model::{ObjectRef, Outcome, Set, Step};
 use crate::store::{self, SetReport, Waiting, endpoints as endpoint_files};
 
@@ -38,7 +38,8 @@ impl Supervisor {
         }
     }
 
-    /// Publishes the report of a set, if it has changed.
+    /// Publishes the report of a set, if it has changed; returns whether what is published is what
+    /// there is to say.
     pub(super) fn publish_set(
         &mut self,
         key: &ObjectRef,
@@ -46,7 +47,7 @@ impl Supervisor {
         outcome: &Outcome,
         failure: Option<String>,
         now: Timestamp,
-    ) {
+    ) -> bool {
         let old = self.reports.get(key);
         let settled = failure.is_none() && outcome.steps.is_empty() && is_complete(set, outcome);
         let mut report = SetReport {
@@ -66,18 +67,24 @@ impl Supervisor {
             .layout()
             .set_status(&key.namespace, key.name.as_str());
         if self.published.get(key) == Some(&report) {
-            return;
+            return true;
         }
         if settled {
             // A settled set is reported only when its files are synced.
             self.writer.catch_up();
         }
         let layout = self.store.layout();
-        match store::publish(layout, &path, &report) {
+        let ends = set.stopped || set.deletion.is_some();
+        let written = match ends {
+            true => store::publish_at_any_cost(layout, &path, &report),
+            false => store::publish(layout, &path, &report),
+        };
+        match &written {
             Ok(()) => drop(self.published.insert(key.clone(), report.clone())),
             Err(error) => log(&format!("cannot write {}: {error}", path.display())),
         }
         self.reports.insert(key.clone(), report);
+        written.is_ok()
     }
 
     /// Publishes the endpoints of the services that may have changed.
@@ -88,11 +95,11 @@ impl Supervisor {
             };
             // A pet that looks for peers watches this directory, and cannot create it.
             let _ = store::make_dir(&self.store.layout().endpoints(&namespace));
-            let pods: Vec<&Pod> = place.pets.values().map(|pet| &pet.pod).collect();
+            let pods: Vec<&Pod> = place.pets.values().map(|pet| &*pet.pod).collect();
             let mut changed = Vec::new();
             for (name, service) in &place.services {
                 let key = ObjectRef::new(namespace.clone(), name.clone());
-                let record = endpoints(service, &pods);
+                let record = place.record_of(service, &pods);
                 if self.names.records.get(&key) != Some(&record) {
                     changed.push((key, record));
                 }
@@ -123,7 +130,8 @@ impl Supervisor {
         let layout = self.store.layout();
         if let Err(error) = endpoint_files::publish(layout, &key.namespace, &record) {
             let path = layout.service_record(&key.namespace, key.name.as_str());
-            return log(&format!("cannot write {}: {error}", path.display()));
+            log(&format!("cannot write {}: {error}", path.display()));
+            return self.unwritten.failed(&key.namespace);
         }
         self.names.records.insert(key, record);
     }
@@ -131,10 +139,7 @@ impl Supervisor {
     fn withdraw_record(&mut self, key: &ObjectRef) {
         let layout = self.store.layout();
         let name = key.name.as_str();
-        if let Err(error) = endpoint_files::withdraw(layout, &key.namespace, name) {
-            let path = layout.service_record(&key.namespace, name);
-            log(&format!("cannot remove {}: {error}", path.display()));
-        }
+        let withdrawn = endpoint_files::withdraw(layout, &key.namespace, name);
         let mut zone = self
             .names
             .zone
@@ -142,6 +147,11 @@ impl Supervisor {
             .unwrap_or_else(PoisonError::into_inner);
         zone.remove(key.namespace.as_str(), key.name.as_str());
         drop(zone);
+        if let Err(error) = withdrawn {
+            let path = layout.service_record(&key.namespace, name);
+            log(&format!("cannot remove {}: {error}", path.display()));
+            return self.unwritten.failed(&key.namespace);
+        }
         self.names.records.remove(key);
     }
 }

@@ -5,13 +5,14 @@ use std::io;
 use k8s_openapi::api::core::v1::PodStatus;
 
 use super::pets::Incarnation;
+use crate::store::salvage::read_if_whole;
 use crate::store::{self, Layout, PetLayout};
 
 /// Withdraws the readiness of a pet until its next runner reports it again.
 ///
 /// Only the runner writes the status while it lives; the next runner starts from the changed file.
 pub(super) fn withdraw_readiness(layout: &Layout, files: &PetLayout) -> io::Result<()> {
-    let Some(before) = store::read_json::<PodStatus>(&files.status())? else {
+    let Some(before) = read_if_whole::<PodStatus>(&files.status())? else {
         return Ok(());
     };
     let mut status = before.clone();

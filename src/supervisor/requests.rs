@@ -1,9 +1,7 @@
 //! The requests in the annotations of a set: rolling back, and running a command in a pet before it
 //! is removed.
 
-use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::process::Stdio;
 
 use anyhow::Context;
@@ -19,6 +17,7 @@ use crate::model::{HOOK_ANNOTATION, HookOutcome, ObjectRef, Ordinal, PetSeen, Sc
 use crate::problem::{Problem, Result};
 use crate::role::Role;
 use crate::store;
+use crate::store::damage::{open_to_append, read_whole};
 use crate::store::journal::Severity;
 
 impl Supervisor {
@@ -135,12 +134,8 @@ impl Supervisor {
         let layout = self.store.layout();
         let path = hook_log(&layout.pet_of(pet));
         store::make_dir(path.parent().unwrap_or(&path))?;
-        let log = OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(path)?;
+        let log = open_to_append(&path)?;
+        log.set_len(0)?;
         let child = Role::Command
             .command()
             .arg("exec")
@@ -178,7 +173,7 @@ impl Supervisor {
 
     fn complaint(&self, pet: &ObjectRef, code: i32) -> String {
         let path = hook_log(&self.store.layout().pet_of(pet));
-        let said = fs::read(path).unwrap_or_default();
+        let said = read_whole(&path).unwrap_or_default();
         let said = String::from_utf8_lossy(&said).into_owned();
         match said.lines().rfind(|line| !line.trim().is_empty()) {
             Some(last) => format!("failed with exit code {code}: {last}"),

@@ -11,6 +11,7 @@ use super::log::log;
 use super::losses::PAUSE;
 use super::signals::WatchedDir;
 use super::state::Supervisor;
+use crate::model::Workload;
 use crate::problem::Result;
 use crate::store::journal::Severity;
 use crate::store::{self, Sync};
@@ -22,6 +23,7 @@ impl Supervisor {
             WatchedDir::Wanted => {
                 let places = self.world.places.values_mut();
                 places.for_each(|place| place.watched = false);
+                self.world.watches_cluster = false;
             }
             WatchedDir::Kind(namespace, _) => self.world.place_mut(namespace).watched = false,
             WatchedDir::Claims(namespace) => {
@@ -29,6 +31,7 @@ impl Supervisor {
                 self.losses.observed = true;
             }
             WatchedDir::Observed => self.losses.observed = true,
+            WatchedDir::Registry => return self.watch_registry(),
             // Its runner ends by itself.
             WatchedDir::Pet(_) => return,
         }
@@ -52,6 +55,11 @@ impl Supervisor {
     }
 
     fn try_restore(&mut self) -> Result<()> {
+        if self.losses.provisions {
+            store::refresh_view(&self.store).context("cannot make what pets may see")?;
+            store::provide_programs(self.store.layout())?;
+            self.losses.provisions = false;
+        }
         if self.losses.observed {
             // Directories that were renamed are watched under their old names no more.
             let places = self.world.places.values_mut();
@@ -82,23 +90,30 @@ impl Supervisor {
         let kept = places.flat_map(|(namespace, place)| {
             let revisions = place.revisions.keys();
             let revisions = revisions.map(|set| layout.revisions(namespace, set.as_str()));
+            let daemons = place.daemon_revisions.keys();
+            let daemons = daemons.map(|set| layout.daemon_revisions(namespace, set.as_str()));
             let claims = place.claims.keys();
+            let seen = place.workloads.iter().filter(|(_, it)| has_status(it));
+            let seen = seen.map(|((kind, name), _)| layout.workload_status(namespace, *kind, name));
+            let revisions = revisions.chain(seen);
+            let revisions = revisions.chain(daemons);
             revisions.chain(claims.map(|claim| layout.claim(namespace, claim)))
         });
         let own = [layout.seen(), layout.block()].into_iter();
-        let own = own
-            .chain(self.addresses.lists())
-            .chain(self.parts_of_view());
-        own.chain(records)
+        own.chain(self.parts_of_view())
+            .chain(records)
             .chain(reports)
             .chain(kept)
             .any(|path| !path.exists())
+            || self.addresses.lists().any(|list| !list.is_file())
     }
 
     fn make_again(&mut self) -> Result<()> {
         self.addresses.restore(&self.store)?;
+        store::show_addresses(self.store.layout()).context("cannot show the addresses")?;
         self.restore_records()?;
         self.restore_view()?;
+        self.write_statuses(|_, _| true);
         // Reports and endpoints are published again, by this turn.
         self.published.clear();
         self.names.records.clear();
@@ -114,11 +129,14 @@ impl Supervisor {
     }
 
     /// Writes the revisions and claims that are missing.
-    fn restore_records(&self) -> Result<()> {
+    pub(super) fn restore_records(&self) -> Result<()> {
         let layout = self.store.layout();
         for (namespace, place) in &self.world.places {
             for (set, revisions) in &place.revisions {
                 write_missing(&layout.revisions(namespace, set.as_str()), revisions)?;
+            }
+            for (set, revisions) in &place.daemon_revisions {
+                write_missing(&layout.daemon_revisions(namespace, set.as_str()), revisions)?;
             }
             for (name, claim) in &place.claims {
                 write_missing(&layout.claim(namespace, name), claim)?;
@@ -159,6 +177,10 @@ impl Supervisor {
             }
         }
     }
+}
+
+fn has_status(workload: &Workload) -> bool {
+    workload.status_json().is_ok_and(|status| !status.is_null())
 }
 
 fn write_missing(path: &Path, record: &impl Serialize) -> Result<()> {

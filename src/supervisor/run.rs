@@ -1,6 +1,6 @@
 //! The main loop of a supervisor: it takes the lock, runs turns, and ends.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
@@ -9,21 +9,31 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use rustix::process::Signal;
 
 use super::addresses::Addresses;
 use super::bare_pods::BarePods;
 use super::launch::{GREETING, RunningSupervisor};
 use super::log::log;
-use super::losses::Losses;
+use super::losses::{Losses, PAUSE};
 use super::names::ServedNames;
+use super::owner::{self, StateOwner};
+use super::perform::random_seed;
 use super::proxy_process::ProxyProcess;
+use super::retry::NamespaceRetries;
 use super::signals::Signals;
 use super::state::Supervisor;
+use super::storage_queue::StorageQueue;
+use super::work_queue::WorkQueue;
 use super::world::ClusterState;
 use super::writer::Writer;
 use crate::problem::{Kind, Problem, Result, report};
-use crate::role;
+use crate::role::{self, Role};
+use crate::sorted::{SortedMap, SortedSet};
+use crate::store::covers::EnteredStates;
+use crate::store::registry::Blocks;
 use crate::store::{self, Attempt, Layout, Lock, PidFile, Store, Watch};
+use crate::sys;
 
 /// A turn that took more processor time than this is followed by a pause.
 const SHORT_TURN: Duration = Duration::from_micros(300);
@@ -41,6 +51,7 @@ pub(crate) fn run_in_background(arguments: &[OsString]) -> ExitCode {
     let begun = role::leave_caller()
         .context("cannot leave the working directory")
         .and_then(|()| Store::open(root))
+        .and_then(|store| store.expect_own().map(|()| store))
         .and_then(Supervisor::begin);
     let outcome = match begun {
         Ok(begun) => greet().and_then(|()| begun.map_or(Ok(()), Supervisor::run)),
@@ -93,11 +104,19 @@ impl Supervisor {
     /// Becomes the supervisor with its lock.
     fn begin_with(store: Store, lock: Lock) -> Result<Self> {
         let layout = store.layout();
+        store::make_nothing_after_removal(layout);
         // The runners watch their own locks.
-        store::when_removed(&layout.supervisor_lock(), || std::process::exit(0))
+        let root = layout.root().to_owned();
+        let end = move || {
+            Blocks::of_this_machine().release(&root);
+            if !owner::is_leaving() {
+                std::process::exit(0)
+            }
+        };
+        store::when_removed(&layout.supervisor_lock(), end)
             .context("cannot watch the supervisor's lock")?;
         PidFile::of_supervisor(layout)
-            .write()
+            .write(layout)
             .context("cannot write the supervisor's pid")?;
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .context("cannot become the reaper of orphans")?;
@@ -106,7 +125,8 @@ impl Supervisor {
         let socket = bind(layout)?;
         let watch = Watch::new().context("cannot watch the state directory")?;
         let addresses = Addresses::open(&store)?;
-        store::refresh_view(&store).context("cannot make what pets may see")?;
+        let view = store::refresh_view(&store);
+        let owner = StateOwner::find(layout);
         let names = ServedNames::new(store.settings(), addresses.block());
         let mut supervisor = Self {
             store,
@@ -116,34 +136,52 @@ impl Supervisor {
             signals,
             world: ClusterState::default(),
             addresses,
-            due: BTreeSet::new(),
-            alarms: BTreeMap::new(),
+            entered: EnteredStates::default(),
+            due: SortedSet::new(),
+            alarms: SortedMap::new(),
             bare: BarePods::default(),
-            reports: BTreeMap::new(),
-            published: BTreeMap::new(),
-            failures: BTreeMap::new(),
+            work: WorkQueue::new(random_seed()?),
+            storage: StorageQueue::default(),
+            reports: SortedMap::new(),
+            published: SortedMap::new(),
+            failures: SortedMap::new(),
+            unwritten: NamespaceRetries::default(),
             losses: Losses::default(),
             look_again: None,
+            owner,
             names,
             can_isolate: None,
             hooks: HashMap::new(),
             proxy: ProxyProcess::default(),
-            refused: BTreeMap::new(),
-            unserved: BTreeSet::new(),
+            refused: SortedMap::new(),
+            unserved: SortedSet::new(),
             writer: Writer::start().context("cannot start the thread that writes")?,
-            stirred: BTreeSet::new(),
+            stirred: SortedSet::new(),
             _lock: lock,
         };
         supervisor.serve_names();
-        store::provide_programs(supervisor.store.layout())
-            .context("cannot provide this program to pets")?;
+        // On a full disk both are tried again: this supervisor may be needed to end something.
+        let view = view.context("cannot make what pets may see");
+        let programs = store::provide_programs(supervisor.store.layout())
+            .context("cannot provide this program to pets");
+        if let Err(error) = view.and(programs) {
+            log(&format!("{error:#}"));
+            supervisor.losses.provisions = true;
+            supervisor.losses.due = Some(Instant::now() + PAUSE);
+        }
         supervisor.look_at_everything()?;
+        supervisor.watch_registry();
+        supervisor.relearn_addresses();
         supervisor.collect_marked()?;
+        supervisor.bind_earlier_claims()?;
         supervisor.distrust_reports();
         supervisor.leave_foreign_pets();
         supervisor.give_services_addresses();
         supervisor.publish_endpoints();
         supervisor.names.loaded();
+        supervisor.writer.sweep(&supervisor.store);
+        supervisor.writer.provide_reserve(supervisor.store.layout());
+        supervisor.heed_owner();
         Ok(supervisor)
     }
 
@@ -198,11 +236,23 @@ fn take_over(layout: &Layout) -> Result<Option<Lock>> {
         if store::nudge_supervisor(layout).is_ok() {
             return Ok(None);
         }
+        if !store::is_socket(&layout.supervisor_socket()) {
+            end_deaf(layout);
+        }
     }
     bail!(
         "{} is held by a process that does not answer",
         path.display()
     )
+}
+
+/// Ends a supervisor whose socket somebody has damaged or removed; its pets run on.
+fn end_deaf(layout: &Layout) {
+    let deaf = Role::Supervisor.played_by(&[layout.root().as_os_str()]);
+    for pid in deaf.filter(|pid| *pid != std::process::id()) {
+        // One that has ended meanwhile is as good.
+        let _ = sys::signal_process(pid, Signal::TERM);
+    }
 }
 
 /// Takes the supervisor's lock from a supervisor in the background, which ends and leaves its pets

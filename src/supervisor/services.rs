@@ -31,6 +31,9 @@ impl Supervisor {
         }
         for (key, asked) in without {
             if let Err(error) = self.give_service_address(&key, asked.as_deref()) {
+                if error.chain().any(|cause| cause.is::<std::io::Error>()) {
+                    self.unwritten.failed(&key.namespace);
+                }
                 let why = format!("{error:#}");
                 if self.refused.get(&key) != Some(&why) {
                     self.service_event(&key, Severity::Warning, "FailedAllocation", &why);

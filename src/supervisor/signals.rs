@@ -21,6 +21,8 @@ pub(super) enum WatchedDir {
     Pet(ObjectRef),
     /// A directory of what is observed, which only petset changes.
     Observed,
+    /// The registry of the state directories of this machine.
+    Registry,
 }
 
 /// Signals, as descriptors for `poll`.

@@ -36,9 +36,10 @@ impl Supervisor {
         let spec = pet.pod.spec.as_ref();
         let own = spec.and_then(|spec| spec.termination_grace_period_seconds);
         let grace = asked.or(own).unwrap_or(30);
-        mark_terminating(&mut pet.pod.metadata, Time(now), grace);
-        pet.write(&layout, &pet_key)
-            .with_context(|| format!("cannot write the pod {name}"))?;
+        pet.change(&layout, &pet_key, |pod| {
+            mark_terminating(pod, Time(now), grace);
+        })
+        .with_context(|| format!("cannot write the pod {name}"))?;
         // Services stop sending new connections to it before it is told to stop.
         self.stirred.insert(key.namespace.clone());
         self.publish_endpoints();
@@ -52,10 +53,18 @@ impl Supervisor {
 
     /// Removes the files of a pet; its logs are kept while its set may create it again.
     pub(super) fn remove_pet(&mut self, key: &ObjectRef) -> Result<()> {
+        self.storage.due = true;
         let files = self.store.layout().pet_of(key);
         // `pod.json` is removed first: a directory without it is cleared by the next pet.
         store::withdraw_pod(self.store.layout(), &files)
             .with_context(|| format!("cannot remove {}", files.pod().display()))?;
+        if self
+            .world
+            .pet_mut(key)
+            .is_some_and(|pet| pet.is_of_workload())
+        {
+            return self.remove_pod_of_workload(key);
+        }
         let entries = fs::read_dir(files.root()).into_iter().flatten().flatten();
         for entry in entries.filter(|entry| entry.path() != files.logs()) {
             let path = entry.path();
@@ -69,6 +78,21 @@ impl Supervisor {
         let gone = self.world.place_mut(&key.namespace).pets.remove(&key.name);
         let set = key.set_by_name().name;
         self.collect(key, &set, gone.as_ref().map_or("", TrackedPet::uid))
+    }
+
+    /// Removes all that a pod of a workload leaves: none of its name comes again.
+    fn remove_pod_of_workload(&mut self, key: &ObjectRef) -> Result<()> {
+        let files = self.store.layout().pet_of(key);
+        store::remove_tree(files.root())
+            .with_context(|| format!("cannot remove {}", files.root().display()))?;
+        let gone = self.world.place_mut(&key.namespace).pets.remove(&key.name);
+        if let Some(gone) = &gone {
+            self.addresses.take_back(self.store.layout(), key);
+            self.stirred.insert(key.namespace.clone());
+            self.owner_is_due(&key.namespace, &gone.pod.metadata);
+        }
+        let uid = gone.as_ref().map_or("", TrackedPet::uid);
+        self.collect(key, &key.name, uid)
     }
 
     /// Removes a set whose pets are gone.

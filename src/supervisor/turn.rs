@@ -24,7 +24,10 @@ const AHEAD: usize = 64;
 impl Supervisor {
     /// Reconciles all sets and pods that are due, and publishes the observed state.
     pub(super) fn turn(&mut self) {
-        self.restore(Instant::now());
+        let begun = Instant::now();
+        self.restore(begun);
+        let tried = self.unwritten.due(begun);
+        self.stirred.extend(tried.iter().cloned());
         self.give_services_addresses();
         // The names of ready pets resolve before the pets that depend on them are started.
         self.publish_endpoints();
@@ -32,15 +35,22 @@ impl Supervisor {
             let now = Instant::now();
             let rung = self
                 .alarms
-                .extract_if(.., |_, at| *at <= now)
+                .extract(|_, at| *at <= now)
+                .into_iter()
                 .map(|(key, _)| key);
             self.due.extend(rung);
             self.tend_claims();
+            self.tend_storage(now);
             self.evict_orphans();
             self.hasten();
             self.tend_bare_pods(now);
             self.tend_pets(now);
-            if self.due.is_empty() && self.bare.due.is_empty() {
+            self.tend_workloads(now);
+            let is_done = self.due.is_empty()
+                && self.bare.due.is_empty()
+                && self.work.due.is_empty()
+                && !self.storage.due;
+            if is_done {
                 break;
             }
             for key in std::mem::take(&mut self.due) {
@@ -48,15 +58,17 @@ impl Supervisor {
             }
         }
         self.publish_endpoints();
+        self.unwritten.forget_done(&tried, begun);
         self.tend_names(Instant::now());
         self.tend_proxy();
     }
 
     /// Starts the runners that are due, and removes the pets that have ended.
     fn tend_pets(&mut self, now: Instant) {
-        let over =
-            |pet: &super::pets::TrackedPet| pet.is_terminating() && pet.is_over() && !pet.is_bare();
-        let due = |pet: &super::pets::TrackedPet| pet.is_due(now);
+        let over = |pet: &TrackedPet| {
+            pet.is_terminating() && pet.is_over() && !pet.is_bare() && !pet.is_held()
+        };
+        let due = |pet: &TrackedPet| pet.is_due(now);
         let work: Vec<(ObjectRef, bool)> = self
             .world
             .pets()
@@ -95,7 +107,9 @@ impl Supervisor {
                     .pets
                     .get(pod)
                     .filter(|pet| pet.uid() == uid && !pet.is_terminating() && !pet.is_bare());
-                if pet.is_some() && !place.sets.contains_key(&set) {
+                let has_set =
+                    |pet: &TrackedPet| !pet.is_of_workload() && place.sets.contains_key(&set);
+                if pet.is_some_and(|pet| !has_set(pet)) {
                     doomed.push((key, uid.clone()));
                 }
             }
@@ -105,19 +119,21 @@ impl Supervisor {
             let asked = self.delete_pet(&set, key.name.as_str(), &uid, now);
             if let Err(error) = asked {
                 log(&format!("{key}: {error:#}"));
+                self.retry_later(&set);
             }
         }
     }
 
     /// Stops the pets of a set that is not wanted any more: its files were removed by hand. Of a
-    /// set whose file cannot be read, the pets stay.
+    /// set whose file cannot be read, the pets stay until all are stopped.
     fn stop_pets_of_no_set(&mut self, key: &ObjectRef) {
         let Some(place) = self.world.place(&key.namespace) else {
             return;
         };
         let is_left = |name: &ObjectName, pet: &TrackedPet| {
             let pet_of = |set: &ObjectName| name.as_str().starts_with(set.as_str());
-            pet_of(&key.name) && !pet.is_terminating() && !pet.is_bare()
+            let is_pet = !pet.is_bare() && !pet.is_of_workload();
+            pet_of(&key.name) && !pet.is_terminating() && is_pet
         };
         let left = place.pets.iter().filter(|(name, pet)| is_left(name, pet));
         let left: Vec<(ObjectRef, String)> = left
@@ -129,7 +145,8 @@ impl Supervisor {
             .collect();
         let layout = self.store.layout();
         let wanted = layout.wanted_object(&key.namespace, ObjectKind::StatefulSet, &key.name);
-        if left.is_empty() || !matches!(wanted.try_exists(), Ok(false)) {
+        let stays = !self.world.stopped && !matches!(wanted.try_exists(), Ok(false));
+        if left.is_empty() || stays {
             return;
         }
         for (pet, uid) in left {
@@ -141,6 +158,7 @@ impl Supervisor {
                 .and_then(|()| self.delete_pet(key, pet.name.as_str(), &uid, now));
             if let Err(error) = asked {
                 log(&format!("{pet}: {error:#}"));
+                self.retry_later(key);
             }
         }
     }
@@ -180,16 +198,22 @@ impl Supervisor {
                 }
                 Ok(true) => return self.forget_evictions(key),
                 Ok(false) => {
-                    self.failures.remove(key);
                     self.set_alarm(key, outcome.wake_at, now);
-                    self.publish_set(key, &set, &outcome, None, now);
+                    match self.publish_set(key, &set, &outcome, None, now) {
+                        true if self.failures.remove(key).is_some() => {
+                            self.writer.provide_reserve(self.store.layout());
+                        }
+                        true => {}
+                        false => self.retry_later(key),
+                    }
                     return self.forget_evictions(key);
                 }
                 Err(error) => {
                     let why = format!("{error:#}");
                     log(&format!("{key}: {why}"));
                     self.retry_later(key);
-                    return self.publish_set(key, &set, &outcome, Some(why), now);
+                    self.publish_set(key, &set, &outcome, Some(why), now);
+                    return;
                 }
             }
         }
@@ -255,10 +279,7 @@ impl Supervisor {
         seen.revisions = place.revisions.get(&key.name).cloned().unwrap_or_default();
         seen.hiding_service = place.hiding_service_of(&key.name);
         let prefix = format!("{}-", key.name);
-        for (name, pet) in place.pets.range::<str, _>((
-            std::ops::Bound::Included(prefix.as_str()),
-            std::ops::Bound::Unbounded,
-        )) {
+        for (name, pet) in place.pets.starting_at(prefix.as_str()) {
             if !name.as_str().starts_with(&prefix) {
                 break;
             }
@@ -278,7 +299,7 @@ impl Supervisor {
         }
         for template in &set.claim_templates {
             let prefix = format!("{template}-{}-", key.name);
-            let claims = place.claims.range(prefix.clone()..);
+            let claims = place.claims.starting_at(&prefix);
             for (name, claim) in claims.take_while(|(name, _)| name.starts_with(&prefix)) {
                 seen.claims.insert(name.clone(), ClaimSeen::of(claim));
             }
@@ -333,7 +354,7 @@ impl Supervisor {
     }
 
     /// Removes the requests to replace pets that have been replaced.
-    fn forget_evictions(&mut self, key: &ObjectRef) {
+    pub(super) fn forget_evictions(&mut self, key: &ObjectRef) {
         let Some(place) = self.world.place(&key.namespace) else {
             return;
         };
@@ -365,30 +386,9 @@ impl Supervisor {
                     .iter()
                     .for_each(|(pod, _)| drop(place.evictions.remove(pod)));
             }
-            Err(error) => log(&format!("cannot take back what is done: {error:#}")),
-        }
-    }
-
-    /// Creates the claims that users have created as objects.
-    fn tend_claims(&mut self) {
-        let layout = self.store.layout().clone();
-        for (namespace, place) in &mut self.world.places {
-            for (name, claim) in &place.claims_wanted {
-                if place.claims.contains_key(name.as_str()) {
-                    continue;
-                }
-                let made =
-                    store::make_dir(&layout.volume(namespace, name.as_str())).and_then(|()| {
-                        store::replace_json(
-                            &layout.claim(namespace, name.as_str()),
-                            claim,
-                            store::Sync::No,
-                        )
-                    });
-                match made {
-                    Ok(()) => drop(place.claims.insert(name.to_string(), claim.clone())),
-                    Err(error) => log(&format!("cannot make claim {namespace}/{name}: {error}")),
-                }
+            Err(error) => {
+                log(&format!("cannot take back what is done: {error:#}"));
+                self.retry_later(key);
             }
         }
     }
@@ -406,7 +406,10 @@ impl Supervisor {
             .chain(runners)
             .chain(self.look_again)
             .chain(self.losses.due)
+            .chain(self.unwritten.next())
             .chain(self.bare.next_alarm())
+            .chain(self.work.next_alarm())
+            .chain(self.storage.again)
             .chain(self.proxy.rests_until())
             .chain(self.names.rests_until())
             .min()

@@ -2,37 +2,47 @@
 //!
 //! It is read once, and then updated file by file.
 
-use std::collections::BTreeMap;
-use std::io;
-
-use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::api::core::v1::{
+    Endpoints, PersistentVolume, PersistentVolumeClaim, Pod, Service,
+};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::pets::{Incarnation, TrackedPet};
-use super::readiness::withdraw_if_dead;
-use crate::model::kind::ObjectKind;
-use crate::model::{ClaimUsers, Namespace, ObjectName, ObjectRef, bare, mounts_claim};
+use super::pets::TrackedPet;
+use super::work_queue::WorkloadRef;
+use crate::model::endpoints::{ServiceRecord, add_by_hand, endpoints, has_selector};
+use crate::model::kind::{ObjectKind, WorkloadKind};
+use crate::model::pod::workload_of;
+use crate::model::{ClaimUsers, Namespace, ObjectName, ObjectRef, Workload, mounts_claim};
 use crate::problem::Result;
-use crate::store::{Eviction, Kept, Layout, Store, merge_status, names_in, read_json};
+use crate::sorted::SortedMap;
+use crate::store::{Eviction, Kept, Store, is_damaged_status, verify_object};
 
 /// The objects of one namespace.
 #[derive(Debug, Default)]
 pub(super) struct NamespaceState {
     /// Whether its folders of wanted objects are watched and have been read.
     pub(super) watched: bool,
-    pub(super) sets: BTreeMap<ObjectName, StatefulSet>,
-    pub(super) services: BTreeMap<ObjectName, Service>,
+    pub(super) sets: SortedMap<ObjectName, StatefulSet>,
+    pub(super) services: SortedMap<ObjectName, Service>,
+    /// Where services without a selector lead, as users wrote it.
+    pub(super) endpoints: SortedMap<ObjectName, Endpoints>,
+    pub(super) slices: SortedMap<ObjectName, EndpointSlice>,
     /// Claims that users have created, not a set's template.
-    pub(super) claims_wanted: BTreeMap<ObjectName, PersistentVolumeClaim>,
+    pub(super) claims_wanted: SortedMap<ObjectName, PersistentVolumeClaim>,
     /// Pods that users have created, and those that their sets have released.
-    pub(super) pods_wanted: BTreeMap<ObjectName, Pod>,
+    pub(super) pods_wanted: SortedMap<ObjectName, Pod>,
+    /// Workloads, each with the status that was seen last.
+    pub(super) workloads: SortedMap<(WorkloadKind, ObjectName), Workload>,
+    /// The templates that daemon sets have had.
+    pub(super) daemon_revisions: SortedMap<ObjectName, Vec<ControllerRevision>>,
     /// Requests to replace pets.
-    pub(super) evictions: BTreeMap<ObjectName, Eviction>,
-    pub(super) pets: BTreeMap<ObjectName, TrackedPet>,
-    pub(super) claims: BTreeMap<String, PersistentVolumeClaim>,
-    pub(super) revisions: BTreeMap<ObjectName, Vec<ControllerRevision>>,
+    pub(super) evictions: SortedMap<ObjectName, Eviction>,
+    pub(super) pets: SortedMap<ObjectName, TrackedPet>,
+    pub(super) claims: SortedMap<String, Box<PersistentVolumeClaim>>,
+    pub(super) revisions: SortedMap<ObjectName, Vec<ControllerRevision>>,
 }
 
 impl NamespaceState {
@@ -40,12 +50,22 @@ impl NamespaceState {
     pub(super) fn pods(&self) -> impl Iterator<Item = &Pod> {
         let wanted = self.pods_wanted.values();
         let to_come = wanted.filter(|pod| pod.metadata.deletion_timestamp.is_none());
-        self.pets.values().map(|pet| &pet.pod).chain(to_come)
+        self.pets.values().map(|pet| &*pet.pod).chain(to_come)
     }
 
     /// Returns who uses claims beside a set.
     pub(super) fn claim_users(&self, set: &ObjectName, uid: &str) -> ClaimUsers<'_> {
         ClaimUsers::beside(set.as_str(), uid, self.sets.values(), self.pods())
+    }
+
+    /// Returns where a service leads: to the pods that it selects, or where its user says.
+    pub(super) fn record_of(&self, service: &Service, pods: &[&Pod]) -> ServiceRecord {
+        let mut record = endpoints(service, pods);
+        if !has_selector(service) {
+            let own = self.endpoints.get(record.name.as_str());
+            add_by_hand(&mut record, own, self.slices.values());
+        }
+        record
     }
 
     /// Returns the name of the governing service of a set, if it names only pets that are ready.
@@ -54,6 +74,13 @@ impl NamespaceState {
         let found = self.services.get(service.as_str())?;
         let names_all = found.spec.as_ref()?.publish_not_ready_addresses == Some(true);
         (!names_all).then(|| service.clone())
+    }
+
+    /// Returns the workload that controls an object.
+    pub(super) fn maker_of(&self, meta: &ObjectMeta) -> Option<&Workload> {
+        let (kind, owner) = workload_of(meta)?;
+        let found = self.workloads.get(&(kind, owner.name.parse().ok()?))?;
+        (found.metadata().uid.as_ref() == Some(&owner.uid)).then_some(found)
     }
 
     /// Returns the name of a pod that uses a claim.
@@ -68,7 +95,13 @@ impl NamespaceState {
 /// The objects of all namespaces.
 #[derive(Debug, Default)]
 pub(super) struct ClusterState {
-    pub(super) places: BTreeMap<Namespace, NamespaceState>,
+    pub(super) places: SortedMap<Namespace, NamespaceState>,
+    /// The volumes that users have made, each with the claim that it is bound to.
+    pub(super) volumes: SortedMap<ObjectName, PersistentVolume>,
+    /// The classes of volumes.
+    pub(super) classes: SortedMap<ObjectName, StorageClass>,
+    /// Whether the folders of both are watched and have been read.
+    pub(super) watches_cluster: bool,
     /// Whether `petset stop` is in force.
     pub(super) stopped: bool,
     /// It was said with `--parallel`.
@@ -114,6 +147,39 @@ impl ClusterState {
         keys.collect()
     }
 
+    /// Makes what pets see of a wanted object what it should be.
+    pub(super) fn verify_shown(
+        &self,
+        store: &Store,
+        kind: ObjectKind,
+        key: &ObjectRef,
+    ) -> Result<()> {
+        let (layout, place) = (store.layout(), self.place(&key.namespace));
+        match kind {
+            ObjectKind::StatefulSet => verify_object(
+                layout,
+                key,
+                place.and_then(|place| place.sets.get(&key.name)),
+            ),
+            ObjectKind::Service => verify_object(
+                layout,
+                key,
+                place.and_then(|place| place.services.get(&key.name)),
+            ),
+            ObjectKind::PersistentVolumeClaim
+            | ObjectKind::Pod
+            | ObjectKind::Eviction
+            | ObjectKind::ConfigMap
+            | ObjectKind::Secret
+            | ObjectKind::Endpoints
+            | ObjectKind::EndpointSlice
+            | ObjectKind::ControllerRevision
+            | ObjectKind::Workload(_)
+            | ObjectKind::PersistentVolume
+            | ObjectKind::StorageClass => Ok(()),
+        }
+    }
+
     /// Reads one wanted object again; returns whether it exists.
     pub(super) fn refresh(
         &mut self,
@@ -122,10 +188,20 @@ impl ClusterState {
         key: &ObjectRef,
     ) -> Result<bool> {
         let ObjectRef { namespace, name } = key;
+        if kind == ObjectKind::PersistentVolume {
+            return take(&mut self.volumes, store.find(namespace, name)?, name);
+        }
+        if kind == ObjectKind::StorageClass {
+            return take(&mut self.classes, store.find(namespace, name)?, name);
+        }
         let place = self.place_mut(namespace);
         match kind {
             ObjectKind::StatefulSet => take(&mut place.sets, store.find(namespace, name)?, name),
             ObjectKind::Service => take(&mut place.services, store.find(namespace, name)?, name),
+            ObjectKind::Endpoints => take(&mut place.endpoints, store.find(namespace, name)?, name),
+            ObjectKind::EndpointSlice => {
+                take(&mut place.slices, store.find(namespace, name)?, name)
+            }
             ObjectKind::PersistentVolumeClaim => {
                 take(&mut place.claims_wanted, store.find(namespace, name)?, name)
             }
@@ -133,20 +209,80 @@ impl ClusterState {
                 take(&mut place.evictions, store.eviction(namespace, name), name)
             }
             ObjectKind::Pod => take(&mut place.pods_wanted, store.find(namespace, name)?, name),
+            ObjectKind::Workload(kind) => {
+                let slot = (kind, name.clone());
+                let known = place.workloads.remove(&slot);
+                let found = match store.workload(kind, namespace, name) {
+                    Ok(found) => found,
+                    Err(error) => {
+                        place.workloads.extend(known.map(|known| (slot, known)));
+                        return Err(error);
+                    }
+                };
+                let Some(found) = found else { return Ok(false) };
+                place
+                    .workloads
+                    .insert(slot, with_status(store, found, known.as_ref())?);
+                Ok(true)
+            }
             // Runners read these objects: when they start a container, and when they are told to.
             ObjectKind::ConfigMap
             | ObjectKind::Secret
-            | ObjectKind::Endpoints
-            | ObjectKind::ControllerRevision => Ok(true),
+            | ObjectKind::ControllerRevision
+            | ObjectKind::PersistentVolume
+            | ObjectKind::StorageClass => Ok(true),
         }
     }
+
+    /// Returns a workload, if it exists.
+    pub(super) fn workload(&self, at: &WorkloadRef) -> Option<&Workload> {
+        let place = self.place(&at.key.namespace)?;
+        place.workloads.get(&(at.kind, at.key.name.clone()))
+    }
+}
+
+/// Puts the status into a workload that was read: that which is known, or else that of an earlier
+/// supervisor. A damaged one is seen anew.
+fn with_status(store: &Store, mut found: Workload, known: Option<&Workload>) -> Result<Workload> {
+    match known.filter(|known| known.metadata().uid == found.metadata().uid) {
+        Some(known) => found.set_status(&known.status_json()?)?,
+        None => match store.fill_in_status(&mut found) {
+            Err(error) if is_damaged_status(&error) => {}
+            filled => filled?,
+        },
+    }
+    Ok(found)
+}
+
+/// Reads every workload of a namespace; one that cannot be read does not keep the others back.
+pub(super) fn load_workloads(
+    store: &Store,
+    namespace: &Namespace,
+    left_out: &mut Vec<LeftOut>,
+) -> Result<SortedMap<(WorkloadKind, ObjectName), Workload>> {
+    let mut found = SortedMap::new();
+    for kind in WorkloadKind::ALL {
+        for name in store.names(namespace, ObjectKind::Workload(kind))? {
+            let read = store.workload(kind, namespace, &name);
+            match read.and_then(|it| it.map(|it| with_status(store, it, None)).transpose()) {
+                Ok(Some(workload)) => drop(found.insert((kind, name), workload)),
+                Ok(None) => {}
+                Err(error) => left_out.push((ObjectKind::Workload(kind), name, error)),
+            }
+        }
+    }
+    Ok(found)
 }
 
 #[expect(
     clippy::unnecessary_wraps,
     reason = "each arm of the caller's match is a result"
 )]
-fn take<T>(map: &mut BTreeMap<ObjectName, T>, found: Option<T>, name: &ObjectName) -> Result<bool> {
+fn take<T>(
+    map: &mut SortedMap<ObjectName, T>,
+    found: Option<T>,
+    name: &ObjectName,
+) -> Result<bool> {
     let there = found.is_some();
     match found {
         Some(object) => map.insert(name.clone(), object),
@@ -155,86 +291,22 @@ fn take<T>(map: &mut BTreeMap<ObjectName, T>, found: Option<T>, name: &ObjectNam
     Ok(there)
 }
 
-/// Reads the claims, revisions and pets of a namespace.
-pub(super) fn load_seen(
-    layout: &Layout,
-    namespace: &Namespace,
-    place: &mut NamespaceState,
-) -> io::Result<()> {
-    for file in names_in(&layout.claims(namespace))? {
-        let Some(name) = file.strip_suffix(".json") else {
-            continue;
-        };
-        if let Some(claim) = read_json(&layout.claim(namespace, name))? {
-            place.claims.insert(name.to_owned(), claim);
-        }
-    }
-    let revisions = layout.revisions(namespace, "any");
-    for file in names_in(revisions.parent().unwrap_or(&revisions))? {
-        let name = file
-            .strip_suffix(".json")
-            .and_then(|name| name.parse::<ObjectName>().ok());
-        let Some(name) = name else { continue };
-        let kept = read_json(&layout.revisions(namespace, name.as_str()))?;
-        place.revisions.insert(name, kept.unwrap_or_default());
-    }
-    for name in names_in(&layout.pets_of(namespace))? {
-        let Ok(name) = name.parse::<ObjectName>() else {
-            continue;
-        };
-        if let Some(pet) = load_pet(layout, namespace, &name)? {
-            place.pets.insert(name, pet);
-        }
-    }
-    Ok(())
-}
+/// A wanted object that cannot be read, and why.
+pub(super) type LeftOut = (ObjectKind, ObjectName, anyhow::Error);
 
-fn load_pet(
-    layout: &Layout,
-    namespace: &Namespace,
-    name: &ObjectName,
-) -> io::Result<Option<TrackedPet>> {
-    let files = layout.pet(namespace, name.as_str());
-    let Some(mut pod) = read_json::<Pod>(&files.pod())? else {
-        return Ok(None);
-    };
-    let incarnation = Incarnation::find(&files)?;
-    withdraw_if_dead(layout, &files, &incarnation)?;
-    merge_status(&mut pod, read_json(&files.status())?);
-    let incarnation = match incarnation {
-        Incarnation::OfAnotherBoot if bare::is_bare(&pod) => since_boot(&pod),
-        Incarnation::OfAnotherBoot => {
-            // After a reboot pets are recreated in the order of their set.
-            pod.metadata.deletion_timestamp = Some(Time(Timestamp::now()));
-            incarnation
-        }
-        Incarnation::Alive(_) | Incarnation::Done | Incarnation::Died => incarnation,
-    };
-    Ok(Some(TrackedPet::found(pod, incarnation)))
-}
-
-/// Returns the state of a bare pod after a reboot: unless it had ended, its next runner continues
-/// from the last status.
-fn since_boot(pod: &Pod) -> Incarnation {
-    let phase = pod.status.as_ref().and_then(|it| it.phase.as_deref());
-    match phase {
-        Some("Succeeded" | "Failed") => Incarnation::Done,
-        Some(_) | None => Incarnation::Died,
-    }
-}
-
-/// Reads every wanted object of one kind in a namespace.
+/// Reads every wanted object of one kind in a namespace; one that cannot be read does not keep the
+/// others back.
 pub(super) fn load_wanted<T: Kept>(
     store: &Store,
     namespace: &Namespace,
-) -> Result<BTreeMap<ObjectName, T>> {
-    let mut found = BTreeMap::new();
+    left_out: &mut Vec<LeftOut>,
+) -> Result<SortedMap<ObjectName, T>> {
+    let mut found = SortedMap::new();
     for name in store.names(namespace, T::OBJECT_KIND)? {
         match store.find(namespace, &name) {
             Ok(Some(object)) => drop(found.insert(name, object)),
             Ok(None) => {}
-            // A file that cannot be read must not block the other objects.
-            Err(error) => super::log::log(&format!("{namespace}/{name} is left out: {error:#}")),
+            Err(error) => left_out.push((T::OBJECT_KIND, name, error)),
         }
     }
     Ok(found)

@@ -4,7 +4,6 @@
 //! such as the first revision of a set. Each file is replaced in one piece, and the last request
 //! for a file wins.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -12,10 +11,13 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::log::log;
-use crate::store::{self, Sync};
+use crate::sorted::SortedMap;
+use crate::store::{self, Layout, Store, Sync};
 
 /// The pause before a failed write is tried again, as on a full disk.
 const RETRY: Duration = Duration::from_secs(1);
+/// How often it is tried to remove what killed processes have left.
+const SWEEPS: u32 = 60;
 
 /// The new content of a file; `None` removes it.
 type FileContent = Option<Vec<u8>>;
@@ -23,6 +25,10 @@ type FileContent = Option<Vec<u8>>;
 #[derive(Debug)]
 enum Job {
     Write(PathBuf, FileContent),
+    /// Fill up the room that is kept for a full disk.
+    Reserve(Layout),
+    /// Remove what killed processes have left.
+    Sweep(Store),
     /// Send a message when all earlier requests have been tried.
     Tell(Sender<()>),
 }
@@ -56,6 +62,16 @@ impl Writer {
         self.send(Job::Write(path, None));
     }
 
+    /// Requests that the room be filled up that is kept for a full disk; this is not tried again.
+    pub(super) fn provide_reserve(&self, layout: &Layout) {
+        self.send(Job::Reserve(layout.clone()));
+    }
+
+    /// Requests that what killed processes have left be removed.
+    pub(super) fn sweep(&self, store: &Store) {
+        self.send(Job::Sweep(store.clone()));
+    }
+
     /// Waits until every request has succeeded or failed once.
     pub(super) fn catch_up(&self) {
         let (told, done) = channel();
@@ -81,18 +97,21 @@ impl Drop for Writer {
 }
 
 fn write_all(heard: &Receiver<Job>) {
-    let mut open: BTreeMap<PathBuf, FileContent> = BTreeMap::new();
+    let mut open: SortedMap<PathBuf, FileContent> = SortedMap::new();
+    let mut sweep = None;
     loop {
-        let next = if open.is_empty() {
+        let next = if open.is_empty() && sweep.is_none() {
             heard.recv().map_err(RecvTimeoutError::from)
         } else {
             heard.recv_timeout(RETRY)
         };
         let over = matches!(next, Err(RecvTimeoutError::Disconnected));
-        let mut waiting = Vec::new();
+        let (mut waiting, mut reserve) = (Vec::new(), None);
         for job in next.into_iter().chain(heard.try_iter()) {
             match job {
                 Job::Write(path, content) => drop(open.insert(path, content)),
+                Job::Reserve(layout) => reserve = Some(layout),
+                Job::Sweep(store) => sweep = Some((store, SWEEPS)),
                 Job::Tell(told) => waiting.push(told),
             }
         }
@@ -101,10 +120,31 @@ fn write_all(heard: &Receiver<Job>) {
             // The receiver may be gone.
             let _ = told.send(());
         }
+        // What somebody waits for comes first.
+        if let Some(layout) = reserve
+            && let Err(error) = store::reserve::provide(&layout)
+        {
+            log(&format!("cannot keep room for a full disk: {error}"));
+        }
+        sweep = sweep.and_then(|(store, tries)| {
+            let again = tries > 1 && !has_swept(&store, tries == SWEEPS);
+            again.then_some((store, tries - 1))
+        });
         if over {
             return;
         }
     }
+}
+
+/// Removes what killed processes have left, and returns whether that is done.
+fn has_swept(store: &Store, is_first: bool) -> bool {
+    store::sweep(store).unwrap_or_else(|error| {
+        if is_first {
+            let what = "cannot remove what killed processes left";
+            log(&format!("{what}: {error:#}"));
+        }
+        false
+    })
 }
 
 fn write(path: &Path, content: Option<&[u8]>) -> bool {

@@ -11,11 +11,15 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
-use rustix::process::{Gid, Pid, Signal, Uid, WaitOptions, WaitStatus, waitpid};
+use rustix::process::{
+    DumpableBehavior, Gid, Pid, Signal, Uid, WaitOptions, WaitStatus, set_dumpable_behavior,
+    waitpid,
+};
 use rustix::thread::{CapabilitySet, move_into_link_name_space};
 
 use super::{
-    Fork, LaunchStage, NamespaceFlags, SeccompFilter, close_all_but, exit_now, fork, signal_process,
+    Fork, LaunchStage, NamespaceFlags, SeccompFilter, close_all_but, exit_now, fork,
+    keep_only_streams, signal_process,
 };
 
 /// The namespaces of a process that is about to be started, and its rights there.
@@ -26,8 +30,6 @@ pub(crate) struct Namespaces {
     pub(crate) entered: Vec<Arc<OwnedFd>>,
     /// The kinds of which the process gets new ones: with one of processes it is process 1 there.
     pub(crate) new: NamespaceFlags,
-    /// Whether capabilities that reach beyond a container are dropped.
-    pub(crate) drop_capabilities: bool,
     /// The capabilities that are kept, a bit each, where the container asks for other ones.
     pub(crate) capabilities: Option<u64>,
     /// The filter of system calls.
@@ -81,13 +83,12 @@ impl Namespaces {
 
     /// Gives up what a process of the container must not have.
     fn confine(&self) -> rustix::io::Result<()> {
+        keep_only_streams();
         rustix::process::umask(UMASK);
         let asked = self.capabilities.map(CapabilitySet::from_bits_retain);
-        if let Some(kept) = asked.or(self.drop_capabilities.then_some(KEPT_CAPABILITIES)) {
-            keep_only(kept)?;
-        }
+        keep_only(asked.unwrap_or(KEPT_CAPABILITIES))?;
         // Before the rights to do so are gone.
-        if let Some(filter) = &self.seccomp {
+        if let Some(filter) = self.seccomp.as_ref().filter(|_| !self.no_new_privs) {
             filter.install()?;
         }
         if let Some(ids) = &self.ids {
@@ -95,6 +96,10 @@ impl Namespaces {
         }
         if self.no_new_privs {
             rustix::thread::set_no_new_privs(true)?;
+            // No rights are needed for it now, and the filter need not allow the calls above.
+            self.seccomp
+                .as_ref()
+                .map_or(Ok(()), SeccompFilter::install)?;
         }
         Ok(())
     }
@@ -144,7 +149,7 @@ pub(crate) fn enter_before_exec(
     prepare: impl Fn() -> rustix::io::Result<()> + Send + Sync + 'static,
 ) {
     let enter = move || {
-        LaunchStage::Entering.mark(namespaces.enter())?;
+        LaunchStage::Entering.mark(hide().and_then(|()| namespaces.enter()))?;
         let (executed, until_exec) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         if let Some(pid) = namespaces.fork(true).map_err(entering)? {
             let _ = rustix::io::write(&pid_pipe, &pid.to_ne_bytes());
@@ -174,17 +179,18 @@ fn watch(pid: u32, executed: &OwnedFd) -> ! {
 }
 
 /// Makes the child of `command` enter `namespaces` before exec, and stay as the parent of the
-/// program, which it forks into them: it ends as the program does, with a shell's code where that
-/// was a signal.
+/// program, which it forks into them, and whose pid it writes to `pid_pipe`: it ends as the program
+/// does, with a shell's code where that was a signal.
 ///
 /// When process 1 of a container ends, the kernel waits until all others are reaped. This process
 /// may be stopped, by a terminal for one, and reap nothing then; the child cannot.
 #[expect(unsafe_code, reason = "std knows no namespaces")]
-pub(crate) fn attend_before_exec(command: &mut Command, namespaces: Namespaces) {
+pub(crate) fn attend_before_exec(command: &mut Command, namespaces: Namespaces, pid_pipe: OwnedFd) {
     let parent = Some(rustix::process::getpid());
     let enter = move || {
-        LaunchStage::Entering.mark(namespaces.enter())?;
+        LaunchStage::Entering.mark(hide().and_then(|()| namespaces.enter()))?;
         if let Some(pid) = namespaces.fork(false).map_err(entering)? {
+            let _ = rustix::io::write(&pid_pipe, &pid.to_ne_bytes());
             attend(pid, parent);
         }
         LaunchStage::Entering.mark(namespaces.confine())
@@ -193,6 +199,12 @@ pub(crate) fn attend_before_exec(command: &mut Command, namespaces: Namespaces) 
     unsafe {
         command.pre_exec(enter);
     }
+}
+
+/// Keeps the processes of a pet from the memory, the descriptors and the root directory of this
+/// one until it executes its program: the kernel wants rights outside of the pet for that.
+pub(crate) fn hide() -> rustix::io::Result<()> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
 }
 
 /// Waits for the end of a child, out of the terminal's reach, and ends with it or with `parent`.

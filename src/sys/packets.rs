@@ -14,9 +14,10 @@ pub(crate) type Instruction = (u16, u8, u8, u32);
 /// The codes of instructions.
 pub(crate) mod bpf {
     use libc::{BPF_ABS, BPF_ALU, BPF_AND, BPF_B, BPF_H, BPF_IND, BPF_JEQ, BPF_JMP, BPF_JSET};
-    use libc::{BPF_K, BPF_LD, BPF_LDX, BPF_MSH, BPF_RET};
+    use libc::{BPF_K, BPF_LD, BPF_LDX, BPF_MSH, BPF_RET, BPF_W};
 
     pub(crate) const LOAD_BYTE: u16 = (BPF_LD | BPF_B | BPF_ABS) as u16;
+    pub(crate) const LOAD_WORD: u16 = (BPF_LD | BPF_W | BPF_ABS) as u16;
     pub(crate) const LOAD_HALF: u16 = (BPF_LD | BPF_H | BPF_ABS) as u16;
     /// Loads the byte that many bytes behind the IP header.
     pub(crate) const LOAD_BYTE_BEHIND: u16 = (BPF_LD | BPF_B | BPF_IND) as u16;

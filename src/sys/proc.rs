@@ -1,7 +1,10 @@
 //! What `/proc` tells of processes and of the kernel.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
@@ -128,6 +131,11 @@ pub(crate) fn processes() -> impl Iterator<Item = u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
+/// Reads the words that a process was started with, each with a zero byte after it.
+pub(crate) fn command_line_of(pid: u32) -> io::Result<Vec<u8>> {
+    fs::read(format!("/proc/{pid}/cmdline"))
+}
+
 /// Reads a process's environment. The file is its owner's alone, who may be a subordinate of this
 /// user's: then it is the rights over their namespace that count.
 pub(crate) fn environment_of(pid: u32) -> io::Result<Vec<u8>> {
@@ -156,6 +164,26 @@ pub(crate) fn variable_of(pid: u32, name: &str) -> Option<String> {
     let mut variables = environment.split(|&byte| byte == 0);
     let value = variables.find_map(|it| it.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
     String::from_utf8(value.to_vec()).ok()
+}
+
+/// Returns in how many process namespaces a process is, of those that this one's `/proc` shows: as
+/// many as this one for a process of the same namespace, and more for one of a namespace below it.
+pub(crate) fn namespaces_of(pid: u32) -> Option<usize> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let mut lines = status.lines();
+    let numbers = lines.find_map(|line| line.strip_prefix("NSpid:"))?;
+    Some(numbers.split_ascii_whitespace().count())
+}
+
+/// Lists the sockets of this process's network that have a path.
+pub(crate) fn named_sockets() -> Vec<PathBuf> {
+    let text = fs::read("/proc/self/net/unix").unwrap_or_default();
+    let lines = text.split(|byte| *byte == b'\n');
+    let paths = lines.filter_map(|line| {
+        let at = line.iter().position(|byte| *byte == b'/')?;
+        Some(PathBuf::from(OsStr::from_bytes(&line[at..])))
+    });
+    paths.collect()
 }
 
 /// Returns what tells this boot of the machine from all others.

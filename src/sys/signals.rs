@@ -26,6 +26,44 @@ pub(crate) fn reset_signals() {
     }
 }
 
+/// Signals that people send, with their names.
+const NAMED: [(&str, Signal); 16] = [
+    ("SIGHUP", Signal::HUP),
+    ("SIGINT", Signal::INT),
+    ("SIGQUIT", Signal::QUIT),
+    ("SIGILL", Signal::ILL),
+    ("SIGABRT", Signal::ABORT),
+    ("SIGFPE", Signal::FPE),
+    ("SIGKILL", Signal::KILL),
+    ("SIGSEGV", Signal::SEGV),
+    ("SIGALRM", Signal::ALARM),
+    ("SIGTERM", Signal::TERM),
+    ("SIGUSR1", Signal::USR1),
+    ("SIGUSR2", Signal::USR2),
+    ("SIGCONT", Signal::CONT),
+    ("SIGSTOP", Signal::STOP),
+    ("SIGTSTP", Signal::TSTP),
+    ("SIGWINCH", Signal::WINCH),
+];
+
+/// Returns the signal that a word means: `TERM`, `SIGTERM`, `sigterm` or `15`.
+pub(crate) fn signal_named(word: &str) -> Option<Signal> {
+    let word = word.to_ascii_uppercase();
+    let bare = word.strip_prefix("SIG").unwrap_or(&word);
+    let mut named = NAMED.iter().filter(|(name, _)| name[3..] == *bare);
+    let number = || word.parse().ok().and_then(Signal::from_named_raw);
+    named.next().map(|(_, signal)| *signal).or_else(number)
+}
+
+/// Returns the name of a signal, or its number.
+pub(crate) fn name_of_signal(signal: Signal) -> String {
+    let name = NAMED.iter().find(|(_, known)| *known == signal);
+    name.map_or_else(
+        || format!("signal {}", signal.as_raw()),
+        |(name, _)| (*name).to_owned(),
+    )
+}
+
 /// Sends `signal` to one process; one that is already gone is a success.
 pub(crate) fn signal_process(pid: u32, signal: Signal) -> io::Result<()> {
     let Some(pid) = i32::try_from(pid)
@@ -50,5 +88,22 @@ pub(crate) fn reap_automatically() {
 pub(crate) fn ignore_terminal_signals() {
     for number in [Signal::INT, Signal::QUIT] {
         signal(number.as_raw(), libc::SIG_IGN);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_are_known_by_name_and_by_number() {
+        for word in ["TERM", "SIGTERM", "sigterm", "15"] {
+            assert_eq!(signal_named(word), Some(Signal::TERM), "{word}");
+        }
+        for word in ["", "SIG", "NOPE", "0", "-9", "99"] {
+            assert_eq!(signal_named(word), None, "{word}");
+        }
+        assert_eq!(name_of_signal(Signal::KILL), "SIGKILL");
+        assert_eq!(name_of_signal(Signal::URG), "signal 23");
     }
 }

@@ -1,6 +1,7 @@
 //! This process's terminal in raw mode, and how it becomes what it was.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -98,4 +99,10 @@ impl Modes {
             let _ = tcsetattr(stdin(), OptionalActions::Now, mode);
         }
     }
+}
+
+/// Returns whether this process is among those that have the terminal: its keys signal them, and
+/// others are stopped for reading from it.
+pub(crate) fn is_in_foreground(terminal: BorrowedFd<'_>) -> bool {
+    tcgetpgrp(terminal).is_ok_and(|group| group == rustix::process::getpgrp())
 }

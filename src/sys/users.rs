@@ -13,10 +13,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use rustix::net::SendFlags;
+use rustix::process::{Pid, Signal, WaitOptions, waitpid};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::{Fork, NamespaceFlags, exit_now, fork, is_ordinary, own_ids};
+use super::{Fork, NamespaceFlags, exit_now, fork, is_ordinary, link, nested, own_ids};
 
 /// The most ids that are mapped: enough for 65534, which is nobody.
 const MOST: u32 = 65_536;
@@ -65,6 +66,12 @@ pub(crate) fn grants() -> Result<[Grant; 2], Lack> {
         }),
         None => Ok([users, groups]),
     }
+}
+
+/// Returns the name of a user, or the number where they have none.
+pub(crate) fn name(uid: u32) -> String {
+    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    name_of(&passwd, uid).unwrap_or_else(|| format!("user {uid}"))
 }
 
 fn name_of(passwd: &str, uid: u32) -> Option<String> {
@@ -138,6 +145,19 @@ pub(crate) fn make() -> io::Result<OwnedFd> {
     })
 }
 
+/// Makes a user namespace in which all ids are those outside: its processes own what they own
+/// outside, and have rights over nothing but what belongs to the namespace.
+pub(crate) fn make_identical() -> io::Result<OwnedFd> {
+    let maps = MAPS.map(|map| fs::read_to_string(format!("/proc/self/{map}")));
+    make_by(|of| {
+        for (map, text) in MAPS.iter().zip(&maps) {
+            let text = text.as_deref().unwrap_or_default();
+            fs::write(of.join(map), identical(text))?;
+        }
+        Ok(())
+    })
+}
+
 /// Makes a user namespace in which the granted ids are mapped.
 pub(crate) fn make_with(grants: [Grant; 2]) -> io::Result<OwnedFd> {
     let (uid, gid) = own_ids();
@@ -159,12 +179,14 @@ pub(crate) fn make_with(grants: [Grant; 2]) -> io::Result<OwnedFd> {
 }
 
 /// Makes a user namespace whose maps are written by `map`, which is told the directory below
-/// `/proc` of a process in it.
+/// `/proc` of a process in it; and within that one another, which has the same ids, as far as the
+/// machine lets it.
 fn make_by(map: impl Fn(&Path) -> io::Result<()>) -> io::Result<OwnedFd> {
     let how = Fork {
         namespaces: NamespaceFlags::NEWUSER,
         sibling: false,
     };
+    let (link, theirs) = link()?;
     let parent = Some(rustix::process::getpid());
     let Some(pid) = fork(how)? else {
         let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
@@ -172,20 +194,30 @@ fn make_by(map: impl Fn(&Path) -> io::Result<()>) -> io::Result<OwnedFd> {
         if rustix::process::getppid() != parent {
             exit_now(1)
         }
-        let patience = rustix::event::Timespec {
-            tv_sec: 60,
-            tv_nsec: 0,
-        };
-        let _ = rustix::event::poll(&mut [], Some(&patience));
-        exit_now(0)
+        nested::serve(theirs.as_fd())
     };
+    drop(theirs);
     let of = Path::new("/proc").join(pid.to_string());
-    let made = map(&of).and_then(|()| File::open(of.join("ns/user")));
+    let made = map(&of).and_then(|()| {
+        let outer = File::open(of.join("ns/user"))?.into();
+        let identical = |map: &str| fs::read_to_string(of.join(map)).map(|map| identical(&map));
+        let [users, groups] = MAPS.map(identical);
+        let inner = nested::ask(&link, &[users?, groups?])?;
+        Ok(inner.unwrap_or(outer))
+    });
+    let _ = rustix::net::send(&link, b".", SendFlags::NOSIGNAL);
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        let _ = kill_process(pid, Signal::KILL);
         while waitpid(Some(pid), WaitOptions::empty()).err() == Some(rustix::io::Errno::INTR) {}
     }
-    made.map(OwnedFd::from)
+    made
+}
+
+/// Returns the map that maps the ids inside of another one to themselves.
+fn identical(map: &str) -> String {
+    let lines = read_map(map).into_iter();
+    lines
+        .map(|(first, count)| format!("{first} {first} {count}\n"))
+        .collect()
 }
 
 /// Enters such a namespace: this process, which must have one thread only, has all rights over
@@ -206,8 +238,14 @@ impl IdMap {
     pub(crate) fn of_process(pid: u32) -> Self {
         let [users, groups] = MAPS.map(|map| {
             let text = fs::read_to_string(format!("/proc/{pid}/{map}"));
-            read_map(&text.unwrap_or_default())
+            text.unwrap_or_default()
         });
+        Self::read(&users, &groups)
+    }
+
+    /// Reads the texts of such maps.
+    pub(crate) fn read(users: &str, groups: &str) -> Self {
+        let [users, groups] = [users, groups].map(read_map);
         Self { users, groups }
     }
 

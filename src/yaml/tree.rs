@@ -221,11 +221,11 @@ impl<'t> Builder<'t> {
     }
 
     fn map(&mut self, depth: usize) -> Parsed<Value> {
-        let mut entries: Vec<MapEntry> = Vec::new();
+        let mut entries = Entries::default();
         loop {
             let event = self.next()?;
             if matches!(event.data, EventData::MappingEnd) {
-                return Ok(Value::Map(entries));
+                return Ok(Value::Map(entries.all));
             }
             let is_merge = is_merge_key(&event.data);
             let key = self.node(event, depth + 1)?;
@@ -239,7 +239,7 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn add(&mut self, entries: &mut Vec<MapEntry>, key: Node, node: Node) -> Parsed<()> {
+    fn add(&mut self, entries: &mut Entries, key: Node, node: Node) -> Parsed<()> {
         let at = key.at;
         let key = key_text(key)?;
         let merged = false;
@@ -249,7 +249,7 @@ impl<'t> Builder<'t> {
             node,
             merged,
         };
-        match entries.iter_mut().find(|known| known.key == entry.key) {
+        match entries.find(&entry.key) {
             None => entries.push(entry),
             Some(known) if known.merged => *known = entry,
             Some(known) => {
@@ -260,7 +260,7 @@ impl<'t> Builder<'t> {
     }
 
     /// Adds what `<<` names; keys of the map itself win, then the earlier of several maps.
-    fn merge(&mut self, entries: &mut Vec<MapEntry>, source: Node) -> Parsed<()> {
+    fn merge(&mut self, entries: &mut Entries, source: Node) -> Parsed<()> {
         let at = source.at;
         let fault = || TextFault {
             at,
@@ -282,12 +282,31 @@ impl<'t> Builder<'t> {
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => return Err(fault()),
         };
         for mut entry in maps.into_iter().flatten() {
-            if !entries.iter().any(|known| known.key == entry.key) {
+            if entries.find(&entry.key).is_none() {
                 entry.merged = true;
                 entries.push(entry);
             }
         }
         Ok(())
+    }
+}
+
+/// The entries of a map, with an index of its keys.
+#[derive(Default)]
+struct Entries {
+    all: Vec<MapEntry>,
+    places: HashMap<String, usize>,
+}
+
+impl Entries {
+    fn find(&mut self, key: &str) -> Option<&mut MapEntry> {
+        self.all.get_mut(*self.places.get(key)?)
+    }
+
+    /// Adds an entry whose key is new.
+    fn push(&mut self, entry: MapEntry) {
+        self.places.insert(entry.key.clone(), self.all.len());
+        self.all.push(entry);
     }
 }
 

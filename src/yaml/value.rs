@@ -59,6 +59,27 @@ impl Value {
     }
 }
 
+impl Value {
+    /// Returns the value without its place. A number that JSON cannot hold is text.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Null => serde_json::Value::Null,
+            Self::Bool(value) => (*value).into(),
+            Self::Number(text) => {
+                let number = serde_json::from_str::<serde_json::Number>(text);
+                number.map_or_else(|_| text.as_str().into(), Into::into)
+            }
+            Self::Text(text) => text.as_str().into(),
+            Self::List(items) => items.iter().map(|item| item.value.to_json()).collect(),
+            Self::Map(entries) => {
+                let fields = entries.iter();
+                let fields = fields.map(|it| (it.key.clone(), it.node.value.to_json()));
+                serde_json::Value::Object(fields.collect())
+            }
+        }
+    }
+}
+
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

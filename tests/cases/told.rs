@@ -53,7 +53,11 @@ pub(super) fn missing_host_path(case: &Case) {
 pub(super) fn endpoints_by_hand(case: &Case) {
     let created = case.create("");
     assert_eq!(created.code, 0, "{}", created.transcript());
-    created.says("ext will resolve to nothing");
+    created.says("endpoints/ext created").lacks("warning");
+    case.sandbox.until_says("dns query ext", "127.0.0.1");
+    let port = case.sandbox.ok("dns query _db._tcp.ext SRV");
+    port.says("5432");
+    case.sandbox.ok("delete svc/ext endpoints/ext");
 }
 
 pub(super) fn completed_pod(case: &Case) {

@@ -23,23 +23,10 @@ pub(crate) struct Known {
     pub(crate) names: &'static [&'static str],
 }
 
-const BOTH: &[Level] = &[Level::Full, Level::None];
 const FULL: &[Level] = &[Level::Full];
 
-pub(crate) const KNOWN: &[Known] = &[
-    Known {
-        why: "there are no account tokens without an API server",
-        levels: FULL,
-        names: &["volume-token-mounted"],
-    },
-    Known {
-        why: "PersistentVolumes cannot be made by the user",
-        levels: BOTH,
-        names: &["volume-pv-hostpath"],
-    },
-    Known {
-        why: "as root a pet has no user namespace in which it could be privileged",
-        levels: FULL,
-        names: &["privileged-true"],
-    },
-];
+pub(crate) const KNOWN: &[Known] = &[Known {
+    why: "there are no account tokens without an API server",
+    levels: FULL,
+    names: &["volume-token-mounted"],
+}];

@@ -72,7 +72,8 @@ fn report() -> Value {
 fn claim() -> Value {
     json!({
         "apiVersion": "v1", "kind": "PersistentVolumeClaim",
-        "metadata": {"name": "data-web-0", "namespace": "default", "creationTimestamp": ago(3 * DAY)},
+        "metadata": {"name": "data-web-0", "namespace": "default", "uid": "u",
+            "creationTimestamp": ago(3 * DAY)},
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
         "status": {"phase": "Pending"},
     })

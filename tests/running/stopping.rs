@@ -24,7 +24,12 @@ fn a_repeated_stop_shortens_the_grace() {
     pod.until_text("up", |text| !text.is_empty());
     pod.until_ready();
     pod.stop(10_000);
-    pod.until("not ready", |status| condition(status, "Ready") == "False");
+    let told = wait_for(|| {
+        pod.journal()
+            .contains("Stopping container main")
+            .then_some(())
+    });
+    assert!(told.is_some(), "{}", pod.journal());
     pod.stop(0);
     assert_eq!(pod.ended(), 0);
     pod.until_no_process_is_left();

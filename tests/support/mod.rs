@@ -9,11 +9,14 @@
     reason = "each test program uses its own part of the support"
 )]
 
+pub(crate) mod checks;
 mod outcome;
 pub(crate) mod processes;
+pub(crate) mod terminal;
 
 use std::cell::RefCell;
 use std::fs;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -34,14 +37,31 @@ const HANG: Duration = Duration::from_secs(90);
 /// Waits until a condition holds; returns whether it did within the limit.
 #[must_use]
 pub(crate) fn wait_until(mut condition: impl FnMut() -> bool, limit: Duration) -> bool {
-    let deadline = Instant::now() + limit;
+    let begin = Instant::now();
     while !condition() {
-        if Instant::now() >= deadline {
+        if begin.elapsed() >= limit {
             return condition();
         }
-        std::thread::sleep(Duration::from_millis(5));
+        // What takes long is looked at less often.
+        let pause = begin.elapsed() / 8;
+        std::thread::sleep(pause.clamp(Duration::from_millis(5), Duration::from_millis(25)));
     }
     true
+}
+
+/// Removes a file or a whole folder, also one in which petset makes something meanwhile, as it may
+/// whenever it runs.
+pub(crate) fn remove(path: &Path) {
+    if !path.is_dir() {
+        return fs::remove_file(path).unwrap();
+    }
+    let mut removed = Ok(());
+    let is_done = || {
+        removed = fs::remove_dir_all(path);
+        !matches!(&removed, Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty)
+    };
+    let _ = wait_until(is_done, PATIENCE);
+    removed.unwrap();
 }
 
 /// The level of isolation that the tests are to run under: auto, full or none.
@@ -55,12 +75,7 @@ pub(crate) fn is_full() -> bool {
     *FULL.get_or_init(|| match asked_level().as_str() {
         "full" => true,
         "none" => false,
-        _ => {
-            let output = Sandbox::empty().command("doctor -o json").output();
-            let findings: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
-            let mut findings = findings.as_array().unwrap().iter();
-            findings.any(|it| it["check"] == "isolation" && it["verdict"] == "ok")
-        }
+        _ => Sandbox::empty().diagnosis("isolation")["verdict"] == "ok",
     })
 }
 
@@ -113,6 +128,14 @@ impl Sandbox {
         };
         let text = format!("shared-paths = [{scratch:?}]\n{level}{more}");
         fs::write(self.file("petset.toml"), text).unwrap();
+    }
+
+    /// What `doctor` finds of a part of the machine.
+    pub(crate) fn diagnosis(&self, check: &str) -> Value {
+        let output = self.command("doctor -o json").output().unwrap();
+        let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let mut findings = findings.as_array().unwrap().iter();
+        findings.find(|it| it["check"] == check).unwrap().clone()
     }
 
     /// Gives every command that follows a variable of its own.
@@ -358,7 +381,10 @@ impl Sandbox {
 
     /// The supervisor's pid, while there is one.
     pub(crate) fn supervisor(&self) -> Option<i32> {
-        let pid = fs::read_to_string(self.file("supervisor/pid")).ok()?;
+        let file = self.file("supervisor/pid");
+        // One that is no file is not waited for.
+        let file = Some(file).filter(|file| file.is_file())?;
+        let pid = fs::read_to_string(file).ok()?;
         pid.trim()
             .parse()
             .ok()
@@ -417,19 +443,25 @@ impl Sandbox {
     /// Ends the test with everything that may explain why.
     #[track_caller]
     pub(crate) fn fail(&self, why: &str) -> ! {
+        panic!("{why}\n{}", self.told());
+    }
+
+    /// Everything that may explain why something is as it is.
+    pub(crate) fn told(&self) -> String {
         let log = fs::read_to_string(self.file("supervisor/log")).unwrap_or_default();
         let mut now = String::new();
         for words in ["get all", "describe pods", "events"] {
             let (outcome, _) = outcome::collect(words, self.start(words).take(), HANG);
             now.push_str(&outcome.transcript());
         }
-        let processes: Vec<String> = self.processes().iter().map(ToString::to_string).collect();
-        panic!(
-            "{why}\n--- session\n{}\n--- now\n{now}\n--- journal\n{}\n--- supervisor's log\n{log}\n--- processes\n{}",
+        let listed = |it: &processes::Process| format!("{it} ({})", processes::state(it.pid));
+        let processes: Vec<String> = self.processes().iter().map(listed).collect();
+        format!(
+            "--- session\n{}\n--- now\n{now}\n--- journal\n{}\n--- supervisor's log\n{log}\n--- processes\n{}",
             self.session.borrow(),
             self.journal().join("\n"),
             processes.join("\n")
-        );
+        )
     }
 }
 
@@ -521,6 +553,16 @@ pub(crate) fn is_installed(server: &str, programs: &[&str]) -> bool {
     );
     skipped(&format!("PATH has no {missing}, so {server} is not tested"));
     false
+}
+
+/// Copies the program under test, with a few bytes more at its end. Another process does it: a
+/// program that this one writes cannot be executed as long as a child that another test starts
+/// has inherited the descriptor.
+pub(crate) fn copy_program(to: &Path, more: &str) {
+    let script = "cp \"$0\" \"$1\" && printf %s \"$2\" >>\"$1\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_petset")]);
+    assert!(command.arg(to).arg(more).status().unwrap().success());
 }
 
 /// Says why a test does nothing here.

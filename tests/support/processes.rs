@@ -37,13 +37,25 @@ pub(crate) fn of(root: &Path) -> Vec<Process> {
         .collect()
 }
 
+/// Lists the processes with this command line, whose words end with a zero each.
+pub(crate) fn with_command(line: &[u8]) -> Vec<i32> {
+    let pids = fs::read_dir("/proc").unwrap().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|it| it == line))
+        .collect()
+}
+
 /// Returns whether a process runs: a zombie does not.
 pub(crate) fn is_alive(pid: i32) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
-        return false;
-    };
+    !state(pid).starts_with(['Z', 'X', '?'])
+}
+
+/// The state of a process as the kernel writes it, or `?` where there is none.
+pub(crate) fn state(pid: i32) -> String {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
-    state.is_some_and(|state| !state.starts_with(['Z', 'X']))
+    let state = state.and_then(|it| it.split_whitespace().next());
+    state.unwrap_or("?").to_owned()
 }
 
 /// Kills a process; one that is gone already is as good.
@@ -82,7 +94,7 @@ pub(crate) fn blocks() -> PathBuf {
 
 /// Takes the entries of a sandbox out of the register, and those of sandboxes that are gone: a test
 /// that was killed cannot do it itself. The last one to go takes the register along.
-pub(super) fn release_blocks(root: &Path) {
+pub(crate) fn release_blocks(root: &Path) {
     for entry in fs::read_dir(blocks()).into_iter().flatten().flatten() {
         let over = |target: PathBuf| target.starts_with(root) || !target.exists();
         if fs::read_link(entry.path()).is_ok_and(over) {

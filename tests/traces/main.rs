@@ -12,6 +12,7 @@
 
 mod cases;
 mod compare;
+mod patch;
 mod recording;
 mod world;
 
@@ -68,6 +69,7 @@ enum Compared {
 
 #[test]
 fn the_controller_does_what_the_real_one_does() {
+    // CF-apps-53, CF-apps-54, CF-apps-55, CF-apps-56
     let folders = folders();
     let mut faults = Vec::new();
     let mut replayed = 0;

@@ -1,7 +1,5 @@
 //! What stays when a set is deleted: its volumes, its services and its configuration.
 
-use std::collections::BTreeSet;
-
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -12,6 +10,7 @@ use crate::model::environment::references;
 use crate::model::kind::ObjectKind;
 use crate::model::{Keep, Namespace, ObjectRef, Set};
 use crate::problem::Result;
+use crate::sorted::SortedSet;
 
 /// Prints the volumes that are kept, why, and how to remove them.
 pub(super) fn say_volumes(
@@ -65,7 +64,7 @@ pub(super) fn say_objects(
     set: &StatefulSet,
     leaving: &[(ObjectKind, ObjectRef)],
 ) -> Result<()> {
-    let services: Vec<Service> = session.store.all(namespace)?;
+    let services: Vec<Service> = session.readable(namespace)?;
     let mut kept = needs_of(set, &services);
     for other in other_pods(session, namespace, set)? {
         kept.retain(|need| !other.contains(need));
@@ -107,7 +106,11 @@ const fn short(kind: ObjectKind) -> &'static str {
         | ObjectKind::StatefulSet
         | ObjectKind::Pod
         | ObjectKind::Endpoints
+        | ObjectKind::EndpointSlice
         | ObjectKind::ControllerRevision
+        | ObjectKind::Workload(_)
+        | ObjectKind::PersistentVolume
+        | ObjectKind::StorageClass
         | ObjectKind::Eviction => kind.singular(),
     }
 }
@@ -117,10 +120,10 @@ fn other_pods(
     session: &Session,
     namespace: &Namespace,
     set: &StatefulSet,
-) -> Result<Vec<BTreeSet<Need>>> {
-    let services: Vec<Service> = session.store.all(namespace)?;
-    let sets: Vec<StatefulSet> = session.store.all(namespace)?;
-    let pods: Vec<Pod> = session.store.all(namespace)?;
+) -> Result<Vec<SortedSet<Need>>> {
+    let services: Vec<Service> = session.readable(namespace)?;
+    let sets: Vec<StatefulSet> = session.readable(namespace)?;
+    let pods: Vec<Pod> = session.readable(namespace)?;
     let stays = |meta: &ObjectMeta| meta.deletion_timestamp.is_none();
     let sets = sets
         .iter()
@@ -132,7 +135,7 @@ fn other_pods(
         .collect())
 }
 
-fn needs_of(set: &StatefulSet, services: &[Service]) -> BTreeSet<Need> {
+fn needs_of(set: &StatefulSet, services: &[Service]) -> SortedSet<Need> {
     let spec = set.spec.clone().unwrap_or_default();
     let pod = Pod {
         metadata: spec.template.metadata.unwrap_or_default(),
@@ -153,7 +156,7 @@ fn needs_of(set: &StatefulSet, services: &[Service]) -> BTreeSet<Need> {
     needs
 }
 
-fn needs_of_pod(pod: &Pod, services: &[Service]) -> BTreeSet<Need> {
+fn needs_of_pod(pod: &Pod, services: &[Service]) -> SortedSet<Need> {
     let named = references(pod);
     let maps = named.config_maps.into_iter();
     let maps = maps.map(|name| (ObjectKind::ConfigMap, name));

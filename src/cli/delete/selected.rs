@@ -1,8 +1,11 @@
 //! Finding what is to be deleted by its labels.
 
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Endpoints, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service,
+};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{Metadata, Resource};
 
@@ -40,8 +43,9 @@ fn kinds(words: &[NamedObject]) -> Result<Vec<ObjectKind>, Problem> {
         let kind = named.filter(|_| word.kind.is_none());
         let name = word.name.as_str();
         let fault = || {
-            let message =
-                format!("{name} is a name, which cannot be given together with a selector");
+            let message = format!(
+                "{name} is a name, which cannot be given together with a selector or --all"
+            );
             Problem::invalid(message).hint("name a kind: petset delete pod -l app=web")
         };
         kind.ok_or_else(fault)
@@ -57,7 +61,15 @@ fn every(session: &Session, kind: ObjectKind) -> Result<Vec<ObjectMeta>> {
         ObjectKind::ConfigMap => kept::<ConfigMap>(session),
         ObjectKind::Secret => kept::<Secret>(session),
         ObjectKind::PersistentVolumeClaim => kept::<PersistentVolumeClaim>(session),
-        ObjectKind::Endpoints | ObjectKind::ControllerRevision | ObjectKind::Eviction => {
+        ObjectKind::Endpoints => kept::<Endpoints>(session),
+        ObjectKind::EndpointSlice => kept::<EndpointSlice>(session),
+        ObjectKind::Workload(kind) => {
+            let all = session.workloads(kind, &session.namespace)?;
+            Ok(all.iter().map(|it| it.metadata().clone()).collect())
+        }
+        ObjectKind::PersistentVolume => kept::<PersistentVolume>(session),
+        ObjectKind::StorageClass => kept::<StorageClass>(session),
+        ObjectKind::ControllerRevision | ObjectKind::Eviction => {
             let message = format!("{} are not deleted by hand", kind.plural());
             Err(Problem::invalid(message).into())
         }
@@ -66,9 +78,9 @@ fn every(session: &Session, kind: ObjectKind) -> Result<Vec<ObjectMeta>> {
 
 fn kept<T>(session: &Session) -> Result<Vec<ObjectMeta>>
 where
-    T: Kept + Resource<Scope = NamespaceResourceScope> + Metadata<Ty = ObjectMeta>,
+    T: Kept + Resource + Metadata<Ty = ObjectMeta>,
 {
-    let all: Vec<T> = session.store.all(&session.namespace)?;
+    let all: Vec<T> = session.readable(&session.namespace)?;
     Ok(all.iter().map(|object| object.metadata().clone()).collect())
 }
 
@@ -78,7 +90,8 @@ fn pods(session: &Session) -> Result<Vec<ObjectMeta>> {
     let mut all = kept::<Pod>(session)?;
     for name in store::names_in(&layout.pets_of(&session.namespace))? {
         let known = all.iter().any(|meta| meta.name.as_ref() == Some(&name));
-        let pod = store::read_json::<Pod>(&layout.pet(&session.namespace, &name).pod())?;
+        // Of one that is damaged no label is known.
+        let pod = store::pod_record(&layout.pet(&session.namespace, &name)).unwrap_or_default();
         all.extend(pod.filter(|_| !known).map(|pod| pod.metadata));
     }
     Ok(all)

@@ -72,7 +72,11 @@ fn write_endpoints(
             endpoint.ip.to_string(),
             record.endpoint_fqdn(endpoint, domain),
         );
-        page.row(1, &[&endpoint.pod, &ip, &ports, ready, &name]);
+        let pod = match endpoint.pod.as_str() {
+            "" => NONE,
+            pod => pod,
+        };
+        page.row(1, &[pod, &ip, &ports, ready, &name]);
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use crate::cli::shared::events::Scope;
 use crate::cli::shared::pages::{Page, write_template};
 use crate::cli::shared::session::Session;
-use crate::cli::shared::words::{NONE, date, joined, or_none};
+use crate::cli::shared::words::{NONE, date, or_none};
 use crate::model::{Namespace, printer};
 use crate::problem::Result;
 use crate::store::SetReport;
@@ -32,15 +32,15 @@ pub(super) fn write(
     if let Some(created) = &meta.creation_timestamp {
         page.field(0, "CreationTimestamp", date(created.0));
     }
-    page.field(0, "Selector", selector(&spec));
+    page.field(0, "Selector", printer::selector_text(&spec.selector));
     page.pairs(0, "Labels", "=", meta.labels.as_ref());
     page.pairs(0, "Annotations", ": ", meta.annotations.as_ref());
     let service = service(session, &namespace, &spec)?;
     write_wish(&spec, &status, &service, page);
-    page.field(0, "Pods Status", phases(&pods));
+    page.field(0, "Pods Status", printer::phases(&pods));
     write_state(session, set, report.as_ref(), now, page);
     write_pets(&session.known_pets_of(&namespace, name)?, page);
-    write_template(&spec, page);
+    write_template(&spec.template, page);
     write_claim_templates(&spec, page);
     page.events(Scope::set_alone(name).events(session)?, now);
     Ok(())
@@ -169,42 +169,4 @@ fn write_claim_templates(spec: &StatefulSetSpec, page: &mut Page) {
         kept(retention.when_scaled)
     );
     page.field(1, "Retention", text);
-}
-
-fn selector(spec: &StatefulSetSpec) -> String {
-    let labels = spec.selector.match_labels.clone().unwrap_or_default();
-    let mut words: Vec<String> = labels
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
-    for term in spec.selector.match_expressions.iter().flatten() {
-        let values = term.values.as_deref().unwrap_or_default().join(",");
-        words.push(match term.operator.as_str() {
-            "In" => format!("{} in ({values})", term.key),
-            "NotIn" => format!("{} notin ({values})", term.key),
-            "DoesNotExist" => format!("!{}", term.key),
-            _ => term.key.clone(),
-        });
-    }
-    joined(words.iter().map(String::as_str))
-}
-
-fn phases(pods: &[Pod]) -> String {
-    let count = |phase: &str| {
-        let of = |pod: &&Pod| {
-            let status = pod.status.as_ref();
-            status
-                .and_then(|status| status.phase.as_deref())
-                .unwrap_or("Pending")
-                == phase
-        };
-        pods.iter().filter(of).count()
-    };
-    format!(
-        "{} Running / {} Waiting / {} Succeeded / {} Failed",
-        count("Running"),
-        count("Pending"),
-        count("Succeeded"),
-        count("Failed")
-    )
 }

@@ -1,6 +1,5 @@
 //! Commands that are run when the peers change, as by peer-finder (F03-F07).
 
-use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
@@ -9,6 +8,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use anyhow::Context;
 
 use crate::problem::{Kind, Problem, Result};
+use crate::sorted::SortedSet;
 
 /// The hook to run next, and the list that the last one got.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(super) struct Hooks {
     next: HookCommand,
     /// The hook after `next`; `None` where the program ends after it.
     after: Option<String>,
-    last: BTreeSet<String>,
+    last: SortedSet<String>,
 }
 
 /// The address of the own pet, passed in environment variables as by later versions of peer-finder
@@ -60,14 +60,14 @@ impl Hooks {
         Some(Self {
             next,
             after: on_change,
-            last: BTreeSet::new(),
+            last: SortedSet::new(),
         })
     }
 
     /// Runs the next hook if the names have changed; breaks after the last one.
     pub(super) fn take(
         &mut self,
-        names: BTreeSet<String>,
+        names: SortedSet<String>,
         own: &OwnAddress,
     ) -> Result<ControlFlow<()>> {
         if names == self.last {
@@ -88,7 +88,7 @@ impl Hooks {
 
 impl HookCommand {
     /// Runs the command with the sorted names on its standard input, one a line.
-    fn call(&self, names: &BTreeSet<String>, own: &OwnAddress) -> Result<()> {
+    fn call(&self, names: &SortedSet<String>, own: &OwnAddress) -> Result<()> {
         let context = || format!("cannot run the {} command {:?}", self.option, self.command);
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(&self.command).stdin(Stdio::piped());
@@ -126,7 +126,7 @@ mod tests {
         OwnAddress { listed, ip }
     }
 
-    fn names(list: &str) -> BTreeSet<String> {
+    fn names(list: &str) -> SortedSet<String> {
         list.split(' ').map(str::to_owned).collect()
     }
 

@@ -11,7 +11,6 @@
 //! - F08: `-address-type` and the environment of hooks. Not supported: `-selector`, `-hosts-file`
 //!   and other flags that need the Kubernetes API, IPv6, and running on after the last hook.
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -21,6 +20,7 @@ use crate::cli::shared::peers::{Caller, Peer, PeerGroup, PeerWatcher};
 use crate::cli::shared::session::{Session, say};
 use crate::model::{Namespace, ObjectName};
 use crate::problem::{Kind, Problem, Result};
+use crate::sorted::SortedSet;
 
 const INCOMPLETE: &str = "Incomplete args, require -on-change and/or -on-start, -service and -ns \
                           or an env var for POD_NAMESPACE.";
@@ -112,7 +112,7 @@ impl Flags {
             let peers = watcher.look()?;
             let published = peers.all.iter().filter(|peer| peer.published);
             let published: Vec<&Peer> = published.collect();
-            let names: BTreeSet<String> = published.iter().map(|peer| host(peer)).collect();
+            let names: SortedSet<String> = published.iter().map(|peer| host(peer)).collect();
             if let Some(own) = published.iter().find(|peer| peer.name == own) {
                 let (listed, ip) = (host(own), own.ip);
                 if hooks.take(names, &OwnAddress { listed, ip })?.is_break() {

@@ -45,6 +45,10 @@ fn current(
     let mut kept = Vec::new();
     let mut pod: Option<Pod> = None;
     for mut endpoint in std::mem::take(&mut record.endpoints) {
+        if endpoint.is_by_hand() {
+            kept.push(endpoint);
+            continue;
+        }
         let known = pod.as_ref().and_then(|pod| pod.metadata.name.as_deref());
         if known != Some(&endpoint.pod) {
             pod = pods::find_in(session, namespace, &endpoint.pod)?;

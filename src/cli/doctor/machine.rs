@@ -207,7 +207,7 @@ fn egress() -> Finding {
             CHECK,
             format!("none: {}", problem.message),
             "isolated pets reach each other; for more the kernel needs nf_tables with tproxy, \
-             and isolation: modprobe nft_tproxy",
+             also for bridges, and isolation: modprobe nft_tproxy",
         ),
     }
 }

@@ -6,8 +6,6 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use k8s_openapi::api::core::v1::Pod;
-
 use super::finding::Finding;
 use super::state_dir::StateDir;
 use crate::cli::shared::dns_query;
@@ -16,7 +14,9 @@ use crate::cli::shared::pods;
 use crate::dns::{Lookup, Question, RecordType};
 use crate::model::ObjectName;
 use crate::model::environment::{POD_UID_VARIABLE, STATE_DIR_VARIABLE};
-use crate::store::{Layout, Lock, PetLayout, PidFile, merge_status, names_in, read_json};
+use crate::store::{
+    Layout, Lock, PetLayout, PidFile, merge_status, names_in, pod_record, read_json,
+};
 use crate::supervisor;
 use crate::sys::proc;
 
@@ -51,7 +51,7 @@ fn pets_of(dir: &StateDir) -> Vec<FoundPet> {
         };
         for name in names_in(&layout.pets_of(&namespace)).unwrap_or_default() {
             let files = layout.pet(&namespace, &name);
-            let pod: Option<Pod> = read_json(&files.pod()).ok().flatten();
+            let pod = pod_record(&files).ok().flatten();
             let Some(mut pod) = pod else { continue };
             merge_status(&mut pod, read_json(&files.status()).ok().flatten());
             let has_ended = pods::has_ended(&pod);

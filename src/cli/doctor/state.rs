@@ -10,7 +10,9 @@ use super::state_dir::StateDir;
 use crate::cli::shared::words::byte_size;
 use crate::model::image::Catalogue;
 use crate::problem::Problem;
-use crate::store::{Attempt, Lock, Settings, image_files, read};
+use crate::store::{
+    Attempt, Lock, PidFile, Settings, Store, ask_to_mend, image_files, inspect, read,
+};
 
 /// With less free space than this, writing a status may fail.
 const TOO_LITTLE: u64 = 16 << 20;
@@ -24,10 +26,47 @@ pub(super) fn findings(dir: &StateDir) -> Vec<Finding> {
         found.push(locks(dir));
         found.push(holder(dir));
         found.push(format(dir));
+        found.extend(files(dir));
     }
     found.push(space(dir));
     found.push(settings(dir));
     found.push(images(dir));
+    found
+}
+
+/// Reads every record. One that is damaged costs its own object, which is named with what to do.
+fn files(dir: &StateDir) -> Vec<Finding> {
+    const CHECK: &str = "files";
+    let inspected = Store::open(dir.layout.root()).and_then(|store| inspect(&store));
+    let inspected = match inspected {
+        Ok(inspected) => inspected,
+        Err(error) => return vec![Finding::broken(CHECK, format!("{error:#}"), "")],
+    };
+    let wanted = inspected.wanted.into_iter();
+    let mut found: Vec<Finding> = wanted
+        .map(|(fault, advice)| Finding::broken(CHECK, fault, advice))
+        .collect();
+    let advice = match inspected.observed.is_empty() || ask_to_mend(&dir.layout) {
+        true => "the supervisor writes it again: look again in a moment",
+        false => "the supervisor writes it again when it is started: petset start",
+    };
+    if PidFile::of_supervisor(&dir.layout).read().is_none() {
+        ask_to_mend(&dir.layout);
+    }
+    let observed = inspected.observed.into_iter();
+    found.extend(observed.map(|fault| Finding::broken(CHECK, fault, advice)));
+    found.extend(inspected.kept.iter().map(|kept| {
+        let kept = kept.display();
+        let result = format!("{kept} is what is left of a damaged file");
+        Finding::note(
+            CHECK,
+            result,
+            format!("when you need it no more: rm -r {kept}"),
+        )
+    }));
+    if found.is_empty() {
+        found.push(Finding::ok(CHECK, "all can be read"));
+    }
     found
 }
 

@@ -1,4 +1,5 @@
-//! The tables of `petset get`: the columns of kubectl (C34, I15-I17), and more with `-o wide`.
+//! The tables of `petset get`: the columns of kubectl (C34, I15-I17, PV29), and more with
+//! `-o wide`.
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
@@ -12,6 +13,10 @@ use crate::model::kind::ObjectKind;
 use crate::model::object::Object;
 use crate::model::{Namespace, REVISION_LABEL, printer};
 use crate::store::{Layout, detours};
+
+mod storage;
+
+use storage::UNSET;
 
 /// Returns the headings of the table of a kind.
 pub(super) fn headings(sort: ObjectKind, wide: bool) -> Vec<&'static str> {
@@ -40,18 +45,53 @@ pub(super) fn headings(sort: ObjectKind, wide: bool) -> Vec<&'static str> {
                 "CAPACITY",
                 "ACCESS MODES",
                 "STORAGECLASS",
+                "VOLUMEATTRIBUTESCLASS",
                 "AGE",
             ],
             &["VOLUMEMODE"],
         ),
+        ObjectKind::PersistentVolume => (
+            &[
+                "NAME",
+                "CAPACITY",
+                "ACCESS MODES",
+                "RECLAIM POLICY",
+                "STATUS",
+                "CLAIM",
+                "STORAGECLASS",
+                "VOLUMEATTRIBUTESCLASS",
+                "REASON",
+                "AGE",
+            ],
+            &["VOLUMEMODE"],
+        ),
+        ObjectKind::StorageClass => (
+            &[
+                "NAME",
+                "PROVISIONER",
+                "RECLAIMPOLICY",
+                "VOLUMEBINDINGMODE",
+                "ALLOWVOLUMEEXPANSION",
+                "AGE",
+            ],
+            &[],
+        ),
         ObjectKind::Endpoints => (&["NAME", "ENDPOINTS", "AGE"], &[]),
+        ObjectKind::EndpointSlice => (&["NAME", "ADDRESSTYPE", "PORTS", "ENDPOINTS", "AGE"], &[]),
         ObjectKind::ControllerRevision => (&["NAME", "CONTROLLER", "REVISION", "AGE"], &[]),
         ObjectKind::ConfigMap => (&["NAME", "DATA", "AGE"], &[]),
         ObjectKind::Secret => (&["NAME", "TYPE", "DATA", "AGE"], &[]),
+        ObjectKind::Workload(kind) => printer::workload_headings(kind),
         ObjectKind::Eviction => (&["NAME", "AGE"], &[]),
     };
     let more = if wide { more } else { &[] };
     narrow.iter().chain(more).copied().collect()
+}
+
+/// Returns the heading of a label's column, as kubectl has it: `app.kubernetes.io/name` is `NAME`.
+pub(super) fn label_heading(label: &str) -> String {
+    let last = label.rsplit('/').next().unwrap_or(label);
+    last.to_uppercase()
 }
 
 /// Returns the cells of one object's row.
@@ -66,7 +106,15 @@ pub(super) fn cells(layout: &Layout, item: &Object, wide: bool, now: Timestamp) 
             (self::service(service, name, age), more)
         }
         Object::PersistentVolumeClaim(claim) => {
-            (self::claim(layout, claim, name, age), more_of_claim(claim))
+            (self::claim(claim, name, age), more_of_claim(claim))
+        }
+        Object::EndpointSlice(slice) => {
+            let (ports, ends) = (
+                endpoints::ports_of_slice(slice),
+                endpoints::ends_of_slice(slice),
+            );
+            let kind = slice.address_type.clone();
+            (vec![name, kind, ports, ends, age], Vec::new())
         }
         Object::Endpoints(ends) => (vec![name, endpoints::summary(ends), age], Vec::new()),
         Object::ControllerRevision(revision) => (self::revision(revision, name, age), Vec::new()),
@@ -80,6 +128,9 @@ pub(super) fn cells(layout: &Layout, item: &Object, wide: bool, now: Timestamp) 
             let count = secret.data.as_ref().map_or(0, |data| data.len());
             (vec![name, kind, count.to_string(), age], Vec::new())
         }
+        Object::Workload(workload) => printer::workload_cells(workload, now),
+        Object::PersistentVolume(volume) => storage::volume(volume, name, age),
+        Object::StorageClass(class) => (storage::class(class, name, age), Vec::new()),
     };
     if wide {
         cells.extend(more);
@@ -149,30 +200,24 @@ fn more_of_service(layout: &Layout, service: &Service, name: &str) -> Vec<String
     ]
 }
 
-fn claim(layout: &Layout, claim: &PersistentVolumeClaim, name: String, age: String) -> Vec<String> {
+fn claim(claim: &PersistentVolumeClaim, name: String, age: String) -> Vec<String> {
     let spec = claim.spec.clone().unwrap_or_default();
     let status = claim.status.clone().unwrap_or_default();
-    let bound = status.phase.as_deref() == Some("Bound");
     let phase = if claim.metadata.deletion_timestamp.is_some() {
         "Terminating".to_owned()
     } else {
         status.phase.unwrap_or_else(|| "Pending".to_owned())
-    };
-    let volume = layout.volume(&namespace_of(&claim.metadata), &name);
-    let volume = if bound {
-        volume.display().to_string()
-    } else {
-        String::new()
     };
     let capacity = status.capacity.unwrap_or_default();
     let capacity = capacity.get("storage").map(|size| size.0.clone());
     vec![
         name,
         phase,
-        volume,
+        spec.volume_name.unwrap_or_default(),
         capacity.unwrap_or_default(),
         modes(status.access_modes.as_deref().unwrap_or_default()),
         spec.storage_class_name.unwrap_or_default(),
+        UNSET.to_owned(),
         age,
     ]
 }
@@ -187,9 +232,10 @@ fn more_of_claim(claim: &PersistentVolumeClaim) -> Vec<String> {
 
 fn revision(revision: &ControllerRevision, name: String, age: String) -> Vec<String> {
     let mut owners = revision.metadata.owner_references.iter().flatten();
-    let owner = owners
-        .next()
-        .map(|owner| format!("statefulset.apps/{}", owner.name));
+    let owner = owners.next().map(|owner| {
+        let kind = owner.kind.to_lowercase();
+        format!("{kind}.apps/{}", owner.name)
+    });
     vec![name, or_none(owner), revision.revision.to_string(), age]
 }
 

@@ -10,17 +10,19 @@ use crate::cli::shared::stopped;
 use crate::model::{ObjectName, SetName};
 use crate::problem::Result;
 
-/// Print the logs of a pet, or of all pets of a set
+/// Print the logs of a pet, of all pets of a set, or of one pod of a workload
 ///
 /// The default container is the first one, or the current init container. The output is as the
-/// container wrote it; with a set, each line has the name of its pet.
+/// container wrote it; with a set, each line has the name of its pet. Of a workload, the pod that
+/// runs is chosen before others, then the youngest.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
   petset logs web-0                    the log of the first container
   petset logs web-0 -c init-db         the log of an init container
   petset logs web-0 --previous         the log before the last restart
-  petset logs web -f --tail 10         10 lines of each pet of a set, then new output")]
+  petset logs web -f --tail 10         10 lines of each pet of a set, then new output
+  petset logs job/load                 the log of one pod of a Job")]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(super) target: TargetArg,

@@ -9,6 +9,8 @@ use anyhow::Context;
 
 use crate::cli::shared::render;
 use crate::problem::Result;
+use crate::sorted::sort_by_key;
+use crate::store::damage::open_regular;
 use crate::store::{LogIndex, rotated_log};
 
 /// The number of bytes read at once.
@@ -231,14 +233,14 @@ fn place_by_index(parts: &mut Vec<LogFile>, index: &LogIndex) {
         part.start = start.unwrap_or_default();
         start.is_some()
     });
-    parts.sort_by_key(|part| part.start);
+    sort_by_key(parts, |part| part.start);
 }
 
 /// Does the same for a log without an index: the log of the run before belongs to it only if a
 /// reader is still there.
 fn place_by_name(parts: &mut Vec<LogFile>, reached: Option<u64>) {
     parts.retain(|part| part.place != Place::Previous || Some(part.inode) == reached);
-    parts.sort_by_key(|part| part.place);
+    sort_by_key(parts, |part| part.place);
     let mut start = 0;
     for part in parts {
         part.start = start;
@@ -256,7 +258,7 @@ fn open_all(log: &Path, previous: Option<&Path>) -> io::Result<Vec<LogFile>> {
     let previous = previous.map(|path| (Place::Previous, path.to_owned()));
     let mut parts: Vec<LogFile> = Vec::new();
     for (place, path) in std::iter::once(current).chain(rotated).chain(previous) {
-        let file = match File::open(&path) {
+        let file = match open_regular(&path) {
             Ok(file) => file,
             // This also happens between two renames, while older files exist.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,

@@ -24,19 +24,29 @@ pub(crate) fn find(
     namespace: &Namespace,
     name: &ObjectName,
 ) -> Result<Option<Pod>> {
-    if let Some(pod) = session.store.find(namespace, name)? {
+    let wanted = session.store.find(namespace, name);
+    if let Ok(Some(pod)) = wanted {
         return Ok(Some(pod));
     }
-    let pet = existing(session, namespace, name)?;
-    let pet = pet.filter(|pet| is_bare(pet) && pet.metadata.deletion_timestamp.is_none());
+    // One whose file is damaged is known by the pod that there is.
+    let pet = existing(session, namespace, name);
+    if let (Err(damaged), Ok(None) | Err(_)) = (wanted, &pet) {
+        return Err(damaged);
+    }
+    let pet = pet?.filter(|pet| is_bare(pet) && pet.metadata.deletion_timestamp.is_none());
     Ok(pet.as_ref().map(wanted_of))
+}
+
+/// Does the same with a full name.
+pub(crate) fn find_named(session: &Session, pod: &ObjectRef) -> Result<Option<Pod>> {
+    find(session, &pod.namespace, &pod.name)
 }
 
 /// Returns every pod that belongs to no set and is not being deleted.
 pub(crate) fn all(session: &Session) -> Result<Vec<Pod>> {
     let mut pods: Vec<Pod> = Vec::new();
     for namespace in session.store.namespaces()? {
-        pods.extend(session.store.all(&namespace)?);
+        pods.extend(session.readable(&namespace)?);
     }
     pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
     Ok(pods)
@@ -44,8 +54,8 @@ pub(crate) fn all(session: &Session) -> Result<Vec<Pod>> {
 
 /// Returns the pod of this name that exists now, whether of a set or not.
 fn existing(session: &Session, namespace: &Namespace, name: &ObjectName) -> Result<Option<Pod>> {
-    let path = session.store.layout().pet(namespace, name.as_str()).pod();
-    store::read_json(&path).with_context(|| format!("cannot read {}", path.display()))
+    let files = session.store.layout().pet(namespace, name.as_str());
+    store::pod_record(&files).with_context(|| format!("cannot read {}", files.pod().display()))
 }
 
 /// Creates a pod. With `if_not_exists`, one that exists stays as it is.

@@ -3,10 +3,15 @@
 use std::fmt;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Endpoints, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service,
+};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::manifest;
+use crate::model::binder;
 use crate::model::object::Object;
 use crate::model::{CHANGE_CAUSE_ANNOTATION, ObjectRef};
 use crate::problem::{Problem, Result};
@@ -39,6 +44,9 @@ pub(crate) trait Declared: Kept + PartialEq {
     fn check_update(&self, _old: &Self) -> Result<(), Problem> {
         Ok(())
     }
+
+    /// Takes over from `old` what the supervisor has noted in it.
+    fn keep_assigned(&mut self, _old: &Self) {}
 }
 
 impl Declared for StatefulSet {
@@ -64,8 +72,51 @@ impl Declared for Secret {
     }
 }
 
-impl Declared for PersistentVolumeClaim {}
+impl Declared for PersistentVolumeClaim {
+    fn forget_assigned(&mut self) {
+        self.metadata.finalizers = None;
+        self.status = None;
+    }
+
+    /// One that is to go still is.
+    fn keep_assigned(&mut self, old: &Self) {
+        let deleted = &old.metadata.deletion_timestamp;
+        self.metadata.deletion_timestamp.clone_from(deleted);
+    }
+}
+
+impl Declared for PersistentVolume {
+    fn forget_assigned(&mut self) {
+        binder::forget_binding(self);
+    }
+
+    fn check_update(&self, old: &Self) -> Result<(), Problem> {
+        let mut new = self.clone();
+        new.keep_assigned(old);
+        manifest::check_volume_update(old, &new)
+    }
+
+    fn keep_assigned(&mut self, old: &Self) {
+        let deleted = &old.metadata.deletion_timestamp;
+        self.metadata.deletion_timestamp.clone_from(deleted);
+        binder::keep_binding(old, self);
+    }
+}
+
+impl Declared for StorageClass {
+    fn check_update(&self, old: &Self) -> Result<(), Problem> {
+        manifest::check_class_update(old, self)
+    }
+}
+
 impl Declared for Pod {}
+impl Declared for Endpoints {}
+
+impl Declared for EndpointSlice {
+    fn check_update(&self, old: &Self) -> Result<(), Problem> {
+        manifest::check_slice(old, self)
+    }
+}
 
 impl Declared for Service {
     /// Removes the virtual address; a headless service has none.
@@ -106,9 +157,13 @@ pub(crate) fn foresee(store: &Store, object: &Object) -> Result<Applied> {
         Object::ConfigMap(map) => foresee_one(store, map.as_ref()),
         Object::Secret(secret) => foresee_one(store, secret.as_ref()),
         Object::PersistentVolumeClaim(claim) => foresee_one(store, claim.as_ref()),
+        Object::Endpoints(endpoints) => foresee_one(store, endpoints.as_ref()),
+        Object::EndpointSlice(slice) => foresee_one(store, slice.as_ref()),
+        Object::PersistentVolume(volume) => foresee_one(store, volume.as_ref()),
+        Object::StorageClass(class) => foresee_one(store, class.as_ref()),
         Object::StatefulSet(_)
         | Object::Pod(_)
-        | Object::Endpoints(_)
+        | Object::Workload(_)
         | Object::ControllerRevision(_) => Ok(Applied::Unchanged),
     }
 }

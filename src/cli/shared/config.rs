@@ -1,7 +1,5 @@
 //! Changed config maps and secrets, and the pods that go on with what they have read of them.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 
 use super::session::{Session, say};
@@ -11,6 +9,7 @@ use crate::model::object::Object;
 use crate::model::pod::set_of;
 use crate::model::{Namespace, ObjectRef};
 use crate::problem::Result;
+use crate::sorted::{SortedMap, SortedSet};
 use crate::store::Edit;
 
 /// Config maps and secrets whose content a command has changed.
@@ -36,7 +35,11 @@ impl ChangedConfig {
             | Object::Service(_)
             | Object::PersistentVolumeClaim(_)
             | Object::Endpoints(_)
+            | Object::EndpointSlice(_)
             | Object::ControllerRevision(_)
+            | Object::Workload(_)
+            | Object::PersistentVolume(_)
+            | Object::StorageClass(_)
             | Object::Pod(_) => false,
         };
         if changes {
@@ -48,7 +51,8 @@ impl ChangedConfig {
     /// Finds the pods that run now and do not follow the changes.
     pub(crate) fn readers(&self, session: &Session) -> Result<ConfigReaders> {
         let mut readers = ConfigReaders::default();
-        let namespaces: BTreeSet<&Namespace> = self.0.iter().map(|(_, it)| &it.namespace).collect();
+        let namespaces: SortedSet<&Namespace> =
+            self.0.iter().map(|(_, it)| &it.namespace).collect();
         for namespace in namespaces {
             for pod in session.pets(namespace)? {
                 let fixed = fixed_references(&pod);
@@ -73,7 +77,7 @@ pub(crate) struct ConfigReaders(Vec<(Namespace, Pod, Vec<String>)>);
 impl ConfigReaders {
     /// Says which of the pods are still there, and how they get the new content.
     pub(crate) fn say(&self, session: &Session) -> Result<()> {
-        let mut groups: BTreeMap<(Namespace, String, String), Vec<String>> = BTreeMap::new();
+        let mut groups: SortedMap<(Namespace, String, String), Vec<String>> = SortedMap::new();
         for (namespace, pod, titles) in &self.0 {
             let ObjectRef { name, .. } = ObjectRef::of(&pod.metadata)?;
             let now = session.pet(namespace, &name)?;

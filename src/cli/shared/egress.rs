@@ -27,7 +27,10 @@ impl EgressArgs {
 }
 
 fn is_asked(object: &Object) -> bool {
-    matches!(object, Object::StatefulSet(_) | Object::Pod(_))
+    matches!(
+        object,
+        Object::StatefulSet(_) | Object::Pod(_) | Object::Workload(_)
+    )
 }
 
 /// Refuses a set or pod whose egress annotation is invalid.

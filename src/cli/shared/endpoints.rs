@@ -1,8 +1,9 @@
-//! The Kubernetes object Endpoints of a service.
+//! The Kubernetes objects Endpoints and EndpointSlice of a service.
 
 use k8s_openapi::api::core::v1::{
     EndpointAddress, EndpointPort, EndpointSubset, Endpoints, ObjectReference, Service,
 };
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::model::endpoints::{Endpoint, ServiceRecord};
@@ -59,7 +60,7 @@ fn address_of(record: &ServiceRecord, endpoint: &Endpoint) -> EndpointAddress {
     EndpointAddress {
         hostname: endpoint.hostname.clone(),
         ip: endpoint.ip.to_string(),
-        target_ref: Some(ObjectReference {
+        target_ref: (!endpoint.is_by_hand()).then(|| ObjectReference {
             kind: Some("Pod".to_owned()),
             name: Some(endpoint.pod.clone()),
             namespace: Some(record.namespace.clone()),
@@ -83,6 +84,34 @@ pub(in crate::cli) fn summary(endpoints: &Endpoints) -> String {
             all.extend(addresses.iter().map(with_port));
         }
     }
+    shortened(&all)
+}
+
+/// Lists the ports of a slice as kubectl does.
+pub(in crate::cli) fn ports_of_slice(slice: &EndpointSlice) -> String {
+    let Some(ports) = &slice.ports else {
+        return "<unset>".to_owned();
+    };
+    let number = |port: Option<i32>| port.map_or_else(|| "*".to_owned(), |port| port.to_string());
+    let ports: Vec<String> = ports.iter().map(|port| number(port.port)).collect();
+    shortened(&ports)
+}
+
+/// Lists the addresses of a slice as kubectl does.
+pub(in crate::cli) fn ends_of_slice(slice: &EndpointSlice) -> String {
+    let all = slice
+        .endpoints
+        .iter()
+        .flatten()
+        .flat_map(|it| it.addresses.clone());
+    let all: Vec<String> = all.collect();
+    match all.is_empty() {
+        true => "<unset>".to_owned(),
+        false => shortened(&all),
+    }
+}
+
+fn shortened(all: &[String]) -> String {
     match all.len() {
         0 => "<none>".to_owned(),
         1..=3 => all.join(","),

@@ -3,15 +3,18 @@
 use std::path::PathBuf;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Service};
 
 use super::egress;
 use super::render::{self, Document, Format, List};
 use super::session::{Session, say};
 use crate::manifest::{self, Warning};
+use crate::model::endpoints::{SERVICE_LABEL, has_selector};
+use crate::model::kind::ObjectKind;
 use crate::model::object::Object;
-use crate::model::{Isolation, Set};
+use crate::model::{Isolation, Set, Workload};
 use crate::problem::{Problem, Result};
+use crate::sorted::sort_by_key;
 
 /// The files that a verb reads.
 #[derive(Debug, Clone, clap::Args)]
@@ -26,6 +29,8 @@ pub(crate) struct FileArgs {
 pub(crate) struct Loaded {
     pub(crate) objects: Vec<Object>,
     warnings: Vec<Warning>,
+    /// Where each file ends.
+    ends: Vec<String>,
 }
 
 impl Loaded {
@@ -34,6 +39,7 @@ impl Loaded {
         Self {
             objects,
             warnings: Vec::new(),
+            ends: Vec::new(),
         }
     }
 
@@ -51,9 +57,14 @@ impl Loaded {
             check(session, object)?;
         }
         if self.objects.is_empty() {
-            let message = "no objects in the given files";
-            let hint = "petset reads StatefulSet, PetSet, Service, ConfigMap, Secret, \
-                        PersistentVolumeClaim, Pod and List";
+            let message = format!(
+                "no objects in the given files: none up to {}",
+                self.ends.join(", ")
+            );
+            let hint = "petset reads StatefulSet, PetSet, Deployment, ReplicaSet, DaemonSet, Job, CronJob, \
+                        ReplicationController, Service, Endpoints, EndpointSlice, ConfigMap, \
+                        Secret, PersistentVolumeClaim, PersistentVolume, StorageClass, Pod and \
+                        List";
             return Err(Problem::invalid(message).hint(hint).into());
         }
         Ok(())
@@ -63,6 +74,9 @@ impl Loaded {
 /// Reads the objects of the files, without printing warnings or checking them.
 pub(crate) fn load(session: &Session, files: &[PathBuf]) -> Result<Loaded> {
     let sources = manifest::sources(files)?;
+    let ends = sources.iter();
+    let ends = ends.map(|it| format!("{}:{}", it.name, it.text.lines().count().max(1)));
+    let ends = ends.collect();
     let loaded = manifest::load(&sources, &session.namespace)?;
     let (mut objects, mut warnings) = (loaded.objects, loaded.warnings);
     warnings.extend(
@@ -72,10 +86,18 @@ pub(crate) fn load(session: &Session, files: &[PathBuf]) -> Result<Loaded> {
             .map(Warning::plain),
     );
     objects.retain(|object| chart_hook(object).is_none());
-    Ok(Loaded { objects, warnings })
+    for object in &objects {
+        let unused = unused_endpoints(session, &objects, object)?;
+        warnings.extend(unused.map(Warning::plain));
+    }
+    Ok(Loaded {
+        objects,
+        warnings,
+        ends,
+    })
 }
 
-/// Reads all objects of the files, prints the warnings, and checks the objects.
+/// Reads the objects of the files, prints the warnings, and checks the objects.
 pub(crate) fn read(session: &Session, files: &[PathBuf]) -> Result<Vec<Object>> {
     let loaded = load(session, files)?;
     loaded.warn(false);
@@ -103,6 +125,51 @@ fn chart_hook_warning(object: &Object) -> Option<String> {
     ))
 }
 
+/// Tells of endpoints that a user wrote for a service which finds its own by a selector.
+fn unused_endpoints(
+    session: &Session,
+    objects: &[Object],
+    object: &Object,
+) -> Result<Option<String>> {
+    let meta = object.metadata();
+    let service = match object {
+        Object::Endpoints(_) => meta.name.as_ref(),
+        Object::EndpointSlice(_) => meta.labels.as_ref().and_then(|it| it.get(SERVICE_LABEL)),
+        Object::StatefulSet(_)
+        | Object::Service(_)
+        | Object::ConfigMap(_)
+        | Object::Secret(_)
+        | Object::PersistentVolumeClaim(_)
+        | Object::Pod(_)
+        | Object::ControllerRevision(_)
+        | Object::Workload(_)
+        | Object::PersistentVolume(_)
+        | Object::StorageClass(_) => None,
+    };
+    let Some(service) = service else {
+        return Ok(None);
+    };
+    let is_named = |other: &Object| {
+        other.kind() == ObjectKind::Service
+            && (other.namespace(), other.name()) == (object.namespace(), service)
+    };
+    let selects = match objects.iter().find(|other| is_named(other)) {
+        Some(Object::Service(given)) => has_selector(given),
+        Some(_) | None => match (object.namespace().parse(), service.parse()) {
+            (Ok(namespace), Ok(name)) => {
+                let kept = session.store.find::<Service>(&namespace, &name)?;
+                kept.as_ref().is_some_and(has_selector)
+            }
+            (_, _) => false,
+        },
+    };
+    let text = format!(
+        "{} is not used: service {service} leads to the pods that it selects",
+        title(object)
+    );
+    Ok(selects.then_some(text))
+}
+
 fn check(session: &Session, object: &Object) -> Result<(), Problem> {
     let (given, wanted) = (object.namespace(), session.namespace.as_str());
     if session.namespace_given && given != wanted {
@@ -114,7 +181,7 @@ fn check(session: &Session, object: &Object) -> Result<(), Problem> {
     if let Object::StatefulSet(set) = object {
         Set::of(set)?;
     }
-    if matches!(object, Object::StatefulSet(_) | Object::Pod(_)) {
+    if is_runner(object) {
         Isolation::asked(object.metadata().annotations.as_ref())?;
     }
     egress::check(object)
@@ -149,33 +216,53 @@ pub(crate) fn show_all(objects: &[Object], format: Format) -> Result<()> {
 
 /// Returns the sets among the objects.
 pub(crate) fn sets(objects: &[Object]) -> impl Iterator<Item = &StatefulSet> {
-    objects.iter().filter_map(|object| match object {
-        Object::StatefulSet(set) => Some(set.as_ref()),
-        Object::Service(_)
-        | Object::ConfigMap(_)
-        | Object::Secret(_)
-        | Object::PersistentVolumeClaim(_)
-        | Object::Endpoints(_)
-        | Object::ControllerRevision(_)
-        | Object::Pod(_) => None,
+    objects.iter().filter_map(|object| {
+        let Object::StatefulSet(set) = object else {
+            return None;
+        };
+        Some(set.as_ref())
+    })
+}
+
+/// Returns the workloads among the objects.
+pub(crate) fn workloads(objects: &[Object]) -> impl Iterator<Item = &Workload> {
+    objects.iter().filter_map(|object| {
+        let Object::Workload(workload) = object else {
+            return None;
+        };
+        Some(workload.as_ref())
     })
 }
 
 /// Returns the pods among the objects.
 pub(crate) fn pods(objects: &[Object]) -> impl Iterator<Item = &Pod> {
-    objects.iter().filter_map(|object| match object {
-        Object::Pod(pod) => Some(pod.as_ref()),
-        Object::StatefulSet(_)
-        | Object::Service(_)
-        | Object::ConfigMap(_)
-        | Object::Secret(_)
-        | Object::PersistentVolumeClaim(_)
-        | Object::Endpoints(_)
-        | Object::ControllerRevision(_) => None,
+    objects.iter().filter_map(|object| {
+        let Object::Pod(pod) = object else {
+            return None;
+        };
+        Some(pod.as_ref())
     })
 }
 
-/// Sorts sets and pods last, so that the supervisor finds what they need.
+/// Sorts what runs pods last, so that the supervisor finds what they need, and volumes and classes
+/// first, for the claims.
 pub(crate) fn put_runners_last(objects: &mut [Object]) {
-    objects.sort_by_key(|object| matches!(object, Object::StatefulSet(_) | Object::Pod(_)));
+    sort_by_key(objects, |object| {
+        (is_runner(object), !is_of_storage(object))
+    });
+}
+
+/// Returns whether claims look for it.
+const fn is_of_storage(object: &Object) -> bool {
+    matches!(
+        object,
+        Object::PersistentVolume(_) | Object::StorageClass(_)
+    )
+}
+
+fn is_runner(object: &Object) -> bool {
+    matches!(
+        object,
+        Object::StatefulSet(_) | Object::Pod(_) | Object::Workload(_)
+    )
 }

@@ -13,6 +13,7 @@ use crate::store;
 
 /// The state directory, the namespace and the lock's timeout.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// State directory
     ///
@@ -34,7 +35,7 @@ pub(crate) struct Global {
         env = "PETSET_NAMESPACE",
         hide_env_values = true
     )]
-    pub(super) namespace: Option<Namespace>,
+    pub(in crate::cli) namespace: Option<Namespace>,
     /// How long to wait for a command that holds the lock, such as 30s
     #[arg(long, global = true, value_name = "DURATION", value_parser = parse_duration)]
     pub(super) lock_timeout: Option<Duration>,

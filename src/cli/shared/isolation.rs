@@ -56,23 +56,22 @@ pub(crate) fn are_isolated(decided: &mut [Object]) -> bool {
     })
 }
 
-/// Returns the metadata and the pod spec of each set and pod.
-fn running(objects: &mut [Object]) -> impl Iterator<Item = (&mut ObjectMeta, Option<&PodSpec>)> {
+/// Returns the metadata and the pod spec of each object that runs pods, or is one.
+fn running(objects: &mut [Object]) -> impl Iterator<Item = (&mut ObjectMeta, Option<PodSpec>)> {
     objects.iter_mut().filter_map(|object| match object {
-        Object::StatefulSet(set) => {
-            let set = set.as_mut();
-            Some((&mut set.metadata, template(set.spec.as_ref())))
-        }
-        Object::Pod(pod) => {
-            let pod = pod.as_mut();
-            Some((&mut pod.metadata, pod.spec.as_ref()))
+        Object::StatefulSet(_) | Object::Pod(_) | Object::Workload(_) => {
+            let spec = object.pod_spec().cloned();
+            Some((object.metadata_mut(), spec))
         }
         Object::Service(_)
         | Object::ConfigMap(_)
         | Object::Secret(_)
         | Object::PersistentVolumeClaim(_)
         | Object::Endpoints(_)
-        | Object::ControllerRevision(_) => None,
+        | Object::EndpointSlice(_)
+        | Object::ControllerRevision(_)
+        | Object::PersistentVolume(_)
+        | Object::StorageClass(_) => None,
     })
 }
 
@@ -96,7 +95,7 @@ pub(crate) fn decide(session: &Session, objects: &mut [Object]) -> Result<Decisi
     for object in objects {
         if !exists(session, object)? {
             for (meta, spec) in running(std::slice::from_mut(object)) {
-                decision.decide(session, meta, spec)?;
+                decision.decide(session, meta, spec.as_ref())?;
             }
         }
     }
@@ -110,12 +109,18 @@ fn exists(session: &Session, object: &Object) -> Result<bool> {
     Ok(match object {
         Object::StatefulSet(_) => store.find::<StatefulSet>(&namespace, &name)?.is_some(),
         Object::Pod(_) => store.find::<Pod>(&namespace, &name)?.is_some(),
+        Object::Workload(workload) => store
+            .workload(workload.kind(), &namespace, &name)?
+            .is_some(),
         Object::Service(_)
         | Object::ConfigMap(_)
         | Object::Secret(_)
         | Object::PersistentVolumeClaim(_)
         | Object::Endpoints(_)
-        | Object::ControllerRevision(_) => true,
+        | Object::EndpointSlice(_)
+        | Object::ControllerRevision(_)
+        | Object::PersistentVolume(_)
+        | Object::StorageClass(_) => true,
     })
 }
 

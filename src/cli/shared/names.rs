@@ -2,18 +2,13 @@
 
 use std::str::FromStr;
 
-use crate::model::kind::ObjectKind;
+use crate::model::kind::{ObjectKind, WorkloadKind};
 use crate::model::{ObjectName, SetName};
 use crate::problem::Problem;
 
 /// Returns whether `word` means sets.
 pub(crate) fn means_sets(word: &str) -> bool {
     ObjectKind::of_word(word) == Some(ObjectKind::StatefulSet)
-}
-
-/// Returns whether `word` means pets.
-pub(crate) fn means_pets(word: &str) -> bool {
-    ObjectKind::of_word(word) == Some(ObjectKind::Pod)
 }
 
 /// Returns a word without a slash as a name. A word for a kind may have capitals and a group, as
@@ -76,31 +71,79 @@ fn only_one(what: &str, first: &str, second: &str) -> Problem {
     Problem::invalid(message)
 }
 
-/// The one set that a verb is about: `web`, `sts/web` or `sts web`.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct SetArg {
-    /// Set, such as web or sts/web
-    #[arg(value_name = "SET")]
-    set: SetRef,
-    /// Name of the set, if the word before is a kind
-    #[arg(value_name = "NAME", hide = true)]
-    set_name: Option<SetRef>,
+/// What makes pods, as the command line names it: `web`, `sts/web` or `deploy/web`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum OwnerRef {
+    Either(SetName),
+    Set(SetName),
+    Workload(WorkloadKind, ObjectName),
 }
 
-impl SetArg {
-    /// Returns the name of the set.
-    pub(crate) fn name(&self) -> Result<&SetName, Problem> {
-        self.set.with(self.set_name.as_ref())
+impl OwnerRef {
+    /// Returns what one or two words name: `web`, `deploy/web`, or `deploy` and `web`.
+    pub(crate) fn with(&self, second: Option<&Self>) -> Result<Self, Problem> {
+        match (self, second) {
+            (_, None) => Ok(self.clone()),
+            (Self::Either(kind), Some(Self::Either(name)))
+                if ObjectKind::of_word(kind.as_str()).is_some() =>
+            {
+                format!("{kind}/{name}").parse()
+            }
+            (_, Some(second)) => Err(only_one("set or workload", self.name(), second.name())),
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Either(name) | Self::Set(name) => name.as_str(),
+            Self::Workload(_, name) => name.as_str(),
+        }
     }
 }
 
-/// The one set or pet that a verb is about: `web`, `pod/web-0` or `pod web-0`.
+impl FromStr for OwnerRef {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        let Some((word, name)) = text.split_once('/') else {
+            return plain(text).parse().map(Self::Either);
+        };
+        let kind = ObjectKind::of_word(word);
+        if kind == Some(ObjectKind::StatefulSet) {
+            return name.parse().map(Self::Set);
+        }
+        if let Some(ObjectKind::Workload(kind)) = kind {
+            return Ok(Self::Workload(kind, name.parse()?));
+        }
+        Err(not_a_set(word))
+    }
+}
+
+/// The one set or workload that a verb is about: `web`, `sts/web`, `deploy/web` or `deploy web`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct OwnerArg {
+    /// Set or workload, such as web, sts/web or deploy/web
+    #[arg(value_name = "SET|WORKLOAD")]
+    owner: OwnerRef,
+    /// Name of the set or workload, if the word before is a kind
+    #[arg(value_name = "NAME", hide = true)]
+    owner_name: Option<OwnerRef>,
+}
+
+impl OwnerArg {
+    /// Returns what is named.
+    pub(crate) fn owner(&self) -> Result<OwnerRef, Problem> {
+        self.owner.with(self.owner_name.as_ref())
+    }
+}
+
+/// The one set, workload or pet that a verb is about: `web`, `pod/web-0` or `deploy web`.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct TargetArg {
-    /// Pet or set, such as web-0, pod/web-0 or sts/web
-    #[arg(value_name = "POD|SET")]
+    /// Pet, set or workload, such as web-0, pod/web-0, sts/web or job/load
+    #[arg(value_name = "POD|SET|WORKLOAD")]
     target: TargetRef,
-    /// Name of the pet or set, if the word before is a kind
+    /// Name of the pet, set or workload, if the word before is a kind
     #[arg(value_name = "NAME", hide = true)]
     target_name: Option<TargetRef>,
 }
@@ -112,13 +155,15 @@ impl TargetArg {
     }
 }
 
-/// A set or a pet as the command line names it: `web`, `sts/web`, `web-0` or `pod/web-0`.
+/// A set, a pet or a workload as the command line names it: `web`, `sts/web`, `pod/web-0` or
+/// `job/load`.
 ///
-/// A bare name can be either; the set is tried first.
+/// A bare name can be that of each; the set is tried first, then the pet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TargetRef {
     Set(SetName),
     Pet(ObjectName),
+    Workload(WorkloadKind, ObjectName),
     Either(ObjectName),
 }
 
@@ -127,7 +172,7 @@ impl TargetRef {
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Set(name) => name.as_str(),
-            Self::Pet(name) | Self::Either(name) => name.as_str(),
+            Self::Pet(name) | Self::Workload(_, name) | Self::Either(name) => name.as_str(),
         }
     }
 
@@ -138,7 +183,7 @@ impl TargetRef {
         match Self::all(&words)?.as_slice() {
             [one] => Ok(one.clone()),
             _ => Err(only_one(
-                "set or pet",
+                "set, workload or pet",
                 self.name(),
                 second.map_or("", Self::name),
             )),
@@ -157,7 +202,7 @@ impl TargetRef {
         let full = |word: &Self| match word {
             Self::Either(name) => format!("{kind}/{name}").parse(),
             Self::Set(name) => Err(kind_twice(kind, name.as_str())),
-            Self::Pet(name) => Err(kind_twice(kind, name.as_str())),
+            Self::Pet(name) | Self::Workload(_, name) => Err(kind_twice(kind, name.as_str())),
         };
         words[1..].iter().map(full).collect()
     }
@@ -172,11 +217,26 @@ impl FromStr for TargetRef {
     type Err = Problem;
 
     fn from_str(text: &str) -> Result<Self, Problem> {
-        match text.split_once('/') {
-            None => plain(text).parse().map(Self::Either),
-            Some((word, name)) if means_sets(word) => name.parse().map(Self::Set),
-            Some((word, name)) if means_pets(word) => name.parse().map(Self::Pet),
-            Some((word, _)) => {
+        let Some((word, name)) = text.split_once('/') else {
+            return plain(text).parse().map(Self::Either);
+        };
+        match ObjectKind::of_word(word) {
+            Some(ObjectKind::StatefulSet) => name.parse().map(Self::Set),
+            Some(ObjectKind::Pod) => name.parse().map(Self::Pet),
+            Some(ObjectKind::Workload(kind)) => Ok(Self::Workload(kind, name.parse()?)),
+            Some(
+                ObjectKind::Service
+                | ObjectKind::ConfigMap
+                | ObjectKind::Secret
+                | ObjectKind::PersistentVolumeClaim
+                | ObjectKind::Endpoints
+                | ObjectKind::EndpointSlice
+                | ObjectKind::ControllerRevision
+                | ObjectKind::PersistentVolume
+                | ObjectKind::StorageClass
+                | ObjectKind::Eviction,
+            )
+            | None => {
                 let advice = "write web or sts/web for a set, web-0 or pod/web-0 for a pet";
                 Err(Problem::invalid(format!(
                     "{word:?} names neither a set nor a pet: {advice}"
@@ -228,11 +288,16 @@ impl FromStr for NamedObject {
             | ObjectKind::Service
             | ObjectKind::ConfigMap
             | ObjectKind::Secret
+            | ObjectKind::Endpoints
+            | ObjectKind::EndpointSlice
+            | ObjectKind::Workload(_)
+            | ObjectKind::PersistentVolume
+            | ObjectKind::StorageClass
             | ObjectKind::PersistentVolumeClaim => true,
-            ObjectKind::Endpoints | ObjectKind::ControllerRevision | ObjectKind::Eviction => false,
+            ObjectKind::ControllerRevision | ObjectKind::Eviction => false,
         };
         let kind = ObjectKind::of_word(word).filter(made).ok_or_else(|| {
-            let kinds = "sts, pod, svc, cm, secret and pvc";
+            let kinds = "sts, pod, svc, cm, secret, pvc, pv, sc, endpoints and endpointslice";
             Problem::invalid(format!(
                 "{word:?} is no kind of objects that users make: there are {kinds}"
             ))

@@ -8,22 +8,60 @@ use std::path::Path;
 use anyhow::Context;
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, PersistentVolumeClaim, PersistentVolumeClaimStatus, Pod, Secret, Service,
+    ConfigMap, Endpoints, PersistentVolumeClaim, Pod, Secret, Service,
 };
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::storage::v1::StorageClass;
 
 use super::session::{Session, say};
 use super::{endpoints, pods, stopped};
-use crate::model::endpoints::ServiceRecord;
-use crate::model::kind::ObjectKind;
+use crate::model::binder::{bind_to_directory, is_bound};
+use crate::model::endpoints::{ServiceRecord, has_selector};
+use crate::model::kind::{ObjectKind, WorkloadKind};
 use crate::model::object::Object;
 use crate::model::pod::set_of;
-use crate::model::{Namespace, ObjectName, PetName};
-use crate::problem::Result;
-use crate::store::{self, PetLayout, endpoints as record_files};
+use crate::model::{Namespace, ObjectName, PetName, Workload};
+use crate::problem::{Result, hints_of};
+use crate::store::{self, Kept, PetLayout, endpoints as record_files};
 
 impl Session {
+    /// Returns the wanted objects of one kind in a namespace, with a warning for each that cannot
+    /// be read.
+    pub(crate) fn readable<T: Kept>(&self, namespace: &Namespace) -> Result<Vec<T>> {
+        self.store.readable(namespace, |name, error| {
+            self.left_out(T::OBJECT_KIND, name, &error);
+        })
+    }
+
+    /// Warns that an object cannot be read, with what to do.
+    fn left_out(&self, sort: ObjectKind, name: &ObjectName, error: &anyhow::Error) {
+        let sort = sort.singular();
+        let mut warning = format!("warning: {sort} {name} is left out: {error:#}");
+        let mut hints = hints_of(error).peekable();
+        if hints.peek().is_none() {
+            warning.push_str("\nhint: ");
+            warning.push_str(self.way_to_mend());
+        }
+        hints.for_each(|hint| warning.push_str(&format!("\nhint: {hint}")));
+        say(warning);
+    }
+
+    /// Asks the supervisor to write again what is damaged and can be observed; returns what to do.
+    pub(crate) fn way_to_mend(&self) -> &'static str {
+        match store::ask_to_mend(self.store.layout()) {
+            true => "the supervisor writes it again: look again in a moment",
+            false => "the supervisor writes it again when it is started: petset start",
+        }
+    }
+
     /// Returns every object of a sort in a namespace, in the order of names and ordinals.
     pub(crate) fn items(&self, sort: ObjectKind, namespace: &Namespace) -> Result<Vec<Object>> {
+        if sort == ObjectKind::PersistentVolume {
+            let all = self.volumes()?.into_iter();
+            return Ok(all
+                .map(|volume| Object::PersistentVolume(volume.into()))
+                .collect());
+        }
         let names = self.names_of(sort, namespace)?;
         Ok(self.read_all(sort, namespace, names))
     }
@@ -39,10 +77,7 @@ impl Session {
         for name in names {
             match self.item(sort, namespace, &name) {
                 Ok(item) => items.extend(item),
-                Err(error) => say(format!(
-                    "warning: {} {name} is left out: {error:#}",
-                    sort.singular()
-                )),
+                Err(error) => self.left_out(sort, &name, &error),
             }
         }
         items
@@ -72,6 +107,10 @@ impl Session {
                 found.map(|claim| Object::PersistentVolumeClaim(claim.into()))
             }
             ObjectKind::Endpoints => self.endpoints(namespace, name)?,
+            ObjectKind::EndpointSlice => {
+                let found = store.find(namespace, name)?;
+                found.map(|slice: EndpointSlice| Object::EndpointSlice(slice.into()))
+            }
             ObjectKind::ControllerRevision => {
                 let mut all = self.revisions(namespace)?.into_iter();
                 let found = all.find(|found| found.metadata.name.as_deref() == Some(name.as_str()));
@@ -84,6 +123,17 @@ impl Session {
             ObjectKind::Secret => {
                 let found = store.find(namespace, name)?;
                 found.map(|secret: Secret| Object::Secret(secret.into()))
+            }
+            ObjectKind::Workload(kind) => self
+                .workload(kind, namespace, name)?
+                .map(|workload| Object::Workload(workload.into())),
+            ObjectKind::PersistentVolume => {
+                let found = self.volume(name)?;
+                found.map(|volume| Object::PersistentVolume(volume.into()))
+            }
+            ObjectKind::StorageClass => {
+                let found = store.find(namespace, name)?;
+                found.map(|class: StorageClass| Object::StorageClass(class.into()))
             }
             // Evictions are not shown.
             ObjectKind::Eviction => None,
@@ -117,7 +167,11 @@ impl Session {
             | ObjectKind::Service
             | ObjectKind::ConfigMap
             | ObjectKind::Secret
-            | ObjectKind::Eviction => wanted(sort),
+            | ObjectKind::EndpointSlice
+            | ObjectKind::Eviction
+            | ObjectKind::Workload(_)
+            | ObjectKind::PersistentVolume
+            | ObjectKind::StorageClass => wanted(sort),
             ObjectKind::Pod => {
                 let mut names = names_below(&layout.pets_of(namespace), "")?;
                 names.extend(wanted(ObjectKind::Pod)?);
@@ -125,7 +179,13 @@ impl Session {
                 names.dedup();
                 Ok(names)
             }
-            ObjectKind::Endpoints => names_below(&layout.endpoints(namespace), ".json"),
+            ObjectKind::Endpoints => {
+                let mut names = names_below(&layout.endpoints(namespace), ".json")?;
+                names.extend(wanted(sort)?);
+                names.sort();
+                names.dedup();
+                Ok(names)
+            }
             ObjectKind::PersistentVolumeClaim => {
                 let mut names = names_below(&layout.claims(namespace), ".json")?;
                 names.extend(wanted(ObjectKind::PersistentVolumeClaim)?);
@@ -157,9 +217,46 @@ impl Session {
         Ok(Some(set))
     }
 
+    /// Returns the workload of this name, with its status as the supervisor last saw it. Where that
+    /// is damaged, it is asked to write it again.
+    pub(crate) fn workload(
+        &self,
+        kind: WorkloadKind,
+        namespace: &Namespace,
+        name: &ObjectName,
+    ) -> Result<Option<Workload>> {
+        let found = self.store.workload(kind, namespace, name)?;
+        let Some(mut workload) = found else {
+            return Ok(None);
+        };
+        match self.store.fill_in_status(&mut workload) {
+            Err(error) if store::is_damaged_status(&error) => {
+                self.way_to_mend();
+            }
+            filled => filled?,
+        }
+        Ok(Some(workload))
+    }
+
+    /// Returns the workloads of a kind in a namespace, with a warning for each that cannot be read.
+    pub(crate) fn workloads(
+        &self,
+        kind: WorkloadKind,
+        namespace: &Namespace,
+    ) -> Result<Vec<Workload>> {
+        let items = self.items(ObjectKind::Workload(kind), namespace)?;
+        let workload = |item| {
+            let Object::Workload(workload) = item else {
+                return None;
+            };
+            Some(*workload)
+        };
+        Ok(items.into_iter().filter_map(workload).collect())
+    }
+
     /// Returns the pod of this name as its supervisor made it and its runner sees it.
     pub(crate) fn pet(&self, namespace: &Namespace, name: &ObjectName) -> Result<Option<Pod>> {
-        pods::find_in(self, namespace, name.as_str())
+        pods::find_shown(self, namespace, name.as_str())
     }
 
     /// Returns the pod of this name, also one that `petset stop` has ended.
@@ -202,7 +299,7 @@ impl Session {
             .collect())
     }
 
-    /// Returns a claim; it is bound once its directory is there.
+    /// Returns a claim, as the supervisor last saw it.
     pub(crate) fn claim(
         &self,
         namespace: &Namespace,
@@ -215,13 +312,13 @@ impl Session {
             Some(claim) => Some(claim),
             None => self.store.find(namespace, name)?,
         };
-        let Some(mut claim) = found else {
-            return Ok(None);
+        // One of an earlier version is bound by the next supervisor.
+        let earlier = found.as_ref().filter(|claim| !is_bound(claim));
+        let bound = match layout.volume(namespace, name.as_str()).is_dir() {
+            true => earlier.and_then(bind_to_directory),
+            false => None,
         };
-        if layout.volume(namespace, name.as_str()).is_dir() {
-            bind(&mut claim);
-        }
-        Ok(Some(claim))
+        Ok(bound.or(found))
     }
 
     /// Returns who is behind a service, as last seen.
@@ -235,25 +332,35 @@ impl Session {
     }
 
     fn endpoints(&self, namespace: &Namespace, name: &ObjectName) -> Result<Option<Object>> {
+        let service: Option<Service> = self.store.find(namespace, name)?;
+        let selects = service.as_ref().is_some_and(has_selector);
+        if !selects && let Some(own) = self.store.find::<Endpoints>(namespace, name)? {
+            return Ok(Some(Object::Endpoints(own.into())));
+        }
         let Some(record) = self.record(namespace, name)? else {
             return Ok(None);
         };
-        let service: Option<Service> = self.store.find(namespace, name)?;
-        // A service without a selector has no endpoints of its own.
-        let spec = service.as_ref().and_then(|service| service.spec.as_ref());
-        let selects = spec.is_some_and(|spec| spec.selector.is_some());
-        let endpoints = selects.then(|| endpoints::of(&record, service.as_ref()));
-        Ok(endpoints.map(|endpoints| Object::Endpoints(endpoints.into())))
+        // A service without a selector has the endpoints that its user wrote, if any.
+        if !selects && record.endpoints.is_empty() {
+            return Ok(None);
+        }
+        let made = endpoints::of(&record, service.as_ref());
+        Ok(Some(Object::Endpoints(made.into())))
     }
 
     fn revisions(&self, namespace: &Namespace) -> Result<Vec<ControllerRevision>> {
-        let any = self.store.layout().revisions(namespace, "any");
-        let dir = any.parent().unwrap_or(&any);
+        let layout = self.store.layout();
         let mut all = Vec::new();
-        for set in names_below(dir, ".json")? {
-            let path = self.store.layout().revisions(namespace, set.as_str());
-            let found: Option<Vec<ControllerRevision>> = read_json(&path)?;
-            all.extend(found.unwrap_or_default());
+        for any in [
+            layout.revisions(namespace, "any"),
+            layout.daemon_revisions(namespace, "any"),
+        ] {
+            let dir = any.parent().unwrap_or(&any);
+            for set in names_below(dir, ".json")? {
+                let path = dir.join(format!("{set}.json"));
+                let found: Option<Vec<ControllerRevision>> = read_json(&path)?;
+                all.extend(found.unwrap_or_default());
+            }
         }
         Ok(all)
     }
@@ -284,27 +391,10 @@ impl Session {
 }
 
 fn into_pod(object: Object) -> Option<Pod> {
-    match object {
-        Object::Pod(pod) => Some(*pod),
-        Object::StatefulSet(_)
-        | Object::Service(_)
-        | Object::PersistentVolumeClaim(_)
-        | Object::Endpoints(_)
-        | Object::ControllerRevision(_)
-        | Object::ConfigMap(_)
-        | Object::Secret(_) => None,
-    }
-}
-
-fn bind(claim: &mut PersistentVolumeClaim) {
-    let spec = claim.spec.clone().unwrap_or_default();
-    let status = claim
-        .status
-        .get_or_insert_with(PersistentVolumeClaimStatus::default);
-    status.phase = Some("Bound".to_owned());
-    let requests = spec.resources.and_then(|resources| resources.requests);
-    status.capacity = status.capacity.take().or(requests);
-    status.access_modes = status.access_modes.take().or(spec.access_modes);
+    let Object::Pod(pod) = object else {
+        return None;
+    };
+    Some(*pod)
 }
 
 /// Returns where an object stands among others: `web-2` comes before `web-10`.

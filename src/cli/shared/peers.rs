@@ -3,7 +3,6 @@
 //! Only the files of the set, its service and its pets are read, so the number of other sets in the
 //! state directory does not matter.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::time::Instant;
@@ -18,10 +17,11 @@ use serde::Serialize;
 use super::inside;
 use super::pods;
 use super::session::{Session, say_limit};
-use crate::model::endpoints::{ServiceRecord, endpoints};
+use crate::model::endpoints::{Endpoint, ServiceRecord, endpoints, has_selector};
 use crate::model::kind::ObjectKind;
 use crate::model::{Namespace, ObjectName, PetName, PetSeen, Set, SetName, printer};
 use crate::problem::{Kind, Result, kind_of};
+use crate::sorted::{SortedMap, sort_by_key};
 use crate::store::{self, Watch, endpoints as record_files};
 
 /// How many ordinals in a row may be missing while the supervisor reports more pets than were
@@ -50,7 +50,7 @@ pub(crate) struct Peer {
     pub(crate) ordinal: Option<u32>,
     pub(crate) ready: bool,
     /// The ports by name; names of the service override those of containers.
-    pub(crate) ports: BTreeMap<String, u16>,
+    pub(crate) ports: SortedMap<String, u16>,
     /// The status as `get pods` prints it; empty for a pet that does not exist.
     pub(crate) status: String,
     /// Whether it is in DNS: it is ready, or the service publishes pets that are not.
@@ -157,7 +157,7 @@ fn pets_of(session: &Session, set: &Set) -> Result<Vec<(PetName, Option<Pod>)>> 
     };
     surplus(&mut (end..=u32::MAX))?;
     surplus(&mut (0..set.start).rev())?;
-    pets.sort_by_key(|(name, _)| name.ordinal());
+    sort_by_key(&mut pets, |(name, _)| name.ordinal());
     Ok(pets)
 }
 
@@ -166,6 +166,10 @@ fn pets_of(session: &Session, set: &Set) -> Result<Vec<(PetName, Option<Pod>)>> 
 fn of_service(session: &Session, name: &ObjectName) -> Result<Peers> {
     let service: Option<Service> = session.store.find(&session.namespace, name)?;
     let service = service.ok_or_else(|| session.not_found("services", name.as_str()))?;
+    let known = record_files::read(session.store.layout(), &session.namespace, name.as_str())?;
+    if let Some(record) = known.filter(|_| !has_selector(&service)) {
+        return Ok(by_hand(session, &inside::record(record)));
+    }
     let record = refreshed(session, &service)?;
     let domain = &session.store.settings().cluster_domain;
     let mut all: Vec<Peer> = Vec::new();
@@ -185,6 +189,28 @@ fn of_service(session: &Session, name: &ObjectName) -> Result<Peers> {
         all,
         missing_service: None,
     })
+}
+
+/// Returns the endpoints that a user wrote, which have no pods.
+fn by_hand(session: &Session, record: &ServiceRecord) -> Peers {
+    let domain = &session.store.settings().cluster_domain;
+    let peer = |endpoint: &Endpoint| {
+        let named = endpoint.ports.iter().filter(|port| !port.name.is_empty());
+        Peer {
+            fqdn: Some(record.endpoint_fqdn(endpoint, domain)),
+            ip: Some(endpoint.ip),
+            ordinal: None,
+            ready: endpoint.serving && !endpoint.terminating,
+            ports: named.map(|port| (port.name.clone(), port.port)).collect(),
+            status: String::new(),
+            published: endpoint.ready,
+            name: endpoint.host().into_owned(),
+        }
+    };
+    Peers {
+        all: record.endpoints.iter().map(peer).collect(),
+        missing_service: None,
+    }
 }
 
 /// Returns the record of a service with the current state of its pods.
@@ -237,7 +263,7 @@ fn absent(session: &Session, name: &PetName, template: &PodSpec) -> Peer {
     }
 }
 
-fn ports_of(spec: &PodSpec) -> BTreeMap<String, u16> {
+fn ports_of(spec: &PodSpec) -> SortedMap<String, u16> {
     let ports = spec
         .containers
         .iter()

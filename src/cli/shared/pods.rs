@@ -3,6 +3,8 @@
 //! Reading them needs neither a lock nor the supervisor. A runner that was killed leaves a stale
 //! status behind, so whether the runner is alive is checked too.
 
+use std::io;
+
 use anyhow::Context;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -12,10 +14,11 @@ use super::session::Session;
 use crate::model::pod::condition;
 use crate::model::{Namespace, printer};
 use crate::problem::Result;
-use crate::store::{Layout, PetLayout, RunnerRecord, network, read_pod};
+use crate::store::{Layout, PetLayout, RunnerRecord, UNKNOWN, network, read_pod, read_shown_pod};
 
-/// The status of a pet whose runner was killed and not replaced yet.
-const LOST: &str = "Unknown";
+/// The status of a pet whose runner was killed and not replaced yet, and of one whose status is
+/// damaged.
+const LOST: &str = UNKNOWN;
 const LOST_WHY: &str = "its runner is gone, and `petset start` brings it back";
 
 /// Returns the pod of this name with its runner's status; `None` where it does not exist.
@@ -23,13 +26,31 @@ pub(crate) fn find(session: &Session, name: &str) -> Result<Option<Pod>> {
     find_in(session, &session.namespace, name)
 }
 
-/// Returns the pod of this name in a namespace.
+/// Returns the pod of this name in a namespace, with the address that it has or is going to have.
 pub(crate) fn find_in(session: &Session, namespace: &Namespace, name: &str) -> Result<Option<Pod>> {
+    find_by(session, namespace, name, read_pod)
+}
+
+/// Returns the pod of this name as commands show it: without an address before it can be there.
+pub(crate) fn find_shown(
+    session: &Session,
+    namespace: &Namespace,
+    name: &str,
+) -> Result<Option<Pod>> {
+    find_by(session, namespace, name, read_shown_pod)
+}
+
+fn find_by(
+    session: &Session,
+    namespace: &Namespace,
+    name: &str,
+    read_pod: impl Fn(&PetLayout) -> io::Result<Option<Pod>>,
+) -> Result<Option<Pod>> {
     let files = session.store.layout().pet(namespace, name);
     if !files.pod().exists() {
         return to_come(session, namespace, name);
     }
-    let read = || -> std::io::Result<Option<Pod>> {
+    let read = || -> io::Result<Option<Pod>> {
         let Some(mut pod) = read_pod(&files)? else {
             return Ok(None);
         };
@@ -54,12 +75,13 @@ pub(crate) fn is_at_rest(pod: &Pod) -> bool {
     has_ended(pod) && pod.metadata.deletion_timestamp.is_none()
 }
 
-/// Returns a pod that is wanted and was not started yet.
+/// Returns a pod that is wanted and was not started yet; one that is deleted is there no more.
 fn to_come(session: &Session, namespace: &Namespace, name: &str) -> Result<Option<Pod>> {
     let Ok(name) = name.parse() else {
         return Ok(None);
     };
-    let mut pod: Option<Pod> = session.store.find(namespace, &name)?;
+    let pod: Option<Pod> = session.store.find(namespace, &name)?;
+    let mut pod = pod.filter(|pod| pod.metadata.deletion_timestamp.is_none());
     if let Some(pod) = &mut pod {
         pod.status.get_or_insert_default().phase = Some("Pending".to_owned());
     }
@@ -93,7 +115,7 @@ pub(crate) fn why_not_ready(pod: &Pod) -> Option<String> {
 
 /// Adds to why a pod is not ready how long a postStart has run, if that is what it waits for.
 pub(crate) fn with_age_of_hook(pod: &Pod, why: &str) -> String {
-    let container = printer::culprit(pod).filter(|container| printer::runs_in_hook(container));
+    let container = printer::culprit(pod).filter(|container| printer::runs_in_hook(pod, container));
     let ready = pod.status.as_ref().and_then(|it| condition(it, "Ready"));
     let changed = ready.and_then(|ready| ready.last_transition_time.as_ref());
     let since = changed.or(pod.metadata.creation_timestamp.as_ref());

@@ -13,9 +13,11 @@ use super::volumes::{OwnClaims, note_claim_users};
 use crate::model::bare::plan_pod;
 use crate::model::object::Object;
 use crate::model::plan::{Plan, plan};
-use crate::model::{ObjectRef, PURGE_ANNOTATION, Rules, Seen, Set, SetName};
+use crate::model::workload::plan_workload;
+use crate::model::{ObjectRef, PURGE_ANNOTATION, Rules, Seen, Set, SetName, Workload};
 use crate::problem::{Kind, Problem, Result};
 use crate::store;
+use crate::store::salvage::read_if_whole;
 
 /// The kinds of dry runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -92,6 +94,58 @@ impl DryRunArgs {
     }
 }
 
+/// Prints what would become of a workload, or the workload as it would be stored.
+pub(crate) fn show_workload(dry_run: &DryRunArgs, workload: Workload, done: &str) -> Result<()> {
+    show_object(dry_run, &Object::Workload(workload.into()), done)
+}
+
+/// Prints what would become of an object, or the object as it would be stored.
+pub(crate) fn show_object(dry_run: &DryRunArgs, object: &Object, done: &str) -> Result<()> {
+    let format = match dry_run.output {
+        PlanFormat::Text => {
+            return render::line(&format!("{} {done} (dry run)", object.full_name()));
+        }
+        PlanFormat::Json => Format::Json,
+        PlanFormat::Yaml => Format::Yaml,
+        PlanFormat::Name => Format::Name,
+    };
+    files::show_all(std::slice::from_ref(object), format)
+}
+
+impl Session {
+    /// Prints the steps to a changed Deployment or ReplicaSet; of another workload, and while
+    /// everything is stopped, what would become of it. Other formats print the object.
+    pub(crate) fn show_workload(
+        &self,
+        dry_run: &DryRunArgs,
+        workload: Workload,
+        done: &str,
+    ) -> Result<()> {
+        let is_text = dry_run.is_text();
+        let is_plan = match (dry_run.output, dry_run.dry_run) {
+            (PlanFormat::Text, _) => true,
+            (PlanFormat::Json, mode) => mode != Some(DryRun::Client),
+            (PlanFormat::Yaml | PlanFormat::Name, _) => false,
+        };
+        let plan = match is_plan && !self.store.is_stopped() {
+            true => self.plan_workload(&workload)?,
+            false => None,
+        };
+        match plan {
+            Some(plan) if is_text => show_plan(&plan),
+            Some(plan) => render::json(&[plan]),
+            None => show_workload(dry_run, workload, done),
+        }
+    }
+
+    fn plan_workload(&self, workload: &Workload) -> Result<Option<Plan>> {
+        let namespace = ObjectRef::of(workload.metadata())?.namespace;
+        let sets = self.sets_of_deployment(workload, &namespace)?;
+        let pods = self.pets(&namespace)?;
+        Ok(plan_workload(workload, &sets, &pods, Timestamp::now())?)
+    }
+}
+
 /// Prints the steps of every set as JSON.
 pub(crate) fn show_json(previews: &[Preview]) -> Result<()> {
     let plans: Vec<_> = previews.iter().map(|preview| &preview.plan).collect();
@@ -107,9 +161,10 @@ pub(crate) fn show_text(previews: &[Preview]) -> Result<()> {
 
 fn show_plan(plan: &Plan) -> Result<()> {
     let Plan { steps, halts, .. } = plan;
-    let object = match &plan.pod {
-        Some(pod) => format!("pod/{pod}"),
-        None => format!("statefulset.apps/{}", plan.set),
+    let object = match (&plan.pod, &plan.workload) {
+        (Some(pod), _) => format!("pod/{pod}"),
+        (None, Some(workload)) => workload.clone(),
+        (None, None) => format!("statefulset.apps/{}", plan.set),
     };
     match steps.len() {
         0 => render::line(&format!("{object}: nothing to do (dry run)"))?,
@@ -215,7 +270,7 @@ impl Session {
         let layout = self.store.layout();
         let path = layout.revisions(&namespace, name.as_str());
         let revisions =
-            store::read_json(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            read_if_whole(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let pods = self.pets_of(&namespace, name.as_str())?;
         let mut claims: Vec<PersistentVolumeClaim> = Vec::new();
         for file in store::names_in(&layout.claims(&namespace))? {
@@ -223,7 +278,7 @@ impl Session {
                 .strip_suffix(".json")
                 .filter(|name| want.is_own_claim(name));
             if let Some(claim) = claim {
-                claims.extend(store::read_json(&layout.claim(&namespace, claim))?);
+                claims.extend(read_if_whole(&layout.claim(&namespace, claim))?);
             }
         }
         let revisions = revisions.unwrap_or_default();

@@ -3,6 +3,9 @@
 //! The sole user of comfy-table, and the sole writer to standard output.
 
 mod document;
+mod jsonpath;
+mod output;
+mod sorting;
 
 use std::io::{self, Write};
 
@@ -14,6 +17,9 @@ use serde::Serialize;
 use crate::problem::Result;
 use crate::yaml;
 pub(crate) use document::{Document, List};
+pub(crate) use jsonpath::JsonPath;
+pub(crate) use output::{Output, OutputParser};
+pub(crate) use sorting::sort_by;
 
 /// The output formats of objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

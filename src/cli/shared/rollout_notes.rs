@@ -3,8 +3,9 @@
 use k8s_openapi::api::apps::v1::StatefulSet;
 
 use super::session::say;
+use crate::model::deployment::canaries;
 use crate::model::rollout::{self, is_canary};
-use crate::model::{PAUSE_AFTER_ANNOTATION, PAUSED_ANNOTATION, Set, Strategy};
+use crate::model::{PAUSE_AFTER_ANNOTATION, PAUSED_ANNOTATION, Set, Strategy, Workload};
 use crate::problem::Result;
 
 /// Says that a new template reaches no pet by itself, where the strategy is `OnDelete` (R07).
@@ -19,6 +20,22 @@ pub(crate) fn say_if_on_delete(set: &StatefulSet) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Returns a note on a Deployment whose other pods wait until its canaries are promoted.
+pub(crate) fn canary_note(workload: &Workload) -> Option<String> {
+    let Workload::Deployment(deployment) = workload else {
+        return None;
+    };
+    let canaries = canaries(deployment)?;
+    let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas);
+    let (replicas, full) = (replicas.unwrap_or(1), workload.full_name());
+    (canaries < replicas).then(|| {
+        format!(
+            "note: {full} has canaries: {canaries} of {replicas} pods are updated; go on with \
+             `petset rollout promote {full}`, or back with `petset rollout undo {full}`"
+        )
+    })
 }
 
 /// Returns a note on a roll-out that a pause or a canary holds.

@@ -1,17 +1,21 @@
 //! A command's view of the state directory: reading, editing, and messages to the user.
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::Once;
 use std::time::Duration;
 
 use anyhow::Context;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::cause::note_cause;
 use super::global::Global;
 use super::inside;
+use super::live_names;
 use crate::model::environment::POD_UID_VARIABLE;
-use crate::model::rollout::annotation;
+use crate::model::kind::ObjectKind;
+use crate::model::rollout::note;
 use crate::model::{Namespace, STRICT_ANNOTATION, SetName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, Edit, Store, WatchLimit};
@@ -57,6 +61,16 @@ impl Session {
         })
     }
 
+    /// Opens a state directory of one's own.
+    pub(crate) fn of_dir(root: &Path, namespace: Namespace) -> Result<Self> {
+        Ok(Self {
+            store: Store::open(root)?,
+            namespace,
+            namespace_given: true,
+            lock_timeout: None,
+        })
+    }
+
     /// Opens the state directory that the environment names, in a namespace.
     pub(crate) fn in_namespace(namespace: Namespace) -> Result<Self> {
         let store = Store::open(store::absolute(&store::default_root()?)?)?;
@@ -88,6 +102,7 @@ impl Session {
     pub(crate) fn wake_supervisor(&self) -> Result<()> {
         let kept = "the change is kept, but nobody carries it out yet: say `petset start` when the \
                     cause is gone";
+        self.store.expect_own()?;
         supervisor::nudge(self.store.layout()).context(kept)
     }
 
@@ -140,7 +155,12 @@ impl Session {
 
     /// Returns whether a set behaves exactly as under Kubernetes.
     pub(crate) fn is_strict(&self, set: &StatefulSet) -> bool {
-        self.store.settings().strict || annotation(set, STRICT_ANNOTATION) == Some("true")
+        self.has_strict_rules(&set.metadata)
+    }
+
+    /// Returns whether an object is to be as under Kubernetes' own controller.
+    pub(crate) fn has_strict_rules(&self, meta: &ObjectMeta) -> bool {
+        self.store.settings().strict || note(meta, STRICT_ANNOTATION) == Some("true")
     }
 
     /// Creates the state directory, if it does not exist yet.
@@ -148,15 +168,23 @@ impl Session {
         self.store.edit("supervise", self.lock_timeout, |_| Ok(()))
     }
 
+    /// Says where petset looks, as a hint.
+    pub(crate) fn whereabouts(&self) -> String {
+        let root = self.store.layout().root().display();
+        let namespace = &self.namespace;
+        format!("this is namespace {namespace} of {root}; see what exists with `petset get all`")
+    }
+
     /// Returns the API server's error for an object that does not exist.
     pub(crate) fn not_found(&self, resource: &str, name: &str) -> Problem {
         let message = format!("{resource} {name:?} not found");
-        let root = self.store.layout().root().display();
-        let namespace = &self.namespace;
-        let hint = format!(
-            "this is namespace {namespace} of {root}; see what exists with `petset get all`"
-        );
-        let problem = Problem::new(Kind::NotFound, message).hint(hint);
+        let kinds: &[ObjectKind] = match ObjectKind::of_word(resource) {
+            Some(kind) => &[kind],
+            None => &[ObjectKind::StatefulSet, ObjectKind::Pod],
+        };
+        let problem = Problem::new(Kind::NotFound, message);
+        let meant = live_names::meant(self.store.layout(), &self.namespace, kinds, name);
+        let problem = problem.hint(meant.unwrap_or_else(|| self.whereabouts()));
         if self.store.is_stopped() {
             return problem.hint("everything is stopped: `petset start` starts it");
         }

@@ -1,15 +1,22 @@
 //! The sorts of objects that can be looked at, and the words for them.
 
 use super::session::Session;
+use crate::manifest::nearest;
 use crate::model::ObjectName;
-use crate::model::kind::ObjectKind;
+use crate::model::kind::{ObjectKind, WorkloadKind};
 use crate::problem::{Problem, Result};
 
-/// What `all` stands for.
-const ALL: [ObjectKind; 4] = [
+/// What `all` stands for, workloads as kubectl orders them.
+const ALL: [ObjectKind; 10] = [
     ObjectKind::StatefulSet,
     ObjectKind::Pod,
+    ObjectKind::Workload(WorkloadKind::ReplicationController),
     ObjectKind::Service,
+    ObjectKind::Workload(WorkloadKind::DaemonSet),
+    ObjectKind::Workload(WorkloadKind::Deployment),
+    ObjectKind::Workload(WorkloadKind::ReplicaSet),
+    ObjectKind::Workload(WorkloadKind::CronJob),
+    ObjectKind::Workload(WorkloadKind::Job),
     ObjectKind::PersistentVolumeClaim,
 ];
 
@@ -94,7 +101,10 @@ fn sorts(list: &str, session: &Session, verb: &str) -> Result<Vec<ObjectKind>> {
 /// Says that nothing is called so, and what was probably meant.
 fn unknown(word: &str, session: &Session, verb: &str) -> Problem {
     let message = format!("there is no sort of objects called {word:?}");
-    let problem = Problem::invalid(message);
+    let problem = match nearest(word, &ObjectKind::words()) {
+        Some(meant) => return Problem::invalid(message).hint(format!("did you mean {meant}?")),
+        None => Problem::invalid(message),
+    };
     let name: Option<ObjectName> = word.parse().ok();
     let is = |sort| {
         let item = name
@@ -111,8 +121,9 @@ fn unknown(word: &str, session: &Session, verb: &str) -> Problem {
         problem.hint(format!("{word} is a pet: `petset {verb} pod {word}`"))
     } else {
         problem.hint(
-            "there are sets, pets, services, claims, endpoints, revisions, configmaps, secrets, \
-             events, and all",
+            "there are sets, pets, deployments, replicasets, replicationcontrollers, daemonsets, \
+             jobs, cronjobs, services, claims, pv, sc, endpoints, revisions, configmaps, secrets, events, \
+             and all",
         )
     }
 }

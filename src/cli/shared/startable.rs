@@ -11,7 +11,7 @@ use crate::problem::Problem;
 use crate::runner::Foresight;
 
 /// The option `--allow-missing`.
-#[derive(Debug, Clone, Copy, ClapArgs)]
+#[derive(Debug, Clone, Copy, Default, ClapArgs)]
 pub(crate) struct MissingArgs {
     /// Accept programs and images that are not on this machine
     ///

@@ -3,7 +3,7 @@
 mod claims;
 mod removal;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -14,7 +14,9 @@ use super::session::Session;
 use crate::model::pod::claims_of;
 use crate::model::{Namespace, Ordinal, Set};
 use crate::problem::{Problem, Result};
-use crate::store::{self, SET_ANNOTATION, names_in, read_json};
+use crate::sorted::SortedSet;
+use crate::store::salvage::read_if_whole;
+use crate::store::{self, Backing, SET_ANNOTATION, names_in};
 pub(crate) use claims::{OwnClaims, note_claim_users, say_found_again, warn_of_shared};
 pub(crate) use removal::{Removal, remove_volumes};
 
@@ -29,7 +31,10 @@ pub(crate) struct Volume {
     pub(crate) sets: Vec<String>,
     /// The size that its claim requests, in Kubernetes notation.
     pub(crate) requested: Option<String>,
-    pub(crate) path: PathBuf,
+    /// Where its data are; `None` as long as it has no volume.
+    pub(crate) path: Option<PathBuf>,
+    /// Whether petset has made its directory, which it may remove then.
+    pub(crate) is_own: bool,
 }
 
 /// Whether a volume is in use, wanted or left over.
@@ -82,20 +87,30 @@ impl VolumeList {
         names.extend(recorded.map(str::to_owned));
         names.sort_by_cached_key(|name| in_order(name));
         names.dedup();
-        let sets: Vec<StatefulSet> = session.store.all(namespace)?;
+        let sets: Vec<StatefulSet> = session.readable(namespace)?;
         let sets: Vec<(Set, Vec<PodVolume>)> = sets
             .iter()
             .map(|set| Ok((Set::of(set)?, mounts_of(set))))
             .collect::<Result<_>>()?;
         let users = users(session)?;
         let volume = |name: String| -> Result<Volume> {
-            let claim: Option<PersistentVolumeClaim> = read_json(&layout.claim(namespace, &name))?;
+            let claim: Option<PersistentVolumeClaim> =
+                read_if_whole(&layout.claim(namespace, &name))?;
+            let backing = store::backing_of(layout, namespace, &name)?;
+            let is_own = matches!(backing, Backing::Made(_) | Backing::Missing);
+            let path = match backing {
+                Backing::Made(path) => Some(path),
+                Backing::Missing => Some(layout.volume(namespace, &name)),
+                Backing::Given(volume) => store::place_of(layout, &volume).ok(),
+                Backing::Unbound | Backing::Lost(_) => None,
+            };
             Ok(Volume {
+                path,
+                is_own,
                 set: set_of(&name, claim.as_ref(), &sets),
                 status: status_of(&name, &users, &sets),
                 sets: sets_with(&name, &sets),
                 requested: claim.as_ref().and_then(requested),
-                path: layout.volume(namespace, &name),
                 name,
             })
         };
@@ -145,10 +160,10 @@ fn pods_and_those_to_come(session: &Session, namespace: &Namespace) -> Result<Ve
     let layout = session.store.layout();
     let mut pods = Vec::new();
     for name in names_in(&layout.pets_of(namespace)).context("cannot list the pets")? {
-        pods.extend(store::read_json(&layout.pet(namespace, &name).pod())?);
+        pods.extend(store::pod_record(&layout.pet(namespace, &name)).unwrap_or_default());
     }
-    let there: BTreeSet<Option<String>> = pods.iter().map(name_of).collect();
-    let mut to_come: Vec<Pod> = session.store.all(namespace)?;
+    let there: SortedSet<Option<String>> = pods.iter().map(name_of).collect();
+    let mut to_come: Vec<Pod> = session.readable(namespace)?;
     to_come
         .retain(|pod| pod.metadata.deletion_timestamp.is_none() && !there.contains(&name_of(pod)));
     pods.append(&mut to_come);
@@ -165,7 +180,7 @@ fn users(session: &Session) -> Result<BTreeMap<String, String>> {
     let mut users: BTreeMap<String, String> = BTreeMap::new();
     for pod in &pods {
         let name = name_of(pod).unwrap_or_default();
-        let claims: BTreeSet<String> = claims_of(pod).collect();
+        let claims: SortedSet<String> = claims_of(pod).collect();
         for claim in claims {
             let all = users.entry(claim).or_default();
             let comma = if all.is_empty() { "" } else { ", " };

@@ -5,9 +5,11 @@
 
 mod goal;
 mod hopeless;
+mod outcome;
 mod pods;
 mod progress;
 mod watched;
+mod workloads;
 
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
@@ -28,6 +30,7 @@ use crate::model::parse_duration;
 use crate::model::rollout::{self, RolledBack};
 use crate::model::{Namespace, ObjectName, ObjectRef};
 use crate::problem::{Kind, Problem, Result};
+use crate::store::damage::is_damage;
 use crate::store::{self, Noticed, SetReport, Watch};
 use crate::supervisor;
 use goal::quoted;
@@ -42,6 +45,9 @@ use watched::watch;
 /// Such a pet counts as ready as soon as it is started, and a program with a wrong option exits
 /// just after that.
 const SETTLE_TIME: Duration = Duration::from_millis(150);
+
+/// How long a verb pauses at most after it has looked at many pods.
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
 /// The options of a verb that waits.
 #[derive(Debug, Clone, Args)]
@@ -64,23 +70,39 @@ pub(crate) struct WaitArgs {
     timeout: Duration,
 }
 
+impl WaitArgs {
+    /// Returns how long to wait; `None` if the user asked not to.
+    pub(crate) fn allowed(&self) -> Option<Duration> {
+        let waits = !self.no_wait && self.wait != Some(false);
+        waits.then_some(self.timeout)
+    }
+}
+
 impl Session {
     /// Waits until all goals are reached, unless the user asked not to.
     pub(crate) fn wait(&self, goals: &[Goal], args: &WaitArgs) -> Result<()> {
-        if args.no_wait || args.wait == Some(false) {
+        let Some(timeout) = args.allowed() else {
             return Ok(());
-        }
+        };
         if self.store.is_stopped() && goals.iter().any(Goal::needs_pets) {
             say("Not waiting: everything is stopped. Start it with `petset start`.");
             return Ok(());
         }
-        GoalWaiter::new(self, goals)?.wait(goals, args.timeout)
+        let begun = Instant::now();
+        GoalWaiter::new(self, goals)?.wait(goals, timeout)?;
+        outcome::tell(self, goals, begun.elapsed())
     }
 
-    /// Returns the supervisor's last report of a set.
+    /// Returns the supervisor's last report of a set. One that is damaged is published again.
     pub(crate) fn report(&self, namespace: &Namespace, set: &str) -> Result<Option<SetReport>> {
         let path = self.store.layout().set_status(namespace, set);
-        store::read_json(&path).with_context(|| format!("cannot read {}", path.display()))
+        match store::read_json(&path) {
+            Err(error) if is_damage(&error) => {
+                self.way_to_mend();
+                Ok(None)
+            }
+            report => report.with_context(|| format!("cannot read {}", path.display())),
+        }
     }
 
     /// Returns whether a goal is reached, and if not, what it waits for.
@@ -90,6 +112,8 @@ impl Session {
             Goal::PodUp(pod) => return pods::until_up(self, pod),
             Goal::PodGone(pod) => return pods::until_gone(self, pod),
             Goal::PodStopped(pod) => return pods::until_stopped(self, pod),
+            Goal::WorkloadDone(workload) => return workloads::until_done(self, workload),
+            Goal::WorkloadGone(workload) => return workloads::until_gone(self, workload),
             Goal::PetGone { pet, uid, .. } => return self.until_pet_gone(&namespace, pet, uid),
             Goal::Settled(_) | Goal::Gone(_) | Goal::Replaced { .. } | Goal::Stopped(_) => {
                 self.report(&namespace, name.as_str())?
@@ -103,9 +127,12 @@ impl Session {
                 Some(_) | None => self.until_settled(set, report),
             },
             Goal::Stopped(_) => Ok(until_stopped(&name, report)),
-            Goal::PodUp(_) | Goal::PodGone(_) | Goal::PodStopped(_) | Goal::PetGone { .. } => {
-                Ok(GoalState::Reached)
-            }
+            Goal::PodUp(_)
+            | Goal::PodGone(_)
+            | Goal::PodStopped(_)
+            | Goal::WorkloadDone(_)
+            | Goal::WorkloadGone(_)
+            | Goal::PetGone { .. } => Ok(GoalState::Reached),
         }
     }
 
@@ -170,7 +197,8 @@ impl Session {
     fn expect_not_rolled_back(&self, set: &StatefulSet) -> Result<()> {
         let ObjectRef { namespace, name } = ObjectRef::of(&set.metadata)?;
         let wanted: Option<StatefulSet> = self.store.find(&namespace, &name)?;
-        let note = wanted.as_ref().and_then(rollout::rolled_back);
+        let note = wanted.as_ref();
+        let note = note.and_then(|set| rollout::rolled_back(&set.metadata));
         let ours = |note: &RolledBack| Some(note.generation) == set.metadata.generation;
         let Some(note) = note.filter(ours) else {
             return Ok(());
@@ -209,6 +237,7 @@ impl Session {
             let ObjectRef { namespace, name } = ObjectRef::of(goal.metadata())?;
             return match goal {
                 Goal::PodUp(_) => Ok(self.quoted_words(&namespace, name.as_str())),
+                Goal::WorkloadDone(_) | Goal::WorkloadGone(_) => Ok(String::new()),
                 Goal::Settled(_)
                 | Goal::Replaced { .. }
                 | Goal::PetGone { .. }
@@ -274,6 +303,13 @@ fn describe(set: &ObjectName, wanted: Option<i32>, report: &SetReport) -> String
     }
 }
 
+/// Pauses after an expensive look, so that the changes of many pods are looked at together.
+fn pause_after_look(took: Duration) {
+    if took > Duration::from_millis(2) {
+        std::thread::sleep((took * 2).min(LONGEST_PAUSE));
+    }
+}
+
 /// Waits for the goals of one command.
 struct GoalWaiter<'a> {
     session: &'a Session,
@@ -299,6 +335,11 @@ impl<'a> GoalWaiter<'a> {
                 layout.wanted_kind(&namespace, ObjectKind::Pod),
                 layout.pets_of(&namespace),
             ]);
+            if let Goal::WorkloadDone(workload) | Goal::WorkloadGone(workload) = goal {
+                let kind = workload.kind();
+                dirs.push(layout.workload_statuses(&namespace, kind));
+                dirs.push(layout.wanted_kind(&namespace, ObjectKind::Workload(kind)));
+            }
         }
         watch(&mut reports, &dirs)?;
         say_limit(reports.limit());
@@ -320,7 +361,10 @@ impl<'a> GoalWaiter<'a> {
         let deadline = Instant::now() + timeout;
         let premature = goals.iter().any(Goal::may_be_premature);
         loop {
-            let Some(waiting) = self.next_unreached(goals)? else {
+            let begun = Instant::now();
+            let unreached = self.next_unreached(goals)?;
+            pause_after_look(begun.elapsed());
+            let Some(waiting) = unreached else {
                 if !premature || self.stays_reached(goals)? {
                     return Ok(());
                 }
@@ -374,6 +418,8 @@ impl<'a> GoalWaiter<'a> {
             | Goal::Gone(_)
             | Goal::Replaced { .. }
             | Goal::Stopped(_)
+            | Goal::WorkloadDone(_)
+            | Goal::WorkloadGone(_)
             | Goal::PodGone(_) => None,
         };
         if let Some(ObjectRef { namespace, name }) = named {

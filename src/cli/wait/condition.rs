@@ -17,6 +17,8 @@ pub(super) enum Condition {
     Delete,
     /// A field has a value.
     Is(FieldCondition),
+    /// A condition of the status has this status, `True` if no other was named.
+    Has { name: String, status: String },
 }
 
 /// A field of the object, and its value; `None` for any value.
@@ -36,15 +38,33 @@ impl FromStr for Condition {
             "ready" | "condition=ready" | "condition=ready=true" => Ok(Self::Ready),
             "settled" => Ok(Self::Settled),
             "delete" | "deleted" => Ok(Self::Delete),
-            _ => match text.strip_prefix("jsonpath=") {
-                Some(condition) => FieldCondition::parse(condition).map(Self::Is),
-                None => Err(Problem::invalid(format!(
+            _ => {
+                if let Some(condition) = text.strip_prefix("jsonpath=") {
+                    return FieldCondition::parse(condition).map(Self::Is);
+                }
+                let named = text.strip_prefix("condition=").unwrap_or_default();
+                let (name, status) = named.split_once('=').unwrap_or((named, "True"));
+                if !name.is_empty() && name.chars().all(char::is_alphanumeric) {
+                    let (name, status) = (name.to_owned(), status.to_owned());
+                    return Ok(Self::Has { name, status });
+                }
+                Err(Problem::invalid(format!(
                     "{text:?} cannot be waited for: write ready, settled, delete, \
-                     condition=Ready, or jsonpath={{PATH}}=VALUE"
-                ))),
-            },
+                     condition=Complete, or jsonpath={{PATH}}=VALUE"
+                )))
+            }
         }
     }
+}
+
+/// Returns what is still missing until an object has a condition; `None` if it has it.
+pub(super) fn lacks_condition(item: &Object, name: &str, status: &str) -> Result<Option<String>> {
+    let found = Document::of_object(item)?.condition(name);
+    let has = found
+        .as_deref()
+        .is_some_and(|found| found.eq_ignore_ascii_case(status));
+    let now = found.unwrap_or_else(|| "not there".to_owned());
+    Ok((!has).then(|| format!("{}: condition {name} is {now}", item.full_name())))
 }
 
 impl FieldCondition {
@@ -116,11 +136,21 @@ mod tests {
         let Condition::Is(condition) = "jsonpath={.status.x[0].y}=3".parse().unwrap() else {
             panic!("it is a field")
         };
+        let has = |name: &str, status: &str| Condition::Has {
+            name: name.to_owned(),
+            status: status.to_owned(),
+        };
+        assert_eq!("condition=Complete".parse(), Ok(has("Complete", "True")));
+        assert_eq!(
+            "condition=Progressing=False".parse(),
+            Ok(has("Progressing", "False"))
+        );
         assert_eq!(condition.pointer, "/status/x/0/y");
         assert_eq!(condition.value.as_deref(), Some("3"));
         for bad in [
             "",
-            "condition=Happy",
+            "condition=",
+            "condition=a b",
             "jsonpath=",
             "jsonpath={status}",
             "jsonpath={.a",

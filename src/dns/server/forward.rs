@@ -13,7 +13,7 @@ use crate::store::{self, DnsForward, Settings};
 
 /// How long a resolver may take before the next one is asked.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How many queries may be open at once.
+/// How many queries may be open at once. No client may have more open than it leaves for all.
 const MOST: usize = 512;
 const LARGEST: usize = 65_535;
 const PORT: u16 = 53;
@@ -118,7 +118,9 @@ impl Forwarder {
             upstream: 0,
             until: Instant::now() + PATIENCE,
         };
-        if self.open.len() >= MOST {
+        let asker = from.1.ip();
+        let own = self.open.values().filter(|it| it.from.1.ip() == asker);
+        if own.count() + self.open.len() >= MOST {
             return Some(give_up(open));
         }
         let mut id = self.number();

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::thread;
+use std::time::Duration;
 
 use simple_dns::rdata::{A, RData};
 use simple_dns::{CLASS, Name, Packet, PacketFlag, QTYPE, Question, RCODE, ResourceRecord, TYPE};
@@ -168,4 +169,28 @@ fn by_tcp_the_whole_answer_comes() {
 fn without_a_resolver_other_zones_are_refused() {
     let server = Serving::start_forwarding(&[]);
     assert_eq!(ask(&server, &query("example.org", true)).0, RCODE::Refused);
+}
+
+#[test]
+fn a_client_that_asks_a_lot_leaves_as_many_queries_to_the_others() {
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let server = Serving::start_forwarding(&[silent.local_addr().unwrap()]);
+    let query = query("example.org", true);
+    let mut buffer = [0; 4096];
+    let mut answer = |client: &UdpSocket| {
+        let wait = Duration::from_millis(300);
+        client.set_read_timeout(Some(wait)).unwrap();
+        let length = client.recv(&mut buffer).ok()?;
+        Some(read(&buffer[..length]).0)
+    };
+    let greedy = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for _ in 0..300 {
+        greedy.send_to(&query, server.address()).unwrap();
+        // The socket of the server does not hold all at once.
+        thread::sleep(Duration::from_micros(100));
+    }
+    assert_eq!(answer(&greedy), Some(RCODE::ServerFailure));
+    let other = UdpSocket::bind("127.0.0.2:0").unwrap();
+    other.send_to(&query, server.address()).unwrap();
+    assert_eq!(answer(&other), None, "it is asked of the resolver");
 }

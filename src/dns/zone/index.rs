@@ -4,7 +4,7 @@
 //! host (`web-0`) or a port (`_http._tcp`). Looking it up takes a few steps through hash maps;
 //! only the records that are asked for are made.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use super::arpa::{self, Arpa};
 use super::rows::ZoneQuestion;
 use super::service::{Moved, ServiceIndex};
 use crate::model::endpoints::{ServiceKind, ServiceRecord};
+use crate::sorted::{SortedSet, sort_by_key};
 
 /// The host's own loopback, as a private network knows it.
 const HOST: &str = "host.petset.internal";
@@ -306,7 +307,7 @@ impl Zone {
     fn names_of(&self, ip: IpAddr) -> Vec<String> {
         let owners = self.owners.get(&ip).map(Vec::as_slice).unwrap_or_default();
         let is_own = owners.iter().any(|owner| owner.endpoint.is_none());
-        let mut names = BTreeSet::new();
+        let mut names = SortedSet::new();
         for owner in owners {
             let Some(record) = self.record_of(owner) else {
                 continue;
@@ -341,7 +342,9 @@ impl Zone {
         let mut names = vec![self.domain.clone(), format!("ns.dns.{}", self.domain)];
         names.push(format!("dns-version.{}", self.domain));
         let mut services: Vec<&ServiceIndex> = self.services.values().collect();
-        services.sort_by_key(|node| (&node.record.namespace, &node.record.name));
+        sort_by_key(&mut services, |node| {
+            (&node.record.namespace, &node.record.name)
+        });
         for node in services {
             let service = node.record.fqdn(&self.domain);
             let below = node
@@ -352,7 +355,7 @@ impl Zone {
             names.push(service);
             names.extend(below);
         }
-        let ips: BTreeSet<IpAddr> = self.owners.keys().copied().collect();
+        let ips: SortedSet<IpAddr> = self.owners.keys().copied().collect();
         names.extend(ips.into_iter().map(arpa::name_of));
         let all = |name| {
             self.answer(&Question::new(name, RecordType::Any), usize::MAX)

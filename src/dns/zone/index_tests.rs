@@ -185,6 +185,7 @@ const COREDNS: &[(&str, &str, &str)] = &[
 
 #[test]
 fn coredns_cases_are_answered_as_coredns_does() {
+    // CF-net-05
     let zone = zone();
     for (row, question, expected) in COREDNS {
         assert_eq!(say(&zone, question), *expected, "{row} {question}");
@@ -367,6 +368,7 @@ fn a_service_that_changes_or_goes_leaves_nothing_behind() {
 
 #[test]
 fn aliases_are_followed_but_not_for_ever() {
+    // CF-net-09
     let inside = |name: &str| format!("->{name}.testns.svc.cluster.local");
     let zone = Zone::new(
         "cluster.local",

@@ -207,6 +207,7 @@ mod tests {
 
     #[test]
     fn a_short_name_is_found_by_the_search_path_from_one_record() {
+        // CF-net-06
         for name in [
             "web-1.nginx",
             "web-1.nginx.testns",

@@ -13,6 +13,8 @@ mod index;
 #[cfg(test)]
 mod index_tests;
 mod lookup;
+#[cfg(test)]
+mod mangled;
 pub(super) mod message;
 #[cfg(test)]
 mod message_tests;

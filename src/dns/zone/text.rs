@@ -1,11 +1,12 @@
 //! Records as text: rows of a table, a zone file, an /etc/hosts block. As JSON a
 //! [`DnsRecord`] says it itself.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::answer::DnsRecord;
 use crate::model::endpoints::{ServiceKind, ServiceRecord};
+use crate::sorted::SortedMap;
 
 /// The head of the table of which [`rows`] are the body.
 pub(crate) const TABLE_HEAD: [&str; 4] = ["NAME", "TYPE", "TTL", "VALUE"];
@@ -43,7 +44,7 @@ pub(crate) fn zone_file(domain: &str, records: &[DnsRecord]) -> String {
 /// A line is an address, a full name, and the shorter names that mean nothing else: two sets of
 /// different namespaces may both have a `web-0`.
 pub(crate) fn hosts(services: &[ServiceRecord], domain: &str) -> String {
-    let mut lines: BTreeMap<(String, IpAddr), Vec<String>> = BTreeMap::new();
+    let mut lines: SortedMap<(String, IpAddr), Vec<String>> = SortedMap::new();
     for service in services {
         let (own, short) = (service.fqdn(domain), service_names(service));
         for ip in own_addresses(service) {
@@ -65,7 +66,7 @@ pub(crate) fn hosts(services: &[ServiceRecord], domain: &str) -> String {
     write_hosts(&lines)
 }
 
-fn write_hosts(lines: &BTreeMap<(String, IpAddr), Vec<String>>) -> String {
+fn write_hosts(lines: &SortedMap<(String, IpAddr), Vec<String>>) -> String {
     let mut meanings: HashMap<&str, Vec<&str>> = HashMap::new();
     for ((full, _), names) in lines {
         for name in names {

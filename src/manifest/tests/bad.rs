@@ -515,6 +515,66 @@ fn other_bad_texts_are_refused_with_their_place() {
 }
 
 #[test]
+fn wrong_endpoints_are_refused_with_their_place() {
+    let cases = [
+        (
+            "v1\nkind: Endpoints\nmetadata: {name: e}\nsubsets:\n- ports: [{port: 0}]",
+            "x.yaml:5:3: subsets[0]: Required value: must specify `addresses` or \
+             `notReadyAddresses`\nx.yaml:5:18: subsets[0].ports[0].port: Invalid value: 0: must be \
+             between 1 and 65535, inclusive",
+        ),
+        (
+            "v1\nkind: Endpoints\nmetadata: {name: e}\nsubsets:\n- addresses: [{ip: db.example}]",
+            "x.yaml:5:20: subsets[0].addresses[0].ip: Invalid value: \"db.example\": must be a valid \
+             IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+        ),
+        (
+            "discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: e}\naddressType: IPv4\n\
+             endpoints:\n- addresses: [\"::1\"]",
+            "x.yaml:6:15: endpoints[0].addresses[0]: Invalid value: \"::1\": must be a valid IPv4 \
+             address",
+        ),
+    ];
+    for (text, expected) in cases {
+        let refused = load_text(&format!("apiVersion: {text}")).unwrap_err();
+        assert_eq!(refused, expected);
+    }
+}
+
+#[test]
+fn a_hundred_thousand_keys_are_no_more_work_than_their_number() {
+    let begin = std::time::Instant::now();
+    let head = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
+    let keys = |lead: &str, different: u32| -> String {
+        let lines = (0..100_000).map(|it| format!("{lead}key{}: v\n", it % different));
+        lines.collect()
+    };
+    let fine = format!("{head}data:\n{}", keys("  ", 100_000));
+    assert_eq!(load_text(&fine).unwrap().objects.len(), 1);
+    // So many faults are counted, and the first ones told.
+    for (text, first, untold) in [
+        (
+            format!("{head}data:\n{}", keys("  ", 50_000)),
+            "x.yaml:50005:3: key \"key0\" already set in map (on line 5)",
+            49_000,
+        ),
+        (
+            format!("{head}{}", keys("", 100_000)),
+            "x.yaml:4:1: key0: unknown field \"key0\"",
+            99_000,
+        ),
+    ] {
+        let refused = load_text(&text).unwrap_err();
+        assert_eq!(refused.lines().next(), Some(first));
+        assert_eq!(refused.lines().count(), 1_001);
+        let last = format!("... and {untold} more like these");
+        assert_eq!(refused.lines().last(), Some(last.as_str()));
+    }
+    // Far more than it takes, and far less than a look at all keys for each would.
+    assert!(begin.elapsed().as_secs() < 60);
+}
+
+#[test]
 fn all_faults_of_all_documents_come_at_once() {
     let broken = replaced(WEB, "replicas: 3", "replica: 3");
     let broken = replaced(&broken, "containerPort: 80", "containerPort: http");

@@ -1,16 +1,14 @@
 //! The answers of a real API server to good and bad manifests are petset's answers.
 
-use std::path::{Path, PathBuf};
-
 use serde_json::{Value, json};
 
 use super::super::check_update;
-use super::super::fault::{FaultKind, Faults};
-use super::super::load::Draft;
-use super::super::old::Era;
+use super::super::fault::FaultKind;
+use super::recorded::{Verdict, changed, judge, recording, warnings_of};
 use crate::model::kind::ObjectKind;
 use crate::model::object::Object;
-use crate::yaml;
+
+const SET: ObjectKind = ObjectKind::StatefulSet;
 
 /// Cases that need a server, or in which petset differs on purpose.
 const ELSEWHERE: [(&str, &str); 9] = [
@@ -45,128 +43,22 @@ const ELSEWHERE: [(&str, &str); 9] = [
 /// Names that the API server accepts although the pods cannot have them (R24).
 const TOO_LONG_FOR_PODS: [&str; 1] = ["name 63 chars"];
 
-fn recording() -> Option<Value> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance");
-    let folder = std::env::var_os("PETSET_CONFORMANCE").map_or(default, PathBuf::from);
-    let file = folder.join("validation.json");
-    match std::fs::read(&file) {
-        Ok(text) => Some(serde_json::from_slice(&text).unwrap()),
-        Err(error) => {
-            println!("skipped: {}: {error}", file.display());
-            None
-        }
-    }
-}
-
-/// Applies `{"spec.ports[0].name": value}`, where `<removed>` removes.
-fn changed(baseline: &Value, change: &Value) -> Value {
-    let mut object = baseline.clone();
-    for (path, value) in change.as_object().into_iter().flatten() {
-        let pointer = format!("/{}", path.replace(['.', '['], "/").replace(']', ""));
-        let (parent, last) = pointer.rsplit_once('/').unwrap();
-        match object.pointer_mut(parent).unwrap() {
-            Value::Object(map) if value == "<removed>" => {
-                map.remove(last);
-            }
-            Value::Object(map) => {
-                map.insert(last.to_owned(), value.clone());
-            }
-            Value::Array(list) => match list.get_mut(last.parse::<usize>().unwrap()) {
-                Some(item) => *item = value.clone(),
-                None => list.push(value.clone()),
-            },
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-                panic!("{path} leads into a single value")
-            }
-        }
-    }
-    object
-}
-
-struct Verdict {
-    object: Option<Object>,
-    faults: Faults,
-    warnings: Vec<String>,
-    message: String,
-}
-
-fn judge(manifest: &Value) -> Verdict {
-    let documents = yaml::read(&manifest.to_string());
-    assert_eq!(documents.faults, []);
-    let root = &documents.roots[0];
-    if root.text("kind") != Some("StatefulSet") {
-        let kind = root.text("kind").unwrap_or_default();
-        let message = format!("no kind {kind:?} is registered for version \"apps/v1\"");
-        let mut faults = Faults::default();
-        faults.push("kind", message, FaultKind::Decoding);
-        return verdict(None, faults, Vec::new(), kind, "");
-    }
-    let mut draft = Draft::new(root, Era::Current);
-    let object = draft.object(ObjectKind::StatefulSet);
-    let meta = root.entry("metadata");
-    let name = meta.and_then(|entry| entry.node.text("name"));
-    let warnings = draft
-        .warnings
-        .iter()
-        .map(|remark| format!("{}: {}", remark.path, remark.text))
-        .collect();
-    verdict(
-        object,
-        draft.faults,
-        warnings,
-        "StatefulSet",
-        name.unwrap_or_default(),
-    )
-}
-
-fn verdict(
-    object: Option<Object>,
-    faults: Faults,
-    warnings: Vec<String>,
-    kind: &str,
-    name: &str,
-) -> Verdict {
-    let decoding = faults
-        .0
-        .iter()
-        .find(|fault| matches!(fault.kind, FaultKind::Decoding | FaultKind::UnknownField));
-    let message = match decoding {
-        Some(fault) => {
-            let strict = if fault.kind == FaultKind::UnknownField {
-                "strict decoding error: "
-            } else {
-                ""
-            };
-            format!(
-                "{kind} in version \"v1\" cannot be handled as a StatefulSet: {strict}{}",
-                fault.message
-            )
-        }
-        None if faults.is_empty() => String::new(),
-        None => faults.about("StatefulSet.apps", name),
-    };
-    Verdict {
-        object,
-        faults,
-        warnings,
-        message,
-    }
-}
-
 fn without_scheme(message: &str) -> &str {
     message.split(" in scheme ").next().unwrap()
 }
 
 #[test]
 fn a_new_set_is_accepted_or_refused_as_the_api_server_does() {
-    let Some(recording) = recording() else { return };
+    let Some(recording) = recording("validation.json") else {
+        return;
+    };
     let mut wrong = Vec::new();
     for case in recording["create"].as_array().unwrap() {
         let name = case["case"].as_str().unwrap();
         if ELSEWHERE.iter().any(|(elsewhere, _)| *elsewhere == name) {
             continue;
         }
-        let found = judge(&changed(&recording["baseline"], &case["change"]));
+        let found = judge(SET, &changed(&recording["baseline"], &case["change"]));
         let expected = case["message"].as_str().unwrap_or_default();
         if TOO_LONG_FOR_PODS.contains(&name) {
             assert_eq!(found.faults.0[0].kind, FaultKind::Ours, "{name}");
@@ -178,9 +70,7 @@ fn a_new_set_is_accepted_or_refused_as_the_api_server_does() {
                 found.message
             ));
         }
-        for warning in case["warnings"].as_array().into_iter().flatten() {
-            let text = warning.as_str().unwrap().strip_prefix("299 - ").unwrap();
-            let text: String = serde_json::from_str(text).unwrap();
+        for text in warnings_of(case) {
             if !found.warnings.contains(&text) {
                 wrong.push(format!(
                     "{name}\n  no warning: {text}\n  but {:?}",
@@ -205,8 +95,10 @@ fn a_new_set_is_accepted_or_refused_as_the_api_server_does() {
 
 #[test]
 fn an_update_is_accepted_or_refused_as_the_api_server_does() {
-    let Some(recording) = recording() else { return };
-    let stored = |change: &Value| match judge(&changed(&recording["baseline"], change)) {
+    let Some(recording) = recording("validation.json") else {
+        return;
+    };
+    let stored = |change: &Value| match judge(SET, &changed(&recording["baseline"], change)) {
         Verdict {
             object: Some(Object::StatefulSet(set)),
             ..
@@ -220,7 +112,7 @@ fn an_update_is_accepted_or_refused_as_the_api_server_does() {
             continue;
         }
         let change = changed(&recording["baseline"], &case["change"]);
-        let new = judge(&change).object;
+        let new = judge(SET, &change).object;
         let Some(Object::StatefulSet(new)) = new else {
             panic!("{name}: not decoded");
         };
@@ -233,7 +125,9 @@ fn an_update_is_accepted_or_refused_as_the_api_server_does() {
 
 #[test]
 fn what_the_api_server_refuses_only_later_is_refused_at_once() {
-    let Some(recording) = recording() else { return };
+    let Some(recording) = recording("validation.json") else {
+        return;
+    };
     for case in recording["deferred"].as_array().unwrap() {
         let name = case["case"].as_str().unwrap();
         let mut set = recording["baseline"].clone();
@@ -243,10 +137,10 @@ fn what_the_api_server_refuses_only_later_is_refused_at_once() {
             set["metadata"]["name"] = json!("a".repeat(length));
             set["spec"]["replicas"] = json!(1);
             let fits = length + "-0".len() <= 63;
-            assert_eq!(judge(&set).faults.is_empty(), fits, "{name}");
+            assert_eq!(judge(SET, &set).faults.is_empty(), fits, "{name}");
             continue;
         }
-        let found = judge(&changed(&set, &case["change"]));
+        let found = judge(SET, &changed(&set, &case["change"]));
         assert_eq!(
             found.message,
             case["message"].as_str().unwrap_or_default(),

@@ -10,12 +10,7 @@ use crate::model::object::Object;
 /// Files that are refused, each for a reason that Kubernetes shares: none.
 const REFUSED: [(&str, &str); 0] = [];
 /// Files that hold nothing for petset.
-const FOREIGN: [&str; 4] = [
-    "e2e-cassandra.controller.yaml",
-    "e2e-cassandra.pdb.yaml",
-    "e2e-etcd.pdb.yaml",
-    "e2e-etcd.tester.yaml",
-];
+const FOREIGN: [&str; 2] = ["e2e-cassandra.pdb.yaml", "e2e-etcd.pdb.yaml"];
 
 fn corpus() -> Option<PathBuf> {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/manifests");

@@ -77,17 +77,12 @@ fn a_name_that_no_cluster_could_use_is_remarked_on() {
 
 #[test]
 fn other_kinds_are_skipped_and_named() {
-    let text =
-        format!("apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: foo}}\n---\n{WEB}");
+    let text = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: foo}}\n---\n{WEB}");
     let loaded = load_text(&text).unwrap();
     assert_eq!(loaded.objects.len(), 1);
-    let expected = "x.yaml:2:7: ignored Deployment/foo: petset runs sets and what belongs to them";
+    let expected =
+        "x.yaml:2:7: ignored Namespace/foo: petset runs workloads and what belongs to them";
     assert_eq!(texts(&loaded), [expected]);
-    let slice = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: \
-                 {name: ext-1, labels: {kubernetes.io/service-name: ext}}\naddressType: IPv4\n\
-                 endpoints: []\n";
-    let loaded = load_text(slice).unwrap();
-    assert!(texts(&loaded)[0].ends_with(", so that ext will resolve to nothing"));
     // KubeDB has another PetSet (D11).
     let other = "apiVersion: apps.k8s.appscode.com/v1\nkind: PetSet\nmetadata: {name: x}";
     assert_eq!(load_text(other).unwrap().objects, []);
@@ -195,6 +190,17 @@ fn a_service_is_completed() {
         "type": "ClusterIP",
     });
     assert_eq!(stored(text)["spec"], expected);
+}
+
+#[test]
+fn endpoints_that_users_write_are_completed() {
+    let text = "apiVersion: v1\nkind: Endpoints\nmetadata: {name: e}\nsubsets: [{addresses: [{ip: 127.0.0.1}], ports: [{port: 80}]}]";
+    let ports = json!([{"port": 80, "protocol": "TCP"}]);
+    assert_eq!(stored(text)["subsets"][0]["ports"], ports);
+    let slice = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: e}\naddressType: IPv4\nports: [{port: 80}]\nendpoints: [{addresses: [192.0.2.1]}]";
+    let ports = json!([{"name": "", "port": 80, "protocol": "TCP"}]);
+    assert_eq!(stored(slice)["ports"], ports);
+    assert!(warnings(slice).contains("the label kubernetes.io/service-name names the service"));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::{WEB, load_text};
+use crate::mangling::read_mangled;
 
 /// A text that has most of what YAML can do.
 const RICH: &str = "\
@@ -64,4 +65,14 @@ proptest! {
         let mangled: String = before.copied().chain(put.chars()).chain(letters[end..].iter().copied()).collect();
         let _ = load_text(&mangled);
     }
+}
+
+#[test]
+fn any_mangled_manifest_is_read_or_refused() {
+    let json = r#"{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"},
+        "spec": {"ports": [{"port": 80, "targetPort": "http"}], "selector": {"app": "w"}}}"#;
+    let examples: [&[u8]; 3] = [RICH.as_bytes(), WEB.as_bytes(), json.as_bytes()];
+    read_mangled("manifests", 1_000, &examples, &mut |bytes| {
+        let _ = load_text(&String::from_utf8_lossy(bytes));
+    });
 }

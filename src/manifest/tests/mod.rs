@@ -5,6 +5,8 @@ mod conformance;
 mod corpus;
 mod good;
 mod mangled;
+mod recorded;
+mod workloads;
 mod written;
 
 use super::{LoadedObjects, Source, load};

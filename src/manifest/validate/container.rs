@@ -1,7 +1,5 @@
 //! Containers: their names, ports and environment.
 
-use std::collections::BTreeSet;
-
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, ContainerRestartRule, EnvFromSource, EnvVar, EnvVarSource,
     ObjectFieldSelector, PodSpec, ResourceFieldSelector,
@@ -13,11 +11,12 @@ use super::names::{
     KnownVolumes, config_key, label, note, note_required, numbered, port_name, qualified,
     subdomain, variable,
 };
-use super::one_of;
 use super::probe::{lifecycle, probes};
 use super::resources::resources;
+use super::{one_of, security};
 use crate::model::quantity::Quantity;
 use crate::model::restart::RESTART_ALL;
+use crate::sorted::SortedSet;
 
 /// Checks the main containers.
 pub(super) fn containers(
@@ -30,8 +29,8 @@ pub(super) fn containers(
     if spec.containers.is_empty() {
         return faults.required(&path, "");
     }
-    let mut names = BTreeSet::new();
-    let mut ports = BTreeSet::new();
+    let mut names = SortedSet::new();
+    let mut ports = SortedSet::new();
     let mut conflicts = Faults::default();
     for (index, container) in spec.containers.iter().enumerate() {
         let path = format!("{path}[{index}]");
@@ -53,7 +52,7 @@ pub(super) fn init_containers(
     spec: &PodSpec,
     known: &KnownVolumes<'_>,
 ) {
-    let mut names: BTreeSet<&String> = spec.containers.iter().map(|main| &main.name).collect();
+    let mut names: SortedSet<&String> = spec.containers.iter().map(|main| &main.name).collect();
     for (index, container) in spec.init_containers.iter().flatten().enumerate() {
         let path = format!("{path}.initContainers[{index}]");
         common(faults, &path, container, known);
@@ -61,7 +60,7 @@ pub(super) fn init_containers(
         if !container.name.is_empty() && !names.insert(&container.name) {
             faults.duplicate(&format!("{path}.name"), &container.name);
         }
-        host_ports(faults, &path, container, &mut BTreeSet::new());
+        host_ports(faults, &path, container, &mut SortedSet::new());
         if container.restart_policy.as_deref() == Some("Always") {
             live(faults, &path, container, spec);
             continue;
@@ -161,10 +160,13 @@ fn common(faults: &mut Faults, path: &str, container: &Container, known: &KnownV
     if let Some(wanted) = &container.resources {
         resources(faults, &format!("{path}.resources"), wanted);
     }
+    if let Some(context) = &container.security_context {
+        security::of_container(faults, &format!("{path}.securityContext"), context);
+    }
 }
 
 fn ports(faults: &mut Faults, path: &str, ports: Option<&[ContainerPort]>) {
-    let mut names = BTreeSet::new();
+    let mut names = SortedSet::new();
     for (index, port) in ports.unwrap_or_default().iter().enumerate() {
         let path = format!("{path}[{index}]");
         if let Some(name) = port.name.as_deref().filter(|name| !name.is_empty()) {
@@ -197,7 +199,7 @@ fn host_ports(
     faults: &mut Faults,
     path: &str,
     container: &Container,
-    taken: &mut BTreeSet<String>,
+    taken: &mut SortedSet<String>,
 ) {
     for (index, port) in container.ports.iter().flatten().enumerate() {
         let Some(number) = port.host_port.filter(|number| *number != 0) else {

@@ -1,11 +1,10 @@
 //! The volume mounts of containers.
 
-use std::collections::BTreeSet;
-
 use k8s_openapi::api::core::v1::{Container, VolumeMount};
 
 use super::super::fault::Faults;
 use super::names::KnownVolumes;
+use crate::sorted::SortedSet;
 
 /// Checks the volume mounts of a container.
 ///
@@ -17,7 +16,7 @@ pub(super) fn volume_mounts(
     known: &KnownVolumes<'_>,
 ) {
     let list = format!("{path}.volumeMounts");
-    let mut taken = BTreeSet::new();
+    let mut taken = SortedSet::new();
     for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
         let path = format!("{list}[{index}]");
         if mount.name.is_empty() {

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Volume;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::super::fault::Faults;
+use crate::sorted::SortedMap;
 
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric \
      characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  \
@@ -31,10 +32,10 @@ const VARIABLE: &str = "a valid environment variable name must consist only of p
      characters other than '='";
 
 /// The faults of a name, usually none.
-pub(super) type Complaints = Vec<String>;
+pub(in super::super) type Complaints = Vec<String>;
 
 /// Checks a DNS label, such as the name of a set, a container or a volume.
-pub(super) fn label(text: &str) -> Complaints {
+pub(in super::super) fn label(text: &str) -> Complaints {
     let mut complaints = too_long(text, 63, "characters");
     if !is_label(text) {
         let only_dots = text.split('.').all(is_label);
@@ -270,4 +271,4 @@ pub(super) fn numbered(faults: &mut Faults, path: &str, number: i32) {
 }
 
 /// The volumes of a pod that are sound, by name.
-pub(super) type KnownVolumes<'v> = BTreeMap<&'v str, &'v Volume>;
+pub(super) type KnownVolumes<'v> = SortedMap<&'v str, &'v Volume>;

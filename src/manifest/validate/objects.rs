@@ -82,21 +82,7 @@ pub(super) fn claim_spec(faults: &mut Faults, path: &str, spec: &PersistentVolum
     if let Some(given) = &spec.selector {
         selector::selector(faults, &format!("{path}.selector"), given);
     }
-    let known = [
-        "ReadOnlyMany",
-        "ReadWriteMany",
-        "ReadWriteOnce",
-        "ReadWriteOncePod",
-    ];
-    for mode in modes {
-        if !known.contains(&mode.as_str()) {
-            faults.unsupported(&at, mode, &known);
-        }
-    }
-    if modes.len() > 1 && modes.iter().any(|mode| mode == "ReadWriteOncePod") {
-        let detail = "may not use ReadWriteOncePod with other access modes";
-        faults.forbidden(&at, detail);
-    }
+    access_modes(faults, &at, modes);
     storage(faults, path, spec);
     if let Some(class) = spec
         .storage_class_name
@@ -121,6 +107,25 @@ pub(super) fn claim_spec(faults: &mut Faults, path: &str, spec: &PersistentVolum
     }
 }
 
+/// Checks the ways in which a volume may be used.
+pub(super) fn access_modes(faults: &mut Faults, path: &str, modes: &[String]) {
+    let known = [
+        "ReadOnlyMany",
+        "ReadWriteMany",
+        "ReadWriteOnce",
+        "ReadWriteOncePod",
+    ];
+    for mode in modes {
+        if !known.contains(&mode.as_str()) {
+            faults.unsupported(path, mode, &known);
+        }
+    }
+    if modes.len() > 1 && modes.iter().any(|mode| mode == "ReadWriteOncePod") {
+        let detail = "may not use ReadWriteOncePod with other access modes";
+        faults.forbidden(path, detail);
+    }
+}
+
 fn storage(faults: &mut Faults, path: &str, spec: &PersistentVolumeClaimSpec) {
     let requests = spec
         .resources
@@ -132,9 +137,6 @@ fn storage(faults: &mut Faults, path: &str, spec: &PersistentVolumeClaimSpec) {
     };
     if let Ok(size) = size.0.parse::<Quantity>() {
         let shown = size.to_string();
-        if size.nanos() < 0 {
-            faults.invalid_text(&at, &shown, "must be greater than or equal to 0");
-        }
         if size.nanos() <= 0 {
             faults.invalid_text(&at, &shown, "must be greater than zero");
         }

@@ -5,24 +5,15 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use super::super::fault::Faults;
 use super::container::{containers, init_containers};
 use super::names::{self, label, note, subdomain};
-use super::one_of;
 use super::volume::volumes;
+use super::{one_of, security};
 
 /// Checks a completed pod.
 pub(crate) fn validate_pod(pod: &Pod) -> Faults {
     let mut faults = Faults::default();
     names::metadata(&mut faults, &pod.metadata, subdomain);
     let spec = pod.spec.clone().unwrap_or_default();
-    pod_spec(&mut faults, "spec", &spec);
-    for (field, name) in [("hostname", &spec.hostname), ("subdomain", &spec.subdomain)] {
-        if let Some(name) = name.as_deref().filter(|name| !name.is_empty()) {
-            note(&mut faults, &format!("spec.{field}"), name, label(name));
-        }
-    }
-    if let Some(seconds) = spec.active_deadline_seconds.filter(|seconds| *seconds < 1) {
-        let detail = "must be between 1 and 2147483647, inclusive";
-        faults.invalid("spec.activeDeadlineSeconds", seconds, detail);
-    }
+    whole_spec(&mut faults, "spec", &spec);
     // There are no objects of that kind.
     let class = spec.runtime_class_name.as_deref().unwrap_or_default();
     if !class.is_empty() {
@@ -32,7 +23,21 @@ pub(crate) fn validate_pod(pod: &Pod) -> Faults {
     faults
 }
 
-/// Checks what pods and templates have in common.
+/// Checks the spec of a pod that is no pet.
+pub(super) fn whole_spec(faults: &mut Faults, path: &str, spec: &PodSpec) {
+    pod_spec(faults, path, spec);
+    for (field, name) in [("hostname", &spec.hostname), ("subdomain", &spec.subdomain)] {
+        if let Some(name) = name.as_deref().filter(|name| !name.is_empty()) {
+            note(faults, &format!("{path}.{field}"), name, label(name));
+        }
+    }
+    if let Some(seconds) = spec.active_deadline_seconds.filter(|seconds| *seconds < 1) {
+        let detail = "must be between 1 and 2147483647, inclusive";
+        faults.invalid(&format!("{path}.activeDeadlineSeconds"), seconds, detail);
+    }
+}
+
+/// Checks what pods and pets have in common.
 pub(super) fn pod_spec(faults: &mut Faults, path: &str, spec: &PodSpec) {
     let known = volumes(faults, &format!("{path}.volumes"), spec.volumes.as_deref());
     containers(faults, path, spec, &known);
@@ -58,11 +63,8 @@ pub(super) fn pod_spec(faults: &mut Faults, path: &str, spec: &PodSpec) {
     }
     host_aliases(faults, path, spec);
     host_name(faults, path, spec);
-    let context = spec.security_context.as_ref();
-    let policy = context.and_then(|context| context.fs_group_change_policy.as_deref());
-    if let Some(policy) = policy.filter(|it| !matches!(*it, "Always" | "OnRootMismatch")) {
-        let at = format!("{path}.securityContext.fsGroupChangePolicy");
-        faults.unsupported(&at, policy, &["Always", "OnRootMismatch"]);
+    if let Some(context) = &spec.security_context {
+        security::of_pod(faults, &format!("{path}.securityContext"), context);
     }
     let os = spec.os.as_ref().map(|os| os.name.as_str());
     if let Some(os) = os.filter(|os| !matches!(*os, "linux" | "windows")) {

@@ -55,7 +55,7 @@ pub(super) fn is_empty(selector: &LabelSelector) -> bool {
 }
 
 /// Returns the selector as the API server shows it in a message.
-pub(super) fn shown(selector: &LabelSelector) -> String {
+pub(crate) fn shown(selector: &LabelSelector) -> String {
     let mut parts = Vec::new();
     if let Some(labels) = selector.match_labels.as_ref().filter(|map| !map.is_empty()) {
         parts.push(format!("\"matchLabels\":{}", json!(labels)));

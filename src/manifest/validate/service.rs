@@ -1,6 +1,5 @@
 //! Services.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
@@ -11,6 +10,7 @@ use super::names::numbered;
 use super::names::{self, label, note, note_required, service_name, subdomain};
 use super::one_of;
 use super::probe::port;
+use crate::sorted::SortedSet;
 
 /// Checks a completed service.
 pub(crate) fn validate_service(service: &Service) -> Faults {
@@ -41,7 +41,7 @@ fn check(faults: &mut Faults, spec: &ServiceSpec) {
         let detail = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
         faults.invalid_text("spec.clusterIPs[0]", ip, detail);
     }
-    let mut names = BTreeSet::new();
+    let mut names = SortedSet::new();
     for (index, port) in ports.iter().enumerate() {
         let path = format!("spec.ports[{index}]");
         check_port(faults, &path, port, ports.len() > 1, &mut names);
@@ -77,7 +77,7 @@ fn check_port<'p>(
     path: &str,
     given: &'p ServicePort,
     needs_name: bool,
-    names: &mut BTreeSet<&'p str>,
+    names: &mut SortedSet<&'p str>,
 ) {
     let at = format!("{path}.name");
     match given.name.as_deref().unwrap_or_default() {
@@ -104,7 +104,7 @@ fn check_port<'p>(
 }
 
 fn unique_ports(faults: &mut Faults, ports: &[ServicePort]) {
-    let mut taken = BTreeSet::new();
+    let mut taken = SortedSet::new();
     for (index, port) in ports.iter().enumerate() {
         let protocol = port.protocol.as_deref().unwrap_or_default();
         if !taken.insert((protocol, port.port)) {

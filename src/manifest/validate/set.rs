@@ -7,10 +7,10 @@ use k8s_openapi::api::core::v1::{
 use serde_json::json;
 
 use super::super::fault::{FaultKind, Faults};
+use super::at_least_zero;
 use super::names::{self, label, note};
 use super::objects::claim_spec;
-use super::pod::pod_spec;
-use super::{at_least_zero, selector};
+use super::template::{self, Words, fitting_selector};
 use crate::model::{MAX_LABEL, MAX_REPLICAS};
 
 /// Checks a completed set.
@@ -48,15 +48,7 @@ fn check_spec(faults: &mut Faults, spec: &StatefulSetSpec, has_selector: bool) {
     let start = spec.ordinals.as_ref().and_then(|ordinals| ordinals.start);
     at_least_zero(faults, "spec.ordinals.start", start.map(i64::from));
     check_selector_and_template(faults, spec, has_selector);
-    let pod = spec.template.spec.clone().unwrap_or_default();
-    if pod.restart_policy.as_deref() != Some("Always") {
-        let policy = pod.restart_policy.unwrap_or_default();
-        faults.unsupported("spec.template.spec.restartPolicy", &policy, &["Always"]);
-    }
-    if pod.active_deadline_seconds.is_some() {
-        let detail = "activeDeadlineSeconds in StatefulSet is not Supported";
-        faults.forbidden("spec.template.spec.activeDeadlineSeconds", detail);
-    }
+    template::stays(faults, "spec.template", &spec.template, "StatefulSet");
     for (index, claim) in spec.volume_claim_templates.iter().flatten().enumerate() {
         let path = format!("spec.volumeClaimTemplates[{index}].spec");
         claim_spec(faults, &path, &claim.spec.clone().unwrap_or_default());
@@ -116,52 +108,28 @@ fn check_retention(faults: &mut Faults, spec: &StatefulSetSpec) {
     }
 }
 
-fn check_selector_and_template(faults: &mut Faults, spec: &StatefulSetSpec, has_selector: bool) {
-    let mut wrong = Faults::default();
-    let empty = selector::is_empty(&spec.selector);
-    if !has_selector {
-        faults.required("spec.selector", "");
-    } else {
-        selector::selector(&mut wrong, "spec.selector", &spec.selector);
-        if empty {
-            let detail = "empty selector is invalid for statefulset";
-            faults.invalid("spec.selector", "{}", detail);
-        }
-    }
-    if !wrong.is_empty() {
-        faults.extend(wrong);
-        faults.invalid("spec.selector", selector::shown(&spec.selector), "");
-        return;
-    }
-    let meta = spec.template.metadata.as_ref();
-    let labels = meta.and_then(|meta| meta.labels.as_ref());
-    let fits = has_selector && (empty || selector::matches(&spec.selector, labels));
-    if !fits {
-        let detail = "`selector` does not match template `labels`";
-        faults.invalid("spec.template.metadata.labels", json!(labels), detail);
-    }
-    check_template(faults, &spec.template, &volumes(spec));
-}
+const SELECTOR: Words = Words {
+    kind: "statefulset",
+    unusable: "",
+};
 
-fn check_template(faults: &mut Faults, template: &PodTemplateSpec, volumes: &[Volume]) {
-    let meta = template.metadata.clone().unwrap_or_default();
-    names::labels(faults, "spec.template.labels", meta.labels.as_ref());
-    let annotations = meta.annotations.as_ref();
-    names::annotations(faults, "spec.template.annotations", annotations);
-    let spec = PodSpec {
-        volumes: Some(volumes.to_vec()),
-        // A set gives its pods their host name, whatever the template says.
-        hostname: None,
-        subdomain: None,
-        ..template.spec.clone().unwrap_or_default()
-    };
-    pod_spec(faults, "spec.template.spec", &spec);
-    if spec
-        .ephemeral_containers
-        .is_some_and(|list| !list.is_empty())
-    {
-        let path = "spec.template.spec.ephemeralContainers";
-        faults.forbidden(path, "ephemeral containers not allowed in pod template");
+fn check_selector_and_template(faults: &mut Faults, spec: &StatefulSetSpec, has_selector: bool) {
+    let StatefulSetSpec {
+        selector, template, ..
+    } = spec;
+    if fitting_selector(faults, selector, has_selector, template, &SELECTOR) {
+        let pet = PodSpec {
+            volumes: Some(volumes(spec)),
+            // A set gives its pods their host name, whatever the template says, and refuses a
+            // deadline in words of its own.
+            hostname: None,
+            subdomain: None,
+            active_deadline_seconds: None,
+            ..template.spec.clone().unwrap_or_default()
+        };
+        let metadata = template.metadata.clone();
+        let spec = Some(pet);
+        template::template(faults, "spec.template", &PodTemplateSpec { metadata, spec });
     }
 }
 

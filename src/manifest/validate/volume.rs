@@ -1,7 +1,5 @@
 //! Volumes and where they come from.
 
-use std::collections::BTreeSet;
-
 use k8s_openapi::api::core::v1::{
     DownwardAPIVolumeFile, HostPathVolumeSource, KeyToPath, ProjectedVolumeSource, Volume,
     VolumeProjection,
@@ -13,6 +11,7 @@ use super::mounts::{descending, no_backsteps};
 use super::names::KnownVolumes;
 use super::names::{label, note};
 use crate::model::quantity::Quantity;
+use crate::sorted::SortedSet;
 
 /// Checks the volumes of a pod and returns the sound ones.
 pub(super) fn volumes<'v>(
@@ -144,7 +143,8 @@ fn known_source(faults: &mut Faults, path: &str, name: &str, volume: &Volume) {
     }
 }
 
-fn host_path(faults: &mut Faults, path: &str, host: &HostPathVolumeSource) {
+/// Checks a path of the machine.
+pub(super) fn host_path(faults: &mut Faults, path: &str, host: &HostPathVolumeSource) {
     let at = format!("{path}.path");
     match host.path.as_str() {
         "" => return faults.required(&at, ""),
@@ -224,7 +224,7 @@ fn projected(faults: &mut Faults, path: &str, projected: &ProjectedVolumeSource)
         &format!("{path}.defaultMode"),
         projected.default_mode,
     );
-    let mut paths = BTreeSet::new();
+    let mut paths = SortedSet::new();
     for (index, source) in projected.sources.iter().flatten().enumerate() {
         let at = format!("{path}.sources[{index}]");
         projection(faults, &at, source);

@@ -1,8 +1,7 @@
 //! The fields that were given and are not acted on, by the cause of that.
 
-use std::collections::BTreeSet;
-
 use crate::manifest::remark::{Remark, RemarkKind, Remarks};
+use crate::sorted::SortedSet;
 
 /// Why a field is not acted on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +46,7 @@ pub(super) const ROOT: Cause = Cause::unless_isolated(
 /// Fields by the reason why they are not acted on.
 pub(super) struct Ignored<'r> {
     root: &'r str,
-    seen: BTreeSet<String>,
+    seen: SortedSet<String>,
     lines: Vec<(Cause, Vec<String>)>,
 }
 
@@ -56,7 +55,7 @@ impl<'r> Ignored<'r> {
     pub(super) const fn below(root: &'r str) -> Self {
         Self {
             root,
-            seen: BTreeSet::new(),
+            seen: SortedSet::new(),
             lines: Vec::new(),
         }
     }

@@ -4,10 +4,15 @@ use k8s_openapi::api::core::v1::{
     PersistentVolumeClaim, PersistentVolumeClaimSpec, Service, ServicePort, ServiceSpec,
 };
 
-use super::ignored::{Cause, Ignored};
-use crate::manifest::remark::Remarks;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 
-const NO_STORAGE: Cause = Cause::always("ignored: a claim is a directory without class or size");
+use super::ignored::{Cause, Ignored};
+use crate::manifest::remark::{Remark, Remarks};
+use crate::model::endpoints::SERVICE_LABEL;
+use crate::model::quantity::Quantity;
+
+const NO_STORAGE: Cause =
+    Cause::always("ignored: the volume of a claim is a directory, of any size");
 const NO_ROUTING: Cause = Cause::always("ignored: services are seen on this machine only");
 
 /// Remarks on a claim or a template of one; `path` is that of its spec.
@@ -17,28 +22,35 @@ pub(in super::super) fn of_claim(path: &str, claim: &PersistentVolumeClaim, rema
         access_modes: _,
         data_source,
         data_source_ref,
-        resources: _,
-        selector,
+        resources,
+        selector: _,
         storage_class_name: _,
         volume_attributes_class_name,
         volume_mode,
-        volume_name,
+        volume_name: _,
     } = spec;
     let mut ignored = Ignored::below(path);
     for (field, given) in [
         ("dataSource", data_source.is_some()),
         ("dataSourceRef", data_source_ref.is_some()),
-        ("selector", selector.is_some()),
         (
             "volumeAttributesClassName",
             volume_attributes_class_name.is_some(),
         ),
         ("volumeMode", volume_mode.as_deref() == Some("Block")),
-        ("volumeName", volume_name.is_some()),
     ] {
         ignored.note(field, NO_STORAGE, given);
     }
     ignored.into_remarks(remarks);
+    let requests = resources.as_ref().and_then(|it| it.requests.as_ref());
+    let size = requests.and_then(|requests| requests.get("storage"));
+    let size = size.and_then(|size| size.0.parse::<Quantity>().ok());
+    // PV27
+    if let Some(size) = size.filter(|size| size.nanos() % 1_000_000_000 != 0) {
+        let text = format!("fractional byte value \"{size}\" is invalid, must be an integer");
+        let path = format!("{path}.resources.requests[storage]");
+        remarks.push(Remark::new(path, text));
+    }
 }
 
 /// Remarks on a service.
@@ -100,4 +112,18 @@ pub(in super::super) fn of_service(service: &Service, remarks: &mut Remarks) {
         ignored.note(&path, NO_ROUTING, node_port.is_some_and(|port| port != 0));
     }
     ignored.into_remarks(remarks);
+}
+
+const NO_NAMES: &str = "ignored: petset leads services to addresses only";
+
+/// Remarks on a slice of endpoints.
+pub(in super::super) fn of_slice(slice: &EndpointSlice, remarks: &mut Remarks) {
+    let labels = slice.metadata.labels.as_ref();
+    if labels.is_none_or(|labels| !labels.contains_key(SERVICE_LABEL)) {
+        let text = format!("no service leads there: the label {SERVICE_LABEL} names the service");
+        remarks.push(Remark::new("metadata.labels", text));
+    }
+    if slice.address_type == "FQDN" {
+        remarks.push(Remark::new("addressType", NO_NAMES));
+    }
 }

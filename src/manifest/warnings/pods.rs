@@ -1,7 +1,5 @@
 //! The fields of sets and pods that petset does not act on.
 
-use std::collections::BTreeSet;
-
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{
     Container, PodSpec, Probe, ResourceRequirements, Volume, VolumeMount, VolumeProjection,
@@ -18,6 +16,7 @@ use crate::manifest::validate::volume_sources;
 use crate::model::MAX_SET_NAME;
 use crate::model::environment::LONGEST_WORD;
 use crate::model::pod::NODE_NAME;
+use crate::sorted::SortedSet;
 
 /// Remarks on a set.
 pub(in super::super) fn of_set(set: &StatefulSet, remarks: &mut Remarks) {
@@ -365,7 +364,7 @@ fn too_long(path: &str, container: &Container, remarks: &mut Remarks) {
 
 /// Remarks of the API server itself: what is given twice in one container.
 fn doubled(path: &str, container: &Container, remarks: &mut Remarks) {
-    let mut names = BTreeSet::new();
+    let mut names = SortedSet::new();
     for (index, variable) in container.env.iter().flatten().enumerate() {
         if !names.insert(&variable.name) {
             let name = &variable.name;

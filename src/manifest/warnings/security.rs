@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{PodSecurityContext, SeccompProfile, SecurityContext};
 
-use super::ignored::{Cause, ISOLATED, Ignored, NO_CONTAINERS, ROOT};
+use super::ignored::{ISOLATED, Ignored, NO_CONTAINERS, ROOT};
 
 /// Remarks on what a pod asks for.
 pub(super) fn of_pod(ignored: &mut Ignored<'_>, context: &PodSecurityContext) {
@@ -82,7 +82,7 @@ pub(super) fn of_container(ignored: &mut Ignored<'_>, path: &str, context: &Secu
             app_armor_profile.is_some(),
         ),
         ("capabilities", ISOLATED, capabilities.is_some()),
-        ("privileged", USERS, *privileged == Some(true)),
+        ("privileged", ISOLATED, *privileged == Some(true)),
         ("procMount", NO_CONTAINERS, proc_mount.is_some()),
         ("seLinuxOptions", NO_CONTAINERS, se_linux_options.is_some()),
         ("seccompProfile", ISOLATED, is_filter(seccomp_profile)),
@@ -92,12 +92,6 @@ pub(super) fn of_container(ignored: &mut Ignored<'_>, path: &str, context: &Secu
         ignored.note(&format!("{path}.securityContext.{field}"), reason, given);
     }
 }
-
-/// What a privileged container gets, and from whom.
-const USERS: Cause = Cause::always(
-    "has effect only for an ordinary user with isolation full: as root a pet has no user namespace, \
-     and gets nothing that reaches beyond it",
-);
 
 fn is_filter(profile: &Option<SeccompProfile>) -> bool {
     profile

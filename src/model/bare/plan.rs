@@ -42,6 +42,7 @@ pub fn plan_pod(want: &Pod, pet: Option<&Pod>, stopped: bool) -> Plan {
     Plan {
         set: String::new(),
         pod: Some(name),
+        workload: None,
         namespace: want.metadata.namespace.clone().unwrap_or_default(),
         steps,
         halts,

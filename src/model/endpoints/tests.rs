@@ -130,6 +130,7 @@ fn a_hostname_counts_only_below_its_own_service() {
 
 #[test]
 fn named_target_ports_are_resolved_pod_by_pod() {
+    // CF-net-13, CF-net-27
     let mut spec = headless();
     spec["ports"] = json!([
         {"name": "http", "port": 80, "targetPort": "web"},

@@ -1,18 +1,17 @@
 //! Which objects a pod is made from, so that only those are read.
 
-use std::collections::BTreeSet;
-
 use k8s_openapi::api::core::v1::{Container, Pod, Volume};
 
 use crate::model::kind::ObjectKind;
+use crate::sorted::SortedSet;
 
 /// The names of the objects that a pod is made from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct References {
     /// Names of config maps.
-    pub config_maps: BTreeSet<String>,
+    pub config_maps: SortedSet<String>,
     /// Names of secrets.
-    pub secrets: BTreeSet<String>,
+    pub secrets: SortedSet<String>,
     /// Whether all services of the namespace are wanted (`enableServiceLinks`).
     pub services: bool,
 }
@@ -70,7 +69,11 @@ impl References {
             | ObjectKind::PersistentVolumeClaim
             | ObjectKind::Pod
             | ObjectKind::Endpoints
+            | ObjectKind::EndpointSlice
             | ObjectKind::ControllerRevision
+            | ObjectKind::Workload(_)
+            | ObjectKind::PersistentVolume
+            | ObjectKind::StorageClass
             | ObjectKind::Eviction => false,
         }
     }

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::sorted::SortedSet;
 
 fn parse<T: serde::de::DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).unwrap()
@@ -367,9 +368,7 @@ fn a_pod_names_the_objects_it_is_made_from() {
                 {"secret": {"name": "f"}}, {"configMap": {"name": "g"}}]}}]
     }));
     let wanted = references(&pod);
-    let names = |set: &std::collections::BTreeSet<String>| {
-        set.iter().cloned().collect::<Vec<_>>().join(" ")
-    };
+    let names = |set: &SortedSet<String>| set.iter().cloned().collect::<Vec<_>>().join(" ");
     assert_eq!(names(&wanted.config_maps), "a c d g");
     assert_eq!(names(&wanted.secrets), "b e f");
     assert!(wanted.services);

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::reference::{Reference, fit};
 use crate::problem::Problem;
+use crate::sorted::SortedMap;
 
 const BUILT_IN: &str = include_str!("../images.toml");
 
@@ -72,7 +73,7 @@ pub(super) struct ImageEntry {
 #[derive(Debug, Clone)]
 pub(super) struct Book {
     pub(super) path: PathBuf,
-    pub(super) entries: BTreeMap<String, ImageEntry>,
+    pub(super) entries: SortedMap<String, ImageEntry>,
 }
 
 impl Book {
@@ -86,8 +87,8 @@ impl Book {
 }
 
 /// Reads entries; a fault begins with its place, `:3:1: `.
-pub(super) fn read_entries(text: &str) -> Result<BTreeMap<String, ImageEntry>, Problem> {
-    let entries: BTreeMap<String, ImageEntry> =
+pub(super) fn read_entries(text: &str) -> Result<SortedMap<String, ImageEntry>, Problem> {
+    let entries: SortedMap<String, ImageEntry> =
         toml::from_str(text).map_err(|error| Problem::invalid(place(text, &error)))?;
     for (key, entry) in &entries {
         if let Some(fault) = entry.fault() {
@@ -213,8 +214,8 @@ const MOST_LIKE: usize = 8;
 /// Fills in what entries leave to another one.
 fn complete(
     text: &str,
-    entries: BTreeMap<String, ImageEntry>,
-) -> Result<BTreeMap<String, ImageEntry>, Problem> {
+    entries: SortedMap<String, ImageEntry>,
+) -> Result<SortedMap<String, ImageEntry>, Problem> {
     let completed = |(key, entry)| {
         Ok((
             String::clone(key),
@@ -227,7 +228,7 @@ fn complete(
 /// Fills in one entry; one that is like its own name extends the built-in entry.
 fn completed(
     text: &str,
-    entries: &BTreeMap<String, ImageEntry>,
+    entries: &SortedMap<String, ImageEntry>,
     key: &str,
     entry: &ImageEntry,
     depth: usize,

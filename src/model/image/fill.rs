@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::entries::ImageEntry;
 use super::launch::{Disk, ImageLaunch};
+use crate::sorted::sort_by_key;
 
 /// The beginning of every script of the catalogue.
 const PRELUDE: &str = include_str!("prelude.sh");
@@ -112,7 +113,9 @@ fn matches(pattern: &str, disk: &Disk<'_>) -> Vec<PathBuf> {
             .parse::<u32>()
             .ok()
     };
-    names.sort_by_key(|name| std::cmp::Reverse((number(name), name.clone())));
+    sort_by_key(&mut names, |name| {
+        std::cmp::Reverse((number(name), name.clone()))
+    });
     let path = |name: String| PathBuf::from(format!("{before}/{name}{after}"));
     names.into_iter().map(path).collect()
 }

@@ -1,10 +1,11 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::entries::{built_in_parts, read_built_in, read_entries};
 use super::reference::fit;
 use super::*;
 use crate::problem::Kind;
+use crate::sorted::SortedSet;
 
 const OWN: &str = "/s/images.toml";
 
@@ -47,7 +48,7 @@ fn on_a_machine<T>(there: &[&str], ask: impl FnOnce(&Disk<'_>) -> T) -> T {
             .iter()
             .filter_map(|path| Path::new(path).strip_prefix(directory).ok());
         let names = below.filter_map(|rest| rest.components().next());
-        let names: BTreeSet<String> = names
+        let names: SortedSet<String> = names
             .map(|name| name.as_os_str().to_string_lossy().into_owned())
             .collect();
         names.into_iter().collect()

@@ -18,7 +18,7 @@ impl PodMachine {
         for index in 0..self.containers.len() {
             let other = ContainerIndex(index);
             if self.run_mut(other).is_some() {
-                self.report(false, "Killing", "killing".to_owned());
+                self.report_of(other, false, "Killing", "killing".to_owned());
                 self.begin_stop(other, Duration::ZERO);
             }
         }

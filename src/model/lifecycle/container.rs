@@ -41,10 +41,19 @@ pub(super) enum Wait {
     Config {
         message: String,
     },
+    Create {
+        message: String,
+    },
     CrashLoop {
         delay: Duration,
+        /// From when on that is shown; before it is shown how the container ended.
+        from: Duration,
     },
 }
+
+/// How long the end of a container is shown before the pause that follows it: as long as the first
+/// pause, and at most as a kubelet takes to look again.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum State {
@@ -70,6 +79,8 @@ pub(super) struct Container {
     pub(super) state: State,
     /// The run before the one that `state` is about.
     pub(super) last: Option<core::ContainerStateTerminated>,
+    /// The run before `last`, while `state` is about none.
+    pub(super) prior: Option<core::ContainerStateTerminated>,
     pub(super) restarts: i32,
     /// Failures since the last long run, which decide the delay.
     pub(super) failures: u32,
@@ -106,6 +117,7 @@ impl Container {
                 until: Duration::ZERO,
             },
             last: None,
+            prior: None,
             restarts: 0,
             failures: 0,
             runs: 0,
@@ -170,6 +182,20 @@ impl Container {
         self.ran || self.runs > 0
     }
 
+    /// Returns whether a start of it has come to something, if only to an error.
+    pub(super) fn is_begun(&self) -> bool {
+        match &self.state {
+            State::Running(run) => !run.hook_pending || self.ran_before(),
+            State::Ended(_) => true,
+            State::Starting => self.has_run(),
+            State::Waiting { why, .. } => *why != Wait::Turn || self.has_run(),
+        }
+    }
+
+    fn ran_before(&self) -> bool {
+        self.last.is_some() || self.runs > 1
+    }
+
     /// Ends a container that may or may not have run.
     pub(super) fn lose(&mut self, now: Now) {
         if let State::Waiting { .. } = self.state {
@@ -203,8 +229,9 @@ impl Container {
             State::Waiting { .. } | State::Starting | State::Ended(_) => now,
         };
         let held = self.has(ProbeKind::Startup);
+        let again = self.restarts > 0;
         for probe in &mut self.probes {
-            probe.begin(started, held);
+            probe.begin(started, held, again);
         }
     }
 
@@ -236,7 +263,7 @@ impl Container {
 
     /// Lists the probes to run now, and when the next one is due.
     ///
-    /// While the pod stops nothing is probed: it is not ready then, whatever readiness says (V46).
+    /// While the pod stops nothing is probed: what readiness said last stands (V46).
     pub(super) fn due_probes(
         &mut self,
         now: Duration,
@@ -287,6 +314,9 @@ impl Container {
             Failure::Config(message) => Wait::Config {
                 message: message.clone(),
             },
+            Failure::Create(message) => Wait::Create {
+                message: message.clone(),
+            },
         };
         let delay = back_off.retry_delay(self.failures);
         self.failures += 1;
@@ -308,7 +338,9 @@ impl Container {
                 self.image
             ),
             Failure::ImageNever(message) => message.clone(),
-            Failure::Config(message) | Failure::Launch(message) => format!("Error: {message}"),
+            Failure::Config(message) | Failure::Create(message) | Failure::Launch(message) => {
+                format!("Error: {message}")
+            }
         }
     }
 
@@ -327,22 +359,28 @@ impl Container {
             return None;
         }
         let delay = self.pause_after(&ended, back_off);
+        let shown = match ended.probed {
+            true => Duration::ZERO,
+            false => back_off.start.min(LOOK_AGAIN),
+        };
+        let from = ended.at + shown;
         self.state = State::Waiting {
-            why: Wait::CrashLoop { delay },
+            why: Wait::CrashLoop { delay, from },
             since: ended.at,
             until: ended.at + delay,
         };
-        self.last = Some(ended.state);
+        self.prior = self.last.replace(ended.state);
         Some(delay)
     }
 
     /// Gives a container that ended for good another run.
     pub(super) fn wait_for_restart(&mut self, now: Duration) {
         if let State::Ended(ended) = &self.state {
-            self.last = Some(ended.state.clone());
+            self.prior = self.last.replace(ended.state.clone());
             self.state = State::Waiting {
                 why: Wait::CrashLoop {
                     delay: Duration::ZERO,
+                    from: now,
                 },
                 since: now,
                 until: now,
@@ -352,10 +390,12 @@ impl Container {
 
     /// Ends the wait of a container whose pod stops: what it did last is how it ended.
     pub(super) fn give_up(&mut self, now: Duration) {
-        let State::Waiting { .. } = self.state else {
+        let State::Waiting { why, .. } = &mut self.state else {
             return;
         };
+        *why = Wait::Turn;
         if let Some(state) = self.last.take() {
+            self.last = self.prior.take();
             self.state = State::Ended(Ended::before(state, now));
         }
     }
@@ -365,7 +405,9 @@ impl Container {
         if ended.asked || ended.ran > back_off.cap * 2 {
             self.failures = 0; // it ran so long that earlier failures are forgotten
         }
-        let delay = back_off.delay(self.failures);
+        // A kubelet that kills a container does not count the run that it has just ended.
+        let counted = self.failures.saturating_sub(u32::from(ended.probed));
+        let delay = back_off.delay(counted);
         self.failures += u32::from(!ended.asked);
         delay
     }
@@ -395,21 +437,34 @@ impl Container {
         last.message.as_deref()
     }
 
-    /// Returns when the reason for waiting turns from the failure to the back-off: from
-    /// `ErrImagePull` to `ImagePullBackOff`, from `RunContainerError` to `CrashLoopBackOff`.
+    /// Returns when what is shown turns from the failure to the back-off: from `ErrImagePull` to
+    /// `ImagePullBackOff`, from `RunContainerError` or `Error` to `CrashLoopBackOff`.
     pub(super) fn next_turn(&self, now: Duration) -> Duration {
         let State::Waiting { why, since, until } = &self.state else {
             return Duration::MAX;
         };
-        let turn = halfway(*since, *until);
-        let turns = match why {
-            Wait::Image { .. } => true,
-            Wait::CrashLoop { .. } => self.start_fault().is_some(),
-            Wait::Turn | Wait::ImageName { .. } | Wait::ImageNever { .. } | Wait::Config { .. } => {
-                false
-            }
+        let turn = match why {
+            Wait::Image { .. } => halfway(*since, *until),
+            Wait::CrashLoop { .. } if self.start_fault().is_some() => halfway(*since, *until),
+            Wait::CrashLoop { from, .. } => *from,
+            Wait::Turn
+            | Wait::ImageName { .. }
+            | Wait::ImageNever { .. }
+            | Wait::Config { .. }
+            | Wait::Create { .. } => *until,
         };
-        if turns && turn > now { turn } else { *until }
+        if turn > now { turn } else { *until }
+    }
+
+    /// Returns the run that is still shown as the container's state although it waits for the next.
+    pub(super) fn shown_end(&self, now: Duration) -> Option<&core::ContainerStateTerminated> {
+        match &self.state {
+            State::Waiting {
+                why: Wait::CrashLoop { from, .. },
+                ..
+            } if now < *from && self.start_fault().is_none() => self.last.as_ref(),
+            State::Waiting { .. } | State::Starting | State::Running(_) | State::Ended(_) => None,
+        }
     }
 
     pub(super) fn is_being_started(&self) -> bool {
@@ -418,6 +473,11 @@ impl Container {
             State::Running(run) => run.hook_pending,
             State::Waiting { .. } | State::Ended(_) => false,
         }
+    }
+
+    /// Returns whether its main process runs beside a postStart that has not ended.
+    pub(super) fn is_in_post_start(&self) -> bool {
+        matches!(&self.state, State::Running(run) if run.hook_pending)
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -439,8 +499,7 @@ impl Container {
             return self.role == ContainerRole::Init && self.succeeded();
         };
         self.role != ContainerRole::Init
-            && !stopping
-            && run.stop.is_none()
+            && (stopping || run.stop.is_none())
             && self.is_started()
             && self.passes(ProbeKind::Readiness)
     }

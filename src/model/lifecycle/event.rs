@@ -51,6 +51,8 @@ pub enum Failure {
     ImageNever(String),
     /// Its environment cannot be made: `CreateContainerConfigError`.
     Config(String),
+    /// What confines it cannot be made: `CreateContainerError`.
+    Create(String),
     /// Its process cannot be made: exit code 128, `StartError`.
     Launch(String),
 }
@@ -167,6 +169,8 @@ pub enum Action {
 /// An event for the journal, in the kubelet's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
+    /// The part of the pod that it is about, such as `spec.containers{c}`; `None` for all of it.
+    pub field: Option<String>,
     /// Whether it is a warning.
     pub warning: bool,
     /// One word, such as `Killing`.

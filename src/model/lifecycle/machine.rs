@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
+use k8s_openapi::api::core::v1::{Pod, PodIP, PodSpec, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::clock::{Now, earlier, seconds};
 use super::container::{Container, ContainerRole, State};
 use super::event::{Action, ContainerIndex, PodEvent, Report};
 use super::run::{PodStop, Run};
-use crate::model::pod::{is_true, set_of};
+use crate::model::pod::{is_true, set_of, title};
 use crate::model::{BackOff, restart, sysctl};
 
 /// The machine of one pod.
@@ -36,13 +36,23 @@ pub struct PodMachine {
     pub(super) path: String,
     /// Whether a set made it.
     pub(super) of_set: bool,
+    /// Why it has failed whatever its containers say, and what about that.
+    pub(super) late: Option<(String, String)>,
+    /// Whether none of its containers runs any more, or will.
     pub(super) finished: bool,
+    /// Whether nothing of it is left.
+    pub(super) closed: bool,
+    /// The generation that is known.
+    pub(super) observed: Option<i64>,
     /// When the machine next wants a tick.
     pub(super) wake: Option<Duration>,
     pub(super) now: Now,
     pub(super) actions: Vec<Action>,
     pub(super) status: PodStatus,
-    pub(super) readiness_gates: bool,
+    /// Its addresses, which are shown once a container of it has been begun.
+    pub(super) addresses: (Option<String>, Option<Vec<PodIP>>),
+    /// The conditions that somebody else has to set before it is ready.
+    pub(super) readiness_gates: Vec<String>,
     /// Whether none of its containers ever runs a second time.
     pub(super) once: bool,
     /// The restart of all containers that is under way: the pause before it.
@@ -100,6 +110,9 @@ impl PodMachine {
         let main = spec.containers.iter();
         let main = main.map(|it| Container::new(it, ContainerRole::App, &policy));
         let containers: Vec<Container> = first.chain(main).collect();
+        let gates = spec.readiness_gates.into_iter().flatten();
+        let mut status = pod.status.clone().unwrap_or_default();
+        let addresses = (status.pod_ip.take(), status.pod_ips.take());
         let mut pet = Self {
             title: title(pod),
             grace: seconds(spec.termination_grace_period_seconds.unwrap_or(30)),
@@ -118,12 +131,16 @@ impl PodMachine {
             placing: Placing::Unknown,
             path: path(pod),
             of_set: set_of(&pod.metadata).is_some(),
+            late: None,
             finished: false,
+            closed: false,
+            observed: None,
             wake: None,
             now,
             actions: Vec::new(),
-            status: pod.status.clone().unwrap_or_default(),
-            readiness_gates: spec.readiness_gates.is_some_and(|gates| !gates.is_empty()),
+            status,
+            addresses,
+            readiness_gates: gates.map(|gate| gate.condition_type).collect(),
             once: runs_once,
             anew: None,
             was_initialized: false,
@@ -158,6 +175,9 @@ impl PodMachine {
             }
         }
         self.status.start_time.clone_from(&previous.start_time);
+        if previous.pod_ip.is_some() {
+            (self.status.pod_ip, self.status.pod_ips) = self.addresses.clone();
+        }
         self.status.conditions.clone_from(&previous.conditions);
         let placed = is_true(previous, "PodScheduled");
         if placed {
@@ -165,6 +185,9 @@ impl PodMachine {
         }
         let apps = &self.containers[self.inits..];
         if over || apps.iter().all(Container::has_ended) {
+            self.closed = over;
+            let message = previous.message.clone().unwrap_or_default();
+            self.late = previous.reason.clone().map(|reason| (reason, message));
             self.skip_inits();
             self.stop = Some(PodStop::at(self.now.mono));
         } else if self.once && self.containers.iter().any(Container::has_run) {
@@ -213,6 +236,7 @@ impl PodMachine {
 
     /// Ends a pod that is not for this machine, as the kubelet does that does not admit it.
     fn reject(&mut self, reason: &'static str, words: String) {
+        self.note_scheduled();
         self.report(true, reason, words.clone());
         self.status.reason = Some(reason.to_owned());
         self.status.message = Some(format!("Pod was rejected: {words}"));
@@ -222,7 +246,13 @@ impl PodMachine {
 
     /// Takes note of the generation of the pod that is known from now on.
     pub fn observe(&mut self, generation: Option<i64>) {
-        self.status.observed_generation = generation;
+        self.observed = generation;
+    }
+
+    /// Brings the status up to date with what was observed.
+    pub fn refresh(&mut self, now: Now) {
+        self.now = now;
+        self.refresh_status();
     }
 
     /// Counts the init containers that are done by an earlier runner's word.
@@ -241,6 +271,40 @@ impl PodMachine {
             self.refresh_status();
         }
         std::mem::take(&mut self.actions)
+    }
+
+    /// Takes note that nothing of the pod is left, after [`Action::Finish`]: its last status.
+    ///
+    /// What was never started counts as lost where the pod had come so far, as a kubelet has it.
+    pub fn close(&mut self, now: Now) {
+        if self.closed {
+            return;
+        }
+        self.now = now;
+        self.closed = true;
+        self.refresh_status();
+        if let Some((reason, message)) = self.late.clone() {
+            (self.status.reason, self.status.message) = (Some(reason), Some(message));
+        }
+        if self.placing == Placing::Placed {
+            let conditions = self.status.conditions.take();
+            let addresses = (self.status.pod_ip.take(), self.status.pod_ips.take());
+            self.lose_unstarted();
+            self.refresh_status();
+            self.status.conditions = conditions;
+            (self.status.pod_ip, self.status.pod_ips) = addresses;
+        }
+    }
+
+    fn lose_unstarted(&mut self) {
+        let now = self.now;
+        let (inits, apps) = self.containers.split_at_mut(self.inits);
+        let had_begun = |it: &Container| it.has_ended() || it.has_run();
+        if self.turn >= inits.len() || apps.iter().any(had_begun) {
+            apps.iter_mut().for_each(|it| it.lose(now));
+        }
+        let begun = inits.iter().rposition(had_begun).unwrap_or(0);
+        inits.iter_mut().take(begun + 1).for_each(|it| it.lose(now));
     }
 
     /// Returns when the machine wants the next [`PodEvent::Tick`], on the monotonic clock.
@@ -274,9 +338,8 @@ impl PodMachine {
         if self.now.mono < deadline {
             return self.wake_at(deadline);
         }
-        self.status.reason = Some("DeadlineExceeded".to_owned());
         let words = "Pod was active on the node longer than the specified deadline";
-        self.status.message = Some(words.to_owned());
+        self.late = Some(("DeadlineExceeded".to_owned(), words.to_owned()));
         self.report(false, "DeadlineExceeded", words.to_owned());
         self.note_stop(self.grace);
     }
@@ -378,13 +441,42 @@ impl PodMachine {
         }
     }
 
+    /// Tells of something about the pod as a whole.
     pub(super) fn report(&mut self, warning: bool, reason: &'static str, message: String) {
         self.actions.push(Action::Report(Report {
+            field: None,
             warning,
             reason,
             message,
             count: 1,
         }));
+    }
+
+    /// Tells of something about one of its containers.
+    pub(super) fn report_of(
+        &mut self,
+        place: ContainerIndex,
+        warning: bool,
+        reason: &'static str,
+        message: String,
+    ) {
+        let field = Some(self.field(place));
+        self.actions.push(Action::Report(Report {
+            field,
+            warning,
+            reason,
+            message,
+            count: 1,
+        }));
+    }
+
+    /// Returns the part of the pod that a container is, as events name it.
+    pub(super) fn field(&self, place: ContainerIndex) -> String {
+        let name = &self.containers[place.0].name;
+        match place.0 < self.inits {
+            true => format!("spec.initContainers{{{name}}}"),
+            false => format!("spec.containers{{{name}}}"),
+        }
     }
 
     pub(super) fn wake_at(&mut self, at: Duration) {
@@ -405,15 +497,4 @@ fn path(pod: &Pod) -> String {
     let meta = &pod.metadata;
     let namespace = meta.namespace.as_deref().unwrap_or("default");
     format!("{namespace}/{}", meta.name.as_deref().unwrap_or_default())
-}
-
-fn title(pod: &Pod) -> String {
-    let meta = &pod.metadata;
-    let or = |text: &Option<String>, other: &str| text.as_deref().unwrap_or(other).to_owned();
-    format!(
-        "{}_{}({})",
-        or(&meta.name, ""),
-        or(&meta.namespace, "default"),
-        or(&meta.uid, "")
-    )
 }

@@ -14,11 +14,18 @@ use super::event::{
 use super::machine::{Placing, PodMachine, VolumeState};
 use super::probe::{ProbeKind, ProbeOutcome};
 use super::run::{Ended, Run};
+use crate::model::BackOff;
 use crate::model::pod::scheduled;
 use crate::model::restart::Again;
 
 /// How long the containers of an evicted pod may take to end.
 const EVICTION_GRACE: Duration = Duration::from_secs(1);
+
+/// The pauses between tries to put volumes in place, a kubelet's.
+const MOUNT_BACK_OFF: BackOff = BackOff {
+    start: Duration::from_millis(500),
+    cap: Duration::from_secs(122),
+};
 
 impl PodMachine {
     pub(super) fn note(&mut self, event: PodEvent) {
@@ -54,8 +61,7 @@ impl PodMachine {
 
     fn evict(&mut self, why: String) {
         if self.stop.is_none() {
-            self.status.reason = Some("Evicted".to_owned());
-            self.status.message = Some(why.clone());
+            self.late = Some(("Evicted".to_owned(), why.clone()));
             self.report(true, "Evicted", why);
             self.note_stop(EVICTION_GRACE);
         }
@@ -76,7 +82,7 @@ impl PodMachine {
                 self.note_unprepared(problem);
                 VolumeState::Missing {
                     failures: failures + 1,
-                    again: self.now.mono + self.back_off.retry_delay(failures),
+                    again: self.now.mono + MOUNT_BACK_OFF.retry_delay(failures),
                 }
             }
         };
@@ -95,7 +101,7 @@ impl PodMachine {
         }
     }
 
-    fn note_scheduled(&mut self) {
+    pub(super) fn note_scheduled(&mut self) {
         if self.placing == Placing::Placed {
             return;
         }
@@ -119,14 +125,14 @@ impl PodMachine {
         };
         container.begin_run();
         container.state = State::Running(Run::new(now, pid, container.post_start));
-        let name = container.name.clone();
         if container.post_start {
             let hook = HookKind::PostStart;
             self.actions.push(Action::Hook { place, hook });
         } else {
             container.begin_probing(now.mono);
         }
-        self.report(false, "Started", format!("Started container {name}"));
+        self.report_created(place);
+        self.report_of(place, false, "Started", "Container started".to_owned());
     }
 
     pub(super) fn note_start_failed(&mut self, place: ContainerIndex, failure: Failure) {
@@ -137,22 +143,58 @@ impl PodMachine {
         };
         let ended = container.start_failed(&failure, back_off, now);
         let message = container.failure_words(&failure);
+        self.report_start_failed(place, &failure, message);
         if let Some(ended) = ended {
             self.conclude(place, ended);
         }
+    }
+
+    /// Tells in the kubelet's order how far a start came that failed.
+    fn report_start_failed(&mut self, place: ContainerIndex, failure: &Failure, message: String) {
+        let image = self.containers[place.0].image.clone();
+        let mut tell = |warning, reason, message| self.report_of(place, warning, reason, message);
         match failure {
-            Failure::Image(_) | Failure::Config(_) | Failure::Launch(_) => {
-                self.report(true, "Failed", message);
+            Failure::Image(_) => {
+                tell(false, "Pulling", format!("Pulling image \"{image}\""));
+                tell(true, "Failed", message);
+                tell(true, "Failed", "Error: ErrImagePull".to_owned());
+                tell(
+                    false,
+                    "BackOff",
+                    format!("Back-off pulling image \"{image}\""),
+                );
+                tell(true, "Failed", "Error: ImagePullBackOff".to_owned());
             }
             Failure::ImageName(_) => {
-                self.report(true, "InspectFailed", message);
-                self.report(true, "Failed", "Error: InvalidImageName".to_owned());
+                tell(true, "InspectFailed", message);
+                tell(true, "Failed", "Error: InvalidImageName".to_owned());
             }
             Failure::ImageNever(_) => {
-                self.report(true, "ErrImageNeverPull", message);
-                self.report(true, "Failed", "Error: ErrImageNeverPull".to_owned());
+                tell(true, "ErrImageNeverPull", message);
+                tell(true, "Failed", "Error: ErrImageNeverPull".to_owned());
+            }
+            Failure::Config(_) | Failure::Create(_) => {
+                self.report_pulled(place);
+                self.report_of(place, true, "Failed", message);
+            }
+            Failure::Launch(_) => {
+                self.report_created(place);
+                self.report_of(place, true, "Failed", message);
             }
         }
+    }
+
+    fn report_pulled(&mut self, place: ContainerIndex) {
+        let words = format!(
+            "Container image \"{}\" already present on machine and can be accessed by the pod",
+            self.containers[place.0].image
+        );
+        self.report_of(place, false, "Pulled", words);
+    }
+
+    fn report_created(&mut self, place: ContainerIndex) {
+        self.report_pulled(place);
+        self.report_of(place, false, "Created", "Container created".to_owned());
     }
 
     pub(super) fn note_ended(
@@ -196,7 +238,7 @@ impl PodMachine {
                 "Back-off restarting failed container {} in pod {}",
                 container.name, self.title
             );
-            self.report(true, "BackOff", words);
+            self.report_of(place, true, "BackOff", words);
             self.wake_at(now.mono + delay);
         }
     }
@@ -212,7 +254,7 @@ impl PodMachine {
                 "request to HTTPS lifecycle hook {host} got HTTP response, \
                  retry with HTTP succeeded"
             );
-            self.report(true, "LifecycleHTTPFallback", words);
+            self.report_of(place, true, "LifecycleHTTPFallback", words);
         }
         let outcome = outcome.map(drop);
         match hook {
@@ -236,7 +278,7 @@ impl PodMachine {
             }
             Err(problem) => {
                 let words = format!("PostStartHook failed: {problem}");
-                self.report(true, "FailedPostStartHook", words);
+                self.report_of(place, true, "FailedPostStartHook", words);
                 self.stop_unwell(place, self.grace);
             }
         }
@@ -261,7 +303,9 @@ impl PodMachine {
         let grace = probe.grace;
         let name = container.name.clone();
         if verdict.to_tell > 0 {
+            let field = Some(self.field(place));
             self.actions.push(Action::Report(Report {
+                field,
                 warning: true,
                 reason: outcome.reason(),
                 message: outcome.words(kind),
@@ -277,7 +321,10 @@ impl PodMachine {
                 "Container {name} failed {} probe, will be restarted",
                 kind.word()
             );
-            self.report(false, "Killing", words);
+            self.report_of(place, false, "Killing", words);
+            if let Some(run) = self.run_mut(place) {
+                run.probed = true;
+            }
             self.stop_unwell(place, grace.unwrap_or(self.grace));
         }
     }
@@ -300,7 +347,7 @@ impl PodMachine {
                 run.asked = true;
                 if run.stop.is_none() {
                     let words = format!("Stopping container {}", container.name);
-                    self.report(false, "Killing", words);
+                    self.report_of(place, false, "Killing", words);
                     self.begin_stop(place, grace);
                 }
             }
@@ -330,7 +377,7 @@ impl PodMachine {
             let name = container.name.clone();
             if !has_ended {
                 let words = format!("Container {name} definition changed, will be restarted");
-                self.report(false, "Killing", words);
+                self.report_of(ContainerIndex(index), false, "Killing", words);
                 self.restart(ContainerIndex(index));
             }
         }
@@ -355,7 +402,8 @@ impl PodMachine {
                     Wait::Image { .. }
                     | Wait::ImageName { .. }
                     | Wait::ImageNever { .. }
-                    | Wait::Config { .. } => *until = now,
+                    | Wait::Config { .. }
+                    | Wait::Create { .. } => *until = now,
                     Wait::Turn | Wait::CrashLoop { .. } => {}
                 }
             }

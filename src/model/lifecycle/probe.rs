@@ -8,6 +8,9 @@ use super::clock::seconds;
 
 /// The first pause of a probe that has never succeeded.
 const EAGER: Duration = Duration::from_millis(10);
+/// How long the startup probe waits for a container that is started again: it may have to remove
+/// first what the run before has left in a volume to say that it is up.
+const CLEANED_UP: Duration = Duration::from_millis(250);
 /// How long failures of a program that may still be starting are not shown in the status.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -43,6 +46,8 @@ pub enum ProbeOutcome {
     Warning(String),
     /// The container is not well.
     Failure(String),
+    /// It is not, and the probe said nothing but how its command ended.
+    Silent(String),
     /// The probe itself could not be made: what was known before stays (V43).
     Error(String),
 }
@@ -53,7 +58,7 @@ impl ProbeOutcome {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Warning(_) => "ProbeWarning",
-            Self::Success | Self::Failure(_) | Self::Error(_) => "Unhealthy",
+            Self::Success | Self::Failure(_) | Self::Silent(_) | Self::Error(_) => "Unhealthy",
         }
     }
 
@@ -69,7 +74,10 @@ impl ProbeOutcome {
             Self::Success => format!("{word} probe succeeded"),
             Self::Warning(message) => format!("{word} probe warning: {message}"),
             Self::Failure(message) => format!("{word} probe failed: {message}"),
-            Self::Error(message) => format!("{word} probe errored: {message}"),
+            Self::Silent(_) => format!("{word} probe failed: "),
+            Self::Error(message) => {
+                format!("{word} probe errored and resulted in unknown state: {message}")
+            }
         }
     }
 }
@@ -101,6 +109,8 @@ pub(super) struct Probe {
     /// The pause before the next try while it has never succeeded.
     eager: Option<Duration>,
     told: Option<ToldOutcome>,
+    /// Whether a failure that counted has not been told of.
+    untold: bool,
     /// From when on a failure is shown.
     shown_from: Duration,
     /// The words of the last failure, if no success came after it.
@@ -137,14 +147,17 @@ impl Probe {
             counted: None,
             eager: None,
             told: None,
+            untold: false,
             shown_from: Duration::ZERO,
             fault: None,
         }
     }
 
-    /// Begins anew with a run that started at `started`.
-    pub(super) fn begin(&mut self, started: Duration, has_startup: bool) {
-        self.due = Some(started + self.delay);
+    /// Begins anew with a run that started at `started`, which may come after another one.
+    pub(super) fn begin(&mut self, started: Duration, has_startup: bool, again: bool) {
+        let late = again && self.kind == ProbeKind::Startup && self.delay.is_zero();
+        let pause = if late { CLEANED_UP } else { self.delay };
+        self.due = Some(started + pause);
         self.shown_from = started + self.delay + PATIENCE;
         self.fault = None;
         self.in_flight = false;
@@ -152,6 +165,7 @@ impl Probe {
         self.streak = (false, 0);
         self.counted = None;
         self.told = None;
+        self.untold = false;
         self.eager = match self.kind {
             ProbeKind::Startup => Some(EAGER),
             ProbeKind::Readiness => Some(EAGER).filter(|_| !has_startup || self.delay.is_zero()),
@@ -182,7 +196,9 @@ impl Probe {
                 let to_tell = self.count_untold(message);
                 self.succeed(to_tell)
             }
-            ProbeOutcome::Failure(message) => self.fail(message, now),
+            ProbeOutcome::Failure(message) | ProbeOutcome::Silent(message) => {
+                self.fail(message, now)
+            }
             ProbeOutcome::Error(message) => ProbeVerdict {
                 turned: None,
                 to_tell: self.count_untold(message),
@@ -202,7 +218,9 @@ impl Probe {
     fn note_fault(&mut self, outcome: &ProbeOutcome, now: Duration) {
         match outcome {
             ProbeOutcome::Success | ProbeOutcome::Warning(_) => self.fault = None,
-            ProbeOutcome::Failure(words) | ProbeOutcome::Error(words) => {
+            ProbeOutcome::Failure(words)
+            | ProbeOutcome::Silent(words)
+            | ProbeOutcome::Error(words) => {
                 if now >= self.shown_from {
                     self.fault = Some(words.clone());
                 }
@@ -220,17 +238,20 @@ impl Probe {
     fn fail(&mut self, message: &str, now: Duration) -> ProbeVerdict {
         let eager = self.eager.is_some();
         let recent = self.counted.is_some_and(|at| now < at + self.period);
-        if eager && recent {
-            return ProbeVerdict {
-                turned: None,
-                to_tell: 0,
-            };
-        }
-        let first = self.counted.is_none();
-        self.counted = Some(now);
-        let turned = self.count(false, self.failure);
-        let quiet = eager && first && turned.is_none();
-        let to_tell = if quiet { 0 } else { self.count_untold(message) };
+        let turned = match eager && recent {
+            true => None,
+            false => {
+                (self.counted, self.untold) = (Some(now), true);
+                self.count(false, self.failure)
+            }
+        };
+        // The first failures of a program that is starting are no news, unless they go on.
+        let quiet = eager && turned.is_none() && now < self.shown_from;
+        let to_tell = match self.untold && !quiet {
+            true => self.count_untold(message),
+            false => 0,
+        };
+        self.untold &= quiet;
         ProbeVerdict { turned, to_tell }
     }
 

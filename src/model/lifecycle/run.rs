@@ -20,6 +20,8 @@ pub(super) struct Ended {
     pub(super) asked: bool,
     /// Whether it was killed for a failed probe or hook, whatever its exit code says (I56).
     pub(super) unwell: bool,
+    /// Whether it was killed for a failed probe.
+    pub(super) probed: bool,
 }
 
 impl Ended {
@@ -31,6 +33,7 @@ impl Ended {
             at,
             asked: false,
             unwell: false,
+            probed: false,
         }
     }
 
@@ -53,6 +56,8 @@ pub(super) struct Run {
     pub(super) asked: bool,
     /// Whether it is stopped since a probe or hook failed.
     pub(super) unwell: bool,
+    /// Whether it is stopped since a probe failed.
+    pub(super) probed: bool,
 }
 
 impl Run {
@@ -65,6 +70,7 @@ impl Run {
             stop: None,
             asked: false,
             unwell: false,
+            probed: false,
         }
     }
 
@@ -82,16 +88,14 @@ impl Run {
                 finished_at: Some(Time(now.wall)),
                 message,
                 reason: Some(reason.to_owned()),
-                signal: match exit {
-                    Exit::Signal(signal) => Some(signal),
-                    Exit::Code(_) => None,
-                },
                 started_at: Some(Time(self.since.wall)),
+                ..Default::default()
             },
             ran: now.mono.saturating_sub(self.since.mono),
             at: now.mono,
             asked: self.asked,
             unwell: self.unwell,
+            probed: self.probed,
         }
     }
 }

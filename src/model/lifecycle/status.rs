@@ -9,20 +9,29 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::container::{Container, ContainerRole, State, Wait, halfway};
 use super::machine::{Placing, PodMachine, VolumeState};
 use super::run::container_id;
-use crate::model::printer::{post_start_message, probe_condition};
+use crate::model::printer::{
+    hook_condition, post_start_message, probe_condition, volumes_condition,
+};
+use crate::sorted::sort_by;
 
 impl PodMachine {
     pub(super) fn refresh_status(&mut self) {
         let status = |it: &Container| self.container_status(it);
         let (inits, apps) = self.containers.split_at(self.inits);
         let inits: Vec<_> = inits.iter().map(status).collect();
-        let apps: Vec<_> = apps.iter().map(status).collect();
+        let mut apps: Vec<_> = apps.iter().map(status).collect();
+        sort_by(&mut apps, |a, b| a.name.cmp(&b.name)); // as a kubelet shows them
         self.status.init_container_statuses = Some(inits).filter(|list| !list.is_empty());
         self.status.container_statuses = Some(apps);
+        if self.containers.iter().any(Container::is_begun) {
+            (self.status.pod_ip, self.status.pod_ips) = self.addresses.clone();
+        }
+        let placed = !matches!(self.placing, Placing::Unschedulable(_));
+        self.status.observed_generation = self.observed.filter(|_| placed);
         let phase = self.phase();
         self.status.phase = Some(phase.to_owned());
         self.status.conditions = match &self.placing {
-            Placing::Unknown | Placing::Placed => Some(self.conditions(phase)),
+            Placing::Unknown | Placing::Placed => Some(self.conditions()),
             Placing::Unschedulable(why) => Some(vec![self.unscheduled(why.clone())]),
             Placing::Rejected => None,
         };
@@ -44,12 +53,15 @@ impl PodMachine {
     }
 
     fn container_status(&self, container: &Container) -> core::ContainerStatus {
-        let last = container.last.clone();
+        let last = match container.shown_end(self.now.mono) {
+            Some(_) => container.prior.clone(),
+            None => container.last.clone(),
+        };
         core::ContainerStatus {
             name: container.name.clone(),
             image: container.image.clone(),
             container_id: container.pid().map(container_id),
-            ready: container.is_ready(self.stop.is_some()),
+            ready: container.is_ready(self.ends_as_a_whole()),
             started: Some(container.is_started()),
             restart_count: container.restarts,
             state: Some(self.container_state(container)),
@@ -62,6 +74,11 @@ impl PodMachine {
         }
     }
 
+    /// Returns whether its containers end since all of them do: they are ready until then.
+    const fn ends_as_a_whole(&self) -> bool {
+        self.stop.is_some() || self.anew.is_some()
+    }
+
     fn container_state(&self, container: &Container) -> core::ContainerState {
         let mut state = core::ContainerState::default();
         match &container.state {
@@ -71,15 +88,14 @@ impl PodMachine {
                 state.running = Some(core::ContainerStateRunning { started_at });
             }
             State::Waiting { why, since, until } => {
-                state.waiting = Some(self.waiting(container, why, *since, *until));
+                state.terminated = container.shown_end(self.now.mono).cloned();
+                if state.terminated.is_none() {
+                    state.waiting = Some(self.waiting(container, why, *since, *until));
+                }
             }
             State::Starting | State::Running(_) => {
                 let never = Duration::ZERO;
-                let mut waiting = self.waiting(container, &Wait::Turn, never, never);
-                if container.is_running() {
-                    waiting.message = Some(post_start_message(&container.name));
-                }
-                state.waiting = Some(waiting);
+                state.waiting = Some(self.waiting(container, &Wait::Turn, never, never));
             }
         }
         state
@@ -98,9 +114,10 @@ impl PodMachine {
             "ContainerCreating"
         };
         let (reason, message) = match why {
-            Wait::Turn => (turn, self.unmounted.clone()),
+            Wait::Turn => (turn, None),
             Wait::ImageName { message } => ("InvalidImageName", Some(message.clone())),
             Wait::Config { message } => ("CreateContainerConfigError", Some(message.clone())),
+            Wait::Create { message } => ("CreateContainerError", Some(message.clone())),
             Wait::Image { message } if self.now.mono < halfway(since, until) => {
                 ("ErrImagePull", Some(message.clone()))
             }
@@ -109,7 +126,7 @@ impl PodMachine {
                 let words = format!("Back-off pulling image \"{}\": {message}", container.image);
                 ("ImagePullBackOff", Some(words))
             }
-            Wait::CrashLoop { delay } => {
+            Wait::CrashLoop { delay, .. } => {
                 let fault = container.start_fault();
                 match fault.filter(|_| self.now.mono < halfway(since, until)) {
                     Some(fault) => ("RunContainerError", Some(fault.to_owned())),
@@ -135,12 +152,34 @@ impl PodMachine {
         )
     }
 
+    /// Returns the phase that the containers add up to; nothing while the pod goes on.
+    fn verdict(&self) -> Option<&'static str> {
+        let (inits, apps) = self.containers.split_at(self.inits);
+        let failed = |it: &Container| it.role == ContainerRole::Init && it.failed();
+        if self.anew.is_some() {
+            return None;
+        }
+        if self.late.is_some() || inits.iter().any(failed) {
+            return Some("Failed");
+        }
+        let sidecar = |it: &Container| it.role == ContainerRole::Sidecar && it.is_running();
+        let over = apps.iter().all(Container::has_ended) && !inits.iter().any(sidecar);
+        let succeeded = apps.iter().all(Container::succeeded);
+        over.then_some(if succeeded { "Succeeded" } else { "Failed" })
+    }
+
+    /// Returns the phase. The last one is shown when nothing of the pod is left, its conditions
+    /// tell of it before.
     fn phase(&self) -> &'static str {
         let (inits, apps) = self.containers.split_at(self.inits);
-        if self.finished {
-            let late = self.status.reason.is_some();
-            let succeeded = apps.iter().all(Container::succeeded) && !late;
-            return if succeeded { "Succeeded" } else { "Failed" };
+        if let Placing::Unschedulable(_) = self.placing {
+            return "Pending";
+        }
+        if self.closed {
+            return self.verdict().unwrap_or("Failed");
+        }
+        if self.verdict().is_some() && self.status.phase.as_deref() == Some("Pending") {
+            return "Pending";
         }
         let failed = |it: &Container| it.role == ContainerRole::Init && it.failed();
         if self.turn < self.inits && !inits.iter().any(failed) {
@@ -158,18 +197,19 @@ impl PodMachine {
         }
     }
 
-    fn conditions(&self, phase: &str) -> Vec<core::PodCondition> {
+    fn conditions(&self) -> Vec<core::PodCondition> {
+        let phase = self.verdict().unwrap_or("Running");
         let initialized = self.initialized(phase);
         let containers_ready = self.containers_ready(phase);
-        let ready = match (&containers_ready, self.readiness_gates) {
-            (None, true) => Some(Doubt {
-                reason: "ReadinessGatesNotReady",
-                message: None,
-            }),
-            _ => containers_ready.clone(),
+        let ready = match &containers_ready {
+            None => self.shut_gates(),
+            Some(doubt) => Some(doubt.clone()),
         };
         let condition = |kind, doubt| self.condition(kind, doubt);
-        let furnished = self.volumes == VolumeState::Ready && !self.finished;
+        // Sidecars are stopped with the pod's sandbox.
+        let sidecar = |it: &Container| it.role == ContainerRole::Sidecar;
+        let torn_down = self.finished && self.containers.iter().any(sidecar);
+        let furnished = self.volumes == VolumeState::Ready && !self.closed && !torn_down;
         let mut conditions = vec![
             condition("PodReadyToStartContainers", Truth::bare(furnished)),
             condition("Initialized", initialized),
@@ -181,17 +221,44 @@ impl PodMachine {
             let truth = self.all_restarting(phase);
             conditions.push(self.condition("AllContainersRestarting", truth));
         }
+        conditions.extend(self.own_conditions());
+        conditions
+    }
+
+    /// Returns why the pod is not ready, where a kubelet does not say so: its volumes, hooks,
+    /// probes.
+    fn own_conditions(&self) -> Vec<core::PodCondition> {
+        let because = |kind: &str, reason, words: &str| {
+            let message = Some(words.to_owned());
+            self.condition(kind, Truth::of(Some(Doubt { reason, message })))
+        };
+        let mut conditions = Vec::new();
+        if let Some(words) = &self.unmounted {
+            conditions.push(because(volumes_condition(), "FailedMount", words));
+        }
+        let hooked = self.containers.iter().filter(|it| it.is_in_post_start());
+        conditions.extend(hooked.map(|container| {
+            let words = post_start_message(&container.name);
+            because(&hook_condition(&container.name), "PostStart", &words)
+        }));
         let probed = self.containers.iter();
         conditions.extend(probed.filter_map(|container| {
-            let fault = container.probe_fault()?;
-            let doubt = Doubt {
-                reason: "ProbeFailed",
-                message: Some(fault.to_owned()),
-            };
             let kind = probe_condition(&container.name);
-            Some(self.condition(&kind, Truth::of(Some(doubt))))
+            Some(because(&kind, "ProbeFailed", container.probe_fault()?))
         }));
         conditions
+    }
+
+    /// Returns which readiness gates nobody has opened: petset has no way to set their conditions.
+    fn shut_gates(&self) -> Option<Doubt> {
+        let words = self.readiness_gates.iter().map(|gate| {
+            format!("corresponding condition of pod readiness gate {gate:?} does not exist.")
+        });
+        let words: Vec<String> = words.collect();
+        (!words.is_empty()).then(|| Doubt {
+            reason: "ReadinessGatesNotReady",
+            message: Some(words.join(", ")),
+        })
     }
 
     fn all_restarting(&self, phase: &str) -> Truth {
@@ -248,7 +315,7 @@ impl PodMachine {
         let unready = self
             .containers
             .iter()
-            .filter(|it| it.role != ContainerRole::Init && !it.is_ready(self.stop.is_some()));
+            .filter(|it| it.role != ContainerRole::Init && !it.is_ready(self.ends_as_a_whole()));
         let names: Vec<_> = unready.map(|it| it.name.as_str()).collect();
         (!names.is_empty()).then(|| Doubt {
             reason,

@@ -28,7 +28,7 @@ impl PodMachine {
                 Some(false) => {
                     let name = &self.containers[index].name;
                     let words = format!("Stopping container {name}");
-                    self.report(false, "Killing", words);
+                    self.report_of(place, false, "Killing", words);
                     self.begin_stop(place, grace);
                 }
                 None => self.containers[index].give_up(self.now.mono),
@@ -94,7 +94,7 @@ impl PodMachine {
         stop.waited = true;
         if let Err(problem) = outcome {
             let words = format!("PreStopHook failed: {problem}");
-            self.report(true, "FailedPreStopHook", words);
+            self.report_of(place, true, "FailedPreStopHook", words);
         }
     }
 

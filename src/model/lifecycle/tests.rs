@@ -64,6 +64,9 @@ impl Story {
 
     fn tell(&mut self, event: PodEvent) -> String {
         let actions = self.pet.next(event, at(self.at));
+        if actions.contains(&Action::Finish) {
+            self.pet.close(at(self.at));
+        }
         let words = actions.iter().filter_map(|it| self.words(it));
         words.collect::<Vec<_>>().join(", ")
     }
@@ -280,7 +283,12 @@ fn i02_i44_e40_a_failing_init_container_is_retried_with_back_off() {
             story.started("init1");
             let said = story.ends("init1", 1);
             if said.is_empty() {
-                let (pause, said) = story.wakes();
+                let (mut pause, mut said) = story.wakes();
+                if said.is_empty() {
+                    let more;
+                    (more, said) = story.wakes();
+                    pause += more;
+                }
                 assert_eq!(said, "start init1");
                 pauses.push(pause);
             } else {
@@ -291,6 +299,8 @@ fn i02_i44_e40_a_failing_init_container_is_retried_with_back_off() {
         assert_eq!(pauses, [0, 1000, 2000]);
         story.started("init1");
         story.ends("init1", 1);
+        assert_eq!(story.word("init1"), "Error 1");
+        story.after_seconds(1);
         let shown = story.shown("init1");
         assert_eq!(
             (shown.word.as_str(), shown.restarts),
@@ -358,11 +368,17 @@ fn i09_i10_delays_double_and_a_long_run_forgets_them() {
     assert_eq!(story.ends("app", 0), "start app");
     story.started("app");
     assert_eq!(story.ends("app", 1), "");
+    assert_eq!(story.word("app"), "Error 1");
+    assert_eq!(story.wakes(), (1000, "start app".to_owned()));
+    story.started("app");
+    assert_eq!(story.ends("app", 1), "");
+    assert_eq!(story.word("app"), "Error 1", "as long as the first pause");
+    assert_eq!(story.wakes(), (1000, String::new()));
     let shown = story.shown("app");
     assert_eq!(shown.word, "CrashLoopBackOff");
     assert_eq!(
         shown.message,
-        "back-off 1s restarting failed container=app pod=web-0_default(u1)"
+        "back-off 2s restarting failed container=app pod=web-0_default(u1)"
     );
     assert_eq!(story.phase(), "Running");
     assert_eq!(
@@ -460,4 +476,61 @@ fn i24_i55_sidecars_stop_when_the_main_ones_have_ended() {
         "Succeeded",
         "a sidecar's code does not count"
     );
+}
+
+#[test]
+fn what_has_ended_is_told_before_the_pod_is_over() {
+    // A kubelet shows how the containers ended, and its verdict, while it takes the pod down.
+    let (mut story, _) = Story::of(one("Never"));
+    story.started("app");
+    let place = story.place("app");
+    let ended = PodEvent::Ended {
+        place,
+        exit: Exit::Code(3),
+        message: None,
+    };
+    story.pet.next(ended, at(story.at));
+    let last = story.pet.next(PodEvent::Gone(place), at(story.at));
+    assert_eq!(last, [Action::Finish]);
+    assert_eq!(story.phase(), "Running");
+    assert_eq!(story.word("app"), "Error 3");
+    assert_eq!(story.condition("Ready"), "False PodFailed");
+    assert_eq!(story.condition("PodReadyToStartContainers"), "True");
+    story.pet.close(at(story.at));
+    assert_eq!(story.phase(), "Failed");
+    assert_eq!(story.condition("PodReadyToStartContainers"), "False");
+}
+
+#[test]
+fn what_was_never_started_is_lost_when_its_pod_is_deleted() {
+    let (mut story, _) = Story::of(one("Always"));
+    story.fails_to_start("app", Failure::Config("no map".to_owned()));
+    assert_eq!(story.stop(30), "finish");
+    assert_eq!(story.phase(), "Failed");
+    assert_eq!(story.word("app"), "ContainerStatusUnknown 137");
+    let unready = "False ContainersNotReady containers with unready status: [app]";
+    assert_eq!(story.condition("Ready"), unready);
+    let (mut story, _) = Story::of(two_inits("Always"));
+    story.started("init1");
+    story.stop(30);
+    story.exits("init1", Exit::Signal(15));
+    let words = ["init1", "init2", "app"].map(|name| story.word(name));
+    assert_eq!(words, ["Error 143", "PodInitializing", "PodInitializing"]);
+}
+
+#[test]
+fn a_run_that_a_probe_ended_does_not_count_before_the_next_one() {
+    // The second restart comes at once too, and what ended is not shown as such.
+    let probe = json!({"livenessProbe": {"exec": {}, "failureThreshold": 1}});
+    let (mut story, _) = Story::of(only(with("app", probe)));
+    for _ in 0..2 {
+        story.started("app");
+        story.probed("app", ProbeKind::Liveness, false);
+        assert_eq!(story.exits("app", Exit::Signal(9)), "start app");
+    }
+    story.started("app");
+    story.probed("app", ProbeKind::Liveness, false);
+    assert_eq!(story.exits("app", Exit::Signal(9)), "");
+    assert_eq!(story.word("app"), "CrashLoopBackOff");
+    assert_eq!(story.shown("app").restarts, 2);
 }

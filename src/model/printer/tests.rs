@@ -338,14 +338,6 @@ fn a_pet_that_is_not_ready_says_why_in_one_sentence() {
             "container c2 ended with exit code 1",
         ),
         (
-            &[],
-            &[
-                "wait:ContainerCreating:postStart of c0 still runs",
-                "wait:ContainerCreating",
-            ],
-            "postStart of c0 still runs",
-        ),
-        (
             &["~run"],
             &["ready"],
             "container i0: readiness probe has not succeeded yet",
@@ -361,6 +353,22 @@ fn a_pet_that_is_not_ready_says_why_in_one_sentence() {
     }
     let ready = staged(&[], &["ready"], "Running", &["Ready"]);
     assert_eq!(why_not_ready(&ready), None);
+}
+
+#[test]
+fn a_hook_that_runs_and_volumes_that_are_missing_are_told() {
+    let unstarted = ["wait:ContainerCreating", "wait:ContainerCreating"];
+    let mut pod = staged(&[], &unstarted, "Pending", &[]);
+    let mut tell = |kind: String, words: &str| {
+        let condition = json!({"type": kind, "status": "False", "message": words});
+        let condition = serde_json::from_value(condition).unwrap();
+        pod.status.as_mut().unwrap().conditions = Some(vec![condition]);
+        why_not_ready(&pod).unwrap()
+    };
+    let hook = tell(hook_condition("c1"), "postStart of c1 still runs");
+    assert_eq!(hook, "postStart of c1 still runs");
+    let volumes = tell(volumes_condition().to_owned(), "no such claim");
+    assert_eq!(volumes, "container c0 has not started yet: no such claim");
 }
 
 #[test]

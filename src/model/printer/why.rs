@@ -1,7 +1,7 @@
 //! Why a pet is not ready, in one sentence.
 
 use k8s_openapi::api::core::v1::{
-    ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod, PodStatus,
+    ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod, PodCondition, PodStatus,
 };
 
 use super::{
@@ -12,11 +12,29 @@ use crate::model::pod::{condition, is_hopeless, is_start_error, is_true};
 /// The longest words of a probe that a sentence holds.
 const LONG: usize = 200;
 
+/// Returns whether a condition is one of petset's own, for the sake of [`why_not_ready`].
+#[must_use]
+pub fn is_own(condition: &PodCondition) -> bool {
+    condition.type_.starts_with("petset.dev/")
+}
+
 /// Names the condition in which a runner keeps why a container's probe has not succeeded: its
 /// status is `False` and its message the probe's own words.
 #[must_use]
 pub fn probe_condition(container: &str) -> String {
     format!("petset.dev/probe-{container}")
+}
+
+/// Names the condition in which a runner keeps that a container's postStart has not ended.
+#[must_use]
+pub fn hook_condition(container: &str) -> String {
+    format!("petset.dev/post-start-{container}")
+}
+
+/// Names the condition in which a runner keeps why the volumes of a pod are not in place.
+#[must_use]
+pub const fn volumes_condition() -> &'static str {
+    "petset.dev/volumes"
 }
 
 /// Returns the message of a container that waits for its own hook to end.
@@ -38,7 +56,7 @@ pub fn culprit(pod: &Pod) -> Option<&ContainerStatus> {
     let sidecars = init.filter(|container| is_sidecar(spec, &container.name));
     let containers = status.container_statuses.iter().flatten();
     let unready = sidecars.chain(containers).filter(|one| !one.ready);
-    unready.min_by_key(|container| Gravity::of(container))
+    unready.min_by_key(|container| Gravity::of(pod, container))
 }
 
 /// How much a container that is not ready needs attention, the most first.
@@ -52,7 +70,7 @@ enum Gravity {
 }
 
 impl Gravity {
-    fn of(container: &ContainerStatus) -> Self {
+    fn of(pod: &Pod, container: &ContainerStatus) -> Self {
         if is_hopeless(container) {
             return Self::Hopeless;
         }
@@ -65,7 +83,7 @@ impl Gravity {
         match waiting(container) {
             None if is_running(container) => Self::Unready,
             None => Self::Unstarted,
-            Some(waiting) if is_in_post_start(container, waiting) => Self::Unready,
+            Some(_) if runs_in_hook(pod, container) => Self::Unready,
             Some(waiting) => match reason_of(waiting) {
                 None | Some("PodInitializing" | "ContainerCreating") => Self::Unstarted,
                 Some(_) => Self::Failing,
@@ -79,17 +97,15 @@ impl Gravity {
 pub fn is_in_hook(pod: &Pod) -> bool {
     let status = pod.status.as_ref();
     let containers = status.and_then(|status| status.container_statuses.as_ref());
-    containers.into_iter().flatten().any(runs_in_hook)
+    let mut containers = containers.into_iter().flatten();
+    containers.any(|container| runs_in_hook(pod, container))
 }
 
-/// Returns whether a container runs whose own postStart has not ended.
+/// Returns whether a container of the pod runs whose own postStart has not ended.
 #[must_use]
-pub fn runs_in_hook(container: &ContainerStatus) -> bool {
-    waiting(container).is_some_and(|waiting| is_in_post_start(container, waiting))
-}
-
-fn is_in_post_start(container: &ContainerStatus, waiting: &ContainerStateWaiting) -> bool {
-    waiting.message.as_ref() == Some(&post_start_message(&container.name))
+pub fn runs_in_hook(pod: &Pod, container: &ContainerStatus) -> bool {
+    let told = told_in(pod, &hook_condition(&container.name));
+    waiting(container).is_some() && told.is_some()
 }
 
 /// Says in one sentence why a pet is not ready; nothing where it is.
@@ -198,7 +214,7 @@ fn why_unready(pod: &Pod, container: &ContainerStatus) -> WaitCause {
         return WaitCause::State(ended(end));
     }
     if let Some(waiting) = waiting(container) {
-        return why_waiting(container, waiting);
+        return why_waiting(pod, container, waiting);
     }
     if !is_running(container) {
         return WaitCause::State("has not started yet".to_owned());
@@ -214,11 +230,15 @@ fn why_unready(pod: &Pod, container: &ContainerStatus) -> WaitCause {
 }
 
 fn probe_fault(pod: &Pod, container: &str) -> Option<String> {
-    let name = probe_condition(container);
-    let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
-    let fault = conditions.find(|known| known.type_ == name && known.status == "False")?;
-    let fault = one_line(fault.message.as_deref()?);
+    let fault = one_line(told_in(pod, &probe_condition(container))?);
     Some(fault).filter(|fault| !fault.is_empty())
+}
+
+/// Returns the message of a condition that does not hold.
+fn told_in<'p>(pod: &'p Pod, condition: &str) -> Option<&'p str> {
+    let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
+    let known = conditions.find(|known| known.type_ == condition && known.status == "False")?;
+    known.message.as_deref()
 }
 
 /// Joins the lines of a message; of a long one, such as a stack trace, the last line counts.
@@ -236,11 +256,16 @@ fn one_line(message: &str) -> String {
     }
 }
 
-fn why_waiting(container: &ContainerStatus, waiting: &ContainerStateWaiting) -> WaitCause {
-    let message = waiting.message.as_deref().unwrap_or_default();
-    if is_in_post_start(container, waiting) {
-        return WaitCause::Whole(message.to_owned());
+fn why_waiting(
+    pod: &Pod,
+    container: &ContainerStatus,
+    waiting: &ContainerStateWaiting,
+) -> WaitCause {
+    if runs_in_hook(pod, container) {
+        return WaitCause::Whole(post_start_message(&container.name));
     }
+    let unmounted = told_in(pod, volumes_condition());
+    let message = waiting.message.as_deref().or(unmounted).unwrap_or_default();
     // An example may follow on lines of its own; `describe` shows it.
     let first_line = message.lines().next().unwrap_or_default();
     let first_line = first_line.trim_end_matches(", for example:");

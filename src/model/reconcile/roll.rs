@@ -1,13 +1,12 @@
 //! How pets move to a new revision, and when waiting for one would be in vain.
 
-use std::collections::BTreeSet;
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Pass, Slot};
 use crate::model::set::{Policy, Roll, Strategy};
 use crate::model::step::Reason;
 use crate::model::{Ordinal, PetSeen};
+use crate::sorted::SortedSet;
 
 /// How long an outdated pet that is not ready may take to recover, while others are down too.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
@@ -57,7 +56,7 @@ impl<'a> Pass<'a> {
     ///
     /// With `recover_broken`, those that are unavailable already are replaced first.
     fn roll_several(&mut self, moving: Vec<Ordinal>, bound: usize, left: usize) {
-        let unavailable: BTreeSet<_> = self.unavailable_slots().collect();
+        let unavailable: SortedSet<_> = self.unavailable_slots().collect();
         let room = bound.saturating_sub(unavailable.len());
         let mut victims: Vec<_> = moving
             .into_iter()

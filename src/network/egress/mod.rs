@@ -8,6 +8,7 @@
 //! The sockets in the private network are [`TproxySockets`]; those to the world are made by
 //! [`EgressRelay`], in a thread that has stayed in the host's network.
 
+mod diversion;
 mod packet;
 mod relay;
 mod tproxy;

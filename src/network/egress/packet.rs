@@ -187,6 +187,17 @@ fn checksum(sum: u32, bytes: &[u8]) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mangling::read_mangled;
+
+    #[test]
+    fn any_packet_is_the_begin_of_a_connection_or_not() {
+        let router = Ipv4Addr::new(10, 5, 255, 1);
+        read_mangled("packets of pets", 5_000, &[&syn()], &mut |bytes| {
+            if let Some(syn) = Syn::read(bytes) {
+                drop((syn.reset(), syn.unreachable(Unreachable::Host, router)));
+            }
+        });
+    }
 
     /// From 10.5.1.2:40000 to 192.0.2.1:80, with an option, and with no checksum yet.
     fn syn() -> Vec<u8> {

@@ -17,15 +17,13 @@ use crate::model::address::Block;
 use crate::network::attached::Attached;
 use crate::network::connect::{self, Pair};
 use crate::relay::{
-    Accepted, BUFFER, Duplex, DuplexState, EventLoop, Handler, PAUSE, TICK, TURN, UdpSessions,
-    accept, reset,
+    Accepted, BUFFER, Duplex, DuplexState, EventLoop, Handler, PAUSE, Share, Shares, TICK, TURN,
+    UdpSessions, accept, reset,
 };
 use crate::sys::packets;
 
 /// How long a pet may take until its connection arrives at the listener.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How many connections may be begun at once.
-const MOST_BEGUN: usize = 4096;
 
 /// A connection that a pet has asked for.
 #[derive(Debug)]
@@ -34,13 +32,16 @@ struct Begun {
     stream: TcpStream,
     /// Until when the pet's connection has to arrive; `None` while the world has not accepted.
     until: Option<Instant>,
+    /// What it holds for the pet.
+    share: Share,
 }
 
 /// A connection of a pet with the world.
 #[derive(Debug)]
 struct EgressConnection {
-    pet: Ipv4Addr,
     duplex: Duplex,
+    /// What it holds for the pet.
+    share: Share,
 }
 
 /// All connections and UDP sessions of pets with the world.
@@ -48,6 +49,7 @@ pub(in crate::network) struct EgressRelay {
     sockets: TproxySockets,
     tokens: Tokens,
     attached: Arc<Attached>,
+    shares: Arc<Shares>,
     block: Block,
     events: EventLoop,
     /// Which connection was asked for, by the pet's address and the other.
@@ -72,6 +74,7 @@ impl EgressRelay {
     pub(in crate::network) fn new(
         sockets: TproxySockets,
         attached: Arc<Attached>,
+        shares: Arc<Shares>,
         block: Block,
     ) -> io::Result<Self> {
         let mut events = EventLoop::new()?;
@@ -85,6 +88,7 @@ impl EgressRelay {
             sockets,
             tokens,
             attached,
+            shares,
             block,
             events,
             asked: HashMap::new(),
@@ -142,10 +146,9 @@ impl EgressRelay {
             Ok(target) => target,
             Err(why) => return self.sockets.send_unreachable(&syn, why),
         };
-        if self.begun.len() >= MOST_BEGUN {
-            // The pet's kernel sends it again.
-            return;
-        }
+        let Some(share) = self.shares.take(*syn.from.ip(), 2) else {
+            return self.sockets.send_reset(&syn);
+        };
         let stream = match connect::tcp(target) {
             Ok(stream) => stream,
             Err(error) => return self.fail(&syn, error),
@@ -155,8 +158,13 @@ impl EgressRelay {
             return;
         }
         self.asked.insert(pair, token);
-        let until = None;
-        self.begun.insert(token, Begun { syn, stream, until });
+        let begun = Begun {
+            syn,
+            stream,
+            until: None,
+            share,
+        };
+        self.begun.insert(token, begun);
     }
 
     /// Tells a pet why it cannot connect.
@@ -225,9 +233,9 @@ impl EgressRelay {
         if duplex.rearm(&self.events, token).is_err() {
             return duplex.reset();
         }
-        let pet = *from.ip();
+        let share = begun.share;
         self.connections
-            .insert(token, EgressConnection { pet, duplex });
+            .insert(token, EgressConnection { duplex, share });
     }
 
     fn proceed(&mut self, token: u64) {
@@ -292,9 +300,11 @@ impl EgressRelay {
             Err(_) if pair.1.ip().is_multicast() || pair.1.ip().is_broadcast() => return Err(None),
             other => other.map_err(Some)?,
         };
+        let share = self.shares.take(*pair.0.ip(), 1).ok_or(None)?;
         let socket = connect::udp(target).map_err(|error| unreachable(&error))?;
         let token = self.events.add_readable(&socket).map_err(|_| None)?;
-        self.sessions.begin(token, *pair, socket, target.into());
+        self.sessions
+            .begin(token, *pair, (socket, target.into()), Some(share));
         Ok(token)
     }
 
@@ -323,7 +333,7 @@ impl EgressRelay {
     /// Ends all that a pet had in the world.
     fn end_all_of(&mut self, pet: Ipv4Addr) {
         let connections = self.connections.iter();
-        let connections = connections.filter(|(_, connection)| connection.pet == pet);
+        let connections = connections.filter(|(_, connection)| connection.share.pet == pet);
         let connections: Vec<u64> = connections.map(|(token, _)| *token).collect();
         connections.into_iter().for_each(|it| self.break_off(it));
         self.sessions

@@ -11,11 +11,11 @@ use rustix::net::{
     AddressFamily, RecvFlags, SocketFlags, SocketType, bind, listen, recv, socket_with,
 };
 
+use super::diversion::{Diversion, divert};
 use super::packet::{self, Syn, UDP, Unreachable};
 use crate::model::address::Block;
 use crate::network::bridge::BRIDGE;
 use crate::network::connect::Pair;
-use crate::network::netfilter::{self, Diversion};
 use crate::network::netlink::{Netlink, device};
 use crate::sys::packets::{self, Instruction, Switch, bpf};
 
@@ -77,7 +77,7 @@ impl TproxySockets {
         let raw_udp = packets::raw(UDP)?;
         packets::filter(&raw_udp, &NOTHING)?;
         packets::turn_on(&raw_udp, Switch::Transparent)?;
-        netfilter::divert(&Diversion {
+        divert(&Diversion {
             bridge,
             network: block.inside(block.reserved(0)),
             host: block.host(),

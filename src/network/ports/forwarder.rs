@@ -18,8 +18,8 @@ use super::handle::{Order, PortForwarderHandle};
 use super::host_port::{HostPort, HostSocket};
 use crate::network::connect::{self, Pair};
 use crate::relay::{
-    Accepted, BUFFER, Duplex, DuplexState, EventLoop, Handler, PAUSE, TICK, TURN, UdpSessions,
-    accept, reset,
+    Accepted, BUFFER, Duplex, DuplexState, EventLoop, Handler, PAUSE, Share, Shares, TICK, TURN,
+    UdpSessions, accept, reset,
 };
 
 /// How long a pet may take to accept a client.
@@ -32,6 +32,8 @@ struct ForwardedConnection {
     to: SocketAddrV4,
     /// Until when the pet has to accept; `None` once it has.
     until: Option<Instant>,
+    /// What it holds for the pet.
+    _share: Share,
 }
 
 /// All ports of all attached pets, and their clients.
@@ -39,6 +41,7 @@ pub(in crate::network) struct PortForwarder {
     orders: Receiver<Order>,
     wake: PipeReader,
     woken: u64,
+    shares: Arc<Shares>,
     events: EventLoop,
     ports: HashMap<u64, HostPort>,
     connections: HashMap<u64, ForwardedConnection>,
@@ -51,7 +54,7 @@ pub(in crate::network) struct PortForwarder {
 
 impl PortForwarder {
     /// Makes a forwarder without ports, and the handle by which it gets some.
-    pub(in crate::network) fn new() -> io::Result<(PortForwarderHandle, Self)> {
+    pub(in crate::network) fn new(shares: Arc<Shares>) -> io::Result<(PortForwarderHandle, Self)> {
         let (wake, waker) = io::pipe()?;
         let (sender, orders) = channel();
         let mut events = EventLoop::new()?;
@@ -64,6 +67,7 @@ impl PortForwarder {
             orders,
             wake,
             woken,
+            shares,
             events,
             ports: HashMap::new(),
             connections: HashMap::new(),
@@ -129,7 +133,8 @@ impl PortForwarder {
 
     /// Connects a client with the pet; one whose pet cannot be reached is reset at once.
     fn connect(&mut self, client: TcpStream, attachment_id: u64, to: SocketAddrV4) {
-        let Ok(pet) = connect::tcp(to) else {
+        let share = self.shares.take(*to.ip(), 2);
+        let (Some(share), Ok(pet)) = (share, connect::tcp(to)) else {
             return reset(&client);
         };
         let token = self.events.token();
@@ -142,6 +147,7 @@ impl PortForwarder {
             duplex,
             to,
             until: Some(Instant::now() + PATIENCE),
+            _share: share,
         };
         self.connections.insert(token, connection);
         self.connecting.insert(token);
@@ -223,9 +229,11 @@ impl PortForwarder {
     }
 
     fn begin_session(&mut self, pair: Pair, to: SocketAddrV4) -> Option<u64> {
+        let share = self.shares.take(*to.ip(), 1)?;
         let socket = connect::udp(to).ok()?;
         let token = self.events.add_readable(&socket).ok()?;
-        self.sessions.begin(token, pair, socket, to.into());
+        let way = (socket, to.into());
+        self.sessions.begin(token, pair, way, Some(share));
         Some(token)
     }
 

@@ -1,15 +1,17 @@
 //! How a container's `securityContext` changes its start (V56).
 
+use std::io;
 use std::path::Path;
 
 use k8s_openapi::api::core::v1 as core;
 
-use super::Supplies;
-use crate::model::capabilities::bounding_set;
-use crate::problem::Problem;
+use super::{Supplies, bad_config};
+use crate::model::Egress;
+use crate::model::capabilities::{ContainerReach, bounding_set};
+use crate::model::lifecycle::Failure;
 use crate::runner::user::{self, Accounts, CallerIds};
 use crate::store::Launch;
-use crate::sys;
+use crate::sys::{self, SeccompFilter};
 
 impl Supplies {
     /// Applies the container's `securityContext`, where it has a sandbox.
@@ -19,19 +21,21 @@ impl Supplies {
         container: &core::Container,
         launch: &mut Launch,
         warnings: &mut Vec<String>,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), Failure> {
         let names = Accounts::read(launch.rootfs.as_deref().unwrap_or(Path::new("/")));
         let own = sys::is_ordinary().then(|| CallerIds {
             ids: sys::own_ids(),
             id_map: self.userns.as_ref().map(|userns| &userns.id_map),
         });
-        launch.user = user::user_of(pod, container, &names, own, warnings)?;
+        launch.user = user::user_of(pod, container, &names, own, warnings).map_err(bad_config)?;
         let context = container.security_context.as_ref();
         launch.no_new_privs =
             context.is_some_and(|it| it.allow_privilege_escalation == Some(false));
         launch.read_only_root =
             context.is_some_and(|it| it.read_only_root_filesystem == Some(true));
-        self.restrict(pod, context, launch, warnings);
+        let egress = Egress::of(pod.metadata.annotations.as_ref());
+        self.restrict(context, egress, launch, warnings);
+        self.filter(pod, context, launch)?;
         let home = |(name, _): &(String, String)| name == "HOME";
         let host = self.inherited.iter().find(|it| home(it));
         if let (Some(user), Some(at)) = (&launch.user, launch.env.iter().position(home))
@@ -52,25 +56,31 @@ impl Supplies {
         Ok(())
     }
 
-    /// Applies what a container asks for of capabilities and of seccomp (V62, V63).
+    /// Applies what a container asks for of capabilities (V62).
     fn restrict(
         &self,
-        pod: &core::Pod,
         context: Option<&core::SecurityContext>,
+        egress: Egress,
         launch: &mut Launch,
         warnings: &mut Vec<String>,
     ) {
         let own_users = self.userns.is_some();
+        let reach = ContainerReach { own_users, egress };
         let privileged = context.is_some_and(|it| it.privileged == Some(true));
         let asked = context.and_then(|it| it.capabilities.as_ref());
         if privileged {
+            let in_own = ContainerReach {
+                own_users: true,
+                ..reach
+            };
             let every = core::Capabilities {
                 add: Some(vec!["ALL".to_owned()]),
                 drop: None,
             };
-            launch.capabilities = Some(bounding_set(Some(&every), own_users).0);
-        } else if asked.is_some() {
-            let (kept, refused) = bounding_set(asked, own_users);
+            launch.capabilities = Some(bounding_set(Some(&every), in_own).0);
+            launch.own_users = !own_users;
+        } else if asked.is_some() || egress == Egress::None {
+            let (kept, refused) = bounding_set(asked, reach);
             launch.capabilities = Some(kept);
             if !refused.is_empty() {
                 let names = refused.join(", ");
@@ -79,12 +89,57 @@ impl Supplies {
                 ));
             }
         }
+    }
+
+    /// Applies the seccomp profile of a container, or else that of its pod (V63). Root's pets are
+    /// held to the usual one unless they ask for another: then they are in a user namespace of
+    /// their own.
+    fn filter(
+        &self,
+        pod: &core::Pod,
+        context: Option<&core::SecurityContext>,
+        launch: &mut Launch,
+    ) -> Result<(), Failure> {
         let spec = pod.spec.as_ref();
         let of_pod = spec.and_then(|spec| spec.security_context.as_ref());
         let of_pod = of_pod.and_then(|context| context.seccomp_profile.as_ref());
         let profile = context.and_then(|context| context.seccomp_profile.as_ref());
-        let kind = profile.or(of_pod).map(|profile| profile.type_.as_str());
-        launch.seccomp = kind == Some("RuntimeDefault") && !privileged;
+        let privileged = context.is_some_and(|it| it.privileged == Some(true));
+        if privileged {
+            return Ok(());
+        }
+        let Some(profile) = profile.or(of_pod) else {
+            launch.seccomp = !sys::is_ordinary();
+            return Ok(());
+        };
+        launch.seccomp = profile.type_ == "RuntimeDefault";
+        if profile.type_ == "Localhost" {
+            let name = profile.localhost_profile.as_deref().unwrap_or_default();
+            launch.seccomp_filter = Some(self.seccomp_filter(name)?);
+        }
+        launch.own_users |= !sys::is_ordinary() && !launch.seccomp;
+        Ok(())
+    }
+
+    /// Reads a seccomp profile of the user's; a runtime's words say why it cannot be.
+    fn seccomp_filter(&self, name: &str) -> Result<SeccompFilter, Failure> {
+        let path = self.layout().seccomp_profile(name);
+        let shown = path.display();
+        let fault = |why: String| {
+            Failure::Create(format!(
+                "failed to create containerd container: cannot load seccomp profile {shown:?}: {why}"
+            ))
+        };
+        // A pipe is not waited for.
+        let text = match std::fs::metadata(&path) {
+            Ok(found) if !found.is_file() && !found.is_dir() => {
+                Err(io::ErrorKind::InvalidInput.into())
+            }
+            _ => std::fs::read_to_string(&path),
+        };
+        let text = text.map_err(|error| fault(format!("open {shown}: {}", words(&error))))?;
+        sys::compile_seccomp(&text)
+            .map_err(|why| fault(format!("decoding seccomp profile failed: {why}")))
     }
 
     /// Returns the group that the volumes are given to.
@@ -96,4 +151,15 @@ impl Supplies {
         };
         user::fs_group(pod).filter(|group| self.full && able(group))
     }
+}
+
+/// Returns an error as a runtime says it.
+fn words(error: &io::Error) -> String {
+    let known = [
+        (io::ErrorKind::NotFound, "no such file or directory"),
+        (io::ErrorKind::PermissionDenied, "permission denied"),
+        (io::ErrorKind::IsADirectory, "is a directory"),
+    ];
+    let found = known.into_iter().find(|(kind, _)| *kind == error.kind());
+    found.map_or_else(|| error.to_string(), |(_, words)| words.to_owned())
 }

@@ -1,20 +1,15 @@
 //! Connections to a pet from within its own network: a process that enters it makes the sockets.
 
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socket_with,
-};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
-use super::message::link;
-use crate::sys::{self, Fork, Namespaces};
+use crate::sys::{self, Fork, Namespaces, link};
 
 /// Makes connections in a pet's network.
 #[derive(Debug, Clone)]
@@ -58,16 +53,7 @@ impl Dialer {
             sys::exit_now(0)
         };
         drop(theirs);
-        let mut byte = [0; 1];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let mut parts = [IoSliceMut::new(&mut byte)];
-        recvmsg(&own, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)?;
-        let mut sockets = control.drain().filter_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(mut sockets) => sockets.next(),
-            RecvAncillaryMessage::ScmCredentials(_) | _ => None,
-        });
-        let socket = sockets.next();
+        let socket = sys::receive_descriptor(&own)?;
         socket.ok_or_else(|| io::Error::other("the pet's network has no socket to give"))
     }
 }
@@ -88,14 +74,5 @@ fn send_socket(link: BorrowedFd<'_>, family: AddressFamily) {
     let Ok(socket) = socket_with(family, SocketType::STREAM, flags, None) else {
         return;
     };
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    let sockets = [socket.as_fd()];
-    control.push(SendAncillaryMessage::ScmRights(&sockets));
-    let _ = sendmsg(
-        link,
-        &[IoSlice::new(b".")],
-        &mut control,
-        SendFlags::NOSIGNAL,
-    );
+    sys::send_descriptor(socket.as_fd(), link);
 }

@@ -1,11 +1,12 @@
 //! The files that name a pet, its addresses and its name servers: `/etc/hosts`, `/etc/hostname`
 //! (N64, N65) and `/etc/resolv.conf` (N60-N63).
 
-use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
 
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
+
+use crate::sorted::SortedSet;
 
 /// The longest host name that Linux takes.
 const LONGEST: usize = 63;
@@ -163,7 +164,7 @@ impl ResolvConf {
 
     fn text(mut self) -> String {
         let mut text = String::new();
-        let mut seen = BTreeSet::new();
+        let mut seen = SortedSet::new();
         self.servers.retain(|server| seen.insert(server.clone()));
         self.searches.retain(|search| seen.insert(search.clone()));
         self.searches.truncate(SEARCHES);

@@ -1,6 +1,8 @@
 //! What a root file system needs beside the host's directories: files of `/etc`, claims that its
-//! users may write to, and the list of state directories that it must not show.
+//! users may write to, and the state directories that it must not show.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -9,21 +11,22 @@ use super::files;
 use super::mountinfo::HostMounts;
 use crate::model::address::Block;
 use crate::runner::user::Accounts;
+use crate::runner::volumes::open_mounted;
+use crate::store::covers::{EnteredStates, real_state_directory};
 use crate::store::{Launch, User};
+use crate::sys::beneath::DescriptorPath;
 
 /// Lists the state directories of this machine, as far as they are known.
-pub(super) fn state_directories(host: &HostMounts) -> Vec<PathBuf> {
-    let listed = std::fs::read_dir(crate::store::registry());
-    let listed = listed.into_iter().flatten().flatten();
-    let listed = listed.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+pub(super) fn state_directories(entered: &mut EnteredStates, host: &HostMounts) -> Vec<PathBuf> {
+    let hides = |path: &Path| host.hides(path);
     let usual = crate::sys::home().map(|home| home.join(".local/state/petset"));
-    // Every user can write to the list, so that only real state directories are hidden.
-    let real =
-        |path: &PathBuf| path.is_absolute() && !host.hides(path) && path.join("format").is_file();
-    // A link would be followed on the host's side.
-    let resolved = |path: PathBuf| path.canonicalize().ok();
-    let all = listed.chain(usual).filter(real);
-    all.filter_map(resolved).collect()
+    let usual = usual.filter(|usual| !hides(usual));
+    let usual = usual.and_then(|usual| real_state_directory(&usual));
+    let mut all = entered.directories(hides);
+    all.extend(usual);
+    all.sort();
+    all.dedup();
+    all
 }
 
 /// Opens fresh claims to all users, since servers drop to users of their own, as the provisioners
@@ -31,16 +34,22 @@ pub(super) fn state_directories(host: &HostMounts) -> Vec<PathBuf> {
 /// server has made its own stays as it is.
 pub(super) fn open_claims(launch: &Launch, context: &PodContext<'_>) {
     let volumes = context.layout.root().join("volumes");
-    for mount in &launch.mounts {
-        let Ok(found) = std::fs::metadata(&mount.path) else {
+    let claims = launch.mounts.iter();
+    for mount in claims.filter(|mount| mount.path.starts_with(&volumes)) {
+        let Ok(claim) = open_mounted(mount) else {
             continue;
         };
-        let empty = std::fs::read_dir(&mount.path).is_ok_and(|mut it| it.next().is_none());
-        let fresh =
-            empty && found.uid() == crate::sys::own_ids().0 && found.mode() & 0o7777 == 0o700;
-        if fresh && found.is_dir() && mount.path.starts_with(&volumes) {
+        // By this path nothing else is reached, whatever a pet renames meanwhile.
+        let path = DescriptorPath::of(&claim);
+        let path = Path::new(OsStr::from_bytes(path.as_c_str().to_bytes()));
+        let Ok(found) = std::fs::metadata(path) else {
+            continue;
+        };
+        let empty = std::fs::read_dir(path).is_ok_and(|mut it| it.next().is_none());
+        let own = found.uid() == crate::sys::own_ids().0;
+        if found.is_dir() && empty && own && found.mode() & 0o7777 == 0o700 {
             let open = std::fs::Permissions::from_mode(0o777);
-            let _ = std::fs::set_permissions(&mount.path, open);
+            let _ = std::fs::set_permissions(path, open);
         }
     }
 }

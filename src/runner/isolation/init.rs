@@ -3,21 +3,27 @@
 //! It is a fork of the runner that executes no other program, so nothing in here may allocate. It
 //! sets up what the namespaces share, and ends once the runner's end of their link is closed. That
 //! is at once, for the runner keeps the namespaces open; only where all containers of a pod share
-//! one process namespace it stays: there it is process 1, which reaps orphans.
+//! one process namespace it stays: there it is process 1, which reaps orphans; and where the pod
+//! is in the host's network, as its [`guard`].
 
 use std::ffi::{CStr, CString};
-use std::os::fd::BorrowedFd;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount,
+};
 use rustix::net::RecvFlags;
 use rustix::process::Signal;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::context::PodContext;
-use super::files;
-use super::message::Message;
+use super::message::{Message, WorkOutcome};
+use super::pod::shares_processes;
 use super::step::c_path;
+use super::{files, guard};
 use crate::model::sysctl::sysctls;
 use crate::sys::{self, Fork, NamespaceFlags, Namespaces};
 
@@ -26,6 +32,10 @@ pub(super) struct InitProcess {
     namespaces: NamespaceFlags,
     host_name: String,
     network: bool,
+    /// Whether it stays as process 1 of the containers' process namespace.
+    shared: bool,
+    /// Whether it stays to end what a dead runner leaves.
+    guard: bool,
     /// The group range that allows pings where only the own group is mapped.
     own_group: String,
     /// The files and the values of the kernel parameters that the pod asks for.
@@ -48,17 +58,19 @@ pub(super) fn step_name(step: usize) -> &'static str {
 }
 
 impl InitProcess {
-    /// Prepares the process; `network` says that the sandbox has a network namespace, and `shared`
-    /// that its containers share one of processes.
-    pub(super) fn new(context: &PodContext<'_>, network: bool, shared: bool) -> Self {
+    /// Prepares the process; `network` says that the sandbox has a network namespace.
+    pub(super) fn new(context: &PodContext<'_>, network: bool) -> Self {
         let (_, group) = sys::own_ids();
         let mut namespaces = NamespaceFlags::NEWUTS | NamespaceFlags::NEWIPC;
         namespaces.set(NamespaceFlags::NEWNET, network);
+        let shared = shares_processes(context.pod);
         namespaces.set(NamespaceFlags::NEWPID, shared);
         Self {
             namespaces,
             host_name: files::host_name(context.pod, context.cluster_domain),
             network,
+            shared,
+            guard: !network && !shared,
             own_group: format!("{group} {group}"),
             sysctls: sysctls(context.pod.spec.as_ref())
                 .into_iter()
@@ -99,12 +111,43 @@ impl InitProcess {
             }
         }
         Message::Done.send(link);
+        if self.shared {
+            wait_for_word(link);
+            match self.give_up_the_host() {
+                Ok(()) => Message::Done.send(link),
+                Err(error) => Message::failed(STEPS.len(), error).send(link),
+            }
+        }
+        if self.guard {
+            while has_word(link) {}
+            guard::end_others();
+            sys::exit_now(0);
+        }
         stay(link)
+    }
+
+    /// Leaves the containers that see this process nothing of the host's: its root is empty, and
+    /// the kernel shows them no more of it.
+    fn give_up_the_host(&self) -> rustix::io::Result<()> {
+        sys::unshare(NamespaceFlags::NEWNS)?;
+        let private = MountPropagationFlags::REC | MountPropagationFlags::PRIVATE;
+        mount_change(c"/", private)?;
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        mount(c"tmpfs", c"/proc", c"tmpfs", flags, c"size=4k,mode=555")?;
+        rustix::process::chdir(c"/proc")?;
+        rustix::process::pivot_root(c".", c".")?;
+        unmount(c".", UnmountFlags::DETACH)?;
+        rustix::process::chdir(c"/")?;
+        sys::close_streams();
+        sys::hide()
     }
 
     fn leave_session(&self) -> rustix::io::Result<()> {
         rustix::process::setsid()?;
         let _ = rustix::thread::set_name(c"petset-init");
+        if self.guard {
+            return Ok(());
+        }
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
     }
 
@@ -147,12 +190,36 @@ pub(super) fn hold(namespaces: &Namespaces, link: BorrowedFd<'_>) -> ! {
     stay(link)
 }
 
+/// Has a first process that stays give up what is the host's, when the runner has opened its
+/// namespaces: afterwards it could not.
+pub(super) fn strip(link: &OwnedFd) -> io::Result<()> {
+    Message::Done.send(link.as_fd());
+    match WorkOutcome::receive(link)?.failed {
+        Some((_, error)) => Err(error),
+        None => Ok(()),
+    }
+}
+
 fn stay(link: BorrowedFd<'_>) -> ! {
     loop {
+        wait_for_word(link);
+    }
+}
+
+/// Waits for a message of the runner; ends when there is no runner any more.
+fn wait_for_word(link: BorrowedFd<'_>) {
+    if !has_word(link) {
+        sys::exit_now(0);
+    }
+}
+
+/// Waits for a message of the runner; returns whether one came, as long as there is a runner.
+fn has_word(link: BorrowedFd<'_>) -> bool {
+    loop {
         match rustix::net::recv(link, &mut [0; 1], RecvFlags::empty()) {
-            Ok((0, _)) => sys::exit_now(0),
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(_) => sys::exit_now(1),
+            Ok((length, _)) => return length > 0,
+            Err(Errno::INTR) => {}
+            Err(_) => return false,
         }
     }
 }

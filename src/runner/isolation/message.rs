@@ -8,8 +8,8 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
 /// How long the kernel may take over a sandbox or a root file system.
@@ -84,12 +84,17 @@ impl Message {
         let _ = rustix::net::send(link, &self.encode(), FLAGS);
     }
 
-    /// Sends the message together with two descriptors.
-    pub(super) fn send_with(self, both: [BorrowedFd<'_>; 2], link: BorrowedFd<'_>) {
+    /// Sends the message together with two descriptors, which the runner needs.
+    pub(super) fn send_with(
+        self,
+        both: [BorrowedFd<'_>; 2],
+        link: BorrowedFd<'_>,
+    ) -> rustix::io::Result<()> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         control.push(SendAncillaryMessage::ScmRights(&both));
-        let _ = sendmsg(link, &[IoSlice::new(&self.encode())], &mut control, FLAGS);
+        sendmsg(link, &[IoSlice::new(&self.encode())], &mut control, FLAGS)?;
+        Ok(())
     }
 
     /// Sends the pid of a process that has been forked to do the work, or why it was not.
@@ -181,18 +186,12 @@ impl WorkOutcome {
     }
 }
 
-/// Makes two connected sockets that keep the boundaries of messages.
-pub(super) fn link() -> io::Result<(OwnedFd, OwnedFd)> {
-    let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
-    let pair = rustix::net::socketpair(AddressFamily::UNIX, kind, flags, None);
-    pair.map_err(Into::into)
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsFd;
 
     use super::*;
+    use crate::sys::link;
 
     #[test]
     fn a_message_is_read_as_it_was_sent() {
@@ -220,7 +219,8 @@ mod tests {
     #[test]
     fn descriptors_come_with_the_end() {
         let (own, theirs) = link().unwrap();
-        Message::Done.send_with([own.as_fd(), theirs.as_fd()], theirs.as_fd());
+        let both = [own.as_fd(), theirs.as_fd()];
+        Message::Done.send_with(both, theirs.as_fd()).unwrap();
         assert_eq!(WorkOutcome::receive(&own).unwrap().descriptors.len(), 2);
     }
 

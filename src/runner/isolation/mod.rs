@@ -20,9 +20,11 @@
 //!    death with the runner (`PR_SET_PDEATHSIG`), sets the host name, and opens low ports and
 //!    pings to every user of its network.
 //! 5. The runner opens its namespaces; the network process connects the network namespace to the
-//!    bridge, and opens the pod's ports on the host. Then init ends. Only with
-//!    `shareProcessNamespace` it was born in a process namespace that all containers join, and
-//!    stays as its process 1; when it has died, the sandbox is made again.
+//!    bridge, and opens the pod's ports on the host. Then init ends, unless it is needed: in the
+//!    host's network it stays beside the pet, and ends all that is left of it when its runner has
+//!    died. With `shareProcessNamespace` it was born in a process namespace that all containers
+//!    join, and stays as its process 1, with an empty root directory and nothing open but its end
+//!    of a socket; when it has died, the sandbox is made again.
 //!
 //! At each start of a container ([`plan`], [`builder`]):
 //!
@@ -35,16 +37,21 @@
 //! 8. The main process sends descriptors of the two namespaces, makes its mounts private, and takes
 //!    the steps: a tmpfs, the host's directories under overlays (or the image's root), `/proc`,
 //!    `/sys`, `/dev`, `/etc`, the volumes; remounts read-only what is to be; and ends with
-//!    `pivot_root`.
-//! 9. It sets its umask; drops capabilities from its bounding set; switches to its groups, gid and
-//!    uid; and sets `no_new_privs` where the container wants that.
+//!    `pivot_root`. If it is a privileged one of root, it enters the pod's user namespace then, in
+//!    which every id is itself, and unshares the mounts, which are locked by that.
+//! 9. It lets exec close all descriptors above stderr; sets its umask; drops capabilities from its
+//!    bounding set; switches to its groups, gid and uid; and sets `no_new_privs` where the
+//!    container wants that.
 //! 10. It starts a session, asks for its death with the runner, changes to its working directory,
-//!     and executes the program. No seccomp filter is installed.
+//!     and executes the program. A seccomp filter is installed in step 9: that of its profile, and
+//!     for root's pets that of `RuntimeDefault` where they name none.
 //!
 //! For each other process of a container (`spawn` in the runner, [`exec`](mod@exec), and
 //! [`Namespaces`](crate::sys::Namespaces)) the child enters all these namespaces, and clones one
-//! that does what steps 9 and 10 say. The runner must reap it before process 1 can end; for
-//! `petset exec`, which may be stopped, the child stays as its parent and does that.
+//! that does what steps 9 and 10 say. Until exec all of them are out of the pet's reach
+//! (`PR_SET_DUMPABLE`), and the program that they are forks of lies where no pet can change it
+//! ([`SealedProgram`](crate::sys::SealedProgram)). The runner must reap it before process 1 can
+//! end; for `petset exec`, which may be stopped, the child stays as its parent and does that.
 
 mod attempt;
 mod builder;
@@ -52,6 +59,7 @@ mod context;
 mod dialer;
 mod exec;
 mod files;
+mod guard;
 mod home;
 mod init;
 mod memory;
@@ -70,6 +78,7 @@ pub(crate) use attempt::attempt;
 pub(super) use context::PodContext;
 pub(super) use dialer::Dialer;
 pub(crate) use exec::exec;
+pub(super) use memory::MemoryRoots;
 pub(crate) use pod::{NETWORK_VARIABLE, is_full, move_inside, shares_processes};
 pub(super) use pod::{has_network, move_service_inside, outer_ip, variables};
 pub(super) use pod_sandbox::{ContainerSpace, Entrance, NewContainer, PodSandbox, UserNamespace};

@@ -14,6 +14,7 @@ use std::os::unix::net::UnixStream;
 use rustix::fs::FlockOperation;
 use rustix::io::retry_on_intr;
 use rustix::net::SendFlags;
+use rustix::process::Signal;
 
 use crate::role::{self, Role};
 use crate::store::network::{
@@ -45,6 +46,7 @@ impl Network {
             if let Ok(network) = Self::connect(layout) {
                 return Ok(network);
             }
+            end_deaf(layout);
             start(layout, before)?;
         }
         Err(io::Error::other("nobody holds the network for long"))
@@ -85,7 +87,12 @@ impl Network {
         }
     }
 
-    /// Becomes readable when the network process has died.
+    /// Hears what the network process tells of the pet; `None` when it has died.
+    pub(super) fn hear(&mut self) -> Option<String> {
+        network::hear(&mut self.stream)
+    }
+
+    /// Becomes readable when the network process tells something, or has died.
     pub(super) fn lifeline(&self) -> BorrowedFd<'_> {
         self.stream.get_ref().as_fd()
     }
@@ -100,13 +107,21 @@ impl Drop for Network {
     }
 }
 
+/// Ends a network process whose socket somebody has damaged or removed: its runners move to the
+/// next one, with the namespaces that they hold open. The caller holds the lock.
+fn end_deaf(layout: &Layout) {
+    if store::is_socket(&layout.network_socket()) {
+        return;
+    }
+    for pid in Role::Network.played_by(&[layout.root().as_os_str()]) {
+        // One that has ended meanwhile is as good.
+        let _ = sys::signal_process(pid, Signal::KILL);
+    }
+}
+
 fn lock(layout: &Layout) -> io::Result<File> {
     store::make_dir(&layout.network())?;
-    let mut options = File::options();
-    let file = options
-        .create(true)
-        .append(true)
-        .open(layout.network_lock())?;
+    let file = store::Lock::open(&layout.network_lock())?;
     retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockExclusive))?;
     Ok(file)
 }

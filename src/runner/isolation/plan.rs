@@ -13,10 +13,10 @@ mod points;
 mod run;
 mod state;
 
-use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::fs::{self, Metadata};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,11 @@ use rustix::fs::{Access, access};
 use super::mountinfo::HostMounts;
 use super::step::{MountStep, c_path};
 use crate::problem::Problem;
+use crate::runner::volumes::open_mounted;
+use crate::sorted::SortedSet;
 use crate::store::Mount;
+use crate::sys::beneath::{make_dirs_beneath, make_file_beneath};
+use crate::sys::proc;
 use crate::sys::users::IdMap;
 
 /// The directories that are never the host's.
@@ -50,7 +54,7 @@ pub(super) struct RootfsSpec<'a> {
     pub(super) state: &'a Path,
     /// The directory that is shown as the root: the host's `/`, or that of an image.
     pub(super) root: &'a Path,
-    /// Other state directories.
+    /// Other state directories, by paths without links.
     pub(super) others: &'a [PathBuf],
     /// Whether only the volumes in it can be changed (`readOnlyRootFilesystem`).
     pub(super) read_only_root: bool,
@@ -80,6 +84,7 @@ pub(super) struct RootfsSpec<'a> {
 pub(super) fn plan(spec: &RootfsSpec<'_>) -> Result<Vec<MountStep>, Problem> {
     let mut plan = RootfsPlan::new(spec);
     plan.show_host();
+    plan.cover_sockets();
     plan.make_dev();
     plan.make_run_dirs();
     plan.write_etc();
@@ -103,9 +108,13 @@ struct RootfsPlan<'a> {
     /// Directories of the host that are shown as they are.
     bound: Vec<PathBuf>,
     /// The paths made so far, in the root or in a layer.
-    made: BTreeSet<PathBuf>,
+    made: SortedSet<PathBuf>,
     /// The paths of the host that a layer hides.
-    hidden: BTreeSet<PathBuf>,
+    hidden: SortedSet<PathBuf>,
+    /// The paths by which the host sees state directories, without those within this one.
+    states: Vec<PathBuf>,
+    /// The host's sockets, by the paths that the pet would see.
+    sockets: Vec<PathBuf>,
     /// The steps in the order in which they are taken: in the root itself, in the layers, the
     /// overlays, and what is mounted on top.
     base: Vec<MountStep>,
@@ -116,12 +125,22 @@ struct RootfsPlan<'a> {
 
 impl<'a> RootfsPlan<'a> {
     fn new(spec: &'a RootfsSpec<'a>) -> Self {
+        let all = spec.others.iter().map(PathBuf::as_path);
+        let all = all.chain([spec.state]);
+        let states = all.flat_map(|state| spec.host_mounts.paths_of(state));
+        let sockets = proc::named_sockets().into_iter().filter_map(|path| {
+            let path = Path::new("/").join(path.strip_prefix(spec.root).ok()?);
+            let private = PRIVATE.iter().any(|private| path.starts_with(private));
+            (!private).then_some(path)
+        });
         Self {
             spec,
+            states: states.collect(),
+            sockets: sockets.collect(),
             overlays: Vec::new(),
             bound: Vec::new(),
-            made: BTreeSet::from([PathBuf::from("/")]),
-            hidden: BTreeSet::new(),
+            made: SortedSet::from([PathBuf::from("/")]),
+            hidden: SortedSet::new(),
             base: Vec::new(),
             layers: Vec::new(),
             shown: Vec::new(),
@@ -183,7 +202,7 @@ impl<'a> RootfsPlan<'a> {
     fn write_etc(&mut self) {
         let spec = self.spec;
         for (name, text) in spec.etc {
-            let path = Path::new("/etc").join(name);
+            let path = self.resolve(Path::new("/etc")).join(name);
             let (mode, text) = (0o644, text.clone().into_bytes());
             let at = self.place(&path);
             self.made.insert(path.clone());
@@ -210,6 +229,7 @@ impl<'a> RootfsPlan<'a> {
             }
             self.make_mount_point(&at, found.is_dir());
             self.top.push(bind(path, &at, false));
+            self.cover_within(path, &at);
         }
         Ok(())
     }
@@ -228,6 +248,7 @@ impl<'a> RootfsPlan<'a> {
             } else if unseen && !self.made.contains(&real) {
                 self.make_mount_point(&real, real.is_dir());
                 self.top.push(bind(&real, &real, true));
+                self.cover_within(&real, &real);
             }
         }
     }
@@ -266,8 +287,12 @@ impl<'a> RootfsPlan<'a> {
         let mut missing: Vec<&Path> = path.ancestors().collect();
         missing.retain(|path| path.starts_with(volume) && *path != volume);
         let dirs = missing.into_iter().rev();
-        self.top
-            .extend(dirs.map(|dir| plain_dir(c_path(dir), 0o777)));
+        let beneath = dirs.filter_map(|dir| dir.strip_prefix(volume).ok());
+        self.top.extend(beneath.map(|dir| MountStep::DirBeneath {
+            volume: c_path(volume),
+            path: c_path(dir),
+            mode: 0o777,
+        }));
     }
 
     /// Makes the working directory, as a container runtime does: in a volume too.
@@ -317,7 +342,7 @@ impl<'a> RootfsPlan<'a> {
                 Some((outer, around)) => {
                     let rest = at.strip_prefix(outer).unwrap_or(Path::new(""));
                     let point = around.path.join(rest);
-                    match make_point_in_volume(&point, is_dir) {
+                    match make_point_in_volume(around, rest, is_dir) {
                         // The builder has rights in there that the runner lacks.
                         Err(error) if is_dir && error.kind() == ErrorKind::PermissionDenied => {
                             let above = at.ancestors().take(rest.components().count());
@@ -332,7 +357,8 @@ impl<'a> RootfsPlan<'a> {
                 None => self.make_mount_point(&at, is_dir),
             }
             self.make_in_memory(&mount.path);
-            self.top.push(bind(&mount.path, &at, mount.read_only));
+            self.top.push(bind_volume(mount, &at));
+            self.cover_within(&mount.path, &at);
             mounted.push((at, mount));
         }
         Ok(())
@@ -357,8 +383,19 @@ fn empty_file(at: CString) -> MountStep {
 fn bind(from: &Path, at: &Path, read_only: bool) -> MountStep {
     MountStep::Bind {
         from: c_path(from),
+        beneath: None,
         at: inside(at),
         read_only,
+    }
+}
+
+fn bind_volume(mount: &Mount, at: &Path) -> MountStep {
+    let (from, beneath) = mount.source();
+    MountStep::Bind {
+        from: c_path(from),
+        beneath: beneath.map(c_path),
+        at: inside(at),
+        read_only: mount.read_only,
     }
 }
 
@@ -371,15 +408,14 @@ fn mount(kind: &'static CStr, at: &str, options: &'static CStr, read_only: bool)
     }
 }
 
-fn make_point_in_volume(point: &Path, is_dir: bool) -> std::io::Result<()> {
-    if is_dir {
-        return fs::create_dir_all(point);
+/// Makes something to mount on in a volume; a link in there leads nowhere out of it.
+fn make_point_in_volume(around: &Mount, rest: &Path, is_dir: bool) -> io::Result<()> {
+    let volume = open_mounted(around)?;
+    match is_dir {
+        true => make_dirs_beneath(volume.as_fd(), rest, 0o755).map(drop)?,
+        false => make_file_beneath(volume.as_fd(), rest)?,
     }
-    if let Some(parent) = point.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    let mut options = fs::OpenOptions::new();
-    options.append(true).create(true).open(point).map(drop)
+    Ok(())
 }
 
 /// Lists a directory; one that cannot be read is empty.

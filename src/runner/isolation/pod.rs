@@ -23,6 +23,23 @@ pub(crate) fn shares_processes(pod: &Pod) -> bool {
     spec.is_some_and(|spec| spec.share_process_namespace == Some(true))
 }
 
+/// Returns whether a container of a pod may ask the kernel for what others may not: it is
+/// privileged, or its system calls are not filtered as usual.
+pub(super) fn is_less_confined(pod: &Pod) -> bool {
+    let spec = pod.spec.as_ref();
+    let of_pod = spec.and_then(|spec| spec.security_context.as_ref()?.seccomp_profile.as_ref());
+    let inits = spec.and_then(|spec| spec.init_containers.as_ref());
+    let mains = spec.map(|spec| &spec.containers);
+    let mut all = inits.into_iter().chain(mains).flatten();
+    all.any(|container| {
+        let context = container.security_context.as_ref();
+        let profile = context.and_then(|context| context.seccomp_profile.as_ref());
+        let privileged = context.is_some_and(|context| context.privileged == Some(true));
+        let profile = profile.or(of_pod);
+        privileged || profile.is_some_and(|profile| profile.type_ != "RuntimeDefault")
+    })
+}
+
 /// Returns whether a pod uses the private network rather than the host's.
 pub(in crate::runner) fn has_network(pod: &Pod) -> bool {
     let spec = pod.spec.as_ref();

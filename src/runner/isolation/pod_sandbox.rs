@@ -1,7 +1,7 @@
 //! The sandbox of a pod, made when the pod first needs it, and made again after it has died.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,10 +10,12 @@ use k8s_openapi::api::core::v1::Pod;
 use super::builder::{Preparation, Rootfs};
 use super::context::PodContext;
 use super::dialer::Dialer;
+use super::memory::MemoryRoots;
 use super::pod::{is_full, shares_processes};
 use super::sandbox::Sandbox;
 use crate::problem::Problem;
 use crate::store::Launch;
+use crate::store::covers::{EnteredStates, cover_in};
 use crate::sys::users::IdMap;
 use crate::sys::{NamespaceFlags, Namespaces};
 
@@ -36,13 +38,18 @@ pub(in crate::runner) struct Entrance {
 pub(in crate::runner) struct NewContainer {
     namespaces: Namespaces,
     rootfs: Rootfs,
+    /// The user namespace that is entered last.
+    users: Option<Arc<OwnedFd>>,
 }
 
 /// The namespaces of one run of a container, kept open.
 #[derive(Debug)]
 pub(in crate::runner) struct ContainerSpace {
-    /// That of its mounts comes last.
     namespaces: Namespaces,
+    /// That of its mounts.
+    mounts: Option<Arc<OwnedFd>>,
+    /// The state directories that were known when it was planned.
+    states: EnteredStates,
     /// What the container has to do without, as warnings.
     pub(in crate::runner) lacks: Vec<String>,
 }
@@ -63,8 +70,12 @@ impl NewContainer {
         namespaces.new = NamespaceFlags::empty();
         let own = built.namespaces.into_iter().map(Arc::new);
         namespaces.entered.extend(own);
+        let mounts = namespaces.entered.last().cloned();
+        namespaces.entered.extend(self.users);
         Ok(ContainerSpace {
             namespaces,
+            mounts,
+            states: built.states,
             lacks: built.lacks,
         })
     }
@@ -76,6 +87,15 @@ impl ContainerSpace {
         Entrance {
             namespaces: self.namespaces.clone(),
             prepare: Box::new(|| Ok(())),
+        }
+    }
+
+    /// Covers the state directories that have been made since it was planned: whoever made one did
+    /// not find this container.
+    pub(in crate::runner) fn cover_newer(&self, launch: &Launch, own: &Path) -> io::Result<()> {
+        match EnteredStates::read().beyond(&self.states).as_slice() {
+            [] => Ok(()),
+            newer => cover_in(launch, own, newer),
         }
     }
 }
@@ -114,7 +134,13 @@ impl PodSandbox {
         self.sandbox.as_ref().and_then(Sandbox::dialer)
     }
 
-    /// Returns the descriptor that becomes readable when the network's process has died.
+    /// Hears what the network's process tells of the pet; `None` when it has died.
+    pub(in crate::runner) fn hear(&mut self) -> Option<String> {
+        self.sandbox.as_mut().and_then(Sandbox::hear)
+    }
+
+    /// Returns the descriptor that becomes readable when the network's process tells something, or
+    /// has died.
     pub(in crate::runner) fn lifeline(&self) -> Option<BorrowedFd<'_>> {
         self.sandbox.as_ref().and_then(Sandbox::lifeline)
     }
@@ -141,6 +167,12 @@ impl PodSandbox {
             id_map: sandbox.id_map()?.clone(),
             userns_path: sandbox.users_path()?,
         })
+    }
+
+    /// Returns its volumes in memory, opened.
+    pub(in crate::runner) fn memory_roots(&self) -> MemoryRoots {
+        let sandbox = self.sandbox.as_ref();
+        sandbox.map_or_else(MemoryRoots::new, |sandbox| sandbox.memory_roots().clone())
     }
 
     /// Returns whether the isolation level is `full`.
@@ -172,6 +204,7 @@ impl PodSandbox {
         Ok(Some(NewContainer {
             rootfs: sandbox.plan_rootfs(launch, context)?,
             namespaces: sandbox.new_namespaces(launch),
+            users: sandbox.own_users(launch),
         }))
     }
 
@@ -183,7 +216,7 @@ impl PodSandbox {
         pid: u32,
         state: &Path,
     ) -> io::Result<()> {
-        let (Some(sandbox), Some(mounts)) = (&self.sandbox, space.namespaces.entered.last()) else {
+        let (Some(sandbox), Some(mounts)) = (&self.sandbox, &space.mounts) else {
             return Ok(());
         };
         sandbox.show_view_again(mounts.as_fd(), pid, state)

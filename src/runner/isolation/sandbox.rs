@@ -14,24 +14,27 @@ use super::context::PodContext;
 use super::dialer::Dialer;
 use super::home;
 use super::init::{self, InitProcess};
-use super::memory;
-use super::message::{WorkOutcome, link};
+use super::memory::{self, MemoryRoots};
+use super::message::WorkOutcome;
 use super::mountinfo::HostMounts;
 use super::network::Network;
 use super::plan::{RootfsSpec, plan};
-use super::pod::shares_processes;
+use super::pod::{is_less_confined, shares_processes};
 use super::view;
 use crate::problem::Problem;
+use crate::store::covers::EnteredStates;
 use crate::store::network::publish_moved_ports;
 use crate::store::{self, Launch, Mount};
 use crate::sys::users::{self, IdMap};
-use crate::sys::{self, Fork, Ids, NamespaceFlags, Namespaces};
+use crate::sys::{self, Fork, Ids, NamespaceFlags, Namespaces, link};
 
 /// The namespaces of a pod, kept open.
 #[derive(Debug)]
 pub(super) struct Sandbox {
     /// That of its users, where it is an ordinary user's.
     users: Option<Arc<OwnedFd>>,
+    /// That of its containers that are privileged or not filtered, where it is root's.
+    less_confined: Option<Arc<OwnedFd>>,
     /// That of its network, unless it has the host's.
     space: Option<Arc<OwnedFd>>,
     /// Those of its host name, of its means of communication, and, if all containers share one,
@@ -39,9 +42,13 @@ pub(super) struct Sandbox {
     others: Vec<Arc<OwnedFd>>,
     /// Process 1 of the process namespace that all containers share.
     shared: Option<SharedProcesses>,
+    /// The link of the process that ends what this one would leave behind.
+    guard: Option<OwnedFd>,
     network: Option<Network>,
     /// The mount namespace with its volumes in memory.
     memory: Option<Arc<OwnedFd>>,
+    /// These volumes themselves, by their places.
+    memory_roots: MemoryRoots,
     /// The uid and gid maps of its user namespace; `None` when every id is mapped.
     id_map: Option<IdMap>,
     warnings: Vec<String>,
@@ -65,10 +72,14 @@ impl Sandbox {
         if context.network.is_some() {
             network = Some(join(context, None)?);
         }
-        let own = (ordinary && network.is_none()).then(users::make);
+        let less_confined = !ordinary && is_less_confined(context.pod);
+        let own = match ordinary {
+            true => network.is_none().then(users::make),
+            false => less_confined.then(users::make_identical),
+        };
         let own = own.transpose().map_err(fault)?;
         let shared = shares_processes(context.pod);
-        let init = InitProcess::new(context, network.is_some(), shared);
+        let init = InitProcess::new(context, network.is_some());
         let (link, theirs) = link().map_err(fault)?;
         let Some(_) = sys::fork(Fork::CHILD).map_err(fault)? else {
             let userns = network.as_ref().and_then(Network::user);
@@ -83,14 +94,18 @@ impl Sandbox {
             )));
         }
         let mut sandbox = Self::of_process(pid, network, ordinary).map_err(fault)?;
+        sandbox.less_confined = own.filter(|_| !ordinary).map(Arc::new);
         if shared {
-            sandbox.share(pid, link).map_err(fault)?;
             sandbox.attach(pid, context)?;
+            sandbox.share(pid, link).map_err(fault)?;
         } else {
             sandbox.attach(pid, context)?;
-            drop(link);
+            // Without one, that process ends now.
+            sandbox.guard = Some(link).filter(|_| sandbox.network.is_none());
         }
         sandbox.memory = sandbox.mount_memory(context)?;
+        let opened = sandbox.open_memory(context);
+        sandbox.memory_roots = opened.map_err(|it| format!("opening volumes in memory: {it}"))?;
         Ok(sandbox)
     }
 
@@ -100,19 +115,25 @@ impl Sandbox {
         let space = network.as_ref().map(|_| open_namespace(pid, "net"));
         Ok(Self {
             users: users.transpose()?,
+            less_confined: None,
             space: space.transpose()?,
             others: vec![open_namespace(pid, "uts")?, open_namespace(pid, "ipc")?],
             shared: None,
+            guard: None,
             network,
             memory: None,
+            memory_roots: MemoryRoots::new(),
             id_map: ordinary.then(|| IdMap::of_process(pid)),
             warnings: Vec::new(),
         })
     }
 
+    /// Keeps the first process for the containers to share, and waits until it has nothing left
+    /// that they may get at.
     fn share(&mut self, pid: u32, link: OwnedFd) -> io::Result<()> {
         self.others.push(open_namespace(pid, "pid")?);
         let process = open_process(pid)?;
+        init::strip(&link)?;
         self.shared = Some(SharedProcesses {
             pid,
             process,
@@ -165,7 +186,6 @@ impl Sandbox {
         Namespaces {
             entered: users.chain(self.space.clone()).collect(),
             new: NamespaceFlags::empty(),
-            drop_capabilities: false,
             capabilities: None,
             seccomp: None,
             ids: None,
@@ -176,6 +196,10 @@ impl Sandbox {
     pub(super) fn dialer(&self) -> Option<Dialer> {
         let network = self.network.as_ref();
         network.map(|_| Dialer::new(self.network_namespaces()))
+    }
+
+    pub(super) fn hear(&mut self) -> Option<String> {
+        self.network.as_mut().and_then(Network::hear)
     }
 
     pub(super) fn lifeline(&self) -> Option<BorrowedFd<'_>> {
@@ -204,6 +228,12 @@ impl Sandbox {
         })
     }
 
+    /// Returns the user namespace of a container that is alone in it.
+    pub(super) fn own_users(&self, launch: &Launch) -> Option<Arc<OwnedFd>> {
+        let own = self.less_confined.as_ref();
+        own.filter(|_| launch.own_users).cloned()
+    }
+
     /// Plans the root file system of a container for one run.
     pub(super) fn plan_rootfs(
         &self,
@@ -222,11 +252,12 @@ impl Sandbox {
         let made = store::make_dir(&staging);
         made.map_err(|error| format!("{}: {error}", staging.display()))?;
         let host_mounts = HostMounts::read();
+        let mut states = EnteredStates::read();
         let steps = plan(&RootfsSpec {
             staging: &staging,
             state: context.layout.root(),
             root: launch.rootfs.as_deref().unwrap_or(Path::new("/")),
-            others: &home::state_directories(&host_mounts),
+            others: &home::state_directories(&mut states, &host_mounts),
             ordinary,
             etc: &home::etc(launch, context),
             read_only_root: launch.read_only_root,
@@ -240,7 +271,8 @@ impl Sandbox {
             program: context.program,
             host_mounts: &host_mounts,
         })?;
-        let rootfs = Rootfs::new(steps, host_mounts.lacks().collect());
+        let users = self.own_users(launch);
+        let rootfs = Rootfs::new(steps, users, states, host_mounts.lacks().collect());
         rootfs.map_err(|error| format!("mounting: {}", sys::with_limit(error)).into())
     }
 
@@ -266,9 +298,8 @@ impl Sandbox {
         Namespaces {
             entered: all.chain(&self.memory).cloned().collect(),
             new,
-            drop_capabilities: self.users.is_none() || launch.user.is_some(),
             capabilities: launch.capabilities,
-            seccomp: launch.seccomp.then(sys::SeccompFilter::new),
+            seccomp: launch.filter(),
             ids: ids_of(launch),
             no_new_privs: launch.no_new_privs,
         }
@@ -293,10 +324,28 @@ impl Sandbox {
             let made = store::make_dir(&place);
             made.map_err(|error| format!("{}: {error}", place.display()))?;
         }
-        let rootfs = Rootfs::new(steps, Vec::new());
+        let rootfs = Rootfs::new(steps, None, EnteredStates::default(), Vec::new());
         let rootfs = rootfs.map_err(|error| format!("mounting: {error}"))?;
         let built = self.build(rootfs, &Launch::default())?;
         Ok(built.namespaces.into_iter().nth(1).map(Arc::new))
+    }
+
+    /// Opens the volumes in memory, which the runner does not see otherwise.
+    fn open_memory(&self, context: &PodContext<'_>) -> io::Result<MemoryRoots> {
+        let Some(mounts) = &self.memory else {
+            return Ok(MemoryRoots::new());
+        };
+        let entered: Vec<_> = self.users.iter().chain([mounts]).cloned().collect();
+        let open = |place: PathBuf| {
+            let root = memory::open(&entered, &place)?;
+            Ok((place, Arc::new(root)))
+        };
+        let places = memory::places(context.pod, context.pet).into_iter();
+        places.map(open).collect()
+    }
+
+    pub(super) const fn memory_roots(&self) -> &MemoryRoots {
+        &self.memory_roots
     }
 
     fn build(&self, rootfs: Rootfs, launch: &Launch) -> Result<BuiltRootfs, Problem> {

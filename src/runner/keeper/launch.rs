@@ -11,7 +11,7 @@ use super::pod::pod_context;
 use super::process::{Process, Purpose};
 use super::{Completion, ContainerState, Keeper};
 use crate::model::lifecycle::{
-    ContainerIndex, Failure, HookKind, HookSuccess, PodEvent, ProbeKind, ProbeOutcome,
+    ContainerIndex, Failure, HookKind, HookSuccess, PodEvent, ProbeKind, ProbeOutcome, Report,
 };
 use crate::model::restart::runs_once;
 use crate::problem::Problem;
@@ -51,6 +51,29 @@ impl Keeper {
                 self.queue.push_back(restart);
             }
         }
+    }
+
+    /// Sends a signal that a user asked for to the run of a main process that the user has seen.
+    pub(super) fn send_signal(&self, container: &str, main: u32, number: i32) {
+        let mut all = self.containers.iter();
+        let place = all.position(|it| it.spec.name == container);
+        let runs = place.is_some_and(|at| self.main_of(ContainerIndex(at)) == Some(main));
+        let Some(signal) = Signal::from_named_raw(number).filter(|_| runs) else {
+            return;
+        };
+        let sent = sys::signal_process(main, signal);
+        let name = sys::name_of_signal(signal);
+        let message = match &sent {
+            Ok(()) => format!("petset kill has sent {name} to container {container}"),
+            Err(error) => format!("cannot send {name} to container {container}: {error}"),
+        };
+        self.report(Report {
+            field: None,
+            warning: sent.is_err(),
+            reason: "Signalled",
+            message,
+            count: 1,
+        });
     }
 
     pub(super) fn start(&mut self, place: ContainerIndex) {
@@ -99,6 +122,13 @@ impl Keeper {
         launch.pid = pid;
         // Only `exec` and `describe` would miss it.
         let _ = store::replace_json(&self.pet.launch(&name), &launch, Sync::No);
+        // From now on whoever makes a state directory finds this container.
+        let covered = space
+            .as_ref()
+            .map(|it| it.cover_newer(&launch, self.layout.root()));
+        if let Some(Err(error)) = covered {
+            warnings.push(format!("it may see a new state directory: {error}"));
+        }
         self.warn(network);
         if self.containers[place.0].launch.is_none() {
             self.warn(warnings);
@@ -119,11 +149,12 @@ impl Keeper {
         Ok(pid)
     }
 
-    /// Writes how the containers were started again, where somebody has removed that.
+    /// Writes how the containers were started again, where somebody has removed or damaged that.
     pub(super) fn provide_launches(&self) {
         for container in &self.containers {
             let path = self.pet.launch(&container.spec.name);
-            if let Some(launch) = container.launch.as_ref().filter(|_| !path.exists()) {
+            let is_there = || matches!(store::read_json::<Launch>(&path), Ok(Some(_)));
+            if let Some(launch) = container.launch.as_ref().filter(|_| !is_there()) {
                 // Only `exec` and `describe` would miss it.
                 let _ = store::replace_json(&path, launch, Sync::No);
             }
@@ -338,8 +369,12 @@ fn begin(
     };
     match (spawned, new.finish()) {
         (Ok(pid), Ok(space)) => Ok((pid, Some(space))),
-        // What it could not build is why it was not started.
-        (_, Err(problem)) | (Err(problem), Ok(_)) => Err(problem),
+        // What it could not build is why it was not started. One that cannot be looked after ends.
+        (spawned, Err(problem)) => {
+            let _ = spawned.map(|pid| sys::signal_process(pid, Signal::KILL));
+            Err(problem)
+        }
+        (Err(problem), Ok(_)) => Err(problem),
     }
 }
 

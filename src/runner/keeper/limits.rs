@@ -3,7 +3,6 @@
 //! No event tells how large a directory is, so that it is measured now and then, as a kubelet does:
 //! only where a volume has a limit, and in a thread of its own.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -16,6 +15,7 @@ use k8s_openapi::api::core::v1::{Pod, Volume};
 
 use crate::model::quantity::Quantity;
 use crate::runner::isolation;
+use crate::sorted::SortedSet;
 use crate::store::PetLayout;
 
 /// The pause between two measurements.
@@ -108,13 +108,13 @@ fn excess(volume: &LimitedVolume) -> Option<String> {
         limit,
         bytes,
     } = volume;
-    let used = used_below(path, &mut BTreeSet::new());
+    let used = used_below(path, &mut SortedSet::new());
     let words = || format!("Usage of EmptyDir volume {name:?} exceeds the limit {limit:?}. ");
     (i128::from(used) > *bytes).then(words)
 }
 
 /// Returns how many bytes a directory takes on the disk; a file of several names counts once.
-fn used_below(path: &Path, known: &mut BTreeSet<u64>) -> u64 {
+fn used_below(path: &Path, known: &mut SortedSet<u64>) -> u64 {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     let mut used = 0;
     for entry in entries {

@@ -12,8 +12,7 @@ use crate::store::{self, PetLayout};
 
 /// Reads `pod.json`; a pod with a network of its own has its address there.
 pub(super) fn read_pod(pet: &PetLayout) -> io::Result<Pod> {
-    let pod = store::read_json(&pet.pod())?;
-    let mut pod: Pod = pod.ok_or(io::ErrorKind::NotFound)?;
+    let mut pod = store::pod_record(pet)?.ok_or(io::ErrorKind::NotFound)?;
     // The supervisor writes the address that the pet has on the host.
     if isolation::has_network(&pod) {
         isolation::move_inside(&mut pod);
@@ -64,11 +63,10 @@ fn network_spec(pod: &Pod) -> Option<NetworkSpec> {
         ports.dedup();
         ports
     };
-    let asked = Egress::asked(pod.metadata.annotations.as_ref());
     Some(NetworkSpec {
         ip,
         tcp: of("TCP"),
         udp: of("UDP"),
-        egress: asked.ok().flatten().unwrap_or_default() == Egress::Auto,
+        egress: Egress::of(pod.metadata.annotations.as_ref()) == Egress::Auto,
     })
 }

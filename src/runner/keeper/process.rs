@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::WaitStatus;
 
-use crate::model::lifecycle::{ContainerIndex, Exit, HookKind, ProbeKind};
+use crate::model::lifecycle::{ContainerIndex, Exit, HookKind, ProbeKind, ProbeOutcome};
 
 /// The most of a probe's or hook's output that is kept for its message.
 const WORDS: usize = 1 << 10;
@@ -42,6 +42,17 @@ impl Process {
                 }
                 Err(_) => return,
             }
+        }
+    }
+
+    /// Returns the outcome of a probe whose command ended like this.
+    pub(super) fn probed(&self, exit: Exit) -> ProbeOutcome {
+        match exit {
+            Exit::Code(0) => ProbeOutcome::Success,
+            Exit::Code(_) | Exit::Signal(_) if self.words.trim_ascii().is_empty() => {
+                ProbeOutcome::Silent(self.complaint(exit))
+            }
+            Exit::Code(_) | Exit::Signal(_) => ProbeOutcome::Failure(self.complaint(exit)),
         }
     }
 

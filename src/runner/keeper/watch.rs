@@ -9,8 +9,10 @@ use rustix::process::{Signal, WaitOptions};
 
 use super::process::{Process, Purpose, exit_of};
 use super::{Keeper, SWEEP, supervisor};
-use crate::model::lifecycle::{ContainerIndex, Exit, HookSuccess, PodEvent, ProbeOutcome};
-use crate::runner::{logs, message, tree};
+use crate::model::lifecycle::{
+    ContainerIndex, Exit, HookSuccess, PodEvent, ProbeKind, ProbeOutcome,
+};
+use crate::runner::{logs, message, probes, tree};
 use crate::store;
 use crate::sys::proc;
 
@@ -68,15 +70,22 @@ impl Keeper {
                 place,
                 kind,
                 run,
-                outcome: match exit {
-                    _ if process.timed_out => ProbeOutcome::Failure("command timed out".to_owned()),
-                    Exit::Code(0) => ProbeOutcome::Success,
-                    Exit::Code(_) | Exit::Signal(_) => {
-                        ProbeOutcome::Failure(process.complaint(exit))
-                    }
+                outcome: match process.timed_out {
+                    true => ProbeOutcome::Failure(self.late_probe(place, kind)),
+                    false => process.probed(exit),
                 },
             },
         }
+    }
+
+    /// Says that a probe's command took longer than it may, in the kubelet's words.
+    fn late_probe(&self, place: ContainerIndex, kind: ProbeKind) -> String {
+        let spec = &self.containers[place.0].spec;
+        let probe = probes::spec(spec, kind);
+        let command = probe.and_then(|probe| probe.exec.as_ref()?.command.clone());
+        let command = command.unwrap_or_default().join(" ");
+        let seconds = probe.map_or(1, |probe| probes::timeout(probe).as_secs());
+        format!("command timed out: {command:?} timed out after {seconds}s")
     }
 
     /// Returns the message of a container's end: what it wrote to the file for that, or the end of

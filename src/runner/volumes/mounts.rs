@@ -3,21 +3,21 @@
 //! `PETSET_MOUNT_<VOLUME>` is the real path of a volume, or of its first mount where only parts
 //! of it are mounted; each further part is `PETSET_MOUNT_<VOLUME>_<SUBPATH>`.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{Container, VolumeMount};
-use rustix::fs::Mode;
-use rustix::process::umask;
 
 use super::{PreparedVolumes, VolumeKind, VolumePath};
 use crate::model::expansion::expand_strictly;
 use crate::problem::Problem;
+use crate::sorted::{SortedMap, sort_by_key};
 use crate::store::{Mount, make_dir};
+use crate::sys::beneath::{make_dirs_beneath, open_base, open_beneath};
 
 /// The working directory and the mounts of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,10 +75,10 @@ impl PreparedVolumes {
         let variables = variables(&aims);
         let mut warnings = Vec::new();
         // Outer mounts first: inner ones are looked for where the outer ones lead.
-        aims.sort_by_key(|aim| aim.parts.len());
+        sort_by_key(&mut aims, |aim| aim.parts.len());
         for (at, aim) in aims.iter().enumerate() {
             if !aim.sub_path.is_empty() {
-                make_sub_path(aim, &mut warnings)?;
+                make_sub_path(aim, &container.name, &mut warnings)?;
             }
             if self.mounted {
                 continue;
@@ -148,6 +148,7 @@ impl ResolvedMount<'_> {
             mount_path: self.mount.mount_path.clone(),
             path: self.target.clone(),
             read_only: self.mount.read_only.unwrap_or(false) || self.place.read_only,
+            within: (!self.sub_path.is_empty()).then(|| self.place.path.clone()),
         }
     }
 }
@@ -188,9 +189,11 @@ fn check_sub_path(path: &str) -> Result<(), Problem> {
 /// Names the places of mounts; the whole volume, or else its first mount, has the plain name.
 fn variables(aims: &[ResolvedMount<'_>]) -> Vec<(String, String)> {
     let mut ordered: Vec<_> = aims.iter().collect();
-    ordered.sort_by_key(|aim| (expression(aim.mount).is_some(), !aim.sub_path.is_empty()));
-    let mut plain: BTreeMap<&str, &Path> = BTreeMap::new();
-    let mut named = BTreeMap::new();
+    sort_by_key(&mut ordered, |aim| {
+        (expression(aim.mount).is_some(), !aim.sub_path.is_empty())
+    });
+    let mut plain: SortedMap<&str, &Path> = SortedMap::new();
+    let mut named = SortedMap::new();
     for aim in &ordered {
         let place = plain.entry(&aim.mount.name).or_insert(&aim.shown);
         let name = format!("PETSET_MOUNT_{}", as_variable(&aim.mount.name));
@@ -221,39 +224,40 @@ fn as_variable(text: &str) -> String {
         .to_ascii_uppercase()
 }
 
-/// Makes a sub path that is not there yet, and never follows a link out of the volume (V06).
-fn make_sub_path(aim: &ResolvedMount<'_>, warnings: &mut Vec<String>) -> Result<(), Problem> {
-    let shown = |error: io::Error| format!("{}: {error}", aim.target.display());
-    let base = fs::canonicalize(&aim.place.path).map_err(shown)?;
-    let mode = fs::metadata(&base).map_err(shown)?.permissions().mode() & 0o777;
-    let mut made = base.clone();
-    for part in Path::new(&aim.sub_path).components() {
-        made.push(part);
-        match fs::canonicalize(&made) {
-            Ok(real) => made = real,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make_like_volume(&made, mode).map_err(shown)?;
+/// Makes a sub path that is not there yet, with the mode of its volume, whose group it has where
+/// that is set, and never follows a link out of the volume (V06), which is told in the kubelet's
+/// words.
+fn make_sub_path(
+    aim: &ResolvedMount<'_>,
+    container: &str,
+    warnings: &mut Vec<String>,
+) -> Result<(), Problem> {
+    let shown = |error: rustix::io::Errno| format!("{}: {error}", aim.target.display());
+    let base = open_base(&aim.place.path).map_err(shown)?;
+    let mode = rustix::fs::fstat(&base).map_err(shown)?.st_mode & 0o777;
+    match make_dirs_beneath(base.as_fd(), Path::new(&aim.sub_path), mode) {
+        Ok((_, made)) => {
+            if made {
                 warn_of_made_file(aim, warnings);
             }
-            Err(error) => return Err(shown(error).into()),
+            Ok(())
         }
-        if !made.starts_with(&base) {
-            let (path, base) = (&aim.sub_path, base.display());
-            return Err(Problem::failed(format!(
-                "subpath {path:?} not within volume path {base:?}"
-            )));
-        }
+        Err(rustix::io::Errno::XDEV) => Err(Problem::failed(format!(
+            "failed to prepare subPath for volumeMount {:?} of container {container:?}",
+            aim.mount.name
+        ))),
+        Err(error) => Err(shown(error).into()),
     }
-    Ok(())
 }
 
-/// Makes a directory with the mode of its volume, whose group it has where that is set (V06).
-fn make_like_volume(path: &Path, mode: u32) -> io::Result<()> {
-    // A change of the mode afterwards would lose the bit that keeps the group.
-    let before = umask(Mode::empty());
-    let made = DirBuilder::new().mode(mode).create(path);
-    umask(before);
-    made
+/// Opens the directory or file that is mounted.
+pub(crate) fn open_mounted(mount: &Mount) -> io::Result<OwnedFd> {
+    let (from, beneath) = mount.source();
+    let from = open_base(from)?;
+    Ok(match beneath {
+        Some(path) => open_beneath(from.as_fd(), path)?,
+        None => from,
+    })
 }
 
 fn warn_of_made_file(aim: &ResolvedMount<'_>, warnings: &mut Vec<String>) {

@@ -5,9 +5,12 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, chmod, chownat, fstat, openat};
 use serde::{Deserialize, Serialize};
 
 use super::{PreparedVolumes, VolumeKind, VolumePath};
+use crate::sys::beneath::DescriptorPath;
+use crate::sys::tree::{TreeEntry, walk};
 
 const SETGID: u32 = 0o2000;
 const READ: u32 = 0o440;
@@ -103,27 +106,34 @@ fn fits(path: &Path, group: u32, mask: u32) -> io::Result<bool> {
     Ok(found.gid() == group && found.mode() & wanted == wanted)
 }
 
-/// Gives a file, or a directory and everything below it, to a group. Links are not followed.
+/// Gives a file, or a directory and everything below it, to a group. Links are not followed, also
+/// where a pet puts one into the place of a file meanwhile.
 fn give(path: &Path, group: u32, mask: u32) -> io::Result<()> {
-    let found = fs::symlink_metadata(path)?;
-    if found.gid() != group {
-        lchown(path, None, Some(group))?;
+    walk(path, &mut |found| match found.is_done {
+        true => Ok(()),
+        false => give_one(found, group, mask),
+    })
+}
+
+fn give_one(found: &TreeEntry<'_>, group: u32, mask: u32) -> io::Result<()> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = openat(found.parent, found.name, flags, Mode::empty())?;
+    let stat = fstat(&opened)?;
+    if stat.st_gid != group {
+        let group = Some(Gid::from_raw(group));
+        chownat(&opened, c"", None, group, AtFlags::EMPTY_PATH)?;
     }
-    if found.is_symlink() {
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    if kind == FileType::Symlink {
         return Ok(());
     }
-    let mut mode = found.mode() & 0o7777 | mask;
-    if found.is_dir() {
+    let mut mode = stat.st_mode & 0o7777 | mask;
+    if kind == FileType::Directory {
         mode |= ENTER | SETGID;
     }
     // Changing the group may have taken bits away.
-    fs::set_permissions(path, Permissions::from_mode(mode))?;
-    if found.is_dir() {
-        for entry in fs::read_dir(path)? {
-            give(&entry?.path(), group, mask)?;
-        }
-    }
-    Ok(())
+    let path = DescriptorPath::of(&opened);
+    Ok(chmod(path.as_c_str(), Mode::from_raw_mode(mode))?)
 }
 
 #[cfg(test)]

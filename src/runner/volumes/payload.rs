@@ -3,7 +3,6 @@
 //! The files are in a directory named after the time, `..data` links to it, and each file is a
 //! link through `..data`; an update swaps that one link, so a reader never sees half of it (V04).
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
@@ -16,6 +15,8 @@ use super::context::VolumeContext;
 use crate::model::environment::secret_entries;
 use crate::model::fields::{field, resource};
 use crate::problem::Problem;
+use crate::sorted::{SortedMap, SortedSet};
+use crate::store::damage::read_whole;
 use crate::store::{make_dir, remove_tree};
 
 const DEFAULT_MODE: i32 = 0o644;
@@ -29,7 +30,7 @@ pub(super) struct Content {
 }
 
 /// The files of a volume by their path in it.
-pub(super) type Files = BTreeMap<String, Content>;
+pub(super) type Files = SortedMap<String, Content>;
 
 /// The wanted files of a volume.
 #[derive(Debug, Default)]
@@ -40,7 +41,7 @@ pub(super) struct Payload {
 
 /// A config map or secret as a source of files.
 struct Keys<'a> {
-    entries: Option<BTreeMap<String, Content>>,
+    entries: Option<SortedMap<String, Content>>,
     items: Option<&'a [KeyToPath]>,
     optional: bool,
     absent: String,
@@ -66,8 +67,14 @@ pub(super) fn of(volume: &Volume, home: &VolumeContext<'_>) -> Result<Option<Pay
         payload.files = fields(home, mode, source.items.as_deref())?;
     } else if let Some(source) = &volume.projected {
         let mode = source.default_mode.unwrap_or(DEFAULT_MODE);
-        for part in source.sources.iter().flatten() {
-            project(&mut payload, volume, part, mode, home)?;
+        let parts = source.sources.iter().flatten();
+        let done = parts.map(|part| project(&mut payload, volume, part, mode, home));
+        let faults: Vec<String> = done.filter_map(|done| Some(done.err()?.message)).collect();
+        match faults.as_slice() {
+            [] => {}
+            [fault] => return Err(Problem::failed(fault.clone())),
+            // As the kubelet joins them.
+            all => return Err(Problem::failed(format!("[{}]", all.join(", ")))),
         }
     } else {
         return Ok(None);
@@ -302,7 +309,7 @@ fn held_in(directory: &Path, prefix: &str) -> io::Result<Files> {
         if about.is_dir() {
             files.extend(held_in(&entry.path(), &format!("{name}/"))?);
         } else {
-            let bytes = fs::read(entry.path())?;
+            let bytes = read_whole(&entry.path())?;
             let mode = about.permissions().mode() & 0o777;
             files.insert(name, Content { bytes, mode });
         }
@@ -349,7 +356,7 @@ fn swap(path: &Path, fresh: &str) -> io::Result<()> {
 
 /// Makes the links by which the files are seen, and removes those of files that are gone.
 fn show(path: &Path, files: &Files) -> io::Result<()> {
-    let mut wanted = BTreeSet::new();
+    let mut wanted = SortedSet::new();
     for name in files.keys() {
         let mut parts = Path::new(name).components();
         let first = parts.find_map(|part| match part {

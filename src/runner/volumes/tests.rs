@@ -306,7 +306,7 @@ fn v06_a_sub_path_is_made_and_never_leads_out_of_its_volume() {
     assert!(
         mount("subPath", "out/x")
             .unwrap_err()
-            .contains("not within volume path")
+            .contains("failed to prepare subPath for volumeMount")
     );
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::*;
+use crate::patch::merge;
 use crate::recording::Action;
 
 impl World {
@@ -286,37 +287,4 @@ fn patched<T: Serialize + DeserializeOwned>(object: &T, patch: &Value) -> T {
 fn named<T>(objects: &BTreeMap<String, T>, name: &str) -> Vec<String> {
     let all = objects.keys().filter(|key| name.is_empty() || *key == name);
     all.cloned().collect()
-}
-
-/// Applies a merge patch; a strategic one merges lists of named things by their names.
-fn merge(target: &mut Value, patch: &Value, strategic: bool) {
-    match (target, patch) {
-        (Value::Object(target), Value::Object(patch)) => {
-            for (key, value) in patch {
-                if value.is_null() {
-                    target.remove(key);
-                } else {
-                    merge(target.entry(key).or_insert(Value::Null), value, strategic);
-                }
-            }
-        }
-        (Value::Array(target), Value::Array(patch))
-            if strategic && patch.iter().all(|item| item["name"].is_string()) =>
-        {
-            for item in patch {
-                match target
-                    .iter_mut()
-                    .find(|known| known["name"] == item["name"])
-                {
-                    Some(known) => merge(known, item, strategic),
-                    None => target.push(item.clone()),
-                }
-            }
-        }
-        (target @ Value::Null, Value::Object(_)) => {
-            *target = json!({});
-            merge(target, patch, strategic);
-        }
-        (target, patch) => *target = patch.clone(),
-    }
 }

@@ -8,9 +8,10 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 
 use crate::cli::shared::names::TargetRef;
 use crate::cli::shared::session::Session;
-use crate::model::pod::set_of;
-use crate::model::{Namespace, ObjectName};
+use crate::model::pod::controller_of;
+use crate::model::{Namespace, ObjectName, Workload};
 use crate::problem::Result;
+use crate::sorted::sort_by_key;
 use crate::store::journal::{self, Event};
 use crate::store::names_in;
 
@@ -37,6 +38,10 @@ impl Scope {
             return Ok(Self::All);
         };
         let name: ObjectName = target.name().parse()?;
+        if let TargetRef::Workload(kind, name) = target {
+            let workload = session.expect_workload(*kind, name)?;
+            return Ok(Self::workload(&workload));
+        }
         let journal = session
             .store
             .layout()
@@ -53,7 +58,9 @@ impl Scope {
                 Ok(Self::Set(name.to_string()))
             }
             TargetRef::Set(_) => Err(session.not_found("statefulsets.apps", name.as_str()).into()),
-            TargetRef::Pet(_) | TargetRef::Either(_) => Self::of_pet(session, &name),
+            TargetRef::Pet(_) | TargetRef::Workload(..) | TargetRef::Either(_) => {
+                Self::of_pet(session, &name)
+            }
         }
     }
 
@@ -73,9 +80,9 @@ impl Scope {
             .as_str()
             .rsplit_once('-')
             .map(|(set, _)| set.to_owned());
-        let owner = pod.as_ref().and_then(|pod| set_of(&pod.metadata));
+        let owner = pod.as_ref().and_then(|pod| controller_of(&pod.metadata));
         let mut owners = vec![name.to_string()];
-        owners.extend(owner.map(str::to_owned).or(by_name));
+        owners.extend(owner.map(|owner| owner.name.clone()).or(by_name));
         let uid = pod.as_ref().and_then(|pod| pod.metadata.uid.clone());
         Ok(Self::Object {
             object: format!("pod/{name}"),
@@ -91,6 +98,33 @@ impl Scope {
             uid: None,
             owners: vec![name.to_owned()],
         }
+    }
+
+    /// Returns the scope of a workload itself, without its pods.
+    pub(crate) fn workload(workload: &Workload) -> Self {
+        let meta = workload.metadata();
+        let name = meta.name.clone().unwrap_or_default();
+        Self::Object {
+            object: format!("{}/{name}", workload.object_kind().folder()),
+            uid: meta.uid.clone(),
+            owners: vec![name],
+        }
+    }
+
+    /// Returns the scope of a claim or a volume: `kind` begins its name in journals. A claim may
+    /// have been made for a set.
+    pub(crate) fn of_storage(kind: &str, name: &str, set: Option<&str>) -> Self {
+        let owners = std::iter::once(name).chain(set);
+        Self::Object {
+            object: format!("{kind}/{name}"),
+            uid: None,
+            owners: owners.map(str::to_owned).collect(),
+        }
+    }
+
+    /// Returns the events of an object that belongs to no namespace, oldest first.
+    pub(crate) fn events_in_default(&self, session: &Session) -> Result<Vec<Event>> {
+        self.events_in(session, &Namespace::default())
     }
 
     /// Returns the events, oldest first.
@@ -113,7 +147,7 @@ impl Scope {
             };
             events.retain(|(_, event)| event.object == *object && !of_other(event));
         }
-        events.sort_by_key(|(time, _)| *time);
+        sort_by_key(&mut events, |(time, _)| *time);
         Ok(events.into_iter().map(|(_, event)| event).collect())
     }
 
@@ -157,12 +191,13 @@ mod tests {
             reason: "Started".to_owned(),
             object: "pod/a".to_owned(),
             uid: None,
+            field: None,
             message: second.to_string(),
             count: 1,
         };
         let mut all: Vec<_> = dated(vec![at(100), at(40), at(110)]).collect();
         all.extend(dated(vec![at(105)]));
-        all.sort_by_key(|(time, _)| *time);
+        sort_by_key(&mut all, |(time, _)| *time);
         let order: Vec<_> = all
             .iter()
             .map(|(_, event)| event.message.as_str())

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event as CoreEvent, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
+use crate::model::kind::ObjectKind;
 use crate::model::{Namespace, printer};
+use crate::sorted::sort_by_key;
 use crate::store::journal::{Event, Severity};
 
 /// An event that was seen once or several times.
@@ -20,14 +22,18 @@ pub(crate) struct EventSeries {
     place: usize,
 }
 
+/// Object, uid, part of the object, reason and message: what makes events equal.
+type SeriesKey = (String, Option<String>, Option<String>, String, String);
+
 /// Groups equal events into series, in the order in which each was written last.
 pub(crate) fn aggregate(events: Vec<Event>) -> Vec<EventSeries> {
     let mut all: Vec<EventSeries> = Vec::new();
-    let mut places: HashMap<(String, Option<String>, String, String), usize> = HashMap::new();
+    let mut places: HashMap<SeriesKey, usize> = HashMap::new();
     for (at, event) in events.into_iter().enumerate() {
         let key = (
             event.object.clone(),
             event.uid.clone(),
+            event.field.clone(),
             event.reason.clone(),
             event.message.clone(),
         );
@@ -46,7 +52,7 @@ pub(crate) fn aggregate(events: Vec<Event>) -> Vec<EventSeries> {
             }
         }
     }
-    all.sort_by_key(|seen| seen.place);
+    sort_by_key(&mut all, |seen| seen.place);
     all
 }
 
@@ -89,32 +95,45 @@ impl EventSeries {
         }
     }
 
+    /// Returns who tells of it, as on a cluster.
+    pub(crate) fn component(&self) -> &'static str {
+        let (kind, _) = self.event.object.split_once('/').unwrap_or_default();
+        match (kind, self.event.reason.as_str()) {
+            ("pod", "Scheduled" | "FailedScheduling") => "default-scheduler",
+            ("pod", _) => "kubelet",
+            ("persistentvolumeclaim", "Deleting" | "Deleted") | ("statefulset", _) => {
+                "statefulset-controller"
+            }
+            ("persistentvolumeclaim" | "persistentvolume", _) => "persistentvolume-controller",
+            ("deployment", _) => "deployment-controller",
+            ("replicaset", _) => "replicaset-controller",
+            ("replicationcontroller", _) => "replication-controller",
+            ("daemonset", _) => "daemonset-controller",
+            ("job", _) => "job-controller",
+            ("cronjob", _) => "cronjob-controller",
+            _ => "petset",
+        }
+    }
+
     /// Returns the cells of the series' row.
     pub(super) fn row(&self, now: Timestamp) -> Vec<String> {
-        let Event {
-            reason,
-            object,
-            message,
-            ..
-        } = &self.event;
+        let Event { reason, object, .. } = &self.event;
         let (age, severity) = (self.age(now), self.severity().to_owned());
         vec![
             age,
             severity,
             reason.clone(),
             object.clone(),
-            message.clone(),
+            self.event.text(),
         ]
     }
 
     /// Returns the series as a Kubernetes event.
     pub(super) fn to_core(&self, namespace: &Namespace) -> CoreEvent {
         let (kind, name) = self.event.object.split_once('/').unwrap_or_default();
-        let (kind, version, component) = match kind {
-            "statefulset" => ("StatefulSet", "apps/v1", "statefulset-controller"),
-            "pod" => ("Pod", "v1", "kubelet"),
-            "persistentvolumeclaim" => ("PersistentVolumeClaim", "v1", "statefulset-controller"),
-            other => (other, "v1", "petset"),
+        let (kind, version) = match ObjectKind::of_folder(kind) {
+            Some(known) => (known.as_str(), known.api_version()),
+            None => (kind, "v1"),
         };
         CoreEvent {
             metadata: ObjectMeta {
@@ -129,6 +148,7 @@ impl EventSeries {
                 name: Some(name.to_owned()),
                 namespace: Some(namespace.to_string()),
                 uid: self.event.uid.clone(),
+                field_path: self.event.field.clone(),
                 ..ObjectReference::default()
             },
             type_: Some(self.severity().to_owned()),
@@ -138,7 +158,7 @@ impl EventSeries {
             first_timestamp: Some(Time(self.first)),
             last_timestamp: Some(Time(self.last)),
             source: Some(EventSource {
-                component: Some(component.to_owned()),
+                component: Some(self.component().to_owned()),
                 ..EventSource::default()
             }),
             ..CoreEvent::default()
@@ -157,6 +177,7 @@ mod tests {
             reason: "Started".to_owned(),
             object: object.to_owned(),
             uid: None,
+            field: None,
             message: message.to_owned(),
             count: 1,
         }

@@ -1,18 +1,18 @@
 //! `petset events`, which is `petset get events` too.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use clap::ValueEnum;
 use jiff::Timestamp;
 
 use super::scope::Scope;
 use super::series::{EventSeries, aggregate};
 use crate::cli::shared::names::TargetRef;
-use crate::cli::shared::render::{self, Columns, Document, Format, List};
+use crate::cli::shared::render::{self, Columns, Document, Output, OutputParser};
 use crate::cli::shared::session::{Session, say};
 use crate::cli::shared::watcher::Watcher;
 use crate::model::Namespace;
 use crate::problem::{Problem, Result};
+use crate::sorted::{SortedMap, sort_by_key};
 use crate::store::journal::Event;
 
 const HEADINGS: [&str; 5] = ["LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"];
@@ -33,8 +33,8 @@ pub(crate) struct EventArgs {
     #[arg(short, long)]
     watch: bool,
     /// Output format
-    #[arg(short, long, value_name = "FORMAT")]
-    output: Option<EventFormat>,
+    #[arg(short, long, value_name = "FORMAT", value_parser = OutputParser)]
+    output: Option<Output>,
     /// Print only the last N events
     #[arg(long, value_name = "N")]
     tail: Option<usize>,
@@ -43,22 +43,13 @@ pub(crate) struct EventArgs {
     no_headers: bool,
 }
 
-/// The output formats of events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum EventFormat {
-    /// Kubernetes events as JSON
-    Json,
-    /// Kubernetes events as YAML
-    Yaml,
-}
-
 impl EventArgs {
     /// Reads `get events [SET|POD]`; `None` where other objects are meant.
     pub(crate) fn of_get(
         what: &[String],
         all_namespaces: bool,
         watch: bool,
-        output: Option<Format>,
+        output: Option<Output>,
     ) -> Option<Result<Self>> {
         let (first, rest) = what.split_first()?;
         if !matches!(first.as_str(), "events" | "event" | "ev") {
@@ -73,11 +64,6 @@ impl EventArgs {
                 "events of one set or pet can be shown at a time",
             )),
         };
-        let output = match output {
-            Some(Format::Json) => Some(EventFormat::Json),
-            Some(Format::Yaml) => Some(EventFormat::Yaml),
-            Some(Format::Wide | Format::Name) | None => None,
-        };
         let args = target.map(|(target, target_name)| Self {
             target,
             target_name,
@@ -88,6 +74,13 @@ impl EventArgs {
             no_headers: false,
         });
         Some(args.map_err(Into::into))
+    }
+}
+
+impl EventArgs {
+    /// Returns the format in which whole events are shown, if not as a table.
+    fn whole(&self) -> Option<&Output> {
+        self.output.as_ref().filter(|output| !output.is_table())
     }
 }
 
@@ -104,11 +97,14 @@ pub(crate) fn show(session: &Session, args: &EventArgs) -> Result<()> {
         let series = aggregate(scope.events_in(session, &namespace)?);
         seen.extend(series.into_iter().map(|one| (namespace.clone(), one)));
     }
-    seen.sort_by_key(|(_, series)| series.last);
+    sort_by_key(&mut seen, |(_, series)| series.last);
     let surplus = args.tail.map_or(0, |tail| seen.len().saturating_sub(tail));
     seen.drain(..surplus);
-    match args.output {
-        Some(form) => show_whole(form, &seen),
+    match args.whole() {
+        Some(form) => {
+            let items = seen.iter().map(document);
+            form.print(items.collect::<Result<_>>()?, false)
+        }
         None if seen.is_empty() && args.all_namespaces => {
             say("No events found.");
             Ok(())
@@ -131,15 +127,8 @@ fn namespaces(session: &Session, args: &EventArgs) -> Result<Vec<Namespace>> {
     }
 }
 
-fn show_whole(form: EventFormat, seen: &[(Namespace, EventSeries)]) -> Result<()> {
-    let items = seen
-        .iter()
-        .map(|(namespace, series)| Document::of(&series.to_core(namespace)));
-    let list = List::fetched(items.collect::<Result<_>>()?);
-    match form {
-        EventFormat::Json => render::json(&list),
-        EventFormat::Yaml => render::yaml(&list),
-    }
+fn document((namespace, series): &(Namespace, EventSeries)) -> Result<Document> {
+    Document::of(&series.to_core(namespace))
 }
 
 /// Prints rows below those that were printed before, with headings if they are the first ones.
@@ -169,7 +158,7 @@ fn show_rows(
 fn watch(session: &Session, args: &EventArgs, scope: &Scope) -> Result<()> {
     let mut watcher = Watcher::for_reader()?;
     let mut columns = Columns::default();
-    let mut known: BTreeMap<Namespace, Vec<Event>> = BTreeMap::new();
+    let mut known: SortedMap<Namespace, Vec<Event>> = SortedMap::new();
     let layout = session.store.layout();
     let mut first = true;
     loop {
@@ -186,7 +175,7 @@ fn watch(session: &Session, args: &EventArgs, scope: &Scope) -> Result<()> {
             known.insert(namespace, now);
         }
         if args.all_namespaces {
-            news.sort_by_key(|(_, event)| event.time);
+            sort_by_key(&mut news, |(_, event)| event.time);
         }
         let tail = args.tail.filter(|_| first);
         let surplus = tail.map_or(0, |tail| news.len().saturating_sub(tail));
@@ -221,20 +210,14 @@ fn show_news(
     news: &[(Namespace, EventSeries)],
     first: bool,
 ) -> Result<()> {
-    let Some(form) = args.output else {
+    let Some(form) = args.whole() else {
         return show_rows(args, columns, news, first);
     };
-    for (namespace, seen) in news {
-        let event = seen.to_core(namespace);
-        match form {
-            EventFormat::Json => render::json(&event)?,
-            EventFormat::Yaml => {
-                render::text("---\n")?;
-                render::yaml(&event)?;
-            }
-        }
+    if let Some(row) = form.headings().filter(|_| first) {
+        render::text(&columns.lay_out(&[row]))?;
     }
-    Ok(())
+    let mut news = news.iter();
+    news.try_for_each(|event| form.print_next(&document(event)?, columns))
 }
 
 #[cfg(test)]
@@ -249,6 +232,7 @@ mod tests {
             reason: "Started".to_owned(),
             object: object.to_owned(),
             uid: None,
+            field: None,
             message: message.to_owned(),
             count: 1,
         }

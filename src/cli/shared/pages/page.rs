@@ -46,6 +46,25 @@ impl Page {
         }
     }
 
+    /// Adds annotations: a long one, or one of several lines, begins on a line of its own.
+    pub(crate) fn annotations(&mut self, pairs: Option<&BTreeMap<String, String>>) {
+        const WIDTH: usize = 140;
+        let lines = pairs.into_iter().flatten().flat_map(|(key, value)| {
+            if key.len() + 2 + value.len() <= WIDTH && !value.contains('\n') {
+                return vec![format!("{key}: {value}")];
+            }
+            let lines = value
+                .lines()
+                .map(|line| match line.char_indices().nth(WIDTH - 5) {
+                    Some((end, _)) => format!("  {}...", &line[..end]),
+                    None => format!("  {line}"),
+                });
+            [format!("{key}:")].into_iter().chain(lines).collect()
+        });
+        let lines: Vec<String> = lines.collect();
+        self.list(0, "Annotations", &lines);
+    }
+
     /// Adds labels or annotations.
     pub(crate) fn pairs(
         &mut self,
@@ -81,11 +100,18 @@ impl Page {
             return self.field(0, "Events", NONE);
         }
         self.heading(0, "Events");
-        self.row(1, &["Type", "Reason", "Age", "Message"]);
-        self.row(1, &["----", "------", "---", "-------"]);
+        self.row(1, &["Type", "Reason", "Age", "From", "Message"]);
+        self.row(1, &["----", "------", "---", "----", "-------"]);
         for seen in &seen {
             let (event, age) = (seen.event(), seen.age(now));
-            self.row(1, &[seen.severity(), &event.reason, &age, &event.message]);
+            let cells = [
+                seen.severity(),
+                &event.reason,
+                &age,
+                seen.component(),
+                &event.text(),
+            ];
+            self.row(1, &cells);
         }
     }
 }
@@ -147,7 +173,12 @@ fn write_rows(f: &mut fmt::Formatter<'_>, lines: &[Line]) -> Result<usize, fmt::
         for (width, cell) in widths.iter().zip(*cells) {
             line.push_str(&format!("{cell:width$}  "));
         }
-        writeln!(f, "{}", line.trim_end())?;
+        // An empty line would end the page for its reader.
+        let line = match line.trim_end() {
+            "" => line.as_str(),
+            text => text,
+        };
+        writeln!(f, "{line}")?;
     }
     Ok(rows.len())
 }

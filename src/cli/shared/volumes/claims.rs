@@ -14,6 +14,7 @@ use crate::model::object::Object;
 use crate::model::{ClaimSeen, ClaimUsers, Claims, Namespace, ObjectRef, Set, printer};
 use crate::problem::Result;
 use crate::store;
+use crate::store::salvage::read_if_whole;
 
 /// The claims that the templates of a set have made, by what becomes of them when they are to go
 /// with it.
@@ -176,7 +177,7 @@ fn found_again(session: &Session, namespace: &Namespace, set: &Set) -> Result<Ve
             continue;
         }
         let record: Option<PersistentVolumeClaim> =
-            store::read_json(&layout.claim(namespace, &claim))?;
+            read_if_whole(&layout.claim(namespace, &claim))?;
         let meta = record.unwrap_or_default().metadata;
         if meta.deletion_timestamp.is_some() {
             continue;
@@ -192,5 +193,5 @@ fn found_again(session: &Session, namespace: &Namespace, set: &Set) -> Result<Ve
 /// Reads the sets and the pods of a namespace, those that are still to come included.
 fn neighbours(session: &Session, namespace: &Namespace) -> Result<(Vec<StatefulSet>, Vec<Pod>)> {
     let pods = pods_and_those_to_come(session, namespace)?;
-    Ok((session.store.all(namespace)?, pods))
+    Ok((session.readable(namespace)?, pods))
 }

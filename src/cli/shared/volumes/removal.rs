@@ -3,8 +3,11 @@
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use anyhow::Context;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Pod;
 use rustix::termios::isatty;
 
 use super::super::render;
@@ -32,10 +35,12 @@ pub(crate) fn remove_volumes(
     chosen: &[&Volume],
     how: &Removal,
 ) -> Result<()> {
+    refuse_unknown(session)?;
+    refuse_others(chosen)?;
     refuse_wanted(chosen, volumes)?;
     let sizes: Vec<u64> = chosen
         .iter()
-        .map(|volume| store::size_of(&volume.path))
+        .map(|volume| own_path(volume).map_or(0, store::size_of))
         .collect();
     if how.dry_run {
         return print_all(chosen, &sizes, "would be removed");
@@ -50,11 +55,43 @@ pub(crate) fn remove_volumes(
     print_all(chosen, &sizes, "removed")
 }
 
+/// Returns the directory that petset has made for a volume, which alone it may remove.
+fn own_path(volume: &Volume) -> Option<&Path> {
+    volume.path.as_deref().filter(|_| volume.is_own)
+}
+
+/// Refuses claims that are bound to volumes of users, or to none yet.
+fn refuse_others(chosen: &[&Volume]) -> Result<(), Problem> {
+    let mut others = chosen.iter().filter(|volume| !volume.is_own);
+    others.next().map_or(Ok(()), |volume| {
+        let name = &volume.name;
+        let message =
+            format!("petset has not made the volume of {name}, and removes no data of it");
+        let hint = format!("`petset delete pvc {name}` removes the claim alone");
+        Err(Problem::new(Kind::Conflict, message).hint(hint))
+    })
+}
+
 fn print_all(volumes: &[&Volume], sizes: &[u64], what: &str) -> Result<()> {
     volumes.iter().zip(sizes).try_for_each(|(volume, size)| {
         let (name, size) = (&volume.name, byte_size(*size));
         render::line(&format!("persistentvolumeclaim/{name} {what} ({size})"))
     })
+}
+
+/// Refuses while anything is damaged that may need a volume.
+fn refuse_unknown(session: &Session) -> Result<()> {
+    let (layout, namespace) = (session.store.layout(), &session.namespace);
+    let sets: Result<Vec<StatefulSet>> = session.store.all(namespace);
+    let pods: Result<Vec<Pod>> = session.store.all(namespace);
+    let damaged = sets.err().or(pods.err());
+    let pets = store::names_in(&layout.pets_of(namespace))?.into_iter();
+    let damaged = damaged.or_else(|| {
+        let mut pets = pets.map(|pet| store::pod_record(&layout.pet(namespace, &pet)));
+        pets.find_map(Result::err).map(anyhow::Error::new)
+    });
+    let why = "no volume is removed while it is not known who uses it";
+    damaged.map_or(Ok(()), |damaged| Err(damaged.context(why)))
 }
 
 fn refuse_wanted(chosen: &[&Volume], volumes: &VolumeList) -> Result<(), Problem> {
@@ -96,8 +133,12 @@ fn refuse_wanted(chosen: &[&Volume], volumes: &VolumeList) -> Result<(), Problem
 /// Prints the volumes that would be removed, and asks for confirmation.
 fn confirm(chosen: &[&Volume], sizes: &[u64], sure: &str) -> Result<()> {
     for (volume, size) in chosen.iter().zip(sizes) {
-        let (name, path) = (&volume.name, volume.path.display());
-        say(format!("{name}: {} in {path}", byte_size(*size)));
+        let (name, path) = (&volume.name, own_path(volume).unwrap_or(Path::new("")));
+        say(format!(
+            "{name}: {} in {}",
+            byte_size(*size),
+            path.display()
+        ));
     }
     let total = byte_size(sizes.iter().sum());
     let what = match chosen {
@@ -129,18 +170,18 @@ fn remove_all(session: &Session, edit: &mut Edit<'_>, names: &[&str]) -> Result<
     let chosen: Vec<&Volume> = chosen.collect::<Result<_, _>>()?;
     refuse_wanted(&chosen, &volumes)?;
     let (layout, namespace) = (session.store.layout(), &session.namespace);
+    refuse_others(&chosen)?;
     for volume in chosen {
+        let Some(path) = own_path(volume) else {
+            continue;
+        };
         let record = layout.claim(namespace, &volume.name);
-        // Once it is renamed, it does not count as a volume, however long the removal takes.
-        let doomed = volume
-            .path
-            .with_file_name(format!(".{}.removed", volume.name));
+        let doomed = store::name_while_removed(path);
         let remnant = store::remove_tree(&doomed);
         remnant.with_context(|| format!("cannot remove {}", doomed.display()))?;
-        match fs::rename(&volume.path, &doomed) {
+        match fs::rename(path, &doomed) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(error)
-                    .with_context(|| format!("cannot remove {}", volume.path.display()));
+                return Err(error).with_context(|| format!("cannot remove {}", path.display()));
             }
             Ok(()) | Err(_) => {}
         }

@@ -4,8 +4,12 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use crate::cli::shared::files;
 use crate::cli::shared::render::clean;
-use crate::model::ObjectName;
+use crate::cli::shared::workloads::pod_spec;
+use crate::model::kind::WorkloadKind;
+use crate::model::object::Object;
+use crate::model::{ObjectName, Workload};
 
 /// What a verb waits for, with the object as the verb has stored it.
 #[derive(Debug, Clone)]
@@ -32,17 +36,31 @@ pub(crate) enum Goal {
     PodUp(Pod),
     /// The bare pod is gone.
     PodGone(Pod),
-    /// No container of the bare pod runs, because of `petset stop`.
+    /// No container of the pod runs, or it is gone.
     PodStopped(Pod),
+    /// The workload has come to what its spec asks for.
+    WorkloadDone(Box<Workload>),
+    /// The workload is gone, and what it has made with it.
+    WorkloadGone(Box<Workload>),
 }
 
 impl Goal {
-    /// Returns the metadata of the set or pod.
-    pub(super) const fn metadata(&self) -> &ObjectMeta {
+    /// Returns what to wait for once these objects are stored: sets, then pods, then workloads.
+    pub(crate) fn all_of(objects: &[Object]) -> Vec<Self> {
+        let sets = files::sets(objects).cloned().map(Self::Settled);
+        let pods = files::pods(objects).cloned().map(Self::PodUp);
+        let workloads = files::workloads(objects).cloned();
+        let workloads = workloads.map(|it| Self::WorkloadDone(it.into()));
+        sets.chain(pods).chain(workloads).collect()
+    }
+
+    /// Returns the metadata of the object.
+    pub(super) fn metadata(&self) -> &ObjectMeta {
         match self {
             Self::Settled(set) | Self::Gone(set) | Self::Stopped(set) => &set.metadata,
             Self::Replaced { set, .. } | Self::PetGone { set, .. } => &set.metadata,
             Self::PodUp(pod) | Self::PodGone(pod) | Self::PodStopped(pod) => &pod.metadata,
+            Self::WorkloadDone(workload) | Self::WorkloadGone(workload) => workload.metadata(),
         }
     }
 
@@ -55,7 +73,15 @@ impl Goal {
                 spec.and_then(|spec| spec.template.spec.as_ref())
             }
             Self::PodUp(pod) => pod.spec.as_ref(),
-            Self::Gone(_)
+            Self::WorkloadDone(workload) => match workload.kind() {
+                WorkloadKind::Job | WorkloadKind::CronJob => None,
+                WorkloadKind::Deployment
+                | WorkloadKind::ReplicaSet
+                | WorkloadKind::ReplicationController
+                | WorkloadKind::DaemonSet => pod_spec(workload),
+            },
+            Self::WorkloadGone(_)
+            | Self::Gone(_)
             | Self::PetGone { .. }
             | Self::Stopped(_)
             | Self::PodGone(_)
@@ -79,6 +105,7 @@ impl Goal {
                 spec.and_then(|spec| spec.template.spec.as_ref())
             }
             Self::PodUp(pod) | Self::PodGone(pod) | Self::PodStopped(pod) => pod.spec.as_ref(),
+            Self::WorkloadDone(workload) | Self::WorkloadGone(workload) => pod_spec(workload),
         };
         let own = pod.and_then(|pod| pod.termination_grace_period_seconds);
         own.unwrap_or(30)
@@ -88,7 +115,7 @@ impl Goal {
     pub(super) const fn needs_pets(&self) -> bool {
         matches!(
             self,
-            Self::Settled(_) | Self::Replaced { .. } | Self::PodUp(_)
+            Self::Settled(_) | Self::Replaced { .. } | Self::PodUp(_) | Self::WorkloadDone(_)
         )
     }
 }

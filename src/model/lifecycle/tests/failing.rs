@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::pod::is_hopeless;
+use crate::model::printer::volumes_condition;
 use crate::problem::Kind;
 
 #[test]
@@ -97,7 +98,7 @@ fn missing_volumes_are_tried_again_before_anything_starts() {
     let said = pet.next(failed, at(Duration::ZERO));
     assert_eq!(reasons(&said), ["Scheduled", "FailedMount"]);
     let again = pet.deadline().unwrap();
-    assert_eq!(again, Duration::from_secs(1));
+    assert_eq!(again, Duration::from_millis(500));
     assert_eq!(waiting_message(&pet).as_deref(), Some("no claim"));
     assert_eq!(pet.next(PodEvent::Tick, at(again)), [Action::Prepare]);
     pet.next(PodEvent::Prepared(Ok(())), at(again));
@@ -157,11 +158,11 @@ fn v61_an_evicted_pod_has_failed() {
     assert_eq!(status.reason.as_deref(), Some("Evicted"));
 }
 
-/// What the first container's status says it waits for, beyond the reason.
+/// What the status says of volumes that are not in place.
 fn waiting_message(pet: &PodMachine) -> Option<String> {
-    let containers = pet.status().container_statuses.as_ref()?;
-    let waiting = containers.first()?.state.as_ref()?.waiting.as_ref()?;
-    waiting.message.clone()
+    let mut conditions = pet.status().conditions.iter().flatten();
+    let known = conditions.find(|it| it.type_ == volumes_condition())?;
+    known.message.clone()
 }
 
 #[test]

@@ -72,6 +72,7 @@ fn life(random: &mut Random) -> Result<(), Problem> {
             ));
         }
         if world.finished {
+            pet.close(at(clock));
             let phase = pet.status().phase.clone().unwrap();
             let over = world.running.is_empty() && ["Failed", "Succeeded"].contains(&&*phase);
             return if over {

@@ -1,6 +1,5 @@
 //! What happens to a world: edits, faults, and the pets' own doing.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -9,6 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::model::set::{Bound, Retention, Roll, Strategy};
 use crate::model::wish::SetOptions;
+use crate::sorted::SortedMap;
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
@@ -122,7 +122,7 @@ impl World {
     }
 
     /// Makes a pass; what pets told since `heard` has not arrived.
-    pub(super) fn deaf_pass(&mut self, heard: Option<BTreeMap<Ordinal, PetSeen>>, limit: usize) {
+    pub(super) fn deaf_pass(&mut self, heard: Option<SortedMap<Ordinal, PetSeen>>, limit: usize) {
         let Some(heard) = heard else {
             self.pass(limit);
             return;

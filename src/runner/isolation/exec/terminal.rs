@@ -4,14 +4,13 @@
 //! by name and can control its jobs. This process copies input and output between the two, and the
 //! size of the window whenever it changes.
 
-use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{Mode, Uid};
+use rustix::fs::{FileType, Mode, OFlags, Uid, makedev};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
@@ -21,6 +20,10 @@ use signal_hook::consts::SIGWINCH;
 
 use crate::store::Launch;
 use crate::sys;
+use crate::sys::beneath::{DescriptorPath, open_base, open_in_root};
+
+/// The major and minor number of the device that makes terminals.
+const PTMX: (u32, u32) = (5, 2);
 
 /// Both ends of a terminal in a container.
 #[derive(Debug)]
@@ -38,9 +41,8 @@ impl Terminal {
     /// Opens a terminal where the main process of a container has its own.
     pub(super) fn open(launch: &Launch) -> io::Result<Self> {
         let root = Path::new("/proc").join(launch.pid.to_string()).join("root");
-        let mut options = OpenOptions::new();
-        let outer = options.read(true).write(true);
-        let outer: OwnedFd = outer.open(root.join("dev/pts/ptmx"))?.into();
+        let outer = open_ptmx(&root);
+        let outer = outer.map_err(|error| io::Error::other(format!("no terminal: {error}")))?;
         unlockpt(&outer)?;
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let inner = ioctl_tiocgptpeer(&outer, flags)?;
@@ -62,7 +64,7 @@ impl Terminal {
         if let Ok(kind) = std::env::var("TERM") {
             command.env("TERM", kind);
         }
-        sys::take_terminal(command);
+        sys::take_console(command);
         Ok(())
     }
 
@@ -116,8 +118,22 @@ impl Terminal {
     }
 }
 
+/// Opens what makes terminals in the container; what else a pet has put in its place is not even
+/// touched.
+fn open_ptmx(root: &Path) -> io::Result<OwnedFd> {
+    let found = open_in_root(open_base(root)?.as_fd(), c"dev/pts/ptmx")?;
+    let stat = rustix::fs::fstat(&found)?;
+    let is_device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
+    if !is_device || stat.st_rdev != makedev(PTMX.0, PTMX.1) {
+        return Err(io::Error::other("/dev/pts/ptmx makes no terminals"));
+    }
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let path = DescriptorPath::of(&found);
+    Ok(rustix::fs::open(path.as_c_str(), flags, Mode::empty())?)
+}
+
 /// Copies what can be read now; returns whether more may come.
-fn pass(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<bool> {
+pub(super) fn pass(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<bool> {
     let mut buffer = [0; 4096];
     let read = match rustix::io::read(from, &mut buffer) {
         // A terminal whose other end is closed says so.

@@ -13,6 +13,22 @@ const WRITTEN: [&str; 4] = ["/var/log", "/var/lib", "/var/cache", "/var/spool"];
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 /// The parts of `/proc` through which root could change the host.
 const KERNEL: [&str; 5] = ["sys", "sysrq-trigger", "irq", "bus", "fs"];
+/// What tells of the machine or of other users, and is shown empty.
+const MASKED_FILES: [&str; 6] = [
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+];
+const MASKED_DIRECTORIES: [&str; 5] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/scsi",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+];
 /// A directory with more mounts below it is shown as it is, read-only.
 const MANY_MOUNTS: usize = 64;
 
@@ -31,6 +47,7 @@ impl RootfsPlan<'_> {
         }
         if !self.spec.ordinary {
             self.lock_kernel();
+            self.mask_kernel();
         }
         for entry in self.entries(Path::new("/")) {
             if !private.contains(&entry) {
@@ -45,10 +62,25 @@ impl RootfsPlan<'_> {
             if path.exists() {
                 self.base.push(MountStep::Bind {
                     from: inside(&path),
+                    beneath: None,
                     at: inside(&path),
                     read_only: true,
                 });
             }
+        }
+    }
+
+    fn mask_kernel(&mut self) {
+        let is_there = |path: &&Path| path.exists();
+        for path in MASKED_FILES.map(Path::new).iter().filter(|it| is_there(it)) {
+            self.base.push(bind(Path::new("/dev/null"), path, false));
+        }
+        for path in MASKED_DIRECTORIES
+            .iter()
+            .filter(|it| is_there(&Path::new(it)))
+        {
+            self.base
+                .push(mount(c"tmpfs", path, c"size=0,mode=555", true));
         }
     }
 
@@ -124,10 +156,12 @@ impl RootfsPlan<'_> {
         let there = self.on_host(path);
         let lower = escaped(&there);
         let options = format!("lowerdir={lower},upperdir={upper},workdir=w/{number},{marks}");
+        let sockets = self.sockets_below(path).collect();
         self.shown.push(MountStep::Overlay {
             at: inside(path),
             lower: c_path(&there),
             options: c_path(options),
+            sockets,
         });
     }
 

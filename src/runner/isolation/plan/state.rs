@@ -1,12 +1,13 @@
 //! The state directories in a container: of its own the view that is made for pets, of others
 //! nothing.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::{PRIVATE, RootfsPlan, bind, empty_file, entries, inside, plain_dir};
 use crate::runner::isolation::step::{MountStep, c_path};
+use crate::sys::mounts::joined;
 
 impl RootfsPlan<'_> {
     /// Covers the state directory with a directory of the pet's own.
@@ -63,21 +64,67 @@ impl RootfsPlan<'_> {
         }
     }
 
-    /// Covers other state directories, as far as they would be seen.
+    /// Covers other state directories, and this one by its other names, as far as they would be
+    /// seen.
     pub(super) fn cover_others(&mut self) {
-        for other in self.spec.others {
-            let around = self.spec.state.starts_with(other);
-            if !around && !other.starts_with(self.spec.state) && self.is_shown(other) {
-                self.cover(other, c"o");
+        let own = self.spec.state;
+        for state in self.states.clone() {
+            let Ok(below) = state.strip_prefix(self.spec.root) else {
+                continue;
+            };
+            let path = Path::new("/").join(below);
+            let around = own.starts_with(&path);
+            if !around && !path.starts_with(own) && self.is_shown(&path) {
+                self.hide_state(&path);
             }
         }
     }
 
-    /// Mounts an empty directory over one that the host has.
+    /// Covers the state directories in a directory of the host that is shown in another place.
+    pub(super) fn cover_within(&mut self, from: &Path, at: &Path) {
+        let Ok(from) = from.canonicalize() else {
+            return;
+        };
+        for state in self.states.clone() {
+            if let Ok(below) = state.strip_prefix(&from) {
+                self.hide_state(&joined(at, below));
+            }
+        }
+    }
+
+    /// Mounts an empty directory over another state directory.
+    fn hide_state(&mut self, at: &Path) {
+        self.layers.push(plain_dir(c"o".to_owned(), 0o755));
+        self.top.push(MountStep::Cover {
+            by: c"o".to_owned(),
+            at: inside(at),
+        });
+    }
+
+    /// Covers the sockets of the host that are there now, where directories are shown as they are:
+    /// a socket under an overlay cannot be connected to.
+    pub(super) fn cover_sockets(&mut self) {
+        let bound = self.bound.iter();
+        let seen: Vec<CString> = bound.flat_map(|top| self.sockets_below(top)).collect();
+        self.shown
+            .extend(seen.into_iter().map(|at| MountStep::Cover {
+                by: c"/dev/null".to_owned(),
+                at,
+            }));
+    }
+
+    /// Lists where in the staging directory the sockets below a path will be seen.
+    pub(super) fn sockets_below<'a>(&'a self, top: &'a Path) -> impl Iterator<Item = CString> + 'a {
+        let below = self.sockets.iter().filter(move |it| it.starts_with(top));
+        below.map(|socket| inside(socket))
+    }
+
+    /// Covers the state directory with a directory of its own.
     fn cover(&mut self, path: &Path, by: &CStr) {
         self.layers.push(plain_dir(by.to_owned(), 0o755));
         self.top.push(MountStep::Bind {
             from: by.to_owned(),
+            beneath: None,
             at: inside(path),
             read_only: false,
         });
