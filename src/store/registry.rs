@@ -8,6 +8,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,8 @@ const SHARED: u32 = 0o1777;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Blocks {
     registry: PathBuf,
+    /// The folder of the kernel's lists of sockets.
+    sockets: PathBuf,
 }
 
 /// What somebody has entered as a state directory.
@@ -53,11 +56,14 @@ impl Blocks {
     pub(crate) fn at(registry: impl Into<PathBuf>) -> Self {
         Self {
             registry: registry.into(),
+            sockets: PathBuf::from("/proc/self/net"),
         }
     }
 
     /// Claims a block for the state directory at `state`: the one it `has`, else the one that a
     /// hash of its path prefers, else the next free one; where all are taken, the first again.
+    /// A block in which anything listens is not free: another machine's registry may give it, where
+    /// containers share the network but not their files.
     ///
     /// `says` returns the block that another state directory has recorded; an entry with another
     /// number is stale. A directory without a record is taken to be claiming its block right now.
@@ -72,8 +78,15 @@ impl Blocks {
         if self.prepare().is_err() {
             return wish;
         }
+        let used = match has {
+            Some(_) => SortedSet::new(),
+            None => self.in_use(),
+        };
         let mut stale = Vec::new();
         for block in wish.and_others() {
+            if used.contains(&block) && self.holder(block).is_none_or(|holder| holder != state) {
+                continue;
+            }
             match self.enter(block, &state, &says) {
                 Ok(ClaimOutcome::Ours) => {
                     if block != wish {
@@ -126,6 +139,16 @@ impl Blocks {
                 let _ = fs::remove_file(entry);
             }
         }
+    }
+
+    /// Returns the blocks at whose addresses something has a socket; none where the kernel does not
+    /// list them.
+    fn in_use(&self) -> SortedSet<Block> {
+        let lists = ["tcp", "tcp6", "udp", "udp6"].map(|list| self.sockets.join(list));
+        let texts = lists
+            .iter()
+            .filter_map(|list| fs::read_to_string(list).ok());
+        texts.flat_map(|text| blocks_of_sockets(&text)).collect()
     }
 
     fn entry(&self, block: Block) -> PathBuf {
@@ -196,6 +219,19 @@ impl Blocks {
     }
 }
 
+/// Returns the blocks of the local addresses in a list of sockets (`proc_pid_net(5)`): each line
+/// has its number, then the address, whose words of 32 bits are printed as the machine reads them,
+/// and the port. An address of IPv4 is the last word of one of IPv6.
+fn blocks_of_sockets(text: &str) -> SortedSet<Block> {
+    let block = |line: &str| {
+        let (address, _) = line.split_whitespace().nth(1)?.split_once(':')?;
+        let word = address.get(address.len().checked_sub(8)?..)?;
+        let address = Ipv4Addr::from(u32::from_str_radix(word, 16).ok()?.to_ne_bytes());
+        Block::of(address).filter(|block| block.holds(address))
+    };
+    text.lines().skip(1).filter_map(block).collect()
+}
+
 /// Returns whether an entry's state directory is gone, or has recorded another block.
 fn is_stale(target: &Path, block: Block, says: impl Fn(&Path) -> Option<Block>) -> bool {
     match fs::metadata(target) {
@@ -227,7 +263,10 @@ mod tests {
     impl Machine {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
-            let blocks = Blocks::at(dir.path().join("blocks"));
+            let blocks = Blocks {
+                registry: dir.path().join("blocks"),
+                sockets: dir.path().join("net"),
+            };
             Self { dir, blocks }
         }
 
@@ -273,7 +312,10 @@ mod tests {
         let one = machine.state("one");
         fs::write(machine.dir.path().join("blocks"), "").unwrap();
         assert_eq!(machine.claim(&one, None), Block::preferred(&one));
-        let lost = Blocks::at(machine.dir.path().join("no/such/place"));
+        let lost = Blocks {
+            registry: machine.dir.path().join("no/such/place"),
+            ..machine.blocks
+        };
         assert_eq!(lost.claim(&one, None, |_| None), Block::preferred(&one));
     }
 
@@ -290,6 +332,52 @@ mod tests {
         let other = machine.state("other-7");
         machine.blocks.release(&other);
         assert_eq!(machine.claim(&one, None), Block::new(7).unwrap());
+    }
+
+    /// A line of a list of sockets, for one that listens at an address of a block.
+    fn socket_in(block: Block) -> String {
+        let address = u32::from_ne_bytes(block.reserved(53).octets());
+        format!("   0: {address:08X}:0035 00000000:0000 0A 00000000:00000000\n")
+    }
+
+    #[test]
+    fn a_block_in_which_anything_listens_is_not_free() {
+        let machine = Machine::new();
+        let one = machine.state("one");
+        let preferred = Block::preferred(&one);
+        let next = preferred.and_others().nth(1).unwrap();
+        let sockets = machine.dir.path().join("net");
+        fs::create_dir(&sockets).unwrap();
+        let heading = "  sl  local_address rem_address   st tx_queue rx_queue\n";
+        let listed = format!("{heading}{}", socket_in(preferred));
+        fs::write(sockets.join("udp"), listed).unwrap();
+        assert_eq!(machine.claim(&one, None), next);
+        // What it has is kept, whoever listens there: most likely its own pets.
+        fs::write(sockets.join("tcp"), format!("{heading}{}", socket_in(next))).unwrap();
+        assert_eq!(machine.claim(&one, None), next);
+        assert_eq!(machine.claim(&one, Some(preferred)), preferred);
+    }
+
+    #[test]
+    fn the_sockets_of_a_machine_tell_which_blocks_are_in_use() {
+        let block = |b| Block::new(b).unwrap();
+        let word = |octets: [u8; 4]| format!("{:08X}", u32::from_ne_bytes(octets));
+        let six = format!(
+            "{:016}{}{}",
+            0,
+            word([0, 0, 255, 255]),
+            word([127, 7, 1, 1])
+        );
+        let addresses = [
+            word([127, 185, 1, 1]),
+            word([10, 9, 1, 1]),
+            six,
+            "torn".to_owned(),
+        ];
+        let lines = addresses.map(|address| format!("   0: {address}:1F90 0:0 0A\n"));
+        let list = format!("  sl  local_address\n{}   1: 7F\n", lines.concat());
+        let used: Vec<Block> = blocks_of_sockets(&list).into_iter().collect();
+        assert_eq!(used, [block(7), block(185)]);
     }
 
     #[test]

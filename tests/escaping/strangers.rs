@@ -104,6 +104,32 @@ fn a_register_of_address_blocks_that_others_have_filled_stops_nobody() {
 }
 
 #[test]
+fn a_block_that_a_directory_of_another_register_uses_is_passed_over() {
+    // Containers that share the network of their machine, but not its files.
+    let (mut one, mut other) = (Sandbox::new(), Sandbox::new());
+    for sandbox in [&mut one, &mut other] {
+        let blocks = sandbox.scratch().join("blocks");
+        sandbox.set_variable("PETSET_BLOCKS_DIR", blocks.to_str().unwrap());
+    }
+    let block = |sandbox: &Sandbox| fs::read_to_string(sandbox.file("seen/block")).unwrap();
+    let create = "create t --image petset/hello --port http=8080";
+    other.ok(create);
+    let preferred = block(&other);
+    other.ok("delete t");
+    other.ok("stop");
+    fs::remove_dir_all(other.state()).unwrap();
+    one.settings(&format!("address-block = {preferred}"));
+    one.ok(create);
+    assert_eq!(block(&one), preferred);
+    other.ok(create);
+    assert_ne!(block(&other), preferred);
+    for sandbox in [&one, &other] {
+        let address = format!("127.{}.1.1", block(sandbox).trim());
+        sandbox.ok("dns query t-0.t").says(&address);
+    }
+}
+
+#[test]
 fn the_callers_other_variables_stay_with_the_caller() {
     let mut sandbox = Sandbox::new();
     sandbox.set_variable("DEPLOY_PASSWORD", "hunter2");
