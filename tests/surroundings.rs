@@ -10,7 +10,9 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
 
-use support::{Outcome, Sandbox, copy_program, is_full, is_installed, skipped};
+use jiff::Timestamp;
+use serde_json::Value;
+use support::{Outcome, Sandbox, copy_program, is_full, is_installed, processes, skipped};
 
 /// Whether a system call can be made to fail here.
 fn has_strace(sandbox: &Sandbox) -> bool {
@@ -300,6 +302,45 @@ fn a_network_whose_folder_somebody_removes_stays_one() {
     sandbox.until("the socket is there again", || {
         folder.join("socket").exists()
     });
+    sandbox.ok("delete t");
+    sandbox.assert_nothing_left();
+}
+
+#[test]
+fn a_network_that_cannot_be_joined_again_is_tried_less_and_less_often() {
+    if !is_full() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.ok("create t --isolation full -- sleep 1000");
+    let (folder, kept) = (sandbox.file("network"), sandbox.scratch().join("kept"));
+    let holder = fs::read_to_string(folder.join("pid")).unwrap();
+    fs::rename(&folder, &kept).unwrap();
+    // It makes its folder again, and cannot once that is a file.
+    let is_blocked = || {
+        let _ = fs::remove_dir_all(&folder);
+        fs::write(&folder, "in the way").is_ok()
+    };
+    sandbox.until("a file is in the way", is_blocked);
+    processes::kill(holder.trim().parse().unwrap());
+    let attempts = || -> Vec<Timestamp> {
+        let journal = sandbox.file("seen/default/events/t.jsonl");
+        let text = fs::read_to_string(journal).unwrap_or_default();
+        let events = text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        let failed = events.filter(|event: &Value| event.to_string().contains("network"));
+        let times = failed.map(|event| event["time"].as_str().unwrap().parse().unwrap());
+        times.collect()
+    };
+    sandbox.until("it was tried six times", || attempts().len() >= 6);
+    let times = attempts();
+    // A busy machine only makes the delays longer.
+    let pause = times[5].duration_since(times[4]).as_millis();
+    assert!(pause >= 1000, "{pause} ms after the fifth: {times:?}");
+    fs::remove_file(&folder).unwrap();
+    sandbox.until_says("exec t-0 -- petset discover t", "t-0.t.");
+    sandbox.until("it is there again", || folder.join("socket").exists());
     sandbox.ok("delete t");
     sandbox.assert_nothing_left();
 }

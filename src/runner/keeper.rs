@@ -4,9 +4,11 @@
 
 mod launch;
 mod limits;
+mod network;
 mod pod;
 mod process;
 mod publish;
+mod rejoining;
 mod signals;
 mod visits;
 mod watch;
@@ -28,6 +30,7 @@ use rustix::process::Signal;
 use limits::SizeLimits;
 use pod::{pod_context, read_pod};
 use process::Process;
+use rejoining::Rejoining;
 use signals::{ToldBySignal, announce};
 
 use super::container::Supplies;
@@ -108,6 +111,8 @@ pub(super) struct Keeper {
     /// When a write that failed is tried again.
     rewrite: Option<Duration>,
     limits: SizeLimits,
+    /// When the private network may be joined again.
+    rejoining: Rejoining,
     control: UnixDatagram,
     wake: PipeReader,
     waker: Arc<OwnedFd>,
@@ -185,6 +190,7 @@ impl Keeper {
             written: previous,
             published: Duration::ZERO,
             rewrite: None,
+            rejoining: Rejoining::default(),
             control,
             wake,
             waker,
@@ -306,7 +312,7 @@ impl Keeper {
             .filter_map(|it| it.outlet.as_ref()?.pipe());
         let outputs = self.processes.iter().filter_map(|it| it.output.as_ref());
         let own = [self.wake.as_fd(), self.control.as_fd()];
-        let all = own.into_iter().chain(self.isolation.lifeline());
+        let all = own.into_iter().chain(self.lifeline());
         let all = all.chain(outlets.map(AsFd::as_fd));
         let all = all.chain(outputs.map(AsFd::as_fd));
         let mut all: Vec<PollFd<'_>> = all
@@ -330,7 +336,8 @@ impl Keeper {
         let own = sweep
             .into_iter()
             .chain(self.rewrite)
-            .chain(self.limits.due());
+            .chain(self.limits.due())
+            .chain(self.rejoining.resting_until(self.now().mono));
         let all = deadlines.chain(sleeps).chain(own);
         all.chain(self.machine.deadline()).min()
     }
@@ -367,24 +374,6 @@ impl Keeper {
         self.stay_connected();
         self.reap();
         self.keep_time();
-    }
-
-    /// Joins the private network again if its process has died.
-    fn stay_connected(&mut self) {
-        let Some(lifeline) = self.isolation.lifeline() else {
-            return;
-        };
-        let mut ended = [PollFd::from_borrowed_fd(lifeline, PollFlags::IN)];
-        if poll(&mut ended, Some(&Timespec::default())) != Ok(1) {
-            return;
-        }
-        if let Some(told) = self.isolation.hear() {
-            return self.warn(vec![told]);
-        }
-        let context = pod_context(&self.pod, &self.ip, &self.pet, &self.supplies);
-        if let Err(problem) = self.isolation.rejoin_network(&context) {
-            self.warn(vec![problem.message]);
-        }
     }
 
     fn take_answers(&mut self, answers: Vec<Completion>) {
