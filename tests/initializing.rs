@@ -92,7 +92,7 @@ fn init_steps_are_not_run_again_when_the_main_process_restarts() {
     let sandbox = Sandbox::new();
     open_all(&sandbox);
     sandbox.ok("create -f manifests/init-three-steps.yaml");
-    sandbox.kill(sandbox.newest_main("web-0"));
+    sandbox.kill(sandbox.main("web-0"));
     sandbox.until("it was restarted", || sandbox.count("started web-0") == 2);
     assert_eq!(sandbox.count("step first of web-0"), 1);
 }

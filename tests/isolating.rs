@@ -399,7 +399,7 @@ fn nothing_is_left_when_everything_is_killed_and_the_next_command_carries_on() {
     sandbox.ok(HELLO);
     let everything = || {
         let all = processes::of(&sandbox.state());
-        all.iter().for_each(|it| processes::kill(it.pid));
+        all.iter().for_each(processes::Process::kill);
         all.is_empty()
     };
     assert!(wait_until(everything, PATIENCE));

@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
+use support::processes::Process;
 use support::{Sandbox, is_installed};
 
 /// Writes the manifest of a pod: its name, and the lines of its spec.
@@ -259,9 +260,9 @@ fn pods_outlive_the_end_of_the_machine() {
     sandbox.until("all have started", || {
         sandbox.count("started once") == 1 && sandbox.count("started always") == 1
     });
-    let all: Vec<_> = sandbox.processes().iter().map(|it| it.pid).collect();
+    let all = sandbox.processes();
     sandbox.kill(sandbox.supervisor());
-    all.into_iter().for_each(|pid| sandbox.kill(Some(pid)));
+    all.iter().for_each(Process::kill);
     sandbox.assert_nothing_left();
     for name in ["once", "always", "done"] {
         let path = sandbox.file(&format!("pets/default/{name}/runner.json"));

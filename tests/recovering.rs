@@ -405,7 +405,7 @@ fn whatever_is_killed_while_sets_come_and_go_everything_comes_to_rest() {
         let all = sandbox.processes();
         if !all.is_empty() && dice.below(3) > 0 {
             let chosen = dice.below(all.len() as u64);
-            processes::kill(all[usize::try_from(chosen).unwrap()].pid);
+            all[usize::try_from(chosen).unwrap()].kill();
         }
     }
     sandbox.ok("scale web --replicas 3");

@@ -85,7 +85,7 @@ fn reboot(sandbox: &Sandbox) {
     let all = || sandbox.processes();
     sandbox.supervisor().into_iter().for_each(processes::kill);
     sandbox.until("everything is dead", || {
-        all().iter().for_each(|it| processes::kill(it.pid));
+        all().iter().for_each(processes::Process::kill);
         all().is_empty()
     });
     for pet in sandbox.pets() {

@@ -35,7 +35,7 @@ impl Drop for Outside {
     fn drop(&mut self) {
         let gone = || {
             let left = processes::of(&self.0);
-            left.iter().for_each(|process| processes::kill(process.pid));
+            left.iter().for_each(processes::Process::kill);
             left.is_empty() && fs::remove_dir_all(&self.0).is_ok()
         };
         let removed = crate::support::wait_until(gone, crate::support::PATIENCE);

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde_json::{Value, json};
 
 /// How long a test waits for something that is bound to happen.
@@ -154,16 +155,28 @@ impl Sandbox {
 
     /// Lists the processes that carry this pod's mark.
     fn processes(&self) -> Vec<u32> {
-        let mark = format!("PETSET_POD_UID={}", self.uid);
         let pids = fs::read_dir("/proc").unwrap().flatten();
         let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        let marked = |pid: &u32| {
-            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environment
-                .split(|&byte| byte == 0)
-                .any(|it| it == mark.as_bytes())
+        pids.filter(|pid| self.has_marked(*pid)).collect()
+    }
+
+    fn has_marked(&self, pid: u32) -> bool {
+        let mark = format!("PETSET_POD_UID={}", self.uid);
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let mut variables = environment.split(|&byte| byte == 0);
+        variables.any(|it| it == mark.as_bytes())
+    }
+
+    /// Kills a process that carries this pod's mark; one that is gone already is as good.
+    fn kill(&self, pid: u32) {
+        let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let Ok(handle) = pidfd_open(number.unwrap(), PidfdFlags::empty()) else {
+            return;
         };
-        pids.filter(marked).collect()
+        // Looked at after opening: from here on the number cannot mean another process.
+        if self.has_marked(pid) {
+            let _ = pidfd_send_signal(&handle, Signal::KILL);
+        }
     }
 
     fn until_no_process_is_left(&self) {
@@ -183,9 +196,7 @@ impl Drop for Sandbox {
             let _ = runner.kill();
             let _ = runner.wait();
         }
-        for pid in self.processes() {
-            let _ = Command::new("kill").args(["-9", &pid.to_string()]).status();
-        }
+        self.processes().into_iter().for_each(|pid| self.kill(pid));
     }
 }
 

@@ -388,35 +388,25 @@ impl Sandbox {
         pid.trim()
             .parse()
             .ok()
-            .filter(|pid| processes::is_alive(*pid))
+            .filter(|pid| processes::is_alive(*pid) && processes::belongs(*pid, &self.root))
     }
 
     /// The pid of a pet's runner, while there is one.
     pub(crate) fn runner(&self, pet: &str) -> Option<i32> {
-        let record = fs::read(self.file(&format!("pets/default/{pet}/runner.json"))).ok()?;
-        let record: Value = serde_json::from_slice(&record).ok()?;
-        let pid = i32::try_from(record["pid"].as_i64()?).ok()?;
-        processes::is_alive(pid).then_some(pid)
+        processes::recorded(&self.runner_record(pet)?)
     }
 
-    /// The pid of a pet's main process, while there is one.
+    fn runner_record(&self, pet: &str) -> Option<Value> {
+        let record = fs::read(self.file(&format!("pets/default/{pet}/runner.json"))).ok()?;
+        serde_json::from_slice(&record).ok()
+    }
+
+    /// The pid of a pet's main process, or of the init container that was started last, while there
+    /// is one.
     pub(crate) fn main(&self, pet: &str) -> Option<i32> {
-        let record = fs::read(self.file(&format!("pets/default/{pet}/runner.json"))).ok()?;
-        let record: Value = serde_json::from_slice(&record).ok()?;
+        let record = self.runner_record(pet)?;
         // Init containers that have ended may be listed before it.
-        let main = record["containers"].as_array()?.last()?;
-        let pid = i32::try_from(main["pid"].as_i64()?).ok()?;
-        processes::is_alive(pid).then_some(pid)
-    }
-
-    /// The pid of the container that was started last.
-    pub(crate) fn newest_main(&self, pet: &str) -> Option<i32> {
-        let record = fs::read(self.file(&format!("pets/default/{pet}/runner.json"))).ok()?;
-        let record: Value = serde_json::from_slice(&record).ok()?;
-        let newest = record["containers"].as_array()?.last()?["pid"].as_i64()?;
-        i32::try_from(newest)
-            .ok()
-            .filter(|pid| processes::is_alive(*pid))
+        processes::recorded(record["containers"].as_array()?.last()?)
     }
 
     /// Kills a process that has to be there, and waits until it is gone.

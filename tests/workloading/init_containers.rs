@@ -122,7 +122,7 @@ fn init_containers_register_with_a_central_database_in_each_kind() {
     let script = format!("curl -fsS -d \"${{POD_NAME%%-*}}\" {AT}/ >$PETSET_MOUNT_WORK/found");
     let file = manifest(&sandbox, &script);
     sandbox.ok(&format!("apply -f {file}"));
-    sandbox.kill(sandbox.newest_main("set-0"));
+    sandbox.kill(sandbox.main("set-0"));
     sandbox.until("it was started again", || {
         sandbox.count("set has set ") == 2
     });
