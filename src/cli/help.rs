@@ -17,7 +17,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     (
         "Look",
         &[
-            "get", "describe", "logs", "events", "exec", "discover", "dns", "wait",
+            "top", "get", "describe", "logs", "events", "exec", "discover", "dns", "wait",
         ],
     ),
     (
@@ -82,10 +82,7 @@ const FOREIGN: &[(&[&str], &str)] = &[
         &["shell", "sh", "ssh", "enter"],
         "`petset exec -it NAME -- sh` opens a shell in a pet",
     ),
-    (
-        &["top", "stats"],
-        "petset shows no use of CPU and memory: pets are processes, see `top` of the host",
-    ),
+    (&["stats"], "`petset top` shows what pets use and do"),
     (
         &["rollback", "undo"],
         "`petset rollout undo NAME` goes back to the revision before",

@@ -26,6 +26,7 @@ mod set;
 mod shared;
 mod stop;
 mod supervise;
+mod top;
 mod upgrade;
 mod validate;
 mod version;
@@ -81,6 +82,8 @@ enum Command {
     Start(stop::StartArgs),
     Discover(discover::Args),
     Dns(dns::Args),
+    #[command(visible_alias = "watch")]
+    Top(top::Args),
     Get(get::Args),
     Describe(describe::Args),
     Logs(logs::Args),
@@ -122,6 +125,7 @@ impl Command {
             Self::Start(args) => stop::start(&open()?, args),
             Self::Discover(args) => discover::run(&open()?, args),
             Self::Dns(args) => dns::run(&open()?, args),
+            Self::Top(args) => top::run(&open()?, args),
             Self::Get(args) => get::run(&open()?, args),
             Self::Describe(args) => describe::run(&open()?, args),
             Self::Logs(args) => logs::run(&open()?, args),

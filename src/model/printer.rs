@@ -90,6 +90,15 @@ fn unfinished_init(pod: &Pod) -> Option<InitStep<'_>> {
     Some(InitStep { status, at, of })
 }
 
+/// Returns the init step whose turn it is: its number, how many there are, and its name; nothing
+/// for a pod that is past them.
+#[must_use]
+pub fn init_step(pod: &Pod) -> Option<(usize, usize, &str)> {
+    let status = pod.status.as_ref()?;
+    let step = unfinished_init(pod).filter(|_| !is_true(status, "Initialized"))?;
+    Some((step.at + 1, step.of, &step.status.name))
+}
+
 /// Looks at the containers from the last to the first, so that the first has the last word (I16);
 /// but a pod that has failed is not called Completed.
 fn after_init(status: &PodStatus, mut word: String) -> String {

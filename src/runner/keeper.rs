@@ -43,7 +43,7 @@ use crate::model::lifecycle::{Action, ContainerIndex, Now, PodEvent, PodMachine,
 use crate::model::pod::journal_owner;
 use crate::problem::Problem;
 use crate::store::{self, Launch, Layout, PetLayout, PidFile, RunnerRecord, RunnerRequest, Store};
-use crate::sys::proc::ProcessId;
+use crate::sys::proc::{ProcessId, add_descendants};
 
 /// How often a tree is looked at whose end no signal tells of.
 const SWEEP: Duration = Duration::from_millis(50);
@@ -452,7 +452,7 @@ impl Keeper {
                 process.deadline = None;
                 process.timed_out = true;
                 let mut doomed = vec![process.pid];
-                tree::add_descendants(&mut doomed, supervisor(&self.layout));
+                add_descendants(&mut doomed, supervisor(&self.layout));
                 tree::signal_all(&doomed, Signal::KILL);
             }
         }

@@ -7,10 +7,9 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
-use super::tree;
 use crate::model::environment::POD_UID_VARIABLE;
 use crate::sorted::SortedSet;
-use crate::sys::proc::{children, processes, variable_of};
+use crate::sys::proc::{add_descendants, children, processes, variable_of};
 
 /// The state of a listening socket in `/proc/net/tcp`.
 const LISTEN: &str = "0A";
@@ -35,7 +34,7 @@ pub(super) fn owner(ip: Ipv4Addr, port: u16, uid: &str, spared: Option<u32>) -> 
     let inodes = listeners(ip, port);
     let mut own: Vec<u32> = children(std::process::id());
     own.retain(|&pid| Some(pid) != spared);
-    tree::add_descendants(&mut own, spared);
+    add_descendants(&mut own, spared);
     if inodes.is_empty() || own.iter().any(|&pid| holds(pid, &inodes) != Some(false)) {
         return ListenerOwner::Own;
     }

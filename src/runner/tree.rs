@@ -13,21 +13,7 @@ use super::rlimit_mark;
 use crate::model::environment::{CONTAINER_VARIABLE, POD_UID_VARIABLE, STATE_DIR_VARIABLE};
 use crate::store::RunnerRecord;
 use crate::sys;
-use crate::sys::proc::{ProcessId, Stat, children, processes, stat, variable_of};
-
-/// Adds to `found` everything below the processes that are in it, except `spared` and what is
-/// below that.
-pub(super) fn add_descendants(found: &mut Vec<u32>, spared: Option<u32>) {
-    let mut next = 0;
-    while next < found.len() {
-        for child in children(found[next]) {
-            if !found.contains(&child) && Some(child) != spared {
-                found.push(child);
-            }
-        }
-        next += 1;
-    }
-}
+use crate::sys::proc::{ProcessId, Stat, processes, stat, variable_of};
 
 /// Returns the session that a process belongs to.
 pub(super) fn session_of(pid: u32) -> Option<u32> {

@@ -39,6 +39,10 @@ pub(crate) struct Stat {
     pub(crate) session: u32,
     /// The kernel's flags (`PF_*`).
     pub(crate) flags: u32,
+    /// The CPU time that it has used, in clock ticks.
+    pub(crate) used: u64,
+    /// That of its children whose ends it has seen, and of theirs.
+    pub(crate) used_by_ended: u64,
     pub(crate) start: u64,
 }
 
@@ -97,8 +101,46 @@ fn parse_stat(text: &str) -> Option<Stat> {
         parent: fields.get(1)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
         flags: fields.get(6)?.parse().ok()?,
+        used: sum(&fields, 11)?,
+        used_by_ended: sum(&fields, 13)?,
         start: fields.get(19)?.parse().ok()?,
     })
+}
+
+/// Returns the time in user mode and that in the kernel, together.
+fn sum(fields: &[&str], at: usize) -> Option<u64> {
+    let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    ticks(at)?.checked_add(ticks(at + 1)?)
+}
+
+/// Clock ticks in a second, of all values that the kernel shows to programs (`USER_HZ`).
+pub(crate) const TICKS: u64 = 100;
+
+/// Returns the bytes of memory of a process: its share of what it has together with others, or
+/// where that is not for this user to see, all of it.
+pub(crate) fn memory_used(pid: u32) -> Option<u64> {
+    let field = |file: &str, name: &str| {
+        let text = fs::read_to_string(format!("/proc/{pid}/{file}")).ok()?;
+        let mut lines = text.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        let kilobytes: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kilobytes << 10)
+    };
+    field("smaps_rollup", "Pss").or_else(|| field("status", "VmRSS"))
+}
+
+/// Adds to `found` everything below the processes that are in it, except `spared` and what is
+/// below that.
+pub(crate) fn add_descendants(found: &mut Vec<u32>, spared: Option<u32>) {
+    let mut next = 0;
+    while next < found.len() {
+        for child in children(found[next]) {
+            if !found.contains(&child) && Some(child) != spared {
+                found.push(child);
+            }
+        }
+        next += 1;
+    }
 }
 
 /// Lists the children of a process, those of all its threads.
@@ -203,8 +245,9 @@ mod tests {
 
     #[test]
     fn a_command_name_may_hold_parentheses_and_blanks() {
-        let text = "42 (a) b) (c)) S 7 42 42 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 98765 0 0";
+        let text = "42 (a) b) (c)) S 7 42 42 0 -1 0 0 0 0 0 3 4 50 60 20 0 1 0 98765 0 0";
         let stat = parse_stat(text).unwrap();
+        assert_eq!((stat.used, stat.used_by_ended), (7, 110));
         assert_eq!((stat.state, stat.parent), (b'S', 7));
         assert_eq!((stat.session, stat.start), (42, 98765));
     }
@@ -239,6 +282,12 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(!children(me).contains(&child.id()));
+    }
+
+    #[test]
+    fn this_process_has_some_memory_and_a_dead_one_none() {
+        assert!(memory_used(std::process::id()).is_some_and(|bytes| bytes > 100 << 10));
+        assert_eq!(memory_used(u32::MAX), None);
     }
 
     #[test]

@@ -225,6 +225,30 @@ pub(crate) fn mark(
     Ok(Some(workload))
 }
 
+/// Returns whether a pod of a workload has the template that is wanted now. A Deployment needs its
+/// ReplicaSets for that.
+pub(crate) fn has_wanted_template(pod: &Pod, owner: &Workload, sets: &[Workload]) -> bool {
+    match owner {
+        Workload::Deployment(_) => sets.iter().any(|set| {
+            is_controlled_by(&pod.metadata, set.metadata()) && has_template_of(set, owner)
+        }),
+        Workload::DaemonSet(set) => {
+            let number = annotation(&set.metadata, GENERATION_ANNOTATION);
+            label(&pod.metadata, GENERATION_LABEL) == number
+        }
+        Workload::ReplicaSet(_)
+        | Workload::ReplicationController(_)
+        | Workload::Job(_)
+        | Workload::CronJob(_) => true,
+    }
+}
+
+/// Returns whether a ReplicaSet is that of the template which its Deployment has now.
+pub(crate) fn has_template_of(set: &Workload, deployment: &Workload) -> bool {
+    let templates = set.template().zip(deployment.template());
+    templates.is_some_and(|(one, two)| same_template(one, two))
+}
+
 impl Session {
     /// Returns the pods that a workload controls, or that what it has made controls.
     pub(crate) fn pods_of_workload(
@@ -262,19 +286,9 @@ impl Session {
         match owner {
             Workload::Deployment(_) => {
                 let sets = self.workloads(WorkloadKind::ReplicaSet, namespace)?;
-                let current = sets.iter().filter(|set| {
-                    let template = set.template().zip(owner.template());
-                    template.is_some_and(|(one, two)| same_template(one, two))
-                });
-                let current: Vec<&Workload> = current.collect();
-                let is_of =
-                    |pod: &Pod, it: &Workload| is_controlled_by(&pod.metadata, it.metadata());
-                pods.retain(|pod| current.iter().any(|it| is_of(pod, it)));
+                pods.retain(|pod| has_wanted_template(pod, owner, &sets));
             }
-            Workload::DaemonSet(set) => {
-                let number = annotation(&set.metadata, GENERATION_ANNOTATION);
-                pods.retain(|pod| label(&pod.metadata, GENERATION_LABEL) == number);
-            }
+            Workload::DaemonSet(_) => pods.retain(|pod| has_wanted_template(pod, owner, &[])),
             Workload::ReplicaSet(_)
             | Workload::ReplicationController(_)
             | Workload::Job(_)

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use super::{Keeper, supervisor};
 use crate::model::lifecycle::ContainerIndex;
 use crate::runner::tree;
-use crate::sys::proc::{self, ProcessId};
+use crate::sys::proc::{self, ProcessId, add_descendants};
 
 impl Keeper {
     /// Takes note of a visit, or ends it when the main process that it is for has ended already.
@@ -55,7 +55,7 @@ impl Keeper {
     /// Lists the processes that visitors have become or started.
     fn programs_of(&self, visitors: &[ProcessId]) -> Vec<u32> {
         let mut all: Vec<u32> = visitors.iter().map(|it| it.pid).collect();
-        tree::add_descendants(&mut all, supervisor(&self.layout));
+        add_descendants(&mut all, supervisor(&self.layout));
         if self.isolation.is_full() {
             // Those are `petset exec` itself, which has an exit code to tell.
             all.retain(|pid| visitors.iter().all(|it| it.pid != *pid));
@@ -67,9 +67,9 @@ impl Keeper {
     fn strays_of(&self, place: ContainerIndex) -> Vec<u32> {
         let spared = supervisor(&self.layout);
         let mut kept = vec![std::process::id()];
-        tree::add_descendants(&mut kept, spared);
+        add_descendants(&mut kept, spared);
         kept.extend(spared);
-        tree::add_descendants(&mut kept, None);
+        add_descendants(&mut kept, None);
         let uid = self.pod.metadata.uid.as_deref().unwrap_or_default();
         let name = &self.containers[place.0].spec.name;
         let home = (self.layout.root(), self.pet.root());
@@ -77,7 +77,7 @@ impl Keeper {
             .filter(|pid| !kept.contains(pid) && tree::says_it_is_of(*pid, uid, name, home))
             .filter(|pid| proc::started(*pid).is_some())
             .collect();
-        tree::add_descendants(&mut strays, spared);
+        add_descendants(&mut strays, spared);
         strays
     }
 }

@@ -14,7 +14,7 @@ use crate::model::lifecycle::{
 };
 use crate::runner::{logs, message, probes, tree};
 use crate::store;
-use crate::sys::proc;
+use crate::sys::proc::{self, add_descendants};
 
 impl Keeper {
     /// Takes the exit codes of all children that have ended, known or not.
@@ -147,7 +147,7 @@ impl Keeper {
         let mut tree: Vec<u32> = own
             .filter(|&pid| Some(pid) != spared && self.place_of(pid) == Some(place))
             .collect();
-        tree::add_descendants(&mut tree, spared);
+        add_descendants(&mut tree, spared);
         tree
     }
 
@@ -203,7 +203,7 @@ impl Keeper {
             if doomed.is_empty() && spared.is_some() {
                 return;
             }
-            tree::add_descendants(&mut doomed, spared);
+            add_descendants(&mut doomed, spared);
             tree::signal_all(&doomed, Signal::KILL);
             let mut wake = [PollFd::new(&self.wake, PollFlags::IN)];
             let pause = Timespec {
