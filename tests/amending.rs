@@ -112,8 +112,11 @@ fn labels_and_annotations_are_set_changed_and_removed_in_kubectls_words() {
         .says("settings with the change");
     sandbox.fails(3, "label cm nothing a=b").says("nothing");
     sandbox
-        .fails(4, "label pod web-0 a=b")
-        .says("template of its owner");
+        .fails(
+            4,
+            "patch pod web-0 -p '{\"metadata\": {\"labels\": {\"a\": \"b\"}}}'",
+        )
+        .says("`petset label`");
     assert_eq!(
         at(&sandbox, "cm/settings", ".metadata.labels"),
         r#"{"a":"b","c":"d"}"#
@@ -289,4 +292,99 @@ fn an_editor_changes_an_object_until_it_can_be_stored() {
     assert!(fs::read_to_string(kept).unwrap().contains("replicas: -7"));
     fs::remove_dir_all(std::path::Path::new(kept).parent().unwrap()).unwrap();
     done(&sandbox);
+}
+
+const BACK: &str = "\
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {name: back}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: back}}
+  template:
+    metadata: {labels: {app: back}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+      - {name: c, image: busybox, command: [sleep, '600'], ports: [{containerPort: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: primary}
+spec: {selector: {role: primary}, ports: [{port: 80}]}
+";
+
+#[test]
+fn labels_of_a_running_pod_last_as_long_as_that_pod() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.manifest("back.yaml", BACK);
+    sandbox.ok(&format!("apply -f {file}"));
+    sandbox.ok("create web --replicas 2 -- sleep 600");
+    let addresses = || at(&sandbox, "endpoints/primary", ".subsets[*].addresses[*].ip");
+    let address = at(&sandbox, "pod/web-1", ".status.podIP");
+    sandbox
+        .ok("label pod web-1 role=primary")
+        .says("pod/web-1 labeled");
+    sandbox.ok("label pod web-1 --list").says("role=primary");
+    assert_eq!(addresses(), address, "a service selects it at once");
+    sandbox.ok("annotate pod web-1 note=here app-");
+    assert_eq!(
+        at(&sandbox, "pod/web-1", ".metadata.annotations.note"),
+        "here"
+    );
+    sandbox
+        .fails(
+            2,
+            "annotate pod web-1 petset.dev/isolation=none --overwrite",
+        )
+        .says("petset's own");
+    sandbox
+        .fails(2, "label pod web-1 'role=a b' --overwrite")
+        .says("a valid label");
+
+    // It survives whoever wrote it, and ends with the pod.
+    sandbox.kill(sandbox.supervisor());
+    sandbox.kill(sandbox.runner("web-1"));
+    sandbox.ok("start");
+    sandbox.until_pet_is("web-1", "Running");
+    assert_eq!(
+        at(&sandbox, "pod/web-1", ".metadata.labels.role"),
+        "primary"
+    );
+    sandbox.ok("restart web-1");
+    assert_eq!(at(&sandbox, "pod/web-1", ".metadata.labels.role"), "");
+    sandbox.until("no address is left", || addresses().is_empty());
+    sandbox.ok("delete web --purge");
+    sandbox.ok("delete rs/back svc/primary");
+    sandbox.assert_nothing_left();
+}
+
+#[test]
+fn a_pod_that_its_owner_does_not_select_any_more_is_let_go_and_replaced() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.manifest("back.yaml", BACK);
+    sandbox.ok(&format!("apply -f {file}"));
+    let all = || {
+        let names = at(&sandbox, "pods", ".items[*].metadata.name");
+        names.split(' ').map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
+    let one = all()[0].clone();
+    let owner = || {
+        at(
+            &sandbox,
+            &format!("pod/{one}"),
+            ".metadata.ownerReferences[*].name",
+        )
+    };
+    sandbox.ok(&format!("label pod {one} app=looked-at --overwrite"));
+    sandbox.until("it is let go", || owner().is_empty());
+    sandbox.until("another one takes its place", || all().len() == 3);
+    sandbox.ok(&format!("label pod {one} app=back --overwrite"));
+    sandbox.until("it is taken again", || owner() == "back");
+    sandbox.until("one is too many", || all().len() == 2);
+    sandbox.ok("delete rs/back svc/primary");
+    for pod in all().iter().filter(|it| !it.is_empty()) {
+        sandbox.ok(&format!("delete pod {pod} --ignore-not-found"));
+    }
+    sandbox.assert_nothing_left();
 }

@@ -224,7 +224,7 @@ impl Doomed {
             ObjectKind::Workload(kind) => self.workloads.push((kind, full)),
             ObjectKind::PersistentVolume => self.volumes.push(full.name),
             ObjectKind::StorageClass => self.others.push((kind, full)),
-            ObjectKind::ControllerRevision | ObjectKind::Eviction => {}
+            ObjectKind::ControllerRevision | ObjectKind::Eviction | ObjectKind::Overlay => {}
         }
         Ok(())
     }
@@ -290,7 +290,8 @@ fn exists(session: &Session, kind: ObjectKind, full: &ObjectRef) -> Result<bool>
         | ObjectKind::ControllerRevision
         | ObjectKind::Workload(_)
         | ObjectKind::StorageClass
-        | ObjectKind::Eviction => Ok(session.store.names(namespace, kind)?.contains(name)),
+        | ObjectKind::Eviction
+        | ObjectKind::Overlay => Ok(session.store.names(namespace, kind)?.contains(name)),
     }
 }
 

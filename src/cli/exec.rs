@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::shared::containers;
 use super::shared::exit::PassedThrough;
 use super::shared::names::TargetArg;
-use super::shared::running::{is_alive, launch_of, not_running, pod_of};
+use super::shared::running::{is_alive, launch_of, not_running, pod_of, refuse_paused};
 use super::shared::session::{Session, say};
 use crate::problem::{Kind, Problem, Result};
 use crate::role;
@@ -61,6 +61,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
         None => containers::default(&pod),
     };
     let launch = launch_of(session, &pod, &container)?;
+    refuse_paused(&pod)?;
     let Some((program, rest)) = args.command.split_first() else {
         return Err(Problem::invalid("there is no program to run").into());
     };

@@ -475,6 +475,7 @@ impl<'a> View<'a> {
                 | ObjectKind::EndpointSlice
                 | ObjectKind::ConfigMap
                 | ObjectKind::Eviction
+                | ObjectKind::Overlay
                 | ObjectKind::StorageClass => {
                     places.push(wanted(sort));
                 }

@@ -23,8 +23,8 @@ const GROUPS: [(&str, &[&str]); 5] = [
     (
         "Change",
         &[
-            "scale", "upgrade", "rollout", "restart", "kill", "edit", "patch", "set", "label",
-            "annotate", "diff", "validate",
+            "scale", "upgrade", "rollout", "restart", "kill", "pause", "resume", "edit", "patch",
+            "set", "label", "annotate", "diff", "validate",
         ],
     ),
     ("Data", &["volume", "image"]),
@@ -87,10 +87,7 @@ const FOREIGN: &[(&[&str], &str)] = &[
         &["rollback", "undo"],
         "`petset rollout undo NAME` goes back to the revision before",
     ),
-    (
-        &["history", "pause", "resume", "promote"],
-        "it is a verb of `petset rollout`",
-    ),
+    (&["history", "promote"], "it is a verb of `petset rollout`"),
     (
         &["install", "template"],
         "`helm template CHART | petset apply -f -` runs a chart",

@@ -7,7 +7,8 @@ use super::shared::containers;
 use super::shared::names::TargetArg;
 use super::shared::render;
 use super::shared::running::{launch_of, pod_of};
-use super::shared::session::Session;
+use super::shared::session::{Session, say};
+use crate::model::pod::is_paused;
 use crate::problem::{Kind, Problem, Result};
 use crate::store::{self, RunnerRequest};
 use crate::sys::{name_of_signal, signal_named};
@@ -58,6 +59,11 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
         let message = format!("the runner of {name} does not answer");
         let hint = format!("look at it with `petset describe pod/{name}`");
         return Err(Problem::new(Kind::Failed, message).hint(hint).into());
+    }
+    if is_paused(&pod) && args.signal != Signal::KILL {
+        say(format!(
+            "note: {name} is paused, and gets it when it is resumed"
+        ));
     }
     let signal = name_of_signal(args.signal);
     render::line(&format!("pod/{name} container {container}: {signal} sent"))

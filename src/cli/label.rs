@@ -11,20 +11,22 @@ use super::shared::render;
 use super::shared::selector;
 use super::shared::session::Session;
 use super::shared::startable::MissingArgs;
-use crate::model::Selector;
 use crate::model::object::Object;
-use crate::model::patch::Patch;
+use crate::model::{Notes, Selector};
 use crate::problem::{Kind, Problem, Result};
 
 /// Set, change or remove labels of objects
 ///
 /// Labels of a Deployment, a set or another owner are its own; those of its pods stand in its
-/// template. Services and selectors see a new label at once.
+/// template. Services and selectors see a new label at once. What is said of a pod that has an
+/// owner ends with that pod: the next one is as the template says. A pod that its owner does not
+/// select any more is let go, and replaced.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   petset label sts/web tier=front
   petset label svc web tier=back --overwrite
   petset label sts/web tier-            remove the label tier
+  petset label pod web-0 role=primary   until this pod ends
   petset label pods --all --list")]
 pub(crate) struct LabelArgs {
     #[command(flatten)]
@@ -32,6 +34,8 @@ pub(crate) struct LabelArgs {
 }
 
 /// Set, change or remove annotations of objects
+///
+/// What is said of a pod that has an owner ends with that pod.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   petset annotate sts/web team=db
@@ -118,8 +122,8 @@ fn run(session: &Session, args: &NoteArgs, sort: &Sort) -> Result<()> {
     for object in &found {
         refuse_others(args, sort, object, &notes)?;
     }
-    let patch = Patch::of_notes(sort.field, &notes);
-    let (verb, amendment) = (sort.verb, Amendment::Patch(&patch));
+    let asked: Notes = notes.iter().cloned().collect();
+    let (verb, amendment) = (sort.verb, Amendment::Notes(sort.field, &asked));
     let objects = match notes.is_empty() || args.dry_run.is_on() {
         true if notes.is_empty() => found.clone(),
         true => {
@@ -128,7 +132,9 @@ fn run(session: &Session, args: &NoteArgs, sort: &Sort) -> Result<()> {
         }
         false => {
             let missing = MissingArgs::default();
-            session.amend(verb, &found, amendment, missing)?.objects
+            let amended = session.amend(verb, &found, amendment, missing)?;
+            session.wait_for_overlays(&found, amendment)?;
+            amended.objects
         }
     };
     for (before, after) in found.iter().zip(&objects) {

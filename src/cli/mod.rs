@@ -19,6 +19,7 @@ mod label;
 mod logs;
 mod man;
 mod patch;
+mod pause;
 mod restart;
 mod rollout;
 mod scale;
@@ -89,6 +90,8 @@ enum Command {
     Logs(logs::Args),
     Exec(exec::Args),
     Kill(kill::Args),
+    Pause(pause::PausePetArgs),
+    Resume(pause::ResumePetArgs),
     Events(events::Args),
     Wait(wait::Args),
     With(with::Args),
@@ -131,6 +134,8 @@ impl Command {
             Self::Logs(args) => logs::run(&open()?, args),
             Self::Exec(args) => exec::run(&open()?, args),
             Self::Kill(args) => kill::run(&open()?, args),
+            Self::Pause(args) => pause::pause(&open()?, args),
+            Self::Resume(args) => pause::resume(&open()?, args),
             Self::Events(args) => events::run(&open()?, args),
             Self::Wait(args) => wait::run(&open()?, args),
             Self::With(args) => with::run(global, args),

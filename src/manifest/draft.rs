@@ -144,7 +144,7 @@ impl<'d> Draft<'d> {
                 self.faults.extend(validate::validate_slice(&slice));
                 Some(Object::EndpointSlice(Box::new(slice)))
             }
-            ObjectKind::ControllerRevision | ObjectKind::Eviction => None,
+            ObjectKind::ControllerRevision | ObjectKind::Eviction | ObjectKind::Overlay => None,
         }
     }
 

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::fault::Faults;
+use super::validate::names;
 use crate::model::environment::secret_entries;
 use crate::problem::Problem;
 
@@ -42,6 +44,20 @@ pub(crate) fn check_secret(old: &Secret, new: &Secret) -> Result<(), Problem> {
         faults.invalid_text("type", &kind(new), "field is immutable");
     }
     conclude(&faults, "Secret", new.metadata.name.as_deref())
+}
+
+/// Checks the labels and annotations of an object that has been checked without them.
+pub(crate) fn check_notes(kind: &str, meta: &ObjectMeta) -> Result<(), Problem> {
+    let mut faults = Faults::default();
+    names::labels(&mut faults, "metadata.labels", meta.labels.as_ref());
+    let annotations = meta.annotations.as_ref();
+    names::annotations(&mut faults, "metadata.annotations", annotations);
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(Problem::invalid(
+            faults.about(kind, meta.name.as_deref().unwrap_or_default()),
+        )),
+    }
 }
 
 /// Checks that `new` may take the place of the slice of endpoints `old`.

@@ -37,7 +37,7 @@ pub(crate) use generate::{
     job_of_cron_job,
 };
 pub(crate) use guess::nearest;
-pub(crate) use immutable::{check_config_map, check_secret, check_slice};
+pub(crate) use immutable::{check_config_map, check_notes, check_secret, check_slice};
 pub(crate) use load::load;
 pub(crate) use remark::Warning;
 pub(crate) use source::{Source, sources};

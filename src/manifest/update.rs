@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::defaults::pull_policy;
+use super::defaults::{default_pod, pull_policy};
 use super::fault::Faults;
 use super::validate::{validate_pod, validate_stateful_set};
 use crate::model::quantity::Quantity;
@@ -223,10 +223,12 @@ const FORBIDDEN_OF_POD: &str = "pod updates may not change fields other than \
      `spec.tolerations` (only additions to existing tolerations),\
      `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
-/// Checks that `new` may take the place of the pod `old`; both are complete.
+/// Checks that `new`, which is complete, may take the place of the pod `old`, which an owner may
+/// have let go that made it from a template.
 ///
 /// Fields that a file leaves out stay as they were: a new image does not change the pull policy.
 pub(crate) fn check_pod_update(old: &Pod, new: &mut Pod) -> Result<(), Problem> {
+    let old = &complete(old);
     keep_pull_policies(old, new);
     let mut faults = validate_pod(new);
     let mut cause = "for anything else".to_owned();
@@ -245,6 +247,12 @@ pub(crate) fn check_pod_update(old: &Pod, new: &mut Pod) -> Result<(), Problem> 
     let name = new.metadata.name.as_deref().unwrap_or_default();
     let again = format!("{cause}: `petset delete pod/{name}` and create it again");
     Err(Problem::invalid(faults.about("Pod", name)).hint(again))
+}
+
+fn complete(pod: &Pod) -> Pod {
+    let mut pod = pod.clone();
+    default_pod(&mut pod);
+    pod
 }
 
 fn keep_pull_policies(old: &Pod, new: &mut Pod) {

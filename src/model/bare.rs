@@ -15,9 +15,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::pet::HOOK_ANNOTATION;
 use super::pod::{NODE_NAME, controller_of};
-use super::{ISOLATION_ANNOTATION, Phase, restart};
+use super::{FROZEN_ANNOTATION, ISOLATION_ANNOTATION, Phase, restart};
 
 pub use plan::plan_pod;
+
+/// The annotations that the supervisor notes on a pet.
+const KEPT: [&str; 3] = [ISOLATION_ANNOTATION, HOOK_ANNOTATION, FROZEN_ANNOTATION];
 
 /// One thing to do about a bare pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,7 +164,7 @@ fn words(labels: Option<&BTreeMap<String, String>>) -> BTreeMap<&str, &str> {
 /// Returns the annotations without those that the supervisor notes on a pet.
 fn notes(meta: &ObjectMeta) -> BTreeMap<&str, &str> {
     let mut notes = words(meta.annotations.as_ref());
-    notes.retain(|key, _| ![ISOLATION_ANNOTATION, HOOK_ANNOTATION].contains(key));
+    notes.retain(|key, _| !KEPT.contains(key));
     notes
 }
 
@@ -178,6 +181,7 @@ pub fn wanted_of(pet: &Pod) -> Pod {
     meta.deletion_grace_period_seconds = None;
     if let Some(notes) = &mut meta.annotations {
         notes.remove(HOOK_ANNOTATION);
+        notes.remove(FROZEN_ANNOTATION);
     }
     pod
 }
@@ -190,10 +194,7 @@ pub fn refresh(pet: &mut Pod, want: &Pod) {
             pet.metadata.annotations.as_ref()?.get(key)?.clone(),
         ))
     };
-    let kept: Vec<_> = [ISOLATION_ANNOTATION, HOOK_ANNOTATION]
-        .into_iter()
-        .filter_map(keep)
-        .collect();
+    let kept: Vec<_> = KEPT.into_iter().filter_map(keep).collect();
     let mut annotations = want.metadata.annotations.clone().unwrap_or_default();
     annotations.remove(ISOLATION_ANNOTATION);
     annotations.extend(kept);

@@ -25,6 +25,8 @@ pub(crate) enum ObjectKind {
     ControllerRevision,
     /// The request to replace one pet.
     Eviction,
+    /// What is wanted of a running pod beside its template.
+    Overlay,
     /// What makes pods that are not pets.
     Workload(WorkloadKind),
     /// A volume that a claim can be bound to.
@@ -75,7 +77,7 @@ struct Row {
     namespaced: bool,
 }
 
-const ALL: [ObjectKind; 18] = [
+const ALL: [ObjectKind; 19] = [
     ObjectKind::StatefulSet,
     ObjectKind::Service,
     ObjectKind::ConfigMap,
@@ -86,6 +88,7 @@ const ALL: [ObjectKind; 18] = [
     ObjectKind::EndpointSlice,
     ObjectKind::ControllerRevision,
     ObjectKind::Eviction,
+    ObjectKind::Overlay,
     ObjectKind::Workload(WorkloadKind::Deployment),
     ObjectKind::Workload(WorkloadKind::ReplicaSet),
     ObjectKind::Workload(WorkloadKind::ReplicationController),
@@ -262,6 +265,14 @@ impl ObjectKind {
                 handling: Handling::Never,
                 namespaced: true,
             },
+            Self::Overlay => &Row {
+                versions: &[("petset.dev/v1", "Overlay")],
+                singular: "overlay.petset.dev",
+                plural: "overlays.petset.dev",
+                words: &[],
+                handling: Handling::Never,
+                namespaced: true,
+            },
             Self::Workload(kind) => kind.row(),
             Self::PersistentVolume => &Row {
                 versions: &[("v1", "PersistentVolume")],
@@ -282,10 +293,15 @@ impl ObjectKind {
         }
     }
 
+    /// Returns whether there are objects of this kind to look at; the others are requests.
+    const fn is_shown(self) -> bool {
+        !matches!(self, Self::Eviction | Self::Overlay)
+    }
+
     /// Returns the kind that a word of the command line means, in kubectl's words and petset's.
     pub(crate) fn of_word(word: &str) -> Option<Self> {
         let word = word.to_ascii_lowercase();
-        let mut shown = ALL.into_iter().filter(|kind| *kind != Self::Eviction);
+        let mut shown = ALL.into_iter().filter(|kind| kind.is_shown());
         shown.find(|kind| kind.is_called(&word))
     }
 
@@ -296,7 +312,7 @@ impl ObjectKind {
 
     /// Returns the words that mean kinds which can be shown.
     pub(crate) fn words() -> Vec<&'static str> {
-        let shown = ALL.into_iter().filter(|kind| *kind != Self::Eviction);
+        let shown = ALL.into_iter().filter(|kind| kind.is_shown());
         let words = shown.flat_map(|kind| {
             let row = kind.row();
             let full = [row.singular, row.plural].map(without_group);

@@ -5,6 +5,7 @@ mod strategic;
 
 use serde_json::{Map, Value, json};
 
+use super::Notes;
 use crate::problem::Problem;
 use json_patch::Operation;
 
@@ -45,7 +46,7 @@ impl Patch {
     }
 
     /// Sets (`Some`) or removes labels, or annotations, of an object.
-    pub(crate) fn of_notes(field: &str, notes: &[(String, Option<String>)]) -> Self {
+    pub(crate) fn of_notes(field: &str, notes: &Notes) -> Self {
         let notes = notes.iter().map(|(key, value)| (key.clone(), json!(value)));
         let notes: Map<String, Value> = notes.collect();
         Self::Merge(json!({"metadata": {field: notes}}))

@@ -53,6 +53,17 @@ pub(crate) fn journal_owner<'m>(meta: &'m ObjectMeta, name: &'m str) -> &'m str 
     controller_of(meta).map_or(name, |owner| &owner.name)
 }
 
+/// Names the condition in which a runner keeps that all processes of a pod are stopped.
+pub(crate) const fn paused_condition() -> &'static str {
+    "petset.dev/paused"
+}
+
+/// Returns whether all processes of a pod are stopped, because it is paused.
+pub(crate) fn is_paused(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    status.is_some_and(|status| is_true(status, paused_condition()))
+}
+
 /// Returns whether the pod's condition Ready is true, also while the pod is terminating.
 pub(crate) fn is_ready(pod: &Pod) -> bool {
     pod.status

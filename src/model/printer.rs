@@ -4,7 +4,7 @@ mod selector;
 mod why;
 mod workloads;
 
-use super::pod::is_true;
+use super::pod::{is_paused, is_true};
 use super::workload::pods::phase;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{
@@ -41,6 +41,9 @@ pub fn pod_status_word(pod: &Pod) -> String {
     let given = status.reason.clone().filter(|reason| !reason.is_empty());
     if given.as_deref() == Some(STOPPED) {
         return STOPPED.to_owned();
+    }
+    if is_paused(pod) {
+        return "Paused".to_owned();
     }
     let init_word = unfinished_init(pod).map(|step| step.word());
     match init_word {

@@ -2,6 +2,7 @@
 //!
 //! Nothing in the loop can fail: an error of a container is an event about it.
 
+mod freeze;
 mod launch;
 mod limits;
 mod network;
@@ -113,6 +114,8 @@ pub(super) struct Keeper {
     limits: SizeLimits,
     /// When the private network may be joined again.
     rejoining: Rejoining,
+    /// When a pod that is to be paused is looked at again, because something of it still ran.
+    look_again: Option<Duration>,
     control: UnixDatagram,
     wake: PipeReader,
     waker: Arc<OwnedFd>,
@@ -191,6 +194,7 @@ impl Keeper {
             published: Duration::ZERO,
             rewrite: None,
             rejoining: Rejoining::default(),
+            look_again: None,
             control,
             wake,
             waker,
@@ -207,6 +211,7 @@ impl Keeper {
     pub(super) fn run(mut self) {
         loop {
             self.digest();
+            self.hold();
             self.publish();
             if self.done {
                 break;
@@ -336,6 +341,7 @@ impl Keeper {
         let own = sweep
             .into_iter()
             .chain(self.rewrite)
+            .chain(self.look_again)
             .chain(self.limits.due())
             .chain(self.rejoining.resting_until(self.now().mono));
         let all = deadlines.chain(sleeps).chain(own);

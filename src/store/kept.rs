@@ -35,19 +35,20 @@ pub(super) fn whole_text(object: &Value) -> Result<Vec<u8>> {
 
 /// Returns the object of this name that the text of its file holds.
 pub(super) fn of_text<T: Kept>(text: &str, name: &str) -> Result<T> {
-    let object: T = serde_json::from_str(&whole_json(text)?)?;
+    let object: T = serde_json::from_str(&json_of_text(text)?)?;
     expect_name(object.metadata().name.as_deref(), name)?;
     Ok(object)
 }
 
 /// Returns the same as JSON.
 pub(super) fn named_value(text: &str, name: &str) -> Result<Value> {
-    let object: Value = serde_json::from_str(&whole_json(text)?)?;
+    let object: Value = serde_json::from_str(&json_of_text(text)?)?;
     expect_name(object["metadata"]["name"].as_str(), name)?;
     Ok(object)
 }
 
-fn whole_json(text: &str) -> Result<String> {
+/// Returns the text of a file as JSON, if it is whole.
+pub(super) fn json_of_text(text: &str) -> Result<String> {
     if text.trim().is_empty() {
         return Err(Problem::failed("it is empty").into());
     }

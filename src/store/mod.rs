@@ -15,6 +15,7 @@
 //! | `wanted/<ns>/<kind>/<name>.yaml` | commands, supervisor (locked) | all | `edit`, `read` |
 //! | `wanted/_cluster/<kind>/<name>.yaml` | commands, supervisor (locked) | all | `edit`, `read` |
 //! | `wanted/<ns>/eviction/<pod>.yaml` | commands (locked) | supervisor | `eviction` |
+//! | `wanted/<ns>/overlay/<pod>.yaml` | commands (locked) | supervisor | `overlay` |
 //! | `wanted/stopped` | commands (locked) | commands, supervisor | `edit`, `read` |
 //! | `seen/<ns>/sets/<set>.json` | supervisor | commands | `report` |
 //! | `seen/<ns>/workloads/<kind>/<name>.json` | supervisor | commands | `workloads` |
@@ -67,6 +68,7 @@ mod logs;
 #[cfg(test)]
 mod mangled;
 pub(crate) mod network;
+mod overlay;
 mod owner;
 mod paths;
 mod pid;

@@ -98,6 +98,7 @@ impl Store {
             ObjectKind::Workload(kind) => self.workload(kind, namespace, name).err(),
             ObjectKind::PersistentVolume => self.find::<PersistentVolume>(namespace, name).err(),
             ObjectKind::StorageClass => self.find::<StorageClass>(namespace, name).err(),
+            ObjectKind::Overlay => self.overlay(namespace, name).err(),
             ObjectKind::ControllerRevision | ObjectKind::Eviction => None,
         }
     }

@@ -199,7 +199,15 @@ impl Supervisor {
         let Some(want) = self.wanted_pod(key) else {
             return Ok(());
         };
-        self.change_pod(key, |pod| bare::refresh(pod, &want))?;
+        let place = self.world.place(&key.namespace);
+        let pet = place.and_then(|place| Some((place, place.pets.get(&key.name)?)));
+        let overlay = pet.and_then(|(place, pet)| place.overlay_of(&key.name, pet));
+        self.change_pod(key, |pod| {
+            bare::refresh(pod, &want);
+            if let Some(overlay) = &overlay {
+                overlay.lay_over(&mut pod.metadata);
+            }
+        })?;
         let files = self.store.layout().pet_of(key);
         // If this fails, the next runner reads the new pod when it starts.
         let _ = store::ask_runner(&files, &RunnerRequest::Reload {});

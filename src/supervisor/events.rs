@@ -29,7 +29,7 @@ use crate::store::reserve::with_room;
 use crate::store::salvage::read_if_whole;
 use crate::store::{self, Noticed, merge_status, names_in};
 
-const KINDS: [ObjectKind; 9] = [
+const KINDS: [ObjectKind; 10] = [
     ObjectKind::StatefulSet,
     ObjectKind::Service,
     ObjectKind::Endpoints,
@@ -37,6 +37,7 @@ const KINDS: [ObjectKind; 9] = [
     ObjectKind::PersistentVolumeClaim,
     ObjectKind::Pod,
     ObjectKind::Eviction,
+    ObjectKind::Overlay,
     ObjectKind::ConfigMap,
     ObjectKind::Secret,
 ];
@@ -188,6 +189,7 @@ impl Supervisor {
                 self.storage.due = true;
                 self.set_of_pet_is_due(key);
             }
+            ObjectKind::Overlay => drop(self.due.insert(key.set_by_name())),
             ObjectKind::ConfigMap | ObjectKind::Secret => self.reload_users(kind, key),
             ObjectKind::PersistentVolumeClaim
             | ObjectKind::PersistentVolume
@@ -384,7 +386,9 @@ impl Supervisor {
                 evictions.insert(pod, eviction);
             }
         }
+        let overlays = self.load_overlays(namespace, &mut left_out)?;
         let place = self.world.place_mut(namespace);
+        place.overlays = overlays;
         (place.sets, place.services) = (sets, services);
         (place.endpoints, place.slices) = (endpoints, slices);
         (place.claims_wanted, place.evictions) = (claims_wanted, evictions);

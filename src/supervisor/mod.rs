@@ -25,6 +25,7 @@ mod log;
 mod losses;
 mod names;
 mod notify;
+mod overlays;
 mod owner;
 mod perform;
 mod pets;

@@ -41,6 +41,7 @@ impl Supervisor {
             self.due.extend(rung);
             self.tend_claims();
             self.tend_storage(now);
+            self.tend_overlays();
             self.evict_orphans();
             self.hasten();
             self.tend_bare_pods(now);
@@ -338,7 +339,7 @@ impl Supervisor {
         self.alarms.insert(key.clone(), Instant::now() + left);
     }
 
-    fn retry_later(&mut self, key: &ObjectRef) {
+    pub(super) fn retry_later(&mut self, key: &ObjectRef) {
         let failures = self.failures.entry(key.clone()).or_default();
         let rest = retry::BACK_OFF.retry_delay(*failures);
         *failures += 1;

@@ -15,7 +15,7 @@ use super::work_queue::WorkloadRef;
 use crate::model::endpoints::{ServiceRecord, add_by_hand, endpoints, has_selector};
 use crate::model::kind::{ObjectKind, WorkloadKind};
 use crate::model::pod::workload_of;
-use crate::model::{ClaimUsers, Namespace, ObjectName, ObjectRef, Workload, mounts_claim};
+use crate::model::{ClaimUsers, Namespace, ObjectName, ObjectRef, Overlay, Workload, mounts_claim};
 use crate::problem::Result;
 use crate::sorted::SortedMap;
 use crate::store::{Eviction, Kept, Store, is_damaged_status, verify_object};
@@ -40,6 +40,8 @@ pub(super) struct NamespaceState {
     pub(super) daemon_revisions: SortedMap<ObjectName, Vec<ControllerRevision>>,
     /// Requests to replace pets.
     pub(super) evictions: SortedMap<ObjectName, Eviction>,
+    /// What is wanted of running pods beside their templates.
+    pub(super) overlays: SortedMap<ObjectName, Overlay>,
     pub(super) pets: SortedMap<ObjectName, TrackedPet>,
     pub(super) claims: SortedMap<String, Box<PersistentVolumeClaim>>,
     pub(super) revisions: SortedMap<ObjectName, Vec<ControllerRevision>>,
@@ -169,6 +171,7 @@ impl ClusterState {
             ObjectKind::PersistentVolumeClaim
             | ObjectKind::Pod
             | ObjectKind::Eviction
+            | ObjectKind::Overlay
             | ObjectKind::ConfigMap
             | ObjectKind::Secret
             | ObjectKind::Endpoints
@@ -208,6 +211,7 @@ impl ClusterState {
             ObjectKind::Eviction => {
                 take(&mut place.evictions, store.eviction(namespace, name), name)
             }
+            ObjectKind::Overlay => take(&mut place.overlays, store.overlay(namespace, name)?, name),
             ObjectKind::Pod => take(&mut place.pods_wanted, store.find(namespace, name)?, name),
             ObjectKind::Workload(kind) => {
                 let slot = (kind, name.clone());

@@ -143,6 +143,18 @@ pub(crate) fn add_descendants(found: &mut Vec<u32>, spared: Option<u32>) {
     }
 }
 
+/// Lists the processes that are in the process namespace of one, itself among them; none where that
+/// may not be looked at.
+pub(crate) fn neighbours(pid: u32) -> Vec<u32> {
+    let space = |pid: u32| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    let Some(own) = space(pid) else {
+        return Vec::new();
+    };
+    processes()
+        .filter(|&other| space(other).as_ref() == Some(&own))
+        .collect()
+}
+
 /// Lists the children of a process, those of all its threads.
 pub(crate) fn children(pid: u32) -> Vec<u32> {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {

@@ -111,7 +111,8 @@ const fn short(kind: ObjectKind) -> &'static str {
         | ObjectKind::Workload(_)
         | ObjectKind::PersistentVolume
         | ObjectKind::StorageClass
-        | ObjectKind::Eviction => kind.singular(),
+        | ObjectKind::Eviction
+        | ObjectKind::Overlay => kind.singular(),
     }
 }
 

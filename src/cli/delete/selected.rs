@@ -69,7 +69,7 @@ fn every(session: &Session, kind: ObjectKind) -> Result<Vec<ObjectMeta>> {
         }
         ObjectKind::PersistentVolume => kept::<PersistentVolume>(session),
         ObjectKind::StorageClass => kept::<StorageClass>(session),
-        ObjectKind::ControllerRevision | ObjectKind::Eviction => {
+        ObjectKind::ControllerRevision | ObjectKind::Eviction | ObjectKind::Overlay => {
             let message = format!("{} are not deleted by hand", kind.plural());
             Err(Problem::invalid(message).into())
         }

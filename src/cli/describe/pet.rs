@@ -9,7 +9,9 @@ use crate::cli::shared::pods;
 use crate::cli::shared::session::Session;
 use crate::cli::shared::words::{NONE, date, or_none};
 use crate::model::pod::{condition, controller_of, set_of};
-use crate::model::{EGRESS_ANNOTATION, ISOLATION_ANNOTATION, Namespace, ObjectName, printer};
+use crate::model::{
+    EGRESS_ANNOTATION, FROZEN_ANNOTATION, ISOLATION_ANNOTATION, Namespace, ObjectName, printer,
+};
 use crate::problem::Result;
 use crate::store::{self, PetLayout};
 
@@ -70,12 +72,12 @@ fn write_identity(pod: &Pod, spec: &PodSpec, status: &PodStatus, page: &mut Page
         page.field(0, "Start Time", date(started.0));
     }
     page.pairs(0, "Labels", "=", meta.labels.as_ref());
-    let noted = [ISOLATION_ANNOTATION, EGRESS_ANNOTATION];
+    let noted = [ISOLATION_ANNOTATION, EGRESS_ANNOTATION, FROZEN_ANNOTATION];
     let mut annotations = meta.annotations.clone().unwrap_or_default();
     annotations.retain(|name, _| !noted.contains(&name.as_str()));
     page.annotations(Some(&annotations));
     let notes = meta.annotations.as_ref();
-    for (name, note) in ["Isolation", "Egress"].into_iter().zip(noted) {
+    for (name, note) in ["Isolation", "Egress", "Paused"].into_iter().zip(noted) {
         if let Some(level) = notes.and_then(|notes| notes.get(note)) {
             page.field(0, name, level);
         }

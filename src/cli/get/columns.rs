@@ -82,7 +82,7 @@ pub(super) fn headings(sort: ObjectKind, wide: bool) -> Vec<&'static str> {
         ObjectKind::ConfigMap => (&["NAME", "DATA", "AGE"], &[]),
         ObjectKind::Secret => (&["NAME", "TYPE", "DATA", "AGE"], &[]),
         ObjectKind::Workload(kind) => printer::workload_headings(kind),
-        ObjectKind::Eviction => (&["NAME", "AGE"], &[]),
+        ObjectKind::Eviction | ObjectKind::Overlay => (&["NAME", "AGE"], &[]),
     };
     let more = if wide { more } else { &[] };
     narrow.iter().chain(more).copied().collect()

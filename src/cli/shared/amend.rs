@@ -12,12 +12,12 @@ use super::session::{Session, say};
 use super::startable::MissingArgs;
 use super::storage::claim_of;
 use super::waiting::{Goal, WaitArgs};
-use super::{bare, workloads};
+use super::{bare, overlay, workloads};
 use crate::manifest::{self, Source};
 use crate::model::object::Object;
 use crate::model::patch::Patch;
 use crate::model::workload::edit;
-use crate::model::{ObjectRef, pod_of};
+use crate::model::{Notes, ObjectRef, Overlay, pod_of};
 use crate::problem::{Kind, Problem, Result};
 use crate::yaml;
 
@@ -25,6 +25,9 @@ use crate::yaml;
 #[derive(Clone, Copy)]
 pub(crate) enum Amendment<'a> {
     Patch(&'a Patch),
+    /// Labels or annotations, by the field that has them, which are set or removed. Those of pods
+    /// that have an owner change until the pod ends.
+    Notes(&'a str, &'a Notes),
     /// The pods that it makes, or the pod that it is.
     Pods(&'a dyn Fn(&mut PodSpec) -> Result<(), Problem>),
     /// The object as it is to be, as YAML, and the version that its user has seen.
@@ -53,6 +56,12 @@ impl Session {
         self.edit(verb, |edit| {
             for found in found {
                 let mut object = self.amended(found, amendment)?;
+                if let Some((pod, overlay)) = self.overlay_of(found, amendment)? {
+                    edit.overlay(&pod.namespace, &pod.name, overlay)?;
+                    amended.words.push(Applied::Configured);
+                    amended.objects.push(object);
+                    continue;
+                }
                 changed.note(edit, &object)?;
                 amended
                     .words
@@ -63,6 +72,36 @@ impl Session {
         })?;
         amended.readers = changed.readers(self)?;
         Ok(amended)
+    }
+
+    /// Returns the request that changes a pod which has an owner; `None` for other objects.
+    fn overlay_of(
+        &self,
+        found: &Object,
+        amendment: Amendment<'_>,
+    ) -> Result<Option<(ObjectRef, Overlay)>> {
+        let Amendment::Notes(field, notes) = amendment else {
+            return Ok(None);
+        };
+        let Some(pod) = overlay::owned_pod(self, found)? else {
+            return Ok(None);
+        };
+        let request = overlay::of_notes(pod, field, notes)?;
+        Ok(Some((ObjectRef::of(&pod.metadata)?, request)))
+    }
+
+    /// Waits until pods that have an owner are changed.
+    pub(crate) fn wait_for_overlays(
+        &self,
+        found: &[Object],
+        amendment: Amendment<'_>,
+    ) -> Result<()> {
+        for found in found {
+            if let Some((pod, overlay)) = self.overlay_of(found, amendment)? {
+                self.wait_for_overlay(&pod, &overlay, |_| true)?;
+            }
+        }
+        Ok(())
     }
 
     /// Says what became of the objects, and waits until they are as they are wanted. Without a word
@@ -113,10 +152,19 @@ impl Session {
         // Others may have changed it since it was found.
         let current = self.item(found.kind(), &full.namespace, &full.name)?;
         let gone = || self.not_found(found.kind().plural(), full.name.as_str());
+        if let (Some(current), Some((_, overlay))) = (&current, self.overlay_of(found, amendment)?)
+        {
+            let mut changed = current.clone();
+            overlay.lay_over(changed.metadata_mut());
+            return Ok(changed);
+        }
         let mut current = self.given(&current.ok_or_else(gone)?)?;
         let now = Document::of_object(&current)?.without_status();
         let text = match amendment {
             Amendment::Patch(patch) => yaml::to_string(&now.patched(patch)?)?,
+            Amendment::Notes(field, notes) => {
+                yaml::to_string(&now.patched(&Patch::of_notes(field, notes))?)?
+            }
             Amendment::Pods(change) => {
                 change(pod_spec_of(&mut current)?)?;
                 yaml::to_string(&Document::of_object(&current)?.without_status())?
@@ -193,7 +241,8 @@ fn refuse_pet(name: Option<&str>) -> Problem {
         "pod/{} is as the template of its owner says",
         name.unwrap_or_default()
     );
-    let hint = "change the template: its owner replaces its pods, as its strategy says";
+    let hint = "change the template: its owner replaces its pods, as its strategy says; `petset \
+                label` and `petset annotate` change this pod alone";
     Problem::new(Kind::Conflict, message).hint(hint)
 }
 

@@ -24,6 +24,7 @@ pub(super) mod merge;
 pub(super) mod metadata;
 pub(super) mod names;
 pub(super) mod objects;
+pub(super) mod overlay;
 pub(super) mod pages;
 pub(super) mod peers;
 pub(super) mod pods;

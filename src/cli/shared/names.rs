@@ -234,7 +234,8 @@ impl FromStr for TargetRef {
                 | ObjectKind::ControllerRevision
                 | ObjectKind::PersistentVolume
                 | ObjectKind::StorageClass
-                | ObjectKind::Eviction,
+                | ObjectKind::Eviction
+                | ObjectKind::Overlay,
             )
             | None => {
                 let advice = "write web or sts/web for a set, web-0 or pod/web-0 for a pet";
@@ -294,7 +295,7 @@ impl FromStr for NamedObject {
             | ObjectKind::PersistentVolume
             | ObjectKind::StorageClass
             | ObjectKind::PersistentVolumeClaim => true,
-            ObjectKind::ControllerRevision | ObjectKind::Eviction => false,
+            ObjectKind::ControllerRevision | ObjectKind::Eviction | ObjectKind::Overlay => false,
         };
         let kind = ObjectKind::of_word(word).filter(made).ok_or_else(|| {
             let kinds = "sts, pod, svc, cm, secret, pvc, pv, sc, endpoints and endpointslice";

@@ -135,8 +135,8 @@ impl Session {
                 let found = store.find(namespace, name)?;
                 found.map(|class: StorageClass| Object::StorageClass(class.into()))
             }
-            // Evictions are not shown.
-            ObjectKind::Eviction => None,
+            // Requests are not shown.
+            ObjectKind::Eviction | ObjectKind::Overlay => None,
         })
     }
 
@@ -169,6 +169,7 @@ impl Session {
             | ObjectKind::Secret
             | ObjectKind::EndpointSlice
             | ObjectKind::Eviction
+            | ObjectKind::Overlay
             | ObjectKind::Workload(_)
             | ObjectKind::PersistentVolume
             | ObjectKind::StorageClass => wanted(sort),

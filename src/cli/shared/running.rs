@@ -10,6 +10,7 @@ use super::names::TargetRef;
 use super::pods;
 use super::resolve::{Resolved, resolve};
 use super::session::Session;
+use crate::model::pod::is_paused;
 use crate::model::{ObjectName, printer};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::salvage::read_if_whole;
@@ -76,6 +77,17 @@ pub(crate) fn is_alive(session: &Session, pod: &Pod, pid: u32) -> bool {
         Some(process) => process.is_alive(),
         None => proc::started(pid).is_some(),
     }
+}
+
+/// Refuses to start something in a pod that is paused, where it would never run.
+pub(crate) fn refuse_paused(pod: &Pod) -> Result<(), Problem> {
+    if !is_paused(pod) {
+        return Ok(());
+    }
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let message = format!("{name} is paused");
+    let hint = format!("let it go on with `petset resume {name}`");
+    Err(Problem::new(Kind::Conflict, message).hint(hint))
 }
 
 /// Returns the error for a container that does not run, with its reason.

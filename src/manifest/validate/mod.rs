@@ -10,7 +10,7 @@ mod endpoints;
 mod failure_policy;
 mod job;
 mod mounts;
-mod names;
+pub(super) mod names;
 mod objects;
 mod pod;
 mod probe;

@@ -210,7 +210,11 @@ pub(super) fn note_required(
 }
 
 /// Checks labels, or a selector that looks like them.
-pub(super) fn labels(faults: &mut Faults, path: &str, labels: Option<&BTreeMap<String, String>>) {
+pub(in super::super) fn labels(
+    faults: &mut Faults,
+    path: &str,
+    labels: Option<&BTreeMap<String, String>>,
+) {
     for (key, value) in labels.into_iter().flatten() {
         note(faults, path, key, qualified(key));
         note(faults, path, value, label_value(value));
@@ -218,7 +222,7 @@ pub(super) fn labels(faults: &mut Faults, path: &str, labels: Option<&BTreeMap<S
 }
 
 /// Checks annotations: their keys, in any case, and their size.
-pub(super) fn annotations(
+pub(in super::super) fn annotations(
     faults: &mut Faults,
     path: &str,
     annotations: Option<&BTreeMap<String, String>>,

@@ -74,7 +74,8 @@ impl References {
             | ObjectKind::Workload(_)
             | ObjectKind::PersistentVolume
             | ObjectKind::StorageClass
-            | ObjectKind::Eviction => false,
+            | ObjectKind::Eviction
+            | ObjectKind::Overlay => false,
         }
     }
 

@@ -42,6 +42,8 @@ pub struct PodMachine {
     pub(super) finished: bool,
     /// Whether nothing of it is left.
     pub(super) closed: bool,
+    /// Whether all of its processes are stopped, because it is paused.
+    pub(super) frozen: bool,
     /// The generation that is known.
     pub(super) observed: Option<i64>,
     /// When the machine next wants a tick.
@@ -134,6 +136,7 @@ impl PodMachine {
             late: None,
             finished: false,
             closed: false,
+            frozen: false,
             observed: None,
             wake: None,
             now,
@@ -247,6 +250,18 @@ impl PodMachine {
     /// Takes note of the generation of the pod that is known from now on.
     pub fn observe(&mut self, generation: Option<i64>) {
         self.observed = generation;
+    }
+
+    /// Notes whether all processes of the pod are stopped.
+    pub fn note_frozen(&mut self, frozen: bool, now: Now) {
+        self.frozen = frozen;
+        self.refresh(now);
+    }
+
+    /// Returns whether all processes of the pod are stopped.
+    #[must_use]
+    pub const fn is_frozen(&self) -> bool {
+        self.frozen
     }
 
     /// Brings the status up to date with what was observed.

@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::container::{Container, ContainerRole, State, Wait, halfway};
 use super::machine::{Placing, PodMachine, VolumeState};
 use super::run::container_id;
+use crate::model::pod::paused_condition;
 use crate::model::printer::{
     hook_condition, post_start_message, probe_condition, volumes_condition,
 };
@@ -233,6 +234,9 @@ impl PodMachine {
             self.condition(kind, Truth::of(Some(Doubt { reason, message })))
         };
         let mut conditions = Vec::new();
+        if self.frozen {
+            conditions.push(self.condition(paused_condition(), Truth::of(None)));
+        }
         if let Some(words) = &self.unmounted {
             conditions.push(because(volumes_condition(), "FailedMount", words));
         }

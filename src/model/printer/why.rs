@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
 use super::{
     InitStep, is_running, is_sidecar, ready_counts, reason_of, terminated, unfinished_init, waiting,
 };
-use crate::model::pod::{condition, is_hopeless, is_start_error, is_true};
+use crate::model::pod::{condition, is_hopeless, is_paused, is_start_error, is_true};
 
 /// The longest words of a probe that a sentence holds.
 const LONG: usize = 200;
@@ -128,6 +128,12 @@ pub fn why_not_ready(pod: &Pod) -> Option<String> {
     }
     if let Some(phase @ ("Succeeded" | "Failed")) = status.phase.as_deref() {
         return Some(why_ended(phase, status));
+    }
+    if is_paused(pod) {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        return Some(format!(
+            "it is paused: `petset resume {name}` lets it go on"
+        ));
     }
     let unplaced = condition(status, "PodScheduled").filter(|placed| placed.status == "False");
     if let Some(why) = unplaced.and_then(|placed| placed.message.clone()) {

@@ -277,6 +277,7 @@ impl Keeper {
             Err(problem) => self
                 .queue
                 .push_back(answer(ProbeOutcome::Error(problem.message))),
+            Ok(Check::Exec(_)) if self.holds_back(place, timeout, kind, answer) => {}
             Ok(Check::Exec(argv)) => {
                 let until = Some(self.now().mono + timeout);
                 let purpose = Purpose::Probe { kind, run };

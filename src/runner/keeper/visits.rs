@@ -45,7 +45,21 @@ impl Keeper {
         !doomed.is_empty()
     }
 
-    /// Does the same for all containers, once.
+    /// Lists what visits to a container have started.
+    pub(super) fn visiting(&self, place: ContainerIndex) -> Vec<u32> {
+        let container = &self.containers[place.0];
+        if !container.visited {
+            return Vec::new();
+        }
+        let alive = container.visitors.iter().filter(|it| it.is_alive());
+        let mut all = self.programs_of(&alive.copied().collect::<Vec<_>>());
+        if !self.isolation.is_full() {
+            all.extend(self.strays_of(place));
+        }
+        all
+    }
+
+    /// Ends the visits to all containers, once.
     pub(super) fn end_all_visits(&mut self) {
         for index in 0..self.containers.len() {
             self.end_visits(ContainerIndex(index));

@@ -79,7 +79,7 @@ impl Keeper {
     }
 
     /// Says that a probe's command took longer than it may, in the kubelet's words.
-    fn late_probe(&self, place: ContainerIndex, kind: ProbeKind) -> String {
+    pub(super) fn late_probe(&self, place: ContainerIndex, kind: ProbeKind) -> String {
         let spec = &self.containers[place.0].spec;
         let probe = probes::spec(spec, kind);
         let command = probe.and_then(|probe| probe.exec.as_ref()?.command.clone());
