@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Command, ValueEnum};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::{CompleteEnv, Shells};
+use k8s_openapi::api::apps::v1::ControllerRevision;
 
 use super::shared::live_names;
 use super::shared::names::{NamedObject, OwnerRef, SetRef, TargetRef};
 use super::shared::render;
-use crate::model::Namespace;
 use crate::model::kind::{ObjectKind, WorkloadKind};
+use crate::model::{Namespace, ObjectName};
 use crate::problem::Result;
 use crate::store::{self, Layout, names_in};
 
@@ -72,30 +73,129 @@ pub(super) fn answer_shell(command: fn() -> Command) {
 }
 
 /// The arguments of verbs that take objects of any kind.
-const NAMED_BY_WORDS: [&str; 3] = ["object", "objects", "words"];
+const NAMED_BY_WORDS: [&str; 4] = ["object", "objects", "words", "targets"];
+
+/// Completes a word of the command line.
+type Completer = fn(&OsStr) -> Vec<CompletionCandidate>;
+
+/// The arguments that are completed by what they are called.
+const BY_NAME: [(&str, Completer); 11] = [
+    ("what", kinds_and_objects),
+    ("kind", kinds),
+    ("container", containers),
+    ("namespace", namespaces),
+    ("revision", revisions),
+    ("to_revision", revisions),
+    ("condition", conditions),
+    ("image", images),
+    ("images", images),
+    ("claims", claims),
+    ("claim", claims),
+];
+
+/// What `petset wait --for` takes, and the conditions that objects have.
+const CONDITIONS: [&str; 13] = [
+    "ready",
+    "settled",
+    "delete",
+    "condition=Ready",
+    "condition=ContainersReady",
+    "condition=Initialized",
+    "condition=PodScheduled",
+    "condition=Available",
+    "condition=Progressing",
+    "condition=Complete",
+    "condition=Failed",
+    "condition=Suspended",
+    "jsonpath=",
+];
 
 /// Completes each argument that names a set, a workload or a pet with those that exist.
 fn with_live_names(command: Command) -> Command {
     let command = command.mut_args(|arg| {
         let kind = arg.get_value_parser().type_id();
-        if kind == TypeId::of::<SetRef>() {
+        let id = arg.get_id().as_str().to_owned();
+        if let Some((_, complete)) = BY_NAME.iter().find(|(name, _)| *name == id) {
+            arg.add(ArgValueCompleter::new(*complete))
+        } else if kind == TypeId::of::<SetRef>() {
             arg.add(ArgValueCompleter::new(sets))
         } else if kind == TypeId::of::<OwnerRef>() {
             arg.add(ArgValueCompleter::new(owners))
         } else if kind == TypeId::of::<TargetRef>()
             || kind == TypeId::of::<NamedObject>()
-            || NAMED_BY_WORDS.contains(&arg.get_id().as_str())
+            || NAMED_BY_WORDS.contains(&id.as_str())
         {
             arg.add(ArgValueCompleter::new(owners_and_pets))
-        } else if arg.get_id() == "image" {
-            arg.add(ArgValueCompleter::new(images))
-        } else if arg.get_id() == "claims" || arg.get_id() == "claim" {
-            arg.add(ArgValueCompleter::new(claims))
         } else {
             arg
         }
     });
     command.mut_subcommands(with_live_names)
+}
+
+/// Completes kinds, and after a kind or a slash the names of its objects.
+fn kinds_and_objects(current: &OsStr) -> Vec<CompletionCandidate> {
+    let words: Vec<String> = std::env::args().collect();
+    let names = LiveNames::of_command_line();
+    let current_word = current.to_string_lossy();
+    if let Some((word, _)) = current_word.split_once('/') {
+        let kind = ObjectKind::of_word(word);
+        let all = kind.zip(names).map(|(kind, names)| names.of(kind));
+        let all = all.unwrap_or_default().into_iter();
+        return candidates(
+            current,
+            Some(all.map(|name| format!("{word}/{name}")).collect()),
+        );
+    }
+    let before = words.iter().rev().skip(1);
+    let mut before = before.take_while(|word| !VERBS.contains(&word.as_str()));
+    match before.find_map(|word| ObjectKind::of_word(word)) {
+        Some(kind) => candidates(current, names.map(|names| names.of(kind))),
+        None => {
+            let mut all = kinds(current);
+            all.extend(owners_and_pets(current));
+            all
+        }
+    }
+}
+
+/// The verbs whose words may be kinds.
+const VERBS: [&str; 3] = ["get", "describe", "explain"];
+
+fn kinds(current: &OsStr) -> Vec<CompletionCandidate> {
+    let words = ObjectKind::words().into_iter().map(ToOwned::to_owned);
+    candidates(current, Some(words.collect()))
+}
+
+fn containers(current: &OsStr) -> Vec<CompletionCandidate> {
+    candidates(
+        current,
+        LiveNames::of_command_line().map(|names| names.containers()),
+    )
+}
+
+fn namespaces(current: &OsStr) -> Vec<CompletionCandidate> {
+    let names = LiveNames::of_command_line();
+    let all = names.map(|names| names_in(&names.layout.wanted()).unwrap_or_default());
+    let own = all.unwrap_or_default().into_iter();
+    candidates(
+        current,
+        Some(
+            own.filter(|name| name.parse::<Namespace>().is_ok())
+                .collect(),
+        ),
+    )
+}
+
+fn revisions(current: &OsStr) -> Vec<CompletionCandidate> {
+    candidates(
+        current,
+        LiveNames::of_command_line().map(|names| names.revisions()),
+    )
+}
+
+fn conditions(current: &OsStr) -> Vec<CompletionCandidate> {
+    candidates(current, Some(CONDITIONS.map(ToOwned::to_owned).to_vec()))
 }
 
 fn sets(current: &OsStr) -> Vec<CompletionCandidate> {
@@ -159,6 +259,55 @@ impl LiveNames {
 
     fn of(&self, kind: ObjectKind) -> Vec<String> {
         live_names::of_kind(&self.layout, &self.namespace, kind)
+    }
+
+    /// Returns the containers of the pods that the command line names, or else of all.
+    fn containers(&self) -> Vec<String> {
+        let words: Vec<String> = std::env::args().collect();
+        let pods = self.of(ObjectKind::Pod);
+        let is_named = |pod: &&String| {
+            words
+                .iter()
+                .any(|word| word.trim_start_matches("pod/") == *pod)
+        };
+        let named: Vec<&String> = pods.iter().filter(is_named).collect();
+        let chosen = if named.is_empty() {
+            pods.iter().collect()
+        } else {
+            named
+        };
+        let mut names: Vec<String> = Vec::new();
+        for pod in chosen {
+            let files = self.layout.pet(&self.namespace, pod);
+            let spec = store::pod_record(&files)
+                .ok()
+                .flatten()
+                .and_then(|pod| pod.spec);
+            let spec = spec.unwrap_or_default();
+            let inits = spec.init_containers.unwrap_or_default().into_iter();
+            names.extend(inits.chain(spec.containers).map(|container| container.name));
+        }
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Returns the numbers of the revisions of the sets that the command line names, newest first.
+    fn revisions(&self) -> Vec<String> {
+        let words: Vec<String> = std::env::args().collect();
+        let named = words
+            .iter()
+            .map(|word| word.rsplit('/').next().unwrap_or(word));
+        let mut numbers: Vec<i64> = Vec::new();
+        for set in named.filter(|word| word.parse::<ObjectName>().is_ok()) {
+            let path = self.layout.revisions(&self.namespace, set);
+            let found: Option<Vec<ControllerRevision>> =
+                store::read_json(&path).unwrap_or_default();
+            numbers.extend(found.into_iter().flatten().map(|one| one.revision));
+        }
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers.iter().rev().map(i64::to_string).collect()
     }
 
     /// Returns the sets, and the workloads with their kind before their name.

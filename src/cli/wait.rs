@@ -15,7 +15,9 @@ use super::shared::pods;
 use super::shared::render;
 use super::shared::resolve::{Resolved, resolve};
 use super::shared::session::Session;
-use super::shared::waiting::{Goal, GoalState, Progress, refuse_if_ended, refuse_if_hopeless};
+use super::shared::waiting::{
+    Goal, GoalState, Progress, look_at, refuse_if_ended, refuse_if_hopeless,
+};
 use super::shared::watcher::Watcher;
 use crate::model::kind::{ObjectKind, WorkloadKind};
 use crate::model::object::Object;
@@ -239,11 +241,26 @@ impl<'a> ConditionWaiter<'a> {
 
     fn timed_out(&self, subject: &Subject, waiting: &str) -> Result<Problem> {
         let message = format!("timed out waiting for the condition: {waiting}");
-        let hint = "allow more time with --timeout, or see how far it is with `petset get all`";
+        let hint = match self.pet_of(subject)? {
+            Some(pet) => look_at(&pet),
+            None => "see how far it is with `petset get all`".to_owned(),
+        };
+        let hint = format!("allow more time with --timeout, or {hint}");
         let allowed = self.args.timeout.as_secs_f64();
         let words = self.quoted_words(subject)?;
         let message = format!("{message} (after {allowed}s){words}");
         Ok(Problem::new(Kind::TimedOut, message).hint(hint))
+    }
+
+    /// Returns the pet that is waited for, if it is one.
+    fn pet_of(&self, subject: &Subject) -> Result<Option<String>> {
+        let (session, namespace) = (self.session, &self.session.namespace);
+        match (&self.args.condition, subject) {
+            (_, Subject::Pet { name, .. }) => Ok(Some(name.to_string())),
+            (Condition::Delete, _) => Ok(None),
+            (_, Subject::Set { name, .. }) => session.pet_waited_for(namespace, name.as_str()),
+            (_, Subject::Workload { .. } | Subject::Stored { .. }) => Ok(None),
+        }
     }
 
     /// Quotes the last lines of the pet that is waited for, where it is to become ready.

@@ -1,5 +1,6 @@
 //! Finding the objects that a command line names, of whatever kind.
 
+use super::live_names;
 use super::session::Session;
 use super::sort::Asked;
 use crate::model::ObjectName;
@@ -46,11 +47,9 @@ fn find_one(session: &Session, verb: &str, word: &str) -> Result<Vec<Object>> {
             return Ok(vec![item]);
         }
     }
-    let root = session.store.layout().root().display();
-    let namespace = &session.namespace;
     let message = format!("no set, workload, pet, service or claim is called {word:?}");
-    let hint =
-        format!("this is namespace {namespace} of {root}; see what exists with `petset get all`");
+    let meant = live_names::meant(session.store.layout(), &session.namespace, &BARE, word);
+    let hint = meant.unwrap_or_else(|| session.whereabouts());
     Err(Problem::new(Kind::NotFound, message).hint(hint).into())
 }
 

@@ -250,14 +250,45 @@ impl Session {
         Ok(String::new())
     }
 
+    /// Says how to look at what the first goal waits for that is not reached.
+    fn way_to_look(&self, goals: &[Goal]) -> Result<String> {
+        for goal in goals {
+            if matches!(self.progress(goal), Ok(GoalState::Reached)) {
+                continue;
+            }
+            let ObjectRef { namespace, name } = ObjectRef::of(goal.metadata())?;
+            let pet = match goal {
+                Goal::PodUp(_) | Goal::PodGone(_) | Goal::PodStopped(_) => Some(name.to_string()),
+                Goal::PetGone { pet, .. } => Some(pet.to_string()),
+                Goal::Settled(_) | Goal::Replaced { .. } | Goal::Gone(_) | Goal::Stopped(_) => {
+                    self.pet_waited_for(&namespace, name.as_str())?
+                }
+                Goal::WorkloadDone(_) | Goal::WorkloadGone(_) => None,
+            };
+            if let Some(pet) = pet {
+                return Ok(look_at(&pet));
+            }
+        }
+        Ok("see how far it is with `petset get all`".to_owned())
+    }
+
+    /// Returns the pet that a set waits for, if it waits for one.
+    pub(in crate::cli) fn pet_waited_for(
+        &self,
+        namespace: &Namespace,
+        set: &str,
+    ) -> Result<Option<String>> {
+        let report = self.report(namespace, set)?;
+        Ok(report.and_then(|report| report.waiting.into_iter().next()?.pet))
+    }
+
     /// Quotes the last lines of the pet that a set waits for, if it waits for one.
     pub(in crate::cli) fn quoted_words_of_set(
         &self,
         namespace: &Namespace,
         set: &str,
     ) -> Result<String> {
-        let report = self.report(namespace, set)?;
-        let pet = report.and_then(|report| report.waiting.into_iter().next()?.pet);
+        let pet = self.pet_waited_for(namespace, set)?;
         let words = pet.map(|pet| self.quoted_words(namespace, &pet));
         Ok(words.unwrap_or_default())
     }
@@ -278,6 +309,11 @@ impl Session {
             waiting.unwrap_or_else(|| format!("{name}: not looked at yet")),
         ))
     }
+}
+
+/// Says how to look at a pet.
+pub(in crate::cli) fn look_at(pet: &str) -> String {
+    format!("look at it with `petset describe pod {pet}`")
 }
 
 fn until_stopped(set: &ObjectName, report: Option<SetReport>) -> GoalState {
@@ -376,10 +412,11 @@ impl<'a> GoalWaiter<'a> {
                 let words = self.session.quoted_words_of(goals)?;
                 let message = format!("not done within {}s: {waiting}", timeout.as_secs());
                 let message = message + &words;
-                let hint = "the work goes on; see how far it is with `petset get all`";
+                let hint = self.session.way_to_look(goals)?;
+                let hint = format!("the work goes on; {hint}");
                 return Err(Problem::new(Kind::TimedOut, message).hint(hint).into());
             }
-            self.sleep(deadline)?;
+            self.sleep(deadline, goals)?;
         }
     }
 
@@ -387,7 +424,7 @@ impl<'a> GoalWaiter<'a> {
     fn stays_reached(&mut self, goals: &[Goal]) -> Result<bool> {
         let soon = Instant::now() + SETTLE_TIME;
         while Instant::now() < soon {
-            self.sleep(soon)?;
+            self.sleep(soon, goals)?;
             if self.next_unreached(goals)?.is_some() {
                 return Ok(false);
             }
@@ -431,7 +468,7 @@ impl<'a> GoalWaiter<'a> {
     }
 
     /// Waits for a report, the end of the supervisor, Ctrl-C, or the deadline.
-    fn sleep(&mut self, deadline: Instant) -> Result<()> {
+    fn sleep(&mut self, deadline: Instant, goals: &[Goal]) -> Result<()> {
         let left = deadline.saturating_duration_since(Instant::now());
         let left = self.progress.delay().map_or(left, |delay| delay.min(left));
         let timeout = Timespec::try_from(left).unwrap_or(Timespec {
@@ -461,7 +498,7 @@ impl<'a> GoalWaiter<'a> {
         if noticed.iter().any(|it| matches!(it, Noticed::Lost(()))) {
             watch(&mut self.reports, &self.dirs)?;
         }
-        self.check_interrupt()?;
+        self.check_interrupt(goals)?;
         if ended {
             // It may have ended because there is nothing left to do; if not, a new one takes over.
             self.session.wake_supervisor()?;
@@ -470,7 +507,7 @@ impl<'a> GoalWaiter<'a> {
         Ok(())
     }
 
-    fn check_interrupt(&mut self) -> Result<()> {
+    fn check_interrupt(&mut self, goals: &[Goal]) -> Result<()> {
         if self
             .interrupt
             .read(&mut [0; 8])
@@ -478,7 +515,7 @@ impl<'a> GoalWaiter<'a> {
         {
             self.progress.end();
             say("Interrupted: the work goes on without this command.");
-            say("hint: see how far it is with `petset get all`");
+            say(format!("hint: {}", self.session.way_to_look(goals)?));
             return Err(PassedThrough(130).into());
         }
         Ok(())
