@@ -12,7 +12,7 @@ use crate::problem::Problem;
 const GROUPS: [(&str, &[&str]); 5] = [
     (
         "Run",
-        &["create", "apply", "delete", "stop", "start", "with"],
+        &["create", "apply", "delete", "stop", "start", "up", "with"],
     ),
     (
         "Look",
@@ -43,11 +43,6 @@ const GROUPS: [(&str, &[&str]); 5] = [
 
 /// Verbs of kubectl, docker, compose and helm, and what does the same here.
 const FOREIGN: &[(&[&str], &str)] = &[
-    (
-        &["up"],
-        "`petset create -f FILE` runs what a manifest describes, `petset create NAME -- PROGRAM` \
-         a program",
-    ),
     (
         &["run"],
         "`petset create NAME -- PROGRAM` runs a program as a set",
@@ -98,7 +93,8 @@ const FOREIGN: &[(&[&str], &str)] = &[
     ),
     (
         &["explain"],
-        "`petset validate -f FILE` names each wrong field of a manifest",
+        "`petset validate -f FILE` names each wrong field of a manifest, and \
+         https://kubernetes.io/docs/reference/kubernetes-api/ explains all of them",
     ),
     (
         &["config", "context"],

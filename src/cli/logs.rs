@@ -2,18 +2,17 @@
 
 mod args;
 mod follow;
-mod stream;
 
 use k8s_openapi::api::core::v1::Pod;
 
 use super::shared::containers;
+use super::shared::log_stream::LogStream;
 use super::shared::resolve::{Resolved, resolve};
 use super::shared::session::Session;
 use super::shared::stopped;
 use crate::problem::{Kind, Problem, Result};
 pub(crate) use args::Args;
 use args::LogTarget;
-use stream::LogStream;
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     let target = match resolve(session, &args.target.target()?)? {

@@ -28,6 +28,7 @@ mod shared;
 mod stop;
 mod supervise;
 mod top;
+mod up;
 mod upgrade;
 mod validate;
 mod version;
@@ -94,6 +95,7 @@ enum Command {
     Resume(pause::ResumePetArgs),
     Events(events::Args),
     Wait(wait::Args),
+    Up(up::Args),
     With(with::Args),
     Volume(volume::Args),
     Image(image::Args),
@@ -138,6 +140,7 @@ impl Command {
             Self::Resume(args) => pause::resume(&open()?, args),
             Self::Events(args) => events::run(&open()?, args),
             Self::Wait(args) => wait::run(&open()?, args),
+            Self::Up(args) => up::run(&open()?, args),
             Self::With(args) => with::run(global, args),
             Self::Volume(args) => volume::run(&open()?, args),
             Self::Image(args) => image::run(&open()?, args),

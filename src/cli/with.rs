@@ -1,6 +1,5 @@
 //! `petset with`
 
-mod attended;
 mod variables;
 
 use std::fs;
@@ -16,7 +15,7 @@ use anyhow::Context;
 use clap::Args as ClapArgs;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use self::attended::Attendance;
+use super::shared::attended::Attendance;
 use super::shared::exit::PassedThrough;
 use super::shared::global::Global;
 use super::shared::session::{Session, say, say_all};

@@ -7,8 +7,8 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::args::{Args, LogTarget};
-use super::stream::LogStream;
 use crate::cli::shared::containers;
+use crate::cli::shared::log_stream::LogStream;
 use crate::cli::shared::pods;
 use crate::cli::shared::session::{Session, say};
 use crate::cli::shared::watcher::Watcher;

@@ -23,14 +23,15 @@ const ENDING: [(i32, Signal); 3] = [
 ];
 
 /// Receives the signals that end a command, for as long as this process runs.
-pub(super) struct Attendance {
+pub(crate) struct Attendance {
     signals: Vec<(UnixStream, Signal)>,
-    /// How many came so far.
+    /// How many came so far, and the first of them.
     came: Cell<u32>,
+    first: Cell<Option<Signal>>,
 }
 
 impl Attendance {
-    pub(super) fn begin() -> io::Result<Self> {
+    pub(crate) fn begin() -> io::Result<Self> {
         let mut signals = Vec::new();
         for (number, signal) in ENDING {
             let (receiver, sender) = UnixStream::pair()?;
@@ -41,11 +42,12 @@ impl Attendance {
         Ok(Self {
             signals,
             came: Cell::new(0),
+            first: Cell::new(None),
         })
     }
 
     /// Runs a command to its end. It ends with this process, too.
-    pub(super) fn run(&self, command: &mut Command) -> io::Result<ExitStatus> {
+    pub(crate) fn run(&self, command: &mut Command) -> io::Result<ExitStatus> {
         sys::end_with_parent(command, Signal::TERM);
         let mut child = command.spawn()?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
@@ -68,15 +70,40 @@ impl Attendance {
         }
     }
 
+    /// Returns the ends that become readable when a signal comes.
+    pub(crate) fn receivers(&self) -> impl Iterator<Item = &UnixStream> {
+        self.signals.iter().map(|(receiver, _)| receiver)
+    }
+
+    /// Returns how many signals have come.
+    pub(crate) fn count(&self) -> u32 {
+        for (receiver, signal) in &self.signals {
+            self.hear(receiver, *signal);
+        }
+        self.came.get()
+    }
+
+    /// Returns the first signal that has come.
+    pub(crate) fn first(&self) -> Option<Signal> {
+        self.first.get()
+    }
+
+    /// Takes note of a signal, if it has come.
+    fn hear(&self, mut receiver: &UnixStream, signal: Signal) -> bool {
+        let came = matches!(receiver.read(&mut [0; 16]), Ok(count) if count > 0);
+        if came {
+            self.came.set(self.came.get() + 1);
+            self.first.set(self.first.get().or(Some(signal)));
+        }
+        came
+    }
+
     /// Passes on the signals that came; the second one ends the child at once.
     fn pass_on(&self, pid: Pid, child: &mut Child) -> io::Result<()> {
         for (receiver, signal) in &self.signals {
-            let mut bytes = [0; 16];
-            let mut reader = receiver;
-            if !matches!(reader.read(&mut bytes), Ok(count) if count > 0) {
+            if !self.hear(receiver, *signal) {
                 continue;
             }
-            self.came.set(self.came.get() + 1);
             if self.came.get() > 1 {
                 child.kill()?;
             } else if *signal != Signal::INT || !gets_keys() {

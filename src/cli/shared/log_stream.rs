@@ -19,7 +19,7 @@ const CHUNK: usize = 64 << 10;
 const MOST_PARTS: u32 = 10;
 
 /// The log of one container, and the position up to which it was printed.
-pub(super) struct LogStream {
+pub(crate) struct LogStream {
     log: PathBuf,
     /// The log of the run before, which the current one becomes.
     previous: Option<PathBuf>,
@@ -35,7 +35,7 @@ pub(super) struct LogStream {
 }
 
 impl LogStream {
-    pub(super) const fn new(log: PathBuf, prefix: Option<String>) -> Self {
+    pub(crate) const fn new(log: PathBuf, prefix: Option<String>) -> Self {
         Self {
             log,
             previous: None,
@@ -48,7 +48,7 @@ impl LogStream {
     }
 
     /// Makes the stream one that follows the container over its restarts.
-    pub(super) fn across_restarts(mut self, previous: PathBuf) -> Self {
+    pub(crate) fn across_restarts(mut self, previous: PathBuf) -> Self {
         self.previous = Some(previous);
         self
     }
@@ -57,7 +57,7 @@ impl LogStream {
     ///
     /// Output that is written meanwhile is left for later, so that a fast writer does not keep this
     /// from returning.
-    pub(super) fn begin(&mut self, tail: Option<usize>) -> Result<bool> {
+    pub(crate) fn begin(&mut self, tail: Option<usize>) -> Result<bool> {
         let mut parts = self.parts(None)?;
         self.start = parts.iter().map(LogFile::end).max().unwrap_or_default();
         parts.retain(|part| part.place != Place::Previous);
@@ -77,7 +77,7 @@ impl LogStream {
     }
 
     /// Prints the output since the last call.
-    pub(super) fn print_new(&mut self) -> Result<()> {
+    pub(crate) fn print_new(&mut self) -> Result<()> {
         loop {
             self.drain(u64::MAX)?;
             let Some(next) = self.next_part()? else {
@@ -94,7 +94,7 @@ impl LogStream {
     }
 
     /// Completes the last line, if lines have a prefix.
-    pub(super) fn end(mut self) -> Result<()> {
+    pub(crate) fn end(mut self) -> Result<()> {
         if self.pending.is_empty() {
             return Ok(());
         }

@@ -1,6 +1,7 @@
 //! What several verbs need: the session, objects and pods as they are, waiting, and printing.
 
 pub(super) mod amend;
+pub(super) mod attended;
 pub(super) mod bare;
 pub(super) mod cause;
 pub(super) mod compare;
@@ -20,6 +21,7 @@ pub(super) mod grace;
 pub(super) mod inside;
 pub(super) mod isolation;
 pub(super) mod live_names;
+pub(super) mod log_stream;
 pub(super) mod merge;
 pub(super) mod metadata;
 pub(super) mod names;

@@ -34,6 +34,11 @@ pub(crate) enum Format {
     Name,
 }
 
+/// Returns whether standard output shows colours.
+pub(crate) fn shows_colours() -> bool {
+    anstream::stdout().current_choice() != anstream::ColorChoice::Never
+}
+
 /// Writes text to standard output as it is.
 ///
 /// The program exits silently if the reader is gone (`petset get | head -1`).

@@ -1,7 +1,7 @@
 //! Waiting for changes in directories, without polling.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -76,6 +76,15 @@ impl Watcher {
 
     /// Waits for a change or until the deadline; returns whether something changed.
     pub(crate) fn wait(&mut self, until: Option<Instant>) -> Result<bool> {
+        self.wait_for(until, &[])
+    }
+
+    /// Does the same, and returns when one of the others is readable too.
+    pub(crate) fn wait_for(
+        &mut self,
+        until: Option<Instant>,
+        others: &[BorrowedFd<'_>],
+    ) -> Result<bool> {
         let timeout = until.map(|until| until.saturating_duration_since(Instant::now()));
         let timeout = timeout.map(|timeout| {
             // Rounded up, so that the deadline has passed when the wait times out.
@@ -92,6 +101,12 @@ impl Watcher {
         ];
         let lifeline = self.lifeline.iter();
         fds.extend(lifeline.map(|end| PollFd::new(end, PollFlags::IN)));
+        let own = fds.len();
+        fds.extend(
+            others
+                .iter()
+                .map(|other| PollFd::from_borrowed_fd(*other, PollFlags::IN)),
+        );
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error).context("cannot wait"),
@@ -99,7 +114,7 @@ impl Watcher {
         if self.for_reader && fds[1].revents().contains(PollFlags::ERR) {
             std::process::exit(0);
         }
-        let ended = fds.get(2).is_some_and(|fd| !fd.revents().is_empty());
+        let ended = fds[..own].get(2).is_some_and(|fd| !fd.revents().is_empty());
         drop(fds);
         if ended {
             self.lifeline = None;
