@@ -5,8 +5,9 @@
 mod support;
 
 use std::fs;
+use std::process::Stdio;
 
-use support::{Sandbox, processes};
+use support::{Sandbox, is_installed, processes};
 
 #[test]
 fn stopping_ends_everything_in_reverse_order_and_starting_brings_it_back() {
@@ -188,6 +189,89 @@ fn a_supervisor_in_the_foreground_takes_over_from_one_that_a_command_has_started
     processes::signal(pid, rustix::process::Signal::TERM);
     assert_eq!(sandbox.finish("supervise", supervise).code, 0);
     sandbox.assert_nothing_left();
+}
+
+/// Plays a supervisor that was killed: its first thread has ended, and another one, which waits for
+/// a processor until the file is there, keeps the lock and the socket.
+const ENDING: &str = "
+import ctypes, fcntl, os, socket, sys, threading, time
+os.chdir(sys.argv[1])
+lock = open('lock', 'w')
+fcntl.flock(lock, fcntl.LOCK_EX)
+open('pid', 'w').write(str(os.getpid()))
+os.unlink('socket')
+listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+listener.bind('socket')
+def wait():
+    while not os.path.exists(sys.argv[2]):
+        time.sleep(0.01)
+    os._exit(0)
+threading.Thread(target=wait).start()
+ctypes.CDLL(None).syscall({'x86_64': 60, 'aarch64': 93}[os.uname().machine], 0) # exit
+";
+
+#[test]
+fn a_supervisor_that_was_killed_but_has_not_ended_is_not_taken_for_one_that_acts() {
+    if !is_installed("python3", &["python3"]) {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.ok("create web -- sleep 1000");
+    sandbox.kill(sandbox.supervisor());
+    let may_end = sandbox.scratch().join("may-end");
+    let mut command = std::process::Command::new("python3");
+    sandbox.place(&mut command);
+    command.args(["-c", ENDING]);
+    command.args([&sandbox.file("supervisor"), &may_end]);
+    let ending = sandbox.start_command(&mut command);
+    let has_ended = || processes::state(ending.pid()) == "Z";
+    sandbox.until("its first thread has ended", has_ended);
+    assert!(processes::is_alive(ending.pid()));
+    let scale = sandbox.start("scale web --replicas 2 --no-wait");
+    sandbox.until("another supervisor is started", || {
+        let own = format!("petset supervisor {}", sandbox.state().display());
+        sandbox.processes().iter().any(|it| it.command == own)
+    });
+    sandbox.open("may-end");
+    assert_eq!(sandbox.finish("scale", scale).code, 0);
+    sandbox.until_pet_is("web-1", "Running");
+    sandbox.ok("delete web");
+    sandbox.assert_nothing_left();
+}
+
+#[test]
+fn supervisors_that_begin_at_the_same_time_do_not_end_each_other_for_being_slow() {
+    if !is_installed("strace", &["strace"]) {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let begin = |name: &str| {
+        let mut command = std::process::Command::new("strace");
+        sandbox.place(&mut command);
+        // The tracer lives as long as the supervisor, so it may not hold the command's output.
+        command.args(["-Dfqq", "-e", "trace=bind,kill", "-o"]);
+        command.arg(sandbox.scratch().join(name));
+        command.args(["-e", "inject=bind:delay_enter=400000:when=1"]);
+        command.arg(env!("CARGO_BIN_EXE_petset"));
+        command.args(["create", name, "--no-wait", "--isolation", "none"]);
+        command.args(["--", "sleep", "1000"]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().unwrap()
+    };
+    let all = ["one", "two", "three"].map(begin);
+    for mut command in all {
+        let status = command.wait().unwrap();
+        if !status.success() {
+            sandbox.fail(&format!(
+                "a command that started a supervisor failed: {status}"
+            ));
+        }
+    }
+    for name in ["one", "two", "three"] {
+        sandbox.until_pet_is(&format!("{name}-0"), "Running");
+        let calls = fs::read_to_string(sandbox.scratch().join(name)).unwrap();
+        assert!(!calls.contains(", SIGTERM)"), "{calls}");
+    }
 }
 
 #[test]

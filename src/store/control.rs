@@ -19,7 +19,8 @@ const MEND: &[u8] = b"damaged";
 /// How long a sender waits while a socket is full.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Asks the supervisor to read the wanted objects again. Success proves that a supervisor runs.
+/// Asks the supervisor to read the wanted objects again. Success proves that a supervisor runs, or
+/// is about to end.
 pub(crate) fn nudge_supervisor(layout: &Layout) -> io::Result<()> {
     send_to(&layout.supervisor_socket(), NUDGE, WhenBusy::Wait(PATIENCE))
 }

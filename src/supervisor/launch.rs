@@ -1,7 +1,7 @@
 //! Finding the supervisor of a state directory, or starting one.
 //!
-//! A running supervisor listens at its socket, so a message that is accepted proves that it lives.
-//! The socket of a dead supervisor refuses messages, and then a new supervisor is started.
+//! A running supervisor listens at its socket. That of a dead supervisor refuses messages, and then
+//! a new supervisor is started.
 
 use std::fmt;
 use std::fs;
@@ -17,7 +17,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use crate::problem::Result;
 use crate::role::{self, Role};
 use crate::store::{self, Layout, Lock, PidFile};
-use crate::sys;
+use crate::sys::{self, proc};
 
 /// The line that a supervisor writes to its standard output when its socket is bound.
 pub(super) const GREETING: &[u8] = b"ready\n";
@@ -29,11 +29,24 @@ const ATTEMPTS: u32 = 5;
 pub(crate) fn nudge(layout: &Layout) -> Result<()> {
     // A supervisor that is just ending refuses the message, but still holds its lock: the new
     // supervisor waits for the lock.
-    if store::nudge_supervisor(layout).is_ok() {
+    if has_heard(layout) {
         return Ok(());
     }
     start(layout, ATTEMPTS)
         .with_context(|| format!("cannot start the supervisor of {}", layout.root().display()))
+}
+
+/// Nudges the supervisor; returns whether there is one that will act on it. A supervisor that was
+/// killed accepts messages until the last of its threads has ended, which takes long on a busy
+/// machine.
+pub(super) fn has_heard(layout: &Layout) -> bool {
+    let nudged = || store::nudge_supervisor(layout).is_ok();
+    let pid = || PidFile::of_supervisor(layout).read();
+    // One that has gone meanwhile refuses the second message; a pid may also be damaged.
+    nudged()
+        && pid()
+            .and_then(proc::is_doomed)
+            .map_or_else(nudged, |doomed| !doomed)
 }
 
 /// Returns whether a supervisor runs.

@@ -13,7 +13,7 @@ use rustix::process::Signal;
 
 use super::addresses::Addresses;
 use super::bare_pods::BarePods;
-use super::launch::{GREETING, RunningSupervisor};
+use super::launch::{GREETING, RunningSupervisor, has_heard};
 use super::log::log;
 use super::losses::{Losses, PAUSE};
 use super::names::ServedNames;
@@ -41,6 +41,8 @@ const LONGEST_REST: Duration = Duration::from_millis(10);
 
 /// How long a starting supervisor waits for the end of another one.
 const HANDOVER: Duration = Duration::from_secs(5);
+/// How long the other one may take to bind its socket: it may have begun at the same moment.
+const BEGINNING: Duration = Duration::from_secs(2);
 
 /// Runs the supervisor of a state directory, the only argument, in the background. It writes
 /// [`GREETING`] to its standard output when its socket is bound.
@@ -191,7 +193,12 @@ impl Supervisor {
         loop {
             let begun = processor_time();
             self.turn();
-            if self.signals.quit || self.ends()? {
+            if self.signals.quit {
+                // A command that comes from now on starts the next one.
+                let _ = store::remove(&self.store.layout().supervisor_socket());
+                return Ok(());
+            }
+            if self.ends()? {
                 return Ok(());
             }
             if crowded {
@@ -225,18 +232,18 @@ fn processor_time() -> Duration {
 fn take_over(layout: &Layout) -> Result<Option<Lock>> {
     let path = layout.supervisor_lock();
     let holder = format!("{}", std::process::id());
-    let deadline = Instant::now() + HANDOVER;
-    while Instant::now() < deadline {
+    let begun = Instant::now();
+    while begun.elapsed() < HANDOVER {
         let slice = Duration::from_millis(50);
         let attempt =
             Lock::wait(&path, &holder, slice).map_err(|it| store::cannot_lock(&path, &it))?;
         if let Attempt::Locked(lock) = attempt {
             return Ok(Some(lock));
         }
-        if store::nudge_supervisor(layout).is_ok() {
+        if has_heard(layout) {
             return Ok(None);
         }
-        if !store::is_socket(&layout.supervisor_socket()) {
+        if begun.elapsed() > BEGINNING && !store::is_socket(&layout.supervisor_socket()) {
             end_deaf(layout);
         }
     }

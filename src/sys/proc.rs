@@ -65,6 +65,18 @@ pub(crate) fn is_exiting(pid: u32) -> bool {
     stat(pid).map_or(true, |now| now.is_dead() || now.flags & PF_EXITING != 0)
 }
 
+/// Returns whether a process is to end, or has ended and was not reaped: one that was killed may
+/// have to wait for a processor to notice. `None` where there is no such process.
+pub(crate) fn is_doomed(pid: u32) -> Option<bool> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    Some(is_exiting(pid) || is_killed(&status))
+}
+
+fn is_killed(status: &str) -> bool {
+    let killed = |name| signal_set(status, name).is_some_and(|set| set & bit_of(Signal::KILL) != 0);
+    killed("SigPnd") || killed("ShdPnd")
+}
+
 /// Returns whether a process neither handles, blocks nor ignores a signal.
 pub(crate) fn is_unprepared(pid: u32, signal: Signal) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status"));
@@ -72,15 +84,20 @@ pub(crate) fn is_unprepared(pid: u32, signal: Signal) -> bool {
 }
 
 fn has_no_use(status: &str, signal: Signal) -> bool {
-    let bit = 1_u64 << (signal.as_raw() - 1);
-    let set = |name: &str| {
-        let mut lines = status.lines();
-        let set = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-        u64::from_str_radix(set.trim(), 16).ok()
-    };
-    let sets = ["SigBlk", "SigIgn", "SigCgt"].map(set);
+    let sets = ["SigBlk", "SigIgn", "SigCgt"].map(|name| signal_set(status, name));
     let mut sets = sets.into_iter();
-    sets.all(|set| set.is_some_and(|set| set & bit == 0))
+    sets.all(|set| set.is_some_and(|set| set & bit_of(signal) == 0))
+}
+
+/// Returns a set of signals of a process, one bit each.
+fn signal_set(status: &str, name: &str) -> Option<u64> {
+    let mut lines = status.lines();
+    let set = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    u64::from_str_radix(set.trim(), 16).ok()
+}
+
+const fn bit_of(signal: Signal) -> u64 {
+    1 << (signal.as_raw() - 1)
 }
 
 /// Reads the status of a process.
@@ -272,6 +289,24 @@ mod tests {
             .map(|signal| has_no_use(status, signal));
         assert_eq!(without, [false, false, false, true]);
         assert!(!has_no_use("", Signal::TERM));
+    }
+
+    #[test]
+    fn a_process_that_was_killed_is_doomed_before_it_notices() {
+        let status =
+            |own: u32, shared: u32| format!("SigPnd:\t{own:016x}\nShdPnd:\t{shared:016x}\n");
+        let killed = [(0, 0), (0x100, 0), (0, 0x100), (0x200, 0x80)].map(|(own, shared)| {
+            let status = status(own, shared);
+            is_killed(&status)
+        });
+        assert_eq!(killed, [false, true, true, false]);
+        assert_eq!(is_doomed(std::process::id()), Some(false));
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        while is_doomed(child.id()) == Some(false) {
+            std::thread::yield_now();
+        }
+        assert_eq!(is_doomed(child.id()), Some(true));
+        child.wait().unwrap();
     }
 
     #[test]
