@@ -1,5 +1,6 @@
 //! `petset volume`
 
+mod copy;
 mod remove;
 
 use clap::{Args as ClapArgs, Subcommand};
@@ -14,7 +15,7 @@ use crate::model::{ObjectName, SetName};
 use crate::problem::{Kind, Problem, Result};
 use crate::store::size_of;
 
-/// List, locate and remove the volumes of pets
+/// List, locate, copy and remove the volumes of pets
 ///
 /// A volume is the directory of a claim. It is kept when its set is scaled down or deleted, and the
 /// pet of the same name uses it again.
@@ -31,6 +32,10 @@ enum VolumeVerb {
     Path(PathArgs),
     #[command(visible_alias = "remove")]
     Rm(remove::Args),
+    Snapshot(copy::SnapshotArgs),
+    Snapshots(copy::SnapshotsArgs),
+    Restore(copy::RestoreArgs),
+    Clone(copy::CloneArgs),
 }
 
 /// List volumes
@@ -68,6 +73,10 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
         VolumeVerb::Ls(args) => list(session, args),
         VolumeVerb::Path(args) => path(session, args),
         VolumeVerb::Rm(args) => remove::run(session, args),
+        VolumeVerb::Snapshot(args) => copy::snapshot(session, args),
+        VolumeVerb::Snapshots(args) => copy::snapshots(session, args),
+        VolumeVerb::Restore(args) => copy::restore(session, args),
+        VolumeVerb::Clone(args) => copy::clone(session, args),
     }
 }
 

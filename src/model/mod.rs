@@ -73,7 +73,7 @@ pub use edit::{
 pub use egress::{EGRESS_ANNOTATION, Egress};
 pub use isolation::{HOST_PATHS_ANNOTATION, HostPath, ISOLATION_ANNOTATION, Isolation, host_paths};
 pub use object::Workload;
-pub use overlay::{FROZEN_ANNOTATION, Notes, Overlay, is_frozen};
+pub use overlay::{FROZEN_ANNOTATION, Freeze, Notes, Overlay, freeze_while, is_frozen};
 pub use pet::{
     HOOK_ANNOTATION, HookOutcome, INITIALIZED_ANNOTATION, POD_INDEX_LABEL, POD_NAME_LABEL, PetSeen,
     Phase, REVISION_LABEL, ScaleDownHook, pod_for, stopping,

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
-/// On a pod, `"true"`: none of its processes runs until it is resumed (`petset pause`).
+/// On a pod, `"true"`: none of its processes runs until it is resumed (`petset pause`); or the
+/// number and the start time of a process, as long as which that holds.
 pub const FROZEN_ANNOTATION: &str = "petset.dev/frozen";
 
 /// Values to set (`Some`) or to remove, by their keys.
@@ -83,7 +84,44 @@ fn lay(asked: &Notes, there: &mut Option<BTreeMap<String, String>>) {
     }
 }
 
-/// Returns whether a pod is to be paused.
+/// Whether a pod is to be paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freeze {
+    /// It is not.
+    No,
+    /// It is, until it is resumed.
+    Yes,
+    /// It is as long as a process runs.
+    While {
+        /// The number of the process.
+        pid: u32,
+        /// Its start time, in clock ticks since boot.
+        start: u64,
+    },
+}
+
+impl Freeze {
+    /// Reads what is noted on a pod; nonsense is no pause.
+    #[must_use]
+    pub fn of(meta: &ObjectMeta) -> Self {
+        let noted = meta.annotations.as_ref();
+        let noted = noted.and_then(|notes| notes.get(FROZEN_ANNOTATION));
+        let Some(noted) = noted.filter(|it| *it != "true") else {
+            return if noted.is_some() { Self::Yes } else { Self::No };
+        };
+        let parts = noted.split_once(' ');
+        let numbers = parts.and_then(|(pid, start)| Some((pid.parse().ok()?, start.parse().ok()?)));
+        numbers.map_or(Self::No, |(pid, start)| Self::While { pid, start })
+    }
+}
+
+/// Returns the note that pauses a pod as long as a process runs.
+#[must_use]
+pub fn freeze_while(pid: u32, start: u64) -> String {
+    format!("{pid} {start}")
+}
+
+/// Returns whether a user has paused a pod.
 #[must_use]
 pub fn is_frozen(meta: &ObjectMeta) -> bool {
     let noted = meta.annotations.as_ref();
@@ -119,6 +157,20 @@ mod tests {
         assert_eq!(overlay, of("1", &both));
         overlay.extend(of("2", &[("d", Some("3"))]));
         assert_eq!(overlay, of("2", &[("d", Some("3"))]));
+    }
+
+    #[test]
+    fn a_pause_lasts_until_it_is_ended_or_its_process_ends() {
+        let of = |note: &str| {
+            Freeze::of(&ObjectMeta {
+                annotations: Some([(FROZEN_ANNOTATION.to_owned(), note.to_owned())].into()),
+                ..Default::default()
+            })
+        };
+        assert_eq!(Freeze::of(&ObjectMeta::default()), Freeze::No);
+        assert_eq!(of("true"), Freeze::Yes);
+        assert_eq!(of("nonsense"), Freeze::No);
+        assert_eq!(of(&freeze_while(7, 9)), Freeze::While { pid: 7, start: 9 });
     }
 
     #[test]

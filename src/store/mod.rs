@@ -38,6 +38,7 @@
 //! | `pets/<ns>/<pod>/messages/<container>` | the pet | runner | text |
 //! | `pets/<ns>/<pod>/`: `volumes`, `image`, `root`, `sandbox` | runner | the pet | directories |
 //! | `volumes/<ns>/<claim>/` | supervisor; `volume rm` removes it | pets | the data |
+//! | `snapshots/<ns>/<set>/<name>/<claim>/` | commands | commands | copies of data |
 //! | `reserve/` | supervisor; commands take from it | commands, supervisor, runners | `reserve` |
 //! | `view/` | the writer of each file that it copies | isolated pets | `view`, `redact` |
 //! | `network/pid`, `network/lock` | network; runners | supervisor; runners | `pid` |

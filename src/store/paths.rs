@@ -239,6 +239,11 @@ impl Layout {
         self.root.join("volumes").join(namespace.as_str())
     }
 
+    /// The copies of volumes that users have made, a folder for each set.
+    pub(crate) fn snapshots(&self, namespace: &Namespace) -> PathBuf {
+        self.root.join("snapshots").join(namespace.as_str())
+    }
+
     pub(crate) fn volume(&self, namespace: &Namespace, claim: &str) -> PathBuf {
         self.volumes(namespace).join(claim)
     }

@@ -18,6 +18,7 @@ pub(super) mod files;
 pub(super) mod find;
 pub(super) mod global;
 pub(super) mod grace;
+pub(super) mod hold;
 pub(super) mod inside;
 pub(super) mod isolation;
 pub(super) mod live_names;

@@ -10,15 +10,18 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::{Completion, Keeper, SWEEP, supervisor};
-use crate::model::is_frozen;
+use crate::model::Freeze;
 use crate::model::lifecycle::{ContainerIndex, PodEvent, ProbeKind, ProbeOutcome, Report};
 use crate::runner::tree;
-use crate::sys::proc;
+use crate::sys::proc::{self, ProcessId};
 
 /// How many rounds a turn makes before it looks after other things.
 const ROUNDS: u32 = 200;
 /// The pause between two rounds: a process that is told to stop needs a moment.
 const MOMENT: Duration = Duration::from_millis(1);
+
+/// How often it is looked whether the process runs for which a pod is paused.
+const LENT: Duration = Duration::from_millis(500);
 
 /// What is left of a pod that runs while it is to be paused.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,8 +37,13 @@ impl Keeper {
     pub(super) fn hold(&mut self) {
         let meta = &self.pod.metadata;
         let ends = self.asked_to_stop || meta.deletion_timestamp.is_some() || self.done;
-        self.look_again = None;
-        match (is_frozen(meta) && !ends, self.machine.is_frozen()) {
+        let (wanted, lent) = match Freeze::of(meta) {
+            Freeze::No => (false, false),
+            Freeze::Yes => (true, false),
+            Freeze::While { pid, start } => (ProcessId { pid, start }.is_alive(), true),
+        };
+        self.look_again = (wanted && lent).then(|| self.now().mono + LENT);
+        match (wanted && !ends, self.machine.is_frozen()) {
             (true, _) => self.freeze(),
             (false, true) => self.thaw(),
             (false, false) => {}
