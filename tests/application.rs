@@ -1,7 +1,7 @@
 //! One file with a whole application (`testdata/manifests/application.yaml`): a database, the Job
 //! that migrates its schema, a web front whose init containers wait for it, and a CronJob that
-//! dumps it. It comes up, is rolled, broken, rolled back, killed anywhere, deleted, and comes back
-//! with its data.
+//! dumps it. The database is on a static volume. The application comes up, is rolled, broken,
+//! rolled back, killed anywhere, deleted, and comes back with its data.
 //!
 //! Each test names the level of isolation of its pets. A server that is not installed skips its
 //! test, and says so; where `PETSET_TEST_REQUIRE` names it, the test fails instead.
@@ -24,12 +24,29 @@ fn is_possible() -> bool {
 }
 
 /// The application, and what is asked of it after every step.
-struct Application(Sandbox);
+struct Application(Sandbox, String);
+
+/// The directory of the static volume.
+const PLACE: &str = "/var/tmp/petset-shop";
 
 impl Application {
+    /// The one of the file, but for the place of its static volume.
+    fn new() -> Self {
+        let sandbox = Sandbox::new();
+        let text = fs::read_to_string(support::testdata().join(FILE)).unwrap();
+        let place = sandbox.scratch().join("shop");
+        let file = sandbox.manifest("shop.yaml", &text.replace(PLACE, place.to_str().unwrap()));
+        Self(sandbox, file)
+    }
+
     fn create(&self) {
+        let file = &self.1;
         self.0
-            .ok(&format!("create -f {FILE} --isolation full --timeout 80s"));
+            .ok(&format!("create -f {file} --isolation full --timeout 80s"));
+    }
+
+    fn delete(&self) {
+        self.0.ok(&format!("delete -f {} --timeout 60s", self.1));
     }
 
     fn exec(&self, pod: &str, script: &str) -> String {
@@ -88,7 +105,7 @@ fn an_application_comes_up_is_rolled_broken_killed_and_comes_back_with_its_data(
     if !is_possible() {
         return;
     }
-    let app = Application(Sandbox::new());
+    let app = Application::new();
     let sandbox = &app.0;
     app.create();
     app.is_whole("apples3");
@@ -128,8 +145,13 @@ fn an_application_comes_up_is_rolled_broken_killed_and_comes_back_with_its_data(
     app.is_whole("apples3\npears5");
     assert!(app.dump("second").contains("pears"));
 
+    let volume = "get pv database -o jsonpath={.status.phase}{.spec.claimRef.name}";
+    assert_eq!(sandbox.ok(volume).out.trim(), "Bounddata-db-0");
+    let place = sandbox.scratch().join("shop");
+    assert!(place.is_dir() && !sandbox.file("volumes/default/data-db-0").exists());
+
     // Deleted, and created again: the data was kept.
-    sandbox.ok(&format!("delete -f {FILE} --timeout 60s"));
+    app.delete();
     sandbox.ok("delete jobs --all");
     sandbox.assert_nothing_left();
     assert!(sandbox.pets().is_empty());
@@ -137,7 +159,15 @@ fn an_application_comes_up_is_rolled_broken_killed_and_comes_back_with_its_data(
     app.is_whole("apples3\npears5");
     let dumps = fs::read_dir(sandbox.file("volumes/default/dumps")).unwrap();
     assert_eq!(dumps.count(), 2);
-    sandbox.ok(&format!("delete -f {FILE} --timeout 60s"));
+
+    // Also where neither the claim nor its volume is left.
+    app.delete();
+    sandbox.ok("delete pvc data-db-0 --purge");
+    sandbox.ok("delete pv database");
+    assert!(place.is_dir());
+    app.create();
+    app.is_whole("apples3\npears5");
+    app.delete();
     sandbox.assert_nothing_left();
 }
 
@@ -146,7 +176,7 @@ fn a_rollout_of_the_front_goes_on_when_everything_is_killed_in_its_middle() {
     if !is_possible() {
         return;
     }
-    let app = Application(Sandbox::new());
+    let app = Application::new();
     let sandbox = &app.0;
     app.create();
     let before = app.fronts();
@@ -165,7 +195,7 @@ fn a_rollout_of_the_front_goes_on_when_everything_is_killed_in_its_middle() {
         app.is_whole("apples3");
     }
     assert!(!app.fronts().iter().any(|name| before.contains(name)));
-    sandbox.ok(&format!("delete -f {FILE} --timeout 60s"));
+    app.delete();
     sandbox.assert_nothing_left();
 }
 
@@ -177,5 +207,5 @@ fn the_application_is_valid_without_a_warning() {
     assert_eq!(said.err, "");
     let objects = sandbox.ok(&format!("create -f {FILE} --dry-run=client -o json"));
     let objects: Value = serde_json::from_str(&objects.out).unwrap();
-    assert_eq!(objects["items"].as_array().map(Vec::len), Some(9));
+    assert_eq!(objects["items"].as_array().map(Vec::len), Some(10));
 }
