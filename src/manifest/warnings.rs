@@ -6,9 +6,9 @@
 //! named once: real manifests carry many of these.
 
 mod ignored;
+mod other_processes;
 mod others;
 mod pods;
-mod process_one;
 mod security;
 mod workloads;
 

@@ -369,7 +369,7 @@ fn a_security_context_says_of_each_field_what_it_takes() {
 }
 
 #[test]
-fn a_hook_that_means_the_main_process_by_its_number_is_told() {
+fn a_hook_that_means_the_main_process_by_its_number_or_name_is_told() {
     let text = replaced(
         &with_pod(""),
         "image: img:v1",
@@ -377,6 +377,10 @@ fn a_hook_that_means_the_main_process_by_its_number_is_told() {
     );
     let expected = "containers[0].lifecycle.preStop.exec.command: names process 1: only with \
                     isolation full is that the container's main process";
+    assert!(warnings(&text).contains(expected), "{}", warnings(&text));
+    let text = text.replace("[kill, -s, INT, \"1\"]", "[pkill, server]");
+    let expected = "containers[0].lifecycle.preStop.exec.command: kills processes by name: only \
+                    with isolation full are these the pod's";
     assert!(warnings(&text).contains(expected), "{}", warnings(&text));
 }
 

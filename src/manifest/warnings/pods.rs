@@ -10,7 +10,7 @@ use super::ignored::{
     NO_SCHEDULER, NOT_WATCHED,
 };
 use super::others::of_claim;
-use super::{process_one, security};
+use super::{other_processes, security};
 use crate::manifest::remark::{Remark, Remarks};
 use crate::manifest::validate::volume_sources;
 use crate::model::MAX_SET_NAME;
@@ -213,7 +213,7 @@ fn container(ignored: &mut Ignored<'_>, path: &str, container: &Container) {
         working_dir: _,
     } = container;
     let at = |field: &str| format!("{path}.{field}");
-    process_one::of_container(ignored, path, container);
+    other_processes::of_container(ignored, path, container);
     ignored.note(&at("resources"), NO_LIMITS, has_limits(resources.as_ref()));
     ignored.note(&at("resizePolicy"), NO_LIMITS, resize_policy.is_some());
     if let Some(context) = security_context {

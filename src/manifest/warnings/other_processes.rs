@@ -1,5 +1,5 @@
-//! Commands that name process 1: it is a container's main process, but only where that has a
-//! process namespace of its own.
+//! Commands that mean processes of their container, but reach others where that has no process
+//! namespace of its own: by the number 1, or by name.
 
 use k8s_openapi::api::core::v1::{Container, ExecAction, LifecycleHandler, Probe};
 
@@ -10,11 +10,18 @@ const NOT_ITS_OWN: Cause = Cause::unless_isolated(
      is this machine's first",
 );
 
-/// Notes the commands of a container that are meant for its main process.
+const ALL_OF_A_NAME: Cause = Cause::unless_isolated(
+    "kills processes by name: only with isolation full are these the pod's, otherwise all of this \
+     machine that its user may signal",
+);
+
+/// Notes the commands of a container that are meant for its own processes alone.
 pub(super) fn of_container(ignored: &mut Ignored<'_>, path: &str, container: &Container) {
     let mut note = |field: &str, words: Option<&Vec<String>>| {
-        let given = words.is_some_and(|words| names_process_one(&words.join(" ")));
-        ignored.note(&format!("{path}.{field}"), NOT_ITS_OWN, given);
+        let line = words.map(|words| words.join(" ")).unwrap_or_default();
+        let path = format!("{path}.{field}");
+        ignored.note(&path, NOT_ITS_OWN, names_process_one(&line));
+        ignored.note(&path, ALL_OF_A_NAME, kills_by_name(&line));
     };
     note("command", container.command.as_ref());
     note("args", container.args.as_ref());
@@ -49,17 +56,34 @@ fn names_process_one(line: &str) -> bool {
     let looked_into = line.split("/proc/1").skip(1);
     let mut looked_into =
         looked_into.filter(|rest| !rest.starts_with(|it: char| it.is_alphanumeric()));
-    let mut commands = line.split([';', '|', '&', '\n', '(', ')', '`']);
-    looked_into.next().is_some() || commands.any(signals_process_one)
+    looked_into.next().is_some() || commands(line).any(signals_process_one)
+}
+
+/// Returns whether a command line runs a program that signals all processes of a name.
+fn kills_by_name(line: &str) -> bool {
+    let by_name = |word| matches!(program(word), "killall" | "killall5" | "pkill");
+    commands(line).any(|command| words(command).any(by_name))
+}
+
+fn commands(line: &str) -> impl Iterator<Item = &str> {
+    line.split([';', '|', '&', '\n', '(', ')', '`'])
+}
+
+fn words(command: &str) -> impl Iterator<Item = &str> {
+    let quoted = |letter: char| matches!(letter, '"' | '\'' | '{' | '}');
+    command
+        .split_ascii_whitespace()
+        .map(move |word| word.trim_matches(quoted))
+}
+
+/// Returns the name of the program that a word runs.
+fn program(word: &str) -> &str {
+    word.rsplit('/').next().unwrap_or(word)
 }
 
 fn signals_process_one(command: &str) -> bool {
-    let quoted = |letter: char| matches!(letter, '"' | '\'' | '{' | '}');
-    let words = command
-        .split_ascii_whitespace()
-        .map(|word| word.trim_matches(quoted));
-    let is_kill = |word: &&str| word.rsplit('/').next() == Some("kill");
-    let rest: Vec<&str> = words.skip_while(|word| !is_kill(word)).skip(1).collect();
+    let words = words(command).skip_while(|word| program(word) != "kill");
+    let rest: Vec<&str> = words.skip(1).collect();
     let names_signal = |before: &str| matches!(before, "-s" | "-n");
     let mut places = (0..rest.len()).filter(|at| rest[*at] == "1");
     places.any(|at| at == 0 || !names_signal(rest[at - 1]))
@@ -92,6 +116,20 @@ mod tests {
             "kill 7; sleep 1",
         ] {
             assert!(!names_process_one(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn programs_that_kill_by_name_are_found_where_they_are_run() {
+        for line in [
+            "sh -c sleep 1; killall -9 tail; sleep 1",
+            "/usr/bin/pkill -f server",
+            "sh -c \"pidof x && killall x\"",
+        ] {
+            assert!(kills_by_name(line), "{line}");
+        }
+        for line in ["kill 7", "cat /etc/killall.conf", "sh -c 'echo no-pkill'"] {
+            assert!(!kills_by_name(line), "{line}");
         }
     }
 }
