@@ -1,5 +1,5 @@
-//! Sweeping what processes left that were killed: temporary files, and volumes of which the removal
-//! had begun.
+//! Sweeping what processes left that were killed: temporary files and folders, and volumes of which
+//! the removal had begun.
 
 use std::fs;
 use std::io;
@@ -42,18 +42,20 @@ fn sweep_files(dir: &Path) -> io::Result<()> {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if !entry.file_type()?.is_dir() {
-            if is_left_over(&name) {
-                files::remove(&entry.path())?;
+        let is_dir = entry.file_type()?.is_dir();
+        if is_left_over(&name) {
+            match is_dir {
+                true => files::remove_tree(&entry.path())?,
+                false => files::remove(&entry.path())?,
             }
-        } else if !OF_PETS.contains(&&*name) {
+        } else if is_dir && !OF_PETS.contains(&&*name) {
             sweep_files(&entry.path())?;
         }
     }
     Ok(())
 }
 
-/// Returns whether this is the name of a temporary file of a process that has ended:
+/// Returns whether this is the name of a temporary file or folder of a process that has ended:
 /// `.NAME.PID.NUMBER.new`, or without the number.
 fn is_left_over(name: &str) -> bool {
     let Some(stem) = name.strip_prefix('.').and_then(|it| it.strip_suffix(NEW)) else {
@@ -97,6 +99,21 @@ fn sweep_volumes(store: &Store) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_and_folders_that_a_killed_process_was_making_are_removed_but_none_of_a_volume() {
+        let root = tempfile::tempdir().unwrap();
+        let left = format!(".applets-2.{}.0.new", 1 << 23);
+        for folder in ["bin", "volumes/default/data"] {
+            let folder = root.path().join(folder);
+            fs::create_dir_all(folder.join(&left)).unwrap();
+            fs::write(folder.join(&left).join("ls"), "").unwrap();
+            fs::write(folder.join(format!("{left}.{left}")), "").unwrap();
+        }
+        sweep_files(root.path()).unwrap();
+        let count = |folder| fs::read_dir(root.path().join(folder)).unwrap().count();
+        assert_eq!((count("bin"), count("volumes/default/data")), (0, 2));
+    }
 
     #[test]
     fn only_files_of_processes_that_have_ended_are_left_over() {
