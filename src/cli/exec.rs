@@ -22,6 +22,8 @@ use crate::sys::proc::ProcessId;
 /// The exit codes of a shell for a program that cannot be started, and for one that does not exist.
 const CANNOT_START: u8 = 126;
 const MISSING: u8 = 127;
+/// What is run where no program is named.
+const SHELL: &str = "sh";
 
 /// Run a program in a container of a pet, or of one pod of a workload
 ///
@@ -32,6 +34,7 @@ const MISSING: u8 = 127;
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
+  petset exec etcd-0                    a shell
   petset exec etcd-0 -- etcdctl member list
   petset exec -it web-0 -c web -- sh
   petset exec web-0 -- sh -c 'echo $POD_IP'
@@ -48,8 +51,8 @@ pub(crate) struct Args {
     /// Give the program a terminal inside of the container; without isolation it has petset's
     #[arg(short = 't', long)]
     tty: bool,
-    /// Program and its arguments
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    /// Program and its arguments; a shell, if there are none
+    #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
 
@@ -62,9 +65,12 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
     };
     let launch = launch_of(session, &pod, &container)?;
     refuse_paused(&pod)?;
-    let Some((program, rest)) = args.command.split_first() else {
-        return Err(Problem::invalid("there is no program to run").into());
+    let shell = [SHELL.to_owned()];
+    let (words, tty) = match args.command.as_slice() {
+        [] => (shell.as_slice(), args.tty || is_on_terminal()),
+        words => (words, args.tty),
     };
+    let (program, rest) = (&words[0], &words[1..]);
     let full = isolation::is_full(&pod);
     if full {
         let sealed = role::seal_this_process();
@@ -74,7 +80,7 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
         announce(session, &pod, &container, &launch)?;
     }
     if full {
-        return visit(&launch, args);
+        return visit(&launch, words, tty);
     }
     if !launch.cwd.is_dir() {
         let message = format!("the working directory {} is gone", launch.cwd.display());
@@ -87,6 +93,11 @@ pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
         .current_dir(&launch.cwd)
         .exec();
     Err(refuse(program, &error))
+}
+
+/// Returns whether a person types, and reads what is printed.
+fn is_on_terminal() -> bool {
+    rustix::termios::isatty(io::stdin()) && rustix::termios::isatty(io::stdout())
 }
 
 /// Tells the pet's runner of the program, which it ends with the container; without a runner the
@@ -108,9 +119,9 @@ fn announce(session: &Session, pod: &Pod, container: &str, launch: &Launch) -> R
 }
 
 /// Runs the program in the namespaces of the container, and returns its exit code as an error.
-fn visit(launch: &Launch, args: &Args) -> Result<()> {
-    let program = args.command.first().map(String::as_str).unwrap_or_default();
-    match isolation::exec(launch, &args.command, args.tty) {
+fn visit(launch: &Launch, words: &[String], tty: bool) -> Result<()> {
+    let program = words.first().map(String::as_str).unwrap_or_default();
+    match isolation::exec(launch, words, tty) {
         Err(error) => Err(refuse(program, &error)),
         Ok(status) if status.success() => Ok(()),
         Ok(status) => {

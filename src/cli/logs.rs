@@ -7,7 +7,6 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::shared::containers;
 use super::shared::log_stream::LogStream;
-use super::shared::resolve::{Resolved, resolve};
 use super::shared::session::Session;
 use super::shared::stopped;
 use crate::problem::{Kind, Problem, Result};
@@ -15,17 +14,7 @@ pub(crate) use args::Args;
 use args::LogTarget;
 
 pub(crate) fn run(session: &Session, args: &Args) -> Result<()> {
-    let target = match resolve(session, &args.target.target()?)? {
-        Resolved::Pet(name) => LogTarget::Pet(name),
-        Resolved::Workload(kind, name) => {
-            let pod = session.choose_pod(kind, &name)?;
-            LogTarget::Pet(pod.metadata.name.unwrap_or_default().parse()?)
-        }
-        Resolved::Set(name) => {
-            session.expect_set(&name)?;
-            LogTarget::Set(name)
-        }
-    };
+    let target = args.target(session)?;
     let pods = target.known_pods(session)?;
     // What is stopped writes nothing more.
     let over = !pods.is_empty() && pods.iter().all(stopped::is_stopped);
@@ -77,7 +66,7 @@ fn show_previous(
     if stream.begin(args.tail())? || containers::has_ended_before(pod, container) {
         return stream.end();
     }
-    if matches!(target, LogTarget::Set(_)) || args.all_containers {
+    if !matches!(target, LogTarget::Pet(_)) || args.all_containers {
         return Ok(());
     }
     let name = pod.metadata.name.as_deref().unwrap_or_default();

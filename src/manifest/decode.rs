@@ -28,7 +28,8 @@ use self::findings::{Findings, Segment};
 
 use super::fault::{FaultKind, Faults};
 use super::go;
-use super::guess::{base64_fault, nearest};
+use super::guess::base64_fault;
+use crate::model::nearest;
 use crate::model::quantity::Quantity;
 use crate::yaml::{MapEntry, Node, Value};
 

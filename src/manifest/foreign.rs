@@ -2,8 +2,8 @@
 //!
 //! A manifest may hold both: the first are passed over, the second are slips.
 
-use super::guess::nearest;
 use crate::model::kind::ObjectKind;
+use crate::model::nearest;
 
 /// Every group of Kubernetes itself, with today's version, and the kinds that it has or had. The
 /// earliest group, `extensions`, is last: its kinds have moved.

@@ -31,12 +31,12 @@ mod zone;
 #[cfg(test)]
 use load::LoadedObjects;
 
+pub(crate) use crate::model::nearest;
 pub use defaults::{complete_set, complete_workload};
 pub(crate) use generate::{
     CreateOptions, PodOptions, check_generated, cron_job, deployment, generate, job,
     job_of_cron_job,
 };
-pub(crate) use guess::nearest;
 pub(crate) use immutable::{check_config_map, check_notes, check_secret, check_slice};
 pub(crate) use load::load;
 pub(crate) use remark::Warning;

@@ -23,6 +23,7 @@ pub(crate) mod endpoints;
 pub mod environment;
 pub mod expansion;
 pub mod fields;
+mod guess;
 mod history;
 pub mod image;
 mod isolation;
@@ -71,6 +72,7 @@ pub use edit::{
     set_partition,
 };
 pub use egress::{EGRESS_ANNOTATION, Egress};
+pub(crate) use guess::nearest;
 pub use isolation::{HOST_PATHS_ANNOTATION, HostPath, ISOLATION_ANNOTATION, Isolation, host_paths};
 pub use object::Workload;
 pub use overlay::{FROZEN_ANNOTATION, Freeze, Notes, Overlay, freeze_while, is_frozen};

@@ -44,6 +44,9 @@ pub(super) fn run(session: &Session, args: &Args, target: &LogTarget) -> Result<
             only = only.or_else(|| pods.first().map(uid_of));
             pods.retain(|pod| Some(uid_of(pod)) == only);
         }
+        let shown = pods.iter().map(|pod| args.containers(pod, false));
+        let shown: Vec<Vec<String>> = shown.collect::<Result<_>>()?;
+        args.refuse_too_many(shown.iter().map(Vec::len).sum())?;
         for pod in &pods {
             follow(session, args, target, pod, &mut followed, first)?;
         }
@@ -107,18 +110,35 @@ fn end_streams(followed: &mut Vec<FollowedContainer>, pods: &[Pod]) -> Result<()
 /// Returns whether the containers of a pet whose logs are followed have ended for good. The pods of
 /// a set are replaced.
 fn is_over(args: &Args, target: &LogTarget, pods: &[Pod]) -> Result<bool> {
-    let (LogTarget::Pet(_), [pod]) = (target, pods) else {
-        return Ok(false);
+    let is_pet = |target: &LogTarget| matches!(target, LogTarget::Pet(_));
+    let ends = match target {
+        LogTarget::Pet(_) => true,
+        LogTarget::Several(all) => all.iter().all(is_pet),
+        LogTarget::Set(_) | LogTarget::Labelled(_) => false,
     };
-    let shown = args.containers(pod, false)?;
-    let is_done = |name: &String| containers::has_ended_for_good(pod, name);
-    Ok(pods::has_ended(pod) || shown.iter().all(is_done))
+    if !ends || pods.is_empty() {
+        return Ok(false);
+    }
+    for pod in pods {
+        let shown = args.containers(pod, false)?;
+        let is_done = |name: &String| containers::has_ended_for_good(pod, name);
+        if !pods::has_ended(pod) && !shown.iter().all(is_done) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Returns whether pets may be created: the set still exists.
 fn comes_back(session: &Session, target: &LogTarget) -> Result<bool> {
-    let LogTarget::Set(name) = target else {
-        return Ok(false);
+    let name = match target {
+        LogTarget::Set(name) => name,
+        LogTarget::Pet(_) => return Ok(false),
+        LogTarget::Labelled(_) => return Ok(true),
+        LogTarget::Several(all) => {
+            let back: Result<Vec<bool>> = all.iter().map(|one| comes_back(session, one)).collect();
+            return Ok(back?.contains(&true));
+        }
     };
     let name: ObjectName = name.as_str().parse()?;
     let set: Option<StatefulSet> = session.store.find(&session.namespace, &name)?;
@@ -128,16 +148,7 @@ fn comes_back(session: &Session, target: &LogTarget) -> Result<bool> {
 fn places(session: &Session, target: &LogTarget) -> Result<Vec<PathBuf>> {
     let layout = session.store.layout();
     let namespace = &session.namespace;
-    let names = match target {
-        LogTarget::Pet(name) => vec![name.to_string()],
-        LogTarget::Set(name) => {
-            let all = store::names_in(&layout.pets_of(namespace))?;
-            let lead = format!("{name}-");
-            all.into_iter()
-                .filter(|pet| pet.starts_with(&lead))
-                .collect()
-        }
-    };
+    let names = names_of(session, target)?;
     let pets = names.iter().map(|name| layout.pet(namespace, name));
     let mut places: Vec<PathBuf> = pets
         .flat_map(|pet| [pet.root().to_owned(), pet.logs()])
@@ -145,6 +156,24 @@ fn places(session: &Session, target: &LogTarget) -> Result<Vec<PathBuf>> {
     places.push(layout.pets_of(namespace));
     places.push(layout.wanted_kind(namespace, ObjectKind::StatefulSet));
     Ok(places)
+}
+
+/// Returns the names of the pets that may have logs.
+fn names_of(session: &Session, target: &LogTarget) -> Result<Vec<String>> {
+    let all = || store::names_in(&session.store.layout().pets_of(&session.namespace));
+    Ok(match target {
+        LogTarget::Pet(name) => vec![name.to_string()],
+        LogTarget::Set(name) => {
+            let lead = format!("{name}-");
+            let pets = all()?.into_iter();
+            pets.filter(|pet| pet.starts_with(&lead)).collect()
+        }
+        LogTarget::Labelled(_) => all()?,
+        LogTarget::Several(several) => {
+            let names: Result<Vec<_>> = several.iter().map(|one| names_of(session, one)).collect();
+            names?.concat()
+        }
+    })
 }
 
 fn uid_of(pod: &Pod) -> String {

@@ -6,6 +6,7 @@ use super::entries::{Book, ImageEntry, built_in};
 use super::fill::{self, FoundEntry, words};
 use super::launch::{Disk, ImageLaunch};
 use super::reference::{Reference, fit, reference_fault};
+use crate::model::nearest;
 use crate::problem::Problem;
 
 /// All that is known about images, most important file first.
@@ -141,8 +142,13 @@ impl Catalogue {
     fn unknown(&self, image: &str, reference: &Reference<'_>) -> Problem {
         let (image, name) = (without_digest(image), reference.name());
         let file = self.own_file.display();
+        let keys = self.keys();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let meant = nearest(name, &keys).filter(|meant| *meant != name);
+        let meant = meant.map(|meant| format!(" (did you mean {meant:?}?)"));
+        let meant = meant.unwrap_or_default();
         let message = format!(
-            "no image {image:?} on this machine, and the manifest gives no command; \
+            "no image {image:?} on this machine{meant}, and the manifest gives no command; \
              say what to run for it in {file}, for example:\n[{name:?}]\nentrypoint = [{name:?}]"
         );
         Problem::invalid(message)

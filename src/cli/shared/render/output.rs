@@ -81,10 +81,11 @@ impl Output {
             "custom-columns" => Self::CustomColumns(columns(with("COLUMNS")?)?),
             "custom-columns-file" => Self::CustomColumns(columns_of_file(&read(with("FILE")?)?)?),
             "go-template" | "go-template-file" | "template" | "templatefile" => {
-                let message = "templates of Go are not supported";
-                let hint = "-o jsonpath='{range .items[*]}{.metadata.name}{\"\\n\"}{end}' prints a \
-                            line for each object";
-                return Err(Problem::invalid(message).hint(hint).into());
+                // The parser of the command line shows the message alone.
+                let message = "templates of Go are not supported: -o jsonpath='{range \
+                               .items[*]}{.metadata.name}{\"\\n\"}{end}' prints a line for each \
+                               object";
+                return Err(Problem::invalid(message).into());
             }
             _ => {
                 let known: Vec<&str> = FORMS.map(|(form, _)| form).to_vec();
@@ -244,7 +245,11 @@ mod tests {
             ("json=x", "json takes no value"),
             ("jsno", "there is no output format \"jsno\""),
             ("custom-columns=A", "the column \"A\" has no path"),
-            ("go-template={{.kind}}", "templates of Go are not supported"),
+            (
+                "go-template={{.kind}}",
+                "templates of Go are not supported: -o jsonpath='{range \
+                 .items[*]}{.metadata.name}{\"\\n\"}{end}' prints a line for each object",
+            ),
         ];
         for (wrong, why) in cases {
             let error = Output::parse(wrong).unwrap_err();
