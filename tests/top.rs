@@ -6,8 +6,14 @@ mod support;
 
 use serde_json::Value;
 use support::Sandbox;
+use support::terminal::{typed, typed_to};
 
 const HELLO: &str = "--image petset/hello --port http=8080 --ready http:/healthz";
+
+/// What the view tells a terminal first, and at last.
+const ENTER: &str = "\u{1b}[?1049h";
+const LEAVE: &str = "\u{1b}[?25h\u{1b}[?1049l";
+const PETSET: &str = env!("CARGO_BIN_EXE_petset");
 
 /// What `top` says as JSON.
 fn state(sandbox: &Sandbox) -> Value {
@@ -101,4 +107,126 @@ fn a_format_is_for_a_single_look() {
     sandbox.fails(2, "top -o json");
     sandbox.ok("top").says("Nothing is there.");
     sandbox.ok("watch --once").says("Nothing is there.");
+}
+
+/// Makes a sandbox in which the terminal has letters beside those of ASCII, and two pets run.
+fn with_two_pets() -> Sandbox {
+    let mut sandbox = Sandbox::new();
+    sandbox.set_variable("LC_ALL", "C.UTF-8");
+    sandbox.set_variable("TERM", "xterm");
+    sandbox.ok(&format!("create web --replicas 2 {HELLO}"));
+    sandbox
+}
+
+#[track_caller]
+fn assert_restored(shown: &str) {
+    let (_, view) = shown.split_once(ENTER).expect("the view is opened");
+    let (_, after) = view.rsplit_once(LEAVE).expect("the view is closed");
+    assert!(!after.contains('\u{1b}'), "{shown:?}");
+}
+
+/// Opens the view, and when it is there runs a command of the shell beside it.
+fn once_open(sandbox: &Sandbox, command: &str) -> String {
+    let cast = sandbox.scratch().join("open.cast");
+    let cast = cast.display();
+    let open = format!("until grep -qs restart {cast}; do sleep 0.05; done");
+    format!("({open}; {command}) & exec {PETSET} top --record {cast}")
+}
+
+#[test]
+fn the_view_opens_takes_keys_and_leaves_the_terminal_as_it_was() {
+    let sandbox = with_two_pets();
+    let keys: &[(&str, &[u8])] = &[
+        ("●", b"?"),
+        ("Ctrl-C", b"\x1b"),
+        ("restart", b"jjl"),
+        ("listens", b"qq"),
+    ];
+    let line = format!("{PETSET} top; echo ended $?; stty -a");
+    let (shown, code) = typed_to(&sandbox, &line, keys);
+    assert_eq!(code, 0, "{shown}");
+    assert!(
+        shown.contains("web-0") && shown.contains("sts/web"),
+        "{shown}"
+    );
+    let (before, after) = shown.split_once("ended 0").unwrap();
+    assert_restored(before);
+    assert!(
+        after.contains(" icanon") && after.contains(" echo "),
+        "{after}"
+    );
+    // By Ctrl-C, too.
+    let (shown, code) = typed(&sandbox, "top", &[("restart", b"\x03")]);
+    assert_eq!(code, 0, "{shown}");
+    assert_restored(&shown);
+}
+
+#[test]
+fn what_changes_something_is_done_after_a_yes() {
+    let sandbox = with_two_pets();
+    let keys: &[(&str, &[u8])] = &[
+        ("restart", b"jK"),
+        ("petset kill pod/web-0?", b"n"),
+        ("describe", b"S3\r"),
+        ("web scaled", b"q"),
+    ];
+    let (shown, code) = typed(&sandbox, "top", keys);
+    assert_eq!(code, 0, "{shown}");
+    sandbox.until_pet_is("web-2", "Running");
+    let restarts =
+        |pet: &str| sandbox.pod(pet)["status"]["containerStatuses"][0]["restartCount"].clone();
+    assert_eq!(restarts("web-0"), 0, "it was not killed after a no");
+}
+
+#[test]
+fn a_view_that_is_ended_or_stopped_by_a_signal_gives_the_terminal_back() {
+    let sandbox = with_two_pets();
+    let line = once_open(&sandbox, "kill -TERM $$");
+    let (shown, code) = typed_to(&sandbox, &line, &[]);
+    assert_eq!(code, 143, "{shown}");
+    assert_restored(&shown);
+    let cooked = "stty -a | grep -q ' icanon' && echo cooked";
+    let line = format!("exec bash -c \"set -m; {PETSET} top; {cooked}; fg; echo ended\"");
+    let keys: &[(&str, &[u8])] = &[("restart", b"\x1a"), ("cooked", b"q"), ("ended", b"")];
+    let (shown, _) = typed_to(&sandbox, &line, keys);
+    let (first, second) = shown.split_once("cooked").expect(&shown);
+    assert_restored(first);
+    assert_restored(second);
+}
+
+#[test]
+fn the_view_follows_the_size_of_its_terminal() {
+    let sandbox = with_two_pets();
+    let line = once_open(&sandbox, "stty rows 12 cols 60 < /dev/tty");
+    // The last line of a screen of 12 lines is that of the keys.
+    let (shown, code) = typed_to(&sandbox, &line, &[("\u{1b}[12;1H", b"q")]);
+    assert_eq!(code, 0, "{shown}");
+    assert_restored(&shown);
+}
+
+#[test]
+fn a_recording_is_an_asciicast_of_what_was_shown() {
+    let sandbox = with_two_pets();
+    let cast = sandbox.scratch().join("demo.cast");
+    let words = format!("top --record {}", cast.display());
+    let (shown, code) = typed(&sandbox, &words, &[("restart", b"q")]);
+    assert_eq!(code, 0, "{shown}");
+    let text = std::fs::read_to_string(&cast).unwrap();
+    let mut lines = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let header = lines.next().unwrap();
+    assert_eq!(
+        (&header["version"], &header["width"], &header["height"]),
+        (&2.into(), &77.into(), &33.into())
+    );
+    let output: String = lines
+        .map(|event| event[2].as_str().unwrap().to_owned())
+        .collect();
+    assert!(
+        output.starts_with(ENTER) && output.ends_with(LEAVE),
+        "{output}"
+    );
+    assert!(output.contains("web-0"));
+    sandbox.fails(2, "top --record demo.cast --once");
 }

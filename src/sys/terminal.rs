@@ -40,11 +40,18 @@ struct Modes {
     raw: Termios,
     /// Whether the terminal is to be raw.
     wanted: Arc<AtomicBool>,
+    /// What is written to it before it becomes what it was.
+    farewell: &'static [u8],
 }
 
 impl RawTerminal {
     /// Makes the terminal raw.
     pub(crate) fn make() -> io::Result<Self> {
+        Self::make_with_farewell(b"")
+    }
+
+    /// Makes the terminal raw. A signal that ends or stops the process writes this to it before.
+    pub(crate) fn make_with_farewell(farewell: &'static [u8]) -> io::Result<Self> {
         let before = tcgetattr(stdin())?;
         let mut raw = before.clone();
         raw.make_raw();
@@ -53,10 +60,22 @@ impl RawTerminal {
             before,
             raw,
             wanted,
+            farewell,
         };
         modes.heed_signals()?;
         tcsetattr(stdin(), OptionalActions::Now, &modes.raw)?;
         Ok(Self { modes })
+    }
+
+    /// Lets something have the terminal in its former mode.
+    #[cfg(feature = "live")]
+    pub(crate) fn lend<T>(&self, to: impl FnOnce() -> T) -> T {
+        let _ = tcsetattr(stdin(), OptionalActions::Drain, &self.modes.before);
+        self.modes.wanted.store(false, Ordering::Relaxed);
+        let outcome = to();
+        self.modes.wanted.store(true, Ordering::Relaxed);
+        let _ = tcsetattr(stdin(), OptionalActions::Drain, &self.modes.raw);
+        outcome
     }
 }
 
@@ -75,6 +94,7 @@ impl Modes {
         for signal in ENDS.into_iter().chain(STOPS) {
             let modes = self.clone();
             let handle = move || {
+                modes.say_farewell();
                 modes.set(&modes.before);
                 let _ = emulate_default_handler(signal);
                 // Only who was stopped comes here. It may go on without the terminal.
@@ -88,6 +108,12 @@ impl Modes {
         // SAFETY: as above.
         unsafe { register(libc::SIGCONT, move || modes.set(&modes.raw)) }?;
         Ok(())
+    }
+
+    fn say_farewell(&self) {
+        if self.wanted.load(Ordering::Relaxed) && !self.farewell.is_empty() {
+            let _ = rustix::io::write(rustix::stdio::stdout(), self.farewell);
+        }
     }
 
     /// Changes the mode at once, unless the terminal is somebody else's now: who is in the

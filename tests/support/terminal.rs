@@ -9,7 +9,12 @@ use super::Sandbox;
 /// for, the keys beside it are pressed. Returns what is shown, and the exit code.
 pub(crate) fn typed(sandbox: &Sandbox, words: &str, keys: &[(&str, &[u8])]) -> (String, i32) {
     let petset = env!("CARGO_BIN_EXE_petset");
-    let line = format!("stty rows 33 cols 77; exec {petset} {words}");
+    typed_to(sandbox, &format!("exec {petset} {words}"), keys)
+}
+
+/// Does the same with a line of the shell.
+pub(crate) fn typed_to(sandbox: &Sandbox, line: &str, keys: &[(&str, &[u8])]) -> (String, i32) {
+    let line = format!("stty rows 33 cols 77; {line}");
     let mut command = Command::new("timeout");
     sandbox.place(&mut command);
     command.args(["30", "script", "-qec", &line, "/dev/null"]);

@@ -14,6 +14,9 @@ pub(super) enum Lamp {
     /// It is wanted, or initializes, or has not been ready so far.
     Starting,
     Ready,
+    /// It was ready before. Only the live view knows that.
+    #[cfg_attr(not(feature = "live"), expect(dead_code, reason = "see above"))]
+    NotReady,
     /// It crashes, cannot start, or has failed.
     Failing,
     Stopping,
@@ -24,6 +27,18 @@ pub(super) enum Lamp {
 }
 
 impl Lamp {
+    /// All of them, the best first.
+    #[cfg(feature = "live")]
+    pub(super) const ALL: [Self; 7] = [
+        Self::Ready,
+        Self::Done,
+        Self::Starting,
+        Self::NotReady,
+        Self::Stopping,
+        Self::Failing,
+        Self::Gone,
+    ];
+
     /// Returns the lamp of a pod, as if nothing were known of what it was before.
     pub(super) fn of(pod: &Pod) -> Self {
         let status = pod.status.as_ref();
@@ -45,17 +60,36 @@ impl Lamp {
             Some(_) | None => Self::Starting,
         }
     }
+
+    /// Returns the symbol, for terminals with and without other letters than those of ASCII.
+    #[cfg(feature = "live")]
+    pub(super) const fn symbol(self, ascii: bool) -> &'static str {
+        let (rich, plain) = match self {
+            Self::Starting => ("◐", "~"),
+            Self::Ready => ("●", "*"),
+            Self::NotReady => ("○", "o"),
+            Self::Failing => ("✖", "X"),
+            Self::Stopping => ("◌", "-"),
+            Self::Done => ("✔", "+"),
+            Self::Gone => ("·", "."),
+        };
+        if ascii { plain } else { rich }
+    }
 }
 
-/// Returns whether a container of the pod has crashed and not come back.
+/// Returns whether a container of the pod has crashed, or cannot be started.
 fn has_failed(pod: &Pod) -> bool {
     let word = printer::pod_status_word(pod);
     let word = word.strip_prefix("Init:").unwrap_or(&word);
-    let bad = ["Error", "OOMKilled", "DeadlineExceeded"];
-    bad.contains(&word)
-        || ["ExitCode:", "Signal:"]
-            .iter()
-            .any(|it| word.starts_with(it))
+    let parts = [
+        "Error",
+        "BackOff",
+        "ErrImage",
+        "InvalidImage",
+        "ExitCode:",
+        "Signal:",
+    ];
+    word == "OOMKilled" || parts.iter().any(|part| word.contains(part))
 }
 
 #[cfg(test)]
@@ -86,6 +120,10 @@ mod tests {
             ),
             (
                 json!({"phase": "Running", "containerStatuses": waits("CrashLoopBackOff")}),
+                Lamp::Failing,
+            ),
+            (
+                json!({"phase": "Pending", "containerStatuses": waits("ErrImagePull")}),
                 Lamp::Failing,
             ),
             (

@@ -2,13 +2,19 @@
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Pod, Service};
+#[cfg(feature = "live")]
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::cli::shared::session::Session;
+#[cfg(feature = "live")]
+use crate::model::ObjectName;
 use crate::model::endpoints::ServiceRecord;
 use crate::model::kind::{ObjectKind, WorkloadKind};
 use crate::model::object::Object;
 use crate::model::{Namespace, ObjectRef, Workload};
 use crate::problem::Result;
+#[cfg(feature = "live")]
+use crate::sorted::sort_by_key;
 use crate::store::SetReport;
 
 /// Returns the namespaces that are shown.
@@ -44,6 +50,70 @@ impl Readings {
         Ok(seen)
     }
 
+    /// Reads one pod again.
+    #[cfg(feature = "live")]
+    pub(super) fn read_pod_again(
+        &mut self,
+        session: &Session,
+        namespace: &Namespace,
+        name: &ObjectName,
+    ) -> Result<()> {
+        let place = self.pods.iter().position(|pod| {
+            pod.metadata.name.as_deref() == Some(name.as_str()) && is_in(&pod.metadata, namespace)
+        });
+        match (place, session.known_pet(namespace, name)?) {
+            (Some(place), Some(pod)) => self.pods[place] = pod,
+            (Some(place), None) => drop(self.pods.remove(place)),
+            // Its place among the others is that of the list.
+            (None, Some(_)) => self.read_pods_again(session, namespace)?,
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
+    /// Reads the pods of a namespace again.
+    #[cfg(feature = "live")]
+    pub(super) fn read_pods_again(
+        &mut self,
+        session: &Session,
+        namespace: &Namespace,
+    ) -> Result<()> {
+        self.pods.retain(|pod| !is_in(&pod.metadata, namespace));
+        self.pods.extend(session.pets(namespace)?);
+        sort_by_key(&mut self.pods, |pod| pod.metadata.namespace.clone());
+        Ok(())
+    }
+
+    /// Reads the sets and workloads of a namespace again.
+    #[cfg(feature = "live")]
+    pub(super) fn read_workloads_again(
+        &mut self,
+        session: &Session,
+        namespace: &Namespace,
+    ) -> Result<()> {
+        self.sets
+            .retain(|(set, _)| !is_in(&set.metadata, namespace));
+        self.workloads.retain(|it| !is_in(it.metadata(), namespace));
+        self.read_workloads(session, namespace)?;
+        sort_by_key(&mut self.sets, |(set, _)| set.metadata.namespace.clone());
+        sort_by_key(&mut self.workloads, |it| it.metadata().namespace.clone());
+        Ok(())
+    }
+
+    /// Reads the services of a namespace again.
+    #[cfg(feature = "live")]
+    pub(super) fn read_services_again(
+        &mut self,
+        session: &Session,
+        namespace: &Namespace,
+    ) -> Result<()> {
+        self.services
+            .retain(|(it, _)| !is_in(&it.metadata, namespace));
+        self.read_services(session, namespace)?;
+        sort_by_key(&mut self.services, |(it, _)| it.metadata.namespace.clone());
+        Ok(())
+    }
+
     fn read_workloads(&mut self, session: &Session, namespace: &Namespace) -> Result<()> {
         for item in session.items(ObjectKind::StatefulSet, namespace)? {
             let Object::StatefulSet(set) = item else {
@@ -71,4 +141,9 @@ impl Readings {
         }
         Ok(())
     }
+}
+
+#[cfg(feature = "live")]
+fn is_in(meta: &ObjectMeta, namespace: &Namespace) -> bool {
+    meta.namespace.as_deref().unwrap_or("default") == namespace.as_str()
 }

@@ -8,6 +8,8 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 
 use crate::cli::shared::names::TargetRef;
 use crate::cli::shared::session::Session;
+#[cfg(feature = "live")]
+use crate::model::kind::ObjectKind;
 use crate::model::pod::controller_of;
 use crate::model::{Namespace, ObjectName, Workload};
 use crate::problem::Result;
@@ -111,6 +113,19 @@ impl Scope {
         }
     }
 
+    /// Returns the scope of an object of a kind, and of all that had its name before.
+    #[cfg(feature = "live")]
+    pub(crate) fn named(kind: &str, name: &str) -> Self {
+        let owner = name.rsplit_once('-').map(|(owner, _)| owner.to_owned());
+        let known = ObjectKind::of_word(kind);
+        let kind = known.map_or_else(|| kind.to_owned(), |known| known.folder().to_owned());
+        Self::Object {
+            object: format!("{kind}/{name}"),
+            uid: None,
+            owners: [name.to_owned()].into_iter().chain(owner).collect(),
+        }
+    }
+
     /// Returns the scope of a claim or a volume: `kind` begins its name in journals. A claim may
     /// have been made for a set.
     pub(crate) fn of_storage(kind: &str, name: &str, set: Option<&str>) -> Self {
@@ -133,7 +148,7 @@ impl Scope {
     }
 
     /// Returns the events of a namespace, oldest first.
-    pub(super) fn events_in(&self, session: &Session, namespace: &Namespace) -> Result<Vec<Event>> {
+    pub(crate) fn events_in(&self, session: &Session, namespace: &Namespace) -> Result<Vec<Event>> {
         let mut events = Vec::new();
         for path in self.journals(session, namespace)? {
             let found = journal::events(&path);
