@@ -138,13 +138,13 @@ fn an_etcd_cluster_answers_while_an_upgrade_fails_and_goes_back() {
 
     let halted = etcd
         .0
-        .fails(5, &format!("upgrade etcd --progress-deadline 3s {crash}"));
+        .fails(5, &format!("upgrade etcd --progress-deadline 8s {crash}"));
     halted.says("etcd-2").says("| not a good build");
     assert!(answers());
     etcd.0.ok("rollout undo etcd --timeout 60s");
     etcd.is_whole(3, "hello");
 
-    let rollback = "upgrade etcd --on-failure rollback --progress-deadline 3s";
+    let rollback = "upgrade etcd --on-failure rollback --progress-deadline 8s";
     etcd.0.fails(6, &format!("{rollback} {crash}"));
     etcd.is_whole(3, "hello");
 
@@ -210,7 +210,7 @@ fn an_etcd_cluster_rolls_on_although_command_and_supervisor_are_killed_in_the_mi
     // A build that crashes halts at the highest pet; a corrected template replaces that one first.
     cut_short(
         "etcd-2",
-        "upgrade etcd --progress-deadline 3s -- sh -c 'echo not a good build; exit 3'",
+        "upgrade etcd --progress-deadline 8s -- sh -c 'echo not a good build; exit 3'",
     );
     let halted = etcd.0.fails(5, "wait etcd --for settled --timeout 90s");
     halted.says("etcd-2");
@@ -294,7 +294,7 @@ fn an_etcd_cluster_survives_stops_crashes_lost_volumes_and_zero_replicas() {
     etcd.0.ok("volume rm data-etcd-2 --yes");
     etcd.0.ok("scale etcd --replicas 3 --timeout 60s");
     etcd.is_whole(3, "hello");
-    std::fs::remove_dir_all(etcd.0.file("volumes/default/data-etcd-1/etcd")).unwrap();
+    support::remove(&etcd.0.file("volumes/default/data-etcd-1/etcd"));
     etcd.0.ok("restart etcd-1 --timeout 60s");
     etcd.0.ok("wait etcd --timeout 60s");
     etcd.is_whole(3, "hello");

@@ -41,7 +41,7 @@ fn an_upgrade_to_a_build_that_crashes_halts_at_the_highest_pet_and_says_its_last
     let lower = (sandbox.main("web-0"), sandbox.main("web-1"));
     let upgraded = sandbox.fails(
         5,
-        &format!("upgrade web --on-failure halt --progress-deadline 2s {CRASH}"),
+        &format!("upgrade web --on-failure halt --progress-deadline 5s {CRASH}"),
     );
     upgraded.says("web-2").says("| cannot open the database");
     assert_eq!((sandbox.main("web-0"), sandbox.main("web-1")), lower);
@@ -62,7 +62,7 @@ fn a_failed_upgrade_goes_back_by_itself_with_exit_code_6() {
     let lower = (sandbox.main("web-0"), sandbox.main("web-1"));
     let upgraded = sandbox.fails(
         6,
-        &format!("upgrade web --on-failure rollback --progress-deadline 2s {CRASH}"),
+        &format!("upgrade web --on-failure rollback --progress-deadline 5s {CRASH}"),
     );
     upgraded
         .says("web went back from")
@@ -82,7 +82,7 @@ fn a_failed_upgrade_goes_back_by_itself_with_exit_code_6() {
 fn a_rollback_happens_although_command_and_supervisor_are_killed() {
     let sandbox = three_servers();
     let before = revisions(&sandbox);
-    let words = format!("upgrade web --on-failure rollback --progress-deadline 2s {CRASH}");
+    let words = format!("upgrade web --on-failure rollback --progress-deadline 5s {CRASH}");
     let mut upgrade = sandbox.start(&words);
     sandbox.until("the highest pet was replaced", || {
         revisions(&sandbox)[2] != before[2] && !revisions(&sandbox)[2].is_empty()
@@ -388,7 +388,7 @@ fn an_upgrade_that_fails_quotes_no_earlier_program_and_names_the_way_back() {
 #[test]
 fn a_program_that_cannot_start_is_not_told_by_the_last_lines_of_the_one_before() {
     let sandbox = three_servers();
-    let wish = "--allow-missing --on-failure rollback --progress-deadline 1s";
+    let wish = "--allow-missing --on-failure rollback --progress-deadline 5s";
     let upgraded = sandbox.fails(6, &format!("upgrade web {wish} -- /nosuchprog"));
     upgraded
         .says("/nosuchprog")

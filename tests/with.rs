@@ -134,7 +134,7 @@ fn with_keep_a_failure_leaves_everything_running() {
     let mut stop = sandbox.command("stop");
     let stopped = stop.env("PETSET_STATE_DIR", kept).output().unwrap();
     assert!(stopped.status.success());
-    fs::remove_dir_all(kept).unwrap();
+    support::remove(kept);
     assert_nothing_is_left(&sandbox);
 }
 

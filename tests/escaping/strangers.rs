@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::json;
 
 use super::{create, says};
-use crate::support::{Outcome, Sandbox};
+use crate::support::{Outcome, Sandbox, remove};
 
 fn is_root() -> bool {
     rustix::process::getuid().is_root()
@@ -117,7 +117,7 @@ fn a_block_that_a_directory_of_another_register_uses_is_passed_over() {
     let preferred = block(&other);
     other.ok("delete t");
     other.ok("stop");
-    fs::remove_dir_all(other.state()).unwrap();
+    remove(&other.state());
     one.settings(&format!("address-block = {preferred}"));
     one.ok(create);
     assert_eq!(block(&one), preferred);

@@ -81,6 +81,7 @@ pub(crate) const KNOWN: &[Known] = &[
         aspects: &[Statuses, Rest, End, Events, Word, Page],
         names: &[
             "volume-delete-keeps-linked",
+            "volume-hostpath-live",
             "volume-hostpath-missing-waits",
         ],
         when: Sometimes,

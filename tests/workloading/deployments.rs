@@ -208,7 +208,7 @@ fn a_rollout_goes_on_whatever_is_killed() {
     for _ in 0..6 {
         sandbox.until("a supervisor runs", || sandbox.supervisor().is_some());
         sandbox.kill(sandbox.supervisor());
-        let _ = sandbox.run("start --no-wait");
+        sandbox.ok("start --no-wait");
     }
     sandbox.until("only new pods are left", || {
         let there = sandbox.pets();
@@ -253,7 +253,7 @@ fn a_failed_upgrade_of_a_deployment_goes_back_by_itself_with_exit_code_6() {
     let sandbox = Sandbox::new();
     apply(&sandbox, &deployment(&sandbox, 2, "serve", ""));
     let before = until_ready(&sandbox, "front-", 2);
-    let rollback = "upgrade deploy/front --on-failure rollback --progress-deadline 2s";
+    let rollback = "upgrade deploy/front --on-failure rollback --progress-deadline 5s";
     let upgraded = sandbox.fails(6, &format!("{rollback} {CRASH}"));
     upgraded
         .says("front went back from front-")
@@ -270,7 +270,7 @@ fn a_failed_upgrade_of_a_deployment_goes_back_by_itself_with_exit_code_6() {
     // Without the option it halts, and the next upgrade goes back beyond the one that failed.
     sandbox.fails(
         5,
-        &format!("upgrade deploy/front --progress-deadline 2s {CRASH}"),
+        &format!("upgrade deploy/front --progress-deadline 5s {CRASH}"),
     );
     sandbox.fails(6, &format!("{rollback} -- sh -c 'exit 4'"));
     assert_eq!(until_ready(&sandbox, "front-", 2), before);
@@ -292,7 +292,7 @@ fn a_deployment_goes_back_although_command_and_supervisor_are_killed() {
     assert!(upgrade.runs());
     drop(upgrade);
     sandbox.kill(sandbox.supervisor());
-    let _ = sandbox.run("start --no-wait");
+    sandbox.ok("start --no-wait");
     until_ready(&sandbox, &format!("{old}-"), 2);
     let note = &object(&sandbox, "deploy/front")["metadata"]["annotations"];
     let note = note["petset.dev/rolled-back"].as_str().unwrap().to_owned();
@@ -342,7 +342,7 @@ fn the_canaries_of_a_deployment_are_promoted_or_taken_back() {
     until_colours(&sandbox, &["green", "green", "green", "green"]);
     // A canary that fails is taken back with the others untouched.
     let failing = "upgrade deploy/front --env COLOUR=red --canary 1 --on-failure rollback \
-                   --progress-deadline 2s";
+                   --progress-deadline 5s";
     sandbox.fails(6, &format!("{failing} {CRASH}"));
     sandbox.until("all are green", || {
         colours(&sandbox) == ["green", "green", "green", "green"]

@@ -186,7 +186,7 @@ fn pods_are_neither_lost_nor_doubled_when_the_supervisor_is_killed_at_any_time()
     for _ in 0..8 {
         sandbox.until("a supervisor runs", || sandbox.supervisor().is_some());
         sandbox.kill(sandbox.supervisor());
-        let _ = sandbox.run("start --no-wait");
+        sandbox.ok("start --no-wait");
     }
     let first = until_ready(&sandbox, "front-", 4);
     // The status that is shown is that of now.
