@@ -388,3 +388,81 @@ fn a_pod_that_its_owner_does_not_select_any_more_is_let_go_and_replaced() {
     }
     sandbox.assert_nothing_left();
 }
+
+const DISK: &str = "\
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: disk}
+spec:
+  storageClassName: by-hand
+  accessModes: [ReadWriteOnce]
+  capacity: {storage: 1Gi}
+  hostPath: {path: PLACE, type: DirectoryOrCreate}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data}
+spec: {storageClassName: by-hand, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: slow}
+provisioner: kubernetes.io/no-provisioner
+";
+
+#[test]
+fn volumes_claims_and_classes_are_labelled_and_edited_as_other_objects() {
+    let sandbox = Sandbox::new();
+    let place = sandbox.scratch().join("disk");
+    let text = DISK.replace("PLACE", place.to_str().unwrap());
+    let file = sandbox.manifest("disk.yaml", &text);
+    sandbox.ok(&format!("create -f {file}"));
+    let phase = || at(&sandbox, "pvc/data", ".status.phase");
+    sandbox.until("the claim is bound", || phase() == "Bound");
+    for (words, says) in [
+        ("label pv disk tier=slow", "persistentvolume/disk labeled"),
+        (
+            "label pv/disk tier=fast --overwrite",
+            "persistentvolume/disk labeled",
+        ),
+        (
+            "annotate pvc data note=mine",
+            "persistentvolumeclaim/data annotated",
+        ),
+        (
+            "label sc slow x=y",
+            "storageclass.storage.k8s.io/slow labeled",
+        ),
+        (
+            "label sc/slow x-",
+            "storageclass.storage.k8s.io/slow unlabeled",
+        ),
+        ("get pv -l tier=fast -o name", "persistentvolume/disk"),
+    ] {
+        assert_eq!(sandbox.ok(words).out.trim(), says, "{words}");
+    }
+    sandbox
+        .fails(4, "label pv/disk tier=x")
+        .says("--overwrite is false");
+    let edit = |change: &str, object: &str| {
+        let words = format!("edit {object}");
+        let mut command = sandbox.command(&words);
+        command.env("KUBE_EDITOR", format!("sed -i {change}"));
+        sandbox.finish(&words, sandbox.start_command(&mut command))
+    };
+    edit("s/1Gi/3Gi/", "pv disk").says("persistentvolume/disk edited");
+    assert_eq!(at(&sandbox, "pv/disk", ".spec.capacity.storage"), "3Gi");
+    edit("s/mine/yours/", "pvc/data").says("persistentvolumeclaim/data edited");
+    assert_eq!(
+        at(&sandbox, "pvc/data", ".metadata.annotations.note"),
+        "yours"
+    );
+    let refused = edit("s/Immediate/WaitForFirstConsumer/", "sc slow");
+    assert_eq!(refused.code, 2);
+    refused.says("field is immutable");
+    assert_eq!(phase(), "Bound");
+    sandbox.ok("delete pvc data --purge");
+    sandbox.ok("delete pv disk");
+    sandbox.ok("delete sc slow");
+    sandbox.assert_nothing_left();
+}
