@@ -52,6 +52,7 @@ pub fn main() -> ExitCode {
         Role::Command => cli::run(),
         Role::PeerFinder => cli::run_peer_finder(arguments),
         Role::Supervisor => supervisor::run_in_background(arguments),
+        Role::Nursery => runner::run_nursery(arguments),
         Role::Runner => runner::run(arguments),
         Role::Network => network::run(arguments),
         Role::Proxy => proxy::run(arguments),

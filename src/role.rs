@@ -5,12 +5,14 @@
 //! | `Command` | the user | one a call | wanted objects, under the lock | with its answer |
 //! | `PeerFinder` | a container | one a call | nothing | after its last hook |
 //! | `Supervisor` | a command | one a state directory | pods, claims, reports | with the last pet |
-//! | `Runner` | the supervisor | one a pet | the pet's directory | with its pet |
+//! | `Nursery` | the supervisor | one a supervisor | nothing | with the supervisor |
+//! | `Runner` | the nursery | one a pet | the pet's directory | with its pet |
 //! | `Network` | a runner | one a state directory | `network/` | after its last runner |
 //! | `Proxy` | the supervisor | one a state directory | detours | after the supervisor |
 //! | `Hello` | a runner | one a container | a counter in its volume | when it is stopped |
 //! | `UsernsHelper` | a command, a runner | one a task | files of subordinate ids | with its task |
 //!
+//! A runner is a child of the supervisor too, which executes it where there is no nursery.
 //! Which file has which writers is the table of [`crate::store`].
 //! The background roles outlive the process that starts them, and each may be killed at any
 //! instant. Forks of a runner that only make or enter namespaces have no role; one of them stays,
@@ -49,6 +51,8 @@ pub(crate) enum Role {
     PeerFinder,
     /// The controller of a state directory: `petset supervisor <state-dir>`.
     Supervisor,
+    /// Forks the runners: `petset nursery <state-dir> <blanks>`.
+    Nursery,
     /// The kubelet of one pet: `petset runner <state-dir> <namespace> <pod>`.
     Runner,
     /// Holds the private network of the isolated pets: `petset network <state-dir>`.
@@ -63,8 +67,9 @@ pub(crate) enum Role {
 
 impl Role {
     /// The roles that are selected by the first argument.
-    const NAMED: [Self; 6] = [
+    const NAMED: [Self; 7] = [
         Self::Supervisor,
+        Self::Nursery,
         Self::Runner,
         Self::Network,
         Self::Proxy,
@@ -90,6 +95,7 @@ impl Role {
         match self {
             Self::Command | Self::PeerFinder => None,
             Self::Supervisor => Some("supervisor"),
+            Self::Nursery => Some("nursery"),
             Self::Runner => Some("runner"),
             Self::Network => Some("network"),
             Self::Proxy => Some("proxy"),
@@ -103,6 +109,7 @@ impl Role {
     fn takes(self, arguments: &[OsString]) -> bool {
         match self {
             Self::Supervisor | Self::Proxy => arguments.len() == 1,
+            Self::Nursery => arguments.len() == 2,
             Self::Command
             | Self::PeerFinder
             | Self::Runner

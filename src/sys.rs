@@ -2,6 +2,7 @@
 
 pub(crate) mod beneath;
 mod console;
+mod copies;
 pub(crate) mod cover;
 mod handover;
 mod home;
@@ -26,6 +27,7 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 
 pub(crate) use console::take_console;
+pub(crate) use copies::{CommandLine, copy_beside};
 pub(crate) use handover::{link, receive_descriptor, send_descriptor};
 pub(crate) use home::home;
 pub(crate) use limits::with_limit;

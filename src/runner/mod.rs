@@ -17,6 +17,7 @@ mod keeper;
 mod listener;
 mod logs;
 mod message;
+mod nursery;
 mod probes;
 mod rlimit_mark;
 mod spawn;
@@ -33,19 +34,20 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
-use std::process::{Child, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rustix::fs::FlockOperation;
 
-use crate::model::environment::{POD_UID_VARIABLE, STATE_DIR_VARIABLE};
+use crate::model::Namespace;
+use crate::model::environment::STATE_DIR_VARIABLE;
 use crate::model::pod::journal_owner;
-use crate::model::{Namespace, ObjectName};
 use crate::role::{self, Role};
 use crate::store::{self, Layout, Lock, PetLayout, Store, journal};
 use crate::sys::proc;
 
+pub(crate) use nursery::{Nursery, run as run_nursery};
 pub(crate) use startable::Foresight;
 pub(crate) use userns_helper::run as run_inside;
 
@@ -56,35 +58,12 @@ pub(crate) const BUSY: u8 = 75;
 /// process holds it too until it executes its program, or finds that its parent is gone.
 const HANDOVER: Duration = Duration::from_millis(300);
 
-/// Starts the runner of a pod whose `pod.json` is in place. It outlives the caller. With `enters`
-/// it starts processes in namespaces of the pod's.
-pub(crate) fn start(
-    layout: &Layout,
-    namespace: &Namespace,
-    pod: &str,
-    enters: bool,
-) -> io::Result<Child> {
-    let mut command = match enters {
-        true => Role::Runner.sealed_command()?,
-        false => Role::Runner.command(),
-    };
-    command
-        .arg(layout.root())
-        .args([namespace.as_str(), pod])
-        .env_remove(POD_UID_VARIABLE)
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-}
-
-/// Returns the pid of the runner of a pod, by what [`start`] has started it with.
-pub(crate) fn find(layout: &Layout, namespace: &Namespace, pod: &ObjectName) -> Option<u32> {
+/// Returns the pid of the runner of a pod, by the words that it shows.
+pub(crate) fn find(layout: &Layout, namespace: &Namespace, pod: &str) -> Option<u32> {
     let words = [
         layout.root().as_os_str(),
         namespace.as_str().as_ref(),
-        pod.as_str().as_ref(),
+        pod.as_ref(),
     ];
     Role::Runner.played_by(&words).next()
 }

@@ -182,7 +182,7 @@ impl Supervisor {
         written.with_context(|| format!("cannot write the pod {}", key.name))?;
         // The pet is watched before it starts, so that its first status is not missed.
         self.watch_pet(key);
-        let started = pet.start(self.store.layout(), key);
+        let started = pet.start(self.store.layout(), &mut self.nursery, key);
         let place = self.world.place_mut(&key.namespace);
         place.pets.insert(key.name.clone(), pet);
         self.storage.due = true;

@@ -9,7 +9,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_s
 
 use crate::model::pod::workload_of;
 use crate::model::{BackOff, ObjectRef, bare, job};
-use crate::runner;
+use crate::runner::{self, Nursery};
 use crate::store::damage::is_damage;
 use crate::store::{
     Layout, Lock, RunnerRecord, RunnerRequest, ask_runner, publish_end_of_pod, publish_pod,
@@ -80,7 +80,9 @@ impl Incarnation {
             }
             let pid = match record {
                 Some(record) => Some(record.runner.pid),
-                None if damaged || attempt == 20 => runner::find(layout, &pet.namespace, &pet.name),
+                None if damaged || attempt == 20 => {
+                    runner::find(layout, &pet.namespace, pet.name.as_str())
+                }
                 None => None,
             };
             let pid = pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
@@ -193,12 +195,17 @@ impl TrackedPet {
     }
 
     /// Starts a runner.
-    pub(super) fn start(&mut self, layout: &Layout, key: &ObjectRef) -> io::Result<()> {
+    pub(super) fn start(
+        &mut self,
+        layout: &Layout,
+        nursery: &mut Nursery,
+        key: &ObjectRef,
+    ) -> io::Result<()> {
         let full = runner::isolation::is_full(&self.pod);
-        let started = runner::start(layout, &key.namespace, key.name.as_str(), full);
+        let started = nursery.start_runner(layout, &key.namespace, key.name.as_str(), full);
         match started.map_err(sys::with_limit) {
             Ok(child) => {
-                self.runner = Runner::Child(Pid::from_child(&child));
+                self.runner = Runner::Child(child);
                 Ok(())
             }
             Err(error) => {

@@ -29,6 +29,7 @@ use super::world::ClusterState;
 use super::writer::Writer;
 use crate::problem::{Kind, Problem, Result, report};
 use crate::role::{self, Role};
+use crate::runner::Nursery;
 use crate::sorted::{SortedMap, SortedSet};
 use crate::store::covers::EnteredStates;
 use crate::store::registry::Blocks;
@@ -155,6 +156,7 @@ impl Supervisor {
             can_isolate: None,
             hooks: HashMap::new(),
             proxy: ProxyProcess::default(),
+            nursery: Nursery::default(),
             refused: SortedMap::new(),
             unserved: SortedSet::new(),
             writer: Writer::start().context("cannot start the thread that writes")?,

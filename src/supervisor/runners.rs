@@ -38,13 +38,13 @@ impl Supervisor {
         adopted.collect()
     }
 
-    /// Reaps every child that has ended: runners, hooks, the proxy, and orphans of dead runners.
+    /// Reaps every child that has ended: runners, hooks, helpers, and orphans of dead runners.
     pub(super) fn reap(&mut self) {
         loop {
             match wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) => {
                     let well = status.exit_status() == Some(0);
-                    if self.note_hook_ended(pid, status) {
+                    if self.note_hook_ended(pid, status) || self.nursery.note_ended(pid) {
                         continue;
                     }
                     if self.proxy.child() == Some(pid) {
@@ -99,7 +99,7 @@ impl Supervisor {
     /// the first process of a process namespace is gone only when all others are reaped.
     fn end_orphans(&self) {
         let kept = self.world.pets().filter_map(|(_, pet)| pet.child());
-        let kept = kept.chain(self.proxy.child());
+        let kept = kept.chain(self.proxy.child()).chain(self.nursery.child());
         let kept = kept.chain(self.hooks.keys().copied());
         let kept: Vec<u32> = kept.map(|pid| pid.as_raw_pid().unsigned_abs()).collect();
         // The network process was started by a runner too, but serves all pets.

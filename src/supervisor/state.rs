@@ -19,6 +19,7 @@ use super::work_queue::WorkQueue;
 use super::world::ClusterState;
 use super::writer::Writer;
 use crate::model::{Namespace, ObjectRef};
+use crate::runner::Nursery;
 use crate::sorted::{SortedMap, SortedSet};
 use crate::store::covers::EnteredStates;
 use crate::store::{Lock, SetReport, Store, Watch};
@@ -62,6 +63,7 @@ pub(super) struct Supervisor {
     /// Commands that run in pets which are about to be removed.
     pub(super) hooks: HashMap<Pid, RunningHook>,
     pub(super) proxy: ProxyProcess,
+    pub(super) nursery: Nursery,
     /// Services without an address, each with the reason.
     pub(super) refused: SortedMap<ObjectRef, String>,
     /// Sets whose service does not exist.

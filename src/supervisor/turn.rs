@@ -81,7 +81,8 @@ impl Supervisor {
             let done = if over {
                 self.remove_pet(&key)
             } else if let Some(pet) = self.world.pet_mut(&key) {
-                pet.start(&layout, &key).map_err(Into::into)
+                pet.start(&layout, &mut self.nursery, &key)
+                    .map_err(Into::into)
             } else {
                 Ok(())
             };

@@ -202,9 +202,13 @@ pub(crate) fn processes() -> impl Iterator<Item = u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// Reads the words that a process was started with, each with a zero byte after it.
+/// Reads the words that a process was started with, each with a zero byte after it. A copy of a
+/// process may show shorter ones, with more zeros after them.
 pub(crate) fn command_line_of(pid: u32) -> io::Result<Vec<u8>> {
-    fs::read(format!("/proc/{pid}/cmdline"))
+    let mut line = fs::read(format!("/proc/{pid}/cmdline"))?;
+    let words = line.iter().rposition(|&byte| byte != 0);
+    line.truncate(words.map_or(0, |last| last + 2));
+    Ok(line)
 }
 
 /// Reads a process's environment. The file is its owner's alone, who may be a subordinate of this
@@ -224,8 +228,19 @@ pub(crate) fn environment_of(pid: u32) -> io::Result<Vec<u8>> {
 
 /// Returns where a process has its environment; zeros where that is not told.
 fn environment_place(text: &str) -> Option<(usize, usize)> {
+    place_in(text, 47)
+}
+
+/// Returns where this process has the words that it was started with.
+pub(crate) fn own_words_place() -> Option<(usize, usize)> {
+    let text = fs::read("/proc/self/stat").ok()?;
+    place_in(&String::from_utf8_lossy(&text), 45)
+}
+
+/// Returns the addresses in two fields of `/proc/<pid>/stat`, of which so many follow the name.
+fn place_in(text: &str, before: usize) -> Option<(usize, usize)> {
     let (_, rest) = text.rsplit_once(')')?;
-    let mut fields = rest.split_ascii_whitespace().skip(47);
+    let mut fields = rest.split_ascii_whitespace().skip(before);
     Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }
 

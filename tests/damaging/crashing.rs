@@ -40,18 +40,21 @@ enum Target {
     Started,
     /// A supervisor that starts, and all that it starts.
     Fresh,
+    /// The nursery, and all runners that it forks.
+    Nursery,
     /// The runner of `t-0`.
     Runner,
     Network,
     Proxy,
 }
 
-const TARGETS: [Target; 8] = [
+const TARGETS: [Target; 9] = [
     Target::Command,
     Target::All,
     Target::Supervisor,
     Target::Started,
     Target::Fresh,
+    Target::Nursery,
     Target::Runner,
     Target::Network,
     Target::Proxy,
@@ -213,9 +216,10 @@ fn process_of(target: Target, world: &World) -> Option<(i32, &'static str)> {
     let (pid, role) = match target {
         Target::Command | Target::All | Target::Fresh => (None, "command"),
         Target::Supervisor | Target::Started => (world.sandbox.supervisor(), "supervisor"),
+        Target::Nursery => (world.sandbox.beside("nursery"), "nursery"),
         Target::Runner => (world.sandbox.runner("t-0"), "runner"),
-        Target::Network => (world.beside("network"), "network"),
-        Target::Proxy => (world.beside("proxy"), "proxy"),
+        Target::Network => (world.sandbox.beside("network"), "network"),
+        Target::Proxy => (world.sandbox.beside("proxy"), "proxy"),
     };
     Some((pid?, role))
 }
@@ -226,9 +230,12 @@ fn exists(target: Target, verb: Verb, world: &World) -> bool {
         Target::Command | Target::All => true,
         // One that has nothing to run ends at once.
         Target::Fresh => !matches!(verb, Verb::Create | Verb::Start | Verb::VolumeRm),
-        Target::Supervisor | Target::Started | Target::Runner | Target::Network | Target::Proxy => {
-            process_of(target, world).is_some()
-        }
+        Target::Supervisor
+        | Target::Started
+        | Target::Nursery
+        | Target::Runner
+        | Target::Network
+        | Target::Proxy => process_of(target, world).is_some(),
     }
 }
 
@@ -406,13 +413,18 @@ fn can_trace() -> bool {
 }
 
 /// Has calls of a process and of what it starts fail while commands are run.
-fn while_failing(sandbox: &Sandbox, call: &str, work: impl FnOnce()) {
+fn while_failing(
+    sandbox: &Sandbox,
+    who: (Option<i32>, &'static str),
+    call: &str,
+    work: impl FnOnce(),
+) {
     let injection = format!("inject={call}");
     let how = How {
         injection: Some(&injection),
         follow: true,
     };
-    let tracer = Tracer::at(sandbox, sandbox.supervisor().unwrap(), "supervisor", how);
+    let tracer = Tracer::at(sandbox, who.0.unwrap(), who.1, how);
     work();
     tracer.end();
 }
@@ -425,10 +437,16 @@ fn a_container_whose_start_its_runner_does_not_learn_of_does_not_run() {
     let sandbox = Sandbox::new();
     sandbox.ok("create t --replicas 0 -- sleep 600");
     sandbox.ok("create u -- sleep 601");
-    while_failing(&sandbox, "sendmsg:error=ECONNREFUSED:when=1", || {
-        sandbox.ok("scale t --replicas 1 --no-wait");
-        sandbox.events_say(&["a process died that made it"]);
-    });
+    let nursery = (sandbox.beside("nursery"), "nursery");
+    while_failing(
+        &sandbox,
+        nursery,
+        "sendmsg:error=ECONNREFUSED:when=1",
+        || {
+            sandbox.ok("scale t --replicas 1 --no-wait");
+            sandbox.events_say(&["a process died that made it"]);
+        },
+    );
     sandbox.ok("wait t --timeout 60s");
     let sleeping = sandbox.processes();
     let sleeping = sleeping.iter().filter(|it| it.command == "sleep 600");
@@ -446,7 +464,8 @@ fn the_end_of_a_runner_is_noticed_though_the_word_of_it_was_lost() {
     sandbox.ok("create t -- sleep 600");
     sandbox.ok("create u -- sleep 601");
     let runner = sandbox.runner("t-0").unwrap();
-    while_failing(&sandbox, "sendto:error=ENOBUFS", || {
+    let supervisor = (sandbox.supervisor(), "supervisor");
+    while_failing(&sandbox, supervisor, "sendto:error=ENOBUFS", || {
         sandbox.ok("delete t --no-wait");
         sandbox.until("the runner has ended", || !processes::is_alive(runner));
         let told = || fs::read_to_string(sandbox.scratch().join("strace")).unwrap();

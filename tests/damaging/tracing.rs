@@ -208,6 +208,7 @@ fn calls(text: &str, first: &str, attached: Option<i32>) -> Vec<Call> {
             let parent = parents.get(&pid);
             let role = parent.and_then(|it| roles.get(&it.0)).copied();
             match parent {
+                Some((_, false)) if role == Some("nursery") => "runner",
                 Some((_, false)) if role == Some("runner") => "container",
                 _ => role.unwrap_or(first),
             }
@@ -280,7 +281,14 @@ fn result(rest: &str) -> Option<i32> {
 
 /// The role of a program that was executed.
 fn executed(rest: &str) -> &'static str {
-    let roles = ["supervisor", "runner", "network", "proxy", "userns-helper"];
+    let roles = [
+        "supervisor",
+        "nursery",
+        "runner",
+        "network",
+        "proxy",
+        "userns-helper",
+    ];
     let is_petset = rest.contains("[\"petset\"");
     let played = roles
         .into_iter()

@@ -247,13 +247,6 @@ impl World {
         }
     }
 
-    /// The process beside the runners that plays this role, while there is one.
-    pub(crate) fn beside(&self, role: &str) -> Option<i32> {
-        let state = self.sandbox.state();
-        let line = format!("petset\x00{role}\x00{}\x00", state.display());
-        processes::with_command(line.as_bytes()).first().copied()
-    }
-
     /// Ends the supervisor, so that another one is started.
     pub(crate) fn end_supervisor(&self) {
         if let Some(pid) = self.sandbox.supervisor() {

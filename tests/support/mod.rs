@@ -391,6 +391,13 @@ impl Sandbox {
             .filter(|pid| processes::is_alive(*pid) && processes::belongs(*pid, &self.root))
     }
 
+    /// The process beside supervisor and runners that plays this role, while there is one.
+    pub(crate) fn beside(&self, role: &str) -> Option<i32> {
+        let line = format!("petset\0{role}\0{}\0", self.state().display());
+        let found = processes::with_command(line.as_bytes());
+        found.first().copied()
+    }
+
     /// The pid of a pet's runner, while there is one.
     pub(crate) fn runner(&self, pet: &str) -> Option<i32> {
         processes::recorded(&self.runner_record(pet)?)

@@ -61,11 +61,11 @@ pub(crate) fn of(root: &Path) -> Vec<Process> {
         .collect()
 }
 
-/// Lists the processes with this command line, whose words end with a zero each.
+/// Lists the processes whose command line begins with these words, which end with a zero each.
 pub(crate) fn with_command(line: &[u8]) -> Vec<i32> {
     let pids = fs::read_dir("/proc").unwrap().flatten();
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|pid| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|it| it == line))
+    pids.filter(|pid| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|it| it.starts_with(line)))
         .collect()
 }
 
