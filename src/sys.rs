@@ -37,7 +37,7 @@ pub(crate) use seccomp::SeccompFilter;
 pub(crate) use seccomp::profile::compile as compile_seccomp;
 pub(crate) use signals::{
     ignore_terminal_signals, name_of_signal, reap_automatically, reset_signals, signal_named,
-    signal_process,
+    signal_process, signal_removals,
 };
 pub(crate) use terminal::{RawTerminal, is_in_foreground};
 

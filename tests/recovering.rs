@@ -428,6 +428,15 @@ fn removing_the_state_directory_ends_what_runs_in_it_and_nothing_comes_back() {
 }
 
 #[test]
+fn removing_the_state_directory_ends_pets_that_have_lost_their_supervisor_too() {
+    let sandbox = with_three();
+    sandbox.kill(sandbox.supervisor());
+    let is_gone = || fs::remove_dir_all(sandbox.state()).is_ok() || !sandbox.state().exists();
+    sandbox.until("the state directory is removed", is_gone);
+    sandbox.assert_nothing_left();
+}
+
+#[test]
 fn pets_whose_set_was_removed_by_hand_do_not_keep_a_supervisor_for_ever() {
     let sandbox = Sandbox::new();
     sandbox.ok("create web --replicas 2 --no-wait -- sh -c 'sleep 0.3; exit 1'");

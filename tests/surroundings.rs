@@ -383,3 +383,44 @@ fn whatever_somebody_removes_of_what_is_observed_pets_go_on() {
     sandbox.ok("delete t");
     sandbox.assert_nothing_left();
 }
+
+/// Runs a script where this user may have so many inotify instances; `None` where that cannot be
+/// limited.
+fn with_instances(sandbox: &Sandbox, number: u32, script: &str) -> Option<Outcome> {
+    let limit = format!("echo {number} >/proc/sys/user/max_inotify_instances");
+    let mut tried = Command::new("unshare");
+    let tried = tried.args(["-r", "sh", "-c", &limit]).output();
+    if !tried.is_ok_and(|output| output.status.success()) {
+        skipped("this user may not limit inotify instances in a user namespace");
+        return None;
+    }
+    let petset = env!("CARGO_BIN_EXE_petset");
+    let script = format!("{limit}\npetset() {{ {petset} \"$@\"; }}\n{script}");
+    let mut command = Command::new("unshare");
+    sandbox.place(command.args(["-r", "sh", "-c", &script]));
+    Some(sandbox.finish("(few instances)", sandbox.start_command(&mut command)))
+}
+
+#[test]
+fn the_number_of_pets_does_not_depend_on_inotify_instances() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create web --replicas 2 -- sleep 600");
+    for pet in ["web-0", "web-1"] {
+        let open = format!("/proc/{}/fd", sandbox.runner(pet).unwrap());
+        let open = fs::read_dir(open).unwrap().flatten();
+        let mut open = open.filter_map(|entry| fs::read_link(entry.path()).ok());
+        assert!(!open.any(|it| it.to_string_lossy().contains("inotify")));
+    }
+    sandbox.ok("delete web");
+}
+
+#[test]
+fn without_an_inotify_instance_pets_run_and_the_reason_is_said() {
+    let sandbox = Sandbox::empty();
+    let script = "petset create web --replicas 2 --isolation none -- sleep 600 || exit 9
+        petset get sts web && petset delete web";
+    if let Some(outcome) = with_instances(&sandbox, 0, script) {
+        assert_eq!(outcome.code, 0, "{}", outcome.transcript());
+        outcome.says("2/2").says("fs.inotify.max_user_instances");
+    }
+}

@@ -10,6 +10,7 @@ mod pod;
 mod process;
 mod publish;
 mod rejoining;
+mod removal;
 mod signals;
 mod visits;
 mod watch;
@@ -19,7 +20,7 @@ use std::io::{PipeReader, PipeWriter, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,7 @@ use limits::SizeLimits;
 use pod::{pod_context, read_pod};
 use process::Process;
 use rejoining::Rejoining;
+use removal::RemovalSignal;
 use signals::{ToldBySignal, announce};
 
 use super::container::Supplies;
@@ -122,8 +124,7 @@ pub(super) struct Keeper {
     signals: ToldBySignal,
     /// Whether the pod was asked to stop: how its containers end is told when nothing is left.
     asked_to_stop: bool,
-    /// Whether the pet's directory was removed.
-    removed: Arc<AtomicBool>,
+    removal: RemovalSignal,
     answers: Receiver<Completion>,
     answer: Sender<Completion>,
     done: bool,
@@ -200,7 +201,7 @@ impl Keeper {
             waker,
             signals,
             asked_to_stop: false,
-            removed: Arc::default(),
+            removal: RemovalSignal::default(),
             answers,
             answer,
             done: false,
@@ -217,7 +218,7 @@ impl Keeper {
                 break;
             }
             self.wait();
-            if self.removed.load(Ordering::Relaxed) {
+            if self.removal.has_come() {
                 self.end_all_visits();
                 return self.kill_everything();
             }

@@ -140,7 +140,7 @@ fn keep(root: &Path, namespace: &str, pod: &str) -> crate::problem::Result<ExitC
     };
     // Orphans of what it starts become its children.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    let keeper = keeper::Keeper::new(store, namespace, pod)?;
+    let mut keeper = keeper::Keeper::new(store, namespace, pod)?;
     keeper.heed_removal()?;
     keeper.run();
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,7 @@
 //! Signals: what this process does on them, and sending one to another process.
 
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
@@ -76,6 +77,21 @@ pub(crate) fn signal_process(pid: u32, signal: Signal) -> io::Result<()> {
     match rustix::process::kill_process(pid, signal) {
         Err(Errno::SRCH) => Ok(()),
         other => other.map_err(Into::into),
+    }
+}
+
+/// Has the kernel send this process SIGIO whenever a name is removed from a directory, for as long
+/// as that is open. No limit is on how many processes may ask for this.
+#[expect(unsafe_code, reason = "std and rustix do not offer it")]
+pub(crate) fn signal_removals(folder: BorrowedFd<'_>) -> io::Result<()> {
+    const DN_DELETE: libc::c_ulong = 0x8;
+    const DN_MULTISHOT: libc::c_ulong = 0x8000_0000;
+    let what = DN_DELETE | DN_MULTISHOT;
+    // SAFETY: only numbers are passed.
+    let outcome = unsafe { libc::fcntl(folder.as_raw_fd(), libc::F_NOTIFY, what) };
+    match outcome {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

@@ -1,8 +1,6 @@
 //! Seeing processes end: those the runner started, and the trees that they leave behind.
 
 use std::io::Read;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, WaitOptions};
@@ -13,7 +11,6 @@ use crate::model::lifecycle::{
     ContainerIndex, Exit, HookSuccess, PodEvent, ProbeKind, ProbeOutcome,
 };
 use crate::runner::{logs, message, probes, tree};
-use crate::store;
 use crate::sys::proc::{self, add_descendants};
 
 impl Keeper {
@@ -177,12 +174,8 @@ impl Keeper {
     }
 
     /// Ends the runner and all processes of the pet at once when the pet's directory is removed.
-    pub(in crate::runner) fn heed_removal(&self) -> std::io::Result<()> {
-        let (removed, waker) = (Arc::clone(&self.removed), Arc::clone(&self.waker));
-        store::when_removed(&self.pet.lock(), move || {
-            removed.store(true, Ordering::Relaxed);
-            let _ = rustix::io::write(&waker, &[0]);
-        })
+    pub(in crate::runner) fn heed_removal(&mut self) -> std::io::Result<()> {
+        self.removal.watch(&self.pet.lock(), &self.waker)
     }
 
     pub(super) fn has_processes(&self, index: usize) -> bool {
