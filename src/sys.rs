@@ -15,6 +15,7 @@ pub(crate) mod proc;
 mod sealed;
 mod seccomp;
 mod signals;
+mod stack;
 mod terminal;
 pub(crate) mod tree;
 pub(crate) mod users;
@@ -39,6 +40,7 @@ pub(crate) use signals::{
     ignore_terminal_signals, name_of_signal, reap_automatically, reset_signals, signal_named,
     signal_process, signal_removals,
 };
+pub(crate) use stack::give_back_stack;
 pub(crate) use terminal::{RawTerminal, is_in_foreground};
 
 /// The factor by which a failed child adds its stage to the one error number that it can report.

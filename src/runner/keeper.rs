@@ -46,6 +46,7 @@ use crate::model::lifecycle::{Action, ContainerIndex, Now, PodEvent, PodMachine,
 use crate::model::pod::journal_owner;
 use crate::problem::Problem;
 use crate::store::{self, Launch, Layout, PetLayout, PidFile, RunnerRecord, RunnerRequest, Store};
+use crate::sys;
 use crate::sys::proc::{ProcessId, add_descendants};
 
 /// How often a tree is looked at whose end no signal tells of.
@@ -266,6 +267,8 @@ impl Keeper {
                 // What was is told before anything is prepared, which may take long.
                 self.publish();
                 self.start(place);
+                // To read what it is made of takes a deep stack; what follows takes long.
+                sys::give_back_stack();
             }
             Action::Terminate(place) => self.terminate(place),
             Action::Kill(place) => {
