@@ -331,6 +331,41 @@ fn egress_of_a_state_directory_is_none_where_its_settings_say_so() {
 }
 
 #[test]
+fn a_pod_of_no_set_has_no_egress_either_after_its_runner_was_killed() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir_all(sandbox.state()).unwrap();
+    std::fs::write(sandbox.file("petset.toml"), "egress = 'none'\n").unwrap();
+    let tcp = server(Ipv4Addr::LOCALHOST, says("from host"));
+    let pod = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: alone}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers: [{name: c, image: busybox, command: [sleep, '1000']}]
+";
+    let pod = sandbox.manifest("alone.yaml", pod);
+    sandbox.ok(&format!("create -f {pod} --isolation full"));
+    let to = format!("host.petset.internal/{tcp}");
+    for round in 0..2 {
+        failed(&ask(&sandbox, "alone", "tcp", &to), "o route to host");
+        // The pod is made anew in its files, too.
+        sandbox.ok(&format!("label pod alone round={round} --overwrite"));
+        sandbox
+            .ok("get pod alone -o yaml")
+            .says("petset.dev/egress: none");
+        let before = sandbox.main("alone");
+        sandbox.kill(sandbox.runner("alone"));
+        sandbox.until("it runs again", || {
+            let main = sandbox.main("alone");
+            main.is_some() && main != before
+        });
+        sandbox.ok("wait pod/alone");
+    }
+    sandbox.ok("delete pod alone");
+}
+
+#[test]
 fn a_pet_reaches_the_host_after_who_holds_the_network_was_killed() {
     let sandbox = Sandbox::new();
     let tcp = server(Ipv4Addr::LOCALHOST, says("from host"));

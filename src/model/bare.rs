@@ -15,12 +15,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::pet::HOOK_ANNOTATION;
 use super::pod::{NODE_NAME, controller_of};
-use super::{FROZEN_ANNOTATION, ISOLATION_ANNOTATION, Phase, restart};
+use super::{EGRESS_ANNOTATION, FROZEN_ANNOTATION, ISOLATION_ANNOTATION, Phase, restart};
 
 pub use plan::plan_pod;
 
+/// The annotations that say how much of the machine is kept from a pet.
+const FIXED: [&str; 2] = [ISOLATION_ANNOTATION, EGRESS_ANNOTATION];
 /// The annotations that the supervisor notes on a pet.
-const KEPT: [&str; 3] = [ISOLATION_ANNOTATION, HOOK_ANNOTATION, FROZEN_ANNOTATION];
+const KEPT: [&str; 4] = [FIXED[0], FIXED[1], HOOK_ANNOTATION, FROZEN_ANNOTATION];
 
 /// One thing to do about a bare pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,7 +198,7 @@ pub fn refresh(pet: &mut Pod, want: &Pod) {
     };
     let kept: Vec<_> = KEPT.into_iter().filter_map(keep).collect();
     let mut annotations = want.metadata.annotations.clone().unwrap_or_default();
-    annotations.remove(ISOLATION_ANNOTATION);
+    annotations.retain(|key, _| !FIXED.contains(&key.as_str()));
     annotations.extend(kept);
     pet.metadata.annotations = (!annotations.is_empty()).then_some(annotations);
     pet.metadata.labels.clone_from(&want.metadata.labels);

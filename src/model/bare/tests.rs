@@ -166,10 +166,17 @@ fn a_new_image_or_label_reaches_the_pet_but_no_other_isolation() {
     assert_eq!(next(Some(&asked), Some(&there)), None);
     asked.spec.get_or_insert_default().containers[0].image = Some("two".to_owned());
     note(&mut asked, "none");
+    let closed = (super::EGRESS_ANNOTATION.to_owned(), "none".to_owned());
+    there
+        .metadata
+        .annotations
+        .get_or_insert_default()
+        .extend([closed]);
     assert_eq!(next(Some(&asked), Some(&there)), Some(Refresh));
     refresh(&mut there, &asked);
     assert_eq!(next(Some(&asked), Some(&there)), None);
     let notes = there.metadata.annotations.unwrap();
+    assert_eq!(notes[super::EGRESS_ANNOTATION], "none");
     assert_eq!(notes[super::ISOLATION_ANNOTATION], "full");
 }
 
