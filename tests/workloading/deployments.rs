@@ -279,6 +279,32 @@ fn a_failed_upgrade_of_a_deployment_goes_back_by_itself_with_exit_code_6() {
 }
 
 #[test]
+fn a_deployment_goes_back_although_its_supervisor_was_killed_before_it_told_of_the_rollout() {
+    let sandbox = Sandbox::new();
+    // Numbers of pods that grow would tell of the rollout, too.
+    let recreate = "  strategy: {type: Recreate}\n";
+    apply(&sandbox, &deployment(&sandbox, 2, "serve", recreate));
+    let [(old, 2)] = &sets(&sandbox)[..] else {
+        panic!("{:?}", sets(&sandbox));
+    };
+    let told = sandbox.file("seen/default/workloads/deployment/front.json");
+    let is_told =
+        || fs::read_to_string(&told).is_ok_and(|it| it.contains("NewReplicaSetAvailable"));
+    sandbox.until("the end of the first rollout is told", is_told);
+    let earlier = fs::read(&told).unwrap();
+    let wish = "--on-failure rollback --progress-deadline 5s --no-wait";
+    sandbox.ok(&format!("upgrade deploy/front {wish} -- sleep 1000"));
+    sandbox.until("there is another replica set", || sets(&sandbox).len() == 2);
+    sandbox.kill(sandbox.supervisor());
+    fs::write(&told, earlier).unwrap();
+    sandbox.ok("start --no-wait");
+    sandbox.events_say(&["RolledBack"]);
+    until_ready(&sandbox, &format!("{old}-"), 2);
+    sandbox.ok("delete deploy/front");
+    sandbox.assert_nothing_left();
+}
+
+#[test]
 fn a_deployment_goes_back_although_command_and_supervisor_are_killed() {
     let sandbox = Sandbox::new();
     let recreate = "  strategy: {type: Recreate}\n";

@@ -59,7 +59,7 @@ impl DeploymentPass<'_> {
     }
 
     /// Returns whether the rollout to a ReplicaSet was complete before.
-    fn has_completed(&self, set: &str) -> bool {
+    pub(super) fn has_completed(&self, set: &str) -> bool {
         self.conditions.get(PROGRESSING).is_some_and(|condition| {
             let of_set = |message: &str| message.contains(&format!("{set:?}"));
             condition.reason.as_deref() == Some(COMPLETE)

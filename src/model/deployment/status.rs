@@ -100,8 +100,9 @@ impl DeploymentPass<'_> {
             .conditions
             .get(PROGRESSING)
             .and_then(|before| before.reason.clone());
-        let is_settled =
-            status.replicas == status.updated_replicas && reason.as_deref() == Some(COMPLETE);
+        let is_settled = status.replicas == status.updated_replicas
+            && reason.as_deref() == Some(COMPLETE)
+            && !self.has_begun_untold();
         if self.has_deadline() && !is_settled {
             self.judge(&status);
         }
@@ -123,7 +124,7 @@ impl DeploymentPass<'_> {
         } else if self.is_at_canaries(status) {
             let message = format!("{subject} has its canaries.");
             self.conditions.set(PROGRESSING, "True", CANARIES, message);
-        } else if has_progressed(&published, status) {
+        } else if has_progressed(&published, status) || self.has_begun_untold() {
             let message = format!("{subject} is progressing.");
             self.conditions
                 .replace(PROGRESSING, "True", UPDATED, message);
@@ -132,6 +133,20 @@ impl DeploymentPass<'_> {
             self.conditions
                 .set(PROGRESSING, "False", TIMED_OUT, message);
         }
+    }
+
+    /// Returns whether the end of an earlier rollout is all that is told, although another one has
+    /// begun: who made its ReplicaSet died before it could say so. Without this the time of that
+    /// rollout would never begin.
+    fn has_begun_untold(&self) -> bool {
+        let (Some(current), Some(told)) = (self.current(), self.conditions.get(PROGRESSING)) else {
+            return false;
+        };
+        let made = current.metadata.creation_timestamp.as_ref();
+        let is_later = made.is_some_and(|made| Some(made) > told.last_update_time.as_ref());
+        told.reason.as_deref() == Some(COMPLETE)
+            && !self.has_completed(pods::name_of(&current.metadata))
+            && (is_later || self.options.roll_back)
     }
 
     /// Returns when a rollout without further progress has taken too long (DP54).
