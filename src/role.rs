@@ -240,7 +240,8 @@ mod tests {
         assert_eq!(role_of("petset runner /s default web-0"), Role::Runner);
         assert_eq!(role_of("/s/bin/peer-finder -ns=x"), Role::PeerFinder);
         for role in Role::NAMED {
-            let line = format!("petset {} /s", role.argument().unwrap());
+            let more = if role == Role::Nursery { " 3" } else { "" };
+            let line = format!("petset {} /s{more}", role.argument().unwrap());
             assert_eq!(role_of(&line), role);
         }
     }
@@ -249,5 +250,6 @@ mod tests {
     fn a_mistyped_verb_is_left_to_the_parser_of_the_command_line() {
         assert_eq!(role_of("petset supervisor"), Role::Command);
         assert_eq!(role_of("petset proxy a b"), Role::Command);
+        assert_eq!(role_of("petset nursery"), Role::Command);
     }
 }
