@@ -82,7 +82,7 @@ fn an_interrupted_create_says_how_to_look_and_the_work_goes_on() {
     processes::signal(create.pid(), rustix::process::Signal::INT);
     let outcome = sandbox.finish("create", create);
     assert_eq!(outcome.code, 130, "{}", outcome.transcript());
-    outcome.says("petset get");
+    outcome.says("petset describe pod web-0");
     sandbox.open("ready-web-0");
     sandbox.journal_says(&["started web-1"]);
 }

@@ -201,7 +201,11 @@ impl Supervisor {
         notes.insert(ISOLATION_ANNOTATION.to_owned(), level.to_owned());
         let egress = Egress::asked(pod.metadata.annotations.as_ref());
         let egress = egress.ok().flatten();
-        note_egress(pod, egress.unwrap_or(self.store.settings().egress));
+        let egress = egress.unwrap_or(self.store.settings().egress);
+        // A pod without the annotation reaches everything.
+        if egress == Egress::None {
+            note_egress(pod, egress);
+        }
     }
 
     /// Returns whether this machine can isolate pets, which is tried once.
