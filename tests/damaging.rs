@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
-use support::{Sandbox, processes, remove};
+use support::{PATIENCE, Sandbox, processes, remove, wait_until};
 
 /// What happens to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,8 +87,13 @@ fn content(path: &Path) -> Vec<u8> {
 fn exchange(path: &Path, make: impl FnOnce(&Path)) {
     let new = path.with_file_name(".something");
     make(&new);
-    renameat_with(CWD, &new, CWD, path, RenameFlags::EXCHANGE).unwrap();
-    remove(&new);
+    // A runner removes its socket when it ends, and makes it again when somebody has damaged it.
+    let ways = [RenameFlags::EXCHANGE, RenameFlags::NOREPLACE];
+    let put = |how: &RenameFlags| renameat_with(CWD, &new, CWD, path, *how).is_ok();
+    assert!(wait_until(|| ways.iter().any(put), PATIENCE), "{path:?}");
+    if new.symlink_metadata().is_ok() {
+        remove(&new);
+    }
 }
 
 /// Writes to the file in place, as a broken disk or a bad editor does. A socket becomes a file,
